@@ -1,0 +1,20 @@
+//! What every probe is given: whom to ask, how long, from where, and with which nonce.
+
+use std::net::SocketAddr;
+
+use crate::{egress::Egress, limits::Deadline, tls::Trust};
+
+/// The circumstances of one attempt. The question itself is the probe's.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The peer.
+    pub address: SocketAddr,
+    /// The end of all phases together.
+    pub deadline: Deadline,
+    /// Source address and interface.
+    pub egress: &'a Egress,
+    /// The authorities that certificates are verified against.
+    pub trust: &'a Trust,
+    /// Unpredictable bits for ids and timestamps that the peer must echo (RFC 5452, RFC 9109).
+    pub nonce: u64,
+}

@@ -1,0 +1,244 @@
+//! Why a dependency is lost: the closed set of causes, from the wire to the dashboard.
+//! One definition renders as a metric label, a summary, advice and an owner; it knows no probe.
+
+use std::fmt;
+
+/// Where a fault lies, seen from this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// On the machine the agent runs on.
+    Local,
+    /// Between this machine and the peer.
+    Path,
+    /// At the peer.
+    Remote,
+    /// One exchange alone cannot tell.
+    Unknown,
+}
+
+impl Side {
+    /// Returns the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Path => "path",
+            Self::Remote => "remote",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Who can mend a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody: there is nothing to mend.
+    Nobody,
+    /// Whoever runs the machine the agent is on.
+    ThisMachine,
+    /// The team that owns NSGs, route tables and appliances.
+    NetworkTeam,
+    /// The team that owns the custom DNS servers.
+    DnsTeam,
+    /// The operator of the peer, often Azure itself.
+    Peer,
+}
+
+impl Owner {
+    /// Returns the words used in reports.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::ThisMachine => "this machine",
+            Self::NetworkTeam => "network team",
+            Self::DnsTeam => "DNS team",
+            Self::Peer => "peer or platform",
+        }
+    }
+}
+
+/// Everything the project says about one cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// The metric label: lower case, stable, never changed.
+    pub label: &'static str,
+    /// What happened, one sentence without a full stop.
+    pub summary: &'static str,
+    /// What to do next, one sentence without a full stop.
+    pub next_step: &'static str,
+    /// Where the fault usually lies.
+    pub side: Side,
+    /// Who mends it.
+    pub owner: Owner,
+}
+
+macro_rules! causes {
+    ($($variant:ident, $label:literal, $side:ident, $owner:ident, $summary:literal, $next:literal;)+) => {
+        /// Why an exchange did not prove its peer. The set is closed: 40 causes, labels never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Cause {
+            $(#[doc = $summary] $variant,)+
+        }
+
+        impl Cause {
+            /// Every cause, in the order of the taxonomy.
+            pub const ALL: &'static [Cause] = &[$(Cause::$variant,)+];
+
+            /// Returns all that is said about this cause.
+            pub fn definition(self) -> Definition {
+                match self {
+                    $(Cause::$variant => Definition {
+                        label: $label,
+                        summary: $summary,
+                        next_step: $next,
+                        side: Side::$side,
+                        owner: Owner::$owner,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    None, "none", Unknown, Nobody,
+        "the peer proved itself", "nothing to do";
+    Unknown, "unknown", Unknown, NetworkTeam,
+        "the exchange failed in a way that no rule explains", "read the evidence lines and run `ase-agent check` again";
+    LocalFdLimit, "local_fd_limit", Local, ThisMachine,
+        "this machine has no free file descriptors", "raise LimitNOFILE of the unit or find the leak; the dependency itself was not tested";
+    LocalPorts, "local_ports", Local, ThisMachine,
+        "this machine has no free local ports", "widen net.ipv4.ip_local_port_range or reduce the connections to this destination";
+    LocalFirewall, "local_firewall", Local, ThisMachine,
+        "a firewall on this machine refuses the packet", "allow the flow in the output chain of this machine's firewall";
+    LocalRoute, "local_route", Local, ThisMachine,
+        "this machine has no route to the destination", "check `ip route get ADDRESS` on this machine, then its DHCP lease";
+    LocalClock, "local_clock", Local, ThisMachine,
+        "the clock of this machine is wrong", "fix time synchronisation here first; certificate verdicts are unreliable until then";
+    LocalSetup, "local_setup", Local, ThisMachine,
+        "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options";
+    NextHopDown, "next_hop_down", Path, NetworkTeam,
+        "the next hop does not answer on the link", "check the NIC and the subnet's gateway; in Azure redeploy the VM or open a ticket";
+    Unreachable, "unreachable", Path, NetworkTeam,
+        "a router on the path has no route to the destination", "ask the owner of the router named in the evidence for its route to the destination";
+    Rejected, "rejected", Path, NetworkTeam,
+        "a firewall on the path rejects the flow", "allow the flow on the device named in the evidence";
+    Dropped, "dropped", Path, NetworkTeam,
+        "packets vanish without any answer", "check outbound NSG rules for the port, then the route table's next hop, then the appliance's network rules";
+    MtuBlackhole, "mtu_blackhole", Path, NetworkTeam,
+        "small packets pass and large ones vanish", "clamp the MSS to 1350 on the appliance or let ICMP type 3 code 4 pass";
+    PacketLoss, "packet_loss", Path, NetworkTeam,
+        "packets are lost now and then", "check the utilisation and the drop counters of the appliance or gateway on the path";
+    FlowHashLoss, "flow_hash_loss", Path, NetworkTeam,
+        "some flows always fail and others always work", "find the broken instance behind the load-balanced appliance, or finish its rule roll-out";
+    FlowTableFull, "flow_table_full", Path, NetworkTeam,
+        "new flows fail while established ones live", "add SNAT ports (public addresses, NAT gateway) or scale the appliance out";
+    AsymmetricReply, "asymmetric_reply", Path, NetworkTeam,
+        "the answer comes from another address than the one asked", "correct the NAT or the multi-homed server named in the evidence";
+    Slow, "slow", Path, NetworkTeam,
+        "the peer answers, but far slower than usual", "compare the path and its load with the time before";
+    Refused, "refused", Remote, Peer,
+        "the destination refuses the connection", "check that the name resolves to the right address and that the service listens there";
+    Reset, "reset", Unknown, NetworkTeam,
+        "an established connection was reset", "look for an idle time-out or a policy change on the appliance at that moment";
+    ProxiedBlind, "proxied_blind", Path, NetworkTeam,
+        "something on the path accepts the connection, the peer itself was not reached", "allow the destination with a network rule on the appliance, or by a service endpoint";
+    DnsNoReply, "dns_no_reply", Remote, DnsTeam,
+        "the DNS server's host is alive but queries stay unanswered", "restart or unblock the DNS service on that server";
+    DnsServfail, "dns_servfail", Remote, DnsTeam,
+        "the DNS server cannot resolve the name (SERVFAIL)", "check the server's forwarders; forward to 168.63.129.16";
+    DnsRefused, "dns_refused", Remote, DnsTeam,
+        "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server";
+    DnsNxdomain, "dns_nxdomain", Remote, DnsTeam,
+        "the DNS server says that the name does not exist", "compare with Azure DNS; look for a zone on the custom DNS that shadows the public name";
+    DnsNodata, "dns_nodata", Remote, DnsTeam,
+        "the name exists but has no address", "complete the record in the zone that the evidence names";
+    DnsIntercepted, "dns_intercepted", Path, NetworkTeam,
+        "something on the path answers DNS in the server's place", "remove the port 53 redirection; resolver comparisons mean nothing until then";
+    DnsDivergent, "dns_divergent", Remote, DnsTeam,
+        "the custom DNS and Azure DNS lead to different places", "forward the zone to 168.63.129.16 or correct the record on the custom DNS";
+    DnsNoTcp, "dns_no_tcp", Path, NetworkTeam,
+        "the answer was truncated and DNS over TCP fails", "open TCP 53 to the DNS server";
+    TlsBlocked, "tls_blocked", Path, NetworkTeam,
+        "the connection is cut as soon as the server name is sent", "allow HTTPS to this name on the appliance (application rule)";
+    TlsIntercepted, "tls_intercepted", Path, NetworkTeam,
+        "the certificate was made by an inspecting device, not by the peer's authority", "exempt the environment's dependencies from TLS inspection";
+    TlsCertInvalid, "tls_cert_invalid", Remote, Peer,
+        "the peer's certificate does not verify", "check the name, the address it resolves to and the certificate's dates and issuer";
+    TlsRejected, "tls_rejected", Remote, Peer,
+        "the peer refuses the TLS handshake with an alert", "compare TLS versions and the server name with what the peer supports";
+    HttpBlocked, "http_blocked", Path, NetworkTeam,
+        "a firewall or proxy answers with a block page", "allow the host on the appliance named in the answer";
+    HttpStatus, "http_status", Remote, Peer,
+        "the service answers with an unexpected status or content", "check the service's health; a network change will not help";
+    NtpDenied, "ntp_denied", Remote, Peer,
+        "the time server refuses or limits this client", "ask less often or use another time server";
+    NtpUnsynced, "ntp_unsynced", Remote, Peer,
+        "the time server has no valid time itself", "use another time server until this one is synchronised";
+    NtpWrongTime, "ntp_wrong_time", Remote, Peer,
+        "the time server's time disagrees with the others", "remove this server from the time sources";
+    SqlRedirectBlocked, "sql_redirect_blocked", Path, NetworkTeam,
+        "the SQL gateway answers but the redirect ports do not", "allow TCP 11000-11999 to the Sql service tag or set the connection policy to Proxy";
+    ProtocolViolation, "protocol_violation", Unknown, NetworkTeam,
+        "the answer breaks the protocol or a safety limit", "find out which device answers at this address and port";
+}
+
+impl Cause {
+    /// Returns the metric label.
+    pub fn label(self) -> &'static str {
+        self.definition().label
+    }
+
+    /// Finds the cause with this label.
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.label() == label)
+    }
+
+    /// Tells whether the cause is a fault of this machine, which never counts against a dependency.
+    pub fn is_local(self) -> bool {
+        self.definition().side == Side::Local
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_set_has_forty_distinct_labels() {
+        let labels: BTreeSet<_> = Cause::ALL.iter().map(|c| c.label()).collect();
+        assert_eq!(labels.len(), 40);
+        assert_eq!(Cause::ALL.len(), 40);
+    }
+
+    #[test]
+    fn labels_are_safe_for_metrics_and_lead_back() {
+        for cause in Cause::ALL {
+            assert!(cause.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert_eq!(Cause::from_label(cause.label()), Some(*cause));
+        }
+        assert_eq!(Cause::from_label("gremlins"), None);
+    }
+
+    #[test]
+    fn local_causes_are_exactly_the_local_group() {
+        for cause in Cause::ALL {
+            assert_eq!(cause.is_local(), cause.label().starts_with("local_"), "{cause}");
+        }
+    }
+
+    #[test]
+    fn every_sentence_fits_a_report_line() {
+        for cause in Cause::ALL {
+            let d = cause.definition();
+            assert!(!d.summary.ends_with('.') && !d.next_step.ends_with('.'), "{cause}");
+            assert!(d.summary.len() <= 100 && d.next_step.len() <= 140, "{cause}");
+        }
+    }
+}

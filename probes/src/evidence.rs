@@ -1,0 +1,181 @@
+//! What the kernel and the peer left behind: facts, each with one line of plain words. It draws no conclusions.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use nix::errno::Errno;
+
+use crate::verdict::Phase;
+
+/// The operation that a system error came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Creating the socket.
+    Socket,
+    /// Setting a socket option.
+    Option,
+    /// Binding the source address, port or interface.
+    Bind,
+    /// Connecting.
+    Connect,
+    /// Sending.
+    Send,
+    /// Receiving.
+    Receive,
+}
+
+impl Operation {
+    /// Returns the system call's name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Option => "setsockopt",
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::Receive => "recv",
+        }
+    }
+}
+
+/// What ended an exchange early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A system call failed.
+    Os {
+        /// Which one.
+        operation: Operation,
+        /// The error number of `errno(3)`.
+        errno: i32,
+    },
+    /// The deadline passed while waiting for the peer.
+    TimedOut,
+    /// The peer closed the connection before its answer was whole.
+    Closed,
+    /// The peer sent more than a probe accepts; names the limit.
+    TooMuch(&'static str),
+    /// The peer broke the protocol; says how.
+    Malformed(&'static str),
+    /// The peer ended the TLS handshake with this alert (RFC 8446 section 6).
+    Alert(u8),
+    /// The certificate did not verify; the chain is in the TLS record.
+    Certificate,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Os { operation, errno } => {
+                let errno = Errno::from_raw(*errno);
+                write!(f, "{}: {errno:?} ({})", operation.label(), errno.desc())
+            }
+            Self::TimedOut => f.write_str("no answer before the deadline"),
+            Self::Closed => f.write_str("the peer closed the connection early"),
+            Self::TooMuch(limit) => write!(f, "the peer sent more than {limit}"),
+            Self::Malformed(how) => write!(f, "the answer breaks the protocol: {how}"),
+            Self::Alert(number) => write!(f, "TLS alert {number} received"),
+            Self::Certificate => f.write_str("the certificate does not verify"),
+        }
+    }
+}
+
+/// Where and how an exchange ended early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The phase it was in.
+    pub phase: Phase,
+    /// What ended it.
+    pub trouble: Trouble,
+    /// Time since the phase began.
+    pub elapsed: Duration,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} phase: {} after {}", self.phase.label(), self.trouble, Millis(self.elapsed))
+    }
+}
+
+/// An ICMP error that the kernel matched to our socket (`ip(7)`, `IP_RECVERR`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// True for ICMPv6 (RFC 4443), false for ICMPv4 (RFC 792).
+    pub v6: bool,
+    /// The message's type.
+    pub kind: u8,
+    /// The message's code.
+    pub code: u8,
+    /// The next hop's MTU where the message carries one, else 0.
+    pub mtu: u32,
+    /// Who sent the message. Our own address means that the link's neighbour did not answer.
+    pub offender: Option<IpAddr>,
+    /// Whether the offender is an address of this socket's own host.
+    pub from_self: bool,
+}
+
+impl fmt::Display for IcmpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = if self.v6 { "ICMPv6" } else { "ICMP" };
+        write!(f, "{version} type {} code {} from ", self.kind, self.code)?;
+        match (self.offender, self.from_self) {
+            (Some(_), true) => f.write_str("this host itself (the next hop does not answer)"),
+            (Some(address), false) => write!(f, "{address}"),
+            (None, _) => f.write_str("an unnamed device"),
+        }
+    }
+}
+
+/// The kernel's own account of a TCP connection (`linux/tcp.h`, `struct tcp_info`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// Smoothed round trip time; right after the handshake this is the SYN's own round trip.
+    pub round_trip: Duration,
+    /// Segments sent again since the start, SYNs included.
+    pub retransmits: u32,
+    /// Segments sent and not acknowledged.
+    pub unacked: u32,
+    /// Payload bytes received in order.
+    pub bytes_received: u64,
+    /// Payload bytes that the peer acknowledged.
+    pub bytes_acked: u64,
+    /// The path MTU in bytes that the kernel works with.
+    pub path_mtu: u32,
+    /// The peer's segment size in bytes.
+    pub segment_size: u32,
+}
+
+impl fmt::Display for TcpInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "TCP: {} retransmits, {} segments unacknowledged, {} bytes received, round trip {}",
+            self.retransmits,
+            self.unacked,
+            self.bytes_received,
+            Millis(self.round_trip)
+        )
+    }
+}
+
+/// Shows a duration in milliseconds with three digits of fraction below ten.
+#[derive(Clone, Copy, Debug)]
+pub struct Millis(pub Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_secs_f64() * 1e3;
+        if millis < 10.0 { write!(f, "{millis:.3} ms") } else { write!(f, "{millis:.0} ms") }
+    }
+}
+
+/// Bytes from a peer, shown with control characters escaped and cut at 512 characters.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(512) {
+            write!(f, "{}", byte.escape_ascii())?;
+        }
+        if self.0.len() > 512 { f.write_str("...") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,48 @@
+//! The few system calls that have no safe wrapper. This is the only module where `unsafe` is allowed.
+#![allow(unsafe_code, reason = "system calls without a safe wrapper live here, and nowhere else")]
+
+use std::{
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
+
+use crate::evidence::TcpInfo;
+
+/// Size of `struct tcp_info` up to `tcpi_segs_in` (`include/uapi/linux/tcp.h`), in bytes.
+const TCP_INFO_LEN: usize = 144;
+
+/// Reads `TCP_INFO`; `None` where the kernel does not give it.
+pub(crate) fn tcp_info(socket: &impl AsFd) -> Option<TcpInfo> {
+    let mut raw = [0u8; TCP_INFO_LEN];
+    let mut len = TCP_INFO_LEN as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed and so open for the call; `raw` is writable for `len` bytes and
+    // outlives the call; the kernel writes at most `len` bytes and any bytes are a valid `[u8]`.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            raw.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    (status == 0).then(|| decode(&raw))
+}
+
+/// Decodes `struct tcp_info`; offsets from `include/uapi/linux/tcp.h`. Fields an old kernel lacks stay zero.
+fn decode(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
+    let u32_at = |at: usize| u32::from_ne_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
+    let u64_at = |at: usize| {
+        let (low, high) = (u64::from(u32_at(at)), u64::from(u32_at(at + 4)));
+        if cfg!(target_endian = "little") { low | high << 32 } else { high | low << 32 }
+    };
+    TcpInfo {
+        segment_size: u32_at(16),
+        unacked: u32_at(24),
+        path_mtu: u32_at(60),
+        round_trip: Duration::from_micros(u64::from(u32_at(68))),
+        retransmits: u32_at(100),
+        bytes_acked: u64_at(120),
+        bytes_received: u64_at(128),
+    }
+}

@@ -1,0 +1,26 @@
+//! Asks one network dependency one question that only the real peer can answer.
+//!
+//! Every probe has the same skeleton: a `Question`, `run(&Attempt) -> Outcome`, a `Reply` (what came back before
+//! anyone says what it means) and a pure `judge`. This crate knows no configuration, no schedule and no metrics.
+
+pub mod attempt;
+pub mod cause;
+pub mod class;
+pub mod clock;
+mod datagram;
+pub mod dns;
+pub mod egress;
+mod error_queue;
+pub mod evidence;
+pub mod http;
+mod kernel;
+pub mod limits;
+pub mod ntp;
+pub mod outcome;
+pub mod probe;
+mod stream;
+pub mod tcp;
+pub mod tds;
+pub mod tls;
+mod transport;
+pub mod verdict;

@@ -1,0 +1,111 @@
+//! What one attempt learned. A failing dependency is an outcome, never an error.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::{
+    dns,
+    evidence::{IcmpError, Stop, TcpInfo},
+    http, ntp, tcp, tds,
+    verdict::{Phase, Verdict},
+};
+
+/// The time each phase took. A phase that was not reached has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases([Option<Duration>; Phase::ALL.len()]);
+
+impl Phases {
+    /// Adds to the time of one phase.
+    pub fn record(&mut self, phase: Phase, elapsed: Duration) {
+        let slot = &mut self.0[phase as usize];
+        *slot = Some(slot.unwrap_or_default() + elapsed);
+    }
+
+    /// The phases that were reached, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
+        Phase::ALL.into_iter().zip(self.0).filter_map(|(phase, time)| time.map(|time| (phase, time)))
+    }
+
+    /// The time of one phase.
+    pub fn of(&self, phase: Phase) -> Option<Duration> {
+        self.0[phase as usize]
+    }
+
+    /// The sum of all phases.
+    pub fn total(&self) -> Duration {
+        self.0.iter().flatten().sum()
+    }
+
+    /// Adds another exchange's phases, for one that took several steps.
+    pub fn add(&mut self, other: &Self) {
+        for (phase, elapsed) in other.iter() {
+            self.record(phase, elapsed);
+        }
+    }
+}
+
+/// What came back, before anyone says what it means.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Where and how the exchange ended early; `None` when it ran to its end.
+    pub stop: Option<Stop>,
+    /// The ICMP error that the kernel matched to the flow.
+    pub icmp: Option<IcmpError>,
+    /// The kernel's account of the TCP connection at its end.
+    pub tcp: Option<TcpInfo>,
+    /// The round trip as the kernel measured it: SYN to SYN-ACK, or datagram to datagram.
+    pub round_trip: Option<Duration>,
+    /// What the protocol itself brought.
+    pub protocol: Protocol,
+}
+
+/// What the protocol itself brought.
+#[derive(Clone, Debug, Default)]
+pub enum Protocol {
+    /// The exchange did not get that far.
+    #[default]
+    Nothing,
+    /// A DNS exchange.
+    Dns(Box<dns::Reply>),
+    /// An NTP exchange.
+    Ntp(Box<ntp::Reply>),
+    /// An HTTP or HTTPS exchange.
+    Http(Box<http::Reply>),
+    /// A TDS exchange.
+    Tds(Box<tds::Reply>),
+    /// A bare TCP connection.
+    Tcp(tcp::Reply),
+}
+
+/// What one attempt at one address learned.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The peer.
+    pub address: SocketAddr,
+    /// How long each phase took.
+    pub phases: Phases,
+    /// What it means.
+    pub verdict: Verdict,
+    /// What it rests on.
+    pub seen: Seen,
+}
+
+impl Outcome {
+    /// The evidence in plain words, one line each, the decisive one first.
+    pub fn evidence(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.extend(self.seen.stop.as_ref().map(|stop| format!("{}: {stop}", self.address)));
+        lines.extend(self.seen.icmp.map(|icmp| icmp.to_string()));
+        match &self.seen.protocol {
+            Protocol::Nothing => {}
+            Protocol::Dns(reply) => reply.describe(&mut lines),
+            Protocol::Ntp(reply) => reply.describe(&mut lines),
+            Protocol::Http(reply) => reply.describe(&mut lines),
+            Protocol::Tds(reply) => reply.describe(&mut lines),
+            Protocol::Tcp(reply) => reply.describe(&mut lines),
+        }
+        if self.seen.stop.is_some() {
+            lines.extend(self.seen.tcp.map(|info| info.to_string()));
+        }
+        lines
+    }
+}

@@ -1,0 +1,31 @@
+//! The closed set of probes.
+
+use crate::{attempt::Attempt, dns, http, ntp, outcome::Outcome, tcp, tds};
+
+/// One question to one dependency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A DNS question.
+    Dns(dns::Question),
+    /// The time.
+    Ntp(ntp::Question),
+    /// An HTTP or HTTPS request.
+    Http(http::Question),
+    /// A TDS PRELOGIN and TLS handshake.
+    Tds(tds::Question),
+    /// A TCP connection.
+    Tcp(tcp::Question),
+}
+
+impl Probe {
+    /// Makes one attempt. It never outlives the attempt's deadline.
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+        match self {
+            Self::Dns(question) => question.run(attempt).await,
+            Self::Ntp(question) => question.run(attempt).await,
+            Self::Http(question) => question.run(attempt).await,
+            Self::Tds(question) => question.run(attempt).await,
+            Self::Tcp(question) => question.run(attempt).await,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The TCP probe: does anyone accept a connection, and does the peer say something by itself?
+//! An accept alone is weak evidence: an appliance can give it in the peer's place.
+
+use crate::{
+    attempt::Attempt,
+    evidence::Escaped,
+    outcome::{Outcome, Phases, Protocol, Seen},
+    stream, transport,
+    verdict::{Phase, Verdict},
+};
+
+/// Bytes read from a peer that speaks first.
+const GREETING_LIMIT: usize = 256;
+
+/// What to ask: nothing. The connection itself is the question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// How long to wait for a peer that speaks first; zero asks for the accept only.
+    pub listen: std::time::Duration,
+}
+
+/// What the accepted connection showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What the peer said by itself, at most 256 bytes. Empty: a bare accept, the weaker evidence.
+    pub greeting: Vec<u8>,
+}
+
+impl Reply {
+    /// Adds the evidence lines.
+    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
+        lines.push(if self.greeting.is_empty() {
+            "a bare accept: the connection was accepted, the peer itself is not proved".to_owned()
+        } else {
+            format!("the peer spoke first: {}", Escaped(&self.greeting))
+        });
+    }
+}
+
+impl Question {
+    /// Makes one attempt.
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+        let (mut phases, mut seen) = (Phases::default(), Seen::default());
+        match stream::connect(attempt, &mut phases, &mut seen).await {
+            Err(stop) => seen.stop = Some(stop),
+            Ok(stream) => {
+                seen.protocol = Protocol::Tcp(Reply { greeting: self.listen(&stream, attempt).await });
+                stream::finish(&stream, &mut seen);
+            }
+        }
+        Outcome { address: attempt.address, phases, verdict: judge(attempt, &seen), seen }
+    }
+
+    async fn listen(&self, stream: &tokio::net::TcpStream, attempt: &Attempt<'_>) -> Vec<u8> {
+        let mut greeting = vec![0; GREETING_LIMIT];
+        let wait = attempt.deadline.at_most(self.listen);
+        let len = match wait.limit(stream.readable()).await {
+            Ok(Ok(())) => stream.try_read(&mut greeting).unwrap_or(0),
+            Ok(Err(_)) | Err(_) => 0,
+        };
+        greeting.truncate(len);
+        greeting
+    }
+}
+
+/// Says what the exchange means: an accept is healthy here, and its evidence says how weak that is.
+fn judge(attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
+    match &seen.stop {
+        Some(stop) => transport::judge(stop, seen, attempt.address.ip()).failed(),
+        None => Verdict::Healthy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cause::Cause, egress::Egress, limits::Deadline, tls::Trust};
+    use std::{net::SocketAddr, time::Duration};
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    async fn ask(address: SocketAddr) -> Outcome {
+        let (egress, trust) = (Egress::default(), Trust::none());
+        let deadline = Deadline::within(Duration::from_secs(5));
+        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7 };
+        Question { listen: Duration::from_millis(200) }.run(&attempt).await
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+        let address = listener.local_addr().expect("bound above");
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_bare_accept_is_healthy_and_says_that_it_is_weak() {
+        let (_listener, address) = listener().await;
+        let outcome = ask(address).await;
+        assert_eq!(outcome.verdict, Verdict::Healthy);
+        assert!(outcome.evidence()[0].contains("bare accept"), "{:?}", outcome.evidence());
+        assert!(outcome.seen.round_trip.is_some_and(|rtt| rtt < Duration::from_secs(1)));
+    }
+
+    #[tokio::test]
+    async fn a_greeting_is_kept_up_to_its_limit() {
+        let (listener, address) = listener().await;
+        tokio::spawn(async move {
+            let (mut peer, _) = listener.accept().await.expect("one client comes");
+            peer.write_all(&[b'x'; 4096]).await.expect("the client reads or closes later");
+            std::future::pending::<()>().await;
+        });
+        let outcome = ask(address).await;
+        let Protocol::Tcp(reply) = outcome.seen.protocol else { panic!("a TCP reply is due") };
+        assert_eq!(reply.greeting.len(), GREETING_LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_refused_at_once() {
+        let (listener, address) = listener().await;
+        drop(listener);
+        let outcome = ask(address).await;
+        let finding = outcome.verdict.finding().expect("nobody listens");
+        assert_eq!((finding.cause, finding.phase), (Cause::Refused, Phase::Connect));
+        assert!(outcome.phases.total() < Duration::from_secs(1));
+    }
+}
