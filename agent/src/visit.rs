@@ -1,0 +1,56 @@
+//! One visit to one endpoint: resolve its name, ask each address, follow redirects, and sum up.
+
+use std::{net::IpAddr, time::Duration};
+
+use ase_probes::{
+    outcome::Outcome,
+    verdict::{Finding, Verdict},
+};
+
+/// Why an endpoint could not be tested. Nothing is silently untested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untested {
+    /// Its first visit has not ended.
+    NotYet,
+    /// The agent's own machine prevented the test.
+    Inconclusive(Finding),
+    /// The destination's budget of new flows was spent.
+    BudgetSpent,
+    /// The policy forbids the address that its name leads to.
+    Forbidden(IpAddr),
+}
+
+impl Untested {
+    /// Returns the finding behind it, if there is one.
+    pub fn finding(self) -> Option<Finding> {
+        match self {
+            Self::Inconclusive(finding) => Some(finding),
+            Self::NotYet | Self::BudgetSpent | Self::Forbidden(_) => None,
+        }
+    }
+
+    /// Says why, in plain words.
+    pub fn reason(self) -> String {
+        match self {
+            Self::NotYet => "not visited yet".to_owned(),
+            Self::Inconclusive(finding) => finding.cause.definition().summary.to_owned(),
+            Self::BudgetSpent => "the budget of new flows to its destination is spent".to_owned(),
+            Self::Forbidden(address) => format!("the address policy forbids {address}"),
+        }
+    }
+}
+
+/// What one visit learned.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// When it began, since the Unix epoch.
+    pub began: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// Every exchange with the endpoint, the deciding one first; redirect hops follow their origin.
+    pub outcomes: Vec<Outcome>,
+    /// The evidence of the resolution, in plain words; empty for a fixed address.
+    pub resolution: Vec<String>,
+    /// What it means, or why there is no meaning.
+    pub result: Result<Verdict, Untested>,
+}
