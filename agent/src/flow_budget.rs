@@ -1,0 +1,68 @@
+//! How many new flows each destination may still get this minute. SNAT ports are finite, and the prober must
+//! not spend what it measures.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// The length of a budget period.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Flows begun per destination in its current period.
+#[derive(Debug)]
+pub struct FlowBudget {
+    limit: u32,
+    spent: BTreeMap<SocketAddr, (Instant, u32)>,
+}
+
+impl FlowBudget {
+    /// A budget of `limit` new flows per destination and minute.
+    pub fn new(limit: u32) -> Self {
+        Self { limit, spent: BTreeMap::new() }
+    }
+
+    /// Takes one flow to `destination`; false when its budget is spent.
+    pub fn take(&mut self, destination: SocketAddr, now: Instant) -> bool {
+        let is_new = !self.spent.contains_key(&destination);
+        if is_new {
+            self.spent.retain(|_, (began, _)| now.duration_since(*began) < PERIOD);
+        }
+        let (began, count) = self.spent.entry(destination).or_insert((now, 0));
+        if now.duration_since(*began) >= PERIOD {
+            (*began, *count) = (now, 0);
+        }
+        if *count >= self.limit {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_destination_has_its_own_budget_and_gets_it_back_after_a_minute() {
+        let start = ase_probes::clock::now();
+        let (one, other): (SocketAddr, SocketAddr) = (([198, 18, 0, 1], 443).into(), ([198, 18, 0, 1], 80).into());
+        let mut budget = FlowBudget::new(2);
+        assert!(budget.take(one, start) && budget.take(one, start));
+        assert!(!budget.take(one, start));
+        assert!(budget.take(other, start));
+        assert!(budget.take(one, start + PERIOD));
+    }
+
+    #[test]
+    fn destinations_of_the_past_are_forgotten() {
+        let start = ase_probes::clock::now();
+        let mut budget = FlowBudget::new(1);
+        for host in 0..200u8 {
+            assert!(budget.take(([198, 18, 1, host], 443).into(), start + PERIOD * u32::from(host)));
+        }
+        assert!(budget.spent.len() <= 2, "{} destinations kept", budget.spent.len());
+    }
+}
