@@ -1,0 +1,146 @@
+//! The command line: what can be asked of `ase-agent`, and nothing about how it is done.
+
+use std::path::PathBuf;
+
+use ase_probes::class::Class;
+use clap::builder::TypedValueParser as _;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   all well (slots that are not configured do not count)
+  1   something critical is lost, or the command itself failed
+  2   only warnings: something of lesser severity is lost, degraded or could not be tested
+  64  the command line is wrong
+  78  the configuration is wrong";
+
+/// Watches the outbound dependencies of an Azure App Service Environment and says why one is lost.
+#[derive(Debug, Parser)]
+#[command(name = "ase-agent", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: probe on a schedule, serve /metrics, /api/v1/status and /-/ready
+    #[command(
+        after_help = "SIGHUP or POST /-/reload takes a changed configuration; a bad one is refused and the old one \
+        stays in force. SIGTERM drains.\n\nExample:\n  ase-agent run --config /etc/ase-agent/ase-agent.yaml"
+    )]
+    Run(Run),
+    /// Probe everything once, now, and report
+    #[command(after_help = format!("{EXIT_CODES}\n\nExamples:\n  ase-agent check\n  ase-agent check --class dns --class sql\n  \
+        ase-agent check --endpoint login.microsoftonline.com:443 --output json"))]
+    Check(Check),
+    /// Work on configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show the built-in dependency catalogues
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// Explain a cause: what it means, where it lies, who mends it and how
+    Explain {
+        /// The cause's label, for example tls_intercepted; without one all causes are listed
+        cause: Option<String>,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file; without one: profile ase-v2, public cloud, resolvers of this host
+    #[arg(long, value_name = "FILE", env = "ASE_AGENT_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Listen here instead of where the configuration says
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// What to log: error, warn, info, debug or trace, also per module (`info,ase_agent::visit=debug`)
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub log_level: String,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Logfmt)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// key=value pairs
+    Logfmt,
+    /// one JSON object per line
+    Json,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Check only this class (repeatable)
+    #[arg(long, value_name = "CLASS", value_parser = PossibleValuesParser::new(Class::ALL.map(Class::label))
+        .map(|label| Class::from_label(&label).expect("clap admits only labels of classes")))]
+    pub class: Vec<Class>,
+    /// Check only this endpoint: its id or its host name (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// List healthy endpoints too
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// How to print a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Commands on configuration files.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file without running anything
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Commands on profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the built-in profiles and their clouds
+    List,
+    /// Show every endpoint and slot that would be watched, and all that the agent itself sends
+    Show {
+        /// Where the configuration is.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Show this profile instead of the configured one
+        #[arg(value_name = "PROFILE")]
+        profile: Option<String>,
+        /// The cloud: public, usgov or china
+        #[arg(long)]
+        cloud: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
