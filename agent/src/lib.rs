@@ -2,9 +2,11 @@
 //!
 //! `config -> catalog -> schedule -> visit -> snapshot -> readers`: each noun is a module, ARCHITECTURE.md has the map.
 
+pub mod address;
 pub mod catalog;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod daemon;
 pub mod flow_budget;
 pub mod logs;

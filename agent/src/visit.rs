@@ -22,6 +22,7 @@ use ase_probes::{
 use rand::{Rng, rngs::StdRng};
 
 use crate::{
+    address::is_private,
     catalog::{Addresses, Endpoint, ExpectAddress, Host},
     flow_budget::FlowBudget,
     policy::Reached,
@@ -286,14 +287,6 @@ fn redirect(question: &http::Question, outcome: &Outcome) -> Option<Result<http:
     }
 }
 
-/// RFC 1918, RFC 6598 and RFC 4193 addresses.
-pub fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
-        IpAddr::V6(v6) => v6.is_unique_local(),
-    }
-}
-
 /// The deciding outcome comes first: failures before what is merely odd, what is odd before what is well.
 fn rank(verdict: &Verdict) -> u8 {
     match verdict {
@@ -340,18 +333,5 @@ mod tests {
         assert_eq!(sorted(vec![own.clone(), good.clone()]), Verdict::Healthy);
         assert_eq!(sorted(vec![own.clone(), own]), Verdict::Inconclusive(local));
         assert_eq!(sorted(vec![good]), Verdict::Healthy);
-    }
-
-    #[test]
-    fn private_addresses_are_told_from_public_ones() {
-        for (address, private) in [
-            ("10.1.2.3", true),
-            ("100.64.0.1", true),
-            ("100.128.0.1", false),
-            ("fd00::1", true),
-            ("40.77.24.27", false),
-        ] {
-            assert_eq!(is_private(address.parse().expect("a literal")), private, "{address}");
-        }
     }
 }

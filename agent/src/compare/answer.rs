@@ -1,0 +1,99 @@
+//! One server's answer for one name in normal form: order, case and duplicates gone.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+/// How a server answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// With addresses.
+    Answer,
+    /// The name exists and has no address.
+    Nodata,
+    /// The name does not exist.
+    Nxdomain,
+    /// SERVFAIL, or a code that says no more.
+    Servfail,
+    /// REFUSED.
+    Refused,
+    /// Nothing came in time.
+    Timeout,
+    /// What came could not be read.
+    Malformed,
+}
+
+impl Outcome {
+    /// Whether the server said neither yes nor no.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Servfail | Self::Refused | Self::Timeout)
+    }
+
+    /// Whether the server denied the name.
+    pub fn is_negative(self) -> bool {
+        matches!(self, Self::Nodata | Self::Nxdomain)
+    }
+
+    /// Returns the word used in reports and JSON.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Nodata => "nodata",
+            Self::Nxdomain => "nxdomain",
+            Self::Servfail => "servfail",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// One server's answer for one name, A and AAAA together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// How the server answered.
+    pub outcome: Outcome,
+    /// The canonical names below the asked one, lower case without the final dot, in order.
+    pub chain: Vec<String>,
+    /// The addresses of this one answer.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The addresses of the last rounds together, this one included; what rotates is compared whole.
+    pub recent: BTreeSet<IpAddr>,
+    /// The zone that the authority section names.
+    pub soa_zone: Option<String>,
+    /// Whether a second, different answer came to the same question.
+    pub conflicting: bool,
+}
+
+impl Answer {
+    /// A negative or failed answer.
+    pub fn without_addresses(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            chain: Vec::new(),
+            addresses: BTreeSet::new(),
+            recent: BTreeSet::new(),
+            soa_zone: None,
+            conflicting: false,
+        }
+    }
+
+    /// A positive answer.
+    pub fn with(chain: &[&str], addresses: &[&str]) -> Self {
+        let addresses: BTreeSet<IpAddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        Self {
+            chain: chain.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            recent: addresses.clone(),
+            addresses,
+            ..Self::without_addresses(Outcome::Answer)
+        }
+    }
+
+    /// Whether a private endpoint's zone is part of the answer.
+    pub(super) fn names_privatelink(&self) -> bool {
+        self.chain.iter().chain(&self.soa_zone).any(|name| is_privatelink(name))
+    }
+}
+
+/// Whether a name lies in a private endpoint's zone (`privatelink.*`).
+pub(super) fn is_privatelink(name: &str) -> bool {
+    name.split('.').any(|label| label.eq_ignore_ascii_case("privatelink"))
+}
