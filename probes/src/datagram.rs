@@ -18,8 +18,6 @@ use crate::{
 pub(crate) struct Received {
     /// Bytes written to the caller's buffer.
     pub(crate) len: usize,
-    /// Whether the datagram was longer than the buffer.
-    pub(crate) cut: bool,
     /// The wall clock when the kernel received it, since the Unix epoch.
     pub(crate) at: Duration,
 }
@@ -66,10 +64,6 @@ impl Datagram {
             ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
             _ => None,
         });
-        Ok(Received {
-            len: message.bytes,
-            cut: message.flags.contains(MsgFlags::MSG_TRUNC),
-            at: at.unwrap_or_else(clock::wall),
-        })
+        Ok(Received { len: message.bytes, at: at.unwrap_or_else(clock::wall) })
     }
 }

@@ -1,7 +1,35 @@
 //! The DNS probe: one question to one named server, over UDP or TCP. Only a reply with our id and our
 //! question counts; everything else is counted as a stray and waited past.
 
-use std::{net::IpAddr, time::Duration};
+mod wire;
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    attempt::Attempt,
+    cause::Cause,
+    clock,
+    datagram::Datagram,
+    egress::os,
+    evidence::{Operation, Stop, Trouble},
+    outcome::{Outcome, Phases, Protocol, Seen},
+    stream, transport,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+/// Datagrams that are not the answer, waited past at most.
+const MAX_STRAYS: u32 = 100;
+/// The largest datagram that is read, in bytes.
+const DATAGRAM: usize = 4096;
 
 /// The record type asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +51,25 @@ pub enum Transport {
     Tcp,
 }
 
+impl Transport {
+    /// Returns the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// Which answers are healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The question is about the name: it must have an address.
+    Address,
+    /// The question is about the server: yes and no are both answers.
+    AnyAnswer,
+}
+
 /// What to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -32,6 +79,8 @@ pub struct Question {
     pub record: RecordType,
     /// How to send it.
     pub transport: Transport,
+    /// Which answers are healthy.
+    pub expect: Expect,
 }
 
 /// The response code (RFC 1035 section 4.1.1, RFC 6895).
@@ -51,6 +100,19 @@ pub enum Rcode {
     Other(u16),
 }
 
+impl fmt::Display for Rcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoError => f.write_str("NOERROR"),
+            Self::FormErr => f.write_str("FORMERR"),
+            Self::ServFail => f.write_str("SERVFAIL"),
+            Self::NxDomain => f.write_str("NXDOMAIN"),
+            Self::Refused => f.write_str("REFUSED"),
+            Self::Other(code) => write!(f, "RCODE{code}"),
+        }
+    }
+}
+
 /// Everything a DNS exchange showed. Empty lists where nothing came back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -58,6 +120,8 @@ pub struct Reply {
     pub answer: Option<Answer>,
     /// Datagrams that were not the answer: wrong id, wrong question, undecodable.
     pub strays: u32,
+    /// What the last stray that carried our id broke, if one did.
+    pub broken: Option<&'static str>,
 }
 
 /// The answer to our question.
@@ -89,12 +153,190 @@ pub struct Answer {
 
 impl Reply {
     /// Adds the evidence lines.
-    pub(crate) fn describe(&self, _lines: &mut Vec<String>) {}
+    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
+        if let Some(answer) = &self.answer {
+            let flags = [(answer.authoritative, " aa"), (answer.truncated, " tc"), (answer.authentic, " ad")];
+            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+            let zone = answer.soa_zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
+            let count = answer.addresses.len();
+            lines.push(format!("DNS answer {}{flags}: {count} addresses, {} bytes{zone}", answer.rcode, answer.length));
+            if !answer.chain.is_empty() {
+                lines.push(format!("DNS chain: {}", answer.chain.join(" -> ")));
+            }
+        }
+        if self.strays > 0 {
+            let broken = self.broken.map(|what| format!(" ({what})")).unwrap_or_default();
+            lines.push(format!("{} datagrams were not the answer{broken}", self.strays));
+        }
+    }
 }
 
 impl Question {
+    /// A question about a name's addresses.
+    pub fn address(name: String, record: RecordType, transport: Transport) -> Self {
+        Self { name, record, transport, expect: Expect::Address }
+    }
+
+    /// A question that any live server can answer.
+    pub fn liveness(name: String, transport: Transport) -> Self {
+        Self { name, record: RecordType::A, transport, expect: Expect::AnyAnswer }
+    }
+
     /// Makes one attempt.
-    pub async fn run(&self, _attempt: &crate::attempt::Attempt<'_>) -> crate::outcome::Outcome {
-        unimplemented!("written next")
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+        let mut exchange = Exchange { question: self, attempt, phases: Phases::default(), seen: Seen::default() };
+        let mut reply = Reply::default();
+        let result = match self.transport {
+            Transport::Udp => exchange.by_datagram(&mut reply).await,
+            Transport::Tcp => exchange.by_stream(&mut reply).await,
+        };
+        let Exchange { phases, mut seen, .. } = exchange;
+        seen.stop = result.err();
+        seen.protocol = Protocol::Dns(Box::new(reply));
+        Outcome { address: attempt.address, phases, verdict: self.judge(attempt.address, &seen), seen }
+    }
+
+    /// Says what the exchange means.
+    fn judge(&self, server: SocketAddr, seen: &Seen) -> Verdict {
+        let Protocol::Dns(reply) = &seen.protocol else { return Verdict::Healthy };
+        match (&seen.stop, &reply.answer) {
+            (None, Some(answer)) => self.judge_answer(answer),
+            (Some(stop), _) if stop.trouble == Trouble::TimedOut && reply.strays > 0 => {
+                Finding::new(Cause::ProtocolViolation, Phase::Dns, Confidence::Likely).failed()
+            }
+            (Some(stop), _) => transport::judge(stop, seen, server.ip()).failed(),
+            (None, None) => Finding::new(Cause::Unknown, Phase::Dns, Confidence::Possible).failed(),
+        }
+    }
+
+    fn judge_answer(&self, answer: &Answer) -> Verdict {
+        let failed = |cause| Finding::new(cause, Phase::Dns, Confidence::Confirmed).failed();
+        match (answer.rcode, self.expect) {
+            (Rcode::NoError | Rcode::NxDomain, Expect::AnyAnswer) => Verdict::Healthy,
+            (Rcode::NoError, Expect::Address) if answer.addresses.is_empty() && !answer.truncated => {
+                failed(Cause::DnsNodata)
+            }
+            (Rcode::NoError, Expect::Address) => Verdict::Healthy,
+            (Rcode::NxDomain, Expect::Address) => failed(Cause::DnsNxdomain),
+            (Rcode::ServFail, _) => failed(Cause::DnsServfail),
+            (Rcode::Refused, _) => failed(Cause::DnsRefused),
+            (Rcode::FormErr | Rcode::Other(_), _) => failed(Cause::ProtocolViolation),
+        }
     }
 }
+
+/// One exchange under way.
+struct Exchange<'a> {
+    question: &'a Question,
+    attempt: &'a Attempt<'a>,
+    phases: Phases,
+    seen: Seen,
+}
+
+impl Exchange<'_> {
+    async fn by_datagram(&mut self, reply: &mut Reply) -> Result<(), Stop> {
+        let start = clock::now();
+        let result = self.ask_by_datagram(reply).await;
+        let elapsed = start.elapsed();
+        self.phases.record(Phase::Dns, elapsed);
+        result.map_err(|trouble| Stop { phase: Phase::Dns, trouble, elapsed })
+    }
+
+    async fn ask_by_datagram(&mut self, reply: &mut Reply) -> Result<(), Trouble> {
+        let id = self.id();
+        let question = self.encode(id)?;
+        let socket = Datagram::open(self.attempt.egress, self.attempt.address)?;
+        let sent = clock::wall();
+        let result = match socket.send(&question).await {
+            Ok(()) => self.await_answer(&socket, id, sent, reply).await,
+            Err(trouble) => Err(trouble),
+        };
+        if result.is_err() {
+            self.seen.icmp = socket.icmp();
+        }
+        result
+    }
+
+    async fn await_answer(
+        &mut self,
+        socket: &Datagram,
+        id: u16,
+        sent: Duration,
+        reply: &mut Reply,
+    ) -> Result<(), Trouble> {
+        let mut buffer = [0; DATAGRAM];
+        while reply.strays <= MAX_STRAYS {
+            let received = self.attempt.deadline.limit(socket.receive(&mut buffer)).await;
+            let received = received.map_err(|_| Trouble::TimedOut)??;
+            if self.accept(&buffer[..received.len], id, reply) {
+                self.seen.round_trip = Some(received.at.saturating_sub(sent));
+                return Ok(());
+            }
+        }
+        Err(Trouble::TooMuch("100 datagrams that were not the answer"))
+    }
+
+    async fn by_stream(&mut self, reply: &mut Reply) -> Result<(), Stop> {
+        let stream = stream::connect(self.attempt, &mut self.phases, &mut self.seen).await?;
+        let start = clock::now();
+        let result = self.ask_by_stream(stream, reply).await;
+        let elapsed = start.elapsed();
+        self.phases.record(Phase::Dns, elapsed);
+        result.map_err(|trouble| Stop { phase: Phase::Dns, trouble, elapsed })
+    }
+
+    async fn ask_by_stream(&mut self, mut stream: TcpStream, reply: &mut Reply) -> Result<(), Trouble> {
+        let id = self.id();
+        let question = self.encode(id)?;
+        let mut framed = u16::try_from(question.len()).unwrap_or(u16::MAX).to_be_bytes().to_vec();
+        framed.extend(question);
+        let exchange = async {
+            stream.write_all(&framed).await.map_err(os(Operation::Send))?;
+            read_framed(&mut stream).await
+        };
+        let message = self.attempt.deadline.limit(exchange).await.map_err(|_| Trouble::TimedOut).flatten();
+        stream::finish(&stream, &mut self.seen);
+        if self.accept(&message?, id, reply) {
+            return Ok(());
+        }
+        Err(Trouble::Malformed(reply.broken.unwrap_or("the answer is for another question")))
+    }
+
+    /// Takes a message in if it is the answer, else counts it as a stray.
+    fn accept(&self, message: &[u8], id: u16, reply: &mut Reply) -> bool {
+        match wire::decode(message, id, self.question) {
+            Ok(answer) => {
+                reply.answer = Some(answer);
+                return true;
+            }
+            Err(wire::Stray::Broken(what)) => reply.broken = Some(what),
+            Err(wire::Stray::NotOurs) => {}
+        }
+        reply.strays += 1;
+        false
+    }
+
+    fn encode(&self, id: u16) -> Result<Vec<u8>, Trouble> {
+        wire::encode(self.question, id).ok_or(Trouble::Malformed("the name cannot be asked"))
+    }
+
+    /// The message id: 16 unpredictable bits (RFC 5452).
+    fn id(&self) -> u16 {
+        (self.attempt.nonce & 0xffff) as u16
+    }
+}
+
+async fn read_framed(stream: &mut TcpStream) -> Result<Vec<u8>, Trouble> {
+    let ended = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => Trouble::Closed,
+        _ => os(Operation::Receive)(error),
+    };
+    let length = stream.read_u16().await.map_err(ended)?;
+    let mut message = vec![0; usize::from(length)];
+    stream.read_exact(&mut message).await.map_err(ended)?;
+    Ok(message)
+}
+
+#[cfg(test)]
+#[path = "dns/exchange_tests.rs"]
+mod tests;

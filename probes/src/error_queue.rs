@@ -33,12 +33,17 @@ pub(crate) fn take(socket: &impl AsFd) -> Option<IcmpError> {
     for _ in 0..MAX_ENTRIES {
         let Some(entry) = next(socket) else { break };
         let Some(mut error) = entry else { continue };
-        error.from_self = error.offender.is_some() && error.offender == own;
+        error.from_self = is_host_unreachable(&error) && error.offender.is_some() && error.offender == own;
         if found.is_none_or(|earlier| is_mtu_notice(&earlier)) {
             found = Some(error);
         }
     }
     found
+}
+
+/// The only message that a host sends to itself about a neighbour that does not answer.
+fn is_host_unreachable(error: &IcmpError) -> bool {
+    if error.v6 { error.kind == 1 && error.code == 3 } else { error.kind == 3 && error.code == 1 }
 }
 
 fn is_mtu_notice(error: &IcmpError) -> bool {

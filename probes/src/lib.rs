@@ -18,6 +18,7 @@ pub mod limits;
 pub mod ntp;
 pub mod outcome;
 pub mod probe;
+pub mod resolve;
 mod stream;
 pub mod tcp;
 pub mod tds;

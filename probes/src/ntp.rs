@@ -1,6 +1,39 @@
 //! The NTP probe: one SNTP exchange, accepted only under the tests of RFC 5905 and RFC 4330.
+//!
+//! The request carries 64 unpredictable bits in place of our clock (RFC 9109 practice): only who saw it can echo it,
+//! and it tells nobody our time. `sntpc` does the exchange and the arithmetic; [`Wire`] puts the bits in and out.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket};
+
+use crate::{
+    attempt::Attempt,
+    cause::{Cause, Side},
+    clock,
+    datagram::Datagram,
+    evidence::{Stop, Trouble},
+    outcome::{Outcome, Phases, Protocol, Seen},
+    transport,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+/// Length of a packet without extensions (RFC 5905 section 7.3), in bytes.
+const PACKET: usize = 48;
+/// Datagrams that are not the answer, waited past at most.
+const MAX_STRAYS: u32 = 16;
+/// RFC 5905 MAXDISP: a root distance of this size or more is no time at all.
+const MAX_ROOT_DISTANCE: Duration = Duration::from_secs(16);
+/// A reference older than this is not maintained any more: 2^17 s, the longest poll interval of RFC 5905.
+const MAX_REFERENCE_AGE: Duration = Duration::from_secs(1 << 17);
+/// A server that takes longer than this to answer (chrony MAX_SERVER_INTERVAL) makes its offset worthless.
+const MAX_SERVER_TIME: Duration = Duration::from_secs(4);
+/// An offset above this is worth a look: 1 s is the resolution of every other clock we could ask.
+const NOTABLE_OFFSET: f64 = 1.0;
 
 /// What to ask: the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,11 +49,11 @@ pub struct Reply {
 }
 
 /// The fields of a reply (RFC 5905 section 7.3) and what follows from the four timestamps.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Packet {
     /// Leap indicator, 0 to 3; 3 means unsynchronised.
     pub leap: u8,
-    /// Version number, 1 to 4.
+    /// Version number, 1 to 7; 3 and 4 are in use.
     pub version: u8,
     /// Stratum, 0 to 255; 0 is a kiss-o'-death.
     pub stratum: u8,
@@ -30,20 +63,256 @@ pub struct Packet {
     pub root_delay: Duration,
     /// Dispersion to the primary source.
     pub root_dispersion: Duration,
-    /// Server clock minus ours, in seconds.
+    /// Time since the server's clock was last set, by its own clock; zero where it does not say.
+    pub reference_age: Duration,
+    /// The server's own time between receiving and sending; `None` where it runs backwards.
+    pub server_time: Option<Duration>,
+    /// Server clock minus ours, in seconds; 0 for a reply that is not accepted.
     pub offset: f64,
-    /// Round trip to the server, without the server's own time.
+    /// Round trip to the server, without the server's own time; zero for a reply that is not accepted.
     pub delay: Duration,
+    /// Whether receive and transmit timestamps are set.
+    pub has_timestamps: bool,
+}
+
+impl Packet {
+    /// Half the root delay plus the root dispersion plus half our own delay (RFC 5905 section 11.2).
+    pub fn root_distance(&self) -> Duration {
+        (self.root_delay + self.delay) / 2 + self.root_dispersion
+    }
+
+    /// The kiss code or source name, as far as it is printable.
+    pub fn reference(&self) -> String {
+        if self.stratum <= 1 {
+            String::from_utf8_lossy(&self.reference_id).trim_end_matches('\0').escape_debug().to_string()
+        } else {
+            IpAddr::from(self.reference_id).to_string()
+        }
+    }
 }
 
 impl Reply {
     /// Adds the evidence lines.
-    pub(crate) fn describe(&self, _lines: &mut Vec<String>) {}
+    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
+        if let Some(packet) = &self.packet {
+            lines.push(format!(
+                "NTP reply echoes our timestamp: stratum {}, reference {}, leap {}, offset {:+.6} s, root distance {:.6} s",
+                packet.stratum,
+                packet.reference(),
+                packet.leap,
+                packet.offset,
+                packet.root_distance().as_secs_f64()
+            ));
+        }
+        if self.strays > 0 {
+            lines.push(format!("{} datagrams did not echo our timestamp", self.strays));
+        }
+    }
 }
 
 impl Question {
     /// Makes one attempt.
-    pub async fn run(&self, _attempt: &crate::attempt::Attempt<'_>) -> crate::outcome::Outcome {
-        unimplemented!("written next")
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+        let (mut phases, mut seen, mut reply) = (Phases::default(), Seen::default(), Reply::default());
+        let start = clock::now();
+        let result = exchange(attempt, &mut seen, &mut reply).await;
+        let elapsed = start.elapsed();
+        phases.record(Phase::Ntp, elapsed);
+        seen.stop = result.err().map(|trouble| Stop { phase: Phase::Ntp, trouble, elapsed });
+        let verdict = judge(attempt.address, &seen, &reply);
+        seen.protocol = Protocol::Ntp(Box::new(reply));
+        Outcome { address: attempt.address, phases, verdict, seen }
     }
 }
+
+async fn exchange(attempt: &Attempt<'_>, seen: &mut Seen, reply: &mut Reply) -> Result<(), Trouble> {
+    let socket = Datagram::open(attempt.egress, attempt.address)?;
+    let wire =
+        Wire { socket, peer: attempt.address, nonce: (attempt.nonce | 1).to_be_bytes(), state: Mutex::default() };
+    let context = NtpContext { timestamp_gen: WireClock { wire: &wire, at: Duration::ZERO } };
+    let result = attempt.deadline.limit(sntpc::get_time(attempt.address, &wire, context)).await;
+    let state = wire.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reply.strays = state.strays;
+    if let Some(raw) = &state.raw {
+        let mut packet = decode(raw);
+        if let Ok(Ok(time)) = &result {
+            packet.offset = time.offset() as f64 / 1e6;
+            packet.delay = Duration::from_micros(time.roundtrip());
+        }
+        seen.round_trip = state.received.zip(state.sent).map(|(received, sent)| received.saturating_sub(sent));
+        reply.packet = Some(packet);
+        return Ok(());
+    }
+    seen.icmp = wire.socket.icmp();
+    Err(match (result, state.trouble) {
+        (_, Some(trouble)) => trouble,
+        (Err(_), None) => Trouble::TimedOut,
+        (Ok(_), None) => Trouble::Malformed("the exchange ended without a packet"),
+    })
+}
+
+/// Our socket as `sntpc` sees it: its timestamp is replaced by the nonce on the way out and put back on the way in.
+struct Wire {
+    socket: Datagram,
+    peer: SocketAddr,
+    nonce: [u8; 8],
+    state: Mutex<WireState>,
+}
+
+#[derive(Default)]
+struct WireState {
+    origin: [u8; 8],
+    sent: Option<Duration>,
+    received: Option<Duration>,
+    raw: Option<[u8; PACKET]>,
+    strays: u32,
+    trouble: Option<Trouble>,
+}
+
+impl Wire {
+    fn state(&self) -> MutexGuard<'_, WireState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_up(&self, trouble: Trouble) -> sntpc::Error {
+        self.state().trouble = Some(trouble);
+        sntpc::Error::Network
+    }
+
+    /// Whether a datagram echoes our nonce, from a server (mode 4).
+    fn is_ours(&self, bytes: &[u8]) -> bool {
+        bytes.len() >= PACKET && bytes[24..32] == self.nonce && bytes[0] & 7 == 4
+    }
+}
+
+impl NtpUdpSocket for Wire {
+    async fn send_to(&self, packet: &[u8], _: SocketAddr) -> sntpc::Result<usize> {
+        let mut blinded = packet.to_vec();
+        blinded[40..48].copy_from_slice(&self.nonce);
+        self.state().origin.copy_from_slice(&packet[40..48]);
+        self.state().sent = Some(clock::wall());
+        self.socket.send(&blinded).await.map_err(|trouble| self.give_up(trouble))?;
+        Ok(packet.len())
+    }
+
+    async fn recv_from(&self, packet: &mut [u8]) -> sntpc::Result<(usize, SocketAddr)> {
+        let mut buffer = [0; 1024];
+        loop {
+            let received = self.socket.receive(&mut buffer).await.map_err(|trouble| self.give_up(trouble))?;
+            if self.is_ours(&buffer[..received.len]) {
+                let mut state = self.state();
+                let mut raw = [0; PACKET];
+                raw.copy_from_slice(&buffer[..PACKET]);
+                state.raw = Some(raw);
+                state.received = Some(received.at);
+                packet[..PACKET].copy_from_slice(&raw);
+                packet[24..32].copy_from_slice(&state.origin);
+                return Ok((PACKET, self.peer));
+            }
+            self.state().strays += 1;
+            if self.state().strays > MAX_STRAYS {
+                return Err(self.give_up(Trouble::TooMuch("16 datagrams that did not echo our timestamp")));
+            }
+        }
+    }
+}
+
+/// The clock that `sntpc` reads: ours when it sends, the kernel's receive time when it has received.
+#[derive(Clone, Copy)]
+struct WireClock<'a> {
+    wire: &'a Wire,
+    at: Duration,
+}
+
+impl NtpTimestampGenerator for WireClock<'_> {
+    fn init(&mut self) {
+        self.at = self.wire.state().received.unwrap_or_else(clock::wall);
+    }
+
+    fn timestamp_sec(&self) -> u64 {
+        self.at.as_secs()
+    }
+
+    fn timestamp_subsec_micros(&self) -> u32 {
+        self.at.subsec_micros()
+    }
+}
+
+fn decode(raw: &[u8; PACKET]) -> Packet {
+    let u32_at = |at: usize| u32::from_be_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
+    let u64_at = |at: usize| u64::from(u32_at(at)) << 32 | u64::from(u32_at(at + 4));
+    let (reference, receive, transmit) = (u64_at(16), u64_at(32), u64_at(40));
+    Packet {
+        leap: raw[0] >> 6,
+        version: raw[0] >> 3 & 7,
+        stratum: raw[1],
+        reference_id: [raw[12], raw[13], raw[14], raw[15]],
+        root_delay: short(u32_at(4)),
+        root_dispersion: short(u32_at(8)),
+        reference_age: if reference == 0 { Duration::ZERO } else { forward(reference, transmit).unwrap_or_default() },
+        server_time: forward(receive, transmit),
+        offset: 0.0,
+        delay: Duration::ZERO,
+        has_timestamps: receive != 0 && transmit != 0,
+    }
+}
+
+/// Decodes the 16.16 fixed-point format of root delay and dispersion.
+fn short(raw: u32) -> Duration {
+    Duration::from_nanos(u64::from(raw) * 1_000_000_000 >> 16)
+}
+
+/// The time between two 32.32 timestamps, across an era's end (RFC 5905 section 6); `None` where it runs backwards.
+fn forward(from: u64, to: u64) -> Option<Duration> {
+    let difference = to.wrapping_sub(from);
+    let nanos = (difference & 0xffff_ffff) * 1_000_000_000 >> 32;
+    (difference < 1 << 63).then(|| Duration::new(difference >> 32, u32::try_from(nanos).unwrap_or(0)))
+}
+
+/// Says what the exchange means. The tests come in the order of acceptance; the origin was tested on arrival.
+fn judge(server: SocketAddr, seen: &Seen, reply: &Reply) -> Verdict {
+    let found = |cause, confidence| Finding::new(cause, Phase::Ntp, confidence);
+    match (&seen.stop, &reply.packet) {
+        (None, Some(packet)) => judge_packet(packet),
+        (Some(stop), _) if stop.trouble == Trouble::TimedOut && reply.strays > 0 => {
+            found(Cause::ProtocolViolation, Confidence::Likely).failed()
+        }
+        (Some(stop), _) => transport::judge(stop, seen, server.ip()).failed(),
+        (None, None) => found(Cause::Unknown, Confidence::Possible).failed(),
+    }
+}
+
+fn judge_packet(packet: &Packet) -> Verdict {
+    let failed = |cause| Finding::new(cause, Phase::Ntp, Confidence::Confirmed).failed();
+    let unsynced = packet.leap == 3 || packet.stratum >= 16 || (packet.stratum == 0 && packet.reference_id == [0; 4]);
+    if packet.stratum == 0 && packet.reference_id != [0; 4] {
+        return failed(kiss(packet.reference_id));
+    }
+    if unsynced {
+        return failed(Cause::NtpUnsynced);
+    }
+    if !(3..=4).contains(&packet.version) || !packet.has_timestamps || packet.server_time.is_none() {
+        return failed(Cause::ProtocolViolation);
+    }
+    let distant = packet.root_delay / 2 + packet.root_dispersion >= MAX_ROOT_DISTANCE;
+    if distant || packet.reference_age > MAX_REFERENCE_AGE || packet.server_time > Some(MAX_SERVER_TIME) {
+        return failed(Cause::NtpUnsynced);
+    }
+    if packet.offset.abs() > NOTABLE_OFFSET {
+        let finding = Finding::new(Cause::NtpWrongTime, Phase::Ntp, Confidence::Possible).on(Side::Unknown);
+        return Verdict::Degraded(finding);
+    }
+    Verdict::Healthy
+}
+
+/// RFC 5905 section 7.4: DENY, RSTR and RATE are refusals; INIT, STEP and the rest mean that there is no time yet.
+fn kiss(code: [u8; 4]) -> Cause {
+    match &code {
+        b"DENY" | b"RSTR" | b"RATE" => Cause::NtpDenied,
+        _ => Cause::NtpUnsynced,
+    }
+}
+
+#[cfg(test)]
+#[path = "ntp_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use crate::{
     evidence::Escaped,
     outcome::{Outcome, Phases, Protocol, Seen},
     stream, transport,
-    verdict::{Phase, Verdict},
+    verdict::Verdict,
 };
 
 /// Bytes read from a peer that speaks first.
@@ -74,7 +74,7 @@ fn judge(attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cause::Cause, egress::Egress, limits::Deadline, tls::Trust};
+    use crate::{cause::Cause, egress::Egress, limits::Deadline, tls::Trust, verdict::Phase};
     use std::{net::SocketAddr, time::Duration};
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 

@@ -1,0 +1,160 @@
+//! The DNS probe against scripted servers on loopback: good, bad and hostile.
+
+use super::*;
+use crate::{egress::Egress, limits::Deadline, tls::Trust};
+use tokio::net::{TcpListener, UdpSocket};
+
+const PATIENCE: Duration = Duration::from_millis(400);
+
+async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outcome {
+    let (egress, trust) = (Egress::default(), Trust::none());
+    let deadline = Deadline::within(PATIENCE);
+    let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 0x1234_5678 };
+    let question = Question { name: "login.example".to_owned(), record: RecordType::A, transport, expect };
+    let start = clock::now();
+    let outcome = question.run(&attempt).await;
+    assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
+    outcome
+}
+
+/// A UDP server that sends these datagrams for each question; the closure gets the question.
+async fn udp(script: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
+    let address = socket.local_addr().expect("bound above");
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
+            for datagram in script(&buffer[..len]) {
+                socket.send_to(&datagram, from).await.expect("loopback takes it");
+            }
+        }
+    });
+    address
+}
+
+/// A TCP server that sends these bytes after the question, then waits for the client to leave.
+async fn tcp(script: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+    let address = listener.local_addr().expect("bound above");
+    tokio::spawn(async move {
+        while let Ok((mut peer, _)) = listener.accept().await {
+            let mut buffer = [0; 512];
+            let len = peer.read(&mut buffer).await.unwrap_or(0);
+            drop(peer.write_all(&script(&buffer[2.min(len)..len])).await);
+            drop(peer.read(&mut buffer).await);
+        }
+    });
+    address
+}
+
+/// The question turned into an answer with this code and one address.
+fn answer(question: &[u8], code: u8) -> Vec<u8> {
+    let mut bytes = question[..question.len() - 11].to_vec();
+    bytes[2..4].copy_from_slice(&[0x81, 0x80 | code]);
+    bytes[6..12].copy_from_slice(&[0, u8::from(code == 0), 0, 0, 0, 0]);
+    if code == 0 {
+        bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04\x14\0\0\x01");
+    }
+    bytes
+}
+
+fn wrong_id(question: &[u8]) -> Vec<u8> {
+    let mut bytes = answer(question, 0);
+    bytes[0] ^= 0xff;
+    bytes
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&u16::try_from(message.len()).expect("short").to_be_bytes()[..], message].concat()
+}
+
+fn cause(outcome: &Outcome) -> Cause {
+    outcome.verdict.finding().map_or(Cause::None, |finding| finding.cause)
+}
+
+#[tokio::test]
+async fn each_response_code_has_its_cause() {
+    for (code, for_name, for_server) in [
+        (0, Cause::None, Cause::None),
+        (1, Cause::ProtocolViolation, Cause::ProtocolViolation),
+        (2, Cause::DnsServfail, Cause::DnsServfail),
+        (3, Cause::DnsNxdomain, Cause::None),
+        (5, Cause::DnsRefused, Cause::DnsRefused),
+        (9, Cause::ProtocolViolation, Cause::ProtocolViolation),
+    ] {
+        let server = udp(move |question| vec![answer(question, code)]).await;
+        assert_eq!(cause(&ask(server, Transport::Udp, Expect::Address).await), for_name, "rcode {code}");
+        assert_eq!(cause(&ask(server, Transport::Udp, Expect::AnyAnswer).await), for_server, "rcode {code}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_tcp_is_as_good() {
+    let server = tcp(|question| framed(&answer(question, 0))).await;
+    let outcome = ask(server, Transport::Tcp, Expect::Address).await;
+    assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
+    assert!(outcome.phases.of(Phase::Connect).is_some() && outcome.phases.of(Phase::Dns).is_some());
+}
+
+#[tokio::test]
+async fn strays_are_waited_past() {
+    let server = udp(|question| vec![wrong_id(question), vec![0; 3], answer(question, 0)]).await;
+    let outcome = ask(server, Transport::Udp, Expect::Address).await;
+    assert_eq!(outcome.verdict, Verdict::Healthy);
+    assert!(outcome.evidence().iter().any(|line| line.starts_with("2 datagrams were not the answer")));
+}
+
+#[tokio::test]
+async fn strays_alone_break_the_protocol_and_a_flood_of_them_ends_the_wait() {
+    let server = udp(|question| vec![wrong_id(question)]).await;
+    let outcome = ask(server, Transport::Udp, Expect::Address).await;
+    assert_eq!(cause(&outcome), Cause::ProtocolViolation);
+    let server = udp(|question| vec![wrong_id(question); 200]).await;
+    let outcome = ask(server, Transport::Udp, Expect::Address).await;
+    assert_eq!(cause(&outcome), Cause::ProtocolViolation);
+    assert!(outcome.phases.total() < PATIENCE, "{:?}", outcome.phases.total());
+}
+
+#[tokio::test]
+async fn silence_is_dropped_and_a_closed_port_is_refused_by_name() {
+    let silent = udp(|_| Vec::new()).await;
+    let outcome = ask(silent, Transport::Udp, Expect::Address).await;
+    assert_eq!(cause(&outcome), Cause::Dropped);
+    let closed =
+        UdpSocket::bind("127.0.0.1:0").await.and_then(|socket| socket.local_addr()).expect("loopback is there");
+    let outcome = ask(closed, Transport::Udp, Expect::Address).await;
+    assert_eq!(cause(&outcome), Cause::Refused, "{:?}", outcome.evidence());
+    assert!(outcome.phases.total() < PATIENCE);
+    assert!(outcome.evidence().iter().any(|line| line.contains("ICMP type 3 code 3 from 127.0.0.1")));
+}
+
+#[tokio::test]
+async fn hostile_tcp_servers_are_bounded() {
+    type Script = fn(&[u8]) -> Vec<u8>;
+    let rows: [(&str, Script, Cause); 5] = [
+        ("length 0", |_| vec![0, 0], Cause::ProtocolViolation),
+        ("length 65535, then nothing", |_| vec![0xff, 0xff, 1, 2, 3], Cause::Dropped),
+        ("another question", |q| framed(&wrong_id(q)), Cause::ProtocolViolation),
+        ("HTTP", |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Cause::Dropped),
+        ("nothing", |_| Vec::new(), Cause::Dropped),
+    ];
+    for (label, script, expected) in rows {
+        let outcome = ask(tcp(script).await, Transport::Tcp, Expect::Address).await;
+        assert_eq!(cause(&outcome), expected, "{label}: {:?}", outcome.evidence());
+    }
+}
+
+#[tokio::test]
+async fn a_drip_of_bytes_does_not_outlive_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+    let address = listener.local_addr().expect("bound above");
+    tokio::spawn(async move {
+        let (mut peer, _) = listener.accept().await.expect("one client comes");
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while peer.write_all(&[1]).await.is_ok() {
+            tick.tick().await;
+        }
+    });
+    let outcome = ask(address, Transport::Tcp, Expect::Address).await;
+    assert_eq!(cause(&outcome), Cause::Dropped);
+}

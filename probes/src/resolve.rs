@@ -1,0 +1,312 @@
+//! Names to addresses, by asking the configured servers ourselves: a failure then has evidence, not just an error.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use crate::{
+    attempt::Attempt,
+    cause::Cause,
+    clock,
+    dns::{Answer, Question, RecordType, Transport},
+    egress::Egress,
+    evidence::Millis,
+    limits::Deadline,
+    outcome::{Outcome, Protocol},
+    tls::Trust,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+/// Addresses kept of one name at most.
+const MAX_ADDRESSES: usize = 32;
+
+/// Why a name cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing to ask for.
+    #[error("the name is empty")]
+    Empty,
+    /// RFC 1035 section 2.3.4.
+    #[error("the name has {0} bytes, at most 253 are allowed")]
+    Long(usize),
+    /// RFC 1035 section 2.3.4.
+    #[error("the label `{0}` is empty or longer than 63 bytes")]
+    Label(String),
+    /// Names are asked in their ASCII form.
+    #[error("the name has the character `{0}`; give an internationalised name in its ASCII form (xn--…)")]
+    Character(char),
+}
+
+/// Checks that a name can be asked: letters, digits, hyphens and underscores in labels of 1 to 63 bytes.
+///
+/// # Errors
+/// The rule of RFC 1035 that the name breaks.
+pub fn valid_name(name: &str) -> Result<(), NameError> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > 253 {
+        return Err(NameError::Long(name.len()));
+    }
+    let strange = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if let Some(character) = name.chars().find(strange) {
+        return Err(NameError::Character(character));
+    }
+    match name.split('.').find(|label| label.is_empty() || label.len() > 63) {
+        Some(label) => Err(NameError::Label(label.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// The servers to ask, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// The servers; the next is asked when one says neither yes nor no.
+    pub servers: Vec<SocketAddr>,
+    /// Time one server gets for one question.
+    pub timeout: Duration,
+    /// Times the whole list is gone through, at least one.
+    pub attempts: u32,
+}
+
+/// What resolving a name brought.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// The name asked for.
+    pub name: String,
+    /// The addresses, IPv4 first; empty when there is a finding.
+    pub addresses: Vec<IpAddr>,
+    /// The server whose answer was taken.
+    pub server: Option<SocketAddr>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Every exchange that decided nothing or said no.
+    pub failures: Vec<Outcome>,
+    /// Why there is no address; `None` when there is one.
+    pub finding: Option<Finding>,
+}
+
+impl Resolution {
+    /// Adds the evidence lines: which server was believed, and what the others did.
+    pub fn describe(&self, lines: &mut Vec<String>) {
+        match (self.server, self.addresses.first()) {
+            (Some(server), Some(first)) => {
+                let (count, took) = (self.addresses.len(), Millis(self.elapsed));
+                lines.push(format!("{} resolves to {first} ({count} addresses) by {server} in {took}", self.name));
+            }
+            (_, _) => lines.push(format!("{} does not resolve", self.name)),
+        }
+        for outcome in &self.failures {
+            lines.extend(outcome.evidence().into_iter().map(|line| format!("DNS {}: {line}", outcome.address)));
+        }
+    }
+}
+
+impl Resolver {
+    /// Resolves a name within the deadline. Never fails: what went wrong is a finding with evidence.
+    pub async fn resolve(&self, name: &str, egress: &Egress, deadline: Deadline, nonce: u64) -> Resolution {
+        let start = clock::now();
+        let mut resolution = Resolution {
+            name: name.to_owned(),
+            addresses: Vec::new(),
+            server: None,
+            elapsed: Duration::ZERO,
+            failures: Vec::new(),
+            finding: None,
+        };
+        match name.parse::<IpAddr>() {
+            Ok(address) => resolution.addresses.push(address),
+            Err(_) if valid_name(name).is_err() || self.servers.is_empty() => {
+                resolution.finding = Some(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Confirmed));
+            }
+            Err(_) => self.ask_in_turn(&mut resolution, egress, deadline, nonce).await,
+        }
+        resolution.elapsed = start.elapsed();
+        resolution
+    }
+
+    async fn ask_in_turn(&self, resolution: &mut Resolution, egress: &Egress, deadline: Deadline, nonce: u64) {
+        let turns = (0..self.attempts.max(1)).flat_map(|_| &self.servers);
+        for (turn, server) in (0u32..).zip(turns) {
+            let asker = Asker {
+                name: &resolution.name,
+                server: *server,
+                egress,
+                deadline: deadline.at_most(self.timeout),
+                nonce: nonce.rotate_left(turn * 7),
+            };
+            let (v4, v6) = tokio::join!(asker.ask(RecordType::A), asker.ask(RecordType::Aaaa));
+            resolution.server = Some(*server);
+            resolution.addresses = addresses(&v4, &v6);
+            if !resolution.addresses.is_empty() {
+                resolution.finding = None;
+                return;
+            }
+            resolution.finding = Some(finding(&v4));
+            let denied = says_no(&v4);
+            resolution.failures.push(v4);
+            if denied || deadline.remaining().is_zero() {
+                return;
+            }
+        }
+    }
+}
+
+/// One server, asked for one name.
+struct Asker<'a> {
+    name: &'a str,
+    server: SocketAddr,
+    egress: &'a Egress,
+    deadline: Deadline,
+    nonce: u64,
+}
+
+impl Asker<'_> {
+    /// Asks over UDP, and over TCP when the answer was cut.
+    async fn ask(&self, record: RecordType) -> Outcome {
+        let trust = Trust::none();
+        let nonce = if record == RecordType::A { self.nonce } else { self.nonce.rotate_left(32) };
+        let attempt =
+            Attempt { address: self.server, deadline: self.deadline, egress: self.egress, trust: &trust, nonce };
+        let question = |transport| Question::address(self.name.to_owned(), record, transport);
+        let outcome = question(Transport::Udp).run(&attempt).await;
+        if !answer_of(&outcome).is_some_and(|answer| answer.truncated) {
+            return outcome;
+        }
+        let mut whole = question(Transport::Tcp).run(&attempt).await;
+        if let Verdict::Failed(finding) = whole.verdict
+            && answer_of(&whole).is_none()
+        {
+            whole.verdict = Verdict::Failed(Finding::new(Cause::DnsNoTcp, finding.phase, Confidence::Confirmed));
+        }
+        whole
+    }
+}
+
+fn answer_of(outcome: &Outcome) -> Option<&Answer> {
+    match &outcome.seen.protocol {
+        Protocol::Dns(reply) => reply.answer.as_ref(),
+        Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+    }
+}
+
+/// The addresses of both answers, IPv4 first, each once.
+fn addresses(v4: &Outcome, v6: &Outcome) -> Vec<IpAddr> {
+    let mut all = Vec::new();
+    for address in [v4, v6].into_iter().filter_map(answer_of).flat_map(|answer| &answer.addresses) {
+        if !all.contains(address) && all.len() < MAX_ADDRESSES {
+            all.push(*address);
+        }
+    }
+    all
+}
+
+/// Whether the server denied the name, so that asking another one would only hide it.
+fn says_no(outcome: &Outcome) -> bool {
+    let cause = outcome.verdict.finding().map(|finding| finding.cause);
+    matches!(cause, Some(Cause::DnsNxdomain | Cause::DnsNodata))
+}
+
+/// Whatever phase the exchange itself was in, the endpoint was lost while its name was resolved.
+fn finding(outcome: &Outcome) -> Finding {
+    match outcome.verdict.finding() {
+        Some(finding) if finding.cause.is_local() => finding,
+        Some(finding) => Finding { phase: Phase::Dns, ..finding },
+        None => Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UdpSocket;
+
+    async fn server(reply: fn(&[u8]) -> Option<Vec<u8>>) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
+        let address = socket.local_addr().expect("bound above");
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
+                if let Some(bytes) = reply(&buffer[..len]) {
+                    socket.send_to(&bytes, from).await.expect("loopback takes it");
+                }
+            }
+        });
+        address
+    }
+
+    /// Answers A with one address, and AAAA with none.
+    fn good(question: &[u8]) -> Option<Vec<u8>> {
+        let body = question.len() - 11;
+        let is_v4 = question[body - 3] == 1;
+        let mut bytes = question[..body].to_vec();
+        bytes[2..4].copy_from_slice(&[0x81, 0x80]);
+        bytes[6..12].copy_from_slice(&[0, u8::from(is_v4), 0, 0, 0, 0]);
+        if is_v4 {
+            bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04\x14\0\0\x01");
+        }
+        Some(bytes)
+    }
+
+    fn code(question: &[u8], code: u8) -> Option<Vec<u8>> {
+        let mut bytes = question[..question.len() - 11].to_vec();
+        bytes[2..4].copy_from_slice(&[0x81, 0x80 | code]);
+        bytes[6..12].fill(0);
+        Some(bytes)
+    }
+
+    async fn resolve(servers: Vec<SocketAddr>, name: &str) -> Resolution {
+        let resolver = Resolver { servers, timeout: Duration::from_millis(200), attempts: 1 };
+        resolver.resolve(name, &Egress::default(), Deadline::within(Duration::from_secs(3)), 99).await
+    }
+
+    #[tokio::test]
+    async fn the_next_server_is_asked_after_silence_and_after_servfail() {
+        let silent = server(|_| None).await;
+        let servfail = server(|question| code(question, 2)).await;
+        let good = server(good).await;
+        let found = resolve(vec![silent, servfail, good], "login.example").await;
+        assert_eq!(found.addresses, [IpAddr::from([20, 0, 0, 1])]);
+        assert_eq!((found.server, found.finding, found.failures.len()), (Some(good), None, 2));
+        assert!(found.elapsed >= Duration::from_millis(200));
+    }
+
+    #[tokio::test]
+    async fn a_denied_name_is_final_and_says_so() {
+        let (denies, good) = (server(|question| code(question, 3)).await, server(good).await);
+        let found = resolve(vec![denies, good], "login.example").await;
+        assert_eq!(found.finding.map(|f| (f.cause, f.phase)), Some((Cause::DnsNxdomain, Phase::Dns)));
+        let mut lines = Vec::new();
+        found.describe(&mut lines);
+        assert!(lines[1].contains("NXDOMAIN"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn addresses_and_impossible_names_are_not_asked() {
+        assert_eq!(resolve(Vec::new(), "10.0.0.4").await.addresses, [IpAddr::from([10, 0, 0, 4])]);
+        let found = resolve(vec![server(good).await], "no spaces please").await;
+        assert_eq!(found.finding.map(|f| f.cause), Some(Cause::LocalSetup));
+    }
+
+    #[test]
+    fn names_are_checked_by_rule() {
+        let long = format!("{}example", "abcdefg.".repeat(32));
+        for (name, valid) in [
+            ("a.example", true),
+            ("a.example.", true),
+            ("_sip.example", true),
+            ("", false),
+            (".", false),
+            ("a..example", false),
+            ("bücher.example", false),
+            (long.as_str(), false),
+        ] {
+            assert_eq!(valid_name(name).is_ok(), valid, "{name}");
+        }
+        assert!(valid_name(&"a".repeat(64)).is_err());
+        let error = valid_name("bücher.example").expect_err("not ASCII").to_string();
+        assert!(error.contains('ü') && error.contains("xn--"), "{error}");
+    }
+}
