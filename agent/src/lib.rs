@@ -8,10 +8,24 @@ pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod daemon;
+pub mod dns_survey;
+pub mod explain;
 pub mod flow_budget;
+#[cfg(test)]
+mod golden;
 pub mod logs;
+pub mod metrics;
 pub mod monitor;
+pub mod nameresolver;
+pub mod policy;
+pub mod reading;
+pub mod report;
+#[cfg(test)]
+mod sample;
 pub mod schedule;
 pub mod settings;
 pub mod snapshot;
+pub mod status;
 pub mod visit;
+pub mod web;
+pub mod worker_dns;

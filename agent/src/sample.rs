@@ -1,0 +1,398 @@
+//! A small environment at one fixed moment, with an endpoint in every state, for the tests of the readers.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{
+    cause::Cause,
+    class::Class,
+    dns,
+    evidence::{Stop, TcpInfo, Trouble},
+    http, ntp,
+    outcome::{Outcome, Phases, Protocol, Seen},
+    probe::Probe,
+    tcp, tds, tls,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+use crate::{
+    catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
+    settings::{ResolverSource, Resolvers},
+    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
+    visit::{Untested, Visit},
+};
+
+/// The moment of the sample: 2027-01-15T08:00:00Z.
+pub(crate) const AT: Duration = Duration::from_secs(1_800_000_000);
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// Twelve endpoints of all seven classes and one slot.
+pub(crate) fn snapshot() -> Snapshot {
+    let endpoints = vec![
+        resolver("10.0.0.4", dns::Transport::Udp),
+        resolver("168.63.129.16", dns::Transport::Tcp),
+        clock_server("ntp.ubuntu.com", None),
+        clock_server("time.windows.com", Some(-0.000_25)),
+        degraded_http(),
+        healthy_https(),
+        untestable_https(),
+        warning_https(),
+        lost_sql("asedb-a.database.windows.net", 40),
+        lost_sql("asedb-b.database.windows.net", 41),
+        accepting("10.1.0.8", Class::Monitoring),
+        accepting("10.1.0.9", Class::Tcp),
+    ];
+    assemble(endpoints)
+}
+
+/// An environment with this many healthy HTTPS endpoints.
+pub(crate) fn large(endpoints: usize) -> Snapshot {
+    let make = |number: usize| {
+        let mut view = healthy_https();
+        let mut endpoint = (*view.endpoint).clone();
+        endpoint.id = EndpointId(format!("host-{number}.example:443").into());
+        view.endpoint = Arc::new(endpoint);
+        view
+    };
+    assemble((0..endpoints).map(make).collect())
+}
+
+/// Gives every endpoint this status, and the classes what follows from it.
+pub(crate) fn set_all(snapshot: &mut Snapshot, status: Status) {
+    for view in &mut snapshot.endpoints {
+        Arc::make_mut(view).status = status;
+    }
+    snapshot.classes = classes(&snapshot.endpoints, &snapshot.catalog.slots);
+}
+
+/// Puts these endpoints into a snapshot.
+pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
+    let views: Vec<_> = views.into_iter().map(Arc::new).collect();
+    let slots = vec![Slot {
+        name: "event_hub".to_owned(),
+        class: Class::Monitoring,
+        port: 443,
+        purpose: "monitoring".to_owned(),
+        hint: "list the environment's event hub namespace under `slots: event_hub:`".to_owned(),
+        severity: Severity::Warning,
+        source: "network-info.md".to_owned(),
+        as_of: "2026-01-01".to_owned(),
+    }];
+    let catalog = Catalog {
+        profile: "ase-v2".to_owned(),
+        cloud: "public".to_owned(),
+        edition: "2026-01-01".to_owned(),
+        endpoints: views.iter().map(|view| Arc::clone(&view.endpoint)).collect(),
+        slots,
+    };
+    Snapshot {
+        at: AT,
+        agent: agent(),
+        resolvers: Resolvers {
+            custom: vec![SocketAddr::new(address("10.0.0.4"), 53)],
+            source: ResolverSource::File("/etc/resolv.conf".to_owned()),
+            azure: SocketAddr::new(address("168.63.129.16"), 53),
+        },
+        classes: classes(&views, &catalog.slots),
+        durations: Arc::new(durations(&views)),
+        catalog: Arc::new(catalog),
+        endpoints: views,
+    }
+}
+
+fn agent() -> SelfView {
+    SelfView {
+        vantage: "snet-mirror".to_owned(),
+        started: AT - Duration::from_secs(3600),
+        ready: true,
+        schedule_lag: MS(3),
+        in_flight: 2,
+        budget_spent: 5,
+        reload_ok: true,
+        loaded: AT - Duration::from_secs(3600),
+        origin: "built-in defaults".to_owned(),
+        warnings: vec!["no configuration file; resolvers come from /etc/resolv.conf".to_owned()],
+    }
+}
+
+fn classes(views: &[Arc<EndpointView>], slots: &[Slot]) -> Vec<ClassView> {
+    let view_of = |class: Class| {
+        let of = |test: fn(Status) -> bool| {
+            views.iter().filter(|view| view.endpoint.class == class && test(view.status)).count()
+        };
+        let failed = |view: &&Arc<EndpointView>| matches!(view.status, Status::Failed(_));
+        let worst = views.iter().filter(|view| view.endpoint.class == class).filter(failed);
+        ClassView {
+            class,
+            endpoints: of(|_| true),
+            up: of(|status| matches!(status, Status::Healthy | Status::Degraded(_))),
+            failed: of(|status| matches!(status, Status::Failed(_))),
+            unknown: of(|status| matches!(status, Status::Unknown(_))),
+            worst: worst.map(|view| view.endpoint.severity).max(),
+            not_configured: slots.iter().filter(|slot| slot.class == class).count(),
+        }
+    };
+    let all = Class::ALL.into_iter().map(view_of);
+    all.filter(|class| class.endpoints + class.not_configured > 0).collect()
+}
+
+fn durations(views: &[Arc<EndpointView>]) -> BTreeMap<(Class, Phase), Histogram> {
+    let mut durations: BTreeMap<(Class, Phase), Histogram> = BTreeMap::new();
+    for view in views {
+        for visit in view.last.iter() {
+            durations.entry((view.endpoint.class, Phase::None)).or_default().observe(visit.took);
+            for (phase, elapsed) in visit.outcomes.iter().flat_map(|outcome| outcome.phases.iter()) {
+                durations.entry((view.endpoint.class, phase)).or_default().observe(elapsed);
+            }
+        }
+    }
+    durations
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("the sample's addresses are well-formed")
+}
+
+fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
+    let fixed = host.parse::<IpAddr>();
+    Endpoint {
+        id: EndpointId(format!("{host}:{port}").into()),
+        class,
+        host: fixed.map_or_else(|_| Host::Name(host.to_owned()), Host::Address),
+        port,
+        probe,
+        addresses: Addresses::First,
+        expect_address: ExpectAddress::Any,
+        severity: Severity::Critical,
+        interval: Duration::from_secs(30),
+        timeout: Duration::from_secs(5),
+        about: About {
+            documented_as: None,
+            purpose: "management".to_owned(),
+            workload: Workload::Any,
+            basis: Basis::Documented,
+            source: "network-info.md".to_owned(),
+            as_of: "2026-01-01".to_owned(),
+            note: None,
+        },
+    }
+}
+
+/// A healthy view of an endpoint after ten visits, the last of which brought `outcome`.
+fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
+    let resolution = match &endpoint.host {
+        Host::Name(name) => vec![format!("{name} resolves to {} at 10.0.0.4", outcome.address.ip())],
+        Host::Address(_) => Vec::new(),
+    };
+    let visit = Visit {
+        began: AT - Duration::from_secs(12),
+        took: outcome.phases.total(),
+        result: Ok(outcome.verdict),
+        outcomes: vec![outcome],
+        resolution,
+    };
+    EndpointView {
+        endpoint: Arc::new(endpoint),
+        status: Status::Healthy,
+        since: AT - Duration::from_secs(3590),
+        last: Some(Arc::new(visit)),
+        attempts: 10,
+        failures: BTreeMap::new(),
+        last_success: Some(AT - Duration::from_secs(11)),
+        reach: 0xff,
+    }
+}
+
+fn outcome(host: IpAddr, port: u16, times: &[(Phase, Duration)], protocol: Protocol) -> Outcome {
+    let mut phases = Phases::default();
+    for (phase, elapsed) in times {
+        phases.record(*phase, *elapsed);
+    }
+    let round_trip = times.first().map(|(_, elapsed)| *elapsed);
+    let seen = Seen { round_trip, protocol, ..Seen::default() };
+    Outcome { address: SocketAddr::new(host, port), phases, verdict: Verdict::Healthy, seen }
+}
+
+fn resolver(server: &str, transport: dns::Transport) -> EndpointView {
+    let question = dns::Question { name: "management.azure.com".to_owned(), record: dns::RecordType::A, transport };
+    let answer = dns::Answer {
+        rcode: dns::Rcode::NoError,
+        authoritative: false,
+        truncated: false,
+        recursion_available: true,
+        authentic: false,
+        chain: Vec::new(),
+        addresses: vec![address("203.0.113.7")],
+        min_ttl: Some(Duration::from_secs(60)),
+        soa_zone: None,
+        edns_payload: Some(1232),
+        length: 65,
+    };
+    let reply = dns::Reply { answer: Some(answer), strays: 0 };
+    let protocol = Protocol::Dns(Box::new(reply));
+    healthy(
+        endpoint(server, 53, Class::Dns, Probe::Dns(question)),
+        outcome(address(server), 53, &[(Phase::Dns, MS(2))], protocol),
+    )
+}
+
+/// A time server that is healthy with this offset in seconds, or was not visited yet.
+fn clock_server(name: &str, offset: Option<f64>) -> EndpointView {
+    let endpoint = endpoint(name, 123, Class::Ntp, Probe::Ntp(ntp::Question));
+    let packet = offset.map(|offset| ntp::Packet {
+        leap: 0,
+        version: 4,
+        stratum: 3,
+        reference_id: [25, 66, 230, 1],
+        root_delay: MS(20),
+        root_dispersion: MS(5),
+        offset,
+        delay: MS(8),
+    });
+    let known = packet.is_some();
+    let reply = ntp::Reply { packet, strays: 0 };
+    let protocol = Protocol::Ntp(Box::new(reply));
+    let view = healthy(endpoint, outcome(address("20.101.57.9"), 123, &[(Phase::Ntp, MS(8))], protocol));
+    if known {
+        return view;
+    }
+    EndpointView {
+        status: Status::Unknown(Untested::NotYet),
+        last: None,
+        attempts: 0,
+        last_success: None,
+        reach: 0,
+        ..view
+    }
+}
+
+fn question(host: &str, port: u16, scheme: http::Scheme) -> Probe {
+    let (host, path) = (host.to_owned(), "/".to_owned());
+    Probe::Http(http::Question { scheme, host, port, path, proof: http::Proof::AnyResponse })
+}
+
+/// One of two addresses refuses the connection.
+fn degraded_http() -> EndpointView {
+    let (host, finding) = ("crl.microsoft.com", Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely));
+    let mut endpoint = endpoint(host, 80, Class::Http, question(host, 80, http::Scheme::Http));
+    endpoint.severity = Severity::Warning;
+    endpoint.addresses = Addresses::All;
+    let reply = http::Reply { tls: None, answer: Some(http::Answer { status: 200, ..http::Answer::default() }) };
+    let times = [(Phase::Connect, MS(4)), (Phase::Request, MS(9)), (Phase::Response, MS(1))];
+    let good = outcome(address("203.0.113.20"), 80, &times, Protocol::Http(Box::new(reply)));
+    let bad = stopped(address("203.0.113.21"), 80, Trouble::Os { operation: CONNECT, errno: 111 }, MS(4), finding);
+    let view = healthy(endpoint, good.clone());
+    let mut visit = (**view.last.as_ref().expect("built above")).clone();
+    (visit.outcomes, visit.result) = (vec![bad, good], Ok(Verdict::Degraded(finding)));
+    EndpointView { status: Status::Degraded(finding), last: Some(Arc::new(visit)), ..view }
+}
+
+const CONNECT: ase_probes::evidence::Operation = ase_probes::evidence::Operation::Connect;
+
+fn stopped(host: IpAddr, port: u16, trouble: Trouble, elapsed: Duration, finding: Finding) -> Outcome {
+    let mut outcome = outcome(host, port, &[(finding.phase, elapsed)], Protocol::Nothing);
+    outcome.verdict = finding.failed();
+    outcome.seen.round_trip = None;
+    outcome.seen.stop = Some(Stop { phase: finding.phase, trouble, elapsed });
+    outcome
+}
+
+fn healthy_https() -> EndpointView {
+    let host = "login.microsoftonline.com";
+    let certificate = |subject: &str, issuer: &str, not_after| tls::Certificate {
+        subject: subject.to_owned(),
+        issuer: issuer.to_owned(),
+        names: vec![host.to_owned()],
+        not_before: 1_790_000_000,
+        not_after,
+    };
+    let handshake = tls::Handshake {
+        version: Some("TLS 1.3"),
+        alpn: Some("h2".to_owned()),
+        chain: vec![
+            certificate("CN=login.microsoftonline.com", "CN=Test Issuing CA", 1_810_000_000),
+            certificate("CN=Test Issuing CA", "CN=Test Root", 1_900_000_000),
+        ],
+        invalid: None,
+        prefix: Vec::new(),
+    };
+    let answer = http::Answer { status: 302, version: "HTTP/2.0", ..http::Answer::default() };
+    let reply = http::Reply { tls: Some(handshake), answer: Some(answer) };
+    let times = [(Phase::Connect, MS(6)), (Phase::Tls, MS(14)), (Phase::Request, MS(30)), (Phase::Response, MS(1))];
+    healthy(
+        endpoint(host, 443, Class::Https, question(host, 443, http::Scheme::Https(tls::Verify::Full))),
+        outcome(address("203.0.113.30"), 443, &times, Protocol::Http(Box::new(reply))),
+    )
+}
+
+/// This machine has no free port, after a time in which the endpoint was healthy.
+fn untestable_https() -> EndpointView {
+    let host = "management.azure.com";
+    let finding = Finding::new(Cause::LocalPorts, Phase::Local, Confidence::Confirmed);
+    let endpoint = endpoint(host, 443, Class::Https, question(host, 443, http::Scheme::Https(tls::Verify::Full)));
+    let trouble = Trouble::Os { operation: CONNECT, errno: 99 };
+    let view = healthy(endpoint, stopped(address("203.0.113.31"), 443, trouble, MS(0), finding));
+    EndpointView {
+        status: Status::Unknown(Untested::Inconclusive(finding)),
+        since: AT - Duration::from_secs(40),
+        last_success: Some(AT - Duration::from_secs(41)),
+        ..view
+    }
+}
+
+/// A wildcard's stand-in that is lost without harm to the environment.
+fn warning_https() -> EndpointView {
+    let host = "smarteventlogs.blob.core.windows.net";
+    let finding = Finding::new(Cause::DnsNxdomain, Phase::Dns, Confidence::Confirmed);
+    let mut endpoint = endpoint(host, 443, Class::Https, question(host, 443, http::Scheme::Https(tls::Verify::Full)));
+    endpoint.severity = Severity::Warning;
+    endpoint.about.documented_as = Some("*.blob.core.windows.net".to_owned());
+    endpoint.about.basis = Basis::Suggested;
+    let visit = Visit {
+        began: AT - Duration::from_secs(9),
+        took: MS(3),
+        outcomes: Vec::new(),
+        resolution: vec![format!("{host}: NXDOMAIN from 10.0.0.4")],
+        result: Ok(Verdict::Failed(finding)),
+    };
+    EndpointView {
+        endpoint: Arc::new(endpoint),
+        status: Status::Failed(finding),
+        since: AT - Duration::from_secs(90_000),
+        last: Some(Arc::new(visit)),
+        attempts: 10,
+        failures: BTreeMap::from([(Cause::DnsNxdomain, 10)]),
+        last_success: None,
+        reach: 0,
+    }
+}
+
+fn lost_sql(host: &str, last_octet: u8) -> EndpointView {
+    let question = tds::Question { host: host.to_owned(), flavour: tds::Flavour::Tds7 };
+    let finding = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
+    let peer = IpAddr::V4(Ipv4Addr::new(203, 0, 113, last_octet));
+    let mut outcome = stopped(peer, 1433, Trouble::TimedOut, Duration::from_secs(5), finding);
+    outcome.seen.tcp = Some(TcpInfo { retransmits: 2, unacked: 1, ..TcpInfo::default() });
+    let view = healthy(endpoint(host, 1433, Class::Sql, Probe::Tds(question)), outcome);
+    EndpointView {
+        status: Status::Failed(finding),
+        since: AT - Duration::from_secs(725),
+        failures: BTreeMap::from([(Cause::Dropped, 4)]),
+        last_success: Some(AT - Duration::from_secs(755)),
+        reach: 0b1111_0000,
+        ..view
+    }
+}
+
+fn accepting(host: &str, class: Class) -> EndpointView {
+    let protocol = Protocol::Tcp(tcp::Reply { greeting: Vec::new() });
+    healthy(
+        endpoint(host, 12000, class, Probe::Tcp(tcp::Question::default())),
+        outcome(address(host), 12000, &[(Phase::Connect, MS(1))], protocol),
+    )
+}
