@@ -7,17 +7,21 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod compare;
+pub mod config;
 pub mod daemon;
 pub mod dns_survey;
+pub mod duration;
 pub mod explain;
 pub mod flow_budget;
 #[cfg(test)]
 mod golden;
+pub mod host;
 pub mod logs;
 pub mod metrics;
 pub mod monitor;
 pub mod nameresolver;
 pub mod policy;
+pub mod profile;
 pub mod reading;
 pub mod report;
 #[cfg(test)]

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use crate::{
     catalog::Severity,
     snapshot::{EndpointView, Snapshot, Status},
-    visit::Visit,
 };
 
 /// How many endpoints stand how.
@@ -100,13 +99,6 @@ impl Summary {
 /// A number with its noun, in the plural where that is due.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// The evidence of a visit: the deciding exchange first, then how the name resolved.
-pub(crate) fn evidence(visit: &Visit) -> Vec<String> {
-    let mut lines = visit.outcomes.first().map(Outcome::evidence).unwrap_or_default();
-    lines.extend(visit.resolution.iter().cloned());
-    lines
 }
 
 /// The TLS handshake of an exchange, as far as it got.

@@ -186,15 +186,17 @@ fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
 /// A healthy view of an endpoint after ten visits, the last of which brought `outcome`.
 fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
     let resolution = match &endpoint.host {
-        Host::Name(name) => vec![format!("{name} resolves to {} at 10.0.0.4", outcome.address.ip())],
-        Host::Address(_) => Vec::new(),
+        Host::Name(name) => Some(resolved(name, &[outcome.address.ip()], Vec::new())),
+        Host::Address(_) => None,
     };
     let visit = Visit {
         began: AT - Duration::from_secs(12),
         took: outcome.phases.total(),
+        phases: outcome.phases,
         result: Ok(outcome.verdict),
         outcomes: vec![outcome],
         resolution,
+        remarks: Vec::new(),
     };
     EndpointView {
         endpoint: Arc::new(endpoint),
@@ -356,8 +358,10 @@ fn warning_https() -> EndpointView {
     let visit = Visit {
         began: AT - Duration::from_secs(9),
         took: MS(3),
+        phases: Phases::default(),
         outcomes: Vec::new(),
-        resolution: vec![format!("{host}: NXDOMAIN from 10.0.0.4")],
+        resolution: Some(resolved(host, &[], vec![denied()])),
+        remarks: Vec::new(),
         result: Ok(Verdict::Failed(finding)),
     };
     EndpointView {

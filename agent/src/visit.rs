@@ -89,13 +89,13 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// The evidence in plain words, one line each, the deciding ones first.
+    /// The evidence in plain words, one line each: what the visit noticed, the deciding exchange, the resolution.
     pub fn evidence(&self) -> Vec<String> {
         let mut lines = self.remarks.clone();
-        if let Some(resolution) = self.resolution.as_ref() {
+        lines.extend(self.outcomes.first().map(Outcome::evidence).unwrap_or_default());
+        if let Some(resolution) = &self.resolution {
             resolution.describe(&mut lines);
         }
-        lines.extend(self.outcomes.iter().flat_map(Outcome::evidence));
         lines
     }
 }

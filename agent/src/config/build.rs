@@ -1,0 +1,527 @@
+//! From a profile and a configuration file to the catalogue: rows and slots become endpoints, each with the question
+//! that proves it. Every rule is checked here.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{
+    class::Class,
+    dns, http, ntp,
+    probe::Probe,
+    resolve::valid_name,
+    tcp, tds,
+    tls::Verify,
+};
+
+use super::{
+    error::{Broken, broken, nearest},
+    file::{Added, AddressesName, ExpectAddressName, File, Override, TdsName, TransportName, VerifyName},
+};
+use crate::{
+    catalog::{
+        About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
+    },
+    duration::show,
+    profile::{ClassName, Expect, Profile, Row, SlotRow},
+    settings::Resolvers,
+};
+
+/// Endpoints that one agent watches at most.
+const MAX_ENDPOINTS: usize = 2000;
+/// One time server is not asked more often than this (RFC 8633 practice).
+const NTP_INTERVAL: Duration = Duration::from_secs(64);
+/// Time a peer gets to speak first where the accept is all that can be had.
+const GREETING: Duration = Duration::from_millis(300);
+
+/// Builds the catalogue.
+pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> Result<Catalog, Broken> {
+    let builder = Builder { profile, file };
+    let mut endpoints = builder.dns(resolvers)?;
+    for row in &profile.rows {
+        endpoints.extend(builder.row(row)?);
+    }
+    builder.check_slot_names()?;
+    for slot in &profile.slots {
+        endpoints.extend(builder.slot(slot)?);
+    }
+    builder.remove(&mut endpoints)?;
+    for (index, added) in file.endpoints.add.iter().enumerate() {
+        endpoints.push(builder.added(index, added)?);
+    }
+    builder.change(&mut endpoints)?;
+    check(&mut endpoints)?;
+    let unfilled = profile.slots.iter().filter(|slot| builder.hosts(&slot.name).is_empty());
+    Ok(Catalog {
+        profile: profile.profile.clone(),
+        cloud: profile.cloud.clone(),
+        edition: profile.edition(),
+        endpoints: endpoints.into_iter().map(Arc::new).collect(),
+        slots: unfilled.filter(|slot| builder.is_wanted(slot.workload.map(Workload::from))).map(|s| builder.unfilled(s)).collect(),
+    })
+}
+
+struct Builder<'a> {
+    profile: &'a Profile,
+    file: &'a File,
+}
+
+/// What a probe is built from, wherever it was written down.
+struct Asked<'a> {
+    class: Class,
+    host: &'a Host,
+    port: u16,
+    path: Option<&'a str>,
+    expect: Option<&'a Expect>,
+    verify: Option<Verify>,
+    flavour: tds::Flavour,
+}
+
+impl Builder<'_> {
+    fn dns(&self, resolvers: &Resolvers) -> Result<Vec<Endpoint>, Broken> {
+        let row = &self.profile.dns;
+        let mut servers = vec![resolvers.azure];
+        servers.extend(resolvers.custom.iter().filter(|server| **server != resolvers.azure));
+        let transports = [dns::Transport::Udp, dns::Transport::Tcp];
+        let pairs = servers.iter().flat_map(|server| transports.map(|transport| (*server, transport)));
+        let about = self.about(&row.source, &row.purpose, Basis::Documented, row.note.clone());
+        pairs
+            .map(|(server, transport)| {
+                Ok(Endpoint {
+                    id: EndpointId(format!("{server}/{}", transport.label()).into()),
+                    class: Class::Dns,
+                    host: Host::Address(server.ip()),
+                    port: server.port(),
+                    probe: Probe::Dns(dns::Question::liveness(row.question.clone(), transport)),
+                    about: about.clone(),
+                    ..self.blank(Class::Dns, self.severity(&row.purpose))
+                })
+            })
+            .collect()
+    }
+
+    fn row(&self, row: &Row) -> Result<Vec<Endpoint>, Broken> {
+        if !self.is_wanted(row.workload.map(Workload::from)) {
+            return Ok(Vec::new());
+        }
+        let host = host_of("host", &row.host)?;
+        let basis = row.basis.map_or(Basis::Documented, Basis::from);
+        let mut about = self.about(&row.source, &row.purpose, basis, row.note.clone());
+        about.workload = row.workload.map(Workload::from).unwrap_or_default();
+        about.documented_as = row.documented_as.clone().or_else(|| joined(&row.covers));
+        let severity = row.severity.map_or_else(|| self.severity(&row.purpose), Severity::from);
+        let endpoint = |port: &u16| {
+            let class = row.class_of(*port);
+            let asked = Asked { path: row.path.as_deref(), expect: row.expect.as_ref(), ..Asked::plain(class, &host, *port) };
+            Ok(Endpoint {
+                id: EndpointId(format!("{}:{port}", row.host).into()),
+                host: host.clone(),
+                port: *port,
+                probe: asked.probe()?,
+                about: about.clone(),
+                ..self.blank(class, severity)
+            })
+        };
+        row.ports.iter().map(endpoint).collect()
+    }
+
+    /// The endpoints of a slot that the configuration fills.
+    fn slot(&self, slot: &SlotRow) -> Result<Vec<Endpoint>, Broken> {
+        let mut endpoints = Vec::new();
+        for text in self.hosts(&slot.name) {
+            let key = format!("slots.{}", slot.name);
+            let (name, port) = split_port(&key, text)?;
+            let host = host_of(&key, name)?;
+            for port in port.map_or_else(|| slot.ports.clone(), |port| vec![port]) {
+                let class = match (Class::from(slot.class), port) {
+                    (Class::Https, 80) => Class::Http,
+                    (class, _) => class,
+                };
+                let mut about = self.about(&slot.source, &slot.purpose, Basis::Configured, slot.note.clone());
+                about.documented_as = Some(slot.documented_as.clone());
+                endpoints.push(Endpoint {
+                    id: EndpointId(format!("{name}:{port}").into()),
+                    host: host.clone(),
+                    port,
+                    probe: Asked::plain(class, &host, port).probe()?,
+                    about,
+                    ..self.blank(class, self.severity(&slot.purpose))
+                });
+            }
+        }
+        Ok(endpoints)
+    }
+
+    fn unfilled(&self, slot: &SlotRow) -> Slot {
+        let document = self.profile.sources.get(&slot.source);
+        Slot {
+            name: slot.name.clone(),
+            class: slot.class.into(),
+            port: slot.ports.last().copied().unwrap_or_default(),
+            purpose: slot.purpose.clone(),
+            hint: slot.hint.clone(),
+            severity: self.severity(&slot.purpose),
+            source: document.map(|d| d.document.clone()).unwrap_or_default(),
+            as_of: document.map(|d| d.as_of.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn added(&self, index: usize, added: &Added) -> Result<Endpoint, Broken> {
+        let key = |name: &str| format!("endpoints.add[{index}].{name}");
+        let class = Class::from(added.class);
+        let host = host_of(&key("host"), &added.host)?;
+        let port = match added.port.or_else(|| default_port(class)) {
+            Some(0) => return broken(&key("port"), 0, "must be between 1 and 65535"),
+            Some(port) => port,
+            None => return broken(&key("port"), "none", "must be given for class tcp"),
+        };
+        let verify = added.verify.map(|verify| match verify {
+            VerifyName::Full => Verify::Full,
+            VerifyName::Chain => Verify::Chain,
+        });
+        let flavour = match added.tds {
+            Some(TdsName::Eight) => tds::Flavour::Tds8,
+            Some(TdsName::Seven) | None => tds::Flavour::Tds7,
+        };
+        let asked =
+            Asked { class, host: &host, port, path: added.path.as_deref(), expect: added.expect.as_ref(), verify, flavour };
+        let (probe, suffix) = match class {
+            Class::Dns => dns_probe(added, &host, &key("host"))?,
+            Class::Ntp | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
+                (asked.probe().map_err(|Broken(rule)| Broken(format!("endpoints.add[{index}].{rule}")))?, "")
+            }
+        };
+        let about = About {
+            documented_as: None,
+            purpose: added.purpose.clone().unwrap_or_else(|| "configured".to_owned()),
+            workload: Workload::Any,
+            basis: Basis::Configured,
+            source: "configuration".to_owned(),
+            as_of: String::new(),
+            note: None,
+        };
+        let id = added.id.clone().unwrap_or_else(|| format!("{}:{port}{suffix}", added.host));
+        let mut endpoint = Endpoint {
+            id: EndpointId(id.into()),
+            host: host.clone(),
+            port,
+            probe,
+            about,
+            ..self.blank(class, Severity::Critical)
+        };
+        apply(&mut endpoint, &added.common());
+        Ok(endpoint)
+    }
+
+    fn remove(&self, endpoints: &mut Vec<Endpoint>) -> Result<(), Broken> {
+        for pattern in &self.file.endpoints.remove {
+            let before = endpoints.len();
+            endpoints.retain(|endpoint| !matches(pattern, &endpoint.id.0));
+            if endpoints.len() == before {
+                return broken("endpoints.remove", pattern, unknown_id(pattern, endpoints));
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&self, endpoints: &mut [Endpoint]) -> Result<(), Broken> {
+        for (pattern, change) in &self.file.endpoints.r#override {
+            let mut found = false;
+            for endpoint in endpoints.iter_mut().filter(|endpoint| matches(pattern, &endpoint.id.0)) {
+                apply(endpoint, change);
+                found = true;
+            }
+            if !found {
+                return broken("endpoints.override", pattern, unknown_id(pattern, endpoints));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_slot_names(&self) -> Result<(), Broken> {
+        let names = || self.profile.slots.iter().map(|slot| slot.name.as_str());
+        for (name, hosts) in &self.file.slots {
+            if !names().any(|known| known == name) {
+                let near = nearest(name, names()).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+                let list = names().collect::<Vec<_>>().join(", ");
+                return broken("slots", name, format!("is no slot of this profile{near} (valid: {list})"));
+            }
+            if hosts.is_empty() {
+                return broken(&format!("slots.{name}"), "[]", "must name at least one host, or be left out");
+            }
+        }
+        Ok(())
+    }
+
+    fn hosts(&self, slot: &str) -> &[String] {
+        self.file.slots.get(slot).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_wanted(&self, workload: Option<Workload>) -> bool {
+        match (&self.file.workloads, workload) {
+            (Some(hosted), Some(workload)) => hosted.iter().any(|name| Workload::from(*name) == workload),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    fn severity(&self, purpose: &str) -> Severity {
+        self.profile.severities.get(purpose).copied().map_or(Severity::Warning, Severity::from)
+    }
+
+    fn about(&self, source: &str, purpose: &str, basis: Basis, note: Option<String>) -> About {
+        let document = self.profile.sources.get(source);
+        About {
+            documented_as: None,
+            purpose: purpose.to_owned(),
+            workload: Workload::Any,
+            basis,
+            source: document.map(|d| d.document.clone()).unwrap_or_default(),
+            as_of: document.map(|d| d.as_of.clone()).unwrap_or_default(),
+            note,
+        }
+    }
+
+    /// An endpoint with the defaults of its class.
+    fn blank(&self, class: Class, severity: Severity) -> Endpoint {
+        let name = class_name(class);
+        Endpoint {
+            id: EndpointId("".into()),
+            class,
+            host: Host::Name(String::new()),
+            port: 0,
+            probe: Probe::Ntp(ntp::Question),
+            addresses: Addresses::First,
+            expect_address: ExpectAddress::Any,
+            severity,
+            interval: self.file.intervals.get(&name).map_or_else(|| default_interval(class), |human| human.0),
+            timeout: self.file.timeouts.get(&name).map_or_else(|| default_timeout(class), |human| human.0),
+            about: self.about("", "", Basis::Documented, None),
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn plain(class: Class, host: &'a Host, port: u16) -> Self {
+        Self { class, host, port, path: None, expect: None, verify: None, flavour: tds::Flavour::Tds7 }
+    }
+
+    fn probe(&self) -> Result<Probe, Broken> {
+        let is_web = matches!(self.class, Class::Http | Class::Https | Class::Monitoring);
+        if !is_web && (self.path.is_some() || self.expect.is_some()) {
+            return broken("path", self.path.unwrap_or("expect"), format!("has no meaning for class {}", self.class));
+        }
+        Ok(match (self.class, self.port) {
+            (Class::Http, _) | (Class::Monitoring, 80) => self.web(http::Scheme::Http)?,
+            (Class::Https, _) | (Class::Monitoring, 443) => self.web(http::Scheme::Https(self.verify()))?,
+            (Class::Sql, _) => Probe::Tds(tds::Question { host: self.host.to_string(), flavour: self.flavour }),
+            (Class::Ntp, _) => Probe::Ntp(ntp::Question),
+            (Class::Monitoring | Class::Tcp | Class::Dns, _) => Probe::Tcp(tcp::Question { listen: GREETING }),
+        })
+    }
+
+    /// A peer known by address alone has no name to verify.
+    fn verify(&self) -> Verify {
+        self.verify.unwrap_or(match self.host {
+            Host::Name(_) => Verify::Full,
+            Host::Address(_) => Verify::Chain,
+        })
+    }
+
+    fn web(&self, scheme: http::Scheme) -> Result<Probe, Broken> {
+        let path = self.path.unwrap_or("/");
+        if !path.starts_with('/') || path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+            return broken("path", path, "must start with a slash and hold no blanks");
+        }
+        let proof = match self.expect {
+            None | Some(Expect::Any) => http::Proof::AnyResponse,
+            Some(Expect::Crl) => http::Proof::Crl,
+            Some(Expect::Contains(text)) => http::Proof::Contains(text.clone()),
+            Some(Expect::Status(codes)) => match codes.iter().find(|code| !(200..600).contains(*code)) {
+                Some(code) => return broken("expect.status", code, "must be between 200 and 599"),
+                None => http::Proof::Status(codes.clone()),
+            },
+        };
+        let question = http::Question { scheme, host: self.host.to_string(), port: self.port, path: path.to_owned(), proof };
+        Ok(Probe::Http(question))
+    }
+}
+
+impl Added {
+    fn common(&self) -> Override {
+        Override {
+            severity: self.severity,
+            interval: self.interval,
+            timeout: self.timeout,
+            addresses: self.addresses,
+            expect_address: self.expect_address,
+        }
+    }
+}
+
+fn apply(endpoint: &mut Endpoint, change: &Override) {
+    if let Some(level) = change.severity {
+        endpoint.severity = level.into();
+    }
+    if let Some(interval) = change.interval {
+        endpoint.interval = interval.0;
+    }
+    if let Some(timeout) = change.timeout {
+        endpoint.timeout = timeout.0;
+    }
+    if let Some(addresses) = change.addresses {
+        endpoint.addresses = match addresses {
+            AddressesName::All => Addresses::All,
+            AddressesName::First => Addresses::First,
+        };
+    }
+    if let Some(expected) = change.expect_address {
+        endpoint.expect_address = match expected {
+            ExpectAddressName::Any => ExpectAddress::Any,
+            ExpectAddressName::Private => ExpectAddress::Private,
+            ExpectAddressName::Public => ExpectAddress::Public,
+        };
+    }
+}
+
+fn dns_probe(added: &Added, host: &Host, key: &str) -> Result<(Probe, &'static str), Broken> {
+    if let Host::Name(name) = host {
+        return broken(key, name, "must be an address for class dns");
+    }
+    let name = added.question.clone().unwrap_or_else(|| "management.azure.com".to_owned());
+    let (transport, suffix) = match added.transport {
+        Some(TransportName::Tcp) => (dns::Transport::Tcp, "/tcp"),
+        Some(TransportName::Udp) | None => (dns::Transport::Udp, "/udp"),
+    };
+    Ok((Probe::Dns(dns::Question::liveness(name, transport)), suffix))
+}
+
+/// Checks what holds for all endpoints together, and puts them in order.
+fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
+    if endpoints.len() > MAX_ENDPOINTS {
+        return broken("endpoints", endpoints.len(), format!("must be at most {MAX_ENDPOINTS}"));
+    }
+    for endpoint in &*endpoints {
+        let (interval, timeout) = (endpoint.interval, endpoint.timeout);
+        if timeout >= interval {
+            let rule = format!("must be shorter than interval ({})", show(interval));
+            return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
+        }
+        if endpoint.class == Class::Ntp && interval < NTP_INTERVAL {
+            let rule = "must be at least 64s for class ntp: one time server is not asked more often";
+            return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
+        }
+        if endpoint.port == 0 {
+            return broken(&format!("{}: port", endpoint.id), 0, "must be between 1 and 65535");
+        }
+    }
+    endpoints.sort_by(|a, b| (a.class, &a.id).cmp(&(b.class, &b.id)));
+    match endpoints.windows(2).find(|pair| pair[0].id == pair[1].id && pair[0].class == pair[1].class) {
+        Some(pair) => broken("endpoints", &pair[0].id, "must be unique; give one of them another `id`"),
+        None => Ok(()),
+    }
+}
+
+fn host_of(key: &str, text: &str) -> Result<Host, Broken> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(Host::Address(address));
+    }
+    match valid_name(text) {
+        Ok(()) => Ok(Host::Name(text.trim_end_matches('.').to_ascii_lowercase())),
+        Err(rule) => broken(key, text.escape_debug(), format!("must be a name or an address: {rule}")),
+    }
+}
+
+/// Splits `host:port`; an address in IPv6 notation needs brackets for a port.
+fn split_port<'a>(key: &str, text: &'a str) -> Result<(&'a str, Option<u16>), Broken> {
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok((text, None));
+    }
+    match text.rsplit_once(':') {
+        None => Ok((text, None)),
+        Some((host, port)) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => Ok((host.trim_matches(['[', ']']), Some(port))),
+            Ok(_) | Err(_) => broken(key, text, "must be a host, or host:port with a port between 1 and 65535"),
+        },
+    }
+}
+
+/// Reads `ADDRESS` or `ADDRESS:PORT`, port 53 by default.
+pub(super) fn server(key: &str, text: &str) -> Result<SocketAddr, Broken> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, 53));
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(server) if server.port() > 0 => Ok(server),
+        Ok(_) | Err(_) => broken(key, text, "must be an address, or address:port"),
+    }
+}
+
+/// Whether an id matches a pattern in which `*` stands for anything.
+fn matches(pattern: &str, id: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = id.strip_prefix(first) else { return false };
+    let mut last = None;
+    for part in parts {
+        last = Some(part);
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(end) => rest.is_empty() || id.ends_with(end),
+    }
+}
+
+fn unknown_id(pattern: &str, endpoints: &[Endpoint]) -> String {
+    let near = nearest(pattern, endpoints.iter().map(|endpoint| &*endpoint.id.0));
+    let near = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+    format!("matches no endpoint{near} (`ase-agent profile show` lists them)")
+}
+
+fn joined(covers: &[String]) -> Option<String> {
+    (!covers.is_empty()).then(|| covers.join(", "))
+}
+
+fn default_port(class: Class) -> Option<u16> {
+    match class {
+        Class::Dns => Some(53),
+        Class::Ntp => Some(123),
+        Class::Http => Some(80),
+        Class::Https => Some(443),
+        Class::Sql => Some(1433),
+        Class::Monitoring => Some(12000),
+        Class::Tcp => None,
+    }
+}
+
+fn default_interval(class: Class) -> Duration {
+    match class {
+        Class::Ntp => NTP_INTERVAL,
+        Class::Dns | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => Duration::from_secs(30),
+    }
+}
+
+/// Five seconds give a lost SYN three tries on every kernel; a name server gets two of them before the probe.
+fn default_timeout(class: Class) -> Duration {
+    match class {
+        Class::Dns | Class::Ntp => Duration::from_secs(3),
+        Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => Duration::from_secs(7),
+    }
+}
+
+fn class_name(class: Class) -> ClassName {
+    match class {
+        Class::Dns => ClassName::Dns,
+        Class::Ntp => ClassName::Ntp,
+        Class::Http => ClassName::Http,
+        Class::Https => ClassName::Https,
+        Class::Sql => ClassName::Sql,
+        Class::Monitoring => ClassName::Monitoring,
+        Class::Tcp => ClassName::Tcp,
+    }
+}
+

@@ -1,0 +1,140 @@
+//! The shape of the configuration file. Unknown keys are errors; what a value means is decided elsewhere.
+
+use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    duration::HumanDuration,
+    profile::{ClassName, Expect, Level, WorkloadName},
+};
+
+/// The whole file. Every key has a default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) profile: Option<String>,
+    pub(super) cloud: Option<String>,
+    pub(super) vantage: Option<String>,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) workloads: Option<Vec<WorkloadName>>,
+    pub(super) slots: BTreeMap<String, Vec<String>>,
+    pub(super) endpoints: Endpoints,
+    pub(super) intervals: BTreeMap<ClassName, HumanDuration>,
+    pub(super) timeouts: BTreeMap<ClassName, HumanDuration>,
+    pub(super) resolvers: Resolvers,
+    pub(super) pace: PaceKeys,
+    pub(super) ca: Ca,
+    pub(super) source_address: Option<IpAddr>,
+    pub(super) interface: Option<String>,
+    pub(super) addresses: Addresses,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Endpoints {
+    pub(super) add: Vec<Added>,
+    pub(super) remove: Vec<String>,
+    pub(super) r#override: BTreeMap<String, Override>,
+}
+
+/// An endpoint of the operator's own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Added {
+    pub(super) host: String,
+    pub(super) class: ClassName,
+    pub(super) port: Option<u16>,
+    pub(super) id: Option<String>,
+    pub(super) purpose: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) expect: Option<Expect>,
+    pub(super) verify: Option<VerifyName>,
+    pub(super) tds: Option<TdsName>,
+    pub(super) question: Option<String>,
+    pub(super) transport: Option<TransportName>,
+    pub(super) severity: Option<Level>,
+    pub(super) interval: Option<HumanDuration>,
+    pub(super) timeout: Option<HumanDuration>,
+    pub(super) addresses: Option<AddressesName>,
+    pub(super) expect_address: Option<ExpectAddressName>,
+}
+
+/// What may be changed of any endpoint.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Override {
+    pub(super) severity: Option<Level>,
+    pub(super) interval: Option<HumanDuration>,
+    pub(super) timeout: Option<HumanDuration>,
+    pub(super) addresses: Option<AddressesName>,
+    pub(super) expect_address: Option<ExpectAddressName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum VerifyName {
+    Full,
+    Chain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) enum TdsName {
+    #[serde(rename = "7.x")]
+    Seven,
+    #[serde(rename = "8.0")]
+    Eight,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TransportName {
+    Udp,
+    Tcp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AddressesName {
+    All,
+    First,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ExpectAddressName {
+    Any,
+    Private,
+    Public,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Resolvers {
+    pub(super) custom: Option<Vec<String>>,
+    pub(super) azure: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PaceKeys {
+    pub(super) concurrency: Option<usize>,
+    pub(super) flows_per_destination: Option<u32>,
+    pub(super) confirm_after: Option<HumanDuration>,
+    pub(super) failing_interval: Option<HumanDuration>,
+    pub(super) drain: Option<HumanDuration>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Ca {
+    pub(super) file: Option<PathBuf>,
+    pub(super) system: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Addresses {
+    pub(super) allow: Vec<String>,
+    pub(super) deny: Vec<String>,
+}

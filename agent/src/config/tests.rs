@@ -1,0 +1,145 @@
+//! Good files, and one bad file per rule with its exact message.
+
+use super::*;
+use crate::catalog::{Addresses, Basis, Host, Severity};
+use ase_probes::{class::Class, http, probe::Probe, tls::Verify};
+
+const HOST: &[u8; 4] = &[10, 0, 0, 4];
+
+fn found() -> Found {
+    Found { servers: vec![IpAddr::from(*HOST)], file: host::RESOLV_CONF }
+}
+
+fn settings(text: &str) -> Result<Settings, ConfigError> {
+    let file = parse(text, "test.yaml")?;
+    complete("test.yaml", &file, Some(&found()), Trust::none()).map_err(|broken| broken.of("test.yaml"))
+}
+
+fn endpoint<'a>(settings: &'a Settings, id: &str) -> &'a crate::catalog::Endpoint {
+    let found = settings.catalog.endpoints.iter().find(|endpoint| *endpoint.id.0 == *id);
+    found.unwrap_or_else(|| panic!("{id} is in the catalogue"))
+}
+
+#[test]
+fn nothing_is_needed_to_start() {
+    let settings = settings("").expect("defaults are good");
+    assert_eq!((settings.catalog.profile.as_str(), settings.catalog.cloud.as_str()), ("ase-v2", "public"));
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:10123");
+    assert_eq!(settings.resolvers.azure.to_string(), "168.63.129.16:53");
+    let dns: Vec<_> = settings.catalog.endpoints.iter().filter(|e| e.class == Class::Dns).map(|e| e.id.to_string()).collect();
+    assert_eq!(dns, ["10.0.0.4:53/tcp", "10.0.0.4:53/udp", "168.63.129.16:53/tcp", "168.63.129.16:53/udp"]);
+    let slots: Vec<_> = settings.catalog.slots.iter().map(|slot| slot.name.as_str()).collect();
+    assert!(["sql-server", "storage-account", "event-hub", "monitoring", "ntp-server"].iter().all(|s| slots.contains(s)));
+    assert!(settings.catalog.endpoints.iter().all(|endpoint| endpoint.timeout < endpoint.interval));
+}
+
+#[test]
+fn fixed_addresses_are_monitoring_with_the_chain_as_proof() {
+    let settings = settings("").expect("defaults are good");
+    let fixed = endpoint(&settings, "40.77.24.27:443");
+    assert_eq!((fixed.class, fixed.severity), (Class::Monitoring, Severity::Warning));
+    let Probe::Http(question) = &fixed.probe else { panic!("a web probe is due") };
+    assert_eq!(question.scheme, http::Scheme::Https(Verify::Chain));
+    let crl = endpoint(&settings, "crl.microsoft.com:80");
+    let Probe::Http(question) = &crl.probe else { panic!("a web probe is due") };
+    assert_eq!(question.proof, http::Proof::Crl);
+    let wildcard = endpoint(&settings, "sls.update.microsoft.com:443");
+    assert_eq!(wildcard.about.documented_as.as_deref(), Some("*.update.microsoft.com"));
+    assert_eq!(wildcard.about.basis, Basis::Suggested);
+}
+
+#[test]
+fn the_configuration_adds_fills_changes_and_removes() {
+    let settings = settings(
+        "cloud: usgov\nvantage: snet-mirror\nworkloads: [windows]\n\
+         slots: {sql-server: [db.example, 'other.example:14330'], storage-account: [acct.example]}\n\
+         endpoints:\n  remove: ['wdcp*']\n  override: {'login.live.com:443': {severity: info, addresses: all, interval: 2m}}\n  \
+         add:\n    - {host: api.example, class: https, path: /health, expect: {status: [200, 204]}}\n    \
+         - {host: 10.1.0.9, class: tcp, port: 9000, id: queue}\nintervals: {https: 1m}\ntimeouts: {https: 9s}\n",
+    )
+    .expect("the file is good");
+    assert_eq!(endpoint(&settings, "db.example:1433").class, Class::Sql);
+    assert_eq!(endpoint(&settings, "other.example:14330").class, Class::Sql);
+    assert_eq!(endpoint(&settings, "acct.example:80").class, Class::Http);
+    assert_eq!(endpoint(&settings, "acct.example:443").class, Class::Https);
+    assert!(!settings.catalog.slots.iter().any(|slot| slot.name == "sql-server"));
+    assert!(!settings.catalog.endpoints.iter().any(|endpoint| endpoint.id.0.starts_with("wdcp")));
+    let changed = endpoint(&settings, "login.live.com:443");
+    assert_eq!((changed.severity, changed.addresses, changed.interval.as_secs()), (Severity::Info, Addresses::All, 120));
+    let api = endpoint(&settings, "api.example:443");
+    assert_eq!((api.interval.as_secs(), api.timeout.as_secs()), (60, 9));
+    assert!(matches!(&api.probe, Probe::Http(q) if q.path == "/health" && q.proof == http::Proof::Status(vec![200, 204])));
+    assert_eq!(endpoint(&settings, "queue").host, Host::Address(IpAddr::from([10, 1, 0, 9])));
+}
+
+#[test]
+fn linux_rows_are_left_out_where_no_linux_apps_run() {
+    let count = |text: &str| settings(text).expect("the file is good").catalog.endpoints.len();
+    assert!(count("workloads: [windows]") < count("workloads: [windows, linux]"));
+    assert_eq!(count("workloads: [windows, linux]"), count(""));
+}
+
+#[test]
+fn every_broken_rule_is_named_with_key_and_value() {
+    let long = format!("endpoints: {{add: [{{class: tcp, port: 1, host: {}example}}]}}", "abcdefg.".repeat(40));
+    let rows: &[(&str, &str)] = &[
+        ("profile: ase-v9", "test.yaml: profile (ase-v9) must be one of: ase-v2"),
+        ("cloud: moon", "test.yaml: cloud (moon) must be one of: public, usgov, china"),
+        ("intervalls: {dns: 30s}", "test.yaml:1:1: unknown key `intervalls`, did you mean `intervals`?"),
+        ("pace:\n  concurency: 3", "test.yaml:2:3: unknown key `concurency`, did you mean `concurrency`?"),
+        ("intervals: {dnss: 30s}", "test.yaml:1:13: unknown value `dnss`, did you mean `dns`?"),
+        ("intervals: {dns: 30}", "test.yaml:1:18: duration (30) must be a number with a unit"),
+        ("intervals: {dns: 0s}", "test.yaml:1:18: duration (0s) must be longer than zero"),
+        ("intervals: {sql: 5s}\nslots: {sql-server: [db.example]}", "test.yaml: db.example:1433: timeout (7s) must be shorter than interval (5s)"),
+        ("intervals: {ntp: 30s}", "test.yaml: time.windows.com:123: interval (30s) must be at least 64s for class ntp"),
+        ("resolvers: {custom: []}", "test.yaml: resolvers.custom ([]) must name at least one server"),
+        ("resolvers: {custom: [dns.example]}", "test.yaml: resolvers.custom (dns.example) must be an address"),
+        ("resolvers: {azure: '168.63.129.16:0'}", "test.yaml: resolvers.azure (168.63.129.16:0) must be an address"),
+        ("slots: {sqlserver: [db.example]}", "test.yaml: slots (sqlserver) is no slot of this profile, did you mean sql-server?"),
+        ("slots: {sql-server: []}", "test.yaml: slots.sql-server ([]) must name at least one host"),
+        ("slots: {sql-server: ['db.example:0']}", "test.yaml: slots.sql-server (db.example:0) must be a host, or host:port"),
+        ("slots: {sql-server: ['bücher.example']}", "must be a name or an address: the name has the character `ü`"),
+        ("endpoints: {add: [{host: a.example, class: tcp}]}", "test.yaml: endpoints.add[0].port (none) must be given for class tcp"),
+        ("endpoints: {add: [{host: a.example, class: https, port: 0}]}", "test.yaml: endpoints.add[0].port (0) must be between 1 and 65535"),
+        ("endpoints: {add: [{host: a.example, class: https, path: health}]}", "test.yaml: endpoints.add[0].path (health) must start with a slash"),
+        ("endpoints: {add: [{host: a.example, class: sql, path: /x}]}", "test.yaml: endpoints.add[0].path (/x) has no meaning for class sql"),
+        ("endpoints: {add: [{host: a.example, class: https, expect: {status: [99]}}]}", "test.yaml: endpoints.add[0].expect.status (99) must be between 200 and 599"),
+        ("endpoints: {add: [{host: dns.example, class: dns}]}", "test.yaml: endpoints.add[0].host (dns.example) must be an address for class dns"),
+        ("endpoints: {add: [{host: login.live.com, class: https}]}", "test.yaml: endpoints (login.live.com:443) must be unique"),
+        ("endpoints: {remove: ['login.life.com:443']}", "matches no endpoint, did you mean login.live.com:443?"),
+        ("endpoints: {override: {'nothing:1': {severity: info}}}", "test.yaml: endpoints.override (nothing:1) matches no endpoint"),
+        (&long, "must be a name or an address: the name has"),
+        ("pace: {concurrency: 0}", "test.yaml: pace.concurrency (0) must be between 1 and 1024"),
+        ("pace: {flows_per_destination: 0}", "test.yaml: pace.flows_per_destination (0) must be at least 1"),
+        ("addresses: {allow: [10.0.0.1/8]}", "test.yaml: addresses.allow (10.0.0.1/8) must have no host bits set"),
+        ("addresses: {deny: [ten]}", "test.yaml: addresses.deny (ten) must be a prefix in CIDR notation"),
+        ("interface: an-interface-name-too-long", "test.yaml: interface (an-interface-name-too-long) must be an interface name"),
+        ("listen: here", "test.yaml:1:9: "),
+        ("profile: [", "test.yaml:"),
+        ("- a\n- b", "test.yaml:1:1: "),
+    ];
+    for (text, expected) in rows {
+        let error = settings(text).expect_err(text).to_string();
+        assert!(error.contains(expected), "{text}\n  got      {error}\n  expected {expected}");
+    }
+}
+
+#[test]
+fn files_and_authorities_that_cannot_be_read_are_named() {
+    let error = load(Some(Path::new("/nonexistent/a.yaml"))).expect_err("no such file").to_string();
+    assert!(error.starts_with("/nonexistent/a.yaml: cannot be read:"), "{error}");
+    let file = |text: &str| parse(text, "test.yaml").expect("well formed");
+    let trust_of = |text: &str| trust(&file(text), &mut Vec::new()).expect_err(text).0;
+    assert!(trust_of("ca: {file: /nonexistent/ca.pem}").starts_with("ca.file (/nonexistent/ca.pem)"));
+    assert!(trust_of("ca: {file: /dev/null}").starts_with("ca.file (/dev/null)"));
+    assert!(trust_of("ca: {system: false}").starts_with("ca.system (false) needs a `ca.file`"));
+}
+
+#[test]
+fn the_annotated_example_is_good_and_knows_every_key() {
+    let text = include_str!("../../../systemd/ase-agent.yaml");
+    settings(text).expect("the example loads");
+    let all: String = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).map(|line| format!("{line}\n")).collect();
+    let complete = settings(&all).unwrap_or_else(|error| panic!("every commented key is valid: {error}"));
+    assert_eq!(complete.vantage, "snet-mirror");
+}

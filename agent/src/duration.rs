@@ -1,0 +1,52 @@
+//! Durations as people write them: `30s`, `1m30s`, `500ms`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// A duration above zero, read from text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HumanDuration(pub Duration);
+
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Reads a duration.
+///
+/// # Errors
+/// The rule that the text breaks, with the text.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let rule = || format!("duration ({text}) must be a number with a unit, for example 30s, 1m30s or 500ms");
+    let signed: SignedDuration = text.parse().map_err(|_| rule())?;
+    match Duration::try_from(signed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err(format!("duration ({text}) must be longer than zero")),
+    }
+}
+
+/// Writes a duration the way it is read.
+pub fn show(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("1m 30s", 90_000)] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(parse(&show(Duration::from_millis(millis))), Ok(Duration::from_millis(millis)));
+        }
+        for text in ["", "30", "0s", "-5s", "5x", "soon"] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(&format!("({text})")), "{error}");
+        }
+    }
+}
