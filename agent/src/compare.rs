@@ -117,24 +117,34 @@ impl ComparisonClass {
     pub fn advice(self) -> Option<&'static str> {
         match self {
             Self::Identical | Self::Equivalent | Self::IdenticalNegative | Self::PrivateOverride => None,
-            Self::PrivateOnly | Self::PrivateUnexpected => {
-                Some("if this private address is intended, declare the name or its suffix under `dns.private`; else remove the record")
-            }
+            Self::PrivateOnly | Self::PrivateUnexpected => Some(
+                "if this private address is intended, declare the name or its suffix under `dns.private`; else remove the record",
+            ),
             Self::AzureNegative => Some("the platform cannot resolve this name; check that only apps need it"),
             Self::AzureFailed => Some("check for an NSG rule that denies the tag AzurePlatformDNS"),
             Self::Stale => Some("flush the custom DNS's cache and remove its TTL override or serve-expired setting"),
             Self::DivergentUnverified => Some("compare both addresses with the owner of the name"),
-            Self::BothFailed => Some("check port 53 and the tag AzurePlatformDNS; until one side answers nothing can be compared"),
-            Self::CustomFailed => Some("check the custom DNS and its forwarders; forward what it does not host to 168.63.129.16"),
-            Self::CustomNegative => Some("remove the zone that shadows the public name, or forward it to 168.63.129.16"),
-            Self::PrivateZoneGap => Some("add the record to the privatelink zone, or forward the zone to 168.63.129.16"),
+            Self::BothFailed => {
+                Some("check port 53 and the tag AzurePlatformDNS; until one side answers nothing can be compared")
+            }
+            Self::CustomFailed => {
+                Some("check the custom DNS and its forwarders; forward what it does not host to 168.63.129.16")
+            }
+            Self::CustomNegative => {
+                Some("remove the zone that shadows the public name, or forward it to 168.63.129.16")
+            }
+            Self::PrivateZoneGap => {
+                Some("add the record to the privatelink zone, or forward the zone to 168.63.129.16")
+            }
             Self::PrivateZoneMissing | Self::PrivateBypass => {
                 Some("forward the privatelink zone to 168.63.129.16; a Windows forwarder needs a time-out above 4 s")
             }
             Self::NxdomainRewrite => Some("switch off the search page or NXDOMAIN rewriting on that server"),
             Self::Sinkholed => Some("ask the owner of the custom DNS why this name is on a block list"),
             Self::Hijack => Some("correct the record on the custom DNS"),
-            Self::Intercepted => Some("find the device that redirects port 53; other comparisons mean nothing until then"),
+            Self::Intercepted => {
+                Some("find the device that redirects port 53; other comparisons mean nothing until then")
+            }
         }
     }
 

@@ -44,11 +44,7 @@ pub fn load(path: Option<&Path>) -> Result<Settings, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`] with file, key, value and rule.
-pub fn load_profile(
-    path: Option<&Path>,
-    profile: Option<&str>,
-    cloud: Option<&str>,
-) -> Result<Settings, ConfigError> {
+pub fn load_profile(path: Option<&Path>, profile: Option<&str>, cloud: Option<&str>) -> Result<Settings, ConfigError> {
     let origin = path.map_or_else(|| BUILT_IN.to_owned(), |path| path.display().to_string());
     let mut file = path.map(|path| read(path, &origin)).transpose()?.unwrap_or_default();
     file.profile = profile.map(str::to_owned).or(file.profile);
@@ -184,7 +180,8 @@ fn pace(file: &File) -> Result<Pace, Broken> {
     if flows_per_destination == 0 {
         return broken("pace.flows_per_destination", 0, "must be at least 1");
     }
-    let or = |human: Option<crate::duration::HumanDuration>, seconds| human.map_or(Duration::from_secs(seconds), |h| h.0);
+    let or =
+        |human: Option<crate::duration::HumanDuration>, seconds| human.map_or(Duration::from_secs(seconds), |h| h.0);
     Ok(Pace {
         concurrency,
         flows_per_destination,

@@ -12,7 +12,7 @@ use crate::{
     config::ConfigError,
     monitor::{FIRST_ROUND, Monitor},
     settings::Settings,
-    web::{self, Command},
+    web::{self, Command, Limits},
 };
 
 /// Reload requests that may wait.
@@ -61,12 +61,12 @@ pub async fn run(
         "watching"
     );
     settings.warnings.iter().for_each(|warning| tracing::warn!(warning, "configuration"));
-    let drain = settings.pace.drain;
+    let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
     let mut monitor = Monitor::new(settings, FIRST_ROUND, rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
     let (close, closed) = oneshot::channel();
     let router = web::router(monitor.subscribe(), commands);
-    let server = tokio::spawn(web::serve(listener, router, drain, async move { drop(closed.await) }));
+    let server = tokio::spawn(web::serve(listener, router, limits, async move { drop(closed.await) }));
     tokio::pin!(stop);
     loop {
         tokio::select! {

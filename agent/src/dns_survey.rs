@@ -153,7 +153,14 @@ impl Surveyor {
         merge(normal(&v4), normal(&v6))
     }
 
-    async fn exchange(&self, server: SocketAddr, name: &str, record: RecordType, deadline: Deadline, nonce: u64) -> Exchange {
+    async fn exchange(
+        &self,
+        server: SocketAddr,
+        name: &str,
+        record: RecordType,
+        deadline: Deadline,
+        nonce: u64,
+    ) -> Exchange {
         let attempt = Attempt { address: server, deadline, egress: &self.egress, trust: &self.trust, nonce };
         let question = |transport| Question::address(name.to_owned(), record, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;

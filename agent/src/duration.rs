@@ -31,7 +31,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 
 /// Writes a duration the way it is read.
 pub fn show(duration: Duration) -> String {
-    SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
+    SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
 }
 
 #[cfg(test)]
@@ -40,7 +41,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, millis) in [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("1m 30s", 90_000)] {
+        for (text, millis) in
+            [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("1m 30s", 90_000)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
             assert_eq!(parse(&show(Duration::from_millis(millis))), Ok(Duration::from_millis(millis)));
         }

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn only_the_first_three_count_as_in_the_c_library() {
-        let four = "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n";
+        let four =
+            "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n";
         assert_eq!(found(four, None).map(|(servers, _)| servers.len()), Some(3));
     }
 }

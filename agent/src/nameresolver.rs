@@ -58,7 +58,8 @@ fn addresses(name: &str, answer: Option<&Answer>) -> String {
 pub fn render_comparison(survey: &Survey) -> String {
     let Survey { name, server, custom, azure, comparison, .. } = survey;
     let mut text = format!("{name}\n\n");
-    let (left, right) = (side("custom DNS", &server.ip().to_string(), custom), side("Azure DNS", "168.63.129.16", azure));
+    let (left, right) =
+        (side("custom DNS", &server.ip().to_string(), custom), side("Azure DNS", "168.63.129.16", azure));
     let width = left.iter().map(String::len).max().unwrap_or(0) + 3;
     for row in 0..left.len().max(right.len()) {
         let cell = |lines: &[String]| lines.get(row).cloned().unwrap_or_default();
@@ -110,7 +111,8 @@ mod tests {
     #[test]
     fn an_answer_has_the_layout_of_the_console() {
         let chain = ["ak.privatelink.msidentity.com", "www.tm.ak.prd.aadg.trafficmanager.net"];
-        let got = render("login.microsoftonline.com", &resolved(Rcode::NoError, &chain, &["40.126.35.87", "20.190.163.18"]));
+        let got =
+            render("login.microsoftonline.com", &resolved(Rcode::NoError, &chain, &["40.126.35.87", "20.190.163.18"]));
         assert_eq!(
             got,
             "Server: 168.63.129.16\n\nNon-authoritative answer:\nName: www.tm.ak.prd.aadg.trafficmanager.net\n\

@@ -53,9 +53,7 @@ fn is_special(address: IpAddr) -> bool {
             let first = v4.octets()[0];
             first == 0 || v4.is_loopback() || v4.is_link_local() || first >= 224
         }
-        IpAddr::V6(v6) => {
-            v6.is_unspecified() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast()
-        }
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast(),
     }
 }
 
@@ -158,9 +156,16 @@ mod tests {
 
     #[test]
     fn prefixes_are_read_strictly() {
-        for (text, valid) in
-            [("10.0.0.0/8", true), ("0.0.0.0/0", true), ("10.0.0.1/32", true), ("::/0", true), ("10.0.0.1/8", false), ("10.0.0.0/33", false), ("10.0.0.0", false), ("a/8", false)]
-        {
+        for (text, valid) in [
+            ("10.0.0.0/8", true),
+            ("0.0.0.0/0", true),
+            ("10.0.0.1/32", true),
+            ("::/0", true),
+            ("10.0.0.1/8", false),
+            ("10.0.0.0/33", false),
+            ("10.0.0.0", false),
+            ("a/8", false),
+        ] {
             assert_eq!(text.parse::<Prefix>().is_ok(), valid, "{text}");
         }
     }

@@ -12,7 +12,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
     catalog::Severity,
-    reading::{Summary, count, evidence, rfc3339},
+    reading::{Summary, count, rfc3339},
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
 };
@@ -159,7 +159,7 @@ fn endpoints(paper: &mut Paper, snapshot: &Snapshot, mut views: Vec<&EndpointVie
         let facts = format!("{}, {}, for {since}{}", view.endpoint.class, view.endpoint.severity.label(), sure(view));
         paper.line(2, "", &format!("{}  ({facts})", view.endpoint.id), PLAIN);
         if let Some(visit) = view.last.as_ref().filter(|_| number < shown) {
-            for line in evidence(visit) {
+            for line in visit.evidence() {
                 paper.line(4, "- ", &line, DIM);
             }
         }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     catalog::{Slot, Workload},
-    reading::{Summary, earliest_expiry, evidence, handshake, rfc3339, rfc3339_seconds},
+    reading::{Summary, earliest_expiry, handshake, rfc3339, rfc3339_seconds},
     settings::ResolverSource,
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
@@ -210,7 +210,7 @@ impl<'a> EndpointEntry<'a> {
             why: Why::of(view.status.finding()),
             severity: endpoint.severity.label(),
             since: Some(rfc3339(view.since)),
-            evidence: visit.map(evidence).unwrap_or_default(),
+            evidence: visit.map(crate::visit::Visit::evidence).unwrap_or_default(),
             addresses: outcomes.iter().map(AddressEntry::of).collect(),
             certificate: CertificateEntry::of(view),
             attempts: view.attempts,

@@ -81,7 +81,13 @@ impl WorkerDns {
         for attempt in 1..=self.attempts.max(1) {
             last = self.ask_all(&servers, name, egress, &mut rng).await;
             if let Some((server, answer)) = first_usable(&last) {
-                return Some(Resolved { server, answer: Some(answer), tries: attempt, fell_back: false, outcomes: last });
+                return Some(Resolved {
+                    server,
+                    answer: Some(answer),
+                    tries: attempt,
+                    fell_back: false,
+                    outcomes: last,
+                });
             }
         }
         let tries = self.attempts.max(1);
@@ -98,9 +104,17 @@ impl WorkerDns {
     }
 
     /// Asks all servers at once and stops waiting when a preferred one has given a usable answer.
-    async fn ask_all(&self, servers: &[SocketAddr], name: &str, egress: &Arc<Egress>, rng: &mut StdRng) -> Vec<Outcome> {
-        let questions: Vec<JoinHandle<Outcome>> =
-            servers.iter().map(|server| ask(*server, name.to_owned(), self.timeout, Arc::clone(egress), rng.next_u64())).collect();
+    async fn ask_all(
+        &self,
+        servers: &[SocketAddr],
+        name: &str,
+        egress: &Arc<Egress>,
+        rng: &mut StdRng,
+    ) -> Vec<Outcome> {
+        let questions: Vec<JoinHandle<Outcome>> = servers
+            .iter()
+            .map(|server| ask(*server, name.to_owned(), self.timeout, Arc::clone(egress), rng.next_u64()))
+            .collect();
         let mut outcomes = Vec::with_capacity(questions.len());
         let mut found = false;
         for question in questions {

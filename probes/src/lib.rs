@@ -12,14 +12,18 @@ pub mod dns;
 pub mod egress;
 mod error_queue;
 pub mod evidence;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 mod kernel;
 pub mod limits;
 pub mod ntp;
 pub mod outcome;
 pub mod probe;
+mod progress;
 pub mod resolve;
 mod stream;
+mod tap;
 pub mod tcp;
 pub mod tds;
 pub mod tls;

@@ -1,26 +1,54 @@
 //! TLS: the authorities we trust, and a handshake that records the chain even when it does not verify.
+//! Judged here is the certificate alone; what travels inside is the business of HTTP and TDS.
 
-use std::sync::Arc;
+mod recording;
+mod trust;
 
-use rustls::RootCertStore;
+use std::{fmt, io};
 
-/// The authorities that certificates are verified against.
-#[derive(Clone, Debug)]
-pub struct Trust {
-    roots: Arc<RootCertStore>,
-}
+use rustls::{ClientConnection, Error, InvalidMessage, pki_types::ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use x509_parser::time::ASN1Time;
 
-impl Trust {
-    /// Trusts nobody: every certificate fails, and is recorded all the same.
-    pub fn none() -> Self {
-        Self { roots: Arc::new(RootCertStore::empty()) }
-    }
+pub use self::trust::{Trust, TrustError};
+pub(crate) use self::{recording::escaped, trust::Application};
+use crate::{
+    cause::Cause,
+    evidence::Trouble,
+    tap::Tap,
+    verdict::{Confidence, Finding, Phase},
+};
 
-    /// Whether there is no authority at all, a fault of this machine.
-    pub fn is_empty(&self) -> bool {
-        self.roots.is_empty()
-    }
-}
+/// Bytes that a peer may send until the handshake is done.
+const HANDSHAKE_BUDGET: usize = 64 * 1024;
+/// Bytes kept to recognise a peer that does not speak TLS.
+const PREFIX_LIMIT: usize = 64;
+/// Words in the issuer's name by which inspecting devices are known, lower case.
+const INSPECTORS: &[&str] = &[
+    "azure firewall manager",
+    "barracuda",
+    "blue coat",
+    "bluecoat",
+    "check point",
+    "checkpoint",
+    "cisco umbrella",
+    "forcepoint",
+    "fortigate",
+    "fortinet",
+    "mcafee",
+    "netskope",
+    "palo alto",
+    "skyhigh",
+    "sonicwall",
+    "sophos",
+    "squid",
+    "symantec",
+    "trellix",
+    "watchguard",
+    "websense",
+    "zscaler",
+];
 
 /// How much of a certificate must verify.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,3 +104,174 @@ pub enum Invalid {
     /// Anything else; the verifier's words.
     Other(String),
 }
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired => f.write_str("it has expired"),
+            Self::NotYetValid => f.write_str("it is not valid yet"),
+            Self::WrongName => f.write_str("it is for other names"),
+            Self::UnknownIssuer => f.write_str("no trusted authority issued it"),
+            Self::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+/// One side of a handshake: whom to greet, and how strictly to look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a> {
+    /// The authorities.
+    pub(crate) trust: &'a Trust,
+    /// The name for SNI and the certificate.
+    pub(crate) name: &'a ServerName<'static>,
+    /// What speaks inside.
+    pub(crate) application: Application,
+    /// How much must verify.
+    pub(crate) verify: Verify,
+}
+
+impl Client<'_> {
+    /// Shakes hands over `stream`, whose bytes pass through `tap`, and records what it saw.
+    ///
+    /// # Errors
+    /// [`Trouble::Certificate`] when the handshake ran but the certificate does not verify: nothing may be sent then.
+    pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        tap: &Tap,
+        record: &mut Handshake,
+    ) -> Result<TlsStream<S>, Trouble> {
+        tap.allow(HANDSHAKE_BUDGET, "64 KiB of TLS handshake");
+        let connector = TlsConnector::from(self.trust.client(self.application));
+        match connector.connect(self.name.clone(), stream).await {
+            Ok(stream) => self.examine(stream.get_ref().1, record).map(|()| stream),
+            Err(error) => Err(trouble(&error, tap, record)),
+        }
+    }
+
+    fn examine(&self, connection: &ClientConnection, record: &mut Handshake) -> Result<(), Trouble> {
+        let chain = connection.peer_certificates().unwrap_or_default();
+        record.version = connection.protocol_version().map(version);
+        record.alpn = connection.alpn_protocol().map(|name| name.escape_ascii().to_string());
+        record.chain = chain.iter().map(|der| recording::certificate(der)).collect();
+        record.invalid = self.trust.verify(chain, self.name).err().map(Invalid::from);
+        if self.verify == Verify::Chain && record.invalid == Some(Invalid::WrongName) {
+            record.invalid = None;
+        }
+        if record.invalid.is_some() { Err(Trouble::Certificate) } else { Ok(()) }
+    }
+}
+
+fn version(version: rustls::ProtocolVersion) -> &'static str {
+    match version {
+        rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
+        rustls::ProtocolVersion::TLSv1_3 => "TLS 1.3",
+        _ => "another TLS version",
+    }
+}
+
+/// Says what ended a handshake: the peer's own words first, then the connection's fault, then its end.
+fn trouble(error: &io::Error, tap: &Tap, record: &mut Handshake) -> Trouble {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return broken(error, record);
+    }
+    tap.trouble().unwrap_or(Trouble::Closed)
+}
+
+fn broken(error: &Error, record: &mut Handshake) -> Trouble {
+    match error {
+        Error::AlertReceived(alert) => Trouble::Alert(u8::from(*alert)),
+        Error::InvalidCertificate(error) => {
+            record.invalid = Some(error.clone().into());
+            Trouble::Certificate
+        }
+        Error::General(rule) if rule == recording::CHAIN_RULE => Trouble::TooMuch(recording::CHAIN_RULE),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Trouble::Malformed("the first bytes are no TLS record")
+        }
+        Error::InvalidMessage(_) | Error::PeerSentOversizedRecord => Trouble::Malformed("a TLS message is damaged"),
+        Error::PeerIncompatible(_) => Trouble::Malformed("the TLS version or parameters are not supported"),
+        _ => Trouble::Malformed("the TLS handshake is out of order"),
+    }
+}
+
+/// Names the cause of a certificate that does not verify; `None` when there is nothing to say against it.
+pub(crate) fn judge(handshake: &Handshake, trust: &Trust) -> Option<Finding> {
+    let found = |cause, confidence| Some(Finding::new(cause, Phase::Tls, confidence));
+    match handshake.invalid.as_ref()? {
+        Invalid::UnknownIssuer if trust.is_empty() => {
+            Some(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Confirmed))
+        }
+        Invalid::UnknownIssuer if handshake.is_inspected() => found(Cause::TlsIntercepted, Confidence::Likely),
+        Invalid::WrongName => found(Cause::TlsCertInvalid, Confidence::Confirmed),
+        Invalid::UnknownIssuer | Invalid::Expired | Invalid::NotYetValid | Invalid::Other(_) => {
+            found(Cause::TlsCertInvalid, Confidence::Likely)
+        }
+    }
+}
+
+impl Handshake {
+    /// Whether an issuer in the chain bears the name of an inspecting device.
+    fn is_inspected(&self) -> bool {
+        self.chain.iter().any(|certificate| {
+            let issuer = certificate.issuer.to_lowercase();
+            INSPECTORS.iter().any(|name| issuer.contains(name))
+        })
+    }
+
+    /// Keeps the peer's first bytes when they did not become a handshake.
+    pub(crate) fn keep_prefix(&mut self, mut head: Vec<u8>) {
+        if self.version.is_none() {
+            head.truncate(PREFIX_LIMIT);
+            self.prefix = head;
+        }
+    }
+
+    /// Adds the evidence lines.
+    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
+        if let Some(leaf) = self.chain.first() {
+            lines.push(self.verdict_on(leaf));
+        }
+        if self.invalid.is_some() && self.chain.len() > 1 {
+            let issuers: Vec<_> = self.chain.iter().map(|certificate| certificate.issuer.as_str()).collect();
+            lines.push(format!("chain of {}, issued by: {}", self.chain.len(), issuers.join(" <- ")));
+        }
+        if let Some(version) = self.version {
+            let alpn = self.alpn.as_deref().map(|alpn| format!(" with {alpn}")).unwrap_or_default();
+            lines.push(format!("{version}{alpn}"));
+        } else if !self.prefix.is_empty() {
+            lines.push(format!("the peer's first bytes: {}", self.prefix.escape_ascii()));
+        }
+    }
+
+    fn verdict_on(&self, leaf: &Certificate) -> String {
+        let names = if leaf.names.is_empty() { &leaf.subject } else { &leaf.names.join(", ") };
+        let (from, until) = (Utc(leaf.not_before), Utc(leaf.not_after));
+        match &self.invalid {
+            None => format!("certificate for {names} issued by {} verifies until {until}", leaf.issuer),
+            Some(why) => {
+                let issuer = &leaf.issuer;
+                format!("certificate for {names} issued by {issuer}, valid {from} to {until}, does not verify: {why}")
+            }
+        }
+    }
+}
+
+/// Seconds since the Unix epoch, shown as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Utc(pub(crate) i64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(time) = ASN1Time::from_timestamp(self.0) else {
+            return write!(f, "second {} of the Unix epoch", self.0);
+        };
+        let time = time.to_datetime();
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second) = time.to_hms();
+        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,29 +2,19 @@
 //! that proves it. Every rule is checked here.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use ase_probes::{
-    class::Class,
-    dns, http, ntp,
-    probe::Probe,
-    resolve::valid_name,
-    tcp, tds,
-    tls::Verify,
-};
+use ase_probes::{class::Class, dns, http, ntp, probe::Probe, resolve::valid_name, tcp, tds, tls::Verify};
 
 use super::{
     error::{Broken, broken, nearest},
     file::{Added, AddressesName, ExpectAddressName, File, Override, TdsName, TransportName, VerifyName},
 };
 use crate::{
-    catalog::{
-        About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
-    },
+    catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
     duration::show,
     profile::{ClassName, Expect, Profile, Row, SlotRow},
     settings::Resolvers,
@@ -60,7 +50,10 @@ pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> 
         cloud: profile.cloud.clone(),
         edition: profile.edition(),
         endpoints: endpoints.into_iter().map(Arc::new).collect(),
-        slots: unfilled.filter(|slot| builder.is_wanted(slot.workload.map(Workload::from))).map(|s| builder.unfilled(s)).collect(),
+        slots: unfilled
+            .filter(|slot| builder.is_wanted(slot.workload.map(Workload::from)))
+            .map(|s| builder.unfilled(s))
+            .collect(),
     })
 }
 
@@ -115,7 +108,8 @@ impl Builder<'_> {
         let severity = row.severity.map_or_else(|| self.severity(&row.purpose), Severity::from);
         let endpoint = |port: &u16| {
             let class = row.class_of(*port);
-            let asked = Asked { path: row.path.as_deref(), expect: row.expect.as_ref(), ..Asked::plain(class, &host, *port) };
+            let asked =
+                Asked { path: row.path.as_deref(), expect: row.expect.as_ref(), ..Asked::plain(class, &host, *port) };
             Ok(Endpoint {
                 id: EndpointId(format!("{}:{port}", row.host).into()),
                 host: host.clone(),
@@ -186,8 +180,15 @@ impl Builder<'_> {
             Some(TdsName::Eight) => tds::Flavour::Tds8,
             Some(TdsName::Seven) | None => tds::Flavour::Tds7,
         };
-        let asked =
-            Asked { class, host: &host, port, path: added.path.as_deref(), expect: added.expect.as_ref(), verify, flavour };
+        let asked = Asked {
+            class,
+            host: &host,
+            port,
+            path: added.path.as_deref(),
+            expect: added.expect.as_ref(),
+            verify,
+            flavour,
+        };
         let (probe, suffix) = match class {
             Class::Dns => dns_probe(added, &host, &key("host"))?,
             Class::Ntp | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
@@ -344,7 +345,8 @@ impl<'a> Asked<'a> {
                 None => http::Proof::Status(codes.clone()),
             },
         };
-        let question = http::Question { scheme, host: self.host.to_string(), port: self.port, path: path.to_owned(), proof };
+        let question =
+            http::Question { scheme, host: self.host.to_string(), port: self.port, path: path.to_owned(), proof };
         Ok(Probe::Http(question))
     }
 }
@@ -501,7 +503,9 @@ fn default_port(class: Class) -> Option<u16> {
 fn default_interval(class: Class) -> Duration {
     match class {
         Class::Ntp => NTP_INTERVAL,
-        Class::Dns | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => Duration::from_secs(30),
+        Class::Dns | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
+            Duration::from_secs(30)
+        }
     }
 }
 
@@ -524,4 +528,3 @@ fn class_name(class: Class) -> ClassName {
         Class::Tcp => ClassName::Tcp,
     }
 }
-

@@ -26,10 +26,13 @@ fn nothing_is_needed_to_start() {
     assert_eq!((settings.catalog.profile.as_str(), settings.catalog.cloud.as_str()), ("ase-v2", "public"));
     assert_eq!(settings.listen.to_string(), "127.0.0.1:10123");
     assert_eq!(settings.resolvers.azure.to_string(), "168.63.129.16:53");
-    let dns: Vec<_> = settings.catalog.endpoints.iter().filter(|e| e.class == Class::Dns).map(|e| e.id.to_string()).collect();
+    let dns: Vec<_> =
+        settings.catalog.endpoints.iter().filter(|e| e.class == Class::Dns).map(|e| e.id.to_string()).collect();
     assert_eq!(dns, ["10.0.0.4:53/tcp", "10.0.0.4:53/udp", "168.63.129.16:53/tcp", "168.63.129.16:53/udp"]);
     let slots: Vec<_> = settings.catalog.slots.iter().map(|slot| slot.name.as_str()).collect();
-    assert!(["sql-server", "storage-account", "event-hub", "monitoring", "ntp-server"].iter().all(|s| slots.contains(s)));
+    assert!(
+        ["sql-server", "storage-account", "event-hub", "monitoring", "ntp-server"].iter().all(|s| slots.contains(s))
+    );
     assert!(settings.catalog.endpoints.iter().all(|endpoint| endpoint.timeout < endpoint.interval));
 }
 
@@ -65,10 +68,15 @@ fn the_configuration_adds_fills_changes_and_removes() {
     assert!(!settings.catalog.slots.iter().any(|slot| slot.name == "sql-server"));
     assert!(!settings.catalog.endpoints.iter().any(|endpoint| endpoint.id.0.starts_with("wdcp")));
     let changed = endpoint(&settings, "login.live.com:443");
-    assert_eq!((changed.severity, changed.addresses, changed.interval.as_secs()), (Severity::Info, Addresses::All, 120));
+    assert_eq!(
+        (changed.severity, changed.addresses, changed.interval.as_secs()),
+        (Severity::Info, Addresses::All, 120)
+    );
     let api = endpoint(&settings, "api.example:443");
     assert_eq!((api.interval.as_secs(), api.timeout.as_secs()), (60, 9));
-    assert!(matches!(&api.probe, Probe::Http(q) if q.path == "/health" && q.proof == http::Proof::Status(vec![200, 204])));
+    assert!(
+        matches!(&api.probe, Probe::Http(q) if q.path == "/health" && q.proof == http::Proof::Status(vec![200, 204]))
+    );
     assert_eq!(endpoint(&settings, "queue").host, Host::Address(IpAddr::from([10, 1, 0, 9])));
 }
 
@@ -90,30 +98,66 @@ fn every_broken_rule_is_named_with_key_and_value() {
         ("intervals: {dnss: 30s}", "test.yaml:1:13: unknown value `dnss`, did you mean `dns`?"),
         ("intervals: {dns: 30}", "test.yaml:1:18: duration (30) must be a number with a unit"),
         ("intervals: {dns: 0s}", "test.yaml:1:18: duration (0s) must be longer than zero"),
-        ("intervals: {sql: 5s}\nslots: {sql-server: [db.example]}", "test.yaml: db.example:1433: timeout (7s) must be shorter than interval (5s)"),
+        (
+            "intervals: {sql: 5s}\nslots: {sql-server: [db.example]}",
+            "test.yaml: db.example:1433: timeout (7s) must be shorter than interval (5s)",
+        ),
         ("intervals: {ntp: 30s}", "test.yaml: time.windows.com:123: interval (30s) must be at least 64s for class ntp"),
         ("resolvers: {custom: []}", "test.yaml: resolvers.custom ([]) must name at least one server"),
         ("resolvers: {custom: [dns.example]}", "test.yaml: resolvers.custom (dns.example) must be an address"),
         ("resolvers: {azure: '168.63.129.16:0'}", "test.yaml: resolvers.azure (168.63.129.16:0) must be an address"),
-        ("slots: {sqlserver: [db.example]}", "test.yaml: slots (sqlserver) is no slot of this profile, did you mean sql-server?"),
+        (
+            "slots: {sqlserver: [db.example]}",
+            "test.yaml: slots (sqlserver) is no slot of this profile, did you mean sql-server?",
+        ),
         ("slots: {sql-server: []}", "test.yaml: slots.sql-server ([]) must name at least one host"),
-        ("slots: {sql-server: ['db.example:0']}", "test.yaml: slots.sql-server (db.example:0) must be a host, or host:port"),
+        (
+            "slots: {sql-server: ['db.example:0']}",
+            "test.yaml: slots.sql-server (db.example:0) must be a host, or host:port",
+        ),
         ("slots: {sql-server: ['bücher.example']}", "must be a name or an address: the name has the character `ü`"),
-        ("endpoints: {add: [{host: a.example, class: tcp}]}", "test.yaml: endpoints.add[0].port (none) must be given for class tcp"),
-        ("endpoints: {add: [{host: a.example, class: https, port: 0}]}", "test.yaml: endpoints.add[0].port (0) must be between 1 and 65535"),
-        ("endpoints: {add: [{host: a.example, class: https, path: health}]}", "test.yaml: endpoints.add[0].path (health) must start with a slash"),
-        ("endpoints: {add: [{host: a.example, class: sql, path: /x}]}", "test.yaml: endpoints.add[0].path (/x) has no meaning for class sql"),
-        ("endpoints: {add: [{host: a.example, class: https, expect: {status: [99]}}]}", "test.yaml: endpoints.add[0].expect.status (99) must be between 200 and 599"),
-        ("endpoints: {add: [{host: dns.example, class: dns}]}", "test.yaml: endpoints.add[0].host (dns.example) must be an address for class dns"),
-        ("endpoints: {add: [{host: login.live.com, class: https}]}", "test.yaml: endpoints (login.live.com:443) must be unique"),
+        (
+            "endpoints: {add: [{host: a.example, class: tcp}]}",
+            "test.yaml: endpoints.add[0].port (none) must be given for class tcp",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, port: 0}]}",
+            "test.yaml: endpoints.add[0].port (0) must be between 1 and 65535",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, path: health}]}",
+            "test.yaml: endpoints.add[0].path (health) must start with a slash",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: sql, path: /x}]}",
+            "test.yaml: endpoints.add[0].path (/x) has no meaning for class sql",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, expect: {status: [99]}}]}",
+            "test.yaml: endpoints.add[0].expect.status (99) must be between 200 and 599",
+        ),
+        (
+            "endpoints: {add: [{host: dns.example, class: dns}]}",
+            "test.yaml: endpoints.add[0].host (dns.example) must be an address for class dns",
+        ),
+        (
+            "endpoints: {add: [{host: login.live.com, class: https}]}",
+            "test.yaml: endpoints (login.live.com:443) must be unique",
+        ),
         ("endpoints: {remove: ['login.life.com:443']}", "matches no endpoint, did you mean login.live.com:443?"),
-        ("endpoints: {override: {'nothing:1': {severity: info}}}", "test.yaml: endpoints.override (nothing:1) matches no endpoint"),
+        (
+            "endpoints: {override: {'nothing:1': {severity: info}}}",
+            "test.yaml: endpoints.override (nothing:1) matches no endpoint",
+        ),
         (&long, "must be a name or an address: the name has"),
         ("pace: {concurrency: 0}", "test.yaml: pace.concurrency (0) must be between 1 and 1024"),
         ("pace: {flows_per_destination: 0}", "test.yaml: pace.flows_per_destination (0) must be at least 1"),
         ("addresses: {allow: [10.0.0.1/8]}", "test.yaml: addresses.allow (10.0.0.1/8) must have no host bits set"),
         ("addresses: {deny: [ten]}", "test.yaml: addresses.deny (ten) must be a prefix in CIDR notation"),
-        ("interface: an-interface-name-too-long", "test.yaml: interface (an-interface-name-too-long) must be an interface name"),
+        (
+            "interface: an-interface-name-too-long",
+            "test.yaml: interface (an-interface-name-too-long) must be an interface name",
+        ),
         ("listen: here", "test.yaml:1:9: "),
         ("profile: [", "test.yaml:"),
         ("- a\n- b", "test.yaml:1:1: "),
@@ -139,7 +183,8 @@ fn files_and_authorities_that_cannot_be_read_are_named() {
 fn the_annotated_example_is_good_and_knows_every_key() {
     let text = include_str!("../../../systemd/ase-agent.yaml");
     settings(text).expect("the example loads");
-    let all: String = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).map(|line| format!("{line}\n")).collect();
+    let all: String =
+        text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).map(|line| format!("{line}\n")).collect();
     let complete = settings(&all).unwrap_or_else(|error| panic!("every commented key is valid: {error}"));
     assert_eq!(complete.vantage, "snet-mirror");
 }

@@ -66,7 +66,10 @@ fn traffic(settings: &Settings) -> Vec<String> {
     let servers: Vec<_> = settings.resolvers.custom.iter().map(ToString::to_string).collect();
     let pace = &settings.pace;
     vec![
-        format!("to {}: questions for the A and AAAA records of each endpoint's name, at each probe", servers.join(", ")),
+        format!(
+            "to {}: questions for the A and AAAA records of each endpoint's name, at each probe",
+            servers.join(", ")
+        ),
         "to each endpoint above: one new flow per probe and address, at its interval".to_owned(),
         format!(
             "after a bad sample: one more flow after {}, then one every {} up to the interval while it fails",
@@ -143,7 +146,7 @@ fn entry(endpoint: &Endpoint) -> Value {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(header.to_vec());
+    table.load_style(NOTHING).set_header(header.to_vec());
     table
 }
 
