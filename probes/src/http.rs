@@ -1,6 +1,33 @@
 //! The HTTP and HTTPS probe: one request over one fresh connection, with the proof that the endpoint's row asks for.
+//! It follows no redirect; whoever does builds the next question with [`redirect_target`].
 
-use crate::tls::{Handshake, Verify};
+mod crl;
+mod exchange;
+mod redirect;
+
+pub use self::redirect::redirect_target;
+use crate::{
+    attempt::Attempt,
+    cause::Cause,
+    evidence::{Escaped, Stop, Trouble},
+    limits::Elapsed,
+    outcome::{Outcome, Phases, Protocol, Seen},
+    progress::Progress,
+    stream,
+    tap::Tap,
+    tls::{self, Handshake, Utc, Verify},
+    transport,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+/// Bytes of the body that are kept as evidence.
+const BODY_START_LIMIT: usize = 512;
+/// The status Azure Firewall gives to a request that its application rules deny.
+const AZURE_FIREWALL_DENY: u16 = 470;
+/// The authentication demand of a proxy (RFC 9110 section 15.5.8).
+const PROXY_AUTHENTICATION: u16 = 407;
+/// The answer of a captive portal (RFC 6585 section 6).
+const NETWORK_AUTHENTICATION: u16 = 511;
 
 /// Whether TLS comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +107,191 @@ pub struct Crl {
     pub next_update: Option<i64>,
     /// How many certificates it revokes.
     pub revoked: usize,
-}
-
-impl Reply {
-    /// Adds the evidence lines.
-    pub(crate) fn describe(&self, _lines: &mut Vec<String>) {}
+    /// Whether the next list was already due when this one came.
+    pub overdue: bool,
 }
 
 impl Question {
     /// Makes one attempt.
-    pub async fn run(&self, _attempt: &crate::attempt::Attempt<'_>) -> crate::outcome::Outcome {
-        unimplemented!("written next")
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+        let (mut phases, mut seen) = (Phases::default(), Seen::default());
+        match exchange::Request::new(self) {
+            Err(rule) => seen.stop = Some(Stop::unasked(rule)),
+            Ok(request) => match stream::connect(attempt, &mut phases, &mut seen).await {
+                Err(stop) => seen.stop = Some(stop),
+                Ok(stream) => {
+                    let tap = Tap::new(stream);
+                    let mut progress = Progress::begin(self.first_phase(), &mut phases);
+                    let (result, reply) = converse(&request, attempt, &tap, &mut progress).await;
+                    seen.stop = progress.end(result);
+                    seen.protocol = Protocol::Http(Box::new(reply));
+                    stream::finish(tap.stream(), &mut seen);
+                }
+            },
+        }
+        let verdict = self.judge(attempt, &seen);
+        Outcome { address: attempt.address, phases, verdict, seen }
+    }
+
+    fn first_phase(&self) -> Phase {
+        match self.scheme {
+            Scheme::Http => Phase::Request,
+            Scheme::Https(_) => Phase::Tls,
+        }
+    }
+
+    /// Says what the exchange means: block pages first, whoever sent them, then the certificate, the connection and
+    /// at last the proof.
+    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
+        let nothing = Reply::default();
+        let reply = if let Protocol::Http(reply) = &seen.protocol { reply } else { &nothing };
+        if reply.answer.as_ref().is_some_and(Answer::is_block_page) {
+            let phase = seen.stop.as_ref().map_or(Phase::Response, |stop| stop.phase);
+            return Finding::new(Cause::HttpBlocked, phase, Confidence::Confirmed).failed();
+        }
+        if let Some(finding) = reply.tls.as_ref().and_then(|tls| tls::judge(tls, attempt.trust)) {
+            return finding.failed();
+        }
+        let proved = match &reply.answer {
+            Some(answer) => self.prove(answer),
+            None => Verdict::Healthy,
+        };
+        match (&seen.stop, proved) {
+            (None, proved) => proved,
+            (Some(stop), Verdict::Healthy | Verdict::Degraded(_)) if self.is_proved_by_head(reply, stop) => {
+                Verdict::Degraded(cut_short(stop, reply, seen, attempt))
+            }
+            (Some(stop), _) => cut_short(stop, reply, seen, attempt).failed(),
+        }
+    }
+
+    /// Whether the status line alone is what the row asks for, and came before the exchange was cut.
+    fn is_proved_by_head(&self, reply: &Reply, stop: &Stop) -> bool {
+        let head_is_enough = match self.proof {
+            Proof::AnyResponse | Proof::Status(_) => true,
+            Proof::Contains(_) | Proof::Crl => false,
+        };
+        head_is_enough && stop.phase == Phase::Response && reply.answer.is_some()
+    }
+
+    fn prove(&self, answer: &Answer) -> Verdict {
+        let odd = Finding::new(Cause::HttpStatus, Phase::Response, self.confidence());
+        let proved = match &self.proof {
+            Proof::AnyResponse if answer.status >= 500 => return Verdict::Degraded(odd),
+            Proof::AnyResponse => true,
+            Proof::Status(wanted) => wanted.contains(&answer.status),
+            Proof::Contains(_) => answer.contains,
+            Proof::Crl => match &answer.crl {
+                Some(crl) if crl.overdue => return Verdict::Degraded(odd),
+                Some(_) => true,
+                None if answer.is_list_beyond_limit() => return Verdict::Degraded(odd),
+                None => false,
+            },
+        };
+        if proved { Verdict::Healthy } else { Verdict::Failed(odd) }
+    }
+
+    /// In clear, anybody on the path may have written the answer.
+    fn confidence(&self) -> Confidence {
+        match self.scheme {
+            Scheme::Http => Confidence::Possible,
+            Scheme::Https(_) => Confidence::Confirmed,
+        }
     }
 }
+
+async fn converse(
+    request: &exchange::Request<'_>,
+    attempt: &Attempt<'_>,
+    tap: &Tap,
+    progress: &mut Progress<'_>,
+) -> (Result<Result<(), Trouble>, Elapsed>, Reply) {
+    let mut reply = Reply::default();
+    let result = attempt.deadline.limit(request.run(attempt, tap, progress, &mut reply)).await;
+    if let Some(tls) = &mut reply.tls
+        && tls.version.is_none()
+    {
+        let head = tap.head();
+        reply.answer = Answer::without_tls(&head);
+        tls.keep_prefix(head);
+    }
+    (result, reply)
+}
+
+/// Names the cause of an exchange that ended early, where the answer tells more than the connection.
+fn cut_short(stop: &Stop, reply: &Reply, seen: &Seen, attempt: &Attempt<'_>) -> Finding {
+    let trickles = reply.answer.as_ref().is_none_or(|answer| answer.body_len > 0);
+    if stop.phase == Phase::Response && stop.trouble == Trouble::TimedOut && trickles {
+        return Finding::new(Cause::Slow, stop.phase, Confidence::Possible);
+    }
+    transport::judge(stop, seen, attempt.address.ip())
+}
+
+impl Answer {
+    /// Whether a firewall, proxy or portal wrote the answer in the peer's place.
+    fn is_block_page(&self) -> bool {
+        let text = self.body_start.to_ascii_lowercase();
+        let says = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
+        matches!(self.status, AZURE_FIREWALL_DENY | PROXY_AUTHENTICATION | NETWORK_AUTHENTICATION)
+            || (says("action: deny") && says("no rule matched"))
+            || says("proceeding with default action")
+    }
+
+    /// A revocation list can be longer than we read; then only its first bytes speak for it.
+    fn is_list_beyond_limit(&self) -> bool {
+        (200..300).contains(&self.status) && self.body_len > crl::LIMIT && crl::looks_like_der(&self.body_start)
+    }
+
+    /// Reads plain HTTP where TLS was expected (RFC 9112 section 4); `None` if it is not even that.
+    fn without_tls(head: &[u8]) -> Option<Self> {
+        let version = match head.get(..9)? {
+            b"HTTP/1.0 " => "HTTP/1.0",
+            b"HTTP/1.1 " => "HTTP/1.1",
+            _ => return None,
+        };
+        let status = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
+        let end = head.windows(4).position(|window| window == b"\r\n\r\n").map_or(head.len(), |at| at + 4);
+        Some(Self { status, version, body_start: head[end..].to_vec(), body_len: head.len() - end, ..Self::default() })
+    }
+
+    fn describe(&self, lines: &mut Vec<String>) {
+        let server = self.server.as_ref().map(|server| format!(" from `{server}`")).unwrap_or_default();
+        lines.push(format!("{} {}{server}, {} bytes of body read", self.version, self.status, self.body_len));
+        if let Some(location) = &self.location {
+            lines.push(format!("redirects to {}", tls::escaped(location)));
+        }
+        if let Some(crl) = &self.crl {
+            lines.push(crl.to_string());
+        } else if self.contains {
+            lines.push("the body holds the text that was asked for".to_owned());
+        } else if !self.body_start.is_empty() {
+            lines.push(format!("the body starts: {}", Escaped(&self.body_start)));
+        }
+    }
+}
+
+impl std::fmt::Display for Crl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CRL of {} made {}, {} revoked", self.issuer, Utc(self.this_update), self.revoked)?;
+        match self.next_update {
+            Some(next) if self.overdue => write!(f, ", next update was due {}", Utc(next)),
+            Some(next) => write!(f, ", next update {}", Utc(next)),
+            None => f.write_str(", without a next update"),
+        }
+    }
+}
+
+impl Reply {
+    /// Adds the evidence lines.
+    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
+        if let Some(answer) = &self.answer {
+            answer.describe(lines);
+        }
+        if let Some(tls) = &self.tls {
+            tls.describe(lines);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -48,3 +48,10 @@ impl<'a> Progress<'a> {
         Some(Stop { phase: self.phase, trouble, elapsed })
     }
 }
+
+impl Stop {
+    /// An exchange that never began because the question itself breaks a rule: a fault of this machine's set-up.
+    pub(crate) fn unasked(rule: &'static str) -> Self {
+        Self { phase: Phase::Local, trouble: Trouble::Malformed(rule), elapsed: std::time::Duration::ZERO }
+    }
+}
