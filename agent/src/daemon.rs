@@ -64,7 +64,7 @@ pub async fn run(
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
     let mut monitor = Monitor::new(settings, FIRST_ROUND, rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
-    let (close, closed) = oneshot::channel();
+    let (close, closed) = oneshot::channel::<()>();
     let router = web::router(monitor.subscribe(), commands);
     let server = tokio::spawn(web::serve(listener, router, limits, async move { drop(closed.await) }));
     tokio::pin!(stop);

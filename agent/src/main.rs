@@ -14,6 +14,8 @@ use ase_probes::cause::Cause;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// The agent's version, part of every document.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The command line is wrong (`sysexits.h`, EX_USAGE).
 const EXIT_USAGE: u8 = 64;
 /// The configuration is wrong (`sysexits.h`, EX_CONFIG).
@@ -84,14 +86,16 @@ fn check(arguments: &Check) -> Result<ExitCode, Failure> {
     let snapshot = runtime()?.block_on(check::round(settings, |settled| bar.set_position(settled as u64)));
     bar.finish_and_clear();
     match arguments.output {
-        Output::Json => println!("{}", status::to_json(&snapshot)),
-        Output::Table => anstream::print!("{}", report::render(&snapshot, report_style(arguments.verbose))),
+        Output::Json => println!("{}", status::to_json_pretty(&snapshot, VERSION)),
+        Output::Table => anstream::print!("{}", report::render(&snapshot, look(arguments.verbose))),
     }
     Ok(ExitCode::from(report::exit_code(&snapshot)))
 }
 
-fn report_style(verbose: bool) -> report::Style {
-    report::Style { width: None, colour: std::io::stdout().is_terminal(), verbose }
+fn look(verbose: bool) -> report::Look {
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|_| is_terminal);
+    report::Look { width, colour: is_terminal, verbose }
 }
 
 /// A progress bar on a terminal, nothing elsewhere.

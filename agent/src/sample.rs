@@ -15,6 +15,7 @@ use ase_probes::{
     http, ntp,
     outcome::{Outcome, Phases, Protocol, Seen},
     probe::Probe,
+    resolve::Resolution,
     tcp, tds, tls,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -221,26 +222,46 @@ fn outcome(host: IpAddr, port: u16, times: &[(Phase, Duration)], protocol: Proto
 }
 
 fn resolver(server: &str, transport: dns::Transport) -> EndpointView {
-    let question = dns::Question { name: "management.azure.com".to_owned(), record: dns::RecordType::A, transport };
+    let question = dns::Question::liveness("management.azure.com".to_owned(), transport);
+    let protocol = answered(dns::Rcode::NoError, vec![address("203.0.113.7")]);
+    healthy(
+        endpoint(server, 53, Class::Dns, Probe::Dns(question)),
+        outcome(address(server), 53, &[(Phase::Dns, MS(2))], protocol),
+    )
+}
+
+fn answered(rcode: dns::Rcode, addresses: Vec<IpAddr>) -> Protocol {
     let answer = dns::Answer {
-        rcode: dns::Rcode::NoError,
+        rcode,
         authoritative: false,
         truncated: false,
         recursion_available: true,
         authentic: false,
         chain: Vec::new(),
-        addresses: vec![address("203.0.113.7")],
+        addresses,
         min_ttl: Some(Duration::from_secs(60)),
         soa_zone: None,
         edns_payload: Some(1232),
         length: 65,
     };
-    let reply = dns::Reply { answer: Some(answer), strays: 0 };
-    let protocol = Protocol::Dns(Box::new(reply));
-    healthy(
-        endpoint(server, 53, Class::Dns, Probe::Dns(question)),
-        outcome(address(server), 53, &[(Phase::Dns, MS(2))], protocol),
-    )
+    Protocol::Dns(Box::new(dns::Reply { answer: Some(answer), strays: 0, broken: None }))
+}
+
+/// The custom DNS's answer about a name.
+fn resolved(name: &str, addresses: &[IpAddr], failures: Vec<Outcome>) -> Resolution {
+    Resolution {
+        name: name.to_owned(),
+        addresses: addresses.to_vec(),
+        server: Some(SocketAddr::new(address("10.0.0.4"), 53)),
+        elapsed: MS(2),
+        failures,
+        finding: None,
+    }
+}
+
+/// The custom DNS says that a name does not exist.
+fn denied() -> Outcome {
+    outcome(address("10.0.0.4"), 53, &[(Phase::Dns, MS(3))], answered(dns::Rcode::NxDomain, Vec::new()))
 }
 
 /// A time server that is healthy with this offset in seconds, or was not visited yet.
@@ -255,6 +276,8 @@ fn clock_server(name: &str, offset: Option<f64>) -> EndpointView {
         root_dispersion: MS(5),
         offset,
         delay: MS(8),
+        has_timestamps: true,
+        ..ntp::Packet::default()
     });
     let known = packet.is_some();
     let reply = ntp::Reply { packet, strays: 0 };
