@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use x509_parser::time::ASN1Time;
 
-pub(crate) use self::{recording::escaped, trust::Application};
 pub use self::trust::{Trust, TrustError};
+pub(crate) use self::{recording::escaped, trust::Application};
 use crate::{
     cause::Cause,
     evidence::Trouble,
@@ -162,6 +162,11 @@ impl Client<'_> {
     }
 }
 
+/// The name for SNI and the certificate; an address is a name too, but gets no SNI (RFC 6066 section 3).
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, &'static str> {
+    ServerName::try_from(host.to_owned()).map_err(|_| "the host must be a DNS name or an address")
+}
+
 fn version(version: rustls::ProtocolVersion) -> &'static str {
     match version {
         rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
@@ -251,9 +256,7 @@ impl Handshake {
             None => format!("certificate for {names} issued by {} verifies until {until}", leaf.issuer),
             Some(why) => {
                 let issuer = &leaf.issuer;
-                format!(
-                    "certificate for {names} issued by {issuer}, valid {from} to {until}, does not verify: {why}"
-                )
+                format!("certificate for {names} issued by {issuer}, valid {from} to {until}, does not verify: {why}")
             }
         }
     }
