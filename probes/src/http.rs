@@ -171,7 +171,8 @@ impl Question {
             Proof::AnyResponse | Proof::Status(_) => true,
             Proof::Contains(_) | Proof::Crl => false,
         };
-        head_is_enough && stop.phase == Phase::Response && reply.answer.is_some()
+        let broken = matches!(stop.trouble, Trouble::Malformed(_) | Trouble::TooMuch(_));
+        head_is_enough && !broken && stop.phase == Phase::Response && reply.answer.is_some()
     }
 
     fn prove(&self, answer: &Answer) -> Verdict {

@@ -54,9 +54,9 @@ impl Tap {
         tally.limit = limit;
     }
 
-    /// Ends the exchange from our side: the peer went over a limit that is counted elsewhere.
-    pub(crate) fn refuse(&self, limit: &'static str) {
-        self.tally().trouble.get_or_insert(Trouble::TooMuch(limit));
+    /// Ends the exchange from our side: the peer broke a rule that is checked elsewhere.
+    pub(crate) fn refuse(&self, trouble: Trouble) {
+        self.tally().trouble.get_or_insert(trouble);
     }
 
     /// The first bytes the peer sent, at most 512.
@@ -82,7 +82,7 @@ impl Tap {
     fn room(&self) -> io::Result<usize> {
         let tally = self.tally();
         match tally.trouble {
-            Some(Trouble::TooMuch(limit)) => Err(io::Error::other(limit)),
+            Some(Trouble::TooMuch(rule) | Trouble::Malformed(rule)) => Err(io::Error::other(rule)),
             Some(_) | None => Ok(tally.budget.saturating_sub(tally.received).saturating_add(1)),
         }
     }

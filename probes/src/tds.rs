@@ -1,6 +1,29 @@
 //! The SQL probe: TDS PRELOGIN and the TLS handshake behind it (MS-TDS 2.2.6.5), without credentials.
 
-use crate::tls::Handshake;
+mod envelope;
+mod wire;
+
+use std::fmt;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use self::{envelope::Envelope, wire::Message};
+use crate::{
+    attempt::Attempt,
+    cause::Cause,
+    evidence::{Stop, Trouble},
+    outcome::{Outcome, Phases, Protocol, Seen},
+    progress::Progress,
+    stream,
+    tap::Tap,
+    tls::{self, Application, Client, Handshake, Verify},
+    transport,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+/// Bytes kept to recognise a peer that does not speak TDS.
+const PREFIX_LIMIT: usize = 64;
 
 /// The order of PRELOGIN and TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,14 +79,161 @@ pub struct Prelogin {
     pub encryption: Encryption,
 }
 
-impl Reply {
-    /// Adds the evidence lines.
-    pub(crate) fn describe(&self, _lines: &mut Vec<String>) {}
-}
-
 impl Question {
-    /// Makes one attempt.
-    pub async fn run(&self, _attempt: &crate::attempt::Attempt<'_>) -> crate::outcome::Outcome {
-        unimplemented!("written next")
+    /// Makes one attempt. No login is ever sent.
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+        let (mut phases, mut seen) = (Phases::default(), Seen::default());
+        match tls::server_name(&self.host) {
+            Err(rule) => seen.stop = Some(Stop::unasked(rule)),
+            Ok(name) => match stream::connect(attempt, &mut phases, &mut seen).await {
+                Err(stop) => seen.stop = Some(stop),
+                Ok(stream) => {
+                    let tap = Tap::new(stream);
+                    let mut progress = Progress::begin(self.first_phase(), &mut phases);
+                    let mut reply = Reply::default();
+                    let talk = self.converse(attempt, &name, &tap, &mut progress, &mut reply);
+                    let result = attempt.deadline.limit(talk).await;
+                    seen.stop = progress.end(result);
+                    reply.keep_prefix(&tap);
+                    seen.protocol = Protocol::Tds(Box::new(reply));
+                    stream::finish(tap.stream(), &mut seen);
+                }
+            },
+        }
+        let verdict = self.judge(attempt, &seen);
+        Outcome { address: attempt.address, phases, verdict, seen }
+    }
+
+    fn first_phase(&self) -> Phase {
+        match self.flavour {
+            Flavour::Tds7 => Phase::Tds,
+            Flavour::Tds8 => Phase::Tls,
+        }
+    }
+
+    async fn converse(
+        &self,
+        attempt: &Attempt<'_>,
+        name: &ServerName<'static>,
+        tap: &Tap,
+        progress: &mut Progress<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Trouble> {
+        let client = |application| Client { trust: attempt.trust, name, application, verify: Verify::Full };
+        match self.flavour {
+            Flavour::Tds7 => {
+                let prelogin = *reply.prelogin.insert(greet(tap.clone(), tap).await?);
+                if prelogin.encrypts() {
+                    progress.enter(Phase::Tls);
+                    let record = reply.tls.insert(Handshake::default());
+                    client(Application::Tds7).handshake(Envelope::new(tap.clone()), tap, record).await?;
+                }
+            }
+            Flavour::Tds8 => {
+                let record = reply.tls.insert(Handshake::default());
+                let stream = client(Application::Tds8).handshake(tap.clone(), tap, record).await?;
+                progress.enter(Phase::Tds);
+                reply.prelogin = Some(greet(stream, tap).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what the exchange means; only the certificate proves the server.
+    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
+        let nothing = Reply::default();
+        let reply = if let Protocol::Tds(reply) = &seen.protocol { reply } else { &nothing };
+        if let (Some(stop), Some(confidence)) = (&seen.stop, reply.speaks_http()) {
+            return Finding::new(Cause::HttpBlocked, stop.phase, confidence).failed();
+        }
+        if let Some(finding) = reply.tls.as_ref().and_then(|tls| tls::judge(tls, attempt.trust)) {
+            return finding.failed();
+        }
+        if let Some(stop) = &seen.stop {
+            return transport::judge(stop, seen, attempt.address.ip()).failed();
+        }
+        let failed = |cause| Finding::new(cause, Phase::Tds, Confidence::Confirmed).failed();
+        match (self.flavour, reply.prelogin.map(|prelogin| prelogin.encryption)) {
+            (Flavour::Tds8, Some(_)) | (Flavour::Tds7, Some(Encryption::On | Encryption::Required)) => Verdict::Healthy,
+            (Flavour::Tds7, Some(Encryption::Off | Encryption::NotSupported)) => failed(Cause::TlsRejected),
+            (Flavour::Tds7, Some(Encryption::Other(_))) | (_, None) => failed(Cause::ProtocolViolation),
+        }
     }
 }
+
+/// Sends PRELOGIN and reads the server's.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, tap: &Tap) -> Result<Prelogin, Trouble> {
+    tap.allow(2 * wire::MESSAGE_LIMIT, "64 KiB around a TDS message");
+    let broken = |_| tap.trouble().unwrap_or(Trouble::Closed);
+    stream.write_all(&wire::PRELOGIN).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)?;
+    let (mut message, mut bytes) = (Message::default(), [0; 1024]);
+    loop {
+        let count = stream.read(&mut bytes).await.map_err(broken)?;
+        if count == 0 {
+            return Err(Trouble::Closed);
+        }
+        if let Some(payload) = message.take(&bytes[..count])? {
+            return wire::decode(&payload).map_err(Trouble::Malformed);
+        }
+    }
+}
+
+impl Prelogin {
+    fn encrypts(self) -> bool {
+        matches!(self.encryption, Encryption::On | Encryption::Required)
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::On => f.write_str("on"),
+            Self::NotSupported => f.write_str("not supported"),
+            Self::Required => f.write_str("required"),
+            Self::Other(value) => write!(f, "{value:#04x}, a value that MS-TDS does not know"),
+        }
+    }
+}
+
+impl Reply {
+    /// Whether HTTP came where TDS was asked for, and how sure that is a block page.
+    fn speaks_http(&self) -> Option<Confidence> {
+        let status = [&b" 470 "[..], b" 407 ", b" 511 "];
+        if status.iter().any(|status| self.prefix.starts_with(b"HTTP/1.") && self.prefix[8..].starts_with(status)) {
+            Some(Confidence::Confirmed)
+        } else if self.prefix.starts_with(b"HTTP/") || self.prefix.starts_with(b"<") {
+            Some(Confidence::Likely)
+        } else {
+            None
+        }
+    }
+
+    /// Keeps the peer's first bytes when they became neither PRELOGIN nor TLS.
+    fn keep_prefix(&mut self, tap: &Tap) {
+        if self.prelogin.is_none() && self.tls.as_ref().is_none_or(|tls| tls.version.is_none()) {
+            let mut head = tap.head();
+            head.truncate(PREFIX_LIMIT);
+            self.prefix = head;
+        }
+    }
+
+    /// Adds the evidence lines.
+    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
+        if let Some(Prelogin { version: (major, minor, build), encryption }) = self.prelogin {
+            lines.push(format!(
+                "the server answered PRELOGIN: version {major}.{minor}.{build}, encryption {encryption}"
+            ));
+        }
+        if !self.prefix.is_empty() {
+            lines.push(format!("the peer's first bytes: {}", self.prefix.escape_ascii()));
+        }
+        if let Some(tls) = &self.tls {
+            tls.describe(lines);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,11 @@ impl Client<'_> {
     }
 }
 
+/// The name for SNI and the certificate; an address is a name too, but gets no SNI (RFC 6066 section 3).
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, &'static str> {
+    ServerName::try_from(host.to_owned()).map_err(|_| "the host must be a DNS name or an address")
+}
+
 fn version(version: rustls::ProtocolVersion) -> &'static str {
     match version {
         rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",

@@ -1,1 +1,9 @@
-//! l
+//! The lab: a simulated Azure, the subnet in network namespaces, and the demo. Only what cannot be had is simulated,
+//! and independent clients check the simulators.
+
+pub mod authority;
+pub mod azure;
+pub mod demo;
+pub mod namespace;
+pub mod sim;
+pub mod subnet;

@@ -33,7 +33,7 @@ use crate::{
     http::exchange::stamped::{FirstByte, Stamped},
     progress::Progress,
     tap::Tap,
-    tls::{Application, Client, Handshake, Verify},
+    tls::{Application, Client, Handshake, Verify, server_name},
     verdict::Phase,
 };
 
@@ -172,8 +172,7 @@ impl<'a> Request<'a> {
         let connection = pin!(connection);
         let mut line = Driven::new(connection);
         let mut response = pin!(sender.send_request(request));
-        let response =
-            poll_fn(|cx| line.poll(response.as_mut(), cx)).await.map_err(|error| trouble(&error, tap))?;
+        let response = poll_fn(|cx| line.poll(response.as_mut(), cx)).await.map_err(|error| trouble(&error, tap))?;
         progress.enter(Phase::Response);
         if response.headers().len() > HEADER_LIMIT {
             return Err(Trouble::TooMuch("100 headers"));
@@ -232,11 +231,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The name for SNI and the certificate; an address is a name too, but gets no SNI (RFC 6066 section 3).
-pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, &'static str> {
-    ServerName::try_from(host.to_owned()).map_err(|_| "the host must be a DNS name or an address")
-}
-
 fn body_limit(proof: &Proof) -> usize {
     match proof {
         Proof::AnyResponse | Proof::Status(_) => BODY_LIMIT,
@@ -280,7 +274,7 @@ fn count_interim(request: &mut Outgoing, tap: &Tap) -> Arc<AtomicUsize> {
     let (counted, tap) = (Arc::clone(&count), tap.clone());
     hyper::ext::on_informational(request, move |_| {
         if counted.fetch_add(1, Ordering::Relaxed) >= INTERIM_LIMIT {
-            tap.refuse(INTERIM_RULE);
+            tap.refuse(Trouble::TooMuch(INTERIM_RULE));
         }
     });
     count

@@ -1,0 +1,579 @@
+use super::*;
+use crate::{
+    fixture::{Authority, IMPATIENCE, PATIENCE, Served, ask, drain, read_head, reset, serve},
+    probe::Probe,
+    tls::{Invalid, Trust},
+};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::TlsAcceptor;
+
+const NAME: &str = "peer.example";
+const DENY: &str = "HTTP/1.1 470 status code 470\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 70\r\n\r\n\
+                    Action: Deny. Reason: No rule matched. Proceeding with default action.";
+
+fn question(scheme: Scheme, proof: Proof) -> Question {
+    Question { scheme, host: NAME.to_owned(), port: 8080, path: "/a?b".to_owned(), proof }
+}
+
+fn http(proof: Proof) -> Probe {
+    Probe::Http(question(Scheme::Http, proof))
+}
+
+fn https() -> Probe {
+    Probe::Http(question(Scheme::Https(Verify::Full), Proof::AnyResponse))
+}
+
+fn reply(outcome: &Outcome) -> &Reply {
+    match &outcome.seen.protocol {
+        Protocol::Http(reply) => reply,
+        other => panic!("an HTTP reply is due, not {other:?}"),
+    }
+}
+
+/// Answers the first request with these bytes, then closes once the client has read them.
+async fn canned(bytes: impl Into<Vec<u8>>) -> SocketAddr {
+    let bytes = bytes.into();
+    serve(async move |mut stream: TcpStream| {
+        read_head(&mut stream).await;
+        stream.write_all(&bytes).await.ok();
+        stream.shutdown().await.ok();
+        drain(&mut stream).await;
+    })
+    .await
+    .0
+}
+
+/// Writes the same bytes for as long as the client takes them.
+async fn flood(stream: &mut (impl AsyncWrite + Unpin), start: &[u8], again: &[u8]) {
+    let again = again.repeat(65_536 / again.len());
+    let mut next = stream.write_all(start).await;
+    while next.is_ok() {
+        next = stream.write_all(&again).await;
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Expected {
+    Healthy,
+    Degraded(Cause, Confidence),
+    Failed(Cause, Confidence),
+}
+
+fn meant(outcome: &Outcome) -> Expected {
+    match outcome.verdict {
+        Verdict::Healthy => Expected::Healthy,
+        Verdict::Degraded(finding) => Expected::Degraded(finding.cause, finding.confidence),
+        Verdict::Failed(finding) => Expected::Failed(finding.cause, finding.confidence),
+        Verdict::Inconclusive(finding) => panic!("the agent blames itself: {finding:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_answer_in_clear_has_its_meaning() {
+    use Confidence::{Confirmed, Likely, Possible};
+    use Expected::{Degraded, Failed, Healthy};
+    let any = || Proof::AnyResponse;
+    let marker = || Proof::Contains("Microsoft Connect Test".to_owned());
+    let violation = || Failed(Cause::ProtocolViolation, Confirmed);
+    let blocked = || Failed(Cause::HttpBlocked, Confirmed);
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+    let old_deny =
+        "HTTP request from 10.0.0.4:5 to x:80. Action: Deny. No rule matched. Proceeding with default action";
+    let forbidden = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{old_deny}", old_deny.len());
+    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(101));
+    let rows: Vec<(&str, String, Proof, Expected)> = vec![
+        ("good", ok.into(), any(), Healthy),
+        ("HTTP/1.0 until close", "HTTP/1.0 200 OK\r\n\r\nbody".into(), any(), Healthy),
+        ("not found is an answer", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n".into(), any(), Healthy),
+        (
+            "unavailable",
+            "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".into(),
+            any(),
+            Degraded(Cause::HttpStatus, Possible),
+        ),
+        ("status wanted", ok.into(), Proof::Status(vec![204, 200]), Healthy),
+        ("status unwanted", ok.into(), Proof::Status(vec![204]), Failed(Cause::HttpStatus, Possible)),
+        ("marker", "HTTP/1.1 200 OK\r\n\r\nMicrosoft Connect Test".into(), marker(), Healthy),
+        ("no marker", ok.into(), marker(), Failed(Cause::HttpStatus, Possible)),
+        (
+            "marker in an error",
+            "HTTP/1.1 404 X\r\n\r\nMicrosoft Connect Test".into(),
+            marker(),
+            Failed(Cause::HttpStatus, Possible),
+        ),
+        ("Azure Firewall", DENY.into(), any(), blocked()),
+        ("Azure Firewall, older", forbidden, any(), blocked()),
+        ("portal", "HTTP/1.1 511 X\r\nContent-Length: 0\r\n\r\n".into(), any(), blocked()),
+        ("proxy", "HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n".into(), any(), blocked()),
+        ("junk version", "HTTP/9.9 000\r\n\r\n".into(), any(), violation()),
+        ("another protocol", "SSH-2.0-OpenSSH_9.6\r\n".into(), any(), violation()),
+        ("five interim answers", interim.repeat(5) + ok, any(), Healthy),
+        ("six interim answers", interim.repeat(6) + ok, any(), violation()),
+        ("101 headers", many_headers, any(), violation()),
+        ("folded header", "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n".into(), any(), violation()),
+        ("NUL in a header", "HTTP/1.1 200 OK\r\na: \0\r\n\r\n".into(), any(), violation()),
+        (
+            "length too long",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok".into(),
+            any(),
+            Degraded(Cause::Reset, Likely),
+        ),
+        (
+            "length too long for a proof",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok".into(),
+            marker(),
+            Failed(Cause::Reset, Likely),
+        ),
+        ("length too short", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nok".into(), any(), Healthy),
+        ("length negative", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".into(), any(), violation()),
+        (
+            "length twice",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok".into(),
+            any(),
+            violation(),
+        ),
+        ("length 2^64", "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n".into(), any(), violation()),
+        (
+            "chunk overflow",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx".into(),
+            any(),
+            violation(),
+        ),
+        (
+            "both lengths",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n".into(),
+            any(),
+            violation(),
+        ),
+        ("nothing", String::new(), any(), Failed(Cause::Reset, Likely)),
+    ];
+    for (name, bytes, proof, expected) in rows {
+        let outcome = ask(&http(proof), canned(bytes).await, &Trust::none(), PATIENCE).await;
+        assert_eq!(meant(&outcome), expected, "{name}: {:?}", outcome.evidence());
+    }
+}
+
+#[tokio::test]
+async fn the_request_names_the_agent_and_asks_for_nothing_special() {
+    let (address, served) = serve(async |mut stream: TcpStream| {
+        let head = read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nServer: s\x80\r\n\r\n").await.expect("the client reads");
+        head
+    })
+    .await;
+    let outcome = ask(&http(Proof::AnyResponse), address, &Trust::none(), PATIENCE).await;
+    let head = String::from_utf8(served.await.expect("the server ran")).expect("requests are text");
+    assert!(head.starts_with("GET /a?b HTTP/1.1\r\n"), "{head}");
+    for line in ["host: peer.example:8080", "connection: close", "user-agent: ase-agent/"] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
+    for name in ["accept-encoding", "cookie", "authorization"] {
+        assert!(!head.contains(name), "{name} in {head}");
+    }
+    let reply = reply(&outcome);
+    assert_eq!(reply.answer.as_ref().and_then(|answer| answer.server.as_deref()), Some("s\\x80"));
+    for phase in [Phase::Connect, Phase::Request, Phase::Response] {
+        assert!(outcome.phases.of(phase).is_some(), "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn endless_peers_are_cut_off() {
+    let rows: [(&str, &[u8], &[u8], Proof, Expected); 5] = [
+        ("header lines", b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", Proof::AnyResponse, violation()),
+        ("one header", b"HTTP/1.1 200 OK\r\na: ", b"bbbb", Proof::AnyResponse, violation()),
+        ("interim answers", b"", b"HTTP/1.1 100 Continue\r\n\r\n", Proof::AnyResponse, violation()),
+        ("body", b"HTTP/1.1 200 OK\r\n\r\n", b"<b>\x1b[2J", Proof::AnyResponse, Expected::Healthy),
+        (
+            "body without the marker",
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"<b>\x1b[2J",
+            Proof::Contains("no".to_owned()),
+            Expected::Failed(Cause::HttpStatus, Confidence::Possible),
+        ),
+    ];
+    for (name, start, again, proof, expected) in rows {
+        let (address, _served) = serve(async |mut stream: TcpStream| {
+            read_head(&mut stream).await;
+            flood(&mut stream, start, again).await;
+        })
+        .await;
+        let outcome = ask(&http(proof), address, &Trust::none(), PATIENCE).await;
+        assert_eq!(meant(&outcome), expected, "{name}: {:?}", outcome.evidence());
+        assert!(outcome.evidence().iter().all(|line| line.len() < 3000 && !line.contains('\x1b')), "{name}");
+        let body = reply(&outcome).answer.as_ref().map_or(0, |answer| answer.body_len);
+        assert!(body <= 128 * 1024, "{name}: {body} bytes were read");
+    }
+}
+
+fn violation() -> Expected {
+    Expected::Failed(Cause::ProtocolViolation, Confidence::Confirmed)
+}
+
+#[tokio::test]
+async fn chunk_extensions_without_end_are_a_violation() {
+    let (address, _served) = serve(async |mut stream: TcpStream| {
+        read_head(&mut stream).await;
+        flood(&mut stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a=b;").await;
+    })
+    .await;
+    let outcome = ask(&http(Proof::AnyResponse), address, &Trust::none(), PATIENCE).await;
+    assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
+}
+
+#[tokio::test]
+async fn a_drip_is_slow_and_silence_is_not() {
+    let rows: [(&[u8], &[u8], Cause, Phase); 4] = [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x", Cause::Slow, Phase::Response),
+        (b"HTTP/1.1 200 OK\r\na: ", b"x", Cause::Slow, Phase::Response),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"", Cause::Dropped, Phase::Response),
+        (b"", b"", Cause::Dropped, Phase::Request),
+    ];
+    for (start, drop, cause, phase) in rows {
+        let (address, _served) = serve(async |mut stream: TcpStream| {
+            read_head(&mut stream).await;
+            let mut next = stream.write_all(start).await;
+            let mut drip = tokio::time::interval(Duration::from_millis(50));
+            while next.is_ok() {
+                drip.tick().await;
+                next = stream.write_all(drop).await;
+            }
+        })
+        .await;
+        let outcome = ask(&http(Proof::Contains("y".to_owned())), address, &Trust::none(), IMPATIENCE).await;
+        let finding = outcome.verdict.finding().expect("nothing is proved");
+        assert_eq!((finding.cause, finding.phase), (cause, phase), "{:?}", outcome.evidence());
+        assert_eq!(finding.confidence, Confidence::Possible);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_before_the_answer_is_a_reset() {
+    let (address, _served) = serve(async |mut stream: TcpStream| {
+        read_head(&mut stream).await;
+        reset(stream);
+    })
+    .await;
+    let outcome = ask(&http(Proof::AnyResponse), address, &Trust::none(), PATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::Reset, Confidence::Likely));
+    assert!(outcome.evidence()[0].contains("ECONNRESET"), "{:?}", outcome.evidence());
+}
+
+#[tokio::test]
+async fn a_revocation_list_proves_its_server_until_it_is_overdue() {
+    let authority = Authority::new("CRL \u{7} CA");
+    let answer = |body: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    let good = authority.revocation_list(2020, 2099);
+    let stale = authority.revocation_list(2020, 2021);
+    let padded = [good.as_slice(), b"x"].concat();
+    let huge = [&[0x30, 0x83, 0x20, 0, 0][..], &vec![0; 0x0020_0000][..]].concat();
+    let possible = |cause| Expected::Failed(cause, Confidence::Possible);
+    let rows = [
+        ("good", answer(&good), Expected::Healthy),
+        ("stale", answer(&stale), Expected::Degraded(Cause::HttpStatus, Confidence::Possible)),
+        ("huge", answer(&huge), Expected::Degraded(Cause::HttpStatus, Confidence::Possible)),
+        ("padded", answer(&padded), possible(Cause::HttpStatus)),
+        ("cut", answer(&good[..good.len() - 1]), possible(Cause::HttpStatus)),
+        ("page", answer(b"<html>welcome</html>"), possible(Cause::HttpStatus)),
+    ];
+    for (name, bytes, expected) in rows {
+        let outcome = ask(&http(Proof::Crl), canned(bytes).await, &Trust::none(), PATIENCE).await;
+        assert_eq!(meant(&outcome), expected, "{name}: {:?}", outcome.evidence());
+        let lines = outcome.evidence().join("\n");
+        if name == "good" {
+            assert!(lines.contains("CRL of CN=CRL \\x07 CA") && lines.contains("2099-01-01"), "{lines}");
+        }
+        if name == "stale" {
+            assert!(lines.contains("next update was due 2021-01-01T00:00:00Z"), "{lines}");
+        }
+    }
+}
+
+/// Speaks TLS, then answers one request with these bytes; returns how many bytes the client sent inside.
+async fn secured(config: Arc<rustls::ServerConfig>, bytes: &'static [u8]) -> (SocketAddr, Served<usize>) {
+    serve(async move |stream: TcpStream| {
+        let Ok(mut stream) = TlsAcceptor::from(config).accept(stream).await else { return 0 };
+        let asked = read_head(&mut stream).await.len();
+        stream.write_all(bytes).await.ok();
+        stream.shutdown().await.ok();
+        drain(&mut stream).await;
+        asked
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_verified_certificate_and_an_answer_are_healthy() {
+    let authority = Authority::new("Test CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&["http/1.1"]);
+    let (address, served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
+    assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
+    assert!(served.await.expect("the server ran") > 0);
+    let tls = reply(&outcome).tls.as_ref().expect("TLS came first");
+    assert_eq!((tls.version, tls.alpn.as_deref()), (Some("TLS 1.3"), Some("http/1.1")));
+    assert!(tls.prefix.is_empty() && tls.chain.len() == 1);
+    let lines = outcome.evidence().join("\n");
+    assert!(lines.contains("issued by CN=Test CA verifies until 2099-01-01T00:00:00Z"), "{lines}");
+    for phase in [Phase::Connect, Phase::Tls, Phase::Request, Phase::Response] {
+        assert!(outcome.phases.of(phase).is_some(), "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_the_peer_offers_it() {
+    let authority = Authority::new("Test CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&["h2", "http/1.1"]);
+    let (address, _served) = serve(async move |stream: TcpStream| {
+        let stream = TlsAcceptor::from(config).accept(stream).await.expect("the client trusts us");
+        let answer = async |request: http::Request<hyper::body::Incoming>| {
+            let seen = format!("{} {}", request.uri(), request.headers().contains_key("connection"));
+            Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(seen))))
+        };
+        let service = hyper::service::service_fn(answer);
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+            .ok();
+    })
+    .await;
+    let proof = Proof::Contains("https://peer.example:8080/a?b false".to_owned());
+    let probe = Probe::Http(question(Scheme::Https(Verify::Full), proof));
+    let outcome = ask(&probe, address, &authority.trust(), PATIENCE).await;
+    assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
+    assert_eq!(reply(&outcome).answer.as_ref().map(|answer| answer.version), Some("HTTP/2"));
+}
+
+#[tokio::test]
+async fn an_unproved_http2_peer_cannot_outlive_the_deadline() {
+    let authority = Authority::new("Test CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&["h2"]);
+    let (address, served) = serve(async move |stream: TcpStream| {
+        let mut stream = TlsAcceptor::from(config).accept(stream).await.expect("the client trusts us");
+        drain(&mut stream).await
+    })
+    .await;
+    let outcome = ask(&https(), address, &authority.trust(), IMPATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::Dropped, Confidence::Possible), "{:?}", outcome.evidence());
+    let closed = tokio::time::timeout(PATIENCE, served).await.expect("the connection is closed with the probe");
+    assert!(closed.expect("the server ran") > 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_http2_is_a_violation() {
+    let authority = Authority::new("Test CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&["h2"]);
+    let (address, _served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
+    assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
+}
+
+#[tokio::test]
+async fn a_block_page_inside_tls_is_a_block_page() {
+    let authority = Authority::new("Corp Inspection CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&[]);
+    let (address, _served) = secured(config, DENY.as_bytes()).await;
+    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::HttpBlocked, Confidence::Confirmed));
+}
+
+#[tokio::test]
+async fn a_status_over_verified_tls_is_the_peers_own() {
+    let authority = Authority::new("Test CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&[]);
+    let (address, _served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let probe = Probe::Http(question(Scheme::Https(Verify::Full), Proof::Contains("marker".to_owned())));
+    let outcome = ask(&probe, address, &authority.trust(), PATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::HttpStatus, Confidence::Confirmed));
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_verify_is_recorded_and_gets_no_request() {
+    let ours = Authority::new("Test CA");
+    let inspector = Authority::new("Zscaler Intermediate Root CA");
+    let other = Authority::new("Test CA 2");
+    let rows = [
+        (ours.issue(NAME, 2020, 2021), ours.trust(), Invalid::Expired, Cause::TlsCertInvalid),
+        (ours.issue(NAME, 2098, 2099), ours.trust(), Invalid::NotYetValid, Cause::TlsCertInvalid),
+        (ours.issue("other.example", 2020, 2099), ours.trust(), Invalid::WrongName, Cause::TlsCertInvalid),
+        (other.issue(NAME, 2020, 2099), ours.trust(), Invalid::UnknownIssuer, Cause::TlsCertInvalid),
+        (inspector.issue(NAME, 2020, 2099), ours.trust(), Invalid::UnknownIssuer, Cause::TlsIntercepted),
+        (ours.issue(NAME, 2020, 2099), Trust::none(), Invalid::UnknownIssuer, Cause::LocalSetup),
+    ];
+    for (identity, trust, invalid, cause) in rows {
+        let (address, served) = secured(identity.server(&["h2", "http/1.1"]), b"").await;
+        let outcome = ask(&https(), address, &trust, PATIENCE).await;
+        let finding = outcome.verdict.finding().expect("it does not verify");
+        assert_eq!(finding.cause, cause, "{invalid:?}");
+        assert_eq!(matches!(outcome.verdict, Verdict::Inconclusive(_)), cause == Cause::LocalSetup);
+        let tls = reply(&outcome).tls.as_ref().expect("the handshake ran");
+        assert_eq!((tls.invalid.as_ref(), tls.chain.len()), (Some(&invalid), 1));
+        assert_eq!((tls.version, tls.alpn.as_deref()), (Some("TLS 1.3"), Some("h2")));
+        assert_eq!(served.await.expect("the server ran"), 0, "a request was sent to an unverified peer");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_known_by_address_needs_no_name() {
+    let authority = Authority::new("Test CA");
+    for (from, until, good) in [(2020, 2099, true), (2020, 2021, false)] {
+        let config = authority.issue("other.example", from, until).server(&[]);
+        let (address, _served) = secured(config, b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n").await;
+        let asked =
+            Question { host: "127.0.0.1".to_owned(), ..question(Scheme::Https(Verify::Chain), Proof::AnyResponse) };
+        let outcome = ask(&Probe::Http(asked), address, &authority.trust(), PATIENCE).await;
+        assert_eq!(outcome.verdict == Verdict::Healthy, good, "{:?}", outcome.evidence());
+    }
+}
+
+#[tokio::test]
+async fn a_chain_beyond_the_limit_is_a_violation() {
+    let authority = Authority::new("Test CA");
+    let mut identity = authority.issue(NAME, 2020, 2099);
+    identity.chain.extend(std::iter::repeat_n(authority.der(), 10));
+    let (address, _served) = secured(identity.server(&[]), b"").await;
+    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
+    assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
+}
+
+#[tokio::test]
+async fn each_answer_to_a_client_hello_has_its_meaning() {
+    let alert: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
+    let refused = "HTTP/1.1 400 Bad Request\r\n\r\nThe plain HTTP request was sent to HTTPS port";
+    let rows: [(&str, &[u8], Expected); 5] = [
+        ("alert", alert, Expected::Failed(Cause::TlsRejected, Confidence::Confirmed)),
+        ("block page", DENY.as_bytes(), Expected::Failed(Cause::HttpBlocked, Confidence::Confirmed)),
+        ("plain HTTP", refused.as_bytes(), violation()),
+        ("banner", b"220 mail ready\r\n", violation()),
+        ("close", b"", Expected::Failed(Cause::TlsBlocked, Confidence::Likely)),
+    ];
+    for (name, bytes, expected) in rows {
+        let (address, _served) = serve(async |mut stream: TcpStream| {
+            stream.read_u8().await.expect("a ClientHello comes");
+            stream.write_all(bytes).await.ok();
+            stream.shutdown().await.ok();
+            drain(&mut stream).await;
+        })
+        .await;
+        let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
+        assert_eq!(meant(&outcome), expected, "{name}: {:?}", outcome.evidence());
+        let tls = reply(&outcome).tls.as_ref().expect("TLS was tried");
+        assert_eq!(tls.prefix, bytes[..bytes.len().min(64)], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_or_silence_after_the_client_hello_is_a_blocked_name() {
+    let (address, _served) = serve(async |mut stream: TcpStream| {
+        stream.read_u8().await.expect("a ClientHello comes");
+        reset(stream);
+    })
+    .await;
+    let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::TlsBlocked, Confidence::Likely));
+    let (address, _served) = serve(async |mut stream: TcpStream| drain(&mut stream).await).await;
+    let outcome = ask(&https(), address, &Trust::none(), IMPATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::TlsBlocked, Confidence::Possible));
+}
+
+#[tokio::test]
+async fn endless_tls_records_are_cut_off() {
+    let rows: [(&str, &[u8]); 3] = [
+        ("a certificate of 16 MiB", &[0x16, 3, 3, 0x40, 0, 11, 0xff, 0xff, 0xff]),
+        ("empty records", &[0x16, 3, 3, 0, 0]),
+        ("warnings", &[0x15, 3, 3, 0, 2, 1, 112]),
+    ];
+    for (name, record) in rows {
+        let (address, _served) = serve(async |mut stream: TcpStream| {
+            stream.read_u8().await.expect("a ClientHello comes");
+            flood(&mut stream, b"", record).await;
+        })
+        .await;
+        let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
+        let finding = outcome.verdict.finding().expect("nothing is proved");
+        let causes = [Cause::ProtocolViolation, Cause::TlsRejected];
+        assert!(causes.contains(&finding.cause), "{name}: {:?}", outcome.evidence());
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_asked_blames_this_machine() {
+    let asked = Question { host: "no host".to_owned(), ..question(Scheme::Http, Proof::AnyResponse) };
+    let secure = Question { scheme: Scheme::Https(Verify::Full), ..asked.clone() };
+    for asked in [asked, secure] {
+        let outcome = ask(&Probe::Http(asked), canned("").await, &Trust::none(), PATIENCE).await;
+        let finding = outcome.verdict.finding().expect("nothing was asked");
+        assert_eq!(finding.cause, Cause::LocalSetup);
+        assert!(matches!(outcome.verdict, Verdict::Inconclusive(_)));
+    }
+}
+
+#[test]
+fn redirects_lead_where_they_say_or_break_a_rule() {
+    let asked = question(Scheme::Https(Verify::Chain), Proof::AnyResponse);
+    let plain = Question { path: "/x/y?q=//z".to_owned(), ..question(Scheme::Http, Proof::AnyResponse) };
+    let chain = Scheme::Https(Verify::Chain);
+    let full = Scheme::Https(Verify::Full);
+    let good = [
+        (&asked, "/c", (chain, NAME, 8080, "/c")),
+        (&asked, "https://peer.example/c?d#e", (chain, NAME, 443, "/c?d")),
+        (&asked, "HTTPS://Other.Example", (full, "other.example", 443, "/")),
+        (&asked, "https://other.example?d", (full, "other.example", 443, "/?d")),
+        (&asked, "http://other.example:81/", (Scheme::Http, "other.example", 81, "/")),
+        (&asked, "//other.example/c", (full, "other.example", 443, "/c")),
+        (&plain, "//other.example/c", (Scheme::Http, "other.example", 80, "/c")),
+        (&plain, "z", (Scheme::Http, NAME, 8080, "/x/z")),
+        (&plain, "?d", (Scheme::Http, NAME, 8080, "/x/y?d")),
+        (&plain, "#d", (Scheme::Http, NAME, 8080, "/x/y")),
+        (&plain, "http://[::1]:81/", (Scheme::Http, "::1", 81, "/")),
+        (&plain, "http://169.254.169.254/", (Scheme::Http, "169.254.169.254", 80, "/")),
+    ];
+    let to = |location: &str| Answer { status: 302, location: Some(location.to_owned()), ..Answer::default() };
+    for (question, location, (scheme, host, port, path)) in good {
+        let next = redirect_target(question, &to(location)).expect("302 with a target").expect(location);
+        assert_eq!((next.scheme, next.host.as_str(), next.port, next.path.as_str()), (scheme, host, port, path));
+    }
+    let long = format!("/{}", "a".repeat(2047));
+    let bad = [
+        ("ftp://other.example/", "scheme"),
+        ("javascript:alert(1)", "scheme"),
+        ("https://user@other.example/", "user"),
+        ("https://user:pass@other.example/", "user"),
+        ("https://", "URI"),
+        ("https:///c", "URI"),
+        ("https://other.example:99999/", "port"),
+        ("https://other.example/a b", "printable"),
+        ("https://other.example/\u{e9}", "printable"),
+        ("/a\r\nb", "printable"),
+        (long.as_str(), "2048"),
+    ];
+    for (location, rule) in bad {
+        let error = redirect_target(&asked, &to(location)).expect("302 with a target").expect_err(location);
+        assert!(error.contains(rule), "{location}: {error}");
+    }
+    assert_eq!(redirect_target(&asked, &Answer { status: 200, ..to("/c") }), None);
+    assert_eq!(redirect_target(&asked, &Answer { status: 302, ..Answer::default() }), None);
+}
+
+#[tokio::test]
+async fn a_redirect_is_returned_and_not_followed() {
+    let long = "a".repeat(3000);
+    for (location, good) in [("/next", true), (long.as_str(), false)] {
+        let address = canned(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")).await;
+        let outcome = ask(&http(Proof::AnyResponse), address, &Trust::none(), PATIENCE).await;
+        let answer = reply(&outcome).answer.as_ref().expect("an answer came");
+        let next = redirect_target(&question(Scheme::Http, Proof::AnyResponse), answer).expect("a redirect");
+        assert_eq!(next.is_ok(), good, "{next:?}");
+    }
+}

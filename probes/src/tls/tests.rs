@@ -1,1 +1,92 @@
+use super::*;
+use crate::fixture::Authority;
+use std::io::Write;
 
+fn handshake(issuer: &str, invalid: Option<Invalid>) -> Handshake {
+    let leaf = Certificate {
+        subject: "CN=a.example".to_owned(),
+        issuer: issuer.to_owned(),
+        names: vec!["a.example".to_owned()],
+        not_before: 1_700_000_000,
+        not_after: 1_800_000_000,
+    };
+    Handshake { version: Some("TLS 1.2"), chain: vec![leaf], invalid, ..Handshake::default() }
+}
+
+#[test]
+fn each_way_a_certificate_fails_has_its_cause() {
+    let some = Authority::new("Corp Root").trust();
+    let none = Trust::none();
+    let public = "CN=Public CA";
+    let rows = [
+        (public, Invalid::Expired, &some, Cause::TlsCertInvalid, Confidence::Likely),
+        (public, Invalid::NotYetValid, &some, Cause::TlsCertInvalid, Confidence::Likely),
+        (public, Invalid::WrongName, &some, Cause::TlsCertInvalid, Confidence::Confirmed),
+        (public, Invalid::Other("bad".to_owned()), &some, Cause::TlsCertInvalid, Confidence::Likely),
+        (public, Invalid::UnknownIssuer, &some, Cause::TlsCertInvalid, Confidence::Likely),
+        ("CN=Azure Firewall Manager CA", Invalid::UnknownIssuer, &some, Cause::TlsIntercepted, Confidence::Likely),
+        ("O=Zscaler Inc.", Invalid::UnknownIssuer, &some, Cause::TlsIntercepted, Confidence::Likely),
+        ("CN=FGT60, O=Fortinet", Invalid::UnknownIssuer, &some, Cause::TlsIntercepted, Confidence::Likely),
+        (public, Invalid::UnknownIssuer, &none, Cause::LocalSetup, Confidence::Confirmed),
+    ];
+    for (issuer, invalid, trust, cause, confidence) in rows {
+        let finding = judge(&handshake(issuer, Some(invalid.clone())), trust).expect("it does not verify");
+        assert_eq!((finding.cause, finding.confidence), (cause, confidence), "{issuer} {invalid:?}");
+    }
+    assert_eq!(judge(&handshake("O=Zscaler Inc.", None), &some), None, "a trusted inspector is trusted");
+}
+
+#[test]
+fn evidence_says_why_a_certificate_passes_and_why_not() {
+    let mut lines = Vec::new();
+    handshake("CN=Public CA", None).describe(&mut lines);
+    assert_eq!(lines[0], "certificate for a.example issued by CN=Public CA verifies until 2027-01-15T08:00:00Z");
+    lines.clear();
+    handshake("CN=Public CA", Some(Invalid::WrongName)).describe(&mut lines);
+    assert_eq!(
+        lines[0],
+        "certificate for a.example issued by CN=Public CA, valid 2023-11-14T22:13:20Z to 2027-01-15T08:00:00Z, \
+         does not verify: it is for other names"
+    );
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("the temporary folder is writable");
+    file.write_all(text.as_bytes()).expect("the disk has room");
+    file
+}
+
+#[test]
+fn a_file_of_authorities_adds_to_what_is_trusted() {
+    let both = file(&(Authority::new("one").pem() + &Authority::new("two").pem()));
+    let trust = Trust::from_pem_file(both.path()).expect("two good certificates");
+    assert_eq!(trust.len(), 2);
+    let third = file(&Authority::new("three").pem());
+    assert_eq!(trust.with_pem_file(third.path()).expect("a good certificate").len(), 3);
+    assert_eq!(trust.len(), 2, "the first trust is unchanged");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_its_rule() {
+    let junk = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
+    let rows = [
+        (String::new(), "must hold at least one PEM certificate"),
+        ("no certificates here\n".to_owned(), "must hold at least one PEM certificate"),
+        (Authority::new("one").pem() + junk, "certificate 2 must be an X.509 authority"),
+        ("-----BEGIN CERTIFICATE-----\nQUJD\n".to_owned(), "certificates must be readable PEM"),
+    ];
+    for (text, rule) in rows {
+        let file = file(&text);
+        let error = Trust::from_pem_file(file.path()).expect_err(rule).to_string();
+        assert!(error.starts_with(&file.path().display().to_string()) && error.contains(rule), "{error}");
+    }
+    let error = Trust::from_pem_file("/nonexistent/roots.pem").expect_err("there is no such file").to_string();
+    assert!(error.starts_with("/nonexistent/roots.pem: certificates must be readable PEM"), "{error}");
+}
+
+#[test]
+fn dates_are_shown_in_utc() {
+    assert_eq!(Utc(0).to_string(), "1970-01-01T00:00:00Z");
+    assert_eq!(Utc(4_102_444_799).to_string(), "2099-12-31T23:59:59Z");
+    assert!(Utc(i64::MAX).to_string().starts_with("second "));
+}

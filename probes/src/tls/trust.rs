@@ -133,6 +133,14 @@ impl Trust {
         Ok(Self::new(roots, Arc::clone(&self.0.clients)))
     }
 
+    /// Trusts one authority, given in DER.
+    #[cfg(test)]
+    pub(crate) fn only(authority: CertificateDer<'static>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority).expect("the fixture makes authorities");
+        Self::new(roots, Arc::new(Clients::new()))
+    }
+
     /// Whether there is no authority at all, a fault of this machine.
     pub fn is_empty(&self) -> bool {
         self.0.roots.is_empty()

@@ -1,0 +1,171 @@
+//! A whole simulated Azure, built from a catalogue: every name gets an address, every endpoint the server that can
+//! prove itself to the agent.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use ase_agent::catalog::{Catalog, Endpoint, Host};
+use ase_probes::{http::Scheme, probe::Probe};
+
+use crate::{
+    authority::Authority,
+    sim::{
+        Behaviour, Running,
+        dns::{self, Entry, Zone},
+        greeter, ntp, tds,
+        web::{self, Front},
+    },
+};
+
+/// Simulated hosts live in the benchmarking space of RFC 2544, which nothing real uses.
+const FIRST_HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
+
+/// Names for the slots that no profile can fill.
+pub const SLOTS: [(&str, &str); 11] = [
+    ("ntp-server", "lab-time.example"),
+    ("monitoring", "lab-monitoring.example"),
+    ("sql-server", "lab-sql.database.windows.net"),
+    ("storage-account", "labstorage.blob.core.windows.net"),
+    ("event-hub", "lab-hub.servicebus.windows.net"),
+    ("event-grid", "lab-grid.eventgrid.azure.net"),
+    ("windows-update", "lab.windowsupdate.microsoft.com"),
+    ("managed-identity", "control-lab.identity.azure.net"),
+    ("regional-service", "gr-prod-lab.azurewebsites.windows.net"),
+    ("mcr-cdn", "lab.cdn.mscr.io"),
+    ("warm-ingest", "lab.prod.warm.ingest.monitor.core.windows.net"),
+];
+
+/// The authorities of the simulated Azure and of an inspecting firewall.
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    /// Issues every certificate; agents trust it.
+    pub lab: Arc<Authority>,
+    /// Issues the certificates of an inspecting firewall; nobody trusts it.
+    pub inspector: Arc<Authority>,
+}
+
+impl Authorities {
+    /// Makes both.
+    ///
+    /// # Errors
+    /// When a key cannot be made.
+    pub fn new() -> Result<Self> {
+        let lab = Arc::new(Authority::new("ase-lab root")?);
+        Ok(Self { lab, inspector: Arc::new(Authority::new("Azure Firewall Manager CA")?) })
+    }
+}
+
+/// How the simulated servers behave; can be changed while they run.
+#[derive(Clone, Debug, Default)]
+pub struct Moods {
+    /// The custom DNS.
+    pub custom_dns: Behaviour<dns::Mood>,
+    /// Azure DNS.
+    pub azure_dns: Behaviour<dns::Mood>,
+    /// Every time server.
+    pub ntp: Behaviour<ntp::Mood>,
+    /// Every web front end, by host.
+    pub web: BTreeMap<String, Behaviour<web::Mood>>,
+    /// Every SQL gateway.
+    pub sql: Behaviour<tds::Mood>,
+}
+
+/// A running Azure.
+#[derive(Debug)]
+pub struct Azure {
+    /// How its servers behave.
+    pub moods: Moods,
+    /// The names it knows.
+    pub zone: Arc<Zone>,
+    servers: Vec<Running>,
+}
+
+/// Gives every name of a catalogue an address; what is an address keeps itself.
+pub fn zone_of(catalog: &Catalog) -> Zone {
+    let names = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
+        Host::Name(name) => Some(name.clone()),
+        Host::Address(_) => None,
+    });
+    let questions = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.probe {
+        Probe::Dns(question) => Some(question.name.clone()),
+        Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => None,
+    });
+    let names: BTreeSet<String> = names.chain(questions).collect();
+    let first = u32::from(FIRST_HOST);
+    (0..).zip(names).map(|(index, name)| (name, Entry::at([IpAddr::V4(Ipv4Addr::from(first + index))]))).collect()
+}
+
+/// Which endpoints are not started.
+#[derive(Clone, Debug, Default)]
+pub struct Stopped(pub Vec<String>);
+
+impl Stopped {
+    fn has(&self, endpoint: &Endpoint) -> bool {
+        let host = endpoint.host.to_string();
+        self.0.iter().any(|stopped| *stopped == host || *stopped == format!("{host}:{}", endpoint.port))
+    }
+}
+
+impl Azure {
+    /// Starts every server that a catalogue's endpoints need. The addresses must be local already.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub async fn start(catalog: &Catalog, authorities: &Authorities, stopped: &Stopped) -> Result<Self> {
+        let zone = Arc::new(zone_of(catalog));
+        let mut azure = Self { moods: Moods::default(), zone, servers: Vec::new() };
+        let mut started = BTreeSet::new();
+        for endpoint in &catalog.endpoints {
+            let address = SocketAddr::new(azure.address_of(&endpoint.host)?, endpoint.port);
+            let is_udp = matches!(endpoint.probe, Probe::Ntp(_));
+            if !stopped.has(endpoint) && started.insert((address, is_udp)) {
+                azure.serve(endpoint, address, authorities).await.with_context(|| endpoint.id.to_string())?;
+            }
+        }
+        Ok(azure)
+    }
+
+    /// Where a host lives.
+    ///
+    /// # Errors
+    /// When the zone does not know the name.
+    pub fn address_of(&self, host: &Host) -> Result<IpAddr> {
+        match host {
+            Host::Address(address) => Ok(*address),
+            Host::Name(name) => {
+                let entry = self.zone.get(name).with_context(|| format!("{name} has no address"))?;
+                entry.addresses.first().copied().with_context(|| format!("{name} has no address"))
+            }
+        }
+    }
+
+    async fn serve(&mut self, endpoint: &Endpoint, address: SocketAddr, authorities: &Authorities) -> Result<()> {
+        let name = endpoint.host.to_string();
+        match &endpoint.probe {
+            Probe::Dns(_) => {
+                let is_azure = address.ip() == IpAddr::from([168, 63, 129, 16]);
+                let mood = if is_azure { self.moods.azure_dns.clone() } else { self.moods.custom_dns.clone() };
+                self.servers.extend(dns::start(address, Behaviour::new(Arc::clone(&self.zone)), mood).await?);
+            }
+            Probe::Ntp(_) => self.servers.push(ntp::start(address, self.moods.ntp.clone()).await?),
+            Probe::Tds(_) => {
+                self.servers.push(tds::start(address, &authorities.lab, &name, self.moods.sql.clone()).await?);
+            }
+            Probe::Tcp(_) => self.servers.push(greeter::start(address).await?),
+            Probe::Http(question) => {
+                let Authorities { lab, inspector } = authorities.clone();
+                let mood = self.moods.web.entry(name.clone()).or_default().clone();
+                let front = Front { authority: lab, inspector, name };
+                self.servers.push(match question.scheme {
+                    Scheme::Http => web::start_http(address, front, mood).await?,
+                    Scheme::Https(_) => web::start_https(address, front, mood).await?,
+                });
+            }
+        }
+        Ok(())
+    }
+}
