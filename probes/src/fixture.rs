@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Peers on loopback for the tests of this crate: an authority that issues any certificate, and servers that follow
 //! a script.
 
@@ -162,4 +159,3 @@ pub(crate) async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> usize {
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a connected socket");
 }
->>>>>>> tlsweb

@@ -105,7 +105,8 @@ async fn session(mut stream: impl AsyncRead + AsyncWrite + Unpin, mood: Mood) ->
 
 /// Whether a batch, in UTF-16, asks for `SELECT 1`.
 fn mentions_select(message: &[u8]) -> bool {
-    let text: String = message.iter().filter(|byte| **byte != 0).map(|byte| byte.to_ascii_lowercase() as char).collect();
+    let text: String =
+        message.iter().filter(|byte| **byte != 0).map(|byte| byte.to_ascii_lowercase() as char).collect();
     text.contains("select 1")
 }
 
