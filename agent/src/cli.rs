@@ -14,6 +14,14 @@ Exit codes:
   64  the command line is wrong
   78  the configuration is wrong";
 
+const RESOLVER_EXIT_CODES: &str = "\
+Exit codes:
+  0   the name resolves; with --compare: the two sides differ in no worrying way
+  1   the name does not resolve; with --compare: apps are led astray
+  2   with --compare: worth a look
+  64  the name or the command line is wrong
+  78  the configuration is wrong";
+
 /// Watches the outbound dependencies of an Azure App Service Environment and says why one is lost.
 #[derive(Debug, Parser)]
 #[command(name = "ase-agent", version, about, after_help = EXIT_CODES, propagate_version = true)]
@@ -36,6 +44,14 @@ pub enum Command {
     #[command(after_help = format!("{EXIT_CODES}\n\nExamples:\n  ase-agent check\n  ase-agent check --class dns --class sql\n  \
         ase-agent check --endpoint login.microsoftonline.com:443 --output json"))]
     Check(Check),
+    /// Resolve a name the way an App Service worker does: the answer that the app gets
+    #[command(after_help = format!("{RESOLVER_EXIT_CODES}\n\nExamples:\n  ase-agent nameresolver login.microsoftonline.com\n  \
+        ase-agent nameresolver myserver.database.windows.net 10.0.0.4\n  \
+        ase-agent nameresolver --compare myserver.database.windows.net"))]
+    Nameresolver(Nameresolver),
+    /// Resolve a name by Azure DNS: the answer that the platform gets
+    #[command(after_help = RESOLVER_EXIT_CODES)]
+    Nslookup(Nslookup),
     /// Work on configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -102,6 +118,64 @@ pub struct Check {
     /// List healthy endpoints too
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+/// Arguments of `nameresolver`.
+#[derive(Debug, Args)]
+pub struct Nameresolver {
+    /// The name to resolve
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Ask this server instead of the configured ones: ADDRESS or ADDRESS:PORT
+    #[arg(value_name = "SERVER")]
+    pub server: Option<String>,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Show the custom DNS and Azure DNS beside each other, with what the difference means
+    #[arg(long)]
+    pub compare: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Whose defaults for tries and time-outs count
+    #[arg(long, value_enum, default_value_t = PlatformName::Windows)]
+    pub platform: PlatformName,
+    /// The app setting: servers to ask, separated by commas
+    #[arg(long, value_name = "SERVERS", env = "WEBSITE_DNS_SERVER", value_delimiter = ',')]
+    pub dns_server: Vec<String>,
+    /// The app setting: a server that is asked last; it has no effect alone
+    #[arg(long, value_name = "SERVER", env = "WEBSITE_DNS_ALT_SERVER")]
+    pub dns_alt_server: Option<String>,
+    /// The app setting: tries
+    #[arg(long, value_name = "COUNT", env = "WEBSITE_DNS_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub dns_attempts: Option<u32>,
+    /// The app setting: seconds that one try takes at most
+    #[arg(long, value_name = "SECONDS", env = "WEBSITE_DNS_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=30))]
+    pub dns_timeout: Option<u64>,
+    /// Do not fall back to Azure DNS, as in an App Service Environment v3
+    #[arg(long)]
+    pub no_azure_fallback: bool,
+}
+
+/// Arguments of `nslookup`.
+#[derive(Debug, Args)]
+pub struct Nslookup {
+    /// The name to resolve
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// The platform that an app runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlatformName {
+    /// one try of 3 s
+    Windows,
+    /// five tries of 1 s
+    Linux,
 }
 
 /// How to print a result.

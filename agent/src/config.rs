@@ -5,13 +5,14 @@ mod error;
 mod file;
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use ase_probes::{egress::Egress, tls::Trust};
+use ase_probes::{egress::Egress, resolve::valid_name, tls::Trust};
 
 pub use error::ConfigError;
 use error::{Broken, broken};
@@ -20,7 +21,7 @@ use file::File;
 use crate::{
     host::{self, Found},
     profile::Profile,
-    settings::{AddressPolicy, Pace, Prefix, ResolverSource, Resolvers, Settings},
+    settings::{AddressPolicy, Declared, Pace, Prefix, ResolverSource, Resolvers, Settings},
 };
 
 /// Azure DNS: the same address in every region and cloud.
@@ -31,6 +32,14 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1012
 const BUILT_IN: &str = "built-in defaults";
 /// A configuration file of this size is none, in bytes.
 const MAX_FILE: u64 = 1 << 20;
+
+/// Reads `ADDRESS` or `ADDRESS:PORT` of a DNS server, port 53 by default.
+///
+/// # Errors
+/// The rule that the text breaks.
+pub fn server(text: &str) -> Result<SocketAddr, String> {
+    build::server("server", text).map_err(|Broken(rule)| rule)
+}
 
 /// Loads a configuration file, or the built-in defaults, and completes it from the host.
 ///
@@ -129,6 +138,7 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
         trust,
         pace: pace(file)?,
         policy: policy(file)?,
+        declared: declared(file)?,
         listen: file.listen.unwrap_or(LISTEN),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
         warnings,
@@ -198,6 +208,21 @@ fn policy(file: &File) -> Result<AddressPolicy, Broken> {
     Ok(AddressPolicy {
         allow: read("addresses.allow", &file.addresses.allow)?,
         deny: read("addresses.deny", &file.addresses.deny)?,
+    })
+}
+
+fn declared(file: &File) -> Result<Declared, Broken> {
+    let names = |key: &str, list: &[String]| -> Result<BTreeSet<String>, Broken> {
+        let name = |text: &String| match valid_name(text) {
+            Ok(()) => Ok(text.trim_matches('.').to_ascii_lowercase()),
+            Err(rule) => broken(key, text.escape_debug(), format!("must be a name or a suffix: {rule}")),
+        };
+        list.iter().map(name).collect()
+    };
+    Ok(Declared {
+        private: names("dns.private", &file.dns.private)?,
+        managed: names("dns.managed", &file.dns.managed)?,
+        sinkholes: file.dns.sinkholes.iter().copied().collect(),
     })
 }
 

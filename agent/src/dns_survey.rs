@@ -25,7 +25,7 @@ use rand::{Rng, rngs::StdRng};
 use crate::{
     compare::{self, Answer, Circumstances, Comparison, Outcome, Server, TlsConfirmation},
     policy::Reached,
-    settings::AddressPolicy,
+    settings::{AddressPolicy, Declared, Settings},
     worker_dns::answer_of,
 };
 
@@ -55,17 +55,6 @@ pub const MANAGED: &[&str] = &[
     "trafficmanager.net",
     "windowsupdate.com",
 ];
-
-/// What the operator declared about names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declared {
-    /// Names and suffixes that are meant to be private.
-    pub private: BTreeSet<String>,
-    /// Further suffixes whose addresses vary by design.
-    pub managed: BTreeSet<String>,
-    /// Addresses known to be sinkholes.
-    pub sinkholes: BTreeSet<IpAddr>,
-}
 
 /// One name asked at both sides.
 #[derive(Clone, Debug)]
@@ -102,6 +91,18 @@ pub struct Surveyor {
 }
 
 impl Surveyor {
+    /// Prepares surveys under these settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            custom: settings.resolvers.custom.clone(),
+            azure: settings.resolvers.azure,
+            egress: Arc::new(settings.egress.clone()),
+            trust: settings.trust.clone(),
+            policy: settings.policy.clone(),
+            declared: settings.declared.clone(),
+        }
+    }
+
     /// Asks both sides and says what the answers mean. Contrast measurements are made only where they can decide.
     pub async fn survey(&self, name: &str, mut rng: StdRng) -> Survey {
         let name = name.trim_end_matches('.').to_ascii_lowercase();

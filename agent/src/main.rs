@@ -1,18 +1,26 @@
 //! The `ase-agent` command.
 
-use std::{io::IsTerminal, path::Path, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use ase_agent::{
     check::{self, Choice},
-    cli::{Check, Cli, Command, ConfigCommand, ConfigFile, Output, ProfileCommand, Run},
+    cli::{
+        Check, Cli, Command, ConfigCommand, ConfigFile, Nameresolver, Nslookup, Output, PlatformName, ProfileCommand,
+        Run,
+    },
+    compare::Worry,
     config::{self, ConfigError},
-    daemon, explain, logs, profile, report,
+    daemon,
+    dns_survey::Surveyor,
+    explain, logs, nameresolver, profile, report,
     settings::Settings,
     status,
+    worker_dns::{Platform, WorkerDns},
 };
-use ase_probes::cause::Cause;
+use ase_probes::{cause::Cause, resolve::valid_name};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use rand::{SeedableRng, rngs::StdRng};
 
 /// The agent's version, part of every document.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -47,6 +55,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check(&arguments),
+        Command::Nameresolver(arguments) => nameresolver(&arguments),
+        Command::Nslookup(arguments) => nslookup(&arguments),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::Profile(command) => profile(command),
         Command::Explain { cause } => explain(cause.as_deref()),
@@ -105,6 +115,77 @@ fn progress(endpoints: usize) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+fn nameresolver(arguments: &Nameresolver) -> Result<ExitCode, Failure> {
+    let name = name_to_ask(&arguments.name)?;
+    let mut settings = config::load(arguments.config.config.as_deref())?;
+    let given: Vec<&String> = arguments.server.iter().chain(&arguments.dns_server).collect();
+    let given: Vec<_> = given.into_iter().map(|text| config::server(text)).collect::<Result<_, _>>().map_err(usage)?;
+    if !given.is_empty() {
+        settings.resolvers.custom = given;
+    }
+    let alternative = arguments.dns_alt_server.as_deref().map(config::server).transpose().map_err(usage)?;
+    let runtime = runtime()?;
+    let rng = || StdRng::from_seed(rand::random());
+    if arguments.compare {
+        let survey = runtime.block_on(Surveyor::new(&settings).survey(&name, rng()));
+        match arguments.output {
+            Output::Json => println!("{}", status::survey_to_json(&survey)),
+            Output::Table => print!("{}", nameresolver::render_comparison(&survey)),
+        }
+        return Ok(ExitCode::from(match survey.comparison.worry {
+            Worry::Fine => 0,
+            Worry::Warn => 2,
+            Worry::Bad => 1,
+        }));
+    }
+    let platform = match arguments.platform {
+        PlatformName::Windows => Platform::Windows,
+        PlatformName::Linux => Platform::Linux,
+    };
+    let only_this = arguments.server.is_some() || arguments.no_azure_fallback;
+    let worker = WorkerDns {
+        servers: settings.resolvers.custom.iter().copied().chain(alternative).collect(),
+        attempts: arguments.dns_attempts.unwrap_or(platform.attempts()),
+        timeout: arguments.dns_timeout.map_or(platform.timeout(), Duration::from_secs),
+        fallback: (!only_this).then_some(settings.resolvers.azure),
+    };
+    answer(&runtime, &worker, &settings, &name, arguments.output)
+}
+
+fn nslookup(arguments: &Nslookup) -> Result<ExitCode, Failure> {
+    let name = name_to_ask(&arguments.name)?;
+    let settings = config::load(arguments.config.config.as_deref())?;
+    let azure = settings.resolvers.azure;
+    let worker = WorkerDns { servers: vec![azure], attempts: 2, timeout: Duration::from_secs(2), fallback: None };
+    answer(&runtime()?, &worker, &settings, &name, Output::Table)
+}
+
+fn answer(
+    runtime: &tokio::runtime::Runtime,
+    worker: &WorkerDns,
+    settings: &Settings,
+    name: &str,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let egress = Arc::new(settings.egress.clone());
+    let resolved = runtime.block_on(worker.resolve(name, &egress, StdRng::from_seed(rand::random())));
+    let resolved = resolved.ok_or_else(|| usage("no DNS server is configured".to_owned()))?;
+    match output {
+        Output::Json => println!("{}", status::resolved_to_json(name, &resolved)),
+        Output::Table => print!("{}", nameresolver::render(name, &resolved)),
+    }
+    Ok(ExitCode::from(u8::from(!nameresolver::is_resolved(&resolved))))
+}
+
+/// Checks that a name can be asked.
+fn name_to_ask(name: &str) -> Result<String, Failure> {
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return Err(usage(format!("NAME ({name}) is an address already: there is nothing to resolve")));
+    }
+    valid_name(name).map_err(|rule| usage(format!("NAME ({}): {rule}", name.escape_debug())))?;
+    Ok(name.trim_end_matches('.').to_owned())
 }
 
 fn config_check(file: &Path) -> Result<ExitCode, Failure> {

@@ -1,6 +1,7 @@
 //! Everything the agent runs with: the configuration after it was read, checked and completed from the host.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -28,6 +29,17 @@ pub struct Resolvers {
     pub source: ResolverSource,
     /// Azure DNS, the reference.
     pub azure: SocketAddr,
+}
+
+/// What the operator declared about names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Names and suffixes that are meant to be private.
+    pub private: BTreeSet<String>,
+    /// Further suffixes whose addresses vary by design.
+    pub managed: BTreeSet<String>,
+    /// Addresses known to be sinkholes.
+    pub sinkholes: BTreeSet<IpAddr>,
 }
 
 /// How hard the agent works.
@@ -80,6 +92,8 @@ pub struct Settings {
     pub pace: Pace,
     /// Which addresses may be reached.
     pub policy: AddressPolicy,
+    /// What the operator declared about names, for the comparison of resolvers.
+    pub declared: Declared,
     /// Where the web server listens.
     pub listen: SocketAddr,
     /// Where this agent stands, for example the subnet's name; part of every JSON report.

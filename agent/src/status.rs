@@ -1,6 +1,8 @@
 //! The JSON of `/api/v1/status` and of `ase-agent check --output json`: one versioned shape, described by
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
+mod resolver;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use ase_probes::{
@@ -35,6 +37,8 @@ pub struct Document<'a> {
     risk: Option<()>,
     dns: Option<()>,
 }
+
+pub use resolver::{resolved_to_json, survey_to_json};
 
 /// Renders a snapshot as one line of JSON; `version` is the agent's own.
 pub fn to_json(snapshot: &Snapshot, version: &str) -> String {

@@ -28,6 +28,15 @@ pub(super) struct File {
     pub(super) source_address: Option<IpAddr>,
     pub(super) interface: Option<String>,
     pub(super) addresses: Addresses,
+    pub(super) dns: Dns,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dns {
+    pub(super) private: Vec<String>,
+    pub(super) managed: Vec<String>,
+    pub(super) sinkholes: Vec<IpAddr>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

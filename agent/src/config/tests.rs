@@ -158,6 +158,7 @@ fn every_broken_rule_is_named_with_key_and_value() {
             "interface: an-interface-name-too-long",
             "test.yaml: interface (an-interface-name-too-long) must be an interface name",
         ),
+        ("dns: {private: ['a b']}", "test.yaml: dns.private (a b) must be a name or a suffix"),
         ("listen: here", "test.yaml:1:9: "),
         ("profile: [", "test.yaml:"),
         ("- a\n- b", "test.yaml:1:1: "),
