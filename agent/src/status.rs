@@ -440,10 +440,12 @@ mod tests {
         }
     }
 
+    type Mutation = fn(&mut Value);
+
     #[test]
     fn a_document_that_strays_from_the_shape_is_refused() {
         let (schema, good) = (schema(), document(&sample::snapshot()));
-        let mutations: [(&str, fn(&mut Value)); 8] = [
+        let mutations: [(&str, Mutation); 8] = [
             ("another version", |d| d["schema"] = json!("ase-agent/status/2")),
             ("an unknown status", |d| d["endpoints"][0]["status"] = json!("fine")),
             ("an unknown cause", |d| d["endpoints"][0]["cause"] = json!("gremlins")),
