@@ -59,6 +59,8 @@ pub enum Trouble {
     Alert(u8),
     /// The certificate did not verify; the chain is in the TLS record.
     Certificate,
+    /// The question itself breaks this rule, so that nothing was sent.
+    Unasked(&'static str),
 }
 
 impl fmt::Display for Trouble {
@@ -74,6 +76,7 @@ impl fmt::Display for Trouble {
             Self::Malformed(how) => write!(f, "the answer breaks the protocol: {how}"),
             Self::Alert(number) => write!(f, "TLS alert {number} received"),
             Self::Certificate => f.write_str("the certificate does not verify"),
+            Self::Unasked(rule) => write!(f, "the question cannot be asked: {rule}"),
         }
     }
 }

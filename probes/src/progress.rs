@@ -50,8 +50,8 @@ impl<'a> Progress<'a> {
 }
 
 impl Stop {
-    /// An exchange that never began because the question itself breaks a rule: a fault of this machine's set-up.
+    /// An exchange that never began, because the question itself breaks a rule.
     pub(crate) fn unasked(rule: &'static str) -> Self {
-        Self { phase: Phase::Local, trouble: Trouble::Malformed(rule), elapsed: std::time::Duration::ZERO }
+        Self { phase: Phase::Local, trouble: Trouble::Unasked(rule), elapsed: std::time::Duration::ZERO }
     }
 }

@@ -21,14 +21,12 @@ pub(crate) fn judge(stop: &Stop, seen: &Seen, destination: IpAddr) -> Finding {
         Trouble::Os { operation, errno } => system_error(*operation, Errno::from_raw(*errno), stop, seen, destination),
         Trouble::TimedOut => seen.icmp.map_or_else(|| silence(stop), |icmp| icmp_error(&icmp, stop, destination)),
         Trouble::Closed => cut(stop),
-        Trouble::Malformed(_) if stop.phase == Phase::Local => {
-            Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Confirmed)
-        }
         Trouble::TooMuch(_) | Trouble::Malformed(_) => {
             Finding::new(Cause::ProtocolViolation, stop.phase, Confidence::Confirmed)
         }
         Trouble::Alert(_) => Finding::new(Cause::TlsRejected, stop.phase, Confidence::Confirmed),
         Trouble::Certificate => Finding::new(Cause::TlsCertInvalid, stop.phase, Confidence::Likely),
+        Trouble::Unasked(_) => Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Confirmed),
     }
 }
 

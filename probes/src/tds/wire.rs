@@ -85,6 +85,9 @@ impl Message {
             self.body.extend_from_slice(payload);
             self.pending.drain(..end);
             if header[1] & END_OF_MESSAGE != 0 {
+                if !self.pending.is_empty() {
+                    return Err(Trouble::Malformed("more than the TDS reply that was asked for"));
+                }
                 return Ok(Some(std::mem::take(&mut self.body)));
             }
         }
@@ -185,8 +188,8 @@ mod tests {
         let many = vec![(4, 0, 1); 17];
         let rows: &[(Vec<u8>, Result<Prelogin, &str>)] = &[
             (good.clone(), Ok(Prelogin { version: (12, 0, 2000), encryption: Encryption::Required })),
-            (good[..10].to_vec(), Err("PRELOGIN options without an end")),
-            (good[..7].to_vec(), Err("PRELOGIN options without an end")),
+            (vec![4, 0, 0, 0, 1], Err("PRELOGIN options without an end")),
+            (vec![4, 0, 0, 0, 1, 4, 0], Err("PRELOGIN options without an end")),
             (prelogin(&[(0, 11, 600), (1, 17, 1)], &[0; 7]), Err("a PRELOGIN option points beyond the message")),
             (prelogin(&[(0, 0xffff, 0xffff)], &[]), Err("a PRELOGIN option points beyond the message")),
             (prelogin(&[(0, 6, 5)], &[0; 7]), Err("PRELOGIN VERSION must have 6 bytes")),
