@@ -249,7 +249,10 @@ fn sample(visit: &Visit) -> Sample {
 /// Takes a visit into an endpoint's view. A bad sample that waits for its confirmation changes no status yet.
 fn absorb(view: &mut EndpointView, visit: Visit, unconfirmed: bool) {
     let good = matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_)));
-    view.reach = view.reach << 1 | u8::from(good);
+    let tested = good || matches!(visit.result, Ok(Verdict::Failed(_)));
+    if tested {
+        view.reach = view.reach << 1 | u8::from(good);
+    }
     if let Ok(Verdict::Failed(finding)) = visit.result {
         *view.failures.entry(finding.cause).or_default() += 1;
     }

@@ -76,7 +76,8 @@ pub struct EndpointView {
     pub failures: BTreeMap<Cause, u64>,
     /// When the peer last proved itself, since the Unix epoch.
     pub last_success: Option<Duration>,
-    /// The outcomes of the last eight visits, newest in the lowest bit, 1 for success (RFC 5905 reach register).
+    /// The outcomes of the last eight visits that tested it, newest in the lowest bit, 1 for success (RFC 5905 reach
+    /// register). Visits that tested nothing leave it alone.
     pub reach: u8,
 }
 
