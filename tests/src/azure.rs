@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ase_agent::catalog::{Catalog, Endpoint, Host};
+use ase_agent::{
+    catalog::{Catalog, Endpoint, Host},
+    settings::Settings,
+};
 use ase_probes::{http::Scheme, probe::Probe};
 
 use crate::{
@@ -81,11 +84,30 @@ pub struct Azure {
     pub moods: Moods,
     /// The names it knows.
     pub zone: Arc<Zone>,
+    azure_dns: SocketAddr,
     servers: Vec<Running>,
 }
 
+/// Where simulated hosts live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Each in an address of its own, in the benchmarking space of RFC 2544.
+    OwnAddresses,
+    /// All on loopback; ports tell them apart.
+    Loopback,
+}
+
+impl Place {
+    fn address(self, index: u32) -> IpAddr {
+        match self {
+            Self::OwnAddresses => IpAddr::V4(Ipv4Addr::from(u32::from(FIRST_HOST) + index)),
+            Self::Loopback => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}
+
 /// Gives every name of a catalogue an address; what is an address keeps itself.
-pub fn zone_of(catalog: &Catalog) -> Zone {
+pub fn zone_of(catalog: &Catalog, place: Place) -> Zone {
     let names = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
         Host::Name(name) => Some(name.clone()),
         Host::Address(_) => None,
@@ -95,8 +117,7 @@ pub fn zone_of(catalog: &Catalog) -> Zone {
         Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => None,
     });
     let names: BTreeSet<String> = names.chain(questions).collect();
-    let first = u32::from(FIRST_HOST);
-    (0..).zip(names).map(|(index, name)| (name, Entry::at([IpAddr::V4(Ipv4Addr::from(first + index))]))).collect()
+    (0..).zip(names).map(|(index, name)| (name, Entry::at([place.address(index)]))).collect()
 }
 
 /// Which endpoints are not started.
@@ -111,15 +132,21 @@ impl Stopped {
 }
 
 impl Azure {
-    /// Starts every server that a catalogue's endpoints need. The addresses must be local already.
+    /// Starts every server that the endpoints of these settings need. The addresses must be local already.
     ///
     /// # Errors
     /// When an address cannot be bound.
-    pub async fn start(catalog: &Catalog, authorities: &Authorities, stopped: &Stopped) -> Result<Self> {
-        let zone = Arc::new(zone_of(catalog));
-        let mut azure = Self { moods: Moods::default(), zone, servers: Vec::new() };
+    pub async fn start(
+        settings: &Settings,
+        place: Place,
+        authorities: &Authorities,
+        stopped: &Stopped,
+    ) -> Result<Self> {
+        let zone = Arc::new(zone_of(&settings.catalog, place));
+        let azure_dns = settings.resolvers.azure;
+        let mut azure = Self { moods: Moods::default(), zone, azure_dns, servers: Vec::new() };
         let mut started = BTreeSet::new();
-        for endpoint in &catalog.endpoints {
+        for endpoint in &settings.catalog.endpoints {
             let address = SocketAddr::new(azure.address_of(&endpoint.host)?, endpoint.port);
             let is_udp = matches!(endpoint.probe, Probe::Ntp(_));
             if !stopped.has(endpoint) && started.insert((address, is_udp)) {
@@ -147,8 +174,11 @@ impl Azure {
         let name = endpoint.host.to_string();
         match &endpoint.probe {
             Probe::Dns(_) => {
-                let is_azure = address.ip() == IpAddr::from([168, 63, 129, 16]);
-                let mood = if is_azure { self.moods.azure_dns.clone() } else { self.moods.custom_dns.clone() };
+                let mood = if address == self.azure_dns {
+                    self.moods.azure_dns.clone()
+                } else {
+                    self.moods.custom_dns.clone()
+                };
                 self.servers.extend(dns::start(address, Behaviour::new(Arc::clone(&self.zone)), mood).await?);
             }
             Probe::Ntp(_) => self.servers.push(ntp::start(address, self.moods.ntp.clone()).await?),

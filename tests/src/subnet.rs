@@ -20,7 +20,7 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use crate::{
-    azure::{Authorities, Azure, SLOTS, Stopped},
+    azure::{Authorities, Azure, Place, SLOTS, Stopped},
     namespace,
 };
 
@@ -66,7 +66,7 @@ pub fn run(plan: &Plan) -> Result<ExitCode> {
     namespace::make_local("198.18.0.0/15")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let stopped = Stopped(plan.stopped.clone());
-    let azure = runtime.block_on(Azure::start(&settings.catalog, &authorities, &stopped))?;
+    let azure = runtime.block_on(Azure::start(&settings, Place::OwnAddresses, &authorities, &stopped))?;
     guest.begin()?;
     let status = guest.child.wait().context("cannot wait for the command")?;
     drop(azure);
