@@ -3,6 +3,7 @@
 mod build;
 mod error;
 mod file;
+mod question;
 
 use std::{
     collections::BTreeSet,

@@ -259,13 +259,13 @@ fn decode(raw: &[u8; PACKET]) -> Packet {
 
 /// Decodes the 16.16 fixed-point format of root delay and dispersion.
 fn short(raw: u32) -> Duration {
-    Duration::from_nanos(u64::from(raw) * 1_000_000_000 >> 16)
+    Duration::from_nanos((u64::from(raw) * 1_000_000_000) >> 16)
 }
 
 /// The time between two 32.32 timestamps, across an era's end (RFC 5905 section 6); `None` where it runs backwards.
 fn forward(from: u64, to: u64) -> Option<Duration> {
     let difference = to.wrapping_sub(from);
-    let nanos = (difference & 0xffff_ffff) * 1_000_000_000 >> 32;
+    let nanos = ((difference & 0xffff_ffff) * 1_000_000_000) >> 32;
     (difference < 1 << 63).then(|| Duration::new(difference >> 32, u32::try_from(nanos).unwrap_or(0)))
 }
 

@@ -69,18 +69,32 @@ impl Authority {
         Ok(params.signed_by(&self.issuer)?.der().to_vec())
     }
 
-    /// A certificate and key for a name, made once.
-    fn leaf(&self, name: &str) -> Result<Arc<CertifiedKey>> {
-        let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(leaf) = leaves.get(name) {
-            return Ok(Arc::clone(leaf));
-        }
+    /// A certificate and its key for a name, both in PEM.
+    ///
+    /// # Errors
+    /// When a key or certificate cannot be made.
+    pub fn leaf_pem(&self, name: &str) -> Result<(String, String)> {
+        let (certificate, key) = self.issue(name)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn issue(&self, name: &str) -> Result<(rcgen::Certificate, KeyPair)> {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, name.chars().take(60).collect::<String>());
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2048, 1, 1);
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok((certificate, key))
+    }
+
+    /// A certificate and key for a name, made once.
+    fn leaf(&self, name: &str) -> Result<Arc<CertifiedKey>> {
+        let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leaf) = leaves.get(name) {
+            return Ok(Arc::clone(leaf));
+        }
+        let (certificate, key) = self.issue(name)?;
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let signing = ring::sign::any_supported_type(&private)?;
         let leaf = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signing));

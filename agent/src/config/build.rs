@@ -4,28 +4,24 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
-use ase_probes::{class::Class, dns, http, ntp, probe::Probe, resolve::valid_name, tcp, tds, tls::Verify};
+use ase_probes::{class::Class, dns, ntp, probe::Probe, resolve::valid_name, tds, tls::Verify};
 
 use super::{
     error::{Broken, broken, nearest},
-    file::{Added, AddressesName, ExpectAddressName, File, Override, TdsName, TransportName, VerifyName},
+    file::{Added, AddressesName, ExpectAddressName, File, Override, TdsName, VerifyName},
+    question::{Asked, NTP_INTERVAL, class_name, default_interval, default_port, default_timeout, dns_probe},
 };
 use crate::{
     catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
     duration::show,
-    profile::{ClassName, Expect, Profile, Row, SlotRow},
+    profile::{Profile, Row, SlotRow},
     settings::Resolvers,
 };
 
 /// Endpoints that one agent watches at most.
 const MAX_ENDPOINTS: usize = 2000;
-/// One time server is not asked more often than this (RFC 8633 practice).
-const NTP_INTERVAL: Duration = Duration::from_secs(64);
-/// Time a peer gets to speak first where the accept is all that can be had.
-const GREETING: Duration = Duration::from_millis(300);
 
 /// Builds the catalogue.
 pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> Result<Catalog, Broken> {
@@ -60,17 +56,6 @@ pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> 
 struct Builder<'a> {
     profile: &'a Profile,
     file: &'a File,
-}
-
-/// What a probe is built from, wherever it was written down.
-struct Asked<'a> {
-    class: Class,
-    host: &'a Host,
-    port: u16,
-    path: Option<&'a str>,
-    expect: Option<&'a Expect>,
-    verify: Option<Verify>,
-    flavour: tds::Flavour,
 }
 
 impl Builder<'_> {
@@ -304,53 +289,6 @@ impl Builder<'_> {
     }
 }
 
-impl<'a> Asked<'a> {
-    fn plain(class: Class, host: &'a Host, port: u16) -> Self {
-        Self { class, host, port, path: None, expect: None, verify: None, flavour: tds::Flavour::Tds7 }
-    }
-
-    fn probe(&self) -> Result<Probe, Broken> {
-        let is_web = matches!(self.class, Class::Http | Class::Https | Class::Monitoring);
-        if !is_web && (self.path.is_some() || self.expect.is_some()) {
-            return broken("path", self.path.unwrap_or("expect"), format!("has no meaning for class {}", self.class));
-        }
-        Ok(match (self.class, self.port) {
-            (Class::Http, _) | (Class::Monitoring, 80) => self.web(http::Scheme::Http)?,
-            (Class::Https, _) | (Class::Monitoring, 443) => self.web(http::Scheme::Https(self.verify()))?,
-            (Class::Sql, _) => Probe::Tds(tds::Question { host: self.host.to_string(), flavour: self.flavour }),
-            (Class::Ntp, _) => Probe::Ntp(ntp::Question),
-            (Class::Monitoring | Class::Tcp | Class::Dns, _) => Probe::Tcp(tcp::Question { listen: GREETING }),
-        })
-    }
-
-    /// A peer known by address alone has no name to verify.
-    fn verify(&self) -> Verify {
-        self.verify.unwrap_or(match self.host {
-            Host::Name(_) => Verify::Full,
-            Host::Address(_) => Verify::Chain,
-        })
-    }
-
-    fn web(&self, scheme: http::Scheme) -> Result<Probe, Broken> {
-        let path = self.path.unwrap_or("/");
-        if !path.starts_with('/') || path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return broken("path", path, "must start with a slash and hold no blanks");
-        }
-        let proof = match self.expect {
-            None | Some(Expect::Any) => http::Proof::AnyResponse,
-            Some(Expect::Crl) => http::Proof::Crl,
-            Some(Expect::Contains(text)) => http::Proof::Contains(text.clone()),
-            Some(Expect::Status(codes)) => match codes.iter().find(|code| !(200..600).contains(*code)) {
-                Some(code) => return broken("expect.status", code, "must be between 200 and 599"),
-                None => http::Proof::Status(codes.clone()),
-            },
-        };
-        let question =
-            http::Question { scheme, host: self.host.to_string(), port: self.port, path: path.to_owned(), proof };
-        Ok(Probe::Http(question))
-    }
-}
-
 impl Added {
     fn common(&self) -> Override {
         Override {
@@ -386,18 +324,6 @@ fn apply(endpoint: &mut Endpoint, change: &Override) {
             ExpectAddressName::Public => ExpectAddress::Public,
         };
     }
-}
-
-fn dns_probe(added: &Added, host: &Host, key: &str) -> Result<(Probe, &'static str), Broken> {
-    if let Host::Name(name) = host {
-        return broken(key, name, "must be an address for class dns");
-    }
-    let name = added.question.clone().unwrap_or_else(|| "management.azure.com".to_owned());
-    let (transport, suffix) = match added.transport {
-        Some(TransportName::Tcp) => (dns::Transport::Tcp, "/tcp"),
-        Some(TransportName::Udp) | None => (dns::Transport::Udp, "/udp"),
-    };
-    Ok((Probe::Dns(dns::Question::liveness(name, transport)), suffix))
 }
 
 /// Checks what holds for all endpoints together, and puts them in order.
@@ -486,45 +412,4 @@ fn unknown_id(pattern: &str, endpoints: &[Endpoint]) -> String {
 
 fn joined(covers: &[String]) -> Option<String> {
     (!covers.is_empty()).then(|| covers.join(", "))
-}
-
-fn default_port(class: Class) -> Option<u16> {
-    match class {
-        Class::Dns => Some(53),
-        Class::Ntp => Some(123),
-        Class::Http => Some(80),
-        Class::Https => Some(443),
-        Class::Sql => Some(1433),
-        Class::Monitoring => Some(12000),
-        Class::Tcp => None,
-    }
-}
-
-fn default_interval(class: Class) -> Duration {
-    match class {
-        Class::Ntp => NTP_INTERVAL,
-        Class::Dns | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
-            Duration::from_secs(30)
-        }
-    }
-}
-
-/// Five seconds give a lost SYN three tries on every kernel; a name server gets two of them before the probe.
-fn default_timeout(class: Class) -> Duration {
-    match class {
-        Class::Dns | Class::Ntp => Duration::from_secs(3),
-        Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => Duration::from_secs(7),
-    }
-}
-
-fn class_name(class: Class) -> ClassName {
-    match class {
-        Class::Dns => ClassName::Dns,
-        Class::Ntp => ClassName::Ntp,
-        Class::Http => ClassName::Http,
-        Class::Https => ClassName::Https,
-        Class::Sql => ClassName::Sql,
-        Class::Monitoring => ClassName::Monitoring,
-        Class::Tcp => ClassName::Tcp,
-    }
 }

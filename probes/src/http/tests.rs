@@ -1,3 +1,5 @@
+//! The HTTP probe against scripted servers on loopback: good, bad and hostile.
+
 use super::*;
 use crate::{
     fixture::{Authority, IMPATIENCE, PATIENCE, Served, ask, drain, read_head, reset, serve},

@@ -1,3 +1,5 @@
+//! The SQL probe against scripted gateways on loopback: good, bad and hostile.
+
 use super::{
     wire::{END_OF_MESSAGE, HEADER, TYPE_PRELOGIN, TYPE_REPLY},
     *,

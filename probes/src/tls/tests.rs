@@ -1,3 +1,5 @@
+//! The recording handshake and the trust behind it.
+
 use super::*;
 use crate::fixture::Authority;
 use std::io::Write;

@@ -18,9 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether a program is there. Where it is not: a failure, or a loud skip outside CI.
 pub(crate) fn require(program: &str, package: &str) -> bool {
-    let found = std::env::var("PATH").unwrap_or_default().split(':').chain(["/usr/sbin", "/sbin"]).any(|folder| {
-        Path::new(folder).join(program).is_file()
-    });
+    let found = std::env::var("PATH")
+        .unwrap_or_default()
+        .split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .any(|folder| Path::new(folder).join(program).is_file());
     if !found {
         assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "{program} is missing: install the package {package}");
         println!("SKIPPED for want of {program} (package {package})");

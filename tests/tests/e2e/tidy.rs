@@ -52,7 +52,8 @@ fn one_file_names_prometheus() {
 
 #[test]
 fn only_the_edges_name_serde() {
-    let edges = ["agent/src/config", "agent/src/duration.rs", "agent/src/profile", "agent/src/status", "agent/src/web.rs"];
+    let edges =
+        ["agent/src/config", "agent/src/duration.rs", "agent/src/profile", "agent/src/status", "agent/src/web.rs"];
     for file in files_with("agent/src", "serde") {
         assert!(edges.iter().any(|edge| file.starts_with(edge)), "{file} names serde");
     }
@@ -63,7 +64,7 @@ fn readers_see_the_snapshot_only() {
     for reader in ["metrics", "status", "report", "web", "explain"] {
         for (name, text) in sources("agent/src") {
             if name == format!("agent/src/{reader}.rs") || name.starts_with(&format!("agent/src/{reader}/")) {
-                for forbidden in ["monitor", "schedule::", "flow_budget", "config::"] {
+                for forbidden in ["monitor", "schedule::", "flow_budget::", "config::"] {
                     assert!(!code(&text).any(|line| line.contains(forbidden)), "{name} names {forbidden}");
                 }
             }
@@ -73,11 +74,11 @@ fn readers_see_the_snapshot_only() {
 
 #[test]
 fn unsafe_code_lives_in_one_module() {
-    let allowed = |line: &str| line.contains("unsafe_code") || line.contains("`unsafe`");
+    let blocks = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"];
     for folder in ["probes/src", "agent/src", "tests/src"] {
         for (name, text) in sources(folder) {
-            let found = code(&text).any(|line| line.contains("unsafe") && !allowed(line));
-            assert!(!found || name == "probes/src/kernel.rs", "{name} has unsafe code");
+            let found = code(&text).any(|line| blocks.iter().any(|block| line.contains(block)));
+            assert_eq!(found, name == "probes/src/kernel.rs", "{name}: unsafe code");
         }
     }
 }
@@ -100,7 +101,7 @@ fn files_can_be_told_in_one_sentence() {
     for folder in ["probes/src", "agent/src", "tests/src"] {
         for (name, text) in sources(folder) {
             let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-            assert!(lines <= 450, "{name} has {lines} lines before its tests");
+            assert!(lines <= 450 || name.ends_with("tests.rs"), "{name} has {lines} lines before its tests");
             assert!(text.starts_with("//!"), "{name} does not open with what it knows");
             let stem = Path::new(&name).file_stem().and_then(|stem| stem.to_str()).expect("sources have names");
             assert!(!vague.contains(&stem), "{name} says nothing");

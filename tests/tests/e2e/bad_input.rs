@@ -1,0 +1,72 @@
+//! What a person gets wrong is named, and nothing is half started.
+
+use std::{fs, net::TcpListener, process::Command};
+
+use crate::process::{agent, run};
+
+/// Runs the agent and returns its exit code and what it said on standard error.
+fn said(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(Command::new(agent()).args(arguments).env_remove("ASE_AGENT_CONFIG"));
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_bad_configuration_ends_with_78_and_names_file_line_key_and_rule() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("bad.yaml");
+    let path = file.display().to_string();
+    for (text, expected) in [
+        ("pace:\n  concurency: 3\n", format!("{path}:2:3: unknown key `concurency`, did you mean `concurrency`?")),
+        ("timeouts: {https: 40s}\n", "timeout (40s) must be shorter than interval (30s)".to_owned()),
+        ("resolvers: {custom: []}\n", format!("{path}: resolvers.custom ([]) must name at least one server")),
+        ("ca: {file: /nonexistent/ca.pem}\n", format!("{path}: ca.file (/nonexistent/ca.pem)")),
+        ("profile: [\n", format!("{path}:")),
+    ] {
+        fs::write(&file, text).expect("the folder is writable");
+        for arguments in [&["config", "check", &path][..], &["check", "--config", &path], &["run", "--config", &path]] {
+            let (code, error) = said(arguments);
+            assert_eq!(code, Some(78), "{arguments:?} {text}: {error}");
+            assert!(error.contains(&expected), "{arguments:?} {text}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_ends_with_1_and_names_the_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = taken.local_addr().expect("bound above").to_string();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("agent.yaml");
+    fs::write(&file, "endpoints: {remove: ['*']}\n").expect("the folder is writable");
+    let (code, error) = said(&["run", "--config", &file.display().to_string(), "--listen", &address]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains(&format!("cannot listen on {address} (key `listen`)")), "{error}");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64_and_says_what_is_valid() {
+    for (arguments, expected) in [
+        (&["chekc"][..], "check"),
+        (&["check", "--class", "dnss"], "dns"),
+        (&["explain", "gremlins"], "no such cause"),
+        (&["nameresolver", "10.0.0.4"], "is an address already"),
+        (&["nameresolver", "bücher.example"], "xn--"),
+        (&["nameresolver", "a..example"], "the label"),
+        (&["nameresolver", ""], "the name is empty"),
+    ] {
+        let (code, error) = said(arguments);
+        assert_eq!(code, Some(64), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+    let long = format!("{}example", "abcdefg.".repeat(40));
+    assert!(said(&["nameresolver", &long]).1.contains("at most 253"));
+}
+
+#[test]
+fn help_teaches_by_example() {
+    for command in ["run", "check", "nameresolver"] {
+        let output = run(Command::new(agent()).args([command, "--help"]));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("Example"), "{command}: {text}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The unmodified built-in profile in a subnet with a whole simulated Azure around it.
+
+use std::{collections::BTreeSet, process::Command};
+
+use serde_json::Value;
+
+use crate::process::{binary, require, run};
+
+/// Runs a command in the subnet and returns its exit code and output.
+fn in_subnet(stopped: &[&str], command: &[&str]) -> (Option<i32>, String) {
+    if !require("ip", "iproute2") {
+        return (None, String::new());
+    }
+    let mut lab = Command::new(binary("ase-lab"));
+    lab.arg("subnet");
+    stopped.iter().for_each(|host| _ = lab.args(["--stop", host]));
+    let output = run(lab.arg("--").args(command));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code().is_some_and(|code| code <= 2), "the lab works: {error}");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn check(stopped: &[&str], config: &str) -> Option<(i32, Value)> {
+    let script = format!("ase-agent check --output json {config}");
+    let (code, text) = in_subnet(stopped, &["sh", "-c", &script]);
+    Some((code?, serde_json::from_str(&text).expect("check prints JSON")))
+}
+
+fn ids(document: &Value, status: &str) -> BTreeSet<String> {
+    let endpoints = document["endpoints"].as_array().expect("the document lists endpoints").iter();
+    let of_status = endpoints.filter(|endpoint| endpoint["status"] == status);
+    of_status.filter_map(|endpoint| endpoint["id"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_whole_built_in_profile_is_healthy_and_its_slots_are_listed() {
+    let Some((code, document)) = check(&[], "") else { return };
+    let (healthy, slots) = (ids(&document, "healthy"), ids(&document, "not_configured"));
+    assert_eq!(code, 0);
+    assert_eq!(healthy.len() + slots.len(), document["endpoints"].as_array().map(Vec::len).unwrap_or_default());
+    assert_eq!((healthy.len(), slots.len()), (129, 11));
+    assert!(slots.contains("sql-server") && slots.contains("monitoring"));
+    let schema = include_str!("../../../docs/status.schema.json");
+    let schema: Value = serde_json::from_str(schema).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    assert!(validator.is_valid(&document), "{:?}", validator.iter_errors(&document).next());
+}
+
+#[test]
+fn with_the_labs_configuration_every_slot_is_healthy_too() {
+    let Some((code, document)) = check(&[], "--config \"$ASE_LAB_CONFIG\"") else { return };
+    assert_eq!(code, 0);
+    assert_eq!(ids(&document, "healthy").len(), document["endpoints"].as_array().map(Vec::len).unwrap_or_default());
+    assert!(ids(&document, "healthy").contains("lab-sql.database.windows.net:1433"));
+}
+
+#[test]
+fn a_stopped_server_loses_exactly_its_endpoints() {
+    let Some((code, document)) = check(&["crl.microsoft.com"], "") else { return };
+    let lost: BTreeSet<String> = ["crl.microsoft.com:80", "crl.microsoft.com:443"].map(str::to_owned).into();
+    assert_eq!((code, ids(&document, "failed")), (1, lost));
+    assert_eq!(ids(&document, "healthy").len(), 127);
+    let Some((code, document)) = check(&["wdcp.microsoft.com"], "") else { return };
+    assert_eq!((code, ids(&document, "failed").len()), (2, 1), "a warning is not critical");
+    let failed =
+        document["endpoints"].as_array().expect("listed").iter().find(|e| e["status"] == "failed").expect("lost");
+    assert_eq!((&failed["cause"], &failed["phase"]), (&"refused".into(), &"connect".into()), "{failed}");
+}
+
+#[test]
+fn the_command_has_no_privileges() {
+    let (code, text) = in_subnet(&[], &["sh", "-c", "id -u; grep CapEff /proc/self/status"]);
+    if code.is_some() {
+        assert!(text.starts_with("65534\n") && text.contains("CapEff:\t0000000000000000"), "{text}");
+    }
+}
+
+#[test]
+fn independent_clients_accept_the_simulated_azure() {
+    let script = "dig +short login.live.com @168.63.129.16 && dig +tcp +short login.live.com && \
+        curl -sS --http1.1 https://login.live.com/ && curl -sS --http2 https://management.azure.com/ && \
+        curl -sS http://www.msftconnecttest.com/connecttest.txt && \
+        curl -sS http://crl.microsoft.com/x.crl | openssl crl -inform DER -noout -issuer";
+    if !["dig", "curl", "openssl"].iter().all(|tool| require(tool, "dnsutils, curl, openssl")) {
+        return;
+    }
+    let (code, text) = in_subnet(&[], &["sh", "-c", script]);
+    assert_eq!(code, Some(0), "{text}");
+    for expected in ["198.18.", "simulatedsimulated", "Microsoft Connect Test", "ase-lab root"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn nameresolver_and_nslookup_answer_there() {
+    let (code, text) = in_subnet(&[], &["ase-agent", "nameresolver", "login.live.com"]);
+    let Some(code) = code else { return };
+    assert_eq!(code, 0);
+    assert!(
+        text.starts_with(
+            "Server: 10.53.0.4\n\nNon-authoritative answer:\nName: login.live.com\nAddresses: \n\t198.18."
+        )
+    );
+    let (code, text) = in_subnet(&[], &["ase-agent", "nslookup", "nothing.example"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("*** 168.63.129.16 can't find nothing.example: Non-existent domain"), "{text}");
+}
