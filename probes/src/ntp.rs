@@ -1,7 +1,7 @@
 //! The NTP probe: one SNTP exchange, accepted only under the tests of RFC 5905 and RFC 4330.
 //!
 //! The request carries 64 unpredictable bits in place of our clock (RFC 9109 practice): only who saw it can echo it,
-//! and it tells nobody our time. `sntpc` does the exchange and the arithmetic; [`Wire`] puts the bits in and out.
+//! and it tells nobody our time. `sntpc` does the exchange and the arithmetic; its wire puts the bits in and out.
 
 use std::{
     net::{IpAddr, SocketAddr},

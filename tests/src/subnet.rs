@@ -12,6 +12,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -30,6 +31,11 @@ const CUSTOM_DNS: &str = "10.53.0.4";
 const GUEST: &str = "10.53.1.4";
 /// Its router.
 const ROUTER: &str = "10.53.1.1";
+
+/// Time between two looks at whether the guest is ready.
+const LOOK: Duration = Duration::from_millis(5);
+/// Looks before the guest is given up.
+const MAX_LOOKS: u32 = 4000;
 
 /// What to run, and with which servers missing.
 #[derive(Clone, Debug, Default)]
@@ -131,17 +137,20 @@ impl Guest {
             .args(&plan.command)
             .stdin(Stdio::piped())
             .stdout(Stdio::inherit())
-            .env("ASE_LAB_READY", folder.path().join("ready"))
             .spawn()
             .context("cannot start the guest")?;
         let ready = folder.path().join("ready");
-        while !ready.exists() {
+        for _ in 0..MAX_LOOKS {
+            if ready.exists() {
+                return Ok(Self { child });
+            }
             if let Some(status) = child.try_wait()? {
                 anyhow::bail!("the guest ended with {status} before its namespace was ready");
             }
-            std::thread::park_timeout(std::time::Duration::from_millis(5));
+            std::thread::park_timeout(LOOK);
         }
-        Ok(Self { child })
+        drop(child.kill());
+        anyhow::bail!("the guest's namespace was not ready within {:?}", LOOK * MAX_LOOKS)
     }
 
     /// Lets the guest run its command.

@@ -29,7 +29,7 @@ fn unbound(port: u16) -> Program {
         "server:\n  interface: 127.0.0.1\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  directory: \"{}\"\n  \
          pidfile: \"\"\n  do-daemonize: no\n  use-syslog: no\n  module-config: \"iterator\"\n  \
          local-zone: \"example.\" static\n  local-data: \"login.example. 60 IN A 127.0.0.1\"\n  \
-         local-data: \"web.example. 60 IN A 127.0.0.1\"\n  local-zone: \"refused.test.\" refuse\n\
+         local-data: \"web.example. 60 IN A 127.0.0.1\"\n  local-data: \"two.example. 60 IN A 127.0.0.1\"\n  local-data: \"two.example. 60 IN A 127.0.0.9\"\n  local-zone: \"refused.test.\" refuse\n\
          remote-control:\n  control-enable: no\n",
         folder.path().display()
     );
@@ -220,4 +220,43 @@ fn nginx_proves_itself_over_http_https_and_http2() {
     let certificate = &document["endpoints"][0];
     assert_eq!(certificate["cause"], "tls_cert_invalid", "an unknown authority is not trusted: {certificate}");
     assert!(certificate.to_string().contains("e2e root"), "the chain is recorded all the same: {certificate}");
+}
+
+#[test]
+fn one_dead_address_behind_a_good_name_degrades_it() {
+    if !(require("nginx", "nginx-light") && require("unbound", "unbound")) {
+        return;
+    }
+    let authority = Authority::new("e2e root").expect("an authority can be made");
+    let (dns, clear, encrypted) = (free_port(), free_port(), free_port());
+    let (_unbound, _nginx) = (unbound(dns), nginx(clear, encrypted, &authority));
+    let row = |id: &str, rest: &str| {
+        format!("    - {{class: http, host: two.example, port: {clear}, id: {id}, path: /connecttest.txt, {rest}}}\n")
+    };
+    let rows = [row("all", "addresses: all"), row("private", "addresses: all, expect_address: private")];
+    let (code, document) = check(dns, None, &rows[0]);
+    let endpoint = &document["endpoints"][0];
+    assert_eq!(
+        (code, &endpoint["status"], &endpoint["cause"]),
+        (Some(2), &"degraded".into(), &"refused".into()),
+        "{endpoint}"
+    );
+    assert_eq!(endpoint["addresses"].as_array().map(Vec::len), Some(2), "each address has its own result");
+    let (_, document) = check(dns, None, &rows[1]);
+    assert_eq!(document["endpoints"][0]["status"], "degraded");
+}
+
+#[test]
+fn probes_leave_from_the_configured_address() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let port = listener.local_addr().expect("bound above").port();
+    let visitor = std::thread::spawn(move || listener.accept().expect("the agent comes").1);
+    let folder = folder();
+    let config = format!(
+        "resolvers: {{custom: [127.0.0.1]}}\nsource_address: 127.0.0.7\nendpoints: {{remove: [\"*\"], add: [{{class: tcp, host: 127.0.0.1, port: {port}}}]}}\n"
+    );
+    let config = write(&folder, "agent.yaml", &config);
+    let output = run(Command::new(agent()).args(["check", "--config", &config]));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(visitor.join().expect("the listener ends").ip().to_string(), "127.0.0.7");
 }
