@@ -13,15 +13,17 @@ use std::{
     time::Duration,
 };
 
-use ase_probes::{egress::Egress, resolve::valid_name, tls::Trust};
+use ase_probes::{class::Class, egress::Egress, resolve::valid_name, tls::Trust};
 
 pub use error::ConfigError;
 use error::{Broken, broken};
 use file::File;
 
 use crate::{
+    duration::show,
     host::{self, Found},
     profile::Profile,
+    risk::Assumptions,
     settings::{AddressPolicy, Declared, Pace, Prefix, ResolverSource, Resolvers, Settings},
 };
 
@@ -139,6 +141,7 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
         trust,
         pace: pace(file)?,
         policy: policy(file)?,
+        assumptions: assumptions(file)?,
         declared: declared(file)?,
         listen: file.listen.unwrap_or(LISTEN),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
@@ -210,6 +213,30 @@ fn policy(file: &File) -> Result<AddressPolicy, Broken> {
         allow: read("addresses.allow", &file.addresses.allow)?,
         deny: read("addresses.deny", &file.addresses.deny)?,
     })
+}
+
+fn assumptions(file: &File) -> Result<Assumptions, Broken> {
+    let keys = &file.risk;
+    let mut assumptions = match (keys.horizon, keys.prior) {
+        (Some(horizon), Some(_)) => {
+            return broken("risk.horizon", show(horizon.0), "cannot stand beside `risk.prior`: give one of them");
+        }
+        (Some(horizon), None) => Assumptions { horizon: horizon.0, ..Assumptions::default() },
+        (None, Some(prior)) if prior.half >= prior.ninety_five => {
+            let rule = format!("must be shorter than ninety_five ({})", show(prior.ninety_five.0));
+            return broken("risk.prior.half", show(prior.half.0), rule);
+        }
+        (None, Some(prior)) => Assumptions::from_prior(prior.half.0, prior.ninety_five.0),
+        (None, None) => Assumptions::default(),
+    };
+    for (name, weight) in &keys.weights {
+        let class = Class::from(*name);
+        if !(0.0..=1.0).contains(weight) {
+            return broken(&format!("risk.weights.{class}"), weight, "must be between 0 and 1");
+        }
+        assumptions.weights.insert(class, *weight);
+    }
+    Ok(assumptions)
 }
 
 fn declared(file: &File) -> Result<Declared, Broken> {

@@ -22,8 +22,10 @@ pub mod monitor;
 pub mod nameresolver;
 pub mod policy;
 pub mod profile;
+pub mod quorum;
 pub mod reading;
 pub mod report;
+pub mod risk;
 #[cfg(test)]
 mod sample;
 pub mod schedule;

@@ -12,6 +12,7 @@
 //!   alert. Only `ase_endpoint_last_success_timestamp_seconds` is 0 before the first success.
 
 mod series;
+mod suspension;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     certificates(&mut page, snapshot);
     time_servers(&mut page, snapshot);
     resolvers(&mut page, snapshot);
+    suspension::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);
     page.text
 }

@@ -1,7 +1,11 @@
 //! The one loop that owns all mutable state: it begins visits when they are due, takes in what they learned
 //! and publishes snapshots. It judges nothing and formats nothing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::{
     cause::Cause,
@@ -17,8 +21,10 @@ use tokio::{
 
 use crate::{
     catalog::{Catalog, Endpoint},
+    quorum,
+    risk::Risk,
     schedule::{Rhythm, Rounds, Sample, Schedule},
-    settings::{Pace, Settings},
+    settings::{Pace, Resolvers, Settings},
     snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
     visit::{Untested, Visit, Visitor},
 };
@@ -27,6 +33,8 @@ use crate::{
 const NTP_INTERVAL: Duration = Duration::from_secs(64);
 /// Bursts to one time server keep this distance.
 const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
+/// Time between two steps of the risk's clocks: the default interval.
+const RISK_STEP: Duration = Duration::from_secs(30);
 /// Pause before a visit is tried again whose destination's flow budget was spent.
 const BUDGET_PAUSE: Duration = Duration::from_secs(15);
 
@@ -45,6 +53,7 @@ pub struct Monitor {
     under_way: BTreeMap<task::Id, usize>,
     rng: StdRng,
     agent: SelfView,
+    risk: Option<RiskClock>,
     publish: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -66,7 +75,11 @@ impl Monitor {
         };
         let views = views_of(&settings.catalog, &BTreeMap::new());
         let durations = Arc::new(durations_of(&settings.catalog));
-        let first = snapshot(&settings, &agent, &views, &durations);
+        let risk = match rounds {
+            Rounds::Endless { .. } => Some(RiskClock::new(&settings)),
+            Rounds::One => None,
+        };
+        let first = snapshot(&settings, &agent, &views, &durations, risk.as_ref());
         Self {
             visitor: Arc::new(Visitor::new(&settings)),
             schedule: plan(&settings, rounds),
@@ -76,6 +89,7 @@ impl Monitor {
             under_way: BTreeMap::new(),
             rng: StdRng::from_seed(seed),
             agent,
+            risk,
             publish: watch::Sender::new(Arc::new(first)),
             settings,
         }
@@ -124,6 +138,9 @@ impl Monitor {
         durations.extend(self.durations.iter().map(|(key, histogram)| (*key, *histogram)));
         self.durations = Arc::new(durations);
         self.schedule = plan(&settings, FIRST_ROUND);
+        if let Some(clock) = &mut self.risk {
+            clock.risk.reconfigure(settings.assumptions.clone(), classes_of(&settings));
+        }
         self.agent.vantage.clone_from(&settings.vantage);
         self.agent.origin.clone_from(&settings.origin);
         self.agent.warnings.clone_from(&settings.warnings);
@@ -210,8 +227,41 @@ impl Monitor {
         self.agent.schedule_lag = self.schedule.lag();
         self.agent.in_flight = self.visits.len();
         self.agent.ready |= self.views.iter().all(|view| view.status != Status::Unknown(Untested::NotYet));
-        self.publish.send_replace(Arc::new(snapshot(&self.settings, &self.agent, &self.views, &self.durations)));
+        if let Some(clock) = &mut self.risk {
+            clock.advance(&self.views, &self.settings.resolvers);
+        }
+        let risk = self.risk.as_ref();
+        let now = snapshot(&self.settings, &self.agent, &self.views, &self.durations, risk);
+        self.publish.send_replace(Arc::new(now));
     }
+}
+
+/// The risk and when it was last told of time.
+#[derive(Debug)]
+struct RiskClock {
+    risk: Risk,
+    told: Instant,
+}
+
+impl RiskClock {
+    fn new(settings: &Settings) -> Self {
+        Self { risk: Risk::new(settings.assumptions.clone(), classes_of(settings)), told: clock::now() }
+    }
+
+    /// Lets the time since the last step pass. A pause of the machine counts for three steps at most.
+    fn advance(&mut self, views: &[Arc<EndpointView>], resolvers: &Resolvers) {
+        let now = clock::now();
+        let elapsed = now.duration_since(self.told);
+        if elapsed >= RISK_STEP {
+            self.told = now;
+            let losses = quorum::losses(views.iter().map(|view| &**view), resolvers);
+            self.risk.step(&losses, elapsed.min(RISK_STEP * 3));
+        }
+    }
+}
+
+fn classes_of(settings: &Settings) -> BTreeSet<Class> {
+    settings.catalog.endpoints.iter().map(|endpoint| endpoint.class).collect()
 }
 
 /// The first visits of a daemon are spread over this time.
@@ -340,6 +390,7 @@ fn snapshot(
     agent: &SelfView,
     views: &[Arc<EndpointView>],
     durations: &Arc<BTreeMap<(Class, Phase), Histogram>>,
+    risk: Option<&RiskClock>,
 ) -> Snapshot {
     Snapshot {
         at: clock::wall(),
@@ -348,6 +399,7 @@ fn snapshot(
         catalog: Arc::clone(&settings.catalog),
         endpoints: views.to_vec(),
         classes: Class::ALL.into_iter().filter_map(|class| class_view(class, settings, views)).collect(),
+        risk: risk.map(|clock| clock.risk.estimate()),
         durations: Arc::clone(durations),
     }
 }

@@ -22,6 +22,7 @@ use ase_probes::{
 
 use crate::{
     catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
+    risk::{Assumptions, Estimate, Loss, Risk},
     settings::{ResolverSource, Resolvers},
     snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
     visit::{Untested, Visit},
@@ -100,6 +101,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
             azure: SocketAddr::new(address("168.63.129.16"), 53),
         },
         classes: classes(&views, &catalog.slots),
+        risk: Some(estimate()),
         durations: Arc::new(durations(&views)),
         catalog: Arc::new(catalog),
         endpoints: views,
@@ -262,6 +264,13 @@ fn resolved(name: &str, addresses: &[IpAddr], failures: Vec<Outcome>) -> Resolut
 /// The custom DNS says that a name does not exist.
 fn denied() -> Outcome {
     outcome(address("10.0.0.4"), 53, &[(Phase::Dns, MS(3))], answered(dns::Rcode::NxDomain, Vec::new()))
+}
+
+/// SQL was lost for an hour, everything else is well.
+fn estimate() -> Estimate {
+    let mut risk = Risk::new(Assumptions::default(), Class::ALL);
+    risk.step(&BTreeMap::from([(Class::Sql, Loss::Known(1.0))]), Duration::from_secs(3600));
+    risk.estimate()
 }
 
 /// A time server that is healthy with this offset in seconds, or was not visited yet.

@@ -9,7 +9,7 @@ use std::{
 
 use ase_probes::{egress::Egress, tls::Trust};
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, risk::Assumptions};
 
 /// Where the list of custom DNS servers came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Settings {
     pub pace: Pace,
     /// Which addresses may be reached.
     pub policy: AddressPolicy,
+    /// What is assumed about suspension.
+    pub assumptions: Assumptions,
     /// What the operator declared about names, for the comparison of resolvers.
     pub declared: Declared,
     /// Where the web server listens.

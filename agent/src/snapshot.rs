@@ -10,6 +10,7 @@ use ase_probes::{
 
 use crate::{
     catalog::{Catalog, Endpoint, Severity},
+    risk::Estimate,
     settings::Resolvers,
     visit::{Untested, Visit},
 };
@@ -174,6 +175,8 @@ pub struct Snapshot {
     pub endpoints: Vec<Arc<EndpointView>>,
     /// Every class that has endpoints or slots, in order.
     pub classes: Vec<ClassView>,
+    /// How close the environment is to suspension; `None` in a one-shot check, which has no past.
+    pub risk: Option<Estimate>,
     /// Durations by class and phase; `Phase::None` holds the whole visit.
     pub durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
 }

@@ -2,6 +2,7 @@
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
 mod resolver;
+mod risk;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -34,9 +35,11 @@ pub struct Document<'a> {
     classes: Vec<ClassEntry>,
     resolvers: ResolverEntry<'a>,
     incidents: [(); 0],
-    risk: Option<()>,
+    risk: Option<RiskEntry>,
     dns: Option<()>,
 }
+
+use risk::RiskEntry;
 
 pub use resolver::{resolved_to_json, survey_to_json};
 
@@ -64,7 +67,7 @@ impl<'a> Document<'a> {
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
             resolvers: ResolverEntry::of(snapshot),
             incidents: [],
-            risk: None,
+            risk: snapshot.risk.as_ref().map(RiskEntry::of),
             dns: None,
         }
     }

@@ -133,7 +133,7 @@ fn introduce(address: SocketAddr, file: &str) {
     println!("  page       http://{address}/");
     println!("  metrics    http://{address}/metrics");
     println!("  status     http://{address}/api/v1/status");
-    println!("  the same from a shell:  target/release/ase-agent check --config {file}\n");
+    println!("  the same from a shell:  cargo run --release -q -- check --config {file}\n");
     println!("Faults come and go; Ctrl-C ends the demo.\n");
 }
 

@@ -29,6 +29,23 @@ pub(super) struct File {
     pub(super) interface: Option<String>,
     pub(super) addresses: Addresses,
     pub(super) dns: Dns,
+    pub(super) risk: RiskKeys,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RiskKeys {
+    pub(super) horizon: Option<HumanDuration>,
+    pub(super) prior: Option<Prior>,
+    pub(super) weights: BTreeMap<ClassName, f64>,
+}
+
+/// When suspension is assumed with probability 0.5 and 0.95.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prior {
+    pub(super) half: HumanDuration,
+    pub(super) ninety_five: HumanDuration,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -159,6 +159,15 @@ fn every_broken_rule_is_named_with_key_and_value() {
             "test.yaml: interface (an-interface-name-too-long) must be an interface name",
         ),
         ("dns: {private: ['a b']}", "test.yaml: dns.private (a b) must be a name or a suffix"),
+        (
+            "risk: {horizon: 4h, prior: {half: 2h, ninety_five: 4h}}",
+            "test.yaml: risk.horizon (4h) cannot stand beside `risk.prior`",
+        ),
+        (
+            "risk: {prior: {half: 4h, ninety_five: 2h}}",
+            "test.yaml: risk.prior.half (4h) must be shorter than ninety_five (2h)",
+        ),
+        ("risk: {weights: {sql: 1.5}}", "test.yaml: risk.weights.sql (1.5) must be between 0 and 1"),
         ("listen: here", "test.yaml:1:9: "),
         ("profile: [", "test.yaml:"),
         ("- a\n- b", "test.yaml:1:1: "),

@@ -1,0 +1,242 @@
+//! How close the environment is to being suspended: an estimate, with its assumptions in the open. Pure: it is told
+//! how long which share of a class was lost, and keeps the clocks.
+//!
+//! What is known (Microsoft, network-info.md): an environment that loses its dependencies stops working, and "when that
+//! happens for a long enough period of time, it's suspended". How long that is, is published nowhere. The horizon is
+//! therefore an assumption, and so are the weights; both can be configured.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ase_probes::class::Class;
+
+/// ln 20: at the horizon the class risk is 0.95.
+const LN_20: f64 = 2.995_732_273_553_991;
+/// The discount on every class but the worst: classes fail together.
+const BETA: f64 = 0.25;
+/// One hour of outage needs two healthy hours to be forgotten.
+const RECOVERY: f64 = 0.5;
+/// Healthy steps in a row before a clock runs back.
+const HEALTHY_STEPS: u32 = 3;
+/// A clock stands still at this many horizons.
+const CAP: f64 = 10.0;
+/// A level falls only this far below its threshold.
+const LEVEL_SLACK: f64 = 0.9;
+/// A level falls at most once in this time.
+const LEVEL_REST: Duration = Duration::from_secs(600);
+
+/// What is assumed about suspension.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assumptions {
+    /// The outage after which the class risk is 0.95.
+    pub horizon: Duration,
+    /// The shape of the Weibull prior; 2 means that risk grows with the square of time at first.
+    pub shape: f64,
+    /// How much the loss of a whole class matters, 0 to 1.
+    pub weights: BTreeMap<Class, f64>,
+}
+
+impl Default for Assumptions {
+    fn default() -> Self {
+        let weights = Class::ALL.into_iter().map(|class| (class, default_weight(class))).collect();
+        Self { horizon: Duration::from_secs(4 * 3600), shape: 2.0, weights }
+    }
+}
+
+/// Monitoring weighs little: the environment runs on without it (firewall-integration.md).
+fn default_weight(class: Class) -> f64 {
+    match class {
+        Class::Dns | Class::Https | Class::Sql => 1.0,
+        Class::Http => 0.8,
+        Class::Ntp => 0.6,
+        Class::Monitoring | Class::Tcp => 0.25,
+    }
+}
+
+impl Assumptions {
+    /// A prior by its median and its 95th percentile, instead of horizon and shape.
+    pub fn from_prior(half: Duration, ninety_five: Duration) -> Self {
+        let ratio = ninety_five.as_secs_f64() / half.as_secs_f64();
+        let shape = (LN_20 / std::f64::consts::LN_2).ln() / ratio.ln();
+        Self { horizon: ninety_five, shape, ..Self::default() }
+    }
+
+    fn weight(&self, class: Class) -> f64 {
+        self.weights.get(&class).copied().unwrap_or(0.0).clamp(0.0, 1.0)
+    }
+}
+
+/// How much of a class is lost, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// This share, 0 to 1.
+    Known(f64),
+    /// Nothing could be tested: neither good nor bad.
+    Unknown,
+}
+
+/// How worried to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing to see.
+    #[default]
+    None,
+    /// From 0.05: about half an hour of a whole class.
+    Info,
+    /// From 0.25: about 75 minutes.
+    Warn,
+    /// From 0.5: about two hours.
+    Page,
+    /// From 0.8: about three hours.
+    Critical,
+}
+
+impl Level {
+    /// Every level.
+    pub const ALL: [Self; 5] = [Self::None, Self::Info, Self::Warn, Self::Page, Self::Critical];
+
+    /// Returns the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Page => "page",
+            Self::Critical => "critical",
+        }
+    }
+
+    fn threshold(self) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Info => 0.05,
+            Self::Warn => 0.25,
+            Self::Page => 0.5,
+            Self::Critical => 0.8,
+        }
+    }
+
+    fn of(risk: f64) -> Self {
+        Self::ALL.into_iter().rev().find(|level| risk >= level.threshold()).unwrap_or_default()
+    }
+}
+
+/// One class's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Clock {
+    /// Weighted outage in seconds.
+    outage: f64,
+    /// The share that was lost at the last known step.
+    loss: f64,
+    /// Healthy steps in a row.
+    healthy: u32,
+}
+
+/// All clocks and the level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Risk {
+    assumptions: Assumptions,
+    clocks: BTreeMap<Class, Clock>,
+    level: Level,
+    since_change: Duration,
+}
+
+/// What the clocks say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// The estimated risk of suspension by each class alone, 0 to 1.
+    pub classes: BTreeMap<Class, f64>,
+    /// The time each class's clock stands at.
+    pub lost: BTreeMap<Class, Duration>,
+    /// The estimated risk of suspension, 0 to 1.
+    pub total: f64,
+    /// How worried to be; falls slowly.
+    pub level: Level,
+    /// Time until the first clock reaches the horizon if nothing changes; `None` while nothing is lost.
+    pub to_horizon: Option<Duration>,
+    /// The assumed horizon.
+    pub horizon: Duration,
+}
+
+impl Risk {
+    /// Clocks at zero for these classes.
+    pub fn new(assumptions: Assumptions, classes: impl IntoIterator<Item = Class>) -> Self {
+        let clocks = classes.into_iter().map(|class| (class, Clock::default())).collect();
+        Self { assumptions, clocks, level: Level::None, since_change: LEVEL_REST }
+    }
+
+    /// Takes other assumptions or classes; the clocks of classes that stay keep their time.
+    pub fn reconfigure(&mut self, assumptions: Assumptions, classes: impl IntoIterator<Item = Class>) {
+        let kept = |class: Class| (class, self.clocks.get(&class).copied().unwrap_or_default());
+        self.clocks = classes.into_iter().map(kept).collect();
+        self.assumptions = assumptions;
+    }
+
+    /// Lets `elapsed` pass with these losses. The caller clips `elapsed`, so that a paused machine counts nothing.
+    pub fn step(&mut self, losses: &BTreeMap<Class, Loss>, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        let cap = self.assumptions.horizon.as_secs_f64() * CAP;
+        for (class, clock) in &mut self.clocks {
+            match losses.get(class) {
+                Some(Loss::Known(loss)) if *loss > 0.0 => {
+                    clock.loss = loss.clamp(0.0, 1.0);
+                    clock.healthy = 0;
+                    clock.outage = (clock.outage + clock.loss * seconds).min(cap);
+                }
+                Some(Loss::Known(_)) => {
+                    clock.loss = 0.0;
+                    clock.healthy = clock.healthy.saturating_add(1);
+                    if clock.healthy >= HEALTHY_STEPS {
+                        clock.outage = (clock.outage - RECOVERY * seconds).max(0.0);
+                    }
+                }
+                Some(Loss::Unknown) | None => clock.loss = 0.0,
+            }
+        }
+        self.since_change = self.since_change.saturating_add(elapsed);
+        self.settle_level();
+    }
+
+    /// A level rises at once, and falls only well below its threshold and not twice in ten minutes.
+    fn settle_level(&mut self) {
+        let risk = self.total();
+        let reached = Level::of(risk);
+        let may_fall = self.since_change >= LEVEL_REST && risk < self.level.threshold() * LEVEL_SLACK;
+        if reached > self.level || (reached < self.level && may_fall) {
+            self.level = reached;
+            self.since_change = Duration::ZERO;
+        }
+    }
+
+    /// What the clocks say now.
+    pub fn estimate(&self) -> Estimate {
+        let horizon = self.assumptions.horizon.as_secs_f64();
+        let to_horizon = |clock: &Clock| (clock.loss > 0.0).then(|| (horizon - clock.outage).max(0.0) / clock.loss);
+        Estimate {
+            classes: self.clocks.iter().map(|(class, clock)| (*class, self.class_risk(clock))).collect(),
+            lost: self.clocks.iter().map(|(class, clock)| (*class, Duration::from_secs_f64(clock.outage))).collect(),
+            total: self.total(),
+            level: self.level,
+            to_horizon: self.clocks.values().filter_map(to_horizon).reduce(f64::min).map(Duration::from_secs_f64),
+            horizon: self.assumptions.horizon,
+        }
+    }
+
+    fn class_risk(&self, clock: &Clock) -> f64 {
+        let share = clock.outage / self.assumptions.horizon.as_secs_f64();
+        1.0 - (-LN_20 * share.powf(self.assumptions.shape)).exp()
+    }
+
+    /// A noisy OR in which every class but the worst is discounted.
+    fn total(&self) -> f64 {
+        let mut weighted: Vec<f64> =
+            self.clocks.iter().map(|(class, clock)| self.assumptions.weight(*class) * self.class_risk(clock)).collect();
+        weighted.sort_by(|a, b| b.total_cmp(a));
+        let spared =
+            weighted.iter().enumerate().map(|(rank, risk)| if rank == 0 { 1.0 - risk } else { 1.0 - BETA * risk });
+        1.0 - spared.product::<f64>()
+    }
+}
+
+#[cfg(test)]
+#[path = "risk_tests.rs"]
+mod tests;
