@@ -4,6 +4,8 @@
 pub mod authority;
 pub mod azure;
 pub mod demo;
+pub mod guest;
 pub mod namespace;
+pub mod scenario;
 pub mod sim;
 pub mod subnet;

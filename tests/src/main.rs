@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use ase_lab::{
-    demo,
+    demo, guest, scenario,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -37,6 +37,21 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
+    /// Run scenarios with real DNS servers and compare what the agent says with what it must say
+    ///
+    /// A scenario is a data file: what the servers hold, which name is asked, what the agent must say. Prints a table and
+    /// every miss with its evidence; the exit code is 1 if there is one.
+    #[command(after_help = "Examples:\n  ase-lab scenarios dns\n  ase-lab scenarios dns private --report out.json")]
+    Scenarios {
+        /// The group: dns
+        #[arg(value_parser = ["dns"])]
+        group: String,
+        /// Run only scenarios whose name holds this text
+        filter: Option<String>,
+        /// Write the results as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
     /// The other side of `subnet`
     #[command(hide = true)]
     Guest {
@@ -51,8 +66,11 @@ fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Subnet { stop, command } => subnet::run(&Plan { command, stopped: stop }),
+        Command::Scenarios { group: _, filter, report } => {
+            scenario::run(&scenario::Choice { filter: filter.unwrap_or_default(), report })
+        }
         Command::Guest { folder, user, command } => {
-            subnet::guest(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)
+            guest::become_command(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)
         }
     }
 }

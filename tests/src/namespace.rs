@@ -26,7 +26,9 @@ pub fn enter() -> Result<()> {
     }
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("cannot make a network namespace")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .context("cannot make mounts private")
+        .context("cannot make mounts private")?;
+    // Bursts of refusals would else go missing, as on a busy host; the lab wants every one.
+    fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").context("cannot lift the rate limit of ICMP")
 }
 
 /// Maps the caller to `inside` in a new user namespace.
@@ -62,6 +64,8 @@ pub fn exec_unprivileged(command: &mut Command, is_root: bool) -> Result<()> {
         // A child user namespace has no power over the network namespace that its parent owns.
         own_user_namespace(NOBODY)?;
     }
+    // A change of user clears the wish to die with the parent.
+    die_with_parent()?;
     prctl::set_no_new_privs().context("cannot forbid new privileges")?;
     Err(command.exec()).with_context(|| format!("cannot run {}", command.get_program().display()))
 }

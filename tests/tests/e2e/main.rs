@@ -3,6 +3,7 @@
 mod bad_input;
 mod daemon;
 mod demo;
+mod dns_scenarios;
 mod http_client;
 mod process;
 mod prometheus;

@@ -105,3 +105,12 @@ fn nameresolver_and_nslookup_answer_there() {
     assert_eq!(code, Some(1));
     assert!(text.contains("*** 168.63.129.16 can't find nothing.example: Non-existent domain"), "{text}");
 }
+
+#[test]
+fn a_bypassed_private_endpoint_is_named_with_its_zone() {
+    let (code, text) = in_subnet(&[], &["ase-agent", "nameresolver", "--compare", "lab-private.database.windows.net"]);
+    let Some(code) = code else { return };
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("bad: private_bypass (rule 15)"), "{text}");
+    assert!(text.contains("forward the zone privatelink.database.windows.net to 168.63.129.16"), "{text}");
+}
