@@ -42,6 +42,20 @@ pub const SLOTS: [(&str, &str); 11] = [
     ("warm-ingest", "lab.prod.warm.ingest.monitor.core.windows.net"),
 ];
 
+/// A name with a private endpoint that the custom DNS bypasses, because it does not forward the privatelink zone.
+pub const BYPASSED: &str = "lab-private.database.windows.net";
+
+/// What each side of the simulated DNS says about [`BYPASSED`].
+fn bypassed(is_azure: bool) -> Entry {
+    let link = "lab-private.privatelink.database.windows.net".to_owned();
+    if is_azure {
+        Entry { chain: vec![link], addresses: vec![IpAddr::from([10, 60, 0, 4])] }
+    } else {
+        let gateway = "gateway.lab.database.windows.net".to_owned();
+        Entry { chain: vec![link, gateway], addresses: vec![IpAddr::from([198, 18, 0, 7])] }
+    }
+}
+
 /// The authorities of the simulated Azure and of an inspecting firewall.
 #[derive(Clone, Debug)]
 pub struct Authorities {
@@ -174,12 +188,11 @@ impl Azure {
         let name = endpoint.host.to_string();
         match &endpoint.probe {
             Probe::Dns(_) => {
-                let mood = if address == self.azure_dns {
-                    self.moods.azure_dns.clone()
-                } else {
-                    self.moods.custom_dns.clone()
-                };
-                self.servers.extend(dns::start(address, Behaviour::new(Arc::clone(&self.zone)), mood).await?);
+                let is_azure = address == self.azure_dns;
+                let mood = if is_azure { self.moods.azure_dns.clone() } else { self.moods.custom_dns.clone() };
+                let mut zone = Zone::clone(&self.zone);
+                zone.insert(BYPASSED.to_owned(), bypassed(is_azure));
+                self.servers.extend(dns::start(address, Behaviour::new(Arc::new(zone)), mood).await?);
             }
             Probe::Ntp(_) => self.servers.push(ntp::start(address, self.moods.ntp.clone()).await?),
             Probe::Tds(_) => {
