@@ -20,6 +20,7 @@ use error::{Broken, broken};
 use file::File;
 
 use crate::{
+    comparing,
     duration::show,
     host::{self, Found},
     profile::Profile,
@@ -33,6 +34,12 @@ const AZURE_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(168, 63, 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10123);
 /// What a configuration without a file is called.
 const BUILT_IN: &str = "built-in defaults";
+/// Time between two comparisons of one name unless told otherwise.
+const COMPARE_EVERY: Duration = Duration::from_secs(300);
+/// The shortest time between two comparisons of one name.
+const SHORTEST_COMPARE: Duration = Duration::from_secs(10);
+/// Names compared at most unless told otherwise; each has a series per class.
+const MAX_NAMES: usize = 500;
 /// A configuration file of this size is none, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -133,7 +140,7 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
     if trust.is_empty() {
         warnings.push("no certificate authority is known: certificates cannot be verified".to_owned());
     }
-    Ok(Settings {
+    let settings = Settings {
         origin: origin.to_owned(),
         catalog: Arc::new(catalog),
         resolvers,
@@ -145,8 +152,28 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
         declared: declared(file)?,
         listen: file.listen.unwrap_or(LISTEN),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
+        compare_every: compare_every(file)?,
         warnings,
-    })
+    };
+    let (names, limit) = (comparing::names(&settings).len(), file.dns.max_names.unwrap_or(MAX_NAMES));
+    if names > limit {
+        return broken(
+            "dns.max_names",
+            limit,
+            format!("is less than the {names} names to compare: raise it or remove endpoints"),
+        );
+    }
+    Ok(settings)
+}
+
+/// Comparing is a background task: asked faster than this it would look like an attack on the resolvers.
+fn compare_every(file: &File) -> Result<Duration, Broken> {
+    match file.dns.interval.map_or(COMPARE_EVERY, |human| human.0) {
+        short if short < SHORTEST_COMPARE => {
+            broken("dns.interval", show(short), format!("must be at least {}", show(SHORTEST_COMPARE)))
+        }
+        interval => Ok(interval),
+    }
 }
 
 fn resolvers(file: &File, found: Option<&Found>, warnings: &mut Vec<String>) -> Result<Resolvers, Broken> {
@@ -251,6 +278,7 @@ fn declared(file: &File) -> Result<Declared, Broken> {
         private: names("dns.private", &file.dns.private)?,
         managed: names("dns.managed", &file.dns.managed)?,
         sinkholes: file.dns.sinkholes.iter().copied().collect(),
+        compared: names("dns.names", &file.dns.names)?,
     })
 }
 

@@ -32,6 +32,12 @@ pub fn servers(resolv_conf: Option<&str>, uplink_conf: Option<&str>) -> Option<F
     }
 }
 
+/// The search suffixes of a resolver file.
+pub fn suffixes(text: &str) -> Vec<String> {
+    let search = parse_resolv_conf(text).map(|(config, _)| config.search().iter().map(ToString::to_string).collect());
+    search.unwrap_or_default()
+}
+
 fn parse(text: &str) -> Vec<IpAddr> {
     let mut servers: Vec<IpAddr> = Vec::new();
     if let Ok((config, _)) = parse_resolv_conf(text) {

@@ -7,6 +7,8 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod compare;
+pub mod comparing;
+pub mod comparisons;
 pub mod config;
 pub mod daemon;
 pub mod dns_survey;
@@ -16,6 +18,7 @@ pub mod flow_budget;
 #[cfg(test)]
 mod golden;
 pub mod host;
+pub mod known;
 pub mod logs;
 pub mod metrics;
 pub mod monitor;
@@ -25,7 +28,9 @@ pub mod profile;
 pub mod quorum;
 pub mod reading;
 pub mod report;
+pub mod resolver_watch;
 pub mod risk;
+pub mod risk_clock;
 #[cfg(test)]
 mod sample;
 pub mod schedule;

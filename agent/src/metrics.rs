@@ -11,6 +11,7 @@
 //! - A gauge whose value the last visit did not measure is `NaN`, which compares with nothing and so fires no
 //!   alert. Only `ase_endpoint_last_success_timestamp_seconds` is 0 before the first success.
 
+mod names;
 mod series;
 mod suspension;
 
@@ -43,6 +44,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     certificates(&mut page, snapshot);
     time_servers(&mut page, snapshot);
     resolvers(&mut page, snapshot);
+    names::render(&mut page, snapshot);
     suspension::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);
     page.text
@@ -272,6 +274,13 @@ fn resolvers(page: &mut Page, snapshot: &Snapshot) {
         "Time from the last question to the resolver's answer; NaN if none came.",
         resolvers.iter().map(|((resolver, transport), view)| {
             ([("resolver", resolver.as_str()), ("transport", *transport)], response(view).unwrap_or(f64::NAN))
+        }),
+    );
+    page.gauges(
+        "ase_dns_resolver_up",
+        "Whether the resolver answers over this transport, confirmed.",
+        resolvers.iter().map(|((resolver, transport), view)| {
+            ([("resolver", resolver.as_str()), ("transport", *transport)], flag(is_good(view)))
         }),
     );
 }

@@ -12,6 +12,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
     catalog::Severity,
+    compare::Worry,
     reading::{Summary, count, rfc3339},
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
@@ -47,6 +48,7 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
     if look.verbose {
         healthy(&mut paper, snapshot);
     }
+    names(&mut paper, snapshot);
     classes(&mut paper, snapshot);
     slots(&mut paper, snapshot);
     footer(&mut paper, snapshot);
@@ -65,6 +67,26 @@ const DIM: Style = Style::new().dimmed();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
+
+/// The names whose two answers should worry somebody.
+fn names(paper: &mut Paper, snapshot: &Snapshot) {
+    let worrying = snapshot.names.iter().filter_map(|view| {
+        let comparison = view.published.as_ref()?;
+        (comparison.worry > Worry::Fine).then_some((&view.name, comparison))
+    });
+    for (name, comparison) in worrying {
+        let style = if comparison.worry == Worry::Bad { RED } else { YELLOW };
+        paper.heading(format_args!("DNS  {name}: {}", comparison.class.label()), style);
+        paper.line(2, "why:   ", &comparison.reason, PLAIN);
+        if let Some(advice) = comparison.class.advice() {
+            paper.line(2, "next:  ", advice, PLAIN);
+        }
+    }
+    if let Some(finding) = snapshot.host_dns.finding(snapshot.resolvers.azure.ip()) {
+        paper.heading("DNS  this host", YELLOW);
+        paper.line(2, "", finding, PLAIN);
+    }
+}
 
 fn verdict_style(exit_code: u8) -> Style {
     match exit_code {
@@ -340,6 +362,7 @@ mod tests {
     #[test]
     fn a_name_cannot_steer_the_terminal() {
         let mut snapshot = sample::snapshot();
+        snapshot.names.clear();
         let view = Arc::make_mut(&mut snapshot.endpoints[8]);
         Arc::make_mut(&mut view.endpoint).id = EndpointId("evil\u{1b}[2J\r\nall well".into());
         let text = render(&snapshot, NARROW);

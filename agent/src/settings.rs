@@ -40,6 +40,8 @@ pub struct Declared {
     pub managed: BTreeSet<String>,
     /// Addresses known to be sinkholes.
     pub sinkholes: BTreeSet<IpAddr>,
+    /// Names that are compared beside the endpoints' own.
+    pub compared: BTreeSet<String>,
 }
 
 /// How hard the agent works.
@@ -96,6 +98,8 @@ pub struct Settings {
     pub assumptions: Assumptions,
     /// What the operator declared about names, for the comparison of resolvers.
     pub declared: Declared,
+    /// Time between two comparisons of one name.
+    pub compare_every: Duration,
     /// Where the web server listens.
     pub listen: SocketAddr,
     /// Where this agent stands, for example the subnet's name; part of every JSON report.

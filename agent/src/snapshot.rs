@@ -10,6 +10,8 @@ use ase_probes::{
 
 use crate::{
     catalog::{Catalog, Endpoint, Severity},
+    comparisons::NameView,
+    resolver_watch::HostDns,
     risk::Estimate,
     settings::Resolvers,
     visit::{Untested, Visit},
@@ -169,12 +171,16 @@ pub struct Snapshot {
     pub agent: SelfView,
     /// The DNS servers in use.
     pub resolvers: Resolvers,
+    /// What the host's files say about DNS.
+    pub host_dns: HostDns,
     /// What is watched, with the slots that are not filled.
     pub catalog: Arc<Catalog>,
     /// Every endpoint, in the catalogue's order.
     pub endpoints: Vec<Arc<EndpointView>>,
     /// Every class that has endpoints or slots, in order.
     pub classes: Vec<ClassView>,
+    /// Every name that is compared, in order.
+    pub names: Vec<Arc<NameView>>,
     /// How close the environment is to suspension; `None` in a one-shot check, which has no past.
     pub risk: Option<Estimate>,
     /// Durations by class and phase; `Phase::None` holds the whole visit.

@@ -1,6 +1,7 @@
 //! The JSON of `/api/v1/status` and of `ase-agent check --output json`: one versioned shape, described by
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
+mod dns;
 mod resolver;
 mod risk;
 
@@ -36,9 +37,10 @@ pub struct Document<'a> {
     resolvers: ResolverEntry<'a>,
     incidents: [(); 0],
     risk: Option<RiskEntry>,
-    dns: Option<()>,
+    dns: DnsEntry,
 }
 
+use dns::DnsEntry;
 use risk::RiskEntry;
 
 pub use resolver::{resolved_to_json, survey_to_json};
@@ -68,7 +70,7 @@ impl<'a> Document<'a> {
             resolvers: ResolverEntry::of(snapshot),
             incidents: [],
             risk: snapshot.risk.as_ref().map(RiskEntry::of),
-            dns: None,
+            dns: DnsEntry::of(snapshot),
         }
     }
 }

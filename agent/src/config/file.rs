@@ -51,6 +51,9 @@ pub(super) struct Prior {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Dns {
+    pub(super) interval: Option<HumanDuration>,
+    pub(super) names: Vec<String>,
+    pub(super) max_names: Option<usize>,
     pub(super) private: Vec<String>,
     pub(super) managed: Vec<String>,
     pub(super) sinkholes: Vec<IpAddr>,

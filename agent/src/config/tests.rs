@@ -168,6 +168,8 @@ fn every_broken_rule_is_named_with_key_and_value() {
             "test.yaml: risk.prior.half (4h) must be shorter than ninety_five (2h)",
         ),
         ("risk: {weights: {sql: 1.5}}", "test.yaml: risk.weights.sql (1.5) must be between 0 and 1"),
+        ("dns: {interval: 2s}", "test.yaml: dns.interval (2s) must be at least 10s"),
+        ("dns: {max_names: 5}", "test.yaml: dns.max_names (5) is less than the"),
         ("listen: here", "test.yaml:1:9: "),
         ("profile: [", "test.yaml:"),
         ("- a\n- b", "test.yaml:1:1: "),

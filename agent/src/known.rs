@@ -1,0 +1,235 @@
+//! What the loop knows: settings, endpoints, durations, risk, names. It changes them and shows them as a snapshot.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ase_probes::{
+    class::Class,
+    clock,
+    verdict::{Phase, Verdict},
+};
+
+use crate::{
+    catalog::{Catalog, Endpoint},
+    comparing::Comparing,
+    resolver_watch::ResolverWatch,
+    risk_clock::RiskClock,
+    schedule::Rounds,
+    settings::Settings,
+    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
+    visit::{Untested, Visit},
+};
+
+/// Everything that a snapshot shows.
+#[derive(Debug)]
+pub struct Known {
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// The agent itself.
+    pub agent: SelfView,
+    /// Every endpoint, in the catalogue's order.
+    pub views: Vec<Arc<EndpointView>>,
+    /// The comparison of names.
+    pub comparing: Comparing,
+    durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
+    risk: Option<RiskClock>,
+    resolver_watch: ResolverWatch,
+}
+
+impl Known {
+    /// Nothing was visited yet.
+    pub fn new(settings: Settings, rounds: Rounds) -> Self {
+        let now = clock::wall();
+        let agent = SelfView {
+            vantage: settings.vantage.clone(),
+            started: now,
+            ready: settings.catalog.endpoints.is_empty(),
+            schedule_lag: Duration::ZERO,
+            in_flight: 0,
+            budget_spent: 0,
+            reload_ok: true,
+            loaded: now,
+            origin: settings.origin.clone(),
+            warnings: settings.warnings.clone(),
+        };
+        Self {
+            agent,
+            views: views_of(&settings.catalog, &BTreeMap::new()),
+            comparing: Comparing::new(&settings, rounds),
+            durations: Arc::new(durations_of(&settings.catalog)),
+            risk: match rounds {
+                Rounds::Endless { .. } => Some(RiskClock::new(&settings)),
+                Rounds::One => None,
+            },
+            resolver_watch: ResolverWatch::start(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Takes new settings in force. What stays as it was keeps what is known of it.
+    pub fn reload(&mut self, settings: Settings, rounds: Rounds) {
+        let known: BTreeMap<_, _> =
+            self.views.iter().map(|view| (view.endpoint.id.clone(), Arc::clone(view))).collect();
+        self.views = views_of(&settings.catalog, &known);
+        let mut durations = durations_of(&settings.catalog);
+        durations.extend(self.durations.iter().map(|(key, histogram)| (*key, *histogram)));
+        self.durations = Arc::new(durations);
+        self.comparing.reload(&settings, rounds);
+        if let Some(clock) = &mut self.risk {
+            clock.reload(&settings);
+        }
+        self.agent.vantage.clone_from(&settings.vantage);
+        self.agent.origin.clone_from(&settings.origin);
+        self.agent.warnings.clone_from(&settings.warnings);
+        self.agent.loaded = clock::wall();
+        self.agent.reload_ok = true;
+        self.settings = Arc::new(settings);
+    }
+
+    /// Takes a visit in. A bad sample that waits for its confirmation changes no status yet.
+    pub fn record(&mut self, task: usize, visit: Visit, unconfirmed: bool) {
+        let view = Arc::make_mut(&mut self.views[task]);
+        observe(Arc::make_mut(&mut self.durations), view.endpoint.class, &visit);
+        let before = view.status;
+        absorb(view, visit, unconfirmed);
+        if before.label() != view.status.label() {
+            log_change(view, before);
+        }
+        if let Status::Failed(finding) = view.status
+            && finding.phase == Phase::Dns
+        {
+            self.comparing.hurry(&view.endpoint.host);
+        }
+    }
+
+    /// Lets time pass for what depends on it.
+    pub fn advance(&mut self) {
+        self.agent.ready |= self.views.iter().all(|view| view.status != Status::Unknown(Untested::NotYet));
+        if let Some(clock) = &mut self.risk {
+            clock.advance(&self.views, &self.settings);
+            self.resolver_watch.look();
+        }
+    }
+
+    /// All of it at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let classes = Class::ALL.into_iter().filter_map(|class| class_view(class, &self.settings, &self.views));
+        Snapshot {
+            at: clock::wall(),
+            agent: self.agent.clone(),
+            resolvers: self.settings.resolvers.clone(),
+            host_dns: self.resolver_watch.seen().clone(),
+            catalog: Arc::clone(&self.settings.catalog),
+            endpoints: self.views.clone(),
+            classes: classes.collect(),
+            names: self.comparing.views(),
+            risk: self.risk.as_ref().map(RiskClock::estimate),
+            durations: Arc::clone(&self.durations),
+        }
+    }
+}
+
+/// Takes a visit into an endpoint's view. A bad sample that waits for its confirmation changes no status yet.
+fn absorb(view: &mut EndpointView, visit: Visit, unconfirmed: bool) {
+    let good = matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_)));
+    let tested = good || matches!(visit.result, Ok(Verdict::Failed(_)));
+    if tested {
+        view.reach = view.reach << 1 | u8::from(good);
+    }
+    if let Ok(Verdict::Failed(finding)) = visit.result {
+        *view.failures.entry(finding.cause).or_default() += 1;
+    }
+    if good {
+        view.last_success = Some(visit.began + visit.took);
+    }
+    let status = match visit.result {
+        Ok(verdict) => Status::from(verdict),
+        Err(untested) => Status::Unknown(untested),
+    };
+    if !unconfirmed {
+        if view.status.label() != status.label() {
+            view.since = visit.began;
+        }
+        view.status = status;
+    }
+    view.last = Some(Arc::new(visit));
+}
+
+fn log_change(view: &EndpointView, before: Status) {
+    let (endpoint, class) = (&view.endpoint.id, view.endpoint.class);
+    let (from, to) = (before.label(), view.status.label());
+    match view.status {
+        Status::Healthy => tracing::info!(%endpoint, %class, from, to, "the endpoint proved itself"),
+        Status::Degraded(finding) | Status::Failed(finding) => {
+            let (cause, phase) = (finding.cause.label(), finding.phase.label());
+            let evidence = view.last.as_ref().and_then(|visit| visit.evidence().into_iter().next());
+            tracing::warn!(%endpoint, %class, from, to, cause, phase, evidence, "the endpoint changed");
+        }
+        Status::Unknown(untested) => {
+            tracing::warn!(%endpoint, %class, from, to, reason = untested.reason(), "the endpoint was not tested");
+        }
+    }
+}
+
+fn observe(durations: &mut BTreeMap<(Class, Phase), Histogram>, class: Class, visit: &Visit) {
+    for (phase, elapsed) in visit.phases.iter() {
+        durations.entry((class, phase)).or_default().observe(elapsed);
+    }
+    durations.entry((class, Phase::None)).or_default().observe(visit.took);
+}
+
+fn views_of(
+    catalog: &Catalog,
+    known: &BTreeMap<crate::catalog::EndpointId, Arc<EndpointView>>,
+) -> Vec<Arc<EndpointView>> {
+    let view = |endpoint: &Arc<Endpoint>| match known.get(&endpoint.id).filter(|view| view.endpoint == *endpoint) {
+        Some(view) => Arc::clone(view),
+        None => Arc::new(EndpointView {
+            endpoint: Arc::clone(endpoint),
+            status: Status::Unknown(Untested::NotYet),
+            since: clock::wall(),
+            last: None,
+            attempts: 0,
+            failures: BTreeMap::new(),
+            last_success: None,
+            reach: 0,
+        }),
+    };
+    catalog.endpoints.iter().map(view).collect()
+}
+
+/// The phases that a class can pass through; their histograms exist from the start.
+fn phases_of(class: Class) -> &'static [Phase] {
+    match class {
+        Class::Dns => &[Phase::Dns, Phase::Connect, Phase::None],
+        Class::Ntp => &[Phase::Dns, Phase::Ntp, Phase::None],
+        Class::Http => &[Phase::Dns, Phase::Connect, Phase::Request, Phase::Response, Phase::None],
+        Class::Https | Class::Monitoring => {
+            &[Phase::Dns, Phase::Connect, Phase::Tls, Phase::Request, Phase::Response, Phase::None]
+        }
+        Class::Sql => &[Phase::Dns, Phase::Connect, Phase::Tds, Phase::Tls, Phase::None],
+        Class::Tcp => &[Phase::Dns, Phase::Connect, Phase::None],
+    }
+}
+
+fn durations_of(catalog: &Catalog) -> BTreeMap<(Class, Phase), Histogram> {
+    let classes = catalog.endpoints.iter().map(|endpoint| endpoint.class);
+    let keys = classes.flat_map(|class| phases_of(class).iter().map(move |phase| (class, *phase)));
+    keys.map(|key| (key, Histogram::default())).collect()
+}
+
+fn class_view(class: Class, settings: &Settings, views: &[Arc<EndpointView>]) -> Option<ClassView> {
+    let not_configured = settings.catalog.slots.iter().filter(|slot| slot.class == class).count();
+    let mut sum = ClassView { class, endpoints: 0, up: 0, failed: 0, unknown: 0, worst: None, not_configured };
+    for view in views.iter().filter(|view| view.endpoint.class == class) {
+        sum.endpoints += 1;
+        match view.status {
+            Status::Healthy | Status::Degraded(_) => sum.up += 1,
+            Status::Unknown(_) => sum.unknown += 1,
+            Status::Failed(_) => {
+                sum.failed += 1;
+                sum.worst = sum.worst.max(Some(view.endpoint.severity));
+            }
+        }
+    }
+    (sum.endpoints + not_configured > 0).then_some(sum)
+}
