@@ -362,7 +362,6 @@ mod tests {
     #[test]
     fn a_name_cannot_steer_the_terminal() {
         let mut snapshot = sample::snapshot();
-        snapshot.names.clear();
         let view = Arc::make_mut(&mut snapshot.endpoints[8]);
         Arc::make_mut(&mut view.endpoint).id = EndpointId("evil\u{1b}[2J\r\nall well".into());
         let text = render(&snapshot, NARROW);

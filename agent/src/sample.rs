@@ -65,7 +65,7 @@ pub(crate) fn large(endpoints: usize) -> Snapshot {
         view.endpoint = Arc::new(endpoint);
         view
     };
-    assemble((0..endpoints).map(make).collect())
+    Snapshot { names: Vec::new(), ..assemble((0..endpoints).map(make).collect()) }
 }
 
 /// Gives every endpoint this status, and the classes what follows from it.
