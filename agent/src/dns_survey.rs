@@ -191,8 +191,11 @@ impl Surveyor {
         (invented.outcome == Outcome::Answer && !invented.addresses.is_disjoint(&real.addresses)).then_some(side)
     }
 
-    /// Whether an address where no server can be answers a DNS question (D4).
+    /// Whether an address where no server can be answers a DNS question (D4). Not asked where the policy denies it.
     async fn canary_answers(&self, nonce: u64) -> bool {
+        if !self.policy.allows(CANARY.ip(), Reached::Literal) {
+            return false;
+        }
         let deadline = Deadline::within(PATIENCE);
         let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
         answer_of(&outcome).is_some()

@@ -28,6 +28,7 @@ pub mod profile;
 pub mod quorum;
 pub mod reading;
 pub mod report;
+pub mod resolver_health;
 pub mod resolver_watch;
 pub mod risk;
 pub mod risk_clock;

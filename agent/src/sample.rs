@@ -1,5 +1,7 @@
 //! A small environment at one fixed moment, with an endpoint in every state, for the tests of the readers.
 
+mod outlook;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -22,11 +24,7 @@ use ase_probes::{
 
 use crate::{
     catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
-    compare::{Answer, Circumstances, Comparison, ComparisonClass, Worry},
-    comparisons::NameView,
-    dns_survey::Survey,
     resolver_watch::HostDns,
-    risk::{Assumptions, Estimate, Loss, Risk},
     settings::{ResolverSource, Resolvers},
     snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
     visit::{Untested, Visit},
@@ -105,13 +103,13 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
             azure: SocketAddr::new(address("168.63.129.16"), 53),
         },
         classes: classes(&views, &catalog.slots),
-        risk: Some(estimate()),
+        risk: Some(outlook::estimate()),
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],
             changed: None,
         },
-        names: vec![Arc::new(bypassed()), Arc::new(uncompared())],
+        names: vec![Arc::new(outlook::bypassed()), Arc::new(outlook::uncompared())],
         durations: Arc::new(durations(&views)),
         catalog: Arc::new(catalog),
         endpoints: views,
@@ -274,37 +272,6 @@ fn resolved(name: &str, addresses: &[IpAddr], failures: Vec<Outcome>) -> Resolut
 /// The custom DNS says that a name does not exist.
 fn denied() -> Outcome {
     outcome(address("10.0.0.4"), 53, &[(Phase::Dns, MS(3))], answered(dns::Rcode::NxDomain, Vec::new()))
-}
-
-/// A private endpoint that the custom DNS bypasses.
-fn bypassed() -> NameView {
-    let custom = Answer::with(&["db.privatelink.database.windows.net"], &["203.0.113.50"]);
-    let custom = Answer { recent: custom.addresses.clone(), ..custom };
-    let azure = Answer::with(&["db.privatelink.database.windows.net"], &["10.0.2.5"]);
-    let known = Circumstances::default();
-    let comparison = Comparison {
-        class: ComparisonClass::PrivateBypass,
-        worry: Worry::Bad,
-        rule: 15,
-        equivalence: None,
-        reason: "Azure DNS leads to a private endpoint, the custom DNS to the public address".to_owned(),
-    };
-    let name = "db.database.windows.net";
-    let server = SocketAddr::new(address("10.0.0.4"), 53);
-    let survey = Survey { name: name.to_owned(), server, custom, azure, known, comparison: comparison.clone() };
-    NameView { name: name.into(), last: Some(Arc::new(survey)), published: Some(comparison), changes: 1, since: AT }
-}
-
-/// A name before its first comparison.
-fn uncompared() -> NameView {
-    NameView { name: "login.live.com".into(), last: None, published: None, changes: 0, since: Duration::ZERO }
-}
-
-/// SQL was lost for an hour, everything else is well.
-fn estimate() -> Estimate {
-    let mut risk = Risk::new(Assumptions::default(), Class::ALL);
-    risk.step(&BTreeMap::from([(Class::Sql, Loss::Known(1.0))]), Duration::from_secs(3600));
-    risk.estimate()
 }
 
 /// A time server that is healthy with this offset in seconds, or was not visited yet.

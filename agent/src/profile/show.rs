@@ -76,6 +76,15 @@ fn traffic(settings: &Settings) -> Vec<String> {
             duration::show(pace.confirm_after),
             duration::show(pace.failing_interval)
         ),
+        format!(
+            "to {} and {}: every name above once per {}, A and AAAA; where one side denies a name, a sibling that cannot exist",
+            servers.join(", "),
+            settings.resolvers.azure,
+            duration::show(settings.compare_every)
+        ),
+        "where their answers differ: one DNS question to 192.0.2.1, where no server can be, and up to two handshakes on 443 \
+         with each side's addresses"
+            .to_owned(),
         "to a redirect's target, where the proof lies behind it: at most three hops".to_owned(),
         format!("never more than {} new flows a minute to one destination", pace.flows_per_destination),
     ]

@@ -96,7 +96,7 @@ fn check(resolver: u16, ca: Option<&Path>, endpoints: &str) -> (Option<i32>, Val
     let folder = folder();
     let ca = ca.map(|ca| format!("ca: {{file: {}, system: false}}\n", ca.display())).unwrap_or_default();
     let config = format!(
-        "resolvers: {{custom: [\"127.0.0.1:{resolver}\"], azure: \"127.0.0.1:{resolver}\"}}\naddresses: {{allow: [127.0.0.0/8]}}\n{ca}\
+        "resolvers: {{custom: [\"127.0.0.1:{resolver}\"], azure: \"127.0.0.1:{resolver}\"}}\naddresses: {{allow: [127.0.0.0/8], deny: [192.0.2.0/24]}}\n{ca}\
          endpoints:\n  remove: [\"*\"]\n  add:\n{endpoints}"
     );
     let config = write(&folder, "agent.yaml", &config);

@@ -1,0 +1,161 @@
+//! How each DNS server does, over UDP and over TCP, and whether the two agree. Pure: read from the endpoints' views.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use ase_probes::{
+    dns::{Answer, Transport},
+    probe::Probe,
+    verdict::Phase,
+};
+
+use crate::{
+    catalog::Host,
+    snapshot::{EndpointView, Status},
+    visit::Visit,
+    worker_dns::answer_of,
+};
+
+/// One server over one transport.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// Whether it answers, confirmed; `None` while untested.
+    pub up: Option<bool>,
+    /// Time from the last question to its answer.
+    pub response: Option<Duration>,
+    /// The last answer, if there was one.
+    pub answer: Option<Answer>,
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+pub struct ResolverHealth {
+    /// The server.
+    pub server: SocketAddr,
+    /// Over UDP, where it is watched.
+    pub udp: Option<Side>,
+    /// Over TCP, where it is watched.
+    pub tcp: Option<Side>,
+}
+
+impl ResolverHealth {
+    /// Whether UDP and TCP gave the same kind of answer; `None` while one of them gave none. Addresses may rotate.
+    pub fn agree(&self) -> Option<bool> {
+        let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
+        let (udp, tcp) = (answer(&self.udp)?, answer(&self.tcp)?);
+        Some(udp.rcode == tcp.rcode && (udp.truncated || udp.addresses.is_empty() == tcp.addresses.is_empty()))
+    }
+
+    /// What an operator should look at, in plain words.
+    pub fn remarks(&self) -> Vec<&'static str> {
+        let up = |side: &Option<Side>| side.as_ref().and_then(|side| side.up);
+        let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
+        let mut remarks = Vec::new();
+        if up(&self.udp) == Some(true) && up(&self.tcp) == Some(false) {
+            remarks.push("answers over UDP but not over TCP: large answers will be lost");
+        }
+        if up(&self.udp) == Some(false) && up(&self.tcp) == Some(true) {
+            remarks.push("answers over TCP but not over UDP");
+        }
+        if self.agree() == Some(false) {
+            remarks.push("gives different kinds of answers over UDP and TCP");
+        }
+        if let Some(answer) = answer(&self.udp) {
+            if !answer.recursion_available {
+                remarks.push("offers no recursion");
+            }
+            if answer.edns_payload.is_none() {
+                remarks.push("does not speak EDNS, or something on the path strips it");
+            }
+        }
+        remarks
+    }
+}
+
+/// How every watched server does, in order.
+pub fn of<'a>(views: impl IntoIterator<Item = &'a EndpointView>) -> Vec<ResolverHealth> {
+    let mut servers: BTreeMap<SocketAddr, ResolverHealth> = BTreeMap::new();
+    for view in views {
+        let (Probe::Dns(question), Host::Address(address)) = (&view.endpoint.probe, &view.endpoint.host) else {
+            continue;
+        };
+        let server = SocketAddr::new(*address, view.endpoint.port);
+        let health = servers.entry(server).or_insert(ResolverHealth { server, udp: None, tcp: None });
+        match question.transport {
+            Transport::Udp => health.udp = Some(side(view)),
+            Transport::Tcp => health.tcp = Some(side(view)),
+        }
+    }
+    servers.into_values().collect()
+}
+
+fn side(view: &EndpointView) -> Side {
+    let outcome = view.last.as_deref().and_then(|visit: &Visit| visit.outcomes.first());
+    let answer = outcome.and_then(answer_of).cloned();
+    Side {
+        up: match view.status {
+            Status::Healthy | Status::Degraded(_) => Some(true),
+            Status::Failed(_) => Some(false),
+            Status::Unknown(_) => None,
+        },
+        response: outcome.filter(|_| answer.is_some()).and_then(|outcome| outcome.phases.of(Phase::Dns)),
+        answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ase_probes::dns::Rcode;
+
+    fn answer(rcode: Rcode) -> Answer {
+        Answer {
+            rcode,
+            authoritative: false,
+            truncated: false,
+            recursion_available: true,
+            authentic: false,
+            chain: Vec::new(),
+            addresses: vec![[20, 0, 0, 1].into()],
+            min_ttl: None,
+            soa_zone: None,
+            edns_payload: Some(1232),
+            length: 60,
+        }
+    }
+
+    fn up(answer: Answer) -> Option<Side> {
+        Some(Side { up: Some(true), response: Some(Duration::from_millis(2)), answer: Some(answer) })
+    }
+
+    fn down() -> Option<Side> {
+        Some(Side { up: Some(false), response: None, answer: None })
+    }
+
+    fn health(udp: Option<Side>, tcp: Option<Side>) -> ResolverHealth {
+        ResolverHealth { server: ([10, 0, 0, 4], 53).into(), udp, tcp }
+    }
+
+    #[test]
+    fn each_flaw_of_a_server_has_its_remark() {
+        let good = answer(Rcode::NoError);
+        assert!(health(up(good.clone()), up(good.clone())).remarks().is_empty());
+        for (health, words) in [
+            (health(up(good.clone()), down()), "not over TCP"),
+            (health(down(), up(good.clone())), "not over UDP"),
+            (health(up(good.clone()), up(answer(Rcode::NxDomain))), "different kinds"),
+            (health(up(Answer { recursion_available: false, ..good.clone() }), None), "no recursion"),
+            (health(up(Answer { edns_payload: None, ..good.clone() }), None), "EDNS"),
+        ] {
+            let remarks = health.remarks();
+            assert!(remarks.len() == 1 && remarks[0].contains(words), "{remarks:?}");
+        }
+        assert_eq!(health(up(good), None).agree(), None);
+    }
+
+    #[test]
+    fn servers_are_read_from_the_endpoints() {
+        let snapshot = crate::sample::snapshot();
+        let all = of(snapshot.endpoints.iter().map(|view| &**view));
+        assert!(!all.is_empty() && all.iter().all(|health| health.udp.is_some() || health.tcp.is_some()));
+    }
+}

@@ -1,0 +1,44 @@
+//! Samples of what goes beyond one endpoint: compared names and the risk.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use ase_probes::class::Class;
+
+use super::{AT, address};
+use crate::{
+    compare::{Answer, Circumstances, Comparison, ComparisonClass, Worry},
+    comparisons::NameView,
+    dns_survey::Survey,
+    risk::{Assumptions, Estimate, Loss, Risk},
+};
+
+/// A private endpoint that the custom DNS bypasses.
+pub(super) fn bypassed() -> NameView {
+    let custom = Answer::with(&["db.privatelink.database.windows.net"], &["203.0.113.50"]);
+    let custom = Answer { recent: custom.addresses.clone(), ..custom };
+    let azure = Answer::with(&["db.privatelink.database.windows.net"], &["10.0.2.5"]);
+    let known = Circumstances::default();
+    let comparison = Comparison {
+        class: ComparisonClass::PrivateBypass,
+        worry: Worry::Bad,
+        rule: 15,
+        equivalence: None,
+        reason: "Azure DNS leads to a private endpoint, the custom DNS to the public address".to_owned(),
+    };
+    let name = "db.database.windows.net";
+    let server = SocketAddr::new(address("10.0.0.4"), 53);
+    let survey = Survey { name: name.to_owned(), server, custom, azure, known, comparison: comparison.clone() };
+    NameView { name: name.into(), last: Some(Arc::new(survey)), published: Some(comparison), changes: 1, since: AT }
+}
+
+/// A name before its first comparison.
+pub(super) fn uncompared() -> NameView {
+    NameView { name: "login.live.com".into(), last: None, published: None, changes: 0, since: Duration::ZERO }
+}
+
+/// SQL was lost for an hour, everything else is well.
+pub(super) fn estimate() -> Estimate {
+    let mut risk = Risk::new(Assumptions::default(), Class::ALL);
+    risk.step(&BTreeMap::from([(Class::Sql, Loss::Known(1.0))]), Duration::from_secs(3600));
+    risk.estimate()
+}
