@@ -26,7 +26,6 @@ use crate::{
     compare::{self, Answer, Circumstances, Comparison, Outcome, Server, TlsConfirmation},
     policy::Reached,
     settings::{AddressPolicy, Declared, Settings},
-    worker_dns::answer_of,
 };
 
 /// Both sides are asked within this time.
@@ -165,7 +164,7 @@ impl Surveyor {
         let attempt = Attempt { address: server, deadline, egress: &self.egress, trust: &self.trust, nonce };
         let question = |transport| Question::address(name.to_owned(), record, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
-        if answer_of(&outcome).is_some_and(|answer| answer.truncated) {
+        if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
             return question(Transport::Tcp).run(&attempt).await;
         }
         outcome
@@ -198,7 +197,7 @@ impl Surveyor {
         }
         let deadline = Deadline::within(PATIENCE);
         let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
-        answer_of(&outcome).is_some()
+        outcome.dns_answer().is_some()
     }
 
     /// Whether a certificate for the name verifies at each side's addresses (rule 19). `None` where one side has no
@@ -234,7 +233,7 @@ impl Surveyor {
 
 /// Brings one exchange into normal form.
 fn normal(exchange: &Exchange) -> Answer {
-    match answer_of(exchange) {
+    match exchange.dns_answer() {
         Some(answer) => from_wire(answer),
         None => Answer::without_addresses(failure_of(&exchange.seen)),
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ase_probes::{
     dns::{Answer, Transport},
+    outcome::Outcome,
     probe::Probe,
     verdict::Phase,
 };
@@ -12,7 +13,6 @@ use crate::{
     catalog::Host,
     snapshot::{EndpointView, Status},
     visit::Visit,
-    worker_dns::answer_of,
 };
 
 /// One server over one transport.
@@ -90,7 +90,7 @@ pub fn of<'a>(views: impl IntoIterator<Item = &'a EndpointView>) -> Vec<Resolver
 
 fn side(view: &EndpointView) -> Side {
     let outcome = view.last.as_deref().and_then(|visit: &Visit| visit.outcomes.first());
-    let answer = outcome.and_then(answer_of).cloned();
+    let answer = outcome.and_then(Outcome::dns_answer).cloned();
     Side {
         up: match view.status {
             Status::Healthy | Status::Degraded(_) => Some(true),

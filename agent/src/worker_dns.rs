@@ -8,7 +8,7 @@ use ase_probes::{
     dns::{Answer, Question, Rcode, RecordType, Transport},
     egress::Egress,
     limits::Deadline,
-    outcome::{Outcome, Protocol},
+    outcome::Outcome,
     tls::Trust,
 };
 use rand::{Rng, rngs::StdRng};
@@ -99,7 +99,7 @@ impl WorkerDns {
                 return Some(Resolved { server, answer: Some(answer), tries, fell_back: true, outcomes: last });
             }
         }
-        let answer = last.iter().find_map(|outcome| answer_of(outcome).cloned());
+        let answer = last.iter().find_map(|outcome| outcome.dns_answer().cloned());
         Some(Resolved { server: preferred, answer, tries, fell_back: false, outcomes: last })
     }
 
@@ -121,7 +121,7 @@ impl WorkerDns {
             if found {
                 question.abort();
             } else if let Ok(outcome) = question.await {
-                found = answer_of(&outcome).is_some_and(is_usable);
+                found = outcome.dns_answer().is_some_and(is_usable);
                 outcomes.push(outcome);
             }
         }
@@ -135,19 +135,11 @@ fn ask(address: SocketAddr, name: String, timeout: Duration, egress: Arc<Egress>
         let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce };
         let question = |transport| Question::address(name.clone(), RecordType::A, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
-        if answer_of(&outcome).is_some_and(|answer| answer.truncated) {
+        if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
             return question(Transport::Tcp).run(&attempt).await;
         }
         outcome
     })
-}
-
-/// The decoded answer of a DNS exchange.
-pub fn answer_of(outcome: &Outcome) -> Option<&Answer> {
-    match &outcome.seen.protocol {
-        Protocol::Dns(reply) => reply.answer.as_ref(),
-        Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
-    }
 }
 
 /// Whether a worker takes this answer: yes or no are answers, SERVFAIL and REFUSED are not.
@@ -157,6 +149,6 @@ fn is_usable(answer: &Answer) -> bool {
 
 fn first_usable(outcomes: &[Outcome]) -> Option<(SocketAddr, Answer)> {
     outcomes.iter().find_map(|outcome| {
-        answer_of(outcome).filter(|answer| is_usable(answer)).map(|answer| (outcome.address, answer.clone()))
+        outcome.dns_answer().filter(|answer| is_usable(answer)).map(|answer| (outcome.address, answer.clone()))
     })
 }

@@ -159,3 +159,18 @@ pub(crate) async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> usize {
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a connected socket");
 }
+
+/// A UDP server that sends these datagrams for each one it gets; the closure gets that one.
+pub(crate) async fn udp(script: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
+    let address = socket.local_addr().expect("bound above");
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
+            for datagram in script(&buffer[..len]) {
+                socket.send_to(&datagram, from).await.expect("loopback takes it");
+            }
+        }
+    });
+    address
+}

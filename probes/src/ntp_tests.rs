@@ -1,7 +1,7 @@
 //! The NTP probe against scripted servers on loopback: good, bad and hostile.
 
 use super::*;
-use crate::{egress::Egress, limits::Deadline, tls::Trust};
+use crate::{egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
 use proptest::prelude::*;
 use tokio::net::UdpSocket;
 
@@ -30,20 +30,6 @@ fn good(request: &[u8], ahead: Duration) -> Vec<u8> {
     reply
 }
 
-async fn server(script: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
-    let address = socket.local_addr().expect("bound above");
-    tokio::spawn(async move {
-        let mut buffer = [0; 512];
-        while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
-            for datagram in script(&buffer[..len]) {
-                socket.send_to(&datagram, from).await.expect("loopback takes it");
-            }
-        }
-    });
-    address
-}
-
 async fn ask(address: SocketAddr) -> Outcome {
     let (egress, trust) = (Egress::default(), Trust::none());
     let deadline = Deadline::within(PATIENCE);
@@ -55,7 +41,7 @@ async fn ask(address: SocketAddr) -> Outcome {
 }
 
 async fn cause_of(change: impl Fn(&mut Vec<u8>) + Send + 'static) -> Cause {
-    let address = server(move |request| {
+    let address = udp(move |request| {
         let mut reply = good(request, Duration::ZERO);
         change(&mut reply);
         vec![reply]
@@ -65,7 +51,7 @@ async fn cause_of(change: impl Fn(&mut Vec<u8>) + Send + 'static) -> Cause {
 
 #[tokio::test]
 async fn a_good_server_is_healthy_and_measured() {
-    let outcome = ask(server(|request| vec![good(request, Duration::ZERO)]).await).await;
+    let outcome = ask(udp(|request| vec![good(request, Duration::ZERO)]).await).await;
     assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
     let Protocol::Ntp(reply) = &outcome.seen.protocol else { panic!("an NTP reply is due") };
     let packet = reply.packet.as_ref().expect("accepted");
@@ -76,7 +62,7 @@ async fn a_good_server_is_healthy_and_measured() {
 
 #[tokio::test]
 async fn a_clock_that_is_off_is_measured_but_not_blamed() {
-    let outcome = ask(server(|request| vec![good(request, Duration::from_secs(90))]).await).await;
+    let outcome = ask(udp(|request| vec![good(request, Duration::from_secs(90))]).await).await;
     let Verdict::Degraded(finding) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
     assert_eq!((finding.cause, finding.side), (Cause::NtpWrongTime, Side::Unknown));
     let Protocol::Ntp(reply) = &outcome.seen.protocol else { panic!("an NTP reply is due") };
@@ -85,7 +71,7 @@ async fn a_clock_that_is_off_is_measured_but_not_blamed() {
 
 #[tokio::test]
 async fn the_request_tells_nobody_our_time() {
-    let address = server(|request| {
+    let address = udp(|request| {
         assert_eq!(request[40..48], 0x0123_4567_89ab_cdefu64.to_be_bytes());
         assert!(request[1..40].iter().all(|byte| *byte == 0), "{request:?}");
         vec![good(request, Duration::ZERO)]
@@ -122,7 +108,7 @@ async fn only_an_echo_of_our_timestamp_counts() {
     assert_eq!(cause_of(|reply| reply.truncate(47)).await, Cause::ProtocolViolation);
     assert_eq!(cause_of(|reply| reply[0] = 4 << 3 | 6).await, Cause::ProtocolViolation);
     assert_eq!(cause_of(|reply| reply.resize(60_000, 7)).await, Cause::None);
-    let spoofed_first = server(|request| {
+    let spoofed_first = udp(|request| {
         let mut spoofed = good(request, Duration::from_secs(3600));
         spoofed[24] ^= 1;
         vec![spoofed, good(request, Duration::ZERO)]
@@ -133,7 +119,7 @@ async fn only_an_echo_of_our_timestamp_counts() {
 
 #[tokio::test]
 async fn a_kiss_that_is_no_answer_is_not_obeyed_and_a_flood_ends_the_wait() {
-    let flood = server(|request| {
+    let flood = udp(|request| {
         let mut kiss = good(request, Duration::ZERO);
         (kiss[1], kiss[24]) = (0, kiss[24] ^ 1);
         kiss[12..16].copy_from_slice(b"DENY");
@@ -146,7 +132,7 @@ async fn a_kiss_that_is_no_answer_is_not_obeyed_and_a_flood_ends_the_wait() {
 
 #[tokio::test]
 async fn silence_is_dropped_and_a_closed_port_is_refused() {
-    let outcome = ask(server(|_| Vec::new()).await).await;
+    let outcome = ask(udp(|_| Vec::new()).await).await;
     assert_eq!(outcome.verdict.finding().map(|finding| finding.cause), Some(Cause::Dropped));
     let closed =
         UdpSocket::bind("127.0.0.1:0").await.and_then(|socket| socket.local_addr()).expect("loopback is there");

@@ -90,6 +90,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The decoded answer, if this was a DNS exchange that brought one.
+    pub fn dns_answer(&self) -> Option<&dns::Answer> {
+        match &self.seen.protocol {
+            Protocol::Dns(reply) => reply.answer.as_ref(),
+            Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+        }
+    }
+
     /// The evidence in plain words, one line each, the decisive one first.
     pub fn evidence(&self) -> Vec<String> {
         let mut lines = Vec::new();

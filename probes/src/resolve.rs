@@ -9,11 +9,11 @@ use crate::{
     attempt::Attempt,
     cause::Cause,
     clock,
-    dns::{Answer, Question, RecordType, Transport},
+    dns::{Question, RecordType, Transport},
     egress::Egress,
     evidence::Millis,
     limits::Deadline,
-    outcome::{Outcome, Protocol},
+    outcome::Outcome,
     tls::Trust,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -172,12 +172,12 @@ impl Asker<'_> {
             Attempt { address: self.server, deadline: self.deadline, egress: self.egress, trust: &trust, nonce };
         let question = |transport| Question::address(self.name.to_owned(), record, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
-        if !answer_of(&outcome).is_some_and(|answer| answer.truncated) {
+        if !outcome.dns_answer().is_some_and(|answer| answer.truncated) {
             return outcome;
         }
         let mut whole = question(Transport::Tcp).run(&attempt).await;
         if let Verdict::Failed(finding) = whole.verdict
-            && answer_of(&whole).is_none()
+            && whole.dns_answer().is_none()
         {
             whole.verdict = Verdict::Failed(Finding::new(Cause::DnsNoTcp, finding.phase, Confidence::Confirmed));
         }
@@ -185,17 +185,10 @@ impl Asker<'_> {
     }
 }
 
-fn answer_of(outcome: &Outcome) -> Option<&Answer> {
-    match &outcome.seen.protocol {
-        Protocol::Dns(reply) => reply.answer.as_ref(),
-        Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
-    }
-}
-
 /// The addresses of both answers, IPv4 first, each once.
 fn addresses(v4: &Outcome, v6: &Outcome) -> Vec<IpAddr> {
     let mut all = Vec::new();
-    for address in [v4, v6].into_iter().filter_map(answer_of).flat_map(|answer| &answer.addresses) {
+    for address in [v4, v6].into_iter().filter_map(Outcome::dns_answer).flat_map(|answer| &answer.addresses) {
         if !all.contains(address) && all.len() < MAX_ADDRESSES {
             all.push(*address);
         }
@@ -221,20 +214,10 @@ fn finding(outcome: &Outcome) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::UdpSocket;
+    use crate::fixture::udp;
 
     async fn server(reply: fn(&[u8]) -> Option<Vec<u8>>) -> SocketAddr {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
-        let address = socket.local_addr().expect("bound above");
-        tokio::spawn(async move {
-            let mut buffer = [0; 512];
-            while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
-                if let Some(bytes) = reply(&buffer[..len]) {
-                    socket.send_to(&bytes, from).await.expect("loopback takes it");
-                }
-            }
-        });
-        address
+        udp(move |question| reply(question).into_iter().collect()).await
     }
 
     /// Answers A with one address, and AAAA with none.

@@ -1,7 +1,7 @@
 //! The DNS probe against scripted servers on loopback: good, bad and hostile.
 
 use super::*;
-use crate::{egress::Egress, limits::Deadline, tls::Trust};
+use crate::{egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
 use tokio::net::{TcpListener, UdpSocket};
 
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -15,21 +15,6 @@ async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outco
     let outcome = question.run(&attempt).await;
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
     outcome
-}
-
-/// A UDP server that sends these datagrams for each question; the closure gets the question.
-async fn udp(script: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
-    let address = socket.local_addr().expect("bound above");
-    tokio::spawn(async move {
-        let mut buffer = [0; 512];
-        while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
-            for datagram in script(&buffer[..len]) {
-                socket.send_to(&datagram, from).await.expect("loopback takes it");
-            }
-        }
-    });
-    address
 }
 
 /// A TCP server that sends these bytes after the question, then waits for the client to leave.

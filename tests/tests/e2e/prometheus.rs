@@ -9,8 +9,8 @@ use crate::{
     process::{Program, binary, free_port, require, run, wait_for},
 };
 
-/// Every series that the first slice promises.
-const PROMISED: [&str; 16] = [
+/// Every series that readers rely on.
+const PROMISED: [&str; 24] = [
     "ase_probe_success",
     "ase_probe_attempts_total",
     "ase_probe_failures_total",
@@ -27,6 +27,14 @@ const PROMISED: [&str; 16] = [
     "ase_agent_build_info",
     "ase_agent_schedule_lag_seconds",
     "ase_agent_config_last_reload_successful",
+    "ase_dns_comparison",
+    "ase_dns_resolver_up",
+    "ase_dns_answers_changed_total",
+    "ase_dns_source_changed_timestamp_seconds",
+    "ase_suspension_risk_ratio",
+    "ase_suspension_risk_level",
+    "ase_dependency_lost_seconds",
+    "ase_time_to_horizon_seconds",
 ];
 
 fn root(path: &str) -> String {
