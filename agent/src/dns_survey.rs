@@ -30,6 +30,8 @@ use crate::{
 
 /// Both sides are asked within this time.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Time that a second, injected answer gets to arrive.
+const LINGER: Duration = Duration::from_millis(150);
 /// Time of one handshake that confirms an address.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Addresses of each side that are confirmed at most.
@@ -162,7 +164,7 @@ impl Surveyor {
         nonce: u64,
     ) -> Exchange {
         let attempt = Attempt { address: server, deadline, egress: &self.egress, trust: &self.trust, nonce };
-        let question = |transport| Question::address(name.to_owned(), record, transport);
+        let question = |transport| Question::address(name.to_owned(), record, transport).lingering(LINGER);
         let outcome = question(Transport::Udp).run(&attempt).await;
         if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
             return question(Transport::Tcp).run(&attempt).await;
@@ -234,9 +236,13 @@ impl Surveyor {
 /// Brings one exchange into normal form.
 fn normal(exchange: &Exchange) -> Answer {
     match exchange.dns_answer() {
-        Some(answer) => from_wire(answer),
+        Some(answer) => Answer { conflicting: is_conflicting(&exchange.seen), ..from_wire(answer) },
         None => Answer::without_addresses(failure_of(&exchange.seen)),
     }
+}
+
+fn is_conflicting(seen: &Seen) -> bool {
+    matches!(&seen.protocol, Protocol::Dns(reply) if reply.conflicting)
 }
 
 fn failure_of(seen: &Seen) -> Outcome {
@@ -274,6 +280,7 @@ fn merge(v4: Answer, v6: Answer) -> Answer {
             let mut both = v4;
             both.addresses.extend(&v6.addresses);
             both.recent.extend(&v6.addresses);
+            both.conflicting |= v6.conflicting;
             both
         }
         (Outcome::Answer, _) => v4,

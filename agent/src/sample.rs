@@ -254,7 +254,7 @@ fn answered(rcode: dns::Rcode, addresses: Vec<IpAddr>) -> Protocol {
         edns_payload: Some(1232),
         length: 65,
     };
-    Protocol::Dns(Box::new(dns::Reply { answer: Some(answer), strays: 0, broken: None }))
+    Protocol::Dns(Box::new(dns::Reply { answer: Some(answer), ..dns::Reply::default() }))
 }
 
 /// The custom DNS's answer about a name.

@@ -81,6 +81,8 @@ pub struct Question {
     pub transport: Transport,
     /// Which answers are healthy.
     pub expect: Expect,
+    /// Time to wait for a second, different answer after the first: whoever injects answers races the real server.
+    pub linger: Duration,
 }
 
 /// The response code (RFC 1035 section 4.1.1, RFC 6895).
@@ -120,6 +122,8 @@ pub struct Reply {
     pub answer: Option<Answer>,
     /// Datagrams that were not the answer: wrong id, wrong question, undecodable.
     pub strays: u32,
+    /// Whether a second answer to the same question said something else, within the question's `linger`.
+    pub conflicting: bool,
     /// What the last stray that carried our id broke, if one did.
     pub broken: Option<&'static str>,
 }
@@ -164,6 +168,9 @@ impl Reply {
                 lines.push(format!("DNS chain: {}", answer.chain.join(" -> ")));
             }
         }
+        if self.conflicting {
+            lines.push("a second answer to the same question says something else".to_owned());
+        }
         if self.strays > 0 {
             let broken = self.broken.map(|what| format!(" ({what})")).unwrap_or_default();
             lines.push(format!("{} datagrams were not the answer{broken}", self.strays));
@@ -174,12 +181,17 @@ impl Reply {
 impl Question {
     /// A question about a name's addresses.
     pub fn address(name: String, record: RecordType, transport: Transport) -> Self {
-        Self { name, record, transport, expect: Expect::Address }
+        Self { name, record, transport, expect: Expect::Address, linger: Duration::ZERO }
     }
 
     /// A question that any live server can answer.
     pub fn liveness(name: String, transport: Transport) -> Self {
-        Self { name, record: RecordType::A, transport, expect: Expect::AnyAnswer }
+        Self { name, record: RecordType::A, transport, expect: Expect::AnyAnswer, linger: Duration::ZERO }
+    }
+
+    /// The same question, waiting this long for a second answer that says something else.
+    pub fn lingering(self, linger: Duration) -> Self {
+        Self { linger, ..self }
     }
 
     /// Makes one attempt.
@@ -270,10 +282,31 @@ impl Exchange<'_> {
             let received = received.map_err(|_| Trouble::TimedOut)??;
             if self.accept(&buffer[..received.len], id, reply) {
                 self.seen.round_trip = Some(received.at.saturating_sub(sent));
+                reply.conflicting = self.hear_conflict(socket, id, reply).await;
                 return Ok(());
             }
         }
         Err(Trouble::TooMuch("100 datagrams that were not the answer"))
+    }
+
+    /// Waits for a second answer to the same question and compares it with the first. A copy is no conflict.
+    async fn hear_conflict(&self, socket: &Datagram, id: u16, reply: &Reply) -> bool {
+        let end = self.attempt.deadline.at_most(self.question.linger);
+        let said = |answer: &Answer| {
+            let mut addresses = answer.addresses.clone();
+            addresses.sort();
+            (answer.rcode, addresses)
+        };
+        let first = reply.answer.as_ref().map(said);
+        let mut buffer = [0; DATAGRAM];
+        for _ in 0..MAX_STRAYS {
+            let Ok(Ok(received)) = end.limit(socket.receive(&mut buffer)).await else { return false };
+            let second = wire::decode(&buffer[..received.len], id, self.question);
+            if second.is_ok_and(|second| Some(said(&second)) != first) {
+                return true;
+            }
+        }
+        false
     }
 
     async fn by_stream(&mut self, reply: &mut Reply) -> Result<(), Stop> {

@@ -66,7 +66,7 @@ struct Scenario {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Side {
-    /// `none`: nobody listens.
+    /// No real server.
     Absent(Absent),
     /// A server with a root zone of these records.
     Present(Present),
@@ -75,7 +75,10 @@ enum Side {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Absent {
+    /// Nobody listens.
     None,
+    /// A simulated server that knows the asked name, and somebody on the path who answers too.
+    Raced,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -10,7 +10,8 @@ async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outco
     let (egress, trust) = (Egress::default(), Trust::none());
     let deadline = Deadline::within(PATIENCE);
     let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 0x1234_5678 };
-    let question = Question { name: "login.example".to_owned(), record: RecordType::A, transport, expect };
+    let question =
+        Question { name: "login.example".to_owned(), record: RecordType::A, transport, expect, linger: PATIENCE / 8 };
     let start = clock::now();
     let outcome = question.run(&attempt).await;
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
@@ -98,6 +99,15 @@ async fn strays_alone_break_the_protocol_and_a_flood_of_them_ends_the_wait() {
     let outcome = ask(server, Transport::Udp, Expect::Address).await;
     assert_eq!(cause(&outcome), Cause::ProtocolViolation);
     assert!(outcome.phases.total() < PATIENCE, "{:?}", outcome.phases.total());
+}
+
+#[tokio::test]
+async fn a_second_different_answer_is_a_conflict_and_a_copy_is_none() {
+    let conflicting = |outcome: &Outcome| matches!(&outcome.seen.protocol, Protocol::Dns(reply) if reply.conflicting);
+    let injected = udp(|question| vec![answer(question, 0), answer(question, 3)]).await;
+    assert!(conflicting(&ask(injected, Transport::Udp, Expect::Address).await));
+    let copied = udp(|question| vec![answer(question, 0), answer(question, 0)]).await;
+    assert!(!conflicting(&ask(copied, Transport::Udp, Expect::Address).await));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use ase_probes::{
     tls::Trust,
 };
 
-use super::{Present, Scenario, Side};
+use super::{Absent, Present, Scenario, Side};
 use crate::{
     azure::Authorities,
     guest::{CUSTOM_DNS, Folder},
@@ -71,6 +71,11 @@ impl Servers {
         let mut servers = Self { _programs: Vec::new(), _simulators: Vec::new(), has_canary: scenario.intercepted };
         if let Side::Present(custom) = &scenario.custom {
             servers._programs.push(unbound(custom, folder.path())?);
+        }
+        if let Side::Absent(Absent::Raced) = &scenario.custom {
+            let zone = Zone::from([(scenario.ask.clone(), Entry::at([IpAddr::from([198, 18, 50, 1])]))]);
+            let (at, zone) = (SocketAddr::new(CUSTOM_DNS.parse()?, 53), Behaviour::new(Arc::new(zone)));
+            servers._simulators.extend(dns::start(at, zone, Behaviour::new(dns::Mood::Raced)).await?);
         }
         if let Side::Present(azure) = &scenario.azure {
             servers._programs.push(knot(azure, folder.path())?);

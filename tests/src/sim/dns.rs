@@ -54,6 +54,8 @@ pub enum Mood {
     Silent,
     /// It cuts answers over UDP.
     Truncates,
+    /// It answers, and somebody on the path answers too, with a denial.
+    Raced,
 }
 
 /// The names a server knows; lower case, without the final dot.
@@ -70,8 +72,12 @@ pub async fn start(address: SocketAddr, zone: Behaviour<Arc<Zone>>, mood: Behavi
     let datagrams = Running::spawn(async move {
         let mut buffer = [0; 4096];
         while let Ok((len, from)) = udp.recv_from(&mut buffer).await {
-            if let Some(reply) = answer(&buffer[..len], &udp_zone.get(), udp_mood.get(), true) {
+            let (zone, mood) = (udp_zone.get(), udp_mood.get());
+            if let Some(reply) = answer(&buffer[..len], &zone, mood, true) {
                 drop(udp.send_to(&reply, from).await);
+            }
+            if let Some(denial) = answer(&buffer[..len], &Zone::new(), mood, true).filter(|_| mood == Mood::Raced) {
+                drop(udp.send_to(&denial, from).await);
             }
         }
     });
@@ -107,7 +113,7 @@ fn answer(question: &[u8], zone: &Zone, mood: Mood, is_datagram: bool) -> Option
         Mood::ServFail => reply.metadata.response_code = ResponseCode::ServFail,
         Mood::Refuses => reply.metadata.response_code = ResponseCode::Refused,
         Mood::Truncates if is_datagram => reply.metadata.truncation = true,
-        Mood::Good | Mood::Truncates => fill(&mut reply, query.name(), query.query_type(), zone),
+        Mood::Good | Mood::Truncates | Mood::Raced => fill(&mut reply, query.name(), query.query_type(), zone),
     }
     reply.add_query(query);
     if let Some(edns) = asked.edns {
