@@ -93,8 +93,11 @@ impl Resolution {
     pub fn describe(&self, lines: &mut Vec<String>) {
         match (self.server, self.addresses.first()) {
             (Some(server), Some(first)) => {
-                let (count, took) = (self.addresses.len(), Millis(self.elapsed));
-                lines.push(format!("{} resolves to {first} ({count} addresses) by {server} in {took}", self.name));
+                let more = match self.addresses.len() {
+                    1 => String::new(),
+                    count => format!(" and {} more", count - 1),
+                };
+                lines.push(format!("{} resolves to {first}{more} by {server} in {}", self.name, Millis(self.elapsed)));
             }
             (_, _) => lines.push(format!("{} does not resolve", self.name)),
         }
