@@ -5,7 +5,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// A duration above zero, read from text.
+/// The shortest duration that has a meaning here; anything shorter would only spin.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest, 30 days: far behind every use, far from the end of the clock.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A duration from 1 ms to 30 days, read from text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
@@ -24,7 +29,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let rule = || format!("duration ({text}) must be a number with a unit, for example 30s, 1m30s or 500ms");
     let signed: SignedDuration = text.parse().map_err(|_| rule())?;
     match Duration::try_from(signed) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(duration) if duration > LONGEST => Err(format!("duration ({text}) must be at most {}", show(LONGEST))),
+        Ok(duration) if duration >= SHORTEST => Ok(duration),
+        Ok(duration) if !duration.is_zero() => Err(format!("duration ({text}) must be at least {}", show(SHORTEST))),
         Ok(_) | Err(_) => Err(format!("duration ({text}) must be longer than zero")),
     }
 }
@@ -47,9 +54,16 @@ mod tests {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
             assert_eq!(parse(&show(Duration::from_millis(millis))), Ok(Duration::from_millis(millis)));
         }
-        for text in ["", "30", "0s", "-5s", "5x", "soon"] {
+        for text in ["", "30", "0s", "-5s", "5x", "soon", "1ns", "721h", "9223372036854775807s"] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(&format!("({text})")), "{error}");
         }
+    }
+    #[test]
+    fn a_duration_that_ends_the_clock_or_spins_is_refused() {
+        assert_eq!(parse("1h 9223372036854s").unwrap_err(), "duration (1h 9223372036854s) must be at most 720h");
+        assert_eq!(parse("999us").unwrap_err(), "duration (999us) must be at least 1ms");
+        assert_eq!(parse("720h"), Ok(LONGEST));
+        assert_eq!(parse("1ms"), Ok(SHORTEST));
     }
 }
