@@ -1,5 +1,6 @@
 //! The configuration: one strict YAML file, a built-in profile and what the host says, completed to [`Settings`].
 
+mod added;
 mod build;
 mod error;
 mod file;
@@ -185,10 +186,7 @@ fn resolvers(file: &File, found: Option<&Found>, warnings: &mut Vec<String>) -> 
         (Some(list), _) if list.is_empty() => {
             return broken("resolvers.custom", "[]", "must name at least one server, or be left out");
         }
-        (Some(list), _) => {
-            let servers: Result<Vec<_>, _> = list.iter().map(|text| build::server("resolvers.custom", text)).collect();
-            (servers?, ResolverSource::Config)
-        }
+        (Some(list), _) => (custom_servers(list)?, ResolverSource::Config),
         (None, Some(found)) => {
             let servers = found.servers.iter().map(|server| SocketAddr::new(*server, 53)).collect();
             (servers, ResolverSource::File(found.file.to_owned()))
@@ -199,6 +197,18 @@ fn resolvers(file: &File, found: Option<&Found>, warnings: &mut Vec<String>) -> 
         }
     };
     Ok(Resolvers { custom, source, azure })
+}
+
+fn custom_servers(list: &[String]) -> Result<Vec<SocketAddr>, Broken> {
+    let mut servers = Vec::new();
+    for text in list {
+        let server = build::server("resolvers.custom", text)?;
+        if servers.contains(&server) {
+            return broken("resolvers.custom", text, "must be named once");
+        }
+        servers.push(server);
+    }
+    Ok(servers)
 }
 
 fn egress(file: &File) -> Result<Egress, Broken> {

@@ -2,16 +2,17 @@
 //! that proves it. Every rule is checked here.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use ase_probes::{class::Class, dns, ntp, probe::Probe, resolve::valid_name, tds, tls::Verify};
+use ase_probes::{class::Class, dns, ntp, probe::Probe, resolve::valid_name};
 
 use super::{
     error::{Broken, broken, nearest},
-    file::{Added, AddressesName, ExpectAddressName, File, Override, TdsName, VerifyName},
-    question::{Asked, NTP_INTERVAL, class_name, default_interval, default_port, default_timeout, dns_probe},
+    file::{AddressesName, ExpectAddressName, File, Override},
+    question::{Asked, NTP_INTERVAL, class_name, default_interval, default_timeout},
 };
 use crate::{
     catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
@@ -53,8 +54,8 @@ pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> 
     })
 }
 
-struct Builder<'a> {
-    profile: &'a Profile,
+pub(super) struct Builder<'a> {
+    pub(super) profile: &'a Profile,
     file: &'a File,
 }
 
@@ -96,7 +97,7 @@ impl Builder<'_> {
             let asked =
                 Asked { path: row.path.as_deref(), expect: row.expect.as_ref(), ..Asked::plain(class, &host, *port) };
             Ok(Endpoint {
-                id: EndpointId(format!("{}:{port}", row.host).into()),
+                id: id_of(&host, *port),
                 host: host.clone(),
                 port: *port,
                 probe: asked.probe()?,
@@ -122,7 +123,7 @@ impl Builder<'_> {
                 let mut about = self.about(&slot.source, &slot.purpose, Basis::Configured, slot.note.clone());
                 about.documented_as = Some(slot.documented_as.clone());
                 endpoints.push(Endpoint {
-                    id: EndpointId(format!("{name}:{port}").into()),
+                    id: id_of(&host, port),
                     host: host.clone(),
                     port,
                     probe: Asked::plain(class, &host, port).probe()?,
@@ -146,60 +147,6 @@ impl Builder<'_> {
             source: document.map(|d| d.document.clone()).unwrap_or_default(),
             as_of: document.map(|d| d.as_of.clone()).unwrap_or_default(),
         }
-    }
-
-    fn added(&self, index: usize, added: &Added) -> Result<Endpoint, Broken> {
-        let key = |name: &str| format!("endpoints.add[{index}].{name}");
-        let class = Class::from(added.class);
-        let host = host_of(&key("host"), &added.host)?;
-        let port = match added.port.or_else(|| default_port(class)) {
-            Some(0) => return broken(&key("port"), 0, "must be between 1 and 65535"),
-            Some(port) => port,
-            None => return broken(&key("port"), "none", "must be given for class tcp"),
-        };
-        let verify = added.verify.map(|verify| match verify {
-            VerifyName::Full => Verify::Full,
-            VerifyName::Chain => Verify::Chain,
-        });
-        let flavour = match added.tds {
-            Some(TdsName::Eight) => tds::Flavour::Tds8,
-            Some(TdsName::Seven) | None => tds::Flavour::Tds7,
-        };
-        let asked = Asked {
-            class,
-            host: &host,
-            port,
-            path: added.path.as_deref(),
-            expect: added.expect.as_ref(),
-            verify,
-            flavour,
-        };
-        let (probe, suffix) = match class {
-            Class::Dns => dns_probe(added, &host, &key("host"))?,
-            Class::Ntp | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
-                (asked.probe().map_err(|Broken(rule)| Broken(format!("endpoints.add[{index}].{rule}")))?, "")
-            }
-        };
-        let about = About {
-            documented_as: None,
-            purpose: added.purpose.clone().unwrap_or_else(|| "configured".to_owned()),
-            workload: Workload::Any,
-            basis: Basis::Configured,
-            source: "configuration".to_owned(),
-            as_of: String::new(),
-            note: None,
-        };
-        let id = added.id.clone().unwrap_or_else(|| format!("{}:{port}{suffix}", added.host));
-        let mut endpoint = Endpoint {
-            id: EndpointId(id.into()),
-            host: host.clone(),
-            port,
-            probe,
-            about,
-            ..self.blank(class, Severity::Critical)
-        };
-        apply(&mut endpoint, &added.common());
-        Ok(endpoint)
     }
 
     fn remove(&self, endpoints: &mut Vec<Endpoint>) -> Result<(), Broken> {
@@ -271,7 +218,7 @@ impl Builder<'_> {
     }
 
     /// An endpoint with the defaults of its class.
-    fn blank(&self, class: Class, severity: Severity) -> Endpoint {
+    pub(super) fn blank(&self, class: Class, severity: Severity) -> Endpoint {
         let name = class_name(class);
         Endpoint {
             id: EndpointId("".into()),
@@ -289,19 +236,7 @@ impl Builder<'_> {
     }
 }
 
-impl Added {
-    fn common(&self) -> Override {
-        Override {
-            severity: self.severity,
-            interval: self.interval,
-            timeout: self.timeout,
-            addresses: self.addresses,
-            expect_address: self.expect_address,
-        }
-    }
-}
-
-fn apply(endpoint: &mut Endpoint, change: &Override) {
+pub(super) fn apply(endpoint: &mut Endpoint, change: &Override) {
     if let Some(level) = change.severity {
         endpoint.severity = level.into();
     }
@@ -346,13 +281,14 @@ fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
         }
     }
     endpoints.sort_by(|a, b| (a.class, &a.id).cmp(&(b.class, &b.id)));
-    match endpoints.windows(2).find(|pair| pair[0].id == pair[1].id && pair[0].class == pair[1].class) {
-        Some(pair) => broken("endpoints", &pair[0].id, "must be unique; give one of them another `id`"),
+    let mut ids = BTreeSet::new();
+    match endpoints.iter().find(|endpoint| !ids.insert(&endpoint.id)) {
+        Some(twin) => broken("endpoints", &twin.id, "must be unique; give one of them another `id`"),
         None => Ok(()),
     }
 }
 
-fn host_of(key: &str, text: &str) -> Result<Host, Broken> {
+pub(super) fn host_of(key: &str, text: &str) -> Result<Host, Broken> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(Host::Address(address));
     }
@@ -360,6 +296,15 @@ fn host_of(key: &str, text: &str) -> Result<Host, Broken> {
         Ok(()) => Ok(Host::Name(text.trim_end_matches('.').to_ascii_lowercase())),
         Err(rule) => broken(key, text.escape_debug(), format!("must be a name or an address: {rule}")),
     }
+}
+
+/// The id of an endpoint that nobody named: the host as it is asked, and the port.
+pub(super) fn id_of(host: &Host, port: u16) -> EndpointId {
+    let id = match host {
+        Host::Name(name) => format!("{name}:{port}"),
+        Host::Address(address) => SocketAddr::new(*address, port).to_string(),
+    };
+    EndpointId(id.into())
 }
 
 /// Splits `host:port`; an address in IPv6 notation needs brackets for a port.

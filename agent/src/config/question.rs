@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use ase_probes::{class::Class, dns, http, ntp, probe::Probe, tcp, tds, tls::Verify};
+use ase_probes::{class::Class, http, ntp, probe::Probe, tcp, tds, tls::Verify};
 
-use super::{
-    error::{Broken, broken},
-    file::{Added, TransportName},
-};
+use super::error::{Broken, broken};
 use crate::{
     catalog::Host,
     profile::{ClassName, Expect},
@@ -35,10 +32,6 @@ impl<'a> Asked<'a> {
     }
 
     pub(super) fn probe(&self) -> Result<Probe, Broken> {
-        let is_web = matches!(self.class, Class::Http | Class::Https | Class::Monitoring);
-        if !is_web && (self.path.is_some() || self.expect.is_some()) {
-            return broken("path", self.path.unwrap_or("expect"), format!("has no meaning for class {}", self.class));
-        }
         Ok(match (self.class, self.port) {
             (Class::Http, _) | (Class::Monitoring, 80) => self.web(http::Scheme::Http)?,
             (Class::Https, _) | (Class::Monitoring, 443) => self.web(http::Scheme::Https(self.verify()))?,
@@ -64,7 +57,13 @@ impl<'a> Asked<'a> {
         let proof = match self.expect {
             None | Some(Expect::Any) => http::Proof::AnyResponse,
             Some(Expect::Crl) => http::Proof::Crl,
+            Some(Expect::Contains(text)) if text.is_empty() => {
+                return broken("expect.contains", "\"\"", "must not be empty: every answer would hold it");
+            }
             Some(Expect::Contains(text)) => http::Proof::Contains(text.clone()),
+            Some(Expect::Status(codes)) if codes.is_empty() => {
+                return broken("expect.status", "[]", "must name at least one status");
+            }
             Some(Expect::Status(codes)) => match codes.iter().find(|code| !(200..600).contains(*code)) {
                 Some(code) => return broken("expect.status", code, "must be between 200 and 599"),
                 None => http::Proof::Status(codes.clone()),
@@ -76,16 +75,14 @@ impl<'a> Asked<'a> {
     }
 }
 
-pub(super) fn dns_probe(added: &Added, host: &Host, key: &str) -> Result<(Probe, &'static str), Broken> {
-    if let Host::Name(name) = host {
-        return broken(key, name, "must be an address for class dns");
-    }
-    let name = added.question.clone().unwrap_or_else(|| "management.azure.com".to_owned());
-    let (transport, suffix) = match added.transport {
-        Some(TransportName::Tcp) => (dns::Transport::Tcp, "/tcp"),
-        Some(TransportName::Udp) | None => (dns::Transport::Udp, "/udp"),
-    };
-    Ok((Probe::Dns(dns::Question::liveness(name, transport)), suffix))
+/// Whether an HTTP question is asked, with or without TLS.
+pub(super) fn is_web(class: Class, port: u16) -> bool {
+    matches!((class, port), (Class::Http | Class::Https, _) | (Class::Monitoring, 80 | 443))
+}
+
+/// Whether an HTTPS question is asked.
+pub(super) fn is_tls(class: Class, port: u16) -> bool {
+    matches!((class, port), (Class::Https, _) | (Class::Monitoring, 443))
 }
 
 pub(super) fn default_port(class: Class) -> Option<u16> {

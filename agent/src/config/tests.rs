@@ -81,6 +81,20 @@ fn the_configuration_adds_fills_changes_and_removes() {
 }
 
 #[test]
+fn ids_are_the_host_as_it_is_asked_and_the_port() {
+    let settings = settings(
+        "cloud: china\nslots: {sql-server: [DB.Example., 'fd00::1', '[fd00::2]:14330']}\n\
+         endpoints: {add: [{host: 'fd00::53', class: dns}, {host: Api.example, class: https}]}\n",
+    )
+    .expect("the file is good");
+    for id in ["db.example:1433", "[fd00::1]:1433", "[fd00::2]:14330", "api.example:443"] {
+        endpoint(&settings, id);
+    }
+    let Probe::Dns(question) = &endpoint(&settings, "[fd00::53]:53/udp").probe else { panic!("a question is due") };
+    assert_eq!(question.name, "management.chinacloudapi.cn", "the cloud's own name is asked for");
+}
+
+#[test]
 fn linux_rows_are_left_out_where_no_linux_apps_run() {
     let count = |text: &str| settings(text).expect("the file is good").catalog.endpoints.len();
     assert!(count("workloads: [windows]") < count("workloads: [windows, linux]"));
@@ -130,7 +144,56 @@ fn every_broken_rule_is_named_with_key_and_value() {
         ),
         (
             "endpoints: {add: [{host: a.example, class: sql, path: /x}]}",
-            "test.yaml: endpoints.add[0].path (/x) has no meaning for class sql",
+            "test.yaml: endpoints.add[0].path (/x) has no meaning for class sql on port 1433",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: monitoring, expect: crl}]}",
+            "test.yaml: endpoints.add[0].expect (crl) has no meaning for class monitoring on port 12000",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: http, verify: chain}]}",
+            "test.yaml: endpoints.add[0].verify (chain) has no meaning for class http on port 80",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: tcp, port: 9, tds: '8.0'}]}",
+            "test.yaml: endpoints.add[0].tds (8.0) has no meaning for class tcp on port 9",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: ntp, question: b.example}]}",
+            "test.yaml: endpoints.add[0].question (b.example) has no meaning for class ntp on port 123",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, transport: tcp}]}",
+            "test.yaml: endpoints.add[0].transport (tcp) has no meaning for class https on port 443",
+        ),
+        (
+            "endpoints: {add: [{host: 10.0.0.9, class: dns, question: 'a b'}]}",
+            "test.yaml: endpoints.add[0].question (a b) must be a name: the name has the character ` `",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, expect: {status: []}}]}",
+            "test.yaml: endpoints.add[0].expect.status ([]) must name at least one status",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, expect: {contains: ''}}]}",
+            "test.yaml: endpoints.add[0].expect.contains (\"\") must not be empty",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, id: ''}]}",
+            "test.yaml: endpoints.add[0].id () must be 1 to 255 visible ASCII characters",
+        ),
+        (
+            "endpoints: {add: [{host: a.example, class: https, id: \"a\\e[2J\"}]}",
+            "test.yaml: endpoints.add[0].id (a\\u{1b}[2J) must be 1 to 255 visible ASCII characters",
+        ),
+        (
+            "endpoints: {add: [{host: login.live.com, class: tcp, port: 443}]}",
+            "test.yaml: endpoints (login.live.com:443) must be unique",
+        ),
+        ("slots: {sql-server: [DB.example, db.example.]}", "test.yaml: endpoints (db.example:1433) must be unique"),
+        (
+            "resolvers: {custom: [10.0.0.4, '10.0.0.4:53']}",
+            "test.yaml: resolvers.custom (10.0.0.4:53) must be named once",
         ),
         (
             "endpoints: {add: [{host: a.example, class: https, expect: {status: [99]}}]}",
