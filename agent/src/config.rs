@@ -109,7 +109,7 @@ fn parse(text: &str, origin: &str) -> Result<File, ConfigError> {
     if is_empty {
         return Ok(File::default());
     }
-    serde_saphyr::from_str(text).map_err(|error| error::from_yaml(origin, &error))
+    serde_saphyr::from_str(text).map_err(|error| error::from_yaml(origin, text, &error))
 }
 
 /// The authorities: the system's, and those of a file beside or instead of them.

@@ -41,16 +41,58 @@ impl Broken {
     }
 }
 
-/// Turns a YAML error into ours: an unknown key gets the nearest valid one.
-pub(super) fn from_yaml(origin: &str, error: &YamlError) -> ConfigError {
+/// Turns a YAML error into ours: an unknown key gets the nearest valid one, a wrong value its key and the rule.
+pub(super) fn from_yaml(origin: &str, text: &str, error: &YamlError) -> ConfigError {
     let error = error.without_snippet();
     let at = error.location().map(|location| (location.line(), location.column()));
     let message = match error {
         YamlError::SerdeUnknownField { field, expected, .. } => unknown("key", field, expected),
         YamlError::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
-        other => plain(&other.to_string()),
+        YamlError::SerdeMissingField { field, .. } => format!("missing key `{field}`"),
+        YamlError::DuplicateMappingKey { key: Some(key), .. } => format!("key `{key}` stands there twice"),
+        YamlError::InvalidScalar { ty, .. } => value_at(text, at, rule(ty)),
+        YamlError::Unexpected { expected, .. } => value_at(text, at, rule(expected)),
+        other => value_at(text, at, rule(&plain(&other.to_string()))),
     };
     ConfigError { origin: origin.to_owned(), at, message }
+}
+
+/// The rule behind the parser's word for what it expected.
+fn rule(expected: &str) -> &str {
+    match expected {
+        "u16" => "must be a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "must be a whole number",
+        "f64" => "must be a number",
+        "bool" | "boolean" => "must be true or false",
+        "sequence start" => "must be a list",
+        "mapping start" => "must be a mapping of keys to values",
+        "string scalar" => "must be one value",
+        "invalid socket address syntax" => "must be an address with a port, for example 127.0.0.1:10123",
+        "invalid IP address syntax" => "must be an IP address",
+        other => other,
+    }
+}
+
+/// `key (value) rule` for the value that begins here; the rule alone where the line does not show its key.
+fn value_at(text: &str, at: Option<(u64, u64)>, rule: &str) -> String {
+    let Some((before, value)) = at.and_then(|at| split_at(text, at)) else { return rule.to_owned() };
+    let before = before.trim_end_matches([' ', '[', '"', '\'']);
+    let Some(before) = before.strip_suffix(':') else { return rule.to_owned() };
+    let key = before.rsplit(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).next().unwrap_or_default();
+    let value = value.split([',', '}', ']', '#']).next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    match key {
+        "" => rule.to_owned(),
+        key if rule.contains(&format!("({value})")) => format!("{key}: {rule}"),
+        key => format!("{key} ({}) {rule}", value.escape_debug()),
+    }
+}
+
+/// What stands before and behind a position, on its line.
+fn split_at(text: &str, (line, column): (u64, u64)) -> Option<(&str, &str)> {
+    let line = text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+    let index = usize::try_from(column).ok()?.checked_sub(1)?;
+    let at = line.char_indices().nth(index).map_or(line.len(), |(at, _)| at);
+    line.split_at_checked(at)
 }
 
 fn unknown(what: &str, found: &str, expected: &[&str]) -> String {

@@ -110,8 +110,8 @@ fn every_broken_rule_is_named_with_key_and_value() {
         ("intervalls: {dns: 30s}", "test.yaml:1:1: unknown key `intervalls`, did you mean `intervals`?"),
         ("pace:\n  concurency: 3", "test.yaml:2:3: unknown key `concurency`, did you mean `concurrency`?"),
         ("intervals: {dnss: 30s}", "test.yaml:1:13: unknown value `dnss`, did you mean `dns`?"),
-        ("intervals: {dns: 30}", "test.yaml:1:18: duration (30) must be a number with a unit"),
-        ("intervals: {dns: 0s}", "test.yaml:1:18: duration (0s) must be longer than zero"),
+        ("intervals: {dns: 30}", "test.yaml:1:18: dns: duration (30) must be a number with a unit"),
+        ("intervals: {dns: 0s}", "test.yaml:1:18: dns: duration (0s) must be longer than zero"),
         (
             "intervals: {sql: 5s}\nslots: {sql-server: [db.example]}",
             "test.yaml: db.example:1433: timeout (7s) must be shorter than interval (5s)",
@@ -233,9 +233,27 @@ fn every_broken_rule_is_named_with_key_and_value() {
         ("risk: {weights: {sql: 1.5}}", "test.yaml: risk.weights.sql (1.5) must be between 0 and 1"),
         ("dns: {interval: 2s}", "test.yaml: dns.interval (2s) must be at least 10s"),
         ("dns: {max_names: 5}", "test.yaml: dns.max_names (5) is less than the"),
-        ("listen: here", "test.yaml:1:9: "),
-        ("profile: [", "test.yaml:"),
-        ("- a\n- b", "test.yaml:1:1: "),
+        ("listen: here", "test.yaml:1:9: listen (here) must be an address with a port"),
+        ("source_address: eth0", "test.yaml:1:17: source_address (eth0) must be an IP address"),
+        ("dns: {sinkholes: [a, b]}", "test.yaml:1:19: sinkholes (a) must be an IP address"),
+        ("pace: {concurrency: many, drain: 1s}", "test.yaml:1:21: concurrency (many) must be a whole number"),
+        ("pace:\n  concurrency: -1 # less", "test.yaml:2:16: concurrency (-1) must be a whole number"),
+        (
+            "pace: {drain: 9223372036854775807s}",
+            "test.yaml:1:15: drain: duration (9223372036854775807s) must be at most",
+        ),
+        ("resolvers: {custom: 10.0.0.4}", "test.yaml:1:21: custom (10.0.0.4) must be a list"),
+        ("ca: {system: perhaps}", "test.yaml:1:14: system (perhaps) must be true or false"),
+        (
+            "endpoints: {add: [{host: a.example, class: https, port: 70000}]}",
+            "test.yaml:1:57: port (70000) must be a whole number from 0 to 65535",
+        ),
+        ("endpoints:\n  add:\n    - host: a.example", "test.yaml:3:7: missing key `class`"),
+        ("profile: ase-v2\nprofile: ase-v2", "test.yaml:2:1: key `profile` stands there twice"),
+        ("pace:\n  drain:\n    - 1s", "test.yaml:3:5: must be one value"),
+        ("profile: [", "test.yaml:1:10: profile ([) must be one value"),
+        ("profile: \"ase", "test.yaml:1:"),
+        ("- a\n- b", "test.yaml:1:1: must be a mapping of keys to values"),
     ];
     for (text, expected) in rows {
         let error = settings(text).expect_err(text).to_string();
