@@ -35,9 +35,9 @@ const LINGER: Duration = Duration::from_millis(150);
 /// Time of one handshake that confirms an address.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Addresses of each side that are confirmed at most.
-const CONFIRMED: usize = 2;
+pub const CONFIRMED: usize = 2;
 /// RFC 5737: no DNS server can be here; an answer means interception.
-const CANARY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 53);
+pub const CANARY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 53);
 
 /// Suffixes whose addresses vary by design (content networks, traffic managers, storage).
 pub const MANAGED: &[&str] = &[

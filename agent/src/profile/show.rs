@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Profile;
 use crate::{
     catalog::{Addresses, Endpoint, Workload},
-    duration,
+    comparing, dns_survey, duration,
     settings::Settings,
 };
 
@@ -63,31 +63,43 @@ fn page(settings: &Settings) -> String {
 
 /// Everything the agent itself sends, one line each.
 fn traffic(settings: &Settings) -> Vec<String> {
-    let servers: Vec<_> = settings.resolvers.custom.iter().map(ToString::to_string).collect();
-    let pace = &settings.pace;
-    vec![
-        format!(
-            "to {}: questions for the A and AAAA records of each endpoint's name, at each probe",
-            servers.join(", ")
-        ),
+    let (servers, pace) = (servers(settings), &settings.pace);
+    let mut lines = vec![
+        format!("to {servers}: questions for the A and AAAA records of each endpoint's name, at each probe"),
         "to each endpoint above: one new flow per probe and address, at its interval".to_owned(),
         format!(
             "after a bad sample: one more flow after {}, then one every {} up to the interval while it fails",
             duration::show(pace.confirm_after),
             duration::show(pace.failing_interval)
         ),
-        format!(
-            "to {} and {}: every name above once per {}, A and AAAA; where one side denies a name, a sibling that cannot exist",
-            servers.join(", "),
-            settings.resolvers.azure,
-            duration::show(settings.compare_every)
-        ),
-        "where their answers differ: one DNS question to 192.0.2.1, where no server can be, and up to two handshakes on 443 \
-         with each side's addresses"
-            .to_owned(),
         "to a redirect's target, where the proof lies behind it: at most three hops".to_owned(),
         format!("never more than {} new flows a minute to one destination", pace.flows_per_destination),
+    ];
+    lines.extend(comparison(settings));
+    lines
+}
+
+/// What comparing the two resolvers sends.
+fn comparison(settings: &Settings) -> [String; 4] {
+    let (names, every) = (comparing::names(settings).len(), duration::show(settings.compare_every));
+    let azure = settings.resolvers.azure;
+    [
+        format!(
+            "to {} and to {azure}: questions for the A and AAAA records of {names} names, every {every}",
+            servers(settings)
+        ),
+        "where only one side answers, to that side: the same for one name beside it that cannot exist".to_owned(),
+        format!("where the two sides differ, to {}: one DNS question; no server can be there", dns_survey::CANARY),
+        format!(
+            "where they differ, to port 443 of at most {} addresses of each side: a request",
+            dns_survey::CONFIRMED
+        ),
     ]
+}
+
+fn servers(settings: &Settings) -> String {
+    let servers: Vec<_> = settings.resolvers.custom.iter().map(ToString::to_string).collect();
+    servers.join(", ")
 }
 
 fn purpose(endpoint: &Endpoint) -> String {
@@ -164,4 +176,30 @@ fn trimmed(table: &Table) -> String {
     let text = table.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn everything_that_is_sent_is_declared_on_the_page_and_in_json() {
+        let settings = config::load_profile(None, Some("ase-v2"), Some("public")).expect("the defaults are good");
+        let (page, json) = (render_show(&settings, false), render_show(&settings, true));
+        let document: Value = serde_json::from_str(&json).expect("it is JSON");
+        let lines = document["traffic"].as_array().expect("a list");
+        assert!(lines.iter().filter_map(Value::as_str).all(|line| page.contains(line)));
+        let said = lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
+        let azure = format!("and to {}: questions", settings.resolvers.azure);
+        for needed in [&*azure, &dns_survey::CANARY.to_string(), "cannot exist", "port 443", "redirect"] {
+            assert!(said.contains(needed), "{needed}: {said}");
+        }
+        for endpoint in &settings.catalog.endpoints {
+            assert!(page.contains(&*endpoint.id.0), "{} is shown", endpoint.id);
+        }
+        for slot in &settings.catalog.slots {
+            assert!(page.contains(&slot.hint), "{} says how to fill it", slot.name);
+        }
+    }
 }
