@@ -9,7 +9,7 @@ use std::{
 };
 
 use ase_probes::{
-    attempt::Attempt,
+    attempt::{Attempt, Shape},
     dns::{self, Question, Rcode, RecordType, Transport},
     egress::Egress,
     evidence::Trouble,
@@ -163,7 +163,14 @@ impl Surveyor {
         deadline: Deadline,
         nonce: u64,
     ) -> Exchange {
-        let attempt = Attempt { address: server, deadline, egress: &self.egress, trust: &self.trust, nonce };
+        let attempt = Attempt {
+            address: server,
+            deadline,
+            egress: &self.egress,
+            trust: &self.trust,
+            nonce,
+            shape: Shape::default(),
+        };
         let question = |transport| Question::address(name.to_owned(), record, transport).lingering(LINGER);
         let outcome = question(Transport::Udp).run(&attempt).await;
         if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
@@ -223,7 +230,14 @@ impl Surveyor {
         let (egress, trust) = (&*self.egress, &self.trust);
         for address in &allowed {
             let address = SocketAddr::new(**address, 443);
-            let attempt = Attempt { address, deadline: Deadline::within(HANDSHAKE), egress, trust, nonce };
+            let attempt = Attempt {
+                address,
+                deadline: Deadline::within(HANDSHAKE),
+                egress,
+                trust,
+                nonce,
+                shape: Shape::default(),
+            };
             let outcome = probe.run(&attempt).await;
             if matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_)) {
                 return Some(true);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ase_probes::{
-    attempt::Attempt,
+    attempt::{Attempt, Shape},
     cause::Cause,
     clock,
     egress::Egress,
@@ -259,7 +259,16 @@ impl Errand<'_> {
 
     async fn attempt(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
         let Visitor { egress, trust, .. } = self.visitor;
-        probe.run(&Attempt { address, deadline: self.deadline, egress, trust, nonce: self.rng.next_u64() }).await
+        probe
+            .run(&Attempt {
+                address,
+                deadline: self.deadline,
+                egress,
+                trust,
+                nonce: self.rng.next_u64(),
+                shape: Shape::default(),
+            })
+            .await
     }
 
     /// Reachable over the wrong kind of address is a finding, even where the peer proves itself.

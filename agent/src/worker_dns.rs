@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ase_probes::{
-    attempt::Attempt,
+    attempt::{Attempt, Shape},
     dns::{Answer, Question, Rcode, RecordType, Transport},
     egress::Egress,
     limits::Deadline,
@@ -132,7 +132,7 @@ impl WorkerDns {
 fn ask(address: SocketAddr, name: String, timeout: Duration, egress: Arc<Egress>, nonce: u64) -> JoinHandle<Outcome> {
     tokio::spawn(async move {
         let (trust, deadline) = (Trust::none(), Deadline::within(timeout));
-        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce };
+        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() };
         let question = |transport| Question::address(name.clone(), RecordType::A, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
         if outcome.dns_answer().is_some_and(|answer| answer.truncated) {

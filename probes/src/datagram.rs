@@ -1,14 +1,21 @@
-//! A connected UDP socket that hears ICMP errors and takes receive times from the kernel.
+//! A UDP socket for one peer that hears ICMP errors, and takes receive time and hop limit from the kernel.
 
-use std::{io, io::IoSliceMut, net::SocketAddr, os::fd::AsRawFd, time::Duration};
+use std::{
+    io,
+    io::IoSliceMut,
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use socket2::Type;
 use tokio::{io::Interest, net::UdpSocket};
 
 use crate::{
+    attempt::Attempt,
     clock,
-    egress::{Egress, os},
+    egress::os,
     error_queue,
     evidence::{IcmpError, Operation, Trouble},
 };
@@ -20,28 +27,42 @@ pub(crate) struct Received {
     pub(crate) len: usize,
     /// The wall clock when the kernel received it, since the Unix epoch.
     pub(crate) at: Duration,
+    /// Who sent it.
+    pub(crate) from: Option<SocketAddr>,
+    /// The hop limit it arrived with.
+    pub(crate) hop_limit: Option<u8>,
 }
 
 /// A UDP socket that speaks to one peer.
 #[derive(Debug)]
 pub(crate) struct Datagram {
     socket: UdpSocket,
+    peer: SocketAddr,
+    connected: bool,
 }
 
 impl Datagram {
-    /// Opens a socket on a fresh port, connected to `peer`.
-    pub(crate) fn open(egress: &Egress, peer: SocketAddr) -> Result<Self, Trouble> {
-        let socket = egress.socket(peer, Type::DGRAM)?;
+    /// Opens a socket on a fresh port, connected to the peer unless the attempt's shape wants to hear others too.
+    pub(crate) fn open(attempt: &Attempt<'_>) -> Result<Self, Trouble> {
+        let (peer, connected) = (attempt.address, !attempt.shape.any_source);
+        let socket = attempt.egress.socket(peer, Type::DGRAM, attempt.shape)?;
         error_queue::collect(&socket, peer, true)?;
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)
-            .map_err(|errno| Trouble::Os { operation: Operation::Option, errno: errno as i32 })?;
-        socket.connect(&peer.into()).map_err(os(Operation::Connect))?;
-        UdpSocket::from_std(socket.into()).map(|socket| Self { socket }).map_err(os(Operation::Socket))
+        annotate(&socket, peer).map_err(|errno| Trouble::Os { operation: Operation::Option, errno: errno as i32 })?;
+        if connected {
+            socket.connect(&peer.into()).map_err(os(Operation::Connect))?;
+        }
+        let socket = UdpSocket::from_std(socket.into()).map_err(os(Operation::Socket))?;
+        Ok(Self { socket, peer, connected })
     }
 
     /// Sends one datagram.
     pub(crate) async fn send(&self, payload: &[u8]) -> Result<(), Trouble> {
-        self.socket.send(payload).await.map(drop).map_err(os(Operation::Send))
+        let sent = if self.connected {
+            self.socket.send(payload).await
+        } else {
+            self.socket.send_to(payload, self.peer).await
+        };
+        sent.map(drop).map_err(os(Operation::Send))
     }
 
     /// Waits for the next datagram or error. The caller bounds the wait.
@@ -57,13 +78,34 @@ impl Datagram {
 
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut iov = [IoSliceMut::new(buffer)];
-        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec, libc::c_int);
         let flags = MsgFlags::MSG_DONTWAIT;
         let message = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut iov, Some(&mut control), flags)?;
-        let at = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
-            _ => None,
-        });
-        Ok(Received { len: message.bytes, at: at.unwrap_or_else(clock::wall) })
+        let (mut at, mut hop_limit) = (None, None);
+        for control in message.cmsgs()? {
+            match control {
+                ControlMessageOwned::ScmTimestampns(time) => at = Some(Duration::from(time)),
+                ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
+                    hop_limit = u8::try_from(hops).ok();
+                }
+                _ => {}
+            }
+        }
+        let from = message.address.as_ref().and_then(address);
+        Ok(Received { len: message.bytes, at: at.unwrap_or_else(clock::wall), from, hop_limit })
     }
+}
+
+/// Asks the kernel for the receive time and the hop limit of every datagram.
+fn annotate(socket: &impl AsFd, peer: SocketAddr) -> nix::Result<()> {
+    setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
+    match peer {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvTtl, &true),
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvHopLimit, &true),
+    }
+}
+
+fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = storage.as_sockaddr_in().map(|v4| SocketAddr::new(v4.ip().into(), v4.port()));
+    v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::new(v6.ip().into(), v6.port())))
 }

@@ -211,6 +211,9 @@ impl Question {
     /// Says what the exchange means.
     fn judge(&self, server: SocketAddr, seen: &Seen) -> Verdict {
         let Protocol::Dns(reply) = &seen.protocol else { return Verdict::Healthy };
+        if seen.is_reply_from_elsewhere(server) {
+            return Finding::new(Cause::AsymmetricReply, Phase::Dns, Confidence::Confirmed).failed();
+        }
         match (&seen.stop, &reply.answer) {
             (None, Some(answer)) => self.judge_answer(answer),
             (Some(stop), _) if stop.trouble == Trouble::TimedOut && reply.strays > 0 => {
@@ -257,7 +260,7 @@ impl Exchange<'_> {
     async fn ask_by_datagram(&mut self, reply: &mut Reply) -> Result<(), Trouble> {
         let id = self.id();
         let question = self.encode(id)?;
-        let socket = Datagram::open(self.attempt.egress, self.attempt.address)?;
+        let socket = Datagram::open(self.attempt)?;
         let sent = clock::wall();
         let result = match socket.send(&question).await {
             Ok(()) => self.await_answer(&socket, id, sent, reply).await,
@@ -282,6 +285,7 @@ impl Exchange<'_> {
             let received = received.map_err(|_| Trouble::TimedOut)??;
             if self.accept(&buffer[..received.len], id, reply) {
                 self.seen.round_trip = Some(received.at.saturating_sub(sent));
+                (self.seen.reply_source, self.seen.hop_limit) = (received.from, received.hop_limit);
                 reply.conflicting = self.hear_conflict(socket, id, reply).await;
                 return Ok(());
             }

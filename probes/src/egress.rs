@@ -1,10 +1,14 @@
 //! How packets leave: the source address and interface that a probe is told to use.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::evidence::{Operation, Trouble};
+use crate::{
+    attempt::Shape,
+    evidence::{Operation, Trouble},
+    kernel,
+};
 
 /// The source address and interface of a probe; the default leaves both to the routing table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,16 +26,43 @@ pub(crate) fn os(operation: Operation) -> impl Fn(std::io::Error) -> Trouble {
 
 impl Egress {
     /// Opens a non-blocking socket towards `peer`, bound as asked, that collects ICMP errors.
-    pub(crate) fn socket(&self, peer: SocketAddr, kind: Type) -> Result<Socket, Trouble> {
+    pub(crate) fn socket(&self, peer: SocketAddr, kind: Type, shape: Shape) -> Result<Socket, Trouble> {
         let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
         let socket = Socket::new(Domain::for_address(peer), kind, Some(protocol)).map_err(os(Operation::Socket))?;
         socket.set_nonblocking(true).map_err(os(Operation::Option))?;
         if let Some(interface) = &self.interface {
             socket.bind_device(Some(interface.as_bytes())).map_err(os(Operation::Bind))?;
         }
-        if let Some(source) = self.source.filter(|source| source.is_ipv4() == peer.is_ipv4()) {
-            socket.bind(&SocketAddr::new(source, 0).into()).map_err(os(Operation::Bind))?;
+        shape.apply(&socket, peer, kind).map_err(os(Operation::Option))?;
+        let source = self.source.filter(|source| source.is_ipv4() == peer.is_ipv4());
+        if source.is_some() || shape.source_port.is_some() {
+            let any = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let local = SocketAddr::new(source.unwrap_or(any), shape.source_port.unwrap_or(0));
+            socket.bind(&local.into()).map_err(os(Operation::Bind))?;
         }
         Ok(socket)
+    }
+}
+
+impl Shape {
+    /// Sets what is asked for; plain probing costs no system call here.
+    fn apply(self, socket: &Socket, peer: SocketAddr, kind: Type) -> std::io::Result<()> {
+        if let Some(bytes) = self.segment_size.filter(|_| kind == Type::STREAM) {
+            socket.set_tcp_mss(u32::from(bytes))?;
+        }
+        if let Some(hops) = self.hop_limit {
+            match peer {
+                SocketAddr::V4(_) => socket.set_ttl_v4(u32::from(hops))?,
+                SocketAddr::V6(_) => socket.set_unicast_hops_v6(u32::from(hops))?,
+            }
+        }
+        if let Some(hops) = self.min_hop_limit {
+            kernel::set_min_hop_limit(socket, peer, hops)?;
+        }
+        if self.source_port.is_some() {
+            // A port that was used a moment ago may still be waiting for late segments; asking again is the point.
+            socket.set_reuse_address(true)?;
+        }
+        Ok(())
     }
 }

@@ -15,7 +15,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{attempt::Attempt, egress::Egress, limits::Deadline, outcome::Outcome, probe::Probe, tls::Trust};
+use crate::{
+    attempt::{Attempt, Shape},
+    egress::Egress,
+    limits::Deadline,
+    outcome::Outcome,
+    probe::Probe,
+    tls::Trust,
+};
 
 /// The deadline of exchanges that are expected to end by themselves.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -124,12 +131,23 @@ where
 /// A running script.
 pub(crate) type Served<T> = tokio::task::JoinHandle<T>;
 
+/// Makes one attempt of plain probing, and holds it to its deadline.
+pub(crate) async fn ask(probe: &Probe, address: SocketAddr, trust: &Trust, timeout: Duration) -> Outcome {
+    ask_shaped(probe, address, trust, timeout, Shape::default()).await
+}
+
 /// Makes one attempt, and holds it to its deadline.
 #[allow(clippy::disallowed_methods, reason = "the test's own stop watch")]
-pub(crate) async fn ask(probe: &Probe, address: SocketAddr, trust: &Trust, timeout: Duration) -> Outcome {
+pub(crate) async fn ask_shaped(
+    probe: &Probe,
+    address: SocketAddr,
+    trust: &Trust,
+    timeout: Duration,
+    shape: Shape,
+) -> Outcome {
     let egress = Egress::default();
     let start = std::time::Instant::now();
-    let attempt = Attempt { address, deadline: Deadline::within(timeout), egress: &egress, trust, nonce: 7 };
+    let attempt = Attempt { address, deadline: Deadline::within(timeout), egress: &egress, trust, nonce: 7, shape };
     let outcome = probe.run(&attempt).await;
     let elapsed = start.elapsed();
     assert!(elapsed < timeout + Duration::from_secs(2), "the deadline of {timeout:?} was missed: {elapsed:?}");

@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "system calls without a safe wrapper live here, and nowhere else")]
 
 use std::{
+    io,
+    net::SocketAddr,
     os::fd::{AsFd, AsRawFd},
     time::Duration,
 };
@@ -27,6 +29,22 @@ pub(crate) fn tcp_info(socket: &impl AsFd) -> Option<TcpInfo> {
         )
     };
     (status == 0).then(|| decode(&raw))
+}
+
+/// Drops packets that arrive with a smaller hop limit than this (`IP_MINTTL` in `ip(7)`, `IPV6_MINHOPCOUNT`).
+///
+/// # Errors
+/// Whatever `setsockopt(2)` says.
+pub(crate) fn set_min_hop_limit(socket: &impl AsFd, peer: SocketAddr, hops: u8) -> io::Result<()> {
+    let (level, name) = match peer {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
+    };
+    let value = libc::c_int::from(hops);
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed and so open for the call; `value` is readable for `len` bytes during the call.
+    let status = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Decodes `struct tcp_info`; offsets from `include/uapi/linux/tcp.h`. Fields an old kernel lacks stay zero.

@@ -15,7 +15,7 @@ use crate::{
     attempt::Attempt,
     cause::{Cause, Side},
     clock,
-    datagram::Datagram,
+    datagram::{Datagram, Received},
     evidence::{Stop, Trouble},
     outcome::{Outcome, Phases, Protocol, Seen},
     transport,
@@ -126,7 +126,7 @@ impl Question {
 }
 
 async fn exchange(attempt: &Attempt<'_>, seen: &mut Seen, reply: &mut Reply) -> Result<(), Trouble> {
-    let socket = Datagram::open(attempt.egress, attempt.address)?;
+    let socket = Datagram::open(attempt)?;
     let wire =
         Wire { socket, peer: attempt.address, nonce: (attempt.nonce | 1).to_be_bytes(), state: Mutex::default() };
     let context = NtpContext { timestamp_gen: WireClock { wire: &wire, at: Duration::ZERO } };
@@ -139,7 +139,9 @@ async fn exchange(attempt: &Attempt<'_>, seen: &mut Seen, reply: &mut Reply) -> 
             packet.offset = time.offset() as f64 / 1e6;
             packet.delay = Duration::from_micros(time.roundtrip());
         }
-        seen.round_trip = state.received.zip(state.sent).map(|(received, sent)| received.saturating_sub(sent));
+        seen.round_trip = state.received.zip(state.sent).map(|(received, sent)| received.at.saturating_sub(sent));
+        seen.reply_source = state.received.and_then(|received| received.from);
+        seen.hop_limit = state.received.and_then(|received| received.hop_limit);
         reply.packet = Some(packet);
         return Ok(());
     }
@@ -163,7 +165,7 @@ struct Wire {
 struct WireState {
     origin: [u8; 8],
     sent: Option<Duration>,
-    received: Option<Duration>,
+    received: Option<Received>,
     raw: Option<[u8; PACKET]>,
     strays: u32,
     trouble: Option<Trouble>,
@@ -204,7 +206,7 @@ impl NtpUdpSocket for Wire {
                 let mut raw = [0; PACKET];
                 raw.copy_from_slice(&buffer[..PACKET]);
                 state.raw = Some(raw);
-                state.received = Some(received.at);
+                state.received = Some(received);
                 packet[..PACKET].copy_from_slice(&raw);
                 packet[24..32].copy_from_slice(&state.origin);
                 return Ok((PACKET, self.peer));
@@ -226,7 +228,7 @@ struct WireClock<'a> {
 
 impl NtpTimestampGenerator for WireClock<'_> {
     fn init(&mut self) {
-        self.at = self.wire.state().received.unwrap_or_else(clock::wall);
+        self.at = self.wire.state().received.map_or_else(clock::wall, |received| received.at);
     }
 
     fn timestamp_sec(&self) -> u64 {
@@ -272,6 +274,9 @@ fn forward(from: u64, to: u64) -> Option<Duration> {
 /// Says what the exchange means. The tests come in the order of acceptance; the origin was tested on arrival.
 fn judge(server: SocketAddr, seen: &Seen, reply: &Reply) -> Verdict {
     let found = |cause, confidence| Finding::new(cause, Phase::Ntp, confidence);
+    if seen.is_reply_from_elsewhere(server) {
+        return found(Cause::AsymmetricReply, Confidence::Confirmed).failed();
+    }
     match (&seen.stop, &reply.packet) {
         (None, Some(packet)) => judge_packet(packet),
         (Some(stop), _) if stop.trouble == Trouble::TimedOut && reply.strays > 0 => {

@@ -1,7 +1,7 @@
 //! The NTP probe against scripted servers on loopback: good, bad and hostile.
 
 use super::*;
-use crate::{egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
+use crate::{attempt::Shape, egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
 use proptest::prelude::*;
 use tokio::net::UdpSocket;
 
@@ -35,7 +35,9 @@ async fn ask(address: SocketAddr) -> Outcome {
     let deadline = Deadline::within(PATIENCE);
     let nonce = 0x0123_4567_89ab_cdef;
     let start = clock::now();
-    let outcome = Question.run(&Attempt { address, deadline, egress: &egress, trust: &trust, nonce }).await;
+    let outcome = Question
+        .run(&Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() })
+        .await;
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
     outcome
 }

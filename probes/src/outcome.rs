@@ -54,8 +54,20 @@ pub struct Seen {
     pub tcp: Option<TcpInfo>,
     /// The round trip as the kernel measured it: SYN to SYN-ACK, or datagram to datagram.
     pub round_trip: Option<Duration>,
+    /// Who sent the UDP reply that was taken; another address than the peer's shows only with
+    /// [`Shape::any_source`](crate::attempt::Shape::any_source).
+    pub reply_source: Option<SocketAddr>,
+    /// The hop limit (TTL) with which the UDP reply arrived.
+    pub hop_limit: Option<u8>,
     /// What the protocol itself brought.
     pub protocol: Protocol,
+}
+
+impl Seen {
+    /// Whether the reply that was taken came from another address or port than the peer's: no application hears it.
+    pub(crate) fn is_reply_from_elsewhere(&self, peer: SocketAddr) -> bool {
+        self.reply_source.is_some_and(|source| (source.ip(), source.port()) != (peer.ip(), peer.port()))
+    }
 }
 
 /// What the protocol itself brought.
@@ -103,6 +115,9 @@ impl Outcome {
         let mut lines = Vec::new();
         lines.extend(self.seen.stop.as_ref().map(|stop| format!("{}: {stop}", self.address)));
         lines.extend(self.seen.icmp.map(|icmp| icmp.to_string()));
+        if let Some(source) = self.seen.reply_source.filter(|source| *source != self.address) {
+            lines.push(format!("the reply came from {source}, not from {} that was asked", self.address));
+        }
         match &self.seen.protocol {
             Protocol::Nothing => {}
             Protocol::Dns(reply) => reply.describe(&mut lines),
@@ -114,6 +129,7 @@ impl Outcome {
         if self.seen.stop.is_some() {
             lines.extend(self.seen.tcp.map(|info| info.to_string()));
         }
+        lines.extend(self.seen.hop_limit.map(|hops| format!("the reply arrived with hop limit {hops}")));
         lines
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    attempt::Attempt,
+    attempt::{Attempt, Shape},
     cause::Cause,
     clock,
     dns::{Question, RecordType, Transport},
@@ -171,8 +171,14 @@ impl Asker<'_> {
     async fn ask(&self, record: RecordType) -> Outcome {
         let trust = Trust::none();
         let nonce = if record == RecordType::A { self.nonce } else { self.nonce.rotate_left(32) };
-        let attempt =
-            Attempt { address: self.server, deadline: self.deadline, egress: self.egress, trust: &trust, nonce };
+        let attempt = Attempt {
+            address: self.server,
+            deadline: self.deadline,
+            egress: self.egress,
+            trust: &trust,
+            nonce,
+            shape: Shape::default(),
+        };
         let question = |transport| Question::address(self.name.to_owned(), record, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
         if !outcome.dns_answer().is_some_and(|answer| answer.truncated) {

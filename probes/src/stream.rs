@@ -48,7 +48,7 @@ async fn handshake(attempt: &Attempt<'_>, seen: &mut Seen) -> Result<TcpStream, 
 }
 
 fn begin(attempt: &Attempt<'_>) -> Result<TcpStream, Trouble> {
-    let socket = attempt.egress.socket(attempt.address, Type::STREAM)?;
+    let socket = attempt.egress.socket(attempt.address, Type::STREAM, attempt.shape)?;
     error_queue::collect(&socket, attempt.address, true)?;
     socket.set_tcp_nodelay(true).map_err(os(Operation::Option))?;
     match socket.connect(&attempt.address.into()) {

@@ -74,14 +74,14 @@ fn judge(attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cause::Cause, egress::Egress, limits::Deadline, tls::Trust, verdict::Phase};
+    use crate::{attempt::Shape, cause::Cause, egress::Egress, limits::Deadline, tls::Trust, verdict::Phase};
     use std::{net::SocketAddr, time::Duration};
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     async fn ask(address: SocketAddr) -> Outcome {
         let (egress, trust) = (Egress::default(), Trust::none());
         let deadline = Deadline::within(Duration::from_secs(5));
-        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7 };
+        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7, shape: Shape::default() };
         Question { listen: Duration::from_millis(200) }.run(&attempt).await
     }
 

@@ -1,7 +1,7 @@
 //! The DNS probe against scripted servers on loopback: good, bad and hostile.
 
 use super::*;
-use crate::{egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
+use crate::{attempt::Shape, egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
 use tokio::net::{TcpListener, UdpSocket};
 
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -9,7 +9,8 @@ const PATIENCE: Duration = Duration::from_millis(400);
 async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outcome {
     let (egress, trust) = (Egress::default(), Trust::none());
     let deadline = Deadline::within(PATIENCE);
-    let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 0x1234_5678 };
+    let attempt =
+        Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 0x1234_5678, shape: Shape::default() };
     let question =
         Question { name: "login.example".to_owned(), record: RecordType::A, transport, expect, linger: PATIENCE / 8 };
     let start = clock::now();

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use ase_probes::{
-    attempt::Attempt,
+    attempt::{Attempt, Shape},
     dns::{Question, Transport},
     egress::Egress,
     limits::Deadline,
@@ -178,7 +178,14 @@ async fn until_listening(server: &str) -> Result<()> {
     let address = SocketAddr::new(server.parse()?, 53);
     for nonce in 0..LOOKS {
         let deadline = Deadline::within(LOOK * 8);
-        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: u64::from(nonce) };
+        let attempt = Attempt {
+            address,
+            deadline,
+            egress: &egress,
+            trust: &trust,
+            nonce: u64::from(nonce),
+            shape: Shape::default(),
+        };
         let outcome = Question::liveness("ready.lab".to_owned(), Transport::Udp).run(&attempt).await;
         if !is_closed(&outcome) {
             return Ok(());
