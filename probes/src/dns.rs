@@ -83,7 +83,12 @@ pub struct Question {
     pub expect: Expect,
     /// Time to wait for a second, different answer after the first: whoever injects answers races the real server.
     pub linger: Duration,
+    /// The payload size in bytes that we offer with EDNS (RFC 6891); `None` asks without EDNS, as RFC 1035 does.
+    pub edns: Option<u16>,
 }
+
+/// The EDNS payload size of plain probing: no fragments on any common path (DNS flag day 2020).
+pub const EDNS_PAYLOAD: u16 = 1232;
 
 /// The response code (RFC 1035 section 4.1.1, RFC 6895).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -181,17 +186,30 @@ impl Reply {
 impl Question {
     /// A question about a name's addresses.
     pub fn address(name: String, record: RecordType, transport: Transport) -> Self {
-        Self { name, record, transport, expect: Expect::Address, linger: Duration::ZERO }
+        Self { name, record, transport, expect: Expect::Address, linger: Duration::ZERO, edns: Some(EDNS_PAYLOAD) }
     }
 
     /// A question that any live server can answer.
     pub fn liveness(name: String, transport: Transport) -> Self {
-        Self { name, record: RecordType::A, transport, expect: Expect::AnyAnswer, linger: Duration::ZERO }
+        Self {
+            name,
+            record: RecordType::A,
+            transport,
+            expect: Expect::AnyAnswer,
+            linger: Duration::ZERO,
+            edns: Some(EDNS_PAYLOAD),
+        }
     }
 
     /// The same question, waiting this long for a second answer that says something else.
     pub fn lingering(self, linger: Duration) -> Self {
         Self { linger, ..self }
+    }
+
+    /// The same question, offering this EDNS payload size in bytes, or without EDNS: large answers get lost where
+    /// fragments do, and old servers and devices break on EDNS itself.
+    pub fn offering(self, edns: Option<u16>) -> Self {
+        Self { edns, ..self }
     }
 
     /// Makes one attempt.

@@ -67,7 +67,7 @@ pub struct Question {
 }
 
 /// Everything an HTTP exchange showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reply {
     /// The TLS handshake, as far as it got.
     pub tls: Option<Handshake>,
@@ -76,7 +76,7 @@ pub struct Reply {
 }
 
 /// The answer's head, and what its body proved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
@@ -86,6 +86,9 @@ pub struct Answer {
     pub server: Option<String>,
     /// The Location header of a redirect, cut at 2048 characters.
     pub location: Option<String>,
+    /// The peer's `Date` minus our wall clock when the head came, in seconds. It is cut to whole seconds, so that a
+    /// right clock shows 0 to -1. `None` without a readable date, and for what a cache kept (`Age`).
+    pub clock_offset: Option<f64>,
     /// Bytes of the body that were read.
     pub body_len: usize,
     /// The start of the body, at most 512 bytes.
@@ -260,6 +263,9 @@ impl Answer {
         lines.push(format!("{} {}{server}, {} bytes of body read", self.version, self.status, self.body_len));
         if let Some(location) = &self.location {
             lines.push(format!("redirects to {}", tls::escaped(location)));
+        }
+        if let Some(offset) = self.clock_offset {
+            lines.push(format!("the peer's clock, by its Date, minus ours: {offset:+.1} s"));
         }
         if let Some(crl) = &self.crl {
             lines.push(crl.to_string());

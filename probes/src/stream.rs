@@ -1,6 +1,6 @@
 //! The TCP handshake, with everything an unprivileged process can learn from its failure.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, time::Duration};
 
 use nix::errno::Errno;
 use socket2::Type;
@@ -17,6 +17,10 @@ use crate::{
     verdict::Phase,
 };
 
+/// The time a handshake gets, whatever the attempt's deadline allows. Linux sends the SYN at 0, 1, 2 and 3 s (at 0, 1
+/// and 3 s before 6.5), so that one lost packet is no failure; a neighbour that does not answer is known after 3.1 s.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Connects to the attempt's address and records the kernel's round trip.
 ///
 /// # Errors
@@ -31,7 +35,7 @@ pub(crate) async fn connect(attempt: &Attempt<'_>, phases: &mut Phases, seen: &m
 
 async fn handshake(attempt: &Attempt<'_>, seen: &mut Seen) -> Result<TcpStream, Trouble> {
     let stream = begin(attempt)?;
-    let outcome = attempt.deadline.limit(stream.writable()).await;
+    let outcome = attempt.deadline.at_most(PATIENCE).limit(stream.writable()).await;
     let refused = match outcome {
         Err(_) => Some(Trouble::TimedOut),
         Ok(Err(error)) => Some(os(Operation::Connect)(error)),
@@ -63,5 +67,32 @@ fn begin(attempt: &Attempt<'_>) -> Result<TcpStream, Trouble> {
 pub(crate) fn finish(stream: &impl AsFd, seen: &mut Seen) {
     if let Some(info) = kernel::tcp_info(stream) {
         seen.tcp = Some(info);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        attempt::Shape,
+        cause::Cause,
+        fixture::{ask_shaped, serve},
+        probe::Probe,
+        tcp,
+        tls::Trust,
+        verdict::Confidence,
+    };
+
+    #[tokio::test]
+    async fn a_silent_host_is_known_after_four_seconds_and_three_packets() {
+        let (address, _served) = serve(|stream| async move { stream }).await;
+        let deaf = Shape { min_hop_limit: Some(255), ..Shape::default() };
+        let probe = Probe::Tcp(tcp::Question::default());
+        let outcome = ask_shaped(&probe, address, &Trust::none(), Duration::from_secs(30), deaf).await;
+        let finding = outcome.verdict.finding().expect("the answers are not heard");
+        assert_eq!((finding.cause, finding.confidence), (Cause::Dropped, Confidence::Possible));
+        let elapsed = outcome.phases.of(Phase::Connect).expect("the handshake was tried");
+        assert!((PATIENCE..PATIENCE + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
+        assert!(outcome.seen.tcp.is_some_and(|info| info.retransmits >= 2), "{:?}", outcome.seen.tcp);
     }
 }

@@ -11,8 +11,14 @@ async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outco
     let deadline = Deadline::within(PATIENCE);
     let attempt =
         Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 0x1234_5678, shape: Shape::default() };
-    let question =
-        Question { name: "login.example".to_owned(), record: RecordType::A, transport, expect, linger: PATIENCE / 8 };
+    let question = Question {
+        name: "login.example".to_owned(),
+        record: RecordType::A,
+        transport,
+        expect,
+        linger: PATIENCE / 8,
+        edns: Some(EDNS_PAYLOAD),
+    };
     let start = clock::now();
     let outcome = question.run(&attempt).await;
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");

@@ -9,8 +9,6 @@ use hickory_proto::{
 
 use super::{Answer, Question, Rcode, RecordType};
 
-/// The EDNS payload size we offer: no fragments on any common path (DNS flag day 2020).
-const EDNS_PAYLOAD: u16 = 1232;
 /// Records read from one message at most.
 const MAX_RECORDS: usize = 512;
 /// Links of a CNAME chain followed at most.
@@ -32,9 +30,11 @@ pub(super) fn encode(question: &Question, id: u16) -> Option<Vec<u8>> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(name_of(&question.name)?, wire_type(question.record)));
-    let mut edns = Edns::new();
-    edns.set_max_payload(EDNS_PAYLOAD).set_version(0);
-    message.set_edns(edns);
+    if let Some(payload) = question.edns {
+        let mut edns = Edns::new();
+        edns.set_max_payload(payload).set_version(0);
+        message.set_edns(edns);
+    }
     message.to_vec().ok()
 }
 
@@ -180,6 +180,18 @@ mod tests {
         assert_eq!(answer.addresses, [IpAddr::from([20, 0, 0, 1])]);
         assert_eq!(answer.min_ttl, Some(Duration::from_secs(10)));
         assert!(answer.recursion_available && !answer.truncated);
+    }
+
+    #[test]
+    fn the_payload_size_is_offered_as_asked_or_not_at_all() {
+        let offer = |edns| encode(&question().offering(edns), 7).expect("the name can be asked");
+        let option = |payload: u16| [&[0, 0, 41], &payload.to_be_bytes()[..], &[0; 6]].concat();
+        assert_eq!(offer(None)[HEADER..], *b"\x05Login\x07Example\0\0\x01\0\x01");
+        assert_eq!(offer(None)[10..12], [0, 0]);
+        for payload in [512, 1232, 4096] {
+            assert!(offer(Some(payload)).ends_with(&option(payload)), "{payload}");
+        }
+        assert_eq!(encode(&question(), 7), Some(offer(Some(super::super::EDNS_PAYLOAD))));
     }
 
     #[test]

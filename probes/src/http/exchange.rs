@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, HeaderName, Response, Uri, header};
@@ -205,6 +206,7 @@ impl<'a> Request<'a> {
             version: version(head.version),
             server: text(&head.headers, header::SERVER, SERVER_LIMIT),
             location: location(&head.headers),
+            clock_offset: clock_offset(&head.headers, clock::wall()),
             ..Answer::default()
         });
         let proof = if head.status.is_success() { &self.question.proof } else { &Proof::AnyResponse };
@@ -266,6 +268,16 @@ fn text(headers: &HeaderMap, name: HeaderName, limit: usize) -> Option<String> {
 fn location(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::LOCATION)?.as_bytes();
     Some(value.iter().take(LOCATION_LIMIT).map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect())
+}
+
+/// The date of the answer (RFC 9110 section 6.6.1) minus our wall clock, in seconds.
+fn clock_offset(headers: &HeaderMap, wall: Duration) -> Option<f64> {
+    if headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0") {
+        return None;
+    }
+    let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
+    let date = date.duration_since(UNIX_EPOCH).ok()?;
+    Some(date.as_secs_f64() - wall.as_secs_f64())
 }
 
 /// Counts the interim answers, and cuts the connection when a peer sends nothing else.
@@ -355,5 +367,33 @@ where
         tasks.spawn(async {
             work.await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_date_is_compared_with_our_clock_unless_a_cache_kept_it() {
+        let wall = Duration::from_millis(1_764_000_000_500);
+        let date = "Mon, 24 Nov 2025 16:00:02 GMT";
+        type Pairs<'a> = &'a [(HeaderName, &'a str)];
+        let rows: [(Pairs, Option<f64>); 6] = [
+            (&[(header::DATE, date)], Some(1.5)),
+            (&[(header::DATE, "Monday, 24-Nov-25 16:00:02 GMT")], Some(1.5)),
+            (&[(header::DATE, date), (header::AGE, "0")], Some(1.5)),
+            (&[(header::DATE, date), (header::AGE, "60")], None),
+            (&[(header::DATE, "yesterday")], None),
+            (&[], None),
+        ];
+        for (pairs, expected) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).expect("visible"));
+            }
+            assert_eq!(clock_offset(&headers, wall), expected, "{pairs:?}");
+        }
     }
 }

@@ -581,3 +581,39 @@ async fn a_redirect_is_returned_and_not_followed() {
         assert_eq!(next.is_ok(), good, "{next:?}");
     }
 }
+
+#[tokio::test]
+async fn the_same_address_can_be_asked_for_another_name() {
+    let authority = Authority::new("Test CA");
+    for (host, invalid) in [(NAME, None), ("other.example", Some(Invalid::WrongName))] {
+        let config = authority.issue(NAME, 2020, 2035).server(&[]);
+        let (address, _served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let mut question = question(Scheme::Https(Verify::Full), Proof::AnyResponse);
+        question.host = host.to_owned();
+        let outcome = ask(&Probe::Http(question), address, &authority.trust(), PATIENCE).await;
+        let tls = reply(&outcome).tls.as_ref().expect("a handshake");
+        assert_eq!((tls.version.is_some(), &tls.invalid), (true, &invalid), "{host}");
+    }
+    let (address, served) = serve(async move |mut stream: TcpStream| {
+        let head = read_head(&mut stream).await;
+        stream.write_all(DENY.as_bytes()).await.expect("the client reads");
+        head
+    })
+    .await;
+    let mut question = question(Scheme::Http, Proof::AnyResponse);
+    question.host = "other.example".to_owned();
+    let outcome = ask(&Probe::Http(question), address, &Trust::none(), PATIENCE).await;
+    assert_eq!(meant(&outcome), Expected::Failed(Cause::HttpBlocked, Confidence::Confirmed));
+    let head = String::from_utf8(served.await.expect("the script ran")).expect("a head is text");
+    assert!(head.to_ascii_lowercase().contains("host: other.example:8080\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn the_peers_clock_is_compared_with_ours() {
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + crate::clock::wall() + Duration::from_secs(3600));
+    let address = canned(format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n")).await;
+    let outcome = ask(&http(Proof::AnyResponse), address, &Trust::none(), PATIENCE).await;
+    let offset = reply(&outcome).answer.as_ref().and_then(|answer| answer.clock_offset).expect("a date came");
+    assert!((3590.0..=3600.0).contains(&offset), "{offset}");
+    assert!(outcome.evidence().iter().any(|line| line.contains("minus ours: +3")), "{:?}", outcome.evidence());
+}
