@@ -1,6 +1,10 @@
 //! What the loop knows: settings, endpoints, durations, risk, names. It changes them and shows them as a snapshot.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::{
     class::Class,
@@ -11,11 +15,12 @@ use ase_probes::{
 use crate::{
     catalog::{Catalog, Endpoint},
     comparing::Comparing,
+    early::Early,
     resolver_watch::ResolverWatch,
     risk_clock::RiskClock,
     schedule::Rounds,
     settings::Settings,
-    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
+    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status, StoreView},
     visit::{Untested, Visit},
 };
 
@@ -32,6 +37,8 @@ pub struct Known {
     pub comparing: Comparing,
     durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
     risk: Option<RiskClock>,
+    early: Option<Early>,
+    born: Instant,
     resolver_watch: ResolverWatch,
 }
 
@@ -56,10 +63,9 @@ impl Known {
             views: views_of(&settings.catalog, &BTreeMap::new()),
             comparing: Comparing::new(&settings, rounds),
             durations: Arc::new(durations_of(&settings.catalog)),
-            risk: match rounds {
-                Rounds::Endless { .. } => Some(RiskClock::new(&settings)),
-                Rounds::One => None,
-            },
+            risk: has_past(rounds).then(|| RiskClock::new(&settings)),
+            early: has_past(rounds).then(|| Early::new(&settings.catalog)),
+            born: clock::now(),
             resolver_watch: ResolverWatch::start(),
             settings: Arc::new(settings),
         }
@@ -77,6 +83,9 @@ impl Known {
         if let Some(clock) = &mut self.risk {
             clock.reload(&settings);
         }
+        if let Some(early) = &mut self.early {
+            early.reload(&settings.catalog);
+        }
         self.agent.vantage.clone_from(&settings.vantage);
         self.agent.origin.clone_from(&settings.origin);
         self.agent.warnings.clone_from(&settings.warnings);
@@ -89,6 +98,9 @@ impl Known {
     pub fn record(&mut self, task: usize, visit: Visit, unconfirmed: bool) {
         let view = Arc::make_mut(&mut self.views[task]);
         observe(Arc::make_mut(&mut self.durations), view.endpoint.class, &visit);
+        if let Some(early) = &mut self.early {
+            early.observe(view, &visit, self.born.elapsed());
+        }
         let before = view.status;
         absorb(view, visit, unconfirmed);
         if before.label() != view.status.label() {
@@ -105,7 +117,9 @@ impl Known {
     pub fn advance(&mut self) {
         self.agent.ready |= self.views.iter().all(|view| view.status != Status::Unknown(Untested::NotYet));
         if let Some(clock) = &mut self.risk {
-            clock.advance(&self.views, &self.settings);
+            if let (Some(step), Some(early)) = (clock.advance(&self.views, &self.settings), &mut self.early) {
+                early.step(&step.losses, step.elapsed, self.born.elapsed());
+            }
             self.resolver_watch.look();
         }
     }
@@ -123,8 +137,18 @@ impl Known {
             classes: classes.collect(),
             names: self.comparing.views(),
             risk: self.risk.as_ref().map(RiskClock::estimate),
+            early: self.early.as_ref().map(|early| early.view(self.born.elapsed())),
+            store: StoreView::default(),
             durations: Arc::clone(&self.durations),
         }
+    }
+}
+
+/// A daemon has a past, a one-shot check has none.
+fn has_past(rounds: Rounds) -> bool {
+    match rounds {
+        Rounds::Endless { .. } => true,
+        Rounds::One => false,
     }
 }
 

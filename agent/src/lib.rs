@@ -13,6 +13,7 @@ pub mod config;
 pub mod daemon;
 pub mod dns_survey;
 pub mod duration;
+pub mod early;
 pub mod explain;
 pub mod flow_budget;
 #[cfg(test)]

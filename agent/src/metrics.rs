@@ -11,6 +11,7 @@
 //! - A gauge whose value the last visit did not measure is `NaN`, which compares with nothing and so fires no
 //!   alert. Only `ase_endpoint_last_success_timestamp_seconds` is 0 before the first success.
 
+mod early;
 mod names;
 mod series;
 mod suspension;
@@ -46,6 +47,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     resolvers(&mut page, snapshot);
     names::render(&mut page, snapshot);
     suspension::render(&mut page, snapshot);
+    early::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);
     page.text
 }

@@ -1,11 +1,13 @@
 //! What every reader takes from a snapshot in the same way and says in the same words: counts, the verdict in one
 //! sentence, the exit code, the evidence, certificates and times.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ase_probes::{
+    http::Crl,
     outcome::{Outcome, Protocol},
     tls::Handshake,
+    verdict::Verdict,
 };
 use jiff::Timestamp;
 
@@ -115,6 +117,36 @@ pub(crate) fn handshake(outcome: &Outcome) -> Option<&Handshake> {
 pub(crate) fn earliest_expiry(view: &EndpointView) -> Option<i64> {
     let outcomes = &view.last.as_ref()?.outcomes;
     outcomes.iter().filter_map(handshake).flat_map(|tls| &tls.chain).map(|certificate| certificate.not_after).min()
+}
+
+/// The revocation list that the last visit brought.
+pub(crate) fn crl(view: &EndpointView) -> Option<&Crl> {
+    view.last.as_ref()?.outcomes.iter().find_map(|outcome| match &outcome.seen.protocol {
+        Protocol::Http(reply) => reply.answer.as_ref()?.crl.as_ref(),
+        Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+    })
+}
+
+/// The offset that the last visit's reply shows: server clock minus this machine's clock, in seconds.
+pub(crate) fn ntp_offset(view: &EndpointView) -> Option<f64> {
+    view.last.as_ref()?.outcomes.iter().find_map(|outcome| match &outcome.seen.protocol {
+        Protocol::Ntp(reply) => reply.packet.as_ref().filter(|p| p.has_timestamps).map(|packet| packet.offset),
+        Protocol::Nothing | Protocol::Dns(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+    })
+}
+
+/// How many of the addresses that the last visit tested answered as they should, and how many it tested.
+pub(crate) fn addresses(view: &EndpointView) -> (usize, usize) {
+    let mut addresses: BTreeMap<SocketAddr, bool> = BTreeMap::new();
+    for outcome in view.last.iter().flat_map(|visit| &visit.outcomes) {
+        let good = match outcome.verdict {
+            Verdict::Healthy | Verdict::Degraded(_) => true,
+            Verdict::Failed(_) => false,
+            Verdict::Inconclusive(_) => continue,
+        };
+        addresses.insert(outcome.address, good);
+    }
+    (addresses.values().filter(|good| **good).count(), addresses.len())
 }
 
 /// A wall-clock time as RFC 3339 in UTC, to the millisecond.

@@ -13,6 +13,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use crate::{
     catalog::Severity,
     compare::Worry,
+    early::warnings::{self, Kind, Warning},
     reading::{Summary, count, rfc3339},
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
@@ -49,6 +50,7 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
         healthy(&mut paper, snapshot);
     }
     names(&mut paper, snapshot);
+    early(&mut paper, snapshot);
     classes(&mut paper, snapshot);
     slots(&mut paper, snapshot);
     footer(&mut paper, snapshot);
@@ -67,6 +69,21 @@ const DIM: Style = Style::new().dimmed();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
+
+/// What is worth a look although nothing failed. Names and addresses have their own sections.
+fn early(paper: &mut Paper, snapshot: &Snapshot) {
+    let shown = |warning: &Warning| !matches!(warning.kind, Kind::DnsDivergence | Kind::Addresses);
+    let warnings: Vec<_> = warnings::of(snapshot).into_iter().filter(shown).collect();
+    if warnings.is_empty() {
+        return;
+    }
+    paper.heading(format_args!("EARLY WARNINGS"), YELLOW);
+    for warning in warnings {
+        let class = warning.class.map_or_else(String::new, |class| format!("{class}  "));
+        let subject = warning.subject.map_or_else(String::new, |subject| format!("{subject}: "));
+        paper.line(2, "", &format!("{class}{subject}{}", warning.text), PLAIN);
+    }
+}
 
 /// The names whose two answers should worry somebody.
 fn names(paper: &mut Paper, snapshot: &Snapshot) {
@@ -313,6 +330,7 @@ mod tests {
     fn all_well_is_said_in_the_first_line_and_names_no_endpoint() {
         let mut snapshot = sample::snapshot();
         sample::set_all(&mut snapshot, Status::Healthy);
+        snapshot.early = None;
         let text = render(&snapshot, NARROW);
         assert!(text.starts_with("all well: 12 endpoints proved their peer\n"), "{text}");
         assert!(!text.contains("login.microsoftonline.com"), "{text}");

@@ -1,7 +1,7 @@
 //! Tells the risk how much time passed and what was lost meanwhile.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use ase_probes::{class::Class, clock};
 
 use crate::{
     quorum,
-    risk::{Estimate, Risk},
+    risk::{Estimate, Loss, Risk},
     settings::Settings,
     snapshot::EndpointView,
 };
@@ -19,6 +19,15 @@ use crate::{
 const STEP: Duration = Duration::from_secs(30);
 /// A pause of the machine counts for this many steps at most.
 const MOST_STEPS: u32 = 3;
+
+/// Time that passed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The share of every class that was lost in it, as confirmed.
+    pub losses: BTreeMap<Class, Loss>,
+    /// How much passed, also while the machine was paused.
+    pub elapsed: Duration,
+}
 
 /// The risk and when it was last told of time.
 #[derive(Debug)]
@@ -38,15 +47,17 @@ impl RiskClock {
         self.risk.reconfigure(settings.assumptions.clone(), classes_of(settings));
     }
 
-    /// Lets the time since the last step pass, once a step's worth has.
-    pub fn advance(&mut self, views: &[Arc<EndpointView>], settings: &Settings) {
+    /// Lets the time since the last step pass, once a step's worth has, and returns it with what was lost in it.
+    pub fn advance(&mut self, views: &[Arc<EndpointView>], settings: &Settings) -> Option<Step> {
         let now = clock::now();
         let elapsed = now.duration_since(self.told);
-        if elapsed >= STEP {
-            self.told = now;
-            let losses = quorum::losses(views.iter().map(|view| &**view), &settings.resolvers);
-            self.risk.step(&losses, elapsed.min(STEP * MOST_STEPS));
+        if elapsed < STEP {
+            return None;
         }
+        self.told = now;
+        let losses = quorum::losses(views.iter().map(|view| &**view), &settings.resolvers);
+        self.risk.step(&losses, elapsed.min(STEP * MOST_STEPS));
+        Some(Step { losses, elapsed })
     }
 
     /// What the clocks say now.

@@ -26,7 +26,7 @@ use crate::{
     catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
     resolver_watch::HostDns,
     settings::{ResolverSource, Resolvers},
-    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
+    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status, StoreView},
     visit::{Untested, Visit},
 };
 
@@ -104,6 +104,8 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         },
         classes: classes(&views, &catalog.slots),
         risk: Some(outlook::estimate()),
+        early: Some(outlook::early(&catalog)),
+        store: StoreView { ok: Some(true), resets: 0, dropped: 0 },
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],

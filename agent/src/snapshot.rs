@@ -11,6 +11,7 @@ use ase_probes::{
 use crate::{
     catalog::{Catalog, Endpoint, Severity},
     comparisons::NameView,
+    early::EarlyView,
     resolver_watch::HostDns,
     risk::Estimate,
     settings::Resolvers,
@@ -162,6 +163,17 @@ pub struct SelfView {
     pub warnings: Vec<String>,
 }
 
+/// How the memory under the state directory does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreView {
+    /// Whether it takes what it is given; `None` where the agent remembers nothing beyond its end.
+    pub ok: Option<bool>,
+    /// How often a damaged or newer store was set aside, as far as its remains are still there.
+    pub resets: u64,
+    /// Outcomes that were not written because the disk was too slow.
+    pub dropped: u64,
+}
+
 /// The state of everything at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -183,6 +195,10 @@ pub struct Snapshot {
     pub names: Vec<Arc<NameView>>,
     /// How close the environment is to suspension; `None` in a one-shot check, which has no past.
     pub risk: Option<Estimate>,
+    /// What moves before a class is lost; `None` in a one-shot check, which has no past.
+    pub early: Option<EarlyView>,
+    /// The memory under the state directory.
+    pub store: StoreView,
     /// Durations by class and phase; `Phase::None` holds the whole visit.
     pub durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
 }

@@ -2,6 +2,7 @@
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
 mod dns;
+mod early;
 mod resolver;
 mod risk;
 
@@ -37,10 +38,13 @@ pub struct Document<'a> {
     resolvers: ResolverEntry<'a>,
     incidents: [(); 0],
     risk: Option<RiskEntry>,
+    early: EarlyEntry,
+    store: StoreEntry,
     dns: DnsEntry,
 }
 
 use dns::DnsEntry;
+use early::{EarlyEntry, StoreEntry};
 use risk::RiskEntry;
 
 pub use resolver::{resolved_to_json, survey_to_json};
@@ -70,6 +74,8 @@ impl<'a> Document<'a> {
             resolvers: ResolverEntry::of(snapshot),
             incidents: [],
             risk: snapshot.risk.as_ref().map(RiskEntry::of),
+            early: EarlyEntry::of(snapshot),
+            store: StoreEntry::of(&snapshot.store),
             dns: DnsEntry::of(snapshot),
         }
     }

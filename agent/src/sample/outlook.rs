@@ -6,9 +6,11 @@ use ase_probes::class::Class;
 
 use super::{AT, address};
 use crate::{
+    catalog::{Catalog, EndpointId},
     compare::{Answer, Circumstances, Comparison, ComparisonClass, Worry},
     comparisons::NameView,
     dns_survey::Survey,
+    early::{ClassEarly, EarlyView},
     risk::{Assumptions, Estimate, Loss, Risk},
 };
 
@@ -41,4 +43,25 @@ pub(super) fn estimate() -> Estimate {
     let mut risk = Risk::new(Assumptions::default(), Class::ALL);
     risk.step(&BTreeMap::from([(Class::Sql, Loss::Known(1.0))]), Duration::from_secs(3600));
     risk.estimate()
+}
+
+/// SQL was lost for the last hour and never answered; round trips of the first HTTPS endpoint rise.
+pub(super) fn early(catalog: &Catalog) -> EarlyView {
+    let class = |class: Class| {
+        let sql = ClassEarly { burn: [200.0, 200.0, 200.0, 100.0 / 3.0, 25.0 / 9.0], ..ClassEarly::default() };
+        match class {
+            Class::Sql => sql,
+            Class::Https => ClassEarly {
+                phi: Some(0.25),
+                latency: Some(1.5),
+                slowest: Some(EndpointId("login.microsoftonline.com:443".into())),
+                ..ClassEarly::default()
+            },
+            Class::Dns | Class::Ntp | Class::Http | Class::Monitoring | Class::Tcp => {
+                ClassEarly { phi: Some(0.125), latency: Some(0.0), ..ClassEarly::default() }
+            }
+        }
+    };
+    let classes = catalog.endpoints.iter().map(|endpoint| (endpoint.class, class(endpoint.class))).collect();
+    EarlyView { classes, drifts: BTreeMap::from([(EndpointId("time.windows.com:123".into()), 12e-6)]) }
 }

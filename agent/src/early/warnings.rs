@@ -1,0 +1,213 @@
+//! The early warnings in force, from one snapshot: what to look at before anything is lost.
+
+use std::time::Duration;
+
+use ase_probes::class::Class;
+
+use super::{burn_rate, drift, phi};
+use crate::{
+    catalog::EndpointId,
+    compare::Worry,
+    duration::show,
+    reading::{addresses, crl, earliest_expiry, ntp_offset, rfc3339_seconds},
+    snapshot::{EndpointView, Snapshot},
+};
+
+/// A certificate or list that ends within this time is worth a warning: 21 days, as in blackbox_exporter's mixin.
+const EXPIRY: i64 = 21 * 24 * 3600;
+/// An overdue revocation list is a finding of the probe; one that is due within this time is a warning: 6 hours.
+const CRL_EXPIRY: i64 = 6 * 3600;
+/// An offset from here on is worth a warning: certificates and tickets tolerate minutes, not hours.
+const OFFSET: f64 = 1.0;
+
+/// What an early warning is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A class spends its budget of lost time too fast.
+    BurnRate,
+    /// Successes of a class stay away longer than they used to.
+    SuccessGap,
+    /// Round trips rose.
+    Latency,
+    /// Not all addresses of a class answer.
+    Addresses,
+    /// This machine's clock is off or runs away.
+    NtpDrift,
+    /// A certificate ends soon.
+    CertificateExpiry,
+    /// A revocation list is due soon.
+    CrlExpiry,
+    /// The custom DNS and Azure DNS lead apart.
+    DnsDivergence,
+    /// Nothing of a class could be tested for three intervals.
+    AgentBlind,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::BurnRate,
+        Self::SuccessGap,
+        Self::Latency,
+        Self::Addresses,
+        Self::NtpDrift,
+        Self::CertificateExpiry,
+        Self::CrlExpiry,
+        Self::DnsDivergence,
+        Self::AgentBlind,
+    ];
+
+    /// Returns the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::BurnRate => "burn_rate",
+            Self::SuccessGap => "success_gap",
+            Self::Latency => "latency",
+            Self::Addresses => "addresses",
+            Self::NtpDrift => "ntp_drift",
+            Self::CertificateExpiry => "certificate_expiry",
+            Self::CrlExpiry => "crl_expiry",
+            Self::DnsDivergence => "dns_divergence",
+            Self::AgentBlind => "agent_blind",
+        }
+    }
+}
+
+/// One early warning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Warning {
+    /// What it is about.
+    pub kind: Kind,
+    /// The class it concerns, if it concerns one.
+    pub class: Option<Class>,
+    /// The endpoint, or the compared name, it concerns.
+    pub subject: Option<String>,
+    /// What is the matter, in plain words.
+    pub text: String,
+}
+
+/// All warnings in force.
+pub fn of(snapshot: &Snapshot) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    of_classes(snapshot, &mut warnings);
+    of_endpoints(snapshot, &mut warnings);
+    of_names(snapshot, &mut warnings);
+    warnings
+}
+
+fn of_classes(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
+    for (class, early) in snapshot.early.iter().flat_map(|early| &early.classes) {
+        let mut warn = |kind, subject: Option<&EndpointId>, text| {
+            let subject = subject.map(|id| id.0.to_string());
+            warnings.push(Warning { kind, class: Some(*class), subject, text });
+        };
+        if let Some(pair) = burn_rate::alarm(&early.burn) {
+            let (long, short, factor) = pair.rule();
+            let (rate, label) = (early.burn[long as usize], long.label());
+            let text = format!(
+                "{rate:.1} times the budget of lost time over {label}, and still over {}; {factor} is the limit",
+                short.label()
+            );
+            warn(Kind::BurnRate, None, text);
+        }
+        if let Some(phi) = early.phi.filter(|phi| *phi >= phi::SUSPECT) {
+            warn(Kind::SuccessGap, None, format!("no success for longer than ever before (phi {phi:.1})"));
+        }
+        if early.latency.is_some_and(|ratio| ratio >= 1.0) {
+            warn(Kind::Latency, early.slowest.as_ref(), "round trips rose and stay high".to_owned());
+        }
+        if early.is_blind() {
+            warn(Kind::AgentBlind, None, format!("nothing of it could be tested for {}", seconds(early.untested)));
+        }
+    }
+}
+
+fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
+    let now = i64::try_from(snapshot.at.as_secs()).unwrap_or(i64::MAX);
+    for view in &snapshot.endpoints {
+        let mut warn = |kind, text| {
+            let (class, subject) = (Some(view.endpoint.class), Some(view.endpoint.id.0.to_string()));
+            warnings.push(Warning { kind, class, subject, text });
+        };
+        let (healthy, probed) = addresses(view);
+        if healthy > 0 && healthy < probed {
+            warn(Kind::Addresses, format!("{healthy} of {probed} addresses answer"));
+        }
+        if let Some(end) = earliest_expiry(view).filter(|end| end.saturating_sub(now) < EXPIRY) {
+            warn(Kind::CertificateExpiry, format!("a certificate of its chain ends {}", rfc3339_seconds(end)));
+        }
+        if let Some(due) = crl(view).and_then(|crl| crl.next_update).filter(|due| due.saturating_sub(now) < CRL_EXPIRY)
+        {
+            warn(Kind::CrlExpiry, format!("its revocation list is due {}", rfc3339_seconds(due)));
+        }
+        if let Some(text) = clock_trouble(snapshot, view) {
+            warn(Kind::NtpDrift, text);
+        }
+    }
+}
+
+fn clock_trouble(snapshot: &Snapshot, view: &EndpointView) -> Option<String> {
+    if let Some(offset) = ntp_offset(view).filter(|offset| offset.abs() >= OFFSET) {
+        return Some(format!("this machine's clock is off by {offset:+.3} s"));
+    }
+    let slope = snapshot.early.as_ref()?.drifts.get(&view.endpoint.id)?;
+    (slope.abs() >= drift::WORRYING)
+        .then(|| format!("this machine's clock runs away by {:.0} parts per million", slope * 1e6))
+}
+
+fn of_names(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
+    for view in &snapshot.names {
+        if let Some(comparison) = view.published.as_ref().filter(|comparison| comparison.worry != Worry::Fine) {
+            let (subject, text) = (Some(view.name.to_string()), comparison.reason.clone());
+            warnings.push(Warning { kind: Kind::DnsDivergence, class: Some(Class::Dns), subject, text });
+        }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    show(Duration::from_secs(time.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{early::EarlyView, sample};
+
+    fn kinds(snapshot: &Snapshot) -> Vec<Kind> {
+        of(snapshot).iter().map(|warning| warning.kind).collect()
+    }
+
+    #[test]
+    fn the_sample_has_one_of_each_that_a_snapshot_alone_can_show() {
+        let mut snapshot = sample::snapshot();
+        snapshot.early = None;
+        assert_eq!(kinds(&snapshot), [Kind::Addresses, Kind::DnsDivergence]);
+        snapshot.at += Duration::from_secs(9_000_000);
+        assert_eq!(kinds(&snapshot), [Kind::Addresses, Kind::CertificateExpiry, Kind::DnsDivergence]);
+    }
+
+    #[test]
+    fn each_detector_has_its_warning() {
+        let mut snapshot = sample::snapshot();
+        let class = super::super::ClassEarly {
+            burn: [200.0, 50.0, 20.0, 3.0, 0.3],
+            phi: Some(9.0),
+            latency: Some(1.2),
+            slowest: Some(snapshot.endpoints[0].endpoint.id.clone()),
+            untested: Duration::from_secs(120),
+        };
+        let drifts = [(snapshot.endpoints[3].endpoint.id.clone(), -0.001)].into();
+        snapshot.early = Some(EarlyView { classes: [(Class::Dns, class)].into(), drifts });
+        let found = kinds(&snapshot);
+        let wanted =
+            [Kind::BurnRate, Kind::SuccessGap, Kind::Latency, Kind::AgentBlind, Kind::Addresses, Kind::NtpDrift];
+        for kind in wanted {
+            assert!(found.contains(&kind), "{kind:?} is missing in {found:?}");
+        }
+        assert!(
+            of(&snapshot)[0].text.starts_with("20.0 times the budget of lost time over 1h"),
+            "{:?}",
+            of(&snapshot)[0]
+        );
+    }
+}
