@@ -17,10 +17,12 @@ use ase_probes::{http::Scheme, probe::Probe};
 use crate::{
     authority::Authority,
     sim::{
-        Behaviour, Running,
+        Behaviour, Front, Running,
         dns::{self, Entry, Zone},
-        greeter, ntp, tds,
-        web::{self, Front},
+        greeter, ntp,
+        switch::{Switch, Switches},
+        tds, web,
+        world::World,
     },
 };
 
@@ -56,7 +58,7 @@ fn bypassed(is_azure: bool) -> Entry {
     }
 }
 
-/// The authorities of the simulated Azure and of an inspecting firewall.
+/// The authorities of the simulated Azure and of an inspecting firewall. They live by one clock.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     /// Issues every certificate; agents trust it.
@@ -71,8 +73,9 @@ impl Authorities {
     /// # Errors
     /// When a key cannot be made.
     pub fn new() -> Result<Self> {
-        let lab = Arc::new(Authority::new("ase-lab root")?);
-        Ok(Self { lab, inspector: Arc::new(Authority::new("Azure Firewall Manager CA")?) })
+        let world = World::default();
+        let lab = Arc::new(Authority::in_world("ase-lab root", world.clone())?);
+        Ok(Self { lab, inspector: Arc::new(Authority::in_world("Azure Firewall Manager CA", world)?) })
     }
 }
 
@@ -83,12 +86,10 @@ pub struct Moods {
     pub custom_dns: Behaviour<dns::Mood>,
     /// Azure DNS.
     pub azure_dns: Behaviour<dns::Mood>,
-    /// Every time server.
-    pub ntp: Behaviour<ntp::Mood>,
     /// Every web front end, by host.
     pub web: BTreeMap<String, Behaviour<web::Mood>>,
     /// Every SQL gateway.
-    pub sql: Behaviour<tds::Mood>,
+    pub sql: Vec<Behaviour<tds::Mood>>,
 }
 
 /// A running Azure.
@@ -96,6 +97,8 @@ pub struct Moods {
 pub struct Azure {
     /// How its servers behave.
     pub moods: Moods,
+    /// How its servers behave, by host and port.
+    pub switches: Switches,
     /// The names it knows.
     pub zone: Arc<Zone>,
     azure_dns: SocketAddr,
@@ -158,7 +161,13 @@ impl Azure {
     ) -> Result<Self> {
         let zone = Arc::new(zone_of(&settings.catalog, place));
         let azure_dns = settings.resolvers.azure;
-        let mut azure = Self { moods: Moods::default(), zone, azure_dns, servers: Vec::new() };
+        let mut azure = Self {
+            moods: Moods::default(),
+            switches: Switches::new(authorities.lab.world().clone()),
+            zone,
+            azure_dns,
+            servers: Vec::new(),
+        };
         let mut started = BTreeSet::new();
         for endpoint in &settings.catalog.endpoints {
             let address = SocketAddr::new(azure.address_of(&endpoint.host)?, endpoint.port);
@@ -185,30 +194,45 @@ impl Azure {
     }
 
     async fn serve(&mut self, endpoint: &Endpoint, address: SocketAddr, authorities: &Authorities) -> Result<()> {
+        let Authorities { lab, inspector } = authorities.clone();
         let name = endpoint.host.to_string();
-        match &endpoint.probe {
+        let world = lab.world().clone();
+        let front = Front { authority: lab, inspector, name: name.clone() };
+        let switch = match &endpoint.probe {
             Probe::Dns(_) => {
                 let is_azure = address == self.azure_dns;
                 let mood = if is_azure { self.moods.azure_dns.clone() } else { self.moods.custom_dns.clone() };
                 let mut zone = Zone::clone(&self.zone);
                 zone.insert(BYPASSED.to_owned(), bypassed(is_azure));
-                self.servers.extend(dns::start(address, Behaviour::new(Arc::new(zone)), mood).await?);
+                self.servers.extend(dns::start(address, Behaviour::new(Arc::new(zone)), mood.clone()).await?);
+                Switch::Dns(mood)
             }
-            Probe::Ntp(_) => self.servers.push(ntp::start(address, self.moods.ntp.clone()).await?),
+            Probe::Ntp(_) => {
+                let mood = Behaviour::default();
+                self.servers.push(ntp::start(address, mood.clone(), world).await?);
+                Switch::Ntp(mood)
+            }
             Probe::Tds(_) => {
-                self.servers.push(tds::start(address, &authorities.lab, &name, self.moods.sql.clone()).await?);
+                let mood = Behaviour::default();
+                self.moods.sql.push(mood.clone());
+                self.servers.push(tds::start(address, front, mood.clone()).await?);
+                Switch::Sql(mood)
             }
-            Probe::Tcp(_) => self.servers.push(greeter::start(address).await?),
+            Probe::Tcp(_) => {
+                let mood = Behaviour::default();
+                self.servers.push(greeter::start(address, mood.clone()).await?);
+                Switch::Greeter(mood)
+            }
             Probe::Http(question) => {
-                let Authorities { lab, inspector } = authorities.clone();
                 let mood = self.moods.web.entry(name.clone()).or_default().clone();
-                let front = Front { authority: lab, inspector, name };
                 self.servers.push(match question.scheme {
-                    Scheme::Http => web::start_http(address, front, mood).await?,
-                    Scheme::Https(_) => web::start_https(address, front, mood).await?,
+                    Scheme::Http => web::start_http(address, front, mood.clone()).await?,
+                    Scheme::Https(_) => web::start_https(address, front, mood.clone()).await?,
                 });
+                Switch::Web(mood)
             }
-        }
+        };
+        self.switches.add(&name, endpoint.port, switch);
         Ok(())
     }
 }

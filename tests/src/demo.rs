@@ -75,8 +75,8 @@ const SCRIPT: [Fault; 5] = [
     Fault {
         story: "the firewall accepts connections to SQL 1433 itself and drops the rest: a TCP check would stay green",
         cause: "proxied_blind",
-        inject: |moods| moods.sql.set(tds::Mood::Silent),
-        mend: |moods| moods.sql.set(tds::Mood::Good),
+        inject: |moods| moods.sql.iter().for_each(|sql| sql.set(tds::Mood::Silent)),
+        mend: |moods| moods.sql.iter().for_each(|sql| sql.set(tds::Mood::Good)),
     },
     Fault {
         story: "the custom DNS loses its forwarder: SERVFAIL for every name",

@@ -1,18 +1,24 @@
-//! Simulators of what only Azure has. Each is started on an address, can change its behaviour while it runs, and ends
-//! when its handle is dropped.
+//! Simulators of what only Azure has, and of what firewalls, proxies and broken servers make of it. Each is started on
+//! an address, can change its behaviour while it runs, and ends when its handle is dropped.
 
 pub mod dns;
 pub mod greeter;
+mod listening;
 pub mod ntp;
+pub mod switch;
 pub mod tds;
 pub mod web;
+pub mod world;
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
+use serde::Deserialize;
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
+
+use crate::authority::Authority;
+
+/// Longer than any probe waits.
+const FOREVER: Duration = Duration::from_secs(600);
 
 /// A running simulator.
 #[derive(Debug)]
@@ -33,7 +39,7 @@ impl Drop for Running {
 
 /// How a simulator behaves; can be changed while it runs.
 #[derive(Debug, Default)]
-pub struct Behaviour<T>(Arc<Mutex<T>>);
+pub struct Behaviour<T>(Arc<watch::Sender<T>>);
 
 impl<T> Clone for Behaviour<T> {
     fn clone(&self) -> Self {
@@ -44,16 +50,59 @@ impl<T> Clone for Behaviour<T> {
 impl<T: Clone> Behaviour<T> {
     /// A behaviour to begin with.
     pub fn new(value: T) -> Self {
-        Self(Arc::new(Mutex::new(value)))
+        Self(Arc::new(watch::Sender::new(value)))
     }
 
     /// How it behaves now.
     pub fn get(&self) -> T {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
     }
 
     /// Changes it from now on.
     pub fn set(&self, value: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        self.0.send_replace(value);
+    }
+
+    /// Waits until it behaves so.
+    async fn until(&self, is_so: impl FnMut(&T) -> bool) {
+        drop(self.0.subscribe().wait_for(is_so).await);
+    }
+}
+
+/// What a server with certificates is made of.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// The authority of its certificate.
+    pub authority: Arc<Authority>,
+    /// The authority of an inspecting firewall.
+    pub inspector: Arc<Authority>,
+    /// Its name: on the certificate for clients that send none, and the only host that it serves.
+    pub name: String,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// RST.
+    #[default]
+    Reset,
+    /// FIN.
+    Close,
+    /// It stays open without a word.
+    Silence,
+}
+
+impl End {
+    /// Ends a connection.
+    async fn of(self, stream: TcpStream) -> std::io::Result<()> {
+        match self {
+            Self::Reset => stream.set_zero_linger(),
+            Self::Close => Ok(()),
+            Self::Silence => {
+                tokio::time::sleep(FOREVER).await;
+                Ok(())
+            }
+        }
     }
 }

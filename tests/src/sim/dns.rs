@@ -1,12 +1,19 @@
 //! A DNS server with a map of names: the custom DNS and Azure DNS of the lab.
 
+mod broken;
+mod mood;
+
+pub use self::mood::{Breakage, EdnsRefusal, Mood, Stream};
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
+use ase_probes::clock;
 use hickory_proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{
@@ -14,18 +21,23 @@ use hickory_proto::{
         rdata::{A, AAAA, CNAME, SOA},
     },
 };
+use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::TcpStream,
 };
 
-use super::{Behaviour, Running};
+use super::{
+    Behaviour, End, Running,
+    listening::{self, Datagram},
+};
 
 /// Time to live of every record, in seconds.
 const TTL: u32 = 60;
 
 /// What the server knows of a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Entry {
     /// The canonical names below it, in order.
     pub chain: Vec<String>,
@@ -40,95 +52,122 @@ impl Entry {
     }
 }
 
-/// How the server treats every question.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mood {
-    /// It answers.
-    #[default]
-    Good,
-    /// It cannot find out.
-    ServFail,
-    /// It does not want to.
-    Refuses,
-    /// It says nothing.
-    Silent,
-    /// It cuts answers over UDP.
-    Truncates,
-    /// It answers, and somebody on the path answers too, with a denial.
-    Raced,
-}
-
 /// The names a server knows; lower case, without the final dot.
 pub type Zone = BTreeMap<String, Entry>;
+
+/// The answers of the present second, for servers that limit them.
+#[derive(Debug)]
+struct Rate(Mutex<(Instant, u32)>);
+
+impl Rate {
+    /// Whether one more answer is within the limit of this second.
+    fn allows(&self, per_second: u32) -> bool {
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.0.elapsed() >= Duration::from_secs(1) {
+            *second = (clock::now(), 0);
+        }
+        second.1 += 1;
+        second.1 <= per_second
+    }
+}
 
 /// Starts a server on UDP and TCP.
 ///
 /// # Errors
 /// When the address cannot be bound.
 pub async fn start(address: SocketAddr, zone: Behaviour<Arc<Zone>>, mood: Behaviour<Mood>) -> Result<Vec<Running>> {
-    let udp = UdpSocket::bind(address).await?;
-    let tcp = TcpListener::bind(udp.local_addr()?).await?;
-    let (udp_zone, udp_mood) = (zone.clone(), mood.clone());
-    let datagrams = Running::spawn(async move {
-        let mut buffer = [0; 4096];
-        while let Ok((len, from)) = udp.recv_from(&mut buffer).await {
-            let (zone, mood) = (udp_zone.get(), udp_mood.get());
-            if let Some(reply) = answer(&buffer[..len], &zone, mood, true) {
-                drop(udp.send_to(&reply, from).await);
-            }
-            if let Some(denial) = answer(&buffer[..len], &Zone::new(), mood, true).filter(|_| mood == Mood::Raced) {
-                drop(udp.send_to(&denial, from).await);
-            }
-        }
+    let rate = Arc::new(Rate(Mutex::new((clock::now(), 0))));
+    let names = zone.clone();
+    let datagrams = listening::udp(address, mood.clone(), Mood::is_absent, move |question, mood| {
+        by_datagram(question, names.get(), mood, Arc::clone(&rate))
     });
-    let streams = Running::spawn(async move {
-        while let Ok((stream, _)) = tcp.accept().await {
-            tokio::spawn(serve(stream, zone.get(), mood.get()));
-        }
+    let streams = listening::tcp(address, mood, Mood::refuses_streams, move |stream, mood| {
+        let zone = zone.get();
+        async move { by_stream(stream, zone, mood).await.unwrap_or_default() }
     });
-    Ok(vec![datagrams, streams])
+    Ok(vec![datagrams.await?, streams.await?])
 }
 
-async fn serve(mut stream: TcpStream, zone: Arc<Zone>, mood: Mood) -> Option<()> {
+async fn by_datagram(question: Datagram, zone: Arc<Zone>, mood: Mood, rate: Arc<Rate>) {
+    if matches!(mood, Mood::RateLimited { per_second } if !rate.allows(per_second)) {
+        return;
+    }
+    tokio::time::sleep(mood.delay()).await;
+    let Some(reply) = answer(&question.bytes, &zone, &mood, true) else { return };
+    question.answer(&reply).await;
+    match mood {
+        Mood::Twice => question.answer(&reply).await,
+        Mood::Raced => {
+            if let Some(denial) = answer(&question.bytes, &Zone::new(), &mood, true) {
+                question.answer(&denial).await;
+            }
+        }
+        _ => {}
+    }
+}
+
+async fn by_stream(mut stream: TcpStream, zone: Arc<Zone>, mood: Mood) -> Option<()> {
+    if mood.stream() == Stream::Silent {
+        return End::Silence.of(stream).await.ok();
+    }
     loop {
         let length = stream.read_u16().await.ok()?;
         let mut question = vec![0; usize::from(length)];
         stream.read_exact(&mut question).await.ok()?;
-        let Some(reply) = answer(&question, &zone, mood, false) else {
+        tokio::time::sleep(mood.delay()).await;
+        let Some(reply) = answer(&question, &zone, &mood, false) else {
             return std::future::pending().await;
         };
-        stream.write_u16(u16::try_from(reply.len()).ok()?).await.ok()?;
-        stream.write_all(&reply).await.ok()?;
+        // One write: two make two segments, and Nagle's delay between them.
+        let length = u16::try_from(reply.len()).ok()?.to_be_bytes();
+        stream.write_all(&[&length[..], &reply].concat()).await.ok()?;
     }
 }
 
-fn answer(question: &[u8], zone: &Zone, mood: Mood, is_datagram: bool) -> Option<Vec<u8>> {
+fn answer(question: &[u8], zone: &Zone, mood: &Mood, is_datagram: bool) -> Option<Vec<u8>> {
     let asked = Message::from_vec(question).ok()?;
     let query = asked.queries.first()?.clone();
+    let name = query.name().to_lowercase().to_ascii();
+    let name = name.trim_end_matches('.');
+    if let (Mood::EdnsIntolerant { refusal }, Some(_)) = (mood, &asked.edns) {
+        return broken::edns_refused(*refusal, &asked);
+    }
     let mut reply = Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
     reply.metadata.recursion_desired = asked.metadata.recursion_desired;
     reply.metadata.recursion_available = true;
     match mood {
-        Mood::Silent => return None,
-        Mood::ServFail => reply.metadata.response_code = ResponseCode::ServFail,
+        Mood::Silent | Mood::Absent => return None,
+        Mood::ServFail | Mood::ServFailSlowly { .. } => reply.metadata.response_code = ResponseCode::ServFail,
         Mood::Refuses => reply.metadata.response_code = ResponseCode::Refused,
-        Mood::Truncates if is_datagram => reply.metadata.truncation = true,
-        Mood::Good | Mood::Truncates | Mood::Raced => fill(&mut reply, query.name(), query.query_type(), zone),
+        Mood::Truncates { .. } if is_datagram => reply.metadata.truncation = true,
+        Mood::Fails { names } if mood::concerns(names, name) => {
+            reply.metadata.response_code = ResponseCode::ServFail;
+        }
+        Mood::Denies { names } if mood::concerns(names, name) => deny(&mut reply, query.name()),
+        Mood::Empties { names } if mood::concerns(names, name) => reply.authorities.extend(authority(query.name())),
+        Mood::Says { names } if names.contains_key(name) => {
+            fill(&mut reply, query.name(), query.query_type(), names);
+        }
+        Mood::Rewrites { address } if !zone.contains_key(name) => {
+            let invented = Zone::from([(name.to_owned(), Entry::at([*address]))]);
+            fill(&mut reply, query.name(), query.query_type(), &invented);
+        }
+        Mood::Chains { length } => {
+            fill(&mut reply, query.name(), query.query_type(), &mood::chained(zone, name, *length));
+        }
+        _ => fill(&mut reply, query.name(), query.query_type(), zone),
     }
     reply.add_query(query);
     if let Some(edns) = asked.edns {
         reply.set_edns(edns);
     }
-    reply.to_vec().ok()
+    let bytes = reply.to_vec().ok()?;
+    Some(if let Mood::Broken { how } = mood { broken::made(bytes, *how) } else { bytes })
 }
 
 fn fill(reply: &mut Message, name: &Name, kind: RecordType, zone: &Zone) {
     let asked = name.to_lowercase().to_ascii();
-    let Some(entry) = zone.get(asked.trim_end_matches('.')) else {
-        reply.metadata.response_code = ResponseCode::NXDomain;
-        reply.authorities.extend(authority(name));
-        return;
-    };
+    let Some(entry) = zone.get(asked.trim_end_matches('.')) else { return deny(reply, name) };
     let mut owner = name.clone();
     for alias in &entry.chain {
         let Ok(target) = Name::from_ascii(format!("{alias}.")) else { return };
@@ -145,6 +184,11 @@ fn fill(reply: &mut Message, name: &Name, kind: RecordType, zone: &Zone) {
     if reply.answers.len() == before {
         reply.authorities.extend(authority(name));
     }
+}
+
+fn deny(reply: &mut Message, name: &Name) {
+    reply.metadata.response_code = ResponseCode::NXDomain;
+    reply.authorities.extend(authority(name));
 }
 
 /// The SOA record of the name's parent, for answers without addresses.

@@ -3,19 +3,20 @@
 mod envelope;
 mod tokens;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, time::Duration};
 
 use anyhow::Result;
-use rustls::ServerConfig;
+use rustls::SupportedProtocolVersion;
+use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tokio_rustls::TlsAcceptor;
 
 use self::envelope::Envelope;
-use super::{Behaviour, Running};
-use crate::authority::{Authority, server_config};
+use super::{Behaviour, End, Front, Running, listening};
+use crate::authority::{Flaw, server_config};
 
 /// Packet types of MS-TDS 2.2.3.1.1.
 const LOGIN7: u8 = 0x10;
@@ -28,68 +29,161 @@ const HEADER: usize = 8;
 /// The longest message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
 
-/// How the gateway treats every connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How the gateway, or what stands before it, treats every connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Mood {
     /// It lets everybody in.
     #[default]
     Good,
+    /// The host is there, the service is not: the port is refused.
+    Absent,
     /// It knows nobody: login failed, error 18456.
     DeniesLogin,
     /// The connection is accepted and nothing comes, as behind a firewall that accepts for the server.
     Silent,
+    /// The connection is accepted and ends at once.
+    Ends {
+        /// How.
+        end: End,
+    },
+    /// PRELOGIN is read and the connection ends.
+    AfterPrelogin {
+        /// How.
+        end: End,
+    },
+    /// PRELOGIN is answered and the connection ends at the ClientHello.
+    AfterHello {
+        /// How.
+        end: End,
+    },
+    /// Bytes come that are no TDS, whatever the client says.
+    Raw {
+        /// The bytes, as text.
+        text: String,
+    },
+    /// PRELOGIN is answered with these bytes, which need not be a packet.
+    RawPrelogin {
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The server chooses this encryption (MS-TDS 2.2.6.5).
+    Encryption {
+        /// 0 off, 1 on, 2 not supported, 3 required.
+        value: u8,
+    },
+    /// A firewall inspects TLS with its own authority.
+    Inspected,
+    /// The certificate has a flaw.
+    Certificate {
+        /// Which.
+        flaw: Flaw,
+    },
+    /// It takes its time before PRELOGIN is answered.
+    Slow {
+        /// How long.
+        milliseconds: u64,
+    },
+    /// PRELOGIN's answer comes byte by byte.
+    Drips {
+        /// The time between two bytes.
+        milliseconds: u64,
+    },
 }
 
-/// Starts a gateway whose certificate is for `name` where the client sends none.
+impl Mood {
+    fn flaw(&self) -> Flaw {
+        if let Self::Certificate { flaw } = self { flaw.clone() } else { Flaw::None }
+    }
+}
+
+/// Starts a gateway.
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn start(
-    address: SocketAddr,
-    authority: &Arc<Authority>,
-    name: &str,
-    mood: Behaviour<Mood>,
-) -> Result<Running> {
-    let listener = TcpListener::bind(address).await?;
-    // Inside TDS 7.x packets the handshake must end with the server's word, which TLS 1.3 does not promise.
-    let seven = server_config(authority, name, &[], &[&rustls::version::TLS12])?;
-    let eight = server_config(authority, name, &["tds/8.0"], rustls::ALL_VERSIONS)?;
-    Ok(Running::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, Arc::clone(&seven), Arc::clone(&eight), mood.get()));
-        }
-    }))
+pub async fn start(address: SocketAddr, front: Front, mood: Behaviour<Mood>) -> Result<Running> {
+    listening::tcp(
+        address,
+        mood,
+        |mood| *mood == Mood::Absent,
+        move |stream, mood| {
+            let front = front.clone();
+            async move { drop(serve(stream, &front, &mood).await) }
+        },
+    )
+    .await
 }
 
-async fn serve(stream: TcpStream, seven: Arc<ServerConfig>, eight: Arc<ServerConfig>, mood: Mood) -> io::Result<()> {
-    if mood == Mood::Silent {
-        return std::future::pending().await;
+async fn serve(mut stream: TcpStream, front: &Front, mood: &Mood) -> io::Result<()> {
+    match mood {
+        Mood::Silent => return End::Silence.of(stream).await,
+        Mood::Ends { end } => return end.of(stream).await,
+        _ => {}
     }
     let mut first = [0];
     stream.peek(&mut first).await?;
+    if let Mood::Raw { text } = mood {
+        stream.read_buf(&mut Vec::with_capacity(4096)).await?;
+        stream.write_all(text.as_bytes()).await?;
+        return stream.shutdown().await;
+    }
     // A TLS record of a handshake begins with 0x16: TDS 8.0 puts TLS before everything.
     if first[0] == 0x16 {
-        let mut tls = TlsAcceptor::from(eight).accept(stream).await?;
-        prelogin(&mut tls).await?;
+        let mut tls = acceptor(front, mood, &["tds/8.0"], rustls::ALL_VERSIONS)?.accept(stream).await?;
+        prelogin(&mut tls, mood).await?;
         return session(tls, mood).await;
     }
-    let mut stream = stream;
-    prelogin(&mut stream).await?;
+    if let Mood::AfterPrelogin { end } = mood {
+        read_message(&mut stream).await?;
+        return end.of(stream).await;
+    }
+    prelogin(&mut stream, mood).await?;
+    if let Mood::AfterHello { end } = mood {
+        read_message(&mut stream).await?;
+        return end.of(stream).await;
+    }
+    // Inside TDS 7.x packets the handshake must end with the server's word, which TLS 1.3 does not promise.
+    let acceptor = acceptor(front, mood, &[], &[&rustls::version::TLS12])?;
     let (envelope, opener) = Envelope::new(stream);
-    let tls = TlsAcceptor::from(seven).accept(envelope).await?;
+    let tls = acceptor.accept(envelope).await?;
     opener.open();
     session(tls, mood).await
 }
 
-async fn prelogin(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+fn acceptor(
+    front: &Front,
+    mood: &Mood,
+    alpn: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<TlsAcceptor> {
+    let authority = if *mood == Mood::Inspected { &front.inspector } else { &front.authority };
+    let config = server_config(authority, &front.name, &mood.flaw(), alpn, versions);
+    config.map(TlsAcceptor::from).map_err(io::Error::other)
+}
+
+async fn prelogin(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), mood: &Mood) -> io::Result<()> {
     let (kind, _) = read_message(stream).await?;
     if kind != PRELOGIN {
         return Err(io::Error::other("a PRELOGIN is due"));
     }
-    stream.write_all(&packet(TABULAR, &tokens::prelogin())).await
+    let encryption = if let Mood::Encryption { value } = mood { *value } else { tokens::ENCRYPT_ON };
+    let answer = packet(TABULAR, &tokens::prelogin(encryption));
+    match mood {
+        Mood::RawPrelogin { bytes } => return stream.write_all(bytes).await,
+        Mood::Slow { milliseconds } => tokio::time::sleep(Duration::from_millis(*milliseconds)).await,
+        Mood::Drips { milliseconds } => {
+            for byte in answer {
+                stream.write_all(&[byte]).await?;
+                tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
+            }
+            return Ok(());
+        }
+        _ => {}
+    }
+    stream.write_all(&answer).await
 }
 
-async fn session(mut stream: impl AsyncRead + AsyncWrite + Unpin, mood: Mood) -> io::Result<()> {
+async fn session(mut stream: impl AsyncRead + AsyncWrite + Unpin, mood: &Mood) -> io::Result<()> {
     loop {
         let (kind, message) = read_message(&mut stream).await?;
         let reply = match (kind, mood) {

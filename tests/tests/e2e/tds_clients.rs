@@ -9,7 +9,7 @@ use std::{
 
 use ase_lab::{
     authority::Authority,
-    sim::{Behaviour, tds},
+    sim::{Behaviour, Front, tds},
 };
 use tokio::runtime::Runtime;
 
@@ -28,9 +28,9 @@ impl Gateway {
         let runtime = Runtime::new().expect("a runtime starts");
         let authority = Arc::new(Authority::new("e2e root").expect("an authority can be made"));
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let server = runtime
-            .block_on(tds::start(address, &authority, "localhost", Behaviour::new(mood)))
-            .expect("the gateway starts");
+        let (inspector, name) = (Arc::clone(&authority), "localhost".to_owned());
+        let front = Front { authority: Arc::clone(&authority), inspector, name };
+        let server = runtime.block_on(tds::start(address, front, Behaviour::new(mood))).expect("the gateway starts");
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the folder is writable");
         Self { _runtime: runtime, _server: server, address, folder }

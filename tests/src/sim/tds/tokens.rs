@@ -1,13 +1,13 @@
 //! The few token streams the gateway sends (MS-TDS 2.2.7).
 
 /// ENCRYPT_ON (MS-TDS 2.2.6.5).
-const ENCRYPT_ON: u8 = 1;
+pub(super) const ENCRYPT_ON: u8 = 1;
 /// The version it claims: 12.0.2000, as Azure SQL does.
 const VERSION: [u8; 6] = [12, 0, 0x07, 0xd0, 0, 0];
 
-/// The PRELOGIN answer: options, terminator, data.
-pub(super) fn prelogin() -> Vec<u8> {
-    let options: [(u8, &[u8]); 4] = [(0, &VERSION), (1, &[ENCRYPT_ON]), (2, &[0]), (4, &[0])];
+/// The PRELOGIN answer with this encryption: options, terminator, data.
+pub(super) fn prelogin(encryption: u8) -> Vec<u8> {
+    let options: [(u8, &[u8]); 4] = [(0, &VERSION), (1, &[encryption]), (2, &[0]), (4, &[0])];
     let mut offset = options.len() * 5 + 1;
     let (mut table, mut data) = (Vec::new(), Vec::new());
     for (token, value) in options {
