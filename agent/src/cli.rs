@@ -1,10 +1,12 @@
 //! The command line: what can be asked of `ase-agent`, and nothing about how it is done.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use ase_probes::class::Class;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+
+use crate::duration;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -135,6 +137,13 @@ pub struct Nameresolver {
     /// Show the custom DNS and Azure DNS beside each other, with what the difference means
     #[arg(long)]
     pub compare: bool,
+    /// With --compare: compare so many times; what rotates is united and a class is in force after three equal rounds
+    #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "compare",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// With --rounds: time from one round to the next, at least 200ms
+    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "rounds", value_parser = between_rounds)]
+    pub every: Duration,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -156,6 +165,13 @@ pub struct Nameresolver {
     /// Do not fall back to Azure DNS, as in an App Service Environment v3
     #[arg(long)]
     pub no_azure_fallback: bool,
+}
+
+/// Faster rounds would look like an attack on the servers.
+fn between_rounds(text: &str) -> Result<Duration, String> {
+    let every = duration::parse(text)?;
+    let shortest = Duration::from_millis(200);
+    if every < shortest { Err(format!("must be at least {}", duration::show(shortest))) } else { Ok(every) }
 }
 
 /// Arguments of `nslookup`.

@@ -3,10 +3,12 @@
 //! The custom DNS decides what apps see, Azure DNS what the platform sees. Addresses that rotate, content networks and
 //! private endpoints differ lawfully; a missing privatelink forwarder, a shadowed zone or a sinkhole does not.
 
+mod annotation;
 mod answer;
 mod history;
 mod rules;
 
+pub use annotation::{Annotation, annotate};
 pub use answer::{Answer, Outcome};
 pub use history::{History, Published};
 pub use rules::{Circumstances, TlsConfirmation, classify};

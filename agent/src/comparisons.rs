@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    compare::{Comparison, History, classify},
+    compare::{Comparison, History, annotate, classify},
     dns_survey::Survey,
 };
 
@@ -16,8 +16,6 @@ use crate::{
 const CONCURRENCY: usize = 4;
 /// A name whose endpoint failed to resolve is asked again at once, but not more often than this.
 const HURRY: Duration = Duration::from_secs(60);
-/// Addresses that Azure DNS gave are not stale before this age.
-const STALE_AGE: Duration = Duration::from_secs(600);
 
 /// How often names are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +110,7 @@ impl Comparisons {
         if let Cadence::Every(interval) = self.cadence {
             self.due.insert((now + interval, index));
         }
-        let age = match self.cadence {
-            Cadence::Every(interval) => STALE_AGE.max(interval * 2),
-            Cadence::Once => STALE_AGE,
-        };
-        let publish_at_once = self.cadence == Cadence::Once;
-        self.names[index].take_in(survey, at, age, publish_at_once);
+        self.names[index].take_in(survey, at, self.cadence);
     }
 
     /// A survey died; its name waits for its next turn.
@@ -156,13 +149,20 @@ impl Name {
         Self { view: Arc::new(view), history: History::default(), asked: None }
     }
 
-    fn take_in(&mut self, mut survey: Survey, at: Duration, age: Duration, publish_at_once: bool) {
-        survey.known.stale = self.history.is_stale(&survey.custom.addresses, at, age);
-        let unions = self.history.remember(&survey.custom.addresses, &survey.azure.addresses, at);
+    fn take_in(&mut self, mut survey: Survey, at: Duration, cadence: Cadence) {
+        let unions = self.history.remember(&survey.custom, &survey.azure, at);
         (survey.custom.recent, survey.azure.recent) = unions;
+        survey.known.stale = match cadence {
+            Cadence::Every(interval) => self.history.is_stale(&survey.custom.addresses, at, interval),
+            Cadence::Once => false,
+        };
+        survey.annotations = annotate(&survey.custom, &self.history);
         survey.comparison = classify(&survey.name, &survey.custom, &survey.azure, &survey.known);
         let firm = self.history.settle(survey.comparison.clone()).map(|published| published.comparison.clone());
-        let in_force = if publish_at_once { Some(survey.comparison.clone()) } else { firm };
+        let in_force = match cadence {
+            Cadence::Every(_) => firm,
+            Cadence::Once => Some(survey.comparison.clone()),
+        };
         let view = Arc::make_mut(&mut self.view);
         let class = |comparison: &Option<Comparison>| comparison.as_ref().map(|comparison| comparison.class);
         if class(&view.published) != class(&in_force) {
@@ -195,7 +195,8 @@ mod tests {
         let (custom, azure) = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
         let known = Circumstances::default();
         let comparison = classify("a.example", &custom, &azure, &known);
-        Survey { name: "a.example".to_owned(), server: ([10, 0, 0, 4], 53).into(), custom, azure, known, comparison }
+        let (name, server) = ("a.example".to_owned(), ([10, 0, 0, 4], 53).into());
+        Survey { name, server, custom, azure, known, comparison, annotations: Vec::new() }
     }
 
     fn names() -> Vec<String> {

@@ -243,13 +243,14 @@ fn pace(file: &File) -> Result<Pace, Broken> {
 }
 
 fn policy(file: &File) -> Result<AddressPolicy, Broken> {
-    let read = |key: &str, list: &[String]| -> Result<Vec<Prefix>, Broken> {
-        list.iter().map(|text| text.parse().or_else(|rule| broken(key, text, rule))).collect()
-    };
     Ok(AddressPolicy {
-        allow: read("addresses.allow", &file.addresses.allow)?,
-        deny: read("addresses.deny", &file.addresses.deny)?,
+        allow: prefixes("addresses.allow", &file.addresses.allow)?,
+        deny: prefixes("addresses.deny", &file.addresses.deny)?,
     })
+}
+
+fn prefixes(key: &str, list: &[String]) -> Result<Vec<Prefix>, Broken> {
+    list.iter().map(|text| text.parse().or_else(|rule| broken(key, text, rule))).collect()
 }
 
 fn assumptions(file: &File) -> Result<Assumptions, Broken> {
@@ -288,8 +289,17 @@ fn declared(file: &File) -> Result<Declared, Broken> {
         private: names("dns.private", &file.dns.private)?,
         managed: names("dns.managed", &file.dns.managed)?,
         sinkholes: file.dns.sinkholes.iter().copied().collect(),
+        origins: file.dns.origins.iter().map(origin).collect::<Result<_, _>>()?,
         compared: names("dns.names", &file.dns.names)?,
     })
+}
+
+fn origin((name, list): (&String, &Vec<String>)) -> Result<(String, Vec<Prefix>), Broken> {
+    let key = format!("dns.origins.{}", name.escape_debug());
+    match prefixes(&key, list)? {
+        none if none.is_empty() => broken(&key, "[]", "must name at least one prefix"),
+        prefixes => Ok((name.clone(), prefixes)),
+    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 //! than the two answers while they agree, contrast measurements where they do not.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ase_probes::{
     attempt::{Attempt, Shape},
+    clock,
     dns::{self, Question, Rcode, RecordType, Transport},
     egress::Egress,
     evidence::Trouble,
@@ -21,11 +22,12 @@ use ase_probes::{
     verdict::Verdict,
 };
 use rand::{Rng, rngs::StdRng};
+use tokio::sync::Mutex;
 
 use crate::{
-    compare::{self, Answer, Circumstances, Comparison, Outcome, Server, TlsConfirmation},
+    compare::{self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation},
     policy::Reached,
-    settings::{AddressPolicy, Declared, Settings},
+    settings::{AddressPolicy, Declared, Prefix, Settings},
 };
 
 /// Both sides are asked within this time.
@@ -36,6 +38,8 @@ const LINGER: Duration = Duration::from_millis(150);
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Addresses of each side that are confirmed at most.
 pub const CONFIRMED: usize = 2;
+/// Time for which the canary's answer counts.
+pub const CANARY_FRESH: Duration = Duration::from_secs(60);
 /// RFC 5737: no DNS server can be here; an answer means interception.
 pub const CANARY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 53);
 
@@ -72,6 +76,8 @@ pub struct Survey {
     pub known: Circumstances,
     /// What the two mean together.
     pub comparison: Comparison,
+    /// What is worth knowing about the custom DNS's answer and changes nothing.
+    pub annotations: Vec<Annotation>,
 }
 
 /// Makes surveys, all under the same settings.
@@ -89,6 +95,8 @@ pub struct Surveyor {
     pub policy: AddressPolicy,
     /// What the operator declared.
     pub declared: Declared,
+    /// What the canary said last, and when; surveys share it.
+    pub canary: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Surveyor {
@@ -101,6 +109,7 @@ impl Surveyor {
             trust: settings.trust.clone(),
             policy: settings.policy.clone(),
             declared: settings.declared.clone(),
+            canary: Arc::default(),
         }
     }
 
@@ -109,7 +118,9 @@ impl Surveyor {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let (nonce, other) = (rng.next_u64(), rng.next_u64());
         let ((server, custom), azure) = tokio::join!(self.ask_custom(&name, nonce), self.ask(self.azure, &name, other));
+        let custom = self.with_zone(&name, server, custom, rng.next_u64()).await;
         let mut known = self.circumstances(&name);
+        known.same_origin = same_origin(&self.declared.origins, &custom, &azure);
         let first = compare::classify(&name, &custom, &azure, &known);
         if first.class.may_be_invented() {
             known.invents = self.inventor(&name, server, &custom, &azure, &mut rng).await;
@@ -119,7 +130,17 @@ impl Surveyor {
             known.tls = self.confirm(&name, &custom, &azure, &mut rng).await;
         }
         let comparison = compare::classify(&name, &custom, &azure, &known);
-        Survey { name, server, custom, azure, known, comparison }
+        let annotations = compare::annotate(&custom, &History::default());
+        Survey { name, server, custom, azure, known, comparison, annotations }
+    }
+
+    /// Asks a server that answers as an authority which zone it hosts.
+    async fn with_zone(&self, name: &str, server: SocketAddr, answer: Answer, nonce: u64) -> Answer {
+        if !answer.authoritative || answer.soa_zone.is_some() {
+            return answer;
+        }
+        let start = self.exchange(server, name, RecordType::Soa, Deadline::within(PATIENCE), nonce).await;
+        Answer { soa_zone: start.dns_answer().and_then(|found| found.soa_zone.clone()), ..answer }
     }
 
     fn circumstances(&self, name: &str) -> Circumstances {
@@ -199,14 +220,23 @@ impl Surveyor {
         (invented.outcome == Outcome::Answer && !invented.addresses.is_disjoint(&real.addresses)).then_some(side)
     }
 
-    /// Whether an address where no server can be answers a DNS question (D4). Not asked where the policy denies it.
+    /// Whether an address where no server can be answers a DNS question (D4). Not asked where the policy denies it, nor
+    /// again while its last answer is fresh.
     async fn canary_answers(&self, nonce: u64) -> bool {
         if !self.policy.allows(CANARY.ip(), Reached::Literal) {
             return false;
         }
-        let deadline = Deadline::within(PATIENCE);
-        let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
-        outcome.dns_answer().is_some()
+        let mut last = self.canary.lock().await;
+        match *last {
+            Some((asked, answered)) if asked.elapsed() < CANARY_FRESH => answered,
+            Some(_) | None => {
+                let deadline = Deadline::within(PATIENCE);
+                let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
+                let answered = outcome.dns_answer().is_some();
+                *last = Some((clock::now(), answered));
+                answered
+            }
+        }
     }
 
     /// Whether a certificate for the name verifies at each side's addresses (rule 19). `None` where one side has no
@@ -247,10 +277,24 @@ impl Surveyor {
     }
 }
 
+/// The origin that holds every address of both sides (rule 18).
+fn same_origin(origins: &BTreeMap<String, Vec<Prefix>>, custom: &Answer, azure: &Answer) -> Option<String> {
+    let holds = |prefixes: &[Prefix], answer: &Answer| {
+        !answer.addresses.is_empty()
+            && answer.addresses.iter().all(|address| prefixes.iter().any(|prefix| prefix.contains(*address)))
+    };
+    let found = origins.iter().find(|(_, prefixes)| holds(prefixes, custom) && holds(prefixes, azure));
+    found.map(|(name, _)| name.clone())
+}
+
 /// Brings one exchange into normal form.
 fn normal(exchange: &Exchange) -> Answer {
     match exchange.dns_answer() {
-        Some(answer) => Answer { conflicting: is_conflicting(&exchange.seen), ..from_wire(answer) },
+        Some(answer) => Answer {
+            conflicting: is_conflicting(&exchange.seen),
+            response: exchange.seen.round_trip,
+            ..from_wire(answer)
+        },
         None => Answer::without_addresses(failure_of(&exchange.seen)),
     }
 }
@@ -284,6 +328,9 @@ fn from_wire(answer: &dns::Answer) -> Answer {
         addresses,
         soa_zone: answer.soa_zone.clone(),
         conflicting: false,
+        authoritative: answer.authoritative,
+        ttl: answer.min_ttl,
+        response: None,
     }
 }
 
@@ -295,6 +342,7 @@ fn merge(v4: Answer, v6: Answer) -> Answer {
             both.addresses.extend(&v6.addresses);
             both.recent.extend(&v6.addresses);
             both.conflicting |= v6.conflicting;
+            both.ttl = both.ttl.into_iter().chain(v6.ttl).min();
             both
         }
         (Outcome::Answer, _) => v4,
@@ -306,6 +354,21 @@ fn merge(v4: Answer, v6: Answer) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_origin_must_hold_every_address_of_both_sides() {
+        let origins = BTreeMap::from([
+            ("near".to_owned(), vec!["20.0.0.0/16".parse().expect("a prefix")]),
+            ("wide".to_owned(), ["20.0.0.0/16", "20.9.0.0/16"].iter().map(|p| p.parse().expect("a prefix")).collect()),
+        ]);
+        let found = |custom: &[&str], azure: &[&str]| {
+            same_origin(&origins, &Answer::with(&[], custom), &Answer::with(&[], azure))
+        };
+        assert_eq!(found(&["20.0.0.1"], &["20.0.9.1"]), Some("near".to_owned()));
+        assert_eq!(found(&["20.0.0.1"], &["20.9.0.1"]), Some("wide".to_owned()));
+        assert_eq!(found(&["20.0.0.1", "20.1.0.1"], &["20.0.0.2"]), None);
+        assert_eq!(found(&[], &["20.0.0.2"]), None);
+    }
 
     #[test]
     fn a_family_without_addresses_takes_nothing_from_the_other() {

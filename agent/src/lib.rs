@@ -23,6 +23,7 @@ pub mod known;
 pub mod logs;
 pub mod metrics;
 pub mod monitor;
+pub mod name_rounds;
 pub mod nameresolver;
 pub mod policy;
 pub mod profile;

@@ -9,10 +9,11 @@ use ase_agent::{
         Run,
     },
     compare::Worry,
+    comparisons::NameView,
     config::{self, ConfigError},
     daemon,
     dns_survey::Surveyor,
-    explain, logs, nameresolver, profile, report,
+    explain, logs, name_rounds, nameresolver, profile, report,
     settings::Settings,
     status,
     worker_dns::{Platform, WorkerDns},
@@ -128,17 +129,16 @@ fn nameresolver(arguments: &Nameresolver) -> Result<ExitCode, Failure> {
     let alternative = arguments.dns_alt_server.as_deref().map(config::server).transpose().map_err(usage)?;
     let runtime = runtime()?;
     let rng = || StdRng::from_seed(rand::random());
+    if arguments.compare && arguments.rounds > 1 {
+        return compare_in_rounds(&runtime, &settings, &name, arguments);
+    }
     if arguments.compare {
         let survey = runtime.block_on(Surveyor::new(&settings).survey(&name, rng()));
         match arguments.output {
             Output::Json => println!("{}", status::survey_to_json(&survey)),
             Output::Table => print!("{}", nameresolver::render_comparison(&survey)),
         }
-        return Ok(ExitCode::from(match survey.comparison.worry {
-            Worry::Fine => 0,
-            Worry::Warn => 2,
-            Worry::Bad => 1,
-        }));
+        return Ok(worry_code(survey.comparison.worry));
     }
     let platform = match arguments.platform {
         PlatformName::Windows => Platform::Windows,
@@ -152,6 +152,36 @@ fn nameresolver(arguments: &Nameresolver) -> Result<ExitCode, Failure> {
         fallback: (!only_this).then_some(settings.resolvers.azure),
     };
     answer(&runtime, &worker, &settings, &name, arguments.output)
+}
+
+/// Compares a name in several rounds; the class in force decides the exit code, or the last one while none is firm.
+fn compare_in_rounds(
+    runtime: &tokio::runtime::Runtime,
+    settings: &Settings,
+    name: &str,
+    arguments: &Nameresolver,
+) -> Result<ExitCode, Failure> {
+    let plan = name_rounds::Plan { count: arguments.rounds, every: arguments.every };
+    let show = |round, view: &NameView| match arguments.output {
+        Output::Json => println!("{}", status::round_to_json(round, view)),
+        Output::Table => print!("{}", nameresolver::render_round(round, view)),
+    };
+    let rng = StdRng::from_seed(rand::random());
+    let view = runtime.block_on(name_rounds::run(&Surveyor::new(settings), name, plan, rng, show));
+    let view = view.ok_or_else(|| failed("no round was made"))?;
+    if let (Output::Table, Some(survey)) = (arguments.output, &view.last) {
+        print!("\n{}", nameresolver::render_comparison(survey));
+    }
+    let last = view.published.as_ref().or(view.last.as_ref().map(|survey| &survey.comparison));
+    Ok(last.map_or(ExitCode::SUCCESS, |comparison| worry_code(comparison.worry)))
+}
+
+fn worry_code(worry: Worry) -> ExitCode {
+    ExitCode::from(match worry {
+        Worry::Fine => 0,
+        Worry::Warn => 2,
+        Worry::Bad => 1,
+    })
 }
 
 fn nslookup(arguments: &Nslookup) -> Result<ExitCode, Failure> {

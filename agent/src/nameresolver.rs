@@ -6,7 +6,8 @@ use std::fmt::Write;
 use ase_probes::dns::{Answer, Rcode};
 
 use crate::{
-    compare::{self, Worry},
+    compare::{self, Comparison, Worry},
+    comparisons::NameView,
     dns_survey::Survey,
     worker_dns::Resolved,
 };
@@ -75,7 +76,16 @@ pub fn render_comparison(survey: &Survey) -> String {
     if let Some(advice) = comparison.class.advice() {
         _ = writeln!(text, "do:  {advice}");
     }
+    survey.annotations.iter().for_each(|annotation| _ = writeln!(text, "note: {annotation}"));
     text
+}
+
+/// Renders one round of many: what it shows alone, and what is in force after it.
+pub fn render_round(round: u32, view: &NameView) -> String {
+    let class = |comparison: &Comparison| format!("{} (rule {})", comparison.class.label(), comparison.rule);
+    let shown = view.last.as_ref().map_or_else(String::new, |survey| class(&survey.comparison));
+    let in_force = view.published.as_ref().map_or_else(|| "nothing yet".to_owned(), class);
+    format!("round {round:>4}  {shown:36}  in force: {in_force}\n")
 }
 
 fn side(title: &str, server: &str, answer: &compare::Answer) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Everything the agent runs with: the configuration after it was read, checked and completed from the host.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -40,6 +40,8 @@ pub struct Declared {
     pub managed: BTreeSet<String>,
     /// Addresses known to be sinkholes.
     pub sinkholes: BTreeSet<IpAddr>,
+    /// Origins by name: addresses that belong to one service, wherever its names lead.
+    pub origins: BTreeMap<String, Vec<Prefix>>,
     /// Names that are compared beside the endpoints' own.
     pub compared: BTreeSet<String>,
 }

@@ -47,7 +47,7 @@ use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use risk::RiskEntry;
 
-pub use resolver::{resolved_to_json, survey_to_json};
+pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 
 /// Renders a snapshot as one line of JSON; `version` is the agent's own.
 pub fn to_json(snapshot: &Snapshot, version: &str) -> String {

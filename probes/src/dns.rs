@@ -152,7 +152,7 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// The smallest time to live among the answer records.
     pub min_ttl: Option<Duration>,
-    /// The zone of the SOA record in the authority section.
+    /// The zone of the SOA record in the answer or the authority section.
     pub soa_zone: Option<String>,
     /// The server's EDNS payload size in bytes, if it speaks EDNS (RFC 6891).
     pub edns_payload: Option<u16>,

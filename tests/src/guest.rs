@@ -9,7 +9,7 @@ use std::{
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -122,6 +122,11 @@ impl Guest {
     pub fn begin(&mut self) -> Result<()> {
         let mut stdin = self.child.stdin.take().context("the guest listens on its standard input")?;
         stdin.write_all(b"go").context("the guest is gone")
+    }
+
+    /// What the command prints while it runs, where `output` was piped; once.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// Waits for the command's end.

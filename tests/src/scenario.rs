@@ -1,9 +1,11 @@
 //! Scenarios with real DNS servers: each is a data file under `tests/scenarios/dns`, run in namespaces, and judged by
 //! what the agent says about it.
 
+mod rounds;
 mod servers;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs,
     io::Write,
@@ -55,6 +57,11 @@ struct Scenario {
     /// A name or suffix that the operator declared private.
     #[serde(default)]
     private: Vec<String>,
+    /// Origins that the operator declared.
+    #[serde(default)]
+    origins: BTreeMap<String, Vec<String>>,
+    /// Several rounds, and what changes between them.
+    rounds: Option<rounds::Rounds>,
     /// Whether something answers DNS at 192.0.2.1, where no server can be.
     #[serde(default)]
     intercepted: bool,
@@ -143,6 +150,9 @@ impl Outcome {
         if let Some(words) = expect.reason.as_ref().filter(|words| !reason.contains(*words)) {
             misses.push(format!("the reason ({reason}) does not hold ({words})"));
         }
+        if expect.worry.as_deref() == Some("fine") && self.got["alarms"].as_u64().is_some_and(|alarms| alarms > 0) {
+            misses.push(format!("{} of {} rounds alarm", self.got["alarms"], self.got["rounds"]));
+        }
         misses
     }
 }
@@ -166,8 +176,12 @@ pub fn run(choice: &Choice) -> Result<ExitCode> {
     let mut outcomes = Vec::new();
     for scenario in scenarios {
         let start = clock::now();
-        let servers = runtime.block_on(Servers::start(&scenario, &folder, &authorities))?;
-        let got = ask(&scenario, &folder, is_root).with_context(|| scenario.name.clone())?;
+        let mut servers = runtime.block_on(Servers::start(&scenario, &folder, &authorities))?;
+        let got = match &scenario.rounds {
+            Some(rounds) => rounds::ask(&scenario, rounds, &mut servers, &folder, is_root),
+            None => ask(&scenario, &folder, is_root),
+        };
+        let got = got.with_context(|| scenario.name.clone())?;
         drop(servers);
         let outcome = Outcome { scenario, got, seconds: start.elapsed().as_secs_f64() };
         print_row(&outcome);
@@ -208,17 +222,23 @@ fn load(filter: &str) -> Result<Vec<Scenario>> {
 
 /// Lets the agent compare the two servers, from the guest's side and without privileges.
 fn ask(scenario: &Scenario, folder: &Folder, is_root: bool) -> Result<Value> {
-    let config =
-        format!("resolvers: {{custom: [{CUSTOM_DNS}]}}\ndns: {{private: [{}]}}\n", scenario.private.join(", "));
-    let config = folder.write("ase-agent.yaml", &config)?;
-    let words = ["ase-agent", "nameresolver", "--compare", "--output", "json", "--config"].map(OsString::from);
-    let command: Vec<OsString> =
-        words.into_iter().chain([config.into_os_string(), OsString::from(&scenario.ask)]).collect();
-    let mut guest = Guest::start(&command, folder, is_root, Stdio::piped())?;
+    let mut guest = Guest::start(&command(scenario, folder, &[])?, folder, is_root, Stdio::piped())?;
     guest.begin()?;
     let output = guest.output()?;
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("the agent ended with {} and no JSON", output.status))
+}
+
+/// The agent's command line, with its configuration written.
+fn command(scenario: &Scenario, folder: &Folder, more: &[&str]) -> Result<Vec<OsString>> {
+    let config = json!({
+        "resolvers": { "custom": [CUSTOM_DNS] },
+        "dns": { "private": scenario.private, "origins": scenario.origins },
+    });
+    let config = folder.write("ase-agent.yaml", &format!("{config}\n"))?;
+    let words = ["ase-agent", "nameresolver", "--compare", "--output", "json"].iter().chain(more);
+    let words = words.map(OsString::from).chain(["--config".into(), config.into_os_string()]);
+    Ok(words.chain([OsString::from(&scenario.ask)]).collect())
 }
 
 fn print_row(outcome: &Outcome) {

@@ -1,6 +1,6 @@
 //! One server's answer for one name in normal form: order, case and duplicates gone.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 /// How a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +61,12 @@ pub struct Answer {
     pub soa_zone: Option<String>,
     /// Whether a second, different answer came to the same question.
     pub conflicting: bool,
+    /// Whether the server answers as an authority: it hosts the zone itself.
+    pub authoritative: bool,
+    /// The smallest time to live among the answer's records.
+    pub ttl: Option<Duration>,
+    /// Time from the question to the answer.
+    pub response: Option<Duration>,
 }
 
 impl Answer {
@@ -73,6 +79,9 @@ impl Answer {
             recent: BTreeSet::new(),
             soa_zone: None,
             conflicting: false,
+            authoritative: false,
+            ttl: None,
+            response: None,
         }
     }
 

@@ -27,8 +27,8 @@ pub struct Circumstances {
     pub managed: BTreeSet<String>,
     /// Addresses that the operator knows to be sinkholes.
     pub sinkholes: BTreeSet<IpAddr>,
-    /// Whether all addresses of both sides belong to one origin, where a table says.
-    pub same_origin: bool,
+    /// The origin that all addresses of both sides belong to, where the configuration names one.
+    pub same_origin: Option<String>,
     /// Handshakes at both sides' addresses; `None` if not made, or if a transparent proxy answers for everybody.
     pub tls: Option<TlsConfirmation>,
     /// All addresses of C are ones that Z gave long ago and gives no more.
@@ -233,8 +233,8 @@ impl Pair<'_> {
         if let Some(suffix) = self.managed_suffix() {
             return Some(equivalent(Equivalence::Managed, 17, format!("addresses under {suffix} vary by design")));
         }
-        if self.known.same_origin {
-            return Some(equivalent(Equivalence::SameOrigin, 18, "both addresses belong to one origin"));
+        if let Some(origin) = &self.known.same_origin {
+            return Some(equivalent(Equivalence::SameOrigin, 18, format!("both addresses belong to {origin}")));
         }
         match self.known.tls {
             Some(TlsConfirmation { custom: true, azure: true }) => {
@@ -252,8 +252,17 @@ impl Pair<'_> {
         }
     }
 
+    /// History beats rule 19: a released address fails its handshake like a hijacked one, but Azure DNS itself once gave
+    /// it, and the cure is a flushed cache, not a corrected record. That apps are led astray shows in the worry.
     fn stale(&self) -> Comparison {
-        says(Class::Stale, 20, "the custom DNS gives addresses that Azure DNS gave long ago and gives no more")
+        let astray = self.known.tls == Some(TlsConfirmation { custom: false, azure: true });
+        let (worry, detail) = if astray {
+            (Worry::Bad, "; a certificate for the name verifies only at Azure DNS's address")
+        } else {
+            (Worry::Warn, "")
+        };
+        let reason = format!("the custom DNS gives addresses that Azure DNS gave long ago and gives no more{detail}");
+        Comparison { worry, ..says(Class::Stale, 20, reason) }
     }
 
     /// Rule 21.

@@ -245,9 +245,10 @@ fn addresses() -> Vec<Row> {
 
 fn proofs() -> Vec<Row> {
     use Worry::{Bad, Fine, Warn};
-    let origin = Circumstances { same_origin: true, ..plain() };
+    let origin = Circumstances { same_origin: Some("the front doors".to_owned()), ..plain() };
     let stale = Circumstances { stale: true, ..plain() };
     let stale_refuted = Circumstances { stale: true, ..tls(false, true) };
+    let stale_unproved = Circumstances { stale: true, ..tls(false, false) };
     let stale_proved = Circumstances { stale: true, ..tls(true, true) };
     let managed = |answer: &str, end: &str| via(&[end], &[answer]);
     let (c, z) = (a(&["20.1.0.1"]), a(&["20.2.0.1"]));
@@ -258,7 +259,8 @@ fn proofs() -> Vec<Row> {
         ("neither proves it", c.clone(), z.clone(), tls(false, false), Class::DivergentUnverified, 19, Warn),
         ("only custom proves it", c.clone(), z.clone(), tls(true, false), Class::DivergentUnverified, 19, Warn),
         ("stale without proof", c.clone(), z.clone(), stale.clone(), Class::Stale, 20, Warn),
-        ("stale and refuted", c.clone(), z.clone(), stale_refuted.clone(), Class::Stale, 20, Warn),
+        ("stale and refuted", c.clone(), z.clone(), stale_refuted.clone(), Class::Stale, 20, Bad),
+        ("stale, neither proves the name", c.clone(), z.clone(), stale_unproved, Class::Stale, 20, Warn),
         ("stale but proved", c.clone(), z.clone(), stale_proved, Class::Equivalent, 19, Fine),
         (
             "stale under a managed suffix is rotation",
@@ -276,7 +278,7 @@ fn proofs() -> Vec<Row> {
             stale_refuted,
             Class::Stale,
             20,
-            Warn,
+            Bad,
         ),
         ("nothing known", c, z, plain(), Class::DivergentUnverified, 21, Warn),
     ]
@@ -325,7 +327,7 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
     (any::<[bool; 4]>(), proptest::option::of(any::<(bool, bool)>())).prop_map(
         |([expected, origin, stale, _], proof)| Circumstances {
             expected_private: expected,
-            same_origin: origin,
+            same_origin: origin.then(|| "the front doors".to_owned()),
             stale,
             tls: proof.map(|(custom, azure)| TlsConfirmation { custom, azure }),
             ..plain()
@@ -389,7 +391,7 @@ proptest! {
             let (c, z) = (draw(), draw());
             let (mut custom, mut azure) = (via(&["e.x.net"], &[&c]), via(&["e.x.net"], &[&z]));
             (custom.recent, azure.recent) =
-                history.remember(&custom.addresses, &azure.addresses, std::time::Duration::from_secs(300 * round));
+                history.remember(&custom, &azure, std::time::Duration::from_secs(300 * round));
             let published = history.settle(classify(NAME, &custom, &azure, &plain()));
             prop_assert!(published.is_none_or(|p| p.comparison.worry == Worry::Fine));
         }

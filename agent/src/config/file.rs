@@ -57,6 +57,7 @@ pub(super) struct Dns {
     pub(super) private: Vec<String>,
     pub(super) managed: Vec<String>,
     pub(super) sinkholes: Vec<IpAddr>,
+    pub(super) origins: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

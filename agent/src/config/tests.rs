@@ -235,6 +235,11 @@ fn every_broken_rule_is_named_with_key_and_value() {
         ("dns: {max_names: 5}", "test.yaml: dns.max_names (5) is less than the"),
         ("listen: here", "test.yaml:1:9: listen (here) must be an address with a port"),
         ("source_address: eth0", "test.yaml:1:17: source_address (eth0) must be an IP address"),
+        ("dns: {origins: {front doors: []}}", "test.yaml: dns.origins.front doors ([]) must name at least one prefix"),
+        (
+            "dns: {origins: {front doors: [10.0.0.1/8]}}",
+            "test.yaml: dns.origins.front doors (10.0.0.1/8) must have no host bits set",
+        ),
         ("dns: {sinkholes: [a, b]}", "test.yaml:1:19: sinkholes (a) must be an IP address"),
         ("pace: {concurrency: many, drain: 1s}", "test.yaml:1:21: concurrency (many) must be a whole number"),
         ("pace:\n  concurrency: -1 # less", "test.yaml:2:16: concurrency (-1) must be a whole number"),

@@ -80,7 +80,7 @@ fn traffic(settings: &Settings) -> Vec<String> {
 }
 
 /// What comparing the two resolvers sends.
-fn comparison(settings: &Settings) -> [String; 4] {
+fn comparison(settings: &Settings) -> [String; 5] {
     let (names, every) = (comparing::names(settings).len(), duration::show(settings.compare_every));
     let azure = settings.resolvers.azure;
     [
@@ -89,7 +89,12 @@ fn comparison(settings: &Settings) -> [String; 4] {
             servers(settings)
         ),
         "where only one side answers, to that side: the same for one name beside it that cannot exist".to_owned(),
-        format!("where the two sides differ, to {}: one DNS question; no server can be there", dns_survey::CANARY),
+        format!(
+            "where the two sides differ, to {}: one DNS question, at most one in {}; no server can be there",
+            dns_survey::CANARY,
+            duration::show(dns_survey::CANARY_FRESH)
+        ),
+        "to a custom DNS server that answers as an authority: a question for the start of its zone".to_owned(),
         format!(
             "where they differ, to port 443 of at most {} addresses of each side: a request",
             dns_survey::CONFIRMED

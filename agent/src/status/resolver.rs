@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     compare::{Answer, Comparison, Equivalence, Worry},
+    comparisons::NameView,
     dns_survey::Survey,
     nameresolver,
     worker_dns::Resolved,
@@ -35,6 +36,14 @@ pub fn survey_to_json(survey: &Survey) -> String {
     format!("{:#}", survey_value(survey))
 }
 
+/// Renders one round of many on one line: the survey, its number and the comparison in force.
+pub fn round_to_json(round: u32, view: &NameView) -> String {
+    let mut document = view.last.as_ref().map_or(Value::Null, |survey| survey_value(survey));
+    document["round"] = json!(round);
+    document["in_force"] = json!(view.published.as_ref().map(comparison));
+    document.to_string()
+}
+
 /// One survey as JSON.
 pub(super) fn survey_value(survey: &Survey) -> Value {
     json!({
@@ -43,6 +52,7 @@ pub(super) fn survey_value(survey: &Survey) -> Value {
         "custom": { "server": survey.server.to_string(), "answer": side(&survey.custom) },
         "azure": { "answer": side(&survey.azure) },
         "comparison": comparison(&survey.comparison),
+        "annotations": survey.annotations.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -73,5 +83,8 @@ fn side(answer: &Answer) -> Value {
         "chain": answer.chain,
         "addresses": answer.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "zone": answer.soa_zone,
+        "authoritative": answer.authoritative,
+        "ttl_seconds": answer.ttl.map(|ttl| ttl.as_secs()),
+        "response_seconds": answer.response.map(|time| time.as_secs_f64()),
     })
 }

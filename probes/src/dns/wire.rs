@@ -71,7 +71,8 @@ fn read(message: &Message, question: &Question, length: usize) -> Result<Answer,
     let metadata = &message.metadata;
     let (chain, end) = follow(message, question)?;
     let addresses = message.answers.iter().filter(|record| text(&record.name) == end).filter_map(address).collect();
-    let soa = message.authorities.iter().find(|record| matches!(record.data, RData::SOA(_)));
+    let records = message.answers.iter().chain(&message.authorities);
+    let soa = records.into_iter().find(|record| matches!(record.data, RData::SOA(_)));
     Ok(Answer {
         rcode: rcode(metadata.response_code),
         authoritative: metadata.authoritative,

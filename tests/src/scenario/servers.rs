@@ -19,6 +19,11 @@ use ase_probes::{
     tls::Trust,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
 use super::{Absent, Present, Scenario, Side};
 use crate::{
     azure::Authorities,
@@ -33,6 +38,8 @@ use crate::{
 
 /// Azure DNS.
 const AZURE_DNS: &str = "168.63.129.16";
+/// The server that the custom DNS asks, where a scenario cuts it off.
+const UPSTREAM: &str = "198.18.53.1";
 /// An address where no server can be (RFC 5737).
 const CANARY: &str = "192.0.2.1";
 /// Looks at whether a server has started.
@@ -41,7 +48,15 @@ const LOOKS: u32 = 200;
 const LOOK: Duration = Duration::from_millis(25);
 
 /// A running program that ends with this handle.
-struct Program(Child);
+pub(super) struct Program(Child);
+
+impl Program {
+    /// Lets it read its files again.
+    fn reload(&self) -> Result<()> {
+        let process = Pid::from_raw(i32::try_from(self.0.id()).context("process ids are small")?);
+        kill(process, Signal::SIGHUP).context("cannot reload")
+    }
+}
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -54,6 +69,9 @@ impl Drop for Program {
 pub(super) struct Servers {
     _programs: Vec<Program>,
     _simulators: Vec<Running>,
+    azure: Option<Program>,
+    upstream: Option<Program>,
+    serial: u32,
     has_canary: bool,
 }
 
@@ -68,7 +86,14 @@ impl Drop for Servers {
 impl Servers {
     /// Starts what a scenario needs and waits until it answers.
     pub(super) async fn start(scenario: &Scenario, folder: &Folder, authorities: &Authorities) -> Result<Self> {
-        let mut servers = Self { _programs: Vec::new(), _simulators: Vec::new(), has_canary: scenario.intercepted };
+        let mut servers = Self {
+            _programs: Vec::new(),
+            _simulators: Vec::new(),
+            azure: None,
+            upstream: None,
+            serial: 1,
+            has_canary: scenario.intercepted,
+        };
         if let Side::Present(custom) = &scenario.custom {
             servers._programs.push(unbound(custom, folder.path())?);
         }
@@ -78,7 +103,11 @@ impl Servers {
             servers._simulators.extend(dns::start(at, zone, Behaviour::new(dns::Mood::Raced)).await?);
         }
         if let Side::Present(azure) = &scenario.azure {
-            servers._programs.push(knot(azure, folder.path())?);
+            servers.azure = Some(knot("azure", AZURE_DNS, azure, folder.path())?);
+            if scenario.rounds.as_ref().is_some_and(|rounds| rounds.cut_upstream) {
+                servers.upstream = Some(knot("upstream", UPSTREAM, azure, folder.path())?);
+                until_listening(UPSTREAM).await?;
+            }
         }
         for (addresses, authority) in
             [(&scenario.web.proves, &authorities.lab), (&scenario.web.fails, &authorities.inspector)]
@@ -106,18 +135,30 @@ impl Servers {
         }
         Ok(servers)
     }
+
+    /// Gives Azure DNS other records.
+    pub(super) fn change_azure(&mut self, records: &str, folder: &Folder) -> Result<()> {
+        self.serial += 1;
+        fs::write(folder.path().join("azure.zone"), root_zone(records, self.serial))?;
+        self.azure.as_ref().map_or(Ok(()), Program::reload)
+    }
+
+    /// Ends the server that the custom DNS asks.
+    pub(super) fn cut_upstream(&mut self) {
+        self.upstream = None;
+    }
 }
 
 /// A root zone with these records. One zone for everything lets a server follow every chain.
-fn root_zone(records: &str) -> String {
+fn root_zone(records: &str, serial: u32) -> String {
     format!(
-        "$TTL 60\n. 60 SOA ns.lab. hostmaster.lab. 1 3600 600 86400 60\n. 60 NS ns.lab.\nns.lab. 60 A 127.0.0.1\n{records}\n"
+        "$TTL 60\n. 60 SOA ns.lab. hostmaster.lab. {serial} 3600 600 86400 60\n. 60 NS ns.lab.\nns.lab. 60 A 127.0.0.1\n{records}\n"
     )
 }
 
 fn unbound(side: &Present, folder: &Path) -> Result<Program> {
     let path = folder.display();
-    fs::write(folder.join("custom.zone"), root_zone(&side.records))?;
+    fs::write(folder.join("custom.zone"), root_zone(&side.records, 1))?;
     let (own, other): (Vec<&str>, Vec<&str>) = split(&side.options);
     let zone = if side.records.is_empty() {
         String::new()
@@ -145,18 +186,20 @@ fn split(options: &str) -> (Vec<&str>, Vec<&str>) {
     (lines[..sections].to_vec(), lines[sections..].to_vec())
 }
 
-fn knot(side: &Present, folder: &Path) -> Result<Program> {
+fn knot(name: &str, address: &str, side: &Present, folder: &Path) -> Result<Program> {
     let path = folder.display();
-    fs::write(folder.join("azure.zone"), root_zone(&side.records))?;
+    fs::write(folder.join(format!("{name}.zone")), root_zone(&side.records, 1))?;
     let config = format!(
-        "server:\n  listen: {AZURE_DNS}@53\n  rundir: {path}/knot\n  udp-max-payload: 1232\ndatabase:\n  storage: {path}/knot\nlog:\n  \
-         - target: stderr\n    any: warning\nzone:\n  - domain: .\n    storage: {path}\n    file: azure.zone\n"
+        "server:\n  listen: {address}@53\n  rundir: {path}/knot-{name}\n  udp-max-payload: 1232\ndatabase:\n  storage: {path}/knot-{name}\nlog:\n  \
+         - target: stderr\n    any: warning\nzone:\n  - domain: .\n    storage: {path}\n    file: {name}.zone\n"
     );
     // Every scenario begins with an empty database: knot would else refuse a zone whose serial did not grow.
-    drop(fs::remove_dir_all(folder.join("knot")));
-    fs::create_dir_all(folder.join("knot"))?;
-    fs::write(folder.join("knot.conf"), config)?;
-    start("knotd", &["-c", "knot.conf"], folder)
+    let database = folder.join(format!("knot-{name}"));
+    drop(fs::remove_dir_all(&database));
+    fs::create_dir_all(&database)?;
+    let file = format!("knot-{name}.conf");
+    fs::write(folder.join(&file), config)?;
+    start("knotd", &["-c", &file], folder)
 }
 
 fn start(program: &str, arguments: &[&str], folder: &Path) -> Result<Program> {

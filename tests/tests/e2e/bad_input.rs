@@ -53,6 +53,8 @@ fn a_wrong_command_line_ends_with_64_and_says_what_is_valid() {
         (&["nameresolver", "bücher.example"], "xn--"),
         (&["nameresolver", "a..example"], "the label"),
         (&["nameresolver", ""], "the name is empty"),
+        (&["nameresolver", "--rounds", "3", "a.example"], "--compare"),
+        (&["nameresolver", "--compare", "--rounds", "3", "--every", "1ms", "a.example"], "at least 200ms"),
     ] {
         let (code, error) = said(arguments);
         assert_eq!(code, Some(64), "{arguments:?}: {error}");
