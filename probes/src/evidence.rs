@@ -140,6 +140,8 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// Payload bytes that the peer acknowledged.
     pub bytes_acked: u64,
+    /// Time since the peer's last acknowledgement, in steps of the kernel's timer (up to 10 ms).
+    pub last_ack: Duration,
     /// The path MTU in bytes that the kernel works with.
     pub path_mtu: u32,
     /// The peer's segment size in bytes.

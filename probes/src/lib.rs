@@ -14,6 +14,7 @@ mod error_queue;
 pub mod evidence;
 #[cfg(test)]
 mod fixture;
+pub mod held_flow;
 pub mod http;
 mod kernel;
 pub mod limits;
