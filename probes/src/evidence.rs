@@ -115,6 +115,13 @@ pub struct IcmpError {
     pub from_self: bool,
 }
 
+impl IcmpError {
+    /// Whether the packet's hop limit ran out on its way (RFC 792 type 11 code 0, RFC 4443 type 3 code 0).
+    pub fn is_time_exceeded(&self) -> bool {
+        (self.kind, self.code) == if self.v6 { (3, 0) } else { (11, 0) }
+    }
+}
+
 impl fmt::Display for IcmpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = if self.v6 { "ICMPv6" } else { "ICMP" };

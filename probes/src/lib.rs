@@ -15,8 +15,10 @@ pub mod evidence;
 #[cfg(test)]
 mod fixture;
 pub mod held_flow;
+pub mod hops;
 pub mod http;
 mod kernel;
+pub mod knock;
 pub mod limits;
 pub mod ntp;
 pub mod outcome;
@@ -28,5 +30,6 @@ mod tap;
 pub mod tcp;
 pub mod tds;
 pub mod tls;
+mod together;
 mod transport;
 pub mod verdict;
