@@ -5,6 +5,7 @@ pub mod authority;
 pub mod azure;
 pub mod demo;
 pub mod guest;
+pub mod guest_fault;
 pub mod namespace;
 pub mod scenario;
 pub mod sim;

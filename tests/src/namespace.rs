@@ -6,7 +6,7 @@ use std::{fs, net::IpAddr, os::unix::process::CommandExt, path::Path, process::C
 use anyhow::{Context, Result, bail};
 use nix::{
     mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
     sys::{prctl, signal::Signal},
     unistd::{Gid, Uid, getegid, geteuid, setgid, setgroups, setuid},
 };
@@ -93,6 +93,37 @@ pub fn ip(words: &str) -> Result<()> {
 pub fn ip_in(process: u32, words: &str) -> Result<()> {
     let process = process.to_string();
     run("nsenter", ["-t", &process, "-n", "ip"].into_iter().chain(words.split(' ')))
+}
+
+/// Does something on a thread of its own in the network namespace of a process.
+///
+/// # Errors
+/// When the namespace cannot be entered, or what the work says.
+pub fn inside<T: Send + 'static>(process: u32, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let thread = std::thread::spawn(move || {
+        let path = format!("/proc/{process}/ns/net");
+        let namespace = fs::File::open(&path).with_context(|| format!("cannot open {path}"))?;
+        setns(namespace, CloneFlags::CLONE_NEWNET).with_context(|| format!("cannot enter {path}"))?;
+        work()
+    });
+    thread.join().map_err(|_| anyhow::anyhow!("the work in the namespace of process {process} broke"))?
+}
+
+/// Runs a tool with these words.
+///
+/// # Errors
+/// When it is missing or fails, with what it said.
+pub fn tool(program: &str, words: &[&str]) -> Result<()> {
+    run(program, words.iter().copied())
+}
+
+/// Runs a tool with these words in the network namespace of a process.
+///
+/// # Errors
+/// When `nsenter` or the tool is missing or fails, with what it said.
+pub fn tool_in(process: u32, program: &str, words: &[&str]) -> Result<()> {
+    let process = process.to_string();
+    run("nsenter", ["-t", &process, "-n", program].into_iter().chain(words.iter().copied()))
 }
 
 fn run<'a>(program: &str, words: impl Iterator<Item = &'a str>) -> Result<()> {
