@@ -3,6 +3,8 @@
 //! The custom DNS decides what apps see, Azure DNS what the platform sees. Addresses that rotate, content networks and
 //! private endpoints differ lawfully; a missing privatelink forwarder, a shadowed zone or a sinkhole does not.
 
+use ase_probes::cause::Cause;
+
 mod annotation;
 mod answer;
 mod history;
@@ -147,6 +149,31 @@ impl ComparisonClass {
             Self::Intercepted => {
                 Some("find the device that redirects port 53; other comparisons mean nothing until then")
             }
+        }
+    }
+
+    /// The cause of an incident that the class alone makes, whether the endpoint behind the name works or not.
+    pub fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Stale
+            | Self::PrivateZoneMissing
+            | Self::PrivateBypass
+            | Self::PrivateUnexpected
+            | Self::Sinkholed
+            | Self::Hijack => Some(Cause::DnsDivergent),
+            Self::NxdomainRewrite | Self::Intercepted => Some(Cause::DnsIntercepted),
+            Self::Identical
+            | Self::Equivalent
+            | Self::IdenticalNegative
+            | Self::PrivateOverride
+            | Self::PrivateOnly
+            | Self::AzureNegative
+            | Self::AzureFailed
+            | Self::DivergentUnverified
+            | Self::BothFailed
+            | Self::CustomFailed
+            | Self::CustomNegative
+            | Self::PrivateZoneGap => None,
         }
     }
 

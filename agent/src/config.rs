@@ -26,7 +26,7 @@ use crate::{
     host::{self, Found},
     profile::Profile,
     risk::Assumptions,
-    settings::{AddressPolicy, Declared, Pace, Prefix, ResolverSource, Resolvers, Settings},
+    settings::{AddressPolicy, Declared, DiagnosisKeys, Pace, Prefix, ResolverSource, Resolvers, Settings},
 };
 
 /// Azure DNS: the same address in every region and cloud.
@@ -150,6 +150,10 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
         pace: pace(file)?,
         policy: policy(file)?,
         assumptions: assumptions(file)?,
+        diagnosis: DiagnosisKeys {
+            enabled: file.diagnosis.enabled.unwrap_or(true),
+            sql_redirect: file.diagnosis.sql_redirect.unwrap_or(true),
+        },
         declared: declared(file)?,
         listen: file.listen.unwrap_or(LISTEN),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),

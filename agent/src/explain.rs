@@ -18,7 +18,7 @@ pub fn explain(cause: Cause) -> String {
     let definition = cause.definition();
     let mut text = format!("{}: {}\n\n", definition.label, definition.summary);
     for (key, value) in facts(cause) {
-        let _ = writeln!(text, "  {key:<10} {value}");
+        let _ = writeln!(text, "  {key:<11} {value}");
     }
     text
 }
@@ -101,6 +101,7 @@ fn facts(cause: Cause) -> Vec<(&'static str, String)> {
         ("side", format!("{} ({})", definition.side.label(), meaning_in_short(definition.side))),
         ("owner", definition.owner.label().to_owned()),
         ("next step", definition.next_step.to_owned()),
+        ("check first", definition.check_first.to_owned()),
     ];
     facts.extend(other.nel.map(|kind| ("NEL type", kind.to_owned())));
     facts.extend(other.curl.map(|code| ("curl exit", code.to_string())));

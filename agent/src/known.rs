@@ -12,9 +12,13 @@ use ase_probes::{
     verdict::{Phase, Verdict},
 };
 
+use rand::rngs::StdRng;
+
 use crate::{
     catalog::{Catalog, Endpoint},
     comparing::Comparing,
+    diagnosing::Diagnosing,
+    diagnosis::{cases::Wanted, neighbours::Neighbours},
     early::Early,
     resolver_watch::ResolverWatch,
     risk_clock::RiskClock,
@@ -35,6 +39,8 @@ pub struct Known {
     pub views: Vec<Arc<EndpointView>>,
     /// The comparison of names.
     pub comparing: Comparing,
+    /// The diagnosis of what is lost.
+    pub diagnosing: Diagnosing,
     durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
     risk: Option<RiskClock>,
     early: Option<Early>,
@@ -44,7 +50,7 @@ pub struct Known {
 
 impl Known {
     /// Nothing was visited yet.
-    pub fn new(settings: Settings, rounds: Rounds) -> Self {
+    pub fn new(settings: Settings, rounds: Rounds, rng: StdRng) -> Self {
         let now = clock::wall();
         let agent = SelfView {
             vantage: settings.vantage.clone(),
@@ -62,6 +68,7 @@ impl Known {
             agent,
             views: views_of(&settings.catalog, &BTreeMap::new()),
             comparing: Comparing::new(&settings, rounds),
+            diagnosing: Diagnosing::new(&settings, rng),
             durations: Arc::new(durations_of(&settings.catalog)),
             risk: has_past(rounds).then(|| RiskClock::new(&settings)),
             early: has_past(rounds).then(|| Early::new(&settings.catalog)),
@@ -80,6 +87,7 @@ impl Known {
         durations.extend(self.durations.iter().map(|(key, histogram)| (*key, *histogram)));
         self.durations = Arc::new(durations);
         self.comparing.reload(&settings, rounds);
+        self.diagnosing.reload(&settings);
         if let Some(clock) = &mut self.risk {
             clock.reload(&settings);
         }
@@ -92,6 +100,22 @@ impl Known {
         self.agent.loaded = clock::wall();
         self.agent.reload_ok = true;
         self.settings = Arc::new(settings);
+    }
+
+    /// Says what a visit means in the light of everything else that is known.
+    pub fn refine(&mut self, task: usize, visit: &mut Visit) {
+        let names = self.comparing.views();
+        let platform = self.settings.resolvers.azure.ip();
+        let around = Neighbours { views: &self.views, names: &names, platform, now: clock::wall() };
+        self.diagnosing.refine(task, visit, &around);
+    }
+
+    /// Thinks over what is lost, and says what would tell more.
+    pub fn review(&mut self) -> Wanted {
+        let names = self.comparing.views();
+        let wanted = self.diagnosing.review(&mut self.views, &names, &self.settings);
+        wanted.names.iter().for_each(|host| self.comparing.hurry(host));
+        wanted
     }
 
     /// Takes a visit in. A bad sample that waits for its confirmation changes no status yet.
@@ -136,6 +160,7 @@ impl Known {
             endpoints: self.views.clone(),
             classes: classes.collect(),
             names: self.comparing.views(),
+            incidents: self.diagnosing.ledger().clone(),
             risk: self.risk.as_ref().map(RiskClock::estimate),
             early: self.early.as_ref().map(|early| early.view(self.born.elapsed())),
             store: StoreView::default(),
@@ -215,6 +240,7 @@ fn views_of(
             attempts: 0,
             failures: BTreeMap::new(),
             last_success: None,
+            diagnosis: None,
             reach: 0,
         }),
     };

@@ -11,11 +11,14 @@ pub mod comparing;
 pub mod comparisons;
 pub mod config;
 pub mod daemon;
+pub mod diagnosing;
+pub mod diagnosis;
 pub mod dns_survey;
 pub mod duration;
 pub mod early;
 pub mod explain;
 pub mod flow_budget;
+pub mod follow_up;
 #[cfg(test)]
 mod golden;
 pub mod host;

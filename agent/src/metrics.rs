@@ -12,6 +12,7 @@
 //!   alert. Only `ase_endpoint_last_success_timestamp_seconds` is 0 before the first success.
 
 mod early;
+mod incidents;
 mod names;
 mod series;
 mod suspension;
@@ -46,6 +47,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     time_servers(&mut page, snapshot);
     resolvers(&mut page, snapshot);
     names::render(&mut page, snapshot);
+    incidents::render(&mut page, snapshot);
     suspension::render(&mut page, snapshot);
     early::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);

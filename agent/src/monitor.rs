@@ -45,14 +45,15 @@ pub struct Monitor {
 impl Monitor {
     /// Prepares the loop and publishes a first snapshot in which nothing was visited yet.
     pub fn new(settings: Settings, rounds: Rounds, seed: [u8; 32]) -> Self {
-        let known = Known::new(settings, rounds);
+        let mut rng = StdRng::from_seed(seed);
+        let known = Known::new(settings, rounds, StdRng::from_rng(&mut rng));
         Self {
             rounds,
             visitor: Arc::new(Visitor::new(&known.settings)),
             schedule: plan(&known.settings, rounds),
             visits: JoinSet::new(),
             under_way: BTreeMap::new(),
-            rng: StdRng::from_seed(seed),
+            rng,
             publish: watch::Sender::new(Arc::new(known.snapshot())),
             known,
         }
@@ -76,12 +77,17 @@ impl Monitor {
             () = timer => self.begin(),
             Some(ended) = self.visits.join_next_with_id() => self.take_in(ended),
             () = self.known.comparing.step(&mut self.rng) => self.publish(),
+            () = self.known.diagnosing.step() => self.publish(),
         }
     }
 
-    /// Whether every endpoint was visited, no bad sample waits for its confirmation, and every name was compared.
+    /// Whether every endpoint was visited, no bad sample waits for its confirmation, every name was compared, and no
+    /// measurement would tell more.
     pub fn is_settled(&self) -> bool {
-        self.visits.is_empty() && self.schedule.next_due().is_none() && self.known.comparing.is_settled()
+        self.visits.is_empty()
+            && self.schedule.next_due().is_none()
+            && self.known.comparing.is_settled()
+            && self.known.diagnosing.is_settled()
     }
 
     /// How many endpoints have a confirmed status.
@@ -154,13 +160,14 @@ impl Monitor {
         }
     }
 
-    fn record(&mut self, task: usize, visit: Visit) {
+    fn record(&mut self, task: usize, mut visit: Visit) {
         let now = clock::now();
         if visit.result == Err(Untested::BudgetSpent) && visit.outcomes.is_empty() {
             self.known.agent.budget_spent += 1;
             self.schedule.put_off(task, BUDGET_PAUSE, now);
             return;
         }
+        self.known.refine(task, &mut visit);
         self.schedule.finished(task, sample(&visit), now);
         self.known.record(task, visit, self.schedule.is_confirming(task));
     }
@@ -168,6 +175,8 @@ impl Monitor {
     fn publish(&mut self) {
         self.known.agent.schedule_lag = self.schedule.lag();
         self.known.agent.in_flight = self.visits.len();
+        let now = clock::now();
+        self.known.review().visits.iter().for_each(|task| self.schedule.hurry(*task, now));
         self.known.advance();
         self.publish.send_replace(Arc::new(self.known.snapshot()));
     }

@@ -3,12 +3,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use ase_probes::{
-    http::Crl,
-    outcome::{Outcome, Protocol},
-    tls::Handshake,
-    verdict::Verdict,
-};
+use ase_probes::{http::Crl, outcome::Outcome, verdict::Verdict};
 use jiff::Timestamp;
 
 use crate::{
@@ -103,36 +98,27 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// The TLS handshake of an exchange, as far as it got.
-pub(crate) fn handshake(outcome: &Outcome) -> Option<&Handshake> {
-    match &outcome.seen.protocol {
-        Protocol::Http(reply) => reply.tls.as_ref(),
-        Protocol::Tds(reply) => reply.tls.as_ref(),
-        Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tcp(_) => None,
-    }
-}
-
 /// The end of validity of the certificate that expires first among all that the last visit was shown, in seconds
 /// since the Unix epoch. `None` before the first handshake and after a visit that was shown none.
 pub(crate) fn earliest_expiry(view: &EndpointView) -> Option<i64> {
     let outcomes = &view.last.as_ref()?.outcomes;
-    outcomes.iter().filter_map(handshake).flat_map(|tls| &tls.chain).map(|certificate| certificate.not_after).min()
+    outcomes
+        .iter()
+        .filter_map(Outcome::handshake)
+        .flat_map(|tls| &tls.chain)
+        .map(|certificate| certificate.not_after)
+        .min()
 }
 
 /// The revocation list that the last visit brought.
 pub(crate) fn crl(view: &EndpointView) -> Option<&Crl> {
-    view.last.as_ref()?.outcomes.iter().find_map(|outcome| match &outcome.seen.protocol {
-        Protocol::Http(reply) => reply.answer.as_ref()?.crl.as_ref(),
-        Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
-    })
+    view.last.as_ref()?.outcomes.iter().find_map(|outcome| outcome.http_answer()?.crl.as_ref())
 }
 
 /// The offset that the last visit's reply shows: server clock minus this machine's clock, in seconds.
 pub(crate) fn ntp_offset(view: &EndpointView) -> Option<f64> {
-    view.last.as_ref()?.outcomes.iter().find_map(|outcome| match &outcome.seen.protocol {
-        Protocol::Ntp(reply) => reply.packet.as_ref().filter(|p| p.has_timestamps).map(|packet| packet.offset),
-        Protocol::Nothing | Protocol::Dns(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
-    })
+    let packets = view.last.as_ref()?.outcomes.iter().filter_map(Outcome::ntp_packet);
+    packets.filter(|packet| packet.has_timestamps).map(|packet| packet.offset).next()
 }
 
 /// How many of the addresses that the last visit tested answered as they should, and how many it tested.

@@ -1,5 +1,7 @@
 //! The report that a tired human reads at 3 a.m.: the verdict first, then what failed and what to do, then the rest.
 
+mod incidents;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
@@ -11,7 +13,7 @@ use ase_probes::cause::Cause;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
-    catalog::Severity,
+    catalog::{EndpointId, Severity},
     compare::Worry,
     early::warnings::{self, Kind, Warning},
     reading::{Summary, count, rfc3339},
@@ -43,6 +45,7 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
     paper.line(0, "", &summary.sentence(), verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
     let degraded = |status| matches!(status, Status::Degraded(_));
+    incidents::render(&mut paper, snapshot);
     by_cause(&mut paper, snapshot, "FAILED", failed, RED);
     by_cause(&mut paper, snapshot, "DEGRADED", degraded, YELLOW);
     untested(&mut paper, snapshot);
@@ -170,7 +173,8 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
 
 fn by_cause(paper: &mut Paper, snapshot: &Snapshot, title: &str, wanted: fn(Status) -> bool, style: Style) {
     let mut groups: BTreeMap<Cause, Vec<&EndpointView>> = BTreeMap::new();
-    for view in snapshot.endpoints.iter().filter(|view| wanted(view.status)) {
+    let explained = explained(paper, snapshot);
+    for view in snapshot.endpoints.iter().filter(|view| wanted(view.status) && !explained.contains(&view.endpoint.id)) {
         let cause = view.status.finding().map_or(Cause::Unknown, |finding| finding.cause);
         groups.entry(cause).or_default().push(view);
     }
@@ -183,6 +187,12 @@ fn by_cause(paper: &mut Paper, snapshot: &Snapshot, title: &str, wanted: fn(Stat
         paper.line(2, "next:  ", definition.next_step, BOLD);
         paper.line(2, "owner: ", definition.owner.label(), PLAIN);
     }
+}
+
+/// The endpoints that an incident speaks for already.
+fn explained<'a>(paper: &Paper, snapshot: &'a Snapshot) -> BTreeSet<&'a EndpointId> {
+    let open = snapshot.incidents.open.iter().filter(|_| !paper.look.verbose);
+    open.flat_map(|incident| &incident.endpoints).collect()
 }
 
 fn worst(views: &[&EndpointView]) -> Option<Severity> {
@@ -223,7 +233,8 @@ fn age(elapsed: Duration) -> String {
 
 fn untested(paper: &mut Paper, snapshot: &Snapshot) {
     let mut groups: BTreeMap<String, (Untested, Vec<&EndpointView>)> = BTreeMap::new();
-    for view in &snapshot.endpoints {
+    let explained = explained(paper, snapshot);
+    for view in snapshot.endpoints.iter().filter(|view| !explained.contains(&view.endpoint.id)) {
         match view.status {
             Status::Healthy | Status::Degraded(_) | Status::Failed(_) => {}
             Status::Unknown(why) => groups.entry(why.reason()).or_insert((why, Vec::new())).1.push(view),
@@ -369,6 +380,7 @@ mod tests {
     #[test]
     fn a_hundred_endpoints_of_one_cause_share_their_advice() {
         let mut snapshot = sample::large(100);
+        snapshot.incidents = crate::diagnosis::Ledger::default();
         let lost = sample::snapshot().endpoints[8].status;
         sample::set_all(&mut snapshot, lost);
         let text = render(&snapshot, NARROW);

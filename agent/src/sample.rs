@@ -104,6 +104,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         },
         classes: classes(&views, &catalog.slots),
         risk: Some(outlook::estimate()),
+        incidents: outlook::incidents(),
         early: Some(outlook::early(&catalog)),
         store: StoreView { ok: Some(true), resets: 0, dropped: 0 },
         host_dns: HostDns {
@@ -218,6 +219,7 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
         last: Some(Arc::new(visit)),
         attempts: 10,
         failures: BTreeMap::new(),
+        diagnosis: None,
         last_success: Some(AT - Duration::from_secs(11)),
         reach: 0xff,
     }
@@ -302,6 +304,7 @@ fn clock_server(name: &str, offset: Option<f64>) -> EndpointView {
         status: Status::Unknown(Untested::NotYet),
         last: None,
         attempts: 0,
+        diagnosis: None,
         last_success: None,
         reach: 0,
         ..view
@@ -377,6 +380,7 @@ fn untestable_https() -> EndpointView {
     EndpointView {
         status: Status::Unknown(Untested::Inconclusive(finding)),
         since: AT - Duration::from_secs(40),
+        diagnosis: None,
         last_success: Some(AT - Duration::from_secs(41)),
         ..view
     }
@@ -406,6 +410,7 @@ fn warning_https() -> EndpointView {
         last: Some(Arc::new(visit)),
         attempts: 10,
         failures: BTreeMap::from([(Cause::DnsNxdomain, 10)]),
+        diagnosis: None,
         last_success: None,
         reach: 0,
     }
@@ -422,6 +427,7 @@ fn lost_sql(host: &str, last_octet: u8) -> EndpointView {
         status: Status::Failed(finding),
         since: AT - Duration::from_secs(725),
         failures: BTreeMap::from([(Cause::Dropped, 4)]),
+        diagnosis: None,
         last_success: Some(AT - Duration::from_secs(755)),
         reach: 0b1111_0000,
         ..view

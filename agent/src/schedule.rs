@@ -143,6 +143,16 @@ impl Schedule {
         self.due.insert((self.on_grid(now + pause), task));
     }
 
+    /// Brings a waiting task's visit forward, so that it is due at `now`; one under way is left alone.
+    pub fn hurry(&mut self, task: usize, now: Instant) {
+        if let Some(planned) = self.due.iter().copied().find(|(_, waiting)| *waiting == task)
+            && planned.0 > now
+        {
+            self.due.remove(&planned);
+            self.due.insert((now, task));
+        }
+    }
+
     /// Whether the last sample of a task was bad and waits for its confirmation.
     pub fn is_confirming(&self, task: usize) -> bool {
         self.tasks[task].state == State::Confirming

@@ -79,6 +79,21 @@ pub struct Prefix {
     pub length: u8,
 }
 
+/// What the agent does to find out why something is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiagnosisKeys {
+    /// Whether follow-up measurements are made and incidents are formed at all.
+    pub enabled: bool,
+    /// Whether the redirect ports of SQL gateways are sampled.
+    pub sql_redirect: bool,
+}
+
+impl Default for DiagnosisKeys {
+    fn default() -> Self {
+        Self { enabled: true, sql_redirect: true }
+    }
+}
+
 /// Everything the agent runs with.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -98,6 +113,8 @@ pub struct Settings {
     pub policy: AddressPolicy,
     /// What is assumed about suspension.
     pub assumptions: Assumptions,
+    /// How causes are found out.
+    pub diagnosis: DiagnosisKeys,
     /// What the operator declared about names, for the comparison of resolvers.
     pub declared: Declared,
     /// Time between two comparisons of one name.

@@ -11,6 +11,7 @@ use ase_probes::{
 use crate::{
     catalog::{Catalog, Endpoint, Severity},
     comparisons::NameView,
+    diagnosis::{Diagnosis, Ledger},
     early::EarlyView,
     resolver_watch::HostDns,
     risk::Estimate,
@@ -78,6 +79,8 @@ pub struct EndpointView {
     pub attempts: u64,
     /// Visits that ended in failure, by cause.
     pub failures: BTreeMap<Cause, u64>,
+    /// Why it is as it is, where a visit showed a sign of trouble.
+    pub diagnosis: Option<Arc<Diagnosis>>,
     /// When the peer last proved itself, since the Unix epoch.
     pub last_success: Option<Duration>,
     /// The outcomes of the last eight visits that tested it, newest in the lowest bit, 1 for success (RFC 5905 reach
@@ -193,6 +196,8 @@ pub struct Snapshot {
     pub classes: Vec<ClassView>,
     /// Every name that is compared, in order.
     pub names: Vec<Arc<NameView>>,
+    /// The incidents that are open, and how many there were.
+    pub incidents: Ledger,
     /// How close the environment is to suspension; `None` in a one-shot check, which has no past.
     pub risk: Option<Estimate>,
     /// What moves before a class is lost; `None` in a one-shot check, which has no past.

@@ -3,6 +3,7 @@
 
 mod dns;
 mod early;
+mod incidents;
 mod resolver;
 mod risk;
 
@@ -17,7 +18,8 @@ use serde::Serialize;
 
 use crate::{
     catalog::{Slot, Workload},
-    reading::{Summary, earliest_expiry, handshake, rfc3339, rfc3339_seconds},
+    diagnosis::Scope,
+    reading::{Summary, earliest_expiry, rfc3339, rfc3339_seconds},
     settings::ResolverSource,
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
@@ -36,7 +38,7 @@ pub struct Document<'a> {
     endpoints: Vec<EndpointEntry<'a>>,
     classes: Vec<ClassEntry>,
     resolvers: ResolverEntry<'a>,
-    incidents: [(); 0],
+    incidents: Vec<IncidentEntry<'a>>,
     risk: Option<RiskEntry>,
     early: EarlyEntry,
     store: StoreEntry,
@@ -45,6 +47,7 @@ pub struct Document<'a> {
 
 use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
+use incidents::IncidentEntry;
 use risk::RiskEntry;
 
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
@@ -72,7 +75,7 @@ impl<'a> Document<'a> {
             endpoints: watched.chain(unfilled).collect(),
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
             resolvers: ResolverEntry::of(snapshot),
-            incidents: [],
+            incidents: incidents::entries(&snapshot.incidents),
             risk: snapshot.risk.as_ref().map(RiskEntry::of),
             early: EarlyEntry::of(snapshot),
             store: StoreEntry::of(&snapshot.store),
@@ -222,7 +225,7 @@ impl<'a> EndpointEntry<'a> {
             port: endpoint.port,
             status: view.status.label(),
             reason: untested(view.status).map(Untested::reason),
-            why: Why::of(view.status.finding()),
+            why: Why { scope: scope(view), ..Why::of(view.status.finding()) },
             severity: endpoint.severity.label(),
             since: Some(rfc3339(view.since)),
             evidence: visit.map(crate::visit::Visit::evidence).unwrap_or_default(),
@@ -273,6 +276,13 @@ impl<'a> EndpointEntry<'a> {
             hint: Some(&slot.hint),
         }
     }
+}
+
+/// How much is lost for the same reason; an endpoint whose case is not open stands for itself.
+fn scope(view: &EndpointView) -> Option<&'static str> {
+    let finding = view.status.finding()?;
+    let diagnosis = view.diagnosis.as_ref().filter(|diagnosis| diagnosis.finding.cause == finding.cause);
+    Some(diagnosis.map_or(Scope::Endpoint, |diagnosis| diagnosis.scope).label())
 }
 
 fn untested(status: Status) -> Option<Untested> {
@@ -342,7 +352,7 @@ struct CertificateEntry<'a> {
 impl<'a> CertificateEntry<'a> {
     fn of(view: &'a EndpointView) -> Option<Self> {
         let shown = |tls: &&Handshake| !tls.chain.is_empty();
-        let tls = view.last.as_ref()?.outcomes.iter().filter_map(handshake).find(shown)?;
+        let tls = view.last.as_ref()?.outcomes.iter().filter_map(Outcome::handshake).find(shown)?;
         let leaf = tls.chain.first()?;
         Some(Self {
             subject: &leaf.subject,

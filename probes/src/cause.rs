@@ -65,6 +65,8 @@ pub struct Definition {
     pub summary: &'static str,
     /// What to do next, one sentence without a full stop.
     pub next_step: &'static str,
+    /// What to look at before anything is changed, without a full stop.
+    pub check_first: &'static str,
     /// Where the fault usually lies.
     pub side: Side,
     /// Who mends it.
@@ -72,7 +74,8 @@ pub struct Definition {
 }
 
 macro_rules! causes {
-    ($($variant:ident, $label:literal, $side:ident, $owner:ident, $summary:literal, $next:literal;)+) => {
+    ($($variant:ident, $label:literal, $side:ident, $owner:ident, $summary:literal, $next:literal,
+        $check:literal;)+) => {
         /// Why an exchange did not prove its peer. The set is closed: 40 causes, labels never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Cause {
@@ -90,6 +93,7 @@ macro_rules! causes {
                         label: $label,
                         summary: $summary,
                         next_step: $next,
+                        check_first: $check,
                         side: Side::$side,
                         owner: Owner::$owner,
                     },)+
@@ -101,85 +105,125 @@ macro_rules! causes {
 
 causes! {
     None, "none", Unknown, Nobody,
-        "the peer proved itself", "nothing to do";
+        "the peer proved itself", "nothing to do",
+        "nothing";
     Unknown, "unknown", Unknown, NetworkTeam,
-        "the exchange failed in a way that no rule explains", "read the evidence lines and run `ase-agent check` again";
+        "the exchange failed in a way that no rule explains", "read the evidence lines and run `ase-agent check` again",
+        "whether the failure repeats, and whether other endpoints fail at the same time";
     LocalFdLimit, "local_fd_limit", Local, ThisMachine,
-        "this machine has no free file descriptors", "raise LimitNOFILE of the unit or find the leak; the dependency itself was not tested";
+        "this machine has no free file descriptors", "raise LimitNOFILE of the unit or find the leak; the dependency itself was not tested",
+        "`ls /proc/$(pidof ase-agent)/fd | wc -l` against `LimitNOFILE`";
     LocalPorts, "local_ports", Local, ThisMachine,
-        "this machine has no free local ports", "widen net.ipv4.ip_local_port_range or reduce the connections to this destination";
+        "this machine has no free local ports", "widen net.ipv4.ip_local_port_range or reduce the connections to this destination",
+        "`ss -s` for the sockets in use, and what opens them";
     LocalFirewall, "local_firewall", Local, ThisMachine,
-        "a firewall on this machine refuses the packet", "allow the flow in the output chain of this machine's firewall";
+        "a firewall on this machine refuses the packet", "allow the flow in the output chain of this machine's firewall",
+        "`nft list ruleset` on this machine, output and input chains";
     LocalRoute, "local_route", Local, ThisMachine,
-        "this machine has no route to the destination", "check `ip route get ADDRESS` on this machine, then its DHCP lease";
+        "this machine has no route to the destination", "check `ip route get ADDRESS` on this machine, then its DHCP lease",
+        "`ip route` and `ip rule` on this machine, and when the lease was renewed last";
     LocalClock, "local_clock", Local, ThisMachine,
-        "the clock of this machine is wrong", "fix time synchronisation here first; certificate verdicts are unreliable until then";
+        "the clock of this machine is wrong", "fix time synchronisation here first; certificate verdicts are unreliable until then",
+        "`timedatectl` or `chronyc tracking` on this machine";
     LocalSetup, "local_setup", Local, ThisMachine,
-        "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options";
+        "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options",
+        "the agent's warnings at start, and `systemctl show ase-agent` for limits";
     NextHopDown, "next_hop_down", Path, NetworkTeam,
-        "the next hop does not answer on the link", "check the NIC and the subnet's gateway; in Azure redeploy the VM or open a ticket";
+        "the next hop does not answer on the link", "check the NIC and the subnet's gateway; in Azure redeploy the VM or open a ticket",
+        "`ip neigh` and `ip link` on this machine, and the VM's health in the portal";
     Unreachable, "unreachable", Path, NetworkTeam,
-        "a router on the path has no route to the destination", "ask the owner of the router named in the evidence for its route to the destination";
+        "a router on the path has no route to the destination", "ask the owner of the router named in the evidence for its route to the destination",
+        "whether the device named in the evidence is meant to be on this path";
     Rejected, "rejected", Path, NetworkTeam,
-        "a firewall on the path rejects the flow", "allow the flow on the device named in the evidence";
+        "a firewall on the path rejects the flow", "allow the flow on the device named in the evidence",
+        "whether the rule that rejects is meant to: the device named in the evidence logs it";
     Dropped, "dropped", Path, NetworkTeam,
-        "packets vanish without any answer", "check outbound NSG rules for the port, then the route table's next hop, then the appliance's network rules";
+        "packets vanish without any answer", "check outbound NSG rules for the port, then the route table's next hop, then the appliance's network rules",
+        "the effective NSG rules and routes of the mirror subnet's NIC, and the appliance's deny log";
     MtuBlackhole, "mtu_blackhole", Path, NetworkTeam,
-        "small packets pass and large ones vanish", "clamp the MSS to 1350 on the appliance or let ICMP type 3 code 4 pass";
+        "small packets pass and large ones vanish", "clamp the MSS to 1350 on the appliance or let ICMP type 3 code 4 pass",
+        "the MTU of the VPN or tunnel on the path, and whether ICMP is filtered there";
     PacketLoss, "packet_loss", Path, NetworkTeam,
-        "packets are lost now and then", "check the utilisation and the drop counters of the appliance or gateway on the path";
+        "packets are lost now and then", "check the utilisation and the drop counters of the appliance or gateway on the path",
+        "whether the loss follows the time of day or a single path";
     FlowHashLoss, "flow_hash_loss", Path, NetworkTeam,
-        "some flows always fail and others always work", "find the broken instance behind the load-balanced appliance, or finish its rule roll-out";
+        "some flows always fail and others always work", "find the broken instance behind the load-balanced appliance, or finish its rule roll-out",
+        "how many instances stand behind the load balancer and which are healthy";
     FlowTableFull, "flow_table_full", Path, NetworkTeam,
-        "new flows fail while established ones live", "add SNAT ports (public addresses, NAT gateway) or scale the appliance out";
+        "new flows fail while established ones live", "add SNAT ports (public addresses, NAT gateway) or scale the appliance out",
+        "the SNAT connection count and the session count of the device at the time of the failures";
     AsymmetricReply, "asymmetric_reply", Path, NetworkTeam,
-        "the answer comes from another address than the one asked", "correct the NAT or the multi-homed server named in the evidence";
+        "the answer comes from another address than the one asked", "correct the NAT or the multi-homed server named in the evidence",
+        "which device translates addresses for this destination";
     Slow, "slow", Path, NetworkTeam,
-        "the peer answers, but far slower than usual", "compare the path and its load with the time before";
+        "the peer answers, but far slower than usual", "compare the path and its load with the time before",
+        "the round trip of the same peer an hour and a day before";
     Refused, "refused", Remote, Peer,
-        "the destination refuses the connection", "check that the name resolves to the right address and that the service listens there";
+        "the destination refuses the connection", "check that the name resolves to the right address and that the service listens there",
+        "whether the address in the evidence is the service's own";
     Reset, "reset", Unknown, NetworkTeam,
-        "an established connection was reset", "look for an idle time-out or a policy change on the appliance at that moment";
+        "an established connection was reset", "look for an idle time-out or a policy change on the appliance at that moment",
+        "how long the connection had been idle when it was reset";
     ProxiedBlind, "proxied_blind", Path, NetworkTeam,
-        "something on the path accepts the connection, the peer itself was not reached", "allow the destination with a network rule on the appliance, or by a service endpoint";
+        "something on the path accepts the connection, the peer itself was not reached", "allow the destination with a network rule on the appliance, or by a service endpoint",
+        "whether the appliance is meant to see this traffic: SQL, Storage and Event Hub are not supported behind one";
     DnsNoReply, "dns_no_reply", Remote, DnsTeam,
-        "the DNS server's host is alive but queries stay unanswered", "restart or unblock the DNS service on that server";
+        "the DNS server's host is alive but queries stay unanswered", "restart or unblock the DNS service on that server",
+        "whether other clients of that server are answered";
     DnsServfail, "dns_servfail", Remote, DnsTeam,
-        "the DNS server cannot resolve the name (SERVFAIL)", "check the server's forwarders; forward to 168.63.129.16";
+        "the DNS server cannot resolve the name (SERVFAIL)", "check the server's forwarders; forward to 168.63.129.16",
+        "whether the server can reach its forwarders, and whether other zones resolve";
     DnsRefused, "dns_refused", Remote, DnsTeam,
-        "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server";
+        "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server",
+        "the server's recursion and access lists for this subnet";
     DnsNxdomain, "dns_nxdomain", Remote, DnsTeam,
-        "the DNS server says that the name does not exist", "compare with Azure DNS; look for a zone on the custom DNS that shadows the public name";
+        "the DNS server says that the name does not exist", "compare with Azure DNS; look for a zone on the custom DNS that shadows the public name",
+        "which zone the evidence names as the authority for the denial";
     DnsNodata, "dns_nodata", Remote, DnsTeam,
-        "the name exists but has no address", "complete the record in the zone that the evidence names";
+        "the name exists but has no address", "complete the record in the zone that the evidence names",
+        "whether the record was removed on purpose";
     DnsIntercepted, "dns_intercepted", Path, NetworkTeam,
-        "something on the path answers DNS in the server's place", "remove the port 53 redirection; resolver comparisons mean nothing until then";
+        "something on the path answers DNS in the server's place", "remove the port 53 redirection; resolver comparisons mean nothing until then",
+        "whether the redirection of port 53 is meant for this subnet";
     DnsDivergent, "dns_divergent", Remote, DnsTeam,
-        "the custom DNS and Azure DNS lead to different places", "forward the zone to 168.63.129.16 or correct the record on the custom DNS";
+        "the custom DNS and Azure DNS lead to different places", "forward the zone to 168.63.129.16 or correct the record on the custom DNS",
+        "whether the difference is meant, for example by a private endpoint";
     DnsNoTcp, "dns_no_tcp", Path, NetworkTeam,
-        "the answer was truncated and DNS over TCP fails", "open TCP 53 to the DNS server";
+        "the answer was truncated and DNS over TCP fails", "open TCP 53 to the DNS server",
+        "whether TCP 53 was left out of the rule that allows UDP 53";
     TlsBlocked, "tls_blocked", Path, NetworkTeam,
-        "the connection is cut as soon as the server name is sent", "allow HTTPS to this name on the appliance (application rule)";
+        "the connection is cut as soon as the server name is sent", "allow HTTPS to this name on the appliance (application rule)",
+        "the appliance's log for this server name, and whether the name is on its list of allowed ones";
     TlsIntercepted, "tls_intercepted", Path, NetworkTeam,
-        "the certificate was made by an inspecting device, not by the peer's authority", "exempt the environment's dependencies from TLS inspection";
+        "the certificate was made by an inspecting device, not by the peer's authority", "exempt the environment's dependencies from TLS inspection",
+        "whether the issuer in the evidence is your own inspection authority";
     TlsCertInvalid, "tls_cert_invalid", Remote, Peer,
-        "the peer's certificate does not verify", "check the name, the address it resolves to and the certificate's dates and issuer";
+        "the peer's certificate does not verify", "check the name, the address it resolves to and the certificate's dates and issuer",
+        "this machine's clock, and whether the name leads to the right address";
     TlsRejected, "tls_rejected", Remote, Peer,
-        "the peer refuses the TLS handshake with an alert", "compare TLS versions and the server name with what the peer supports";
+        "the peer refuses the TLS handshake with an alert", "compare TLS versions and the server name with what the peer supports",
+        "whether the address belongs to the service of this name";
     HttpBlocked, "http_blocked", Path, NetworkTeam,
-        "a firewall or proxy answers with a block page", "allow the host on the appliance named in the answer";
+        "a firewall or proxy answers with a block page", "allow the host on the appliance named in the answer",
+        "the appliance's log for this host, and whether the host is on its list of allowed ones";
     HttpStatus, "http_status", Remote, Peer,
-        "the service answers with an unexpected status or content", "check the service's health; a network change will not help";
+        "the service answers with an unexpected status or content", "check the service's health; a network change will not help",
+        "the service's health page, and whether the path in the profile is still right";
     NtpDenied, "ntp_denied", Remote, Peer,
-        "the time server refuses or limits this client", "ask less often or use another time server";
+        "the time server refuses or limits this client", "ask less often or use another time server",
+        "how many clients share this machine's public address";
     NtpUnsynced, "ntp_unsynced", Remote, Peer,
-        "the time server has no valid time itself", "use another time server until this one is synchronised";
+        "the time server has no valid time itself", "use another time server until this one is synchronised",
+        "the server's own upstream: `chronyc -h SERVER tracking` or its log";
     NtpWrongTime, "ntp_wrong_time", Remote, Peer,
-        "the time server's time disagrees with the others", "remove this server from the time sources";
+        "the time server's time disagrees with the others", "remove this server from the time sources",
+        "whether at least three other servers agree with each other";
     SqlRedirectBlocked, "sql_redirect_blocked", Path, NetworkTeam,
-        "the SQL gateway answers but the redirect ports do not", "allow TCP 11000-11999 to the Sql service tag or set the connection policy to Proxy";
+        "the SQL gateway answers but the redirect ports do not", "allow TCP 11000-11999 to the Sql service tag or set the connection policy to Proxy",
+        "the connection policy of the server: Proxy needs 1433 only";
     ProtocolViolation, "protocol_violation", Unknown, NetworkTeam,
-        "the answer breaks the protocol or a safety limit", "find out which device answers at this address and port";
+        "the answer breaks the protocol or a safety limit", "find out which device answers at this address and port",
+        "whether a proxy or load balancer stands at this address and port";
 }
 
 impl Cause {
@@ -237,8 +281,10 @@ mod tests {
     fn every_sentence_fits_a_report_line() {
         for cause in Cause::ALL {
             let d = cause.definition();
-            assert!(!d.summary.ends_with('.') && !d.next_step.ends_with('.'), "{cause}");
-            assert!(d.summary.len() <= 100 && d.next_step.len() <= 140, "{cause}");
+            for text in [d.summary, d.next_step, d.check_first] {
+                assert!(!text.is_empty() && !text.ends_with('.'), "{cause}");
+            }
+            assert!(d.summary.len() <= 100 && d.next_step.len() <= 140 && d.check_first.len() <= 140, "{cause}");
         }
     }
 }

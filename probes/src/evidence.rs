@@ -81,6 +81,38 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// How an exchange ended early, as far as the connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nobody spoke.
+    Silence,
+    /// The connection was reset or closed.
+    Cut,
+    /// The connection was refused.
+    Refused,
+    /// Something else, which the trouble names.
+    Other,
+}
+
+impl Trouble {
+    /// How the exchange ended, as far as the connection tells.
+    pub fn ending(&self) -> Ending {
+        match self {
+            Self::TimedOut => Ending::Silence,
+            Self::Closed => Ending::Cut,
+            Self::Os { errno, .. } => match Errno::from_raw(*errno) {
+                Errno::ETIMEDOUT => Ending::Silence,
+                Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED => Ending::Cut,
+                Errno::ECONNREFUSED => Ending::Refused,
+                _ => Ending::Other,
+            },
+            Self::TooMuch(_) | Self::Malformed(_) | Self::Alert(_) | Self::Certificate | Self::Unasked(_) => {
+                Ending::Other
+            }
+        }
+    }
+}
+
 /// Where and how an exchange ended early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {

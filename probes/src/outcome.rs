@@ -6,6 +6,7 @@ use crate::{
     dns,
     evidence::{IcmpError, Stop, TcpInfo},
     http, ntp, tcp, tds,
+    tls::Handshake,
     verdict::{Phase, Verdict},
 };
 
@@ -108,6 +109,36 @@ impl Outcome {
             Protocol::Dns(reply) => reply.answer.as_ref(),
             Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
         }
+    }
+
+    /// The TLS handshake, as far as it got.
+    pub fn handshake(&self) -> Option<&Handshake> {
+        match &self.seen.protocol {
+            Protocol::Http(reply) => reply.tls.as_ref(),
+            Protocol::Tds(reply) => reply.tls.as_ref(),
+            Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tcp(_) => None,
+        }
+    }
+
+    /// The HTTP answer, if this was an HTTP exchange that brought one.
+    pub fn http_answer(&self) -> Option<&http::Answer> {
+        match &self.seen.protocol {
+            Protocol::Http(reply) => reply.answer.as_ref(),
+            Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+        }
+    }
+
+    /// The NTP packet, if this was an NTP exchange that brought one.
+    pub fn ntp_packet(&self) -> Option<&ntp::Packet> {
+        match &self.seen.protocol {
+            Protocol::Ntp(reply) => reply.packet.as_ref(),
+            Protocol::Nothing | Protocol::Dns(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+        }
+    }
+
+    /// Whether the exchange rests on a bare accept, which an appliance can give in the peer's place.
+    pub fn is_bare_accept(&self) -> bool {
+        self.seen.stop.is_none() && matches!(&self.seen.protocol, Protocol::Tcp(reply) if reply.greeting.is_empty())
     }
 
     /// The evidence in plain words, one line each, the decisive one first.

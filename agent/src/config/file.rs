@@ -30,6 +30,14 @@ pub(super) struct File {
     pub(super) addresses: Addresses,
     pub(super) dns: Dns,
     pub(super) risk: RiskKeys,
+    pub(super) diagnosis: DiagnosisFile,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DiagnosisFile {
+    pub(super) enabled: Option<bool>,
+    pub(super) sql_redirect: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,13 +2,18 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use ase_probes::class::Class;
+use ase_probes::{
+    cause::Cause,
+    class::Class,
+    verdict::{Confidence, Finding, Phase},
+};
 
 use super::{AT, address};
 use crate::{
     catalog::{Catalog, EndpointId},
     compare::{Answer, Circumstances, Comparison, ComparisonClass, Worry},
     comparisons::NameView,
+    diagnosis::{Alternative, Incident, Ledger, Scope, contrast::Contrast},
     dns_survey::Survey,
     early::{ClassEarly, EarlyView},
     risk::{Assumptions, Estimate, Loss, Risk},
@@ -32,6 +37,31 @@ pub(super) fn bypassed() -> NameView {
     let (annotations, asked) = (Vec::new(), name.to_owned());
     let survey = Survey { name: asked, server, custom, azure, known, comparison: comparison.clone(), annotations };
     NameView { name: name.into(), last: Some(Arc::new(survey)), published: Some(comparison), changes: 1, since: AT }
+}
+
+/// TCP 1433 dropped for every host, and what was counted before.
+pub(super) fn incidents() -> Ledger {
+    let open = Incident {
+        id: 3,
+        component: "TCP 1433 to every host".to_owned(),
+        finding: Finding::new(Cause::Dropped, Phase::Connect, Confidence::Likely),
+        scope: Scope::Port,
+        hint: Some("a rule for this port is the first suspect"),
+        endpoints: ["asedb-a", "asedb-b"]
+            .map(|host| EndpointId(format!("{host}.database.windows.net:1433").into()))
+            .to_vec(),
+        hides: Vec::new(),
+        evidence: vec![
+            Contrast::SamePortWorks.words(false).to_owned(),
+            Contrast::OtherPortsWork.words(true).to_owned(),
+            "203.0.113.40:1433: connect phase: no answer before the deadline after 4000 ms".to_owned(),
+        ],
+        alternatives: vec![Alternative { cause: Cause::LocalFirewall, open: Contrast::ControlAnswers, answer: false }],
+        since: AT - Duration::from_secs(755),
+        published: AT - Duration::from_secs(746),
+    };
+    let opened = [(Cause::Dropped, 2), (Cause::DnsNxdomain, 1)].into_iter().collect();
+    Ledger { open: vec![Arc::new(open)], closed: Vec::new(), opened }
 }
 
 /// A name before its first comparison.

@@ -1,0 +1,479 @@
+//! The open cases: every endpoint that shows a sign of trouble, what is known about it, and what to ask next. It is told
+//! of visits, measurements and the time, and says what things mean and what would settle them; it asks nobody.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ase_probes::{
+    cause::Cause,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+use super::{
+    Diagnosis, Ledger,
+    conclude::{Conclusion, conclude},
+    contrast::{Ask, Contrast, Contrasts},
+    incidents::Situation,
+    localise::{Failing, localise},
+    memory::Memory,
+    neighbours::{Neighbours, Target, port_of},
+    symptom::{self, Sign, Symptom},
+};
+use crate::{
+    catalog::{Endpoint, EndpointId, Host},
+    follow_up::{CANARY, Errand, Key},
+    snapshot::{EndpointView, Status},
+    visit::{Untested, Visit},
+};
+
+/// A measurement is not repeated before this, then after twice that, and so on.
+const REPEAT: Duration = Duration::from_secs(60);
+/// The longest pause between two measurements of the same.
+const LONGEST_REPEAT: Duration = Duration::from_secs(600);
+/// What was measured longer ago than this says nothing.
+const WORTH: Duration = Duration::from_secs(900);
+/// A measurement that began this long before a case still speaks for it.
+const SLACK: Duration = Duration::from_secs(1);
+/// Endpoints of one port for which the same is measured; the others are taken to be like them.
+const REPRESENTATIVES: usize = 2;
+/// Evidence lines that an incident takes from one of its endpoints.
+const EVIDENCE: usize = 8;
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The monotonic clock.
+    pub now: Instant,
+    /// The wall clock, since the Unix epoch.
+    pub wall: Duration,
+}
+
+/// An endpoint that shows a sign of trouble.
+#[derive(Clone, Debug)]
+struct Case {
+    sign: Sign,
+    /// When the first visit that showed it began, since the Unix epoch.
+    since: Duration,
+    /// The same on the monotonic clock, as far as the agent noticed.
+    opened: Instant,
+    foreign_redirect: bool,
+    diagnosis: Arc<Diagnosis>,
+}
+
+impl Case {
+    /// Whom the lost exchange was with: a DNS server, where the endpoint's name did not resolve.
+    fn target(&self, endpoint: &Endpoint) -> Target {
+        match self.sign.peer.filter(|_| self.sign.is_resolving) {
+            Some(server) => Target { host: Host::Address(server.ip()), port: (server.port(), true) },
+            None => Target { host: endpoint.host.clone(), port: port_of(endpoint) },
+        }
+    }
+}
+
+/// What a measurement taught.
+#[derive(Clone, Debug)]
+struct Learned {
+    answers: Contrasts,
+    before: Contrasts,
+    at: Instant,
+    pause: Duration,
+}
+
+/// What to ask next.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Measurements.
+    pub errands: Vec<Errand>,
+    /// Endpoints whose visits would tell.
+    pub visits: BTreeSet<usize>,
+    /// Hosts whose names should be compared.
+    pub names: BTreeSet<Host>,
+}
+
+/// All open cases.
+#[derive(Clone, Debug, Default)]
+pub struct Cases {
+    cases: BTreeMap<usize, Case>,
+    learned: BTreeMap<Key, Learned>,
+    memory: Memory,
+    /// The incidents that follow from the cases.
+    pub ledger: Ledger,
+}
+
+impl Cases {
+    /// Takes in a visit and says what it means in the light of all that is known.
+    pub fn take_in(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>, at: Moment) -> Option<Verdict> {
+        let verdict = visit.result.ok()?;
+        let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
+        if !matches!(verdict, Verdict::Inconclusive(_)) {
+            self.memory.record(index, port_of(&around.views[index].endpoint), works, at.now);
+        }
+        let Some(sign) = self.sign(index, visit, verdict, around, at) else {
+            self.cases.remove(&index);
+            return Some(verdict);
+        };
+        let earlier = self.cases.remove(&index).filter(|case| !works || case.sign.symptom == sign.symptom);
+        let (since, opened) = earlier.map_or((visit.began, at.now), |case| (case.since, case.opened));
+        let case = Case { since, opened, foreign_redirect: redirects_away(visit), diagnosis: nothing(), sign };
+        self.cases.insert(index, case);
+        let finding = self.diagnose(index, around, at);
+        if finding.cause == Cause::None {
+            return Some(verdict);
+        }
+        Some(match verdict {
+            Verdict::Failed(_) | Verdict::Inconclusive(_) => finding.failed(),
+            Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
+            Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
+        })
+    }
+
+    /// Takes in what a measurement taught.
+    pub fn learn(&mut self, key: Key, answers: Contrasts, at: Moment) {
+        let (before, pause) = match self.learned.remove(&key) {
+            Some(earlier) => (earlier.answers, (earlier.pause * 2).min(LONGEST_REPEAT)),
+            None => (Contrasts::default(), REPEAT),
+        };
+        self.learned.insert(key, Learned { answers, before, at: at.now, pause });
+        self.learned.retain(|_, learned| at.now.duration_since(learned.at) <= WORTH);
+    }
+
+    /// Whether a measurement was made lately.
+    fn knows(&self, key: &Key, now: Instant) -> bool {
+        self.learned.get(key).is_some_and(|learned| now.duration_since(learned.at) < learned.pause)
+    }
+
+    /// Thinks all cases over and says what would settle what is open.
+    pub fn review(&mut self, around: &Neighbours<'_>, at: Moment) -> Wanted {
+        let mut wanted = Wanted::default();
+        let mut asked: BTreeMap<(Ask, (u16, bool)), usize> = BTreeMap::new();
+        let open: Vec<usize> = self.cases.keys().copied().collect();
+        for index in open {
+            let Some((conclusion, known)) = self.conclusion(index, around, at) else { continue };
+            self.want(index, &conclusion, around, at, &mut asked, &mut wanted);
+            if let Some(case) = self.cases.get_mut(&index) {
+                case.diagnosis = Arc::new(conclusion.diagnosis(&known));
+            }
+        }
+        wanted
+    }
+
+    /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody.
+    pub fn restate(&self, index: usize, status: Status) -> Status {
+        let Some(case) = self.cases.get(&index) else { return status };
+        let finding = case.diagnosis.finding;
+        let own = |finding| Status::Unknown(Untested::Inconclusive(finding));
+        match status {
+            Status::Healthy | Status::Degraded(_) if finding.cause == Cause::None => status,
+            Status::Healthy if !case.sign.symptom.is_quiet() => status,
+            Status::Healthy | Status::Degraded(_) if finding.cause.is_local() => own(finding),
+            Status::Healthy | Status::Degraded(_) => Status::Degraded(finding),
+            Status::Failed(_) => finding.failed().into(),
+            Status::Unknown(Untested::Inconclusive(earlier)) if earlier.cause.is_local() => finding.failed().into(),
+            Status::Unknown(_) => status,
+        }
+    }
+
+    /// Why an endpoint is as it is, where there is something to say.
+    pub fn diagnosis(&self, index: usize) -> Option<Arc<Diagnosis>> {
+        let case = self.cases.get(&index)?;
+        (case.diagnosis.finding.cause != Cause::None).then(|| Arc::clone(&case.diagnosis))
+    }
+
+    /// Forgets all cases, as indices change at a reload; the incidents go on if they are found again.
+    pub fn clear(&mut self) {
+        self.cases.clear();
+        self.memory.clear();
+    }
+
+    fn diagnose(&mut self, index: usize, around: &Neighbours<'_>, at: Moment) -> Finding {
+        let Some((conclusion, known)) = self.conclusion(index, around, at) else {
+            return Finding::new(Cause::None, Phase::None, Confidence::Confirmed);
+        };
+        let finding = conclusion.finding;
+        if let Some(case) = self.cases.get_mut(&index) {
+            case.diagnosis = Arc::new(conclusion.diagnosis(&known));
+        }
+        finding
+    }
+
+    fn conclusion(&self, index: usize, around: &Neighbours<'_>, at: Moment) -> Option<(Conclusion, Contrasts)> {
+        let case = self.cases.get(&index)?;
+        let known = self.known(index, case, around, at);
+        Some((conclude(&case.sign, &known), known))
+    }
+
+    /// The sign that a visit shows; one that worked may still prove too little.
+    fn sign(&self, index: usize, visit: &Visit, verdict: Verdict, around: &Neighbours<'_>, at: Moment) -> Option<Sign> {
+        if let Some(finding) = verdict.finding() {
+            return Some(symptom::read(visit, finding));
+        }
+        let outcome = visit.outcomes.first()?;
+        let quiet = |symptom| Sign {
+            symptom,
+            finding: Finding::new(Cause::None, Phase::None, Confidence::Confirmed),
+            peer: Some(outcome.address),
+            is_resolving: false,
+        };
+        if let Some(sign) = compared(index, around) {
+            return Some(sign);
+        }
+        let port = port_of(&around.views[index].endpoint);
+        if self.memory.has_recovered(index, at.now) && self.memory.is_intermittent(port, at.now) {
+            return Some(quiet(Symptom::Passed));
+        }
+        if outcome.is_bare_accept() {
+            return Some(quiet(Symptom::BareAccept));
+        }
+        matches!(around.views[index].endpoint.probe, ase_probes::probe::Probe::Tds(_)).then(|| quiet(Symptom::Gateway))
+    }
+
+    /// Everything that is known beside a case's own sign.
+    fn known(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> Contrasts {
+        let endpoint = &around.views[index].endpoint;
+        let port = port_of(endpoint);
+        let mut known = around.contrasts(index, &case.target(endpoint), case.since);
+        known.learn(Contrast::Intermittent, self.memory.is_intermittent(port, at.now));
+        known.learn(Contrast::ForeignRedirect, case.foreign_redirect);
+        for ask in ASKED {
+            let keys = keys(*ask, endpoint.id.0.clone(), case.sign.peer, port, around);
+            let own = keys.iter().find_map(|key| self.fresh(key, case, at.now));
+            match own.or_else(|| self.like_others(*ask, index, case, around, at.now)) {
+                Some(learned) => {
+                    known.extend(&learned.answers);
+                    let accepted = learned.before.get(Contrast::CanaryAccepts);
+                    if let (Some(before), Some(now)) = (accepted, learned.answers.get(Contrast::CanaryAccepts)) {
+                        known.learn(Contrast::CanaryAcceptedBefore, before && !now);
+                    }
+                }
+                None => continue,
+            }
+        }
+        known
+    }
+
+    fn fresh(&self, key: &Key, case: &Case, now: Instant) -> Option<&Learned> {
+        let learned = self.learned.get(key)?;
+        let quiet = case.sign.symptom.is_quiet();
+        let speaks = quiet || learned.at + SLACK >= case.opened;
+        (speaks && now.duration_since(learned.at) <= WORTH).then_some(learned)
+    }
+
+    /// What was measured for endpoints with the same symptom on the same port, where they all say the same.
+    fn like_others(
+        &self,
+        ask: Ask,
+        index: usize,
+        case: &Case,
+        around: &Neighbours<'_>,
+        now: Instant,
+    ) -> Option<&Learned> {
+        let port = port_of(&around.views[index].endpoint);
+        let alike = self.cases.iter().filter(|(other, beside)| {
+            **other != index
+                && beside.sign.symptom == case.sign.symptom
+                && port_of(&around.views[**other].endpoint) == port
+        });
+        let mut found: Option<&Learned> = None;
+        for (other, beside) in alike {
+            let about = around.views[*other].endpoint.id.0.clone();
+            let keys = keys(ask, about, beside.sign.peer, port, around);
+            let Some(learned) = keys.iter().find_map(|key| self.fresh(key, case, now)) else { continue };
+            if found.is_some_and(|found| found.answers != learned.answers) {
+                return None;
+            }
+            found = Some(learned);
+        }
+        found
+    }
+
+    fn want(
+        &self,
+        index: usize,
+        conclusion: &Conclusion,
+        around: &Neighbours<'_>,
+        at: Moment,
+        asked: &mut BTreeMap<(Ask, (u16, bool)), usize>,
+        wanted: &mut Wanted,
+    ) {
+        let Some(case) = self.cases.get(&index) else { return };
+        let view = &around.views[index];
+        let port = port_of(&view.endpoint);
+        let asks: BTreeSet<Ask> = conclusion.open.iter().map(|contrast| contrast.ask()).collect();
+        if asks.contains(&Ask::Neighbours) || case.diagnosis.rule.is_empty() {
+            wanted.visits.extend(around.worth_a_visit(index, &case.target(&view.endpoint), case.since));
+        }
+        if asks.contains(&Ask::Comparison) {
+            wanted.names.insert(view.endpoint.host.clone());
+        }
+        for ask in asks {
+            let count = asked.entry((ask, port)).or_default();
+            if *count >= REPRESENTATIVES {
+                continue;
+            }
+            let keys = keys(ask, view.endpoint.id.0.clone(), case.sign.peer, port, around);
+            let Some(key) = keys.into_iter().next() else { continue };
+            *count += 1;
+            if !self.knows(&key, at.now) || self.fresh(&key, case, at.now).is_none() {
+                wanted.errands.push(errand(key, index, case, around));
+            }
+        }
+    }
+
+    /// Turns the confirmed cases into incidents.
+    pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) {
+        let failing: Vec<Failing> = self
+            .cases
+            .iter()
+            .filter(|(index, case)| is_confirmed(&around.views[**index]) && case.diagnosis.finding.cause != Cause::None)
+            .map(|(index, case)| Failing {
+                index: *index,
+                finding: case.diagnosis.finding,
+                peer: case.sign.peer,
+                is_resolving: case.sign.is_resolving,
+                since: case.since,
+            })
+            .collect();
+        let mut situations = Vec::new();
+        for group in localise(&failing, around) {
+            let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
+            situations.extend(self.situation(&members, group.component.scope(), group.component.to_string(), around));
+            for member in members {
+                if let Some(case) = self.cases.get_mut(&member.index) {
+                    Arc::make_mut(&mut case.diagnosis).scope = group.component.scope();
+                }
+            }
+        }
+        self.ledger.update(situations, at.wall);
+    }
+
+    fn situation(
+        &self,
+        members: &[&Failing],
+        scope: super::Scope,
+        component: String,
+        around: &Neighbours<'_>,
+    ) -> Option<Situation> {
+        // The surest member speaks for all; among equals one that was tested itself, then the first in the catalogue.
+        let voice = members
+            .iter()
+            .min_by_key(|member| (std::cmp::Reverse(member.finding.confidence), member.is_resolving, member.index))?;
+        let case = self.cases.get(&voice.index)?;
+        let id = |index: usize| around.views[index].endpoint.id.clone();
+        let mut evidence = case.diagnosis.contrasts.clone();
+        let visit = around.views[voice.index].last.as_deref();
+        evidence.extend(visit.map(Visit::evidence).unwrap_or_default().into_iter().take(EVIDENCE));
+        let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
+            let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();
+            chosen.sort_unstable();
+            chosen.into_iter().map(id).collect()
+        };
+        Some(Situation {
+            component,
+            finding: voice.finding,
+            scope,
+            hint: case.diagnosis.hint,
+            endpoints: ids(&|_| true),
+            hides: ids(&|member| member.is_resolving && members.len() > 1),
+            evidence,
+            alternatives: case.diagnosis.alternatives.clone(),
+            since: members.iter().map(|member| member.since).min().unwrap_or_default(),
+        })
+    }
+}
+
+/// The ways to ask that follow-up measurements answer.
+const ASKED: &[Ask] = &[
+    Ask::TcpCanary,
+    Ask::UdpCanary,
+    Ask::Control,
+    Ask::SmallSegments,
+    Ask::SmallDatagram,
+    Ask::OtherName,
+    Ask::DnsOverTcp,
+    Ask::SourcePorts,
+    Ask::HeldFlow,
+    Ask::AnySource,
+    Ask::ThisMachine,
+    Ask::BogusHost,
+    Ask::FewHops,
+    Ask::RedirectPorts,
+];
+
+/// The measurement that answers an ask for an endpoint; empty where none can.
+fn keys(
+    ask: Ask,
+    about: Arc<str>,
+    peer: Option<SocketAddr>,
+    port: (u16, bool),
+    around: &Neighbours<'_>,
+) -> Option<Key> {
+    let shared = |peer| Some(Key { ask, peer, about: None });
+    // A name that did not resolve was lost at the server's port, not at the endpoint's.
+    let asked_port = peer.map_or(port.0, |peer| peer.port());
+    match ask {
+        Ask::TcpCanary | Ask::UdpCanary => shared(SocketAddr::new(CANARY, asked_port)),
+        Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(around.platform, 53)),
+        Ask::HeldFlow => shared(SocketAddr::new(around.platform, asked_port)),
+        Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
+        Ask::SmallSegments | Ask::OtherName | Ask::SourcePorts | Ask::BogusHost | Ask::FewHops | Ask::RedirectPorts => {
+            Some(Key { ask, peer: peer?, about: Some(about) })
+        }
+        Ask::Neighbours | Ask::Comparison | Ask::Memory => None,
+    }
+}
+
+fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_>) -> Errand {
+    let endpoint = Arc::clone(&around.views[index].endpoint);
+    let visit = around.views[index].last.as_deref();
+    let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
+    Errand {
+        other_name: around.working_name(index, case.since),
+        page: answer.map(|answer| (answer.status, answer.body_start.clone())),
+        endpoint,
+        key,
+    }
+}
+
+/// The sign of an endpoint that works while the comparison of its name should worry somebody.
+fn compared(index: usize, around: &Neighbours<'_>) -> Option<Sign> {
+    let cause = around.comparison_cause(&around.views[index].endpoint.host)?;
+    let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
+    Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
+}
+
+fn is_confirmed(view: &EndpointView) -> bool {
+    match view.status {
+        Status::Degraded(_) | Status::Failed(_) => true,
+        Status::Unknown(untested) => untested.finding().is_some(),
+        Status::Healthy => false,
+    }
+}
+
+/// Whether the answer leads to a host outside the domain that was asked.
+fn redirects_away(visit: &Visit) -> bool {
+    let Some(outcome) = visit.outcomes.first() else { return false };
+    let location = outcome.http_answer().and_then(|answer| answer.location.as_deref());
+    let Some(host) = location.and_then(|location| location.split_once("://")).map(|(_, rest)| rest) else {
+        return false;
+    };
+    let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
+    visit.resolution.as_ref().is_some_and(|resolution| {
+        super::neighbours::domain(&Host::Name(resolution.name.clone())) != super::neighbours::domain(&Host::Name(host))
+    })
+}
+
+/// Stands in until the case is thought over for the first time.
+fn nothing() -> Arc<Diagnosis> {
+    Arc::new(Diagnosis {
+        finding: Finding::new(Cause::Unknown, Phase::None, Confidence::Possible),
+        rule: "",
+        scope: super::Scope::Endpoint,
+        hint: None,
+        contrasts: Vec::new(),
+        alternatives: Vec::new(),
+    })
+}

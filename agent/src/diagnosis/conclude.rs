@@ -1,0 +1,119 @@
+//! Reads the decision table: a symptom and the known contrasts give one cause, what else it could be, and which
+//! contrasts would tell.
+
+use ase_probes::{
+    cause::Cause,
+    verdict::{Finding, Phase},
+};
+
+use super::{
+    Alternative, Diagnosis, Scope,
+    contrast::{Contrast, Contrasts},
+    rules::{RULES, Rule},
+    symptom::{Sign, Symptom},
+};
+
+/// What the table says.
+#[derive(Clone, Debug)]
+pub struct Conclusion {
+    /// The rule that decided.
+    pub rule: &'static Rule,
+    /// The cause with phase, side and confidence.
+    pub finding: Finding,
+    /// Every cause that the known contrasts do not exclude, the concluded one among them.
+    pub candidates: Vec<Cause>,
+    /// The contrasts that could still change the cause or its confidence, the most telling first.
+    pub open: Vec<Contrast>,
+    alternatives: Vec<Alternative>,
+}
+
+/// Concludes from one sign and what is known beside it. Total: every sign has exactly one cause.
+pub fn conclude(sign: &Sign, known: &Contrasts) -> Conclusion {
+    let possible: Vec<&'static Rule> = rules_of(sign.symptom).filter(|rule| is_possible(rule, known)).collect();
+    let decided = possible.iter().position(|rule| is_met(rule, known));
+    // The last rule of each symptom needs nothing, so that one is always met; a test holds the table to it.
+    let decided = decided.unwrap_or(possible.len() - 1);
+    let rule = possible[decided];
+    let mut open = Vec::new();
+    let mut alternatives: Vec<Alternative> = Vec::new();
+    let mut candidates = vec![cause(rule, sign.finding)];
+    for other in &possible[..decided] {
+        let missing: Vec<(Contrast, bool)> =
+            other.needs.iter().copied().filter(|(contrast, _)| known.get(*contrast).is_none()).collect();
+        let other = cause(other, sign.finding);
+        if !candidates.contains(&other) {
+            candidates.push(other);
+            let alternative =
+                |(open, answer): &(Contrast, bool)| Alternative { cause: other, open: *open, answer: *answer };
+            alternatives.extend(missing.first().map(alternative));
+        }
+        for (contrast, _) in missing {
+            if !open.contains(&contrast) {
+                open.push(contrast);
+            }
+        }
+    }
+    Conclusion { rule, finding: finding(rule, sign.finding), candidates, open, alternatives }
+}
+
+impl Conclusion {
+    /// The diagnosis of one endpoint, before it is known what else fails with it.
+    pub fn diagnosis(self, known: &Contrasts) -> Diagnosis {
+        let told = |contrast: &Contrast| rules_mention(self.rule, *contrast);
+        let mut contrasts: Vec<_> = known.iter().collect();
+        // What the deciding rule rests on comes first.
+        contrasts.sort_by_key(|(contrast, _)| !told(contrast));
+        Diagnosis {
+            finding: self.finding,
+            rule: self.rule.id,
+            scope: Scope::Endpoint,
+            hint: self.rule.hint,
+            contrasts: contrasts.iter().map(|(contrast, answer)| contrast.words(*answer).to_owned()).collect(),
+            alternatives: self.alternatives,
+        }
+    }
+}
+
+/// The contrasts that any rule of this symptom asks for.
+pub fn asked_of(symptom: Symptom) -> impl Iterator<Item = Contrast> {
+    rules_of(symptom).flat_map(|rule| rule.needs.iter().map(|(contrast, _)| *contrast))
+}
+
+fn rules_of(symptom: Symptom) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(move |rule| rule.symptoms.contains(&symptom))
+}
+
+fn rules_mention(rule: &Rule, contrast: Contrast) -> bool {
+    rule.needs.iter().any(|(need, _)| *need == contrast)
+}
+
+fn is_possible(rule: &Rule, known: &Contrasts) -> bool {
+    rule.needs.iter().all(|(contrast, answer)| known.get(*contrast).is_none_or(|known| known == *answer))
+}
+
+fn is_met(rule: &Rule, known: &Contrasts) -> bool {
+    rule.needs.iter().all(|(contrast, answer)| known.get(*contrast) == Some(*answer))
+}
+
+fn cause(rule: &Rule, alone: Finding) -> Cause {
+    rule.cause.unwrap_or(alone.cause)
+}
+
+/// What the exchange alone was sure of stays; contrasts only add to it.
+fn finding(rule: &Rule, alone: Finding) -> Finding {
+    let mut finding = match rule.cause {
+        Some(cause) if cause != alone.cause => Finding::new(cause, alone.phase, rule.confidence),
+        Some(_) | None => Finding { confidence: alone.confidence.max(rule.confidence), ..alone },
+    };
+    if finding.cause.is_local() {
+        finding.phase = Phase::Local;
+    }
+    match rule.side {
+        Some(side) => finding.on(side),
+        None => finding,
+    }
+}
+
+#[cfg(test)]
+#[path = "conclude_tests.rs"]
+mod tests;

@@ -1,0 +1,143 @@
+use std::collections::BTreeSet;
+
+use ase_probes::{
+    cause::Cause,
+    verdict::{Confidence, Finding, Phase},
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::diagnosis::contrast::Contrast::*;
+
+fn sign(symptom: Symptom, alone: Cause) -> Sign {
+    let finding = Finding::new(alone, Phase::Connect, Confidence::Possible);
+    Sign { symptom, finding, peer: None, is_resolving: false }
+}
+
+fn known(answers: &[(Contrast, bool)]) -> Contrasts {
+    answers.iter().copied().collect()
+}
+
+#[test]
+fn the_table_is_total_and_its_numbers_are_unique() {
+    for symptom in Symptom::ALL {
+        let last = rules_of(symptom).last().unwrap_or_else(|| panic!("{symptom:?} has no rule"));
+        assert!(last.needs.is_empty(), "{symptom:?}: the last rule ({}) must need nothing", last.id);
+        let early = rules_of(symptom).filter(|rule| rule.needs.is_empty()).count();
+        assert_eq!(early, 1, "{symptom:?}: a rule after one that needs nothing can never win");
+    }
+    let ids: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
+    assert_eq!(ids.len(), RULES.len());
+}
+
+#[test]
+fn silence_is_never_confirmed() {
+    for rule in RULES.iter().filter(|rule| rule.cause == Some(Cause::Dropped)) {
+        assert!(rule.confidence < Confidence::Confirmed, "{}", rule.id);
+    }
+}
+
+#[test]
+fn every_contrast_can_change_something() {
+    let asked: BTreeSet<Contrast> = RULES.iter().flat_map(|rule| rule.needs.iter().map(|(need, _)| *need)).collect();
+    let idle: Vec<_> = Contrast::ALL.iter().filter(|contrast| !asked.contains(contrast)).collect();
+    assert!(idle.is_empty(), "no rule needs {idle:?}");
+}
+
+#[test]
+fn the_silence_matrix_is_told_apart() {
+    let silent = |answers: &[(Contrast, bool)]| {
+        let conclusion = conclude(&sign(Symptom::SilentConnect, Cause::Dropped), &known(answers));
+        (conclusion.rule.id, conclusion.finding.cause, conclusion.finding.confidence)
+    };
+    type Row = (&'static [(Contrast, bool)], &'static str, Cause, Confidence);
+    let rows: &[Row] = &[
+        (&[], "R64", Cause::Dropped, Confidence::Possible),
+        (&[(SamePortWorks, false), (OtherPortsWork, true)], "R64g", Cause::Dropped, Confidence::Likely),
+        (&[(HeldFlowLives, true), (OtherPortsWork, true)], "R64c", Cause::Dropped, Confidence::Likely),
+        (&[(HeldFlowLives, true), (OtherPortsWork, false)], "R64d", Cause::Dropped, Confidence::Likely),
+        (&[(HeldFlowLives, false), (OtherPortsWork, false)], "R64e", Cause::Dropped, Confidence::Likely),
+        (&[(OtherPortsWork, false), (ControlAnswers, true)], "R64f", Cause::Dropped, Confidence::Likely),
+        (&[(CanaryAcceptedBefore, true), (OtherPortsWork, false)], "R64b", Cause::Dropped, Confidence::Likely),
+        (&[(SamePortWorks, true), (SameHostWorks, true)], "R64h", Cause::Dropped, Confidence::Likely),
+        (&[(Intermittent, true), (PortDecides, true)], "R61", Cause::FlowHashLoss, Confidence::Confirmed),
+        (&[(Intermittent, true), (NewFlowsMixed, true)], "R62a", Cause::FlowTableFull, Confidence::Likely),
+        (&[(LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
+        (
+            &[(ControlAnswers, false), (OtherPortsWork, false), (LinkUp, true)],
+            "R64a",
+            Cause::LocalFirewall,
+            Confidence::Possible,
+        ),
+    ];
+    for (answers, id, cause, confidence) in rows {
+        assert_eq!(silent(answers), (*id, *cause, *confidence), "{answers:?}");
+    }
+}
+
+#[test]
+fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
+    let open = |symptom, answers: &[(Contrast, bool)]| conclude(&sign(symptom, Cause::Dropped), &known(answers)).open;
+    let steady = open(Symptom::SilentConnect, &[(Intermittent, false)]);
+    assert!(!steady.contains(&PortDecides), "twelve flows are not spent on a steady failure: {steady:?}");
+    assert!(steady.contains(&ControlAnswers) && steady.contains(&OtherPortsWork), "{steady:?}");
+    assert!(open(Symptom::SilentAtHello, &[(SmallSegmentsPass, true), (Intermittent, false)]).is_empty());
+}
+
+#[test]
+fn a_wrong_clock_here_is_no_fault_of_the_peer() {
+    let mut dates = sign(Symptom::CertificateDates, Cause::TlsCertInvalid);
+    dates.finding.phase = Phase::Tls;
+    let ours = conclude(&dates, &known(&[(ClockWrong, true)])).finding;
+    assert_eq!((ours.cause, ours.phase, ours.side.label()), (Cause::LocalClock, Phase::Local, "local"));
+    assert_eq!(conclude(&dates, &known(&[(ClockWrong, false)])).finding.confidence, Confidence::Confirmed);
+}
+
+fn any_contrasts() -> impl Strategy<Value = Vec<(Contrast, bool)>> {
+    let one = (0..Contrast::ALL.len(), any::<bool>()).prop_map(|(index, answer)| (Contrast::ALL[index], answer));
+    proptest::collection::vec(one, 0..24)
+}
+
+fn any_sign() -> impl Strategy<Value = Sign> {
+    (0..Symptom::ALL.len(), 0..Cause::ALL.len())
+        .prop_map(|(symptom, cause)| sign(Symptom::ALL[symptom], Cause::ALL[cause]))
+}
+
+fn any_local() -> impl Strategy<Value = Cause> {
+    proptest::sample::select(Cause::ALL.iter().copied().filter(|cause| cause.is_local()).collect::<Vec<_>>())
+}
+
+proptest! {
+    #[test]
+    fn every_sign_has_one_cause_from_the_closed_set(sign in any_sign(), answers in any_contrasts()) {
+        let conclusion = conclude(&sign, &known(&answers));
+        prop_assert!(Cause::ALL.contains(&conclusion.finding.cause));
+        prop_assert!(conclusion.candidates.contains(&conclusion.finding.cause));
+    }
+
+    #[test]
+    fn the_order_in_which_evidence_arrives_does_not_matter(sign in any_sign(), answers in any_contrasts()) {
+        let unique: std::collections::BTreeMap<Contrast, bool> = answers.into_iter().collect();
+        let forward: Contrasts = unique.iter().map(|(c, a)| (*c, *a)).collect();
+        let backward: Contrasts = unique.iter().rev().map(|(c, a)| (*c, *a)).collect();
+        prop_assert_eq!(conclude(&sign, &forward).finding, conclude(&sign, &backward).finding);
+    }
+
+    #[test]
+    fn more_evidence_never_leads_outside_the_candidates(
+        sign in any_sign(), answers in any_contrasts(), next in 0..Contrast::ALL.len(), answer: bool,
+    ) {
+        let mut known = known(&answers);
+        let before = conclude(&sign, &known);
+        prop_assume!(known.get(Contrast::ALL[next]).is_none());
+        known.learn(Contrast::ALL[next], answer);
+        let after = conclude(&sign, &known);
+        prop_assert!(before.candidates.contains(&after.finding.cause), "{before:?} {after:?}");
+    }
+
+    #[test]
+    fn a_fault_of_this_machine_stays_one_whatever_the_contrasts(answers in any_contrasts(), cause in any_local()) {
+        let conclusion = conclude(&sign(Symptom::Settled, cause), &known(&answers));
+        prop_assert_eq!(conclusion.finding.cause, cause);
+    }
+}

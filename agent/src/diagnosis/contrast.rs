@@ -1,0 +1,202 @@
+//! Contrasts: questions whose answer tells possible causes apart. Some are answered by what neighbouring endpoints show
+//! anyway, others by a follow-up measurement.
+
+/// How a contrast is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ask {
+    /// By what other endpoints show: their visits are brought forward.
+    Neighbours,
+    /// By a TCP connection to 192.0.2.1 on the endpoint's port (D3).
+    TcpCanary,
+    /// By a datagram to 192.0.2.1 on the endpoint's port (D4).
+    UdpCanary,
+    /// By asking the platform's own address (D13).
+    Control,
+    /// By the same question in small segments (D7).
+    SmallSegments,
+    /// By a DNS question that needs no large answer (D8).
+    SmallDatagram,
+    /// By another server name at the same address (D9).
+    OtherName,
+    /// By the same DNS question over TCP (D10).
+    DnsOverTcp,
+    /// By several source ports (D11).
+    SourcePorts,
+    /// By the flow that was held open since before the fault (D12).
+    HeldFlow,
+    /// By a socket that hears answers from other addresses (D14).
+    AnySource,
+    /// By what this machine says about itself (D20, D21).
+    ThisMachine,
+    /// By a host name that nobody has, at the same address (D22).
+    BogusHost,
+    /// By a connection whose packets die after a few hops (D5).
+    FewHops,
+    /// By the comparison of both resolvers.
+    Comparison,
+    /// By a sample of the SQL redirect ports.
+    RedirectPorts,
+    /// By the visits of the last minutes.
+    Memory,
+}
+
+macro_rules! contrasts {
+    ($($variant:ident $ask:ident $yes:literal $no:literal;)+) => {
+        /// A question whose answer tells causes apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Contrast { $(#[doc = $yes] $variant,)+ }
+
+        impl Contrast {
+            /// Every contrast.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// How it is answered.
+            pub fn ask(self) -> Ask {
+                match self { $(Self::$variant => Ask::$ask,)+ }
+            }
+
+            /// Says the answer in plain words.
+            pub fn words(self, answer: bool) -> &'static str {
+                match (self, answer) { $((Self::$variant, true) => $yes, (Self::$variant, false) => $no,)+ }
+            }
+        }
+    };
+}
+
+contrasts! {
+    CanaryAccepts TcpCanary
+        "192.0.2.1, where nobody can be (RFC 5737), accepts connections on this port: something on the path answers for others"
+        "192.0.2.1, where nobody can be (RFC 5737), does not accept connections on this port";
+    CanaryRefuses TcpCanary
+        "192.0.2.1, where nobody can be (RFC 5737), refuses connections on this port: a box on the path rejects for others"
+        "192.0.2.1, where nobody can be (RFC 5737), does not refuse connections on this port";
+    UdpCanaryAnswers UdpCanary
+        "192.0.2.1, where nobody can be (RFC 5737), answers on this port: something on the path answers for others"
+        "192.0.2.1, where nobody can be (RFC 5737), does not answer on this port";
+    ControlAnswers Control
+        "the platform's own address answers: network card, host and resolver stub are fine"
+        "the platform's own address does not answer either";
+    SamePortWorks Neighbours
+        "other hosts work on the same port"
+        "no other host works on the same port";
+    OtherPortsWork Neighbours
+        "other ports work"
+        "no other port works either";
+    SameHostWorks Neighbours
+        "the same host works on another port"
+        "the same host does not work on its other ports either";
+    PlainHttpBlocked Neighbours
+        "port 80 shows the block page of a firewall at the same time"
+        "port 80 shows no block page";
+    SmallSegmentsPass SmallSegments
+        "the same question passes in segments of 536 bytes"
+        "the same question fails in segments of 536 bytes too";
+    SmallDatagramPasses SmallDatagram
+        "without EDNS the same question gets a cut answer: small datagrams pass, large ones vanish"
+        "without EDNS the same question gets no cut answer";
+    PlainDnsPasses SmallDatagram
+        "without EDNS the same question is answered whole"
+        "without EDNS the same question is not answered whole";
+    OtherNamePasses OtherName
+        "another server name passes at the same address: the name decides"
+        "another server name fails at the same address too";
+    DnsOverTcpAnswers DnsOverTcp
+        "the same server answers over TCP"
+        "the same server does not answer over TCP either";
+    DnsOverTcpAccepts DnsOverTcp
+        "the server's host accepts connections on TCP 53"
+        "the server's host does not accept connections on TCP 53";
+    PortDecides SourcePorts
+        "the source port decides: each port always fails or always works"
+        "the source port does not decide";
+    NewFlowsMixed SourcePorts
+        "of several new flows at once some work and some do not"
+        "several new flows at once all go the same way";
+    HeldFlowLives HeldFlow
+        "the flow that was open before still lives: established flows pass, new ones do not"
+        "the flow that was open before is dead as well: packets of established flows vanish too";
+    HeldFlowReset HeldFlow
+        "the flow that was open before was reset"
+        "the flow that was open before was not reset";
+    OthersAnswer AnySource
+        "the answer comes, but from another address than the one asked"
+        "no other address answers either";
+    LinkUp ThisMachine
+        "the network card has a link"
+        "the network card has no link";
+    BogusHostSamePage BogusHost
+        "a host name that nobody has gets the same page at this address"
+        "a host name that nobody has gets another answer at this address";
+    AnsweredNearby FewHops
+        "a packet that lives for two hops only gets the same answer: it comes from close by"
+        "a packet that lives for two hops only gets no such answer: it comes from further away";
+    AzureResolves Comparison
+        "Azure DNS resolves the name"
+        "Azure DNS does not resolve the name either";
+    AzureAnswersPrivate Comparison
+        "Azure DNS has a private address for the name"
+        "Azure DNS has no private address for the name";
+    ResolversDisagree Comparison
+        "the custom DNS and Azure DNS lead to different places"
+        "the custom DNS and Azure DNS agree on the name";
+    ClockWrong Neighbours
+        "at least three independent clocks agree with each other and not with this machine"
+        "independent clocks agree with this machine";
+    IssuerShared Neighbours
+        "unrelated hosts show certificates of the same unknown issuer"
+        "other hosts' certificates verify, or have other issuers";
+    IssuersPlural Neighbours
+        "no certificate verifies, whatever its issuer"
+        "some certificates verify";
+    ForeignRedirect Memory
+        "the answer leads to a host of another domain"
+        "the answer does not lead elsewhere";
+    Intermittent Memory
+        "visits fail and succeed in turn"
+        "visits do not alternate between failure and success";
+    CanaryAcceptedBefore Memory
+        "192.0.2.1 accepted connections before the fault and is silent now: the appliance that answered is gone"
+        "192.0.2.1 never accepted connections";
+    RedirectPortsSilent RedirectPorts
+        "none of the sampled ports 11000-11999 answers at the gateway's address, not even with a refusal"
+        "the sampled ports 11000-11999 answer";
+}
+
+/// The answers that are known, by contrast.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contrasts(std::collections::BTreeMap<Contrast, bool>);
+
+impl Contrasts {
+    /// The answer, if it is known.
+    pub fn get(&self, contrast: Contrast) -> Option<bool> {
+        self.0.get(&contrast).copied()
+    }
+
+    /// Learns an answer.
+    pub fn learn(&mut self, contrast: Contrast, answer: bool) {
+        self.0.insert(contrast, answer);
+    }
+
+    /// Learns an answer if there is one.
+    pub fn learn_if(&mut self, contrast: Contrast, answer: Option<bool>) {
+        if let Some(answer) = answer {
+            self.learn(contrast, answer);
+        }
+    }
+
+    /// Learns everything that `other` knows; what both know is taken from `other`.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
+
+    /// Every known answer, in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = (Contrast, bool)> + '_ {
+        self.0.iter().map(|(contrast, answer)| (*contrast, *answer))
+    }
+}
+
+impl FromIterator<(Contrast, bool)> for Contrasts {
+    fn from_iter<T: IntoIterator<Item = (Contrast, bool)>>(answers: T) -> Self {
+        Self(answers.into_iter().collect())
+    }
+}

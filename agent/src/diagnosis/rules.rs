@@ -1,0 +1,243 @@
+//! The decision table: which cause a symptom has under which contrasts. Data, read by `conclude.rs`.
+//!
+//! For each symptom the first rule wins whose needs are all known to hold; the last rule of a symptom needs nothing.
+//! Rule numbers are those of the decision procedure; letters tell variants apart. Silence is never confirmed.
+
+use ase_probes::{
+    cause::{Cause, Side},
+    verdict::Confidence::{self, Confirmed, Likely, Possible},
+};
+
+use super::{
+    contrast::Contrast::{self, *},
+    symptom::Symptom::{self, *},
+};
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its number in the decision procedure, with a letter for the variant.
+    pub id: &'static str,
+    /// The symptoms it explains.
+    pub symptoms: &'static [Symptom],
+    /// The contrasts that must be known, and their answers.
+    pub needs: &'static [(Contrast, bool)],
+    /// The cause; `None` keeps what the exchange alone said.
+    pub cause: Option<Cause>,
+    /// The side, where it is not the one that the cause usually lies on.
+    pub side: Option<Side>,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// What to look at first, where that is more than the cause's own advice.
+    pub hint: Option<&'static str>,
+}
+
+const fn rule(
+    id: &'static str,
+    symptoms: &'static [Symptom],
+    needs: &'static [(Contrast, bool)],
+    cause: Cause,
+    confidence: Confidence,
+) -> Rule {
+    Rule { id, symptoms, needs, cause: Some(cause), side: None, confidence, hint: None }
+}
+
+impl Rule {
+    const fn on(mut self, side: Side) -> Self {
+        self.side = Some(side);
+        self
+    }
+
+    const fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+}
+
+const HELLO: &[Symptom] = &[CutAtHello, SilentAtHello, LostAtHello];
+const SILENT_STREAM: &[Symptom] =
+    &[SilentAtHello, LostAtHello, SilentAtRequest, LostAtRequest, SilentAtResponse, SilentAtPrelogin, LostAtPrelogin];
+const NEW_FLOW: &[Symptom] = &[
+    SilentConnect,
+    CutAtHello,
+    SilentAtHello,
+    LostAtHello,
+    CutAtRequest,
+    SilentAtRequest,
+    LostAtRequest,
+    CutAtPrelogin,
+    SilentAtPrelogin,
+    LostAtPrelogin,
+];
+const AFTER_ACCEPT: &[Symptom] =
+    &[CutAtRequest, SilentAtRequest, LostAtRequest, CutAtPrelogin, SilentAtPrelogin, LostAtPrelogin];
+
+const ONE_OF_SEVERAL: &str = "one of several instances behind a load balancer fails, or has other rules than the rest: \
+    check each appliance instance's health probe and that the last policy change reached all of them";
+const NEW_FLOWS: &str = "new flows fail now and then while others pass: look at SNAT port use and the session count of \
+    the NAT gateway, load balancer or firewall on the path";
+const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
+    they do after a change of NSG rules";
+const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \
+    live on, as they do after a change of NSG rules";
+const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is down is the first suspect: flows that were \
+    open before died with it, as they do not after a change of NSG rules";
+const PORT_DENIED: &str = "a rule for this port is the first suspect: an outbound NSG rule, or the network rules of the \
+    firewall on the path";
+const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
+    down are the first suspects; `az network nic show-effective-route-table` tells the route";
+const ONE_HOST: &str = "only this host is silent: its own firewall, its service, or a rule or route for its address";
+
+/// A rule that keeps the cause which the exchange alone found.
+const fn keep(
+    id: &'static str,
+    symptoms: &'static [Symptom],
+    needs: &'static [(Contrast, bool)],
+    confidence: Confidence,
+) -> Rule {
+    Rule { id, symptoms, needs, cause: None, side: None, confidence, hint: None }
+}
+
+/// Every rule, in order.
+pub const RULES: &[Rule] = &[
+    // What this machine itself lacks comes first.
+    rule("R06", &[SilentConnect, SilentDns, SilentNtp], &[(LinkUp, false)], Cause::NextHopDown, Confirmed)
+        .hint("the network card has no link: in Azure detach and attach the NIC, or redeploy the VM"),
+    rule(
+        "R64a",
+        &[SilentConnect, SilentDns, SilentNtp],
+        &[(ControlAnswers, false), (OtherPortsWork, false), (LinkUp, true)],
+        Cause::LocalFirewall,
+        Possible,
+    )
+    .hint("nothing answers, not even the platform's own address, which no route and by default no NSG touches"),
+    // Outcomes that follow the flow, not the destination.
+    rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
+        .hint(ONE_OF_SEVERAL),
+    rule("R61a", &[Passed], &[(PortDecides, true)], Cause::FlowHashLoss, Confirmed).hint(ONE_OF_SEVERAL),
+    rule(
+        "R62",
+        &[SilentConnect],
+        &[(Intermittent, true), (NewFlowsMixed, true), (HeldFlowLives, true)],
+        Cause::FlowTableFull,
+        Likely,
+    )
+    .hint(NEW_FLOWS),
+    rule("R62a", &[SilentConnect], &[(Intermittent, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
+        .hint(NEW_FLOWS),
+    rule("R62b", &[Passed], &[(NewFlowsMixed, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
+    // Large packets.
+    rule("R38", SILENT_STREAM, &[(SmallSegmentsPass, true)], Cause::MtuBlackhole, Confirmed),
+    // A TCP handshake without an answer.
+    rule("R64b", &[SilentConnect], &[(CanaryAcceptedBefore, true), (OtherPortsWork, false)], Cause::Dropped, Likely)
+        .hint("the appliance that answered on the path before is silent now: start it, or check its health probe"),
+    rule("R64j", &[SilentConnect], &[(HeldFlowReset, true)], Cause::Dropped, Likely).hint(
+        "the flow that was open before was reset: an appliance's rules have changed, look at its last policy update",
+    ),
+    rule("R64c", &[SilentConnect], &[(HeldFlowLives, true), (OtherPortsWork, true)], Cause::Dropped, Likely)
+        .hint(PORT_RULE),
+    rule("R64d", &[SilentConnect], &[(HeldFlowLives, true), (OtherPortsWork, false)], Cause::Dropped, Likely)
+        .hint(ALL_RULE),
+    rule("R64e", &[SilentConnect], &[(OtherPortsWork, false), (HeldFlowLives, false)], Cause::Dropped, Likely)
+        .hint(ROUTE),
+    rule("R64f", &[SilentConnect], &[(OtherPortsWork, false), (ControlAnswers, true)], Cause::Dropped, Likely)
+        .hint(EGRESS_DENIED),
+    rule("R64g", &[SilentConnect], &[(SamePortWorks, false), (OtherPortsWork, true)], Cause::Dropped, Likely)
+        .hint(PORT_DENIED),
+    rule("R64h", &[SilentConnect], &[(SamePortWorks, true), (SameHostWorks, true)], Cause::Dropped, Likely)
+        .hint("the host works on another port: a rule for this host and port, or the service itself"),
+    rule("R64i", &[SilentConnect], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
+    rule("R64", &[SilentConnect], &[], Cause::Dropped, Possible),
+    // A refusal whose sender is not known.
+    rule("R10", &[RefusedConnect], &[(CanaryRefuses, true)], Cause::Rejected, Likely)
+        .hint("a box on the path refuses this port for every destination, even where nobody can be"),
+    rule("R10a", &[RefusedConnect], &[(AnsweredNearby, true)], Cause::Rejected, Likely)
+        .hint("the refusal comes from close by, not from the destination"),
+    rule("R09", &[RefusedConnect], &[], Cause::Refused, Likely),
+    // DNS and NTP by datagram.
+    rule("R20", &[SilentDns], &[(UdpCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed),
+    rule("R12", &[SilentDns, SilentNtp], &[(OthersAnswer, true)], Cause::AsymmetricReply, Confirmed),
+    rule("R33u", &[SilentDns], &[(SmallDatagramPasses, true)], Cause::MtuBlackhole, Confirmed)
+        .hint("large DNS answers by UDP vanish: set the EDNS size to 1232 on the resolver"),
+    rule("R62e", &[SilentDns], &[(PlainDnsPasses, true)], Cause::ProtocolViolation, Likely)
+        .hint("the server, or a box before it, drops questions with EDNS (RFC 6891)"),
+    rule("R64u", &[SilentDns], &[(DnsOverTcpAnswers, true), (SamePortWorks, false)], Cause::Dropped, Likely)
+        .hint("UDP 53 is dropped and TCP 53 passes: a rule that names the protocol"),
+    rule("R63", &[SilentDns], &[(DnsOverTcpAnswers, true)], Cause::DnsNoReply, Likely)
+        .hint("the server answers over TCP and not over UDP"),
+    rule("R63a", &[SilentDns], &[(DnsOverTcpAccepts, true), (CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
+    rule("R63b", &[SilentDns], &[(DnsOverTcpAccepts, true)], Cause::DnsNoReply, Likely),
+    rule("R63c", &[SilentDnsStream], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed),
+    rule("R63d", &[SilentDnsStream], &[(CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
+    rule("R63e", &[SilentDnsStream], &[], Cause::DnsNoReply, Likely),
+    rule("R64v", &[SilentDns, SilentNtp], &[(OtherPortsWork, false), (ControlAnswers, true)], Cause::Dropped, Likely)
+        .hint(EGRESS_DENIED),
+    rule("R64w", &[SilentDns, SilentNtp], &[(SamePortWorks, false), (OtherPortsWork, true)], Cause::Dropped, Likely)
+        .hint(PORT_DENIED),
+    rule("R64x", &[SilentDns, SilentNtp], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
+    rule("R64y", &[SilentDns, SilentNtp], &[], Cause::Dropped, Possible),
+    rule("R21a", &[NameDenied], &[(AzureAnswersPrivate, true)], Cause::DnsDivergent, Confirmed)
+        .hint("Azure DNS has a private endpoint for the name: forward the privatelink zone to 168.63.129.16"),
+    keep("R21b", &[NameDenied], &[(AzureResolves, true)], Confirmed)
+        .hint("a zone on the custom DNS shadows the public name: add the record or forward the zone"),
+    keep("R21c", &[NameDenied], &[(AzureResolves, false)], Confirmed)
+        .on(Side::Remote)
+        .hint("neither resolver knows the name: the dependency may be retired, or the name is misspelt"),
+    keep("R21", &[NameDenied], &[], Confirmed),
+    // TLS.
+    rule("R37a", HELLO, &[(OtherNamePasses, true)], Cause::TlsBlocked, Confirmed)
+        .hint("the same address lets another server name pass: a rule denies this name"),
+    rule("R37b", HELLO, &[(PlainHttpBlocked, true)], Cause::TlsBlocked, Confirmed)
+        .hint("port 80 shows the firewall's block page: its application rules deny the names"),
+    rule("R42", HELLO, &[(CanaryAccepts, true), (SamePortWorks, false)], Cause::ProxiedBlind, Confirmed)
+        .hint("whatever accepts these connections does so for every address, and passes none on"),
+    rule("R37c", HELLO, &[(CanaryAccepts, true)], Cause::TlsBlocked, Confirmed),
+    rule("R39", &[LostAtHello], &[], Cause::Dropped, Likely)
+        .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
+    rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),
+    rule("R37", &[CutAtHello], &[], Cause::TlsBlocked, Likely),
+    rule("R33", &[CertificateDates, TimeDiffers], &[(ClockWrong, true)], Cause::LocalClock, Confirmed)
+        .hint("every clock that was asked agrees, and differs from this machine's"),
+    rule("R36d", &[CertificateDates], &[(ClockWrong, false)], Cause::TlsCertInvalid, Confirmed),
+    rule("R36e", &[CertificateDates], &[], Cause::TlsCertInvalid, Likely),
+    rule("R36n", &[CertificateName], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
+        .hint("the custom DNS leads to a server that cannot prove the name"),
+    rule("R36", &[CertificateName], &[], Cause::TlsCertInvalid, Confirmed),
+    rule("R34c", &[CertificateIssuer], &[(IssuersPlural, true)], Cause::LocalSetup, Likely)
+        .hint("no certificate verifies whoever issued it: the bundle of authorities on this machine is incomplete"),
+    rule("R34", &[CertificateIssuer], &[(IssuerShared, true)], Cause::TlsIntercepted, Confirmed),
+    rule("R35d", &[CertificateIssuer], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
+        .hint("the custom DNS leads to a server that cannot prove the name"),
+    rule("R35m", &[CertificateIssuer], &[(CanaryAccepts, true)], Cause::TlsIntercepted, Likely),
+    keep("R35", &[CertificateIssuer], &[], Likely),
+    // Accepted, and then nothing.
+    rule("R42r", AFTER_ACCEPT, &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed)
+        .hint("whatever accepts these connections does so for every address"),
+    rule("R41", &[SilentAtRequest, LostAtRequest], &[(BogusHostSamePage, false)], Cause::Dropped, Likely)
+        .hint("another request passes at the same address: an inspection rule drops this one; look at the IDPS log"),
+    rule("R43", &[CutAtRequest, CutAtPrelogin], &[], Cause::Reset, Likely).on(Side::Unknown),
+    rule("R64r", &[SilentAtRequest, LostAtRequest, SilentAtPrelogin, LostAtPrelogin], &[], Cause::Dropped, Possible)
+        .on(Side::Unknown),
+    // An answer in clear that is not the expected one.
+    rule("R40a", &[OddAnswer], &[(CanaryAccepts, true)], Cause::HttpBlocked, Likely),
+    rule("R40b", &[OddAnswer], &[(BogusHostSamePage, true)], Cause::HttpBlocked, Likely)
+        .hint("whatever name is asked for, the same page comes: a portal or proxy answers in the server's place"),
+    rule("R40c", &[OddAnswer], &[(ForeignRedirect, true)], Cause::HttpBlocked, Likely)
+        .hint("the answer leads to another domain: a portal or proxy answers in the server's place"),
+    rule("R41s", &[OddAnswer], &[(BogusHostSamePage, false)], Cause::HttpStatus, Likely),
+    rule("R41p", &[OddAnswer], &[], Cause::HttpStatus, Possible),
+    // Time.
+    rule("R81", &[TimeDiffers], &[(UdpCanaryAnswers, true)], Cause::NtpWrongTime, Confirmed)
+        .on(Side::Path)
+        .hint("an appliance answers NTP for every address"),
+    rule("R80", &[TimeDiffers], &[(ClockWrong, false)], Cause::NtpWrongTime, Confirmed)
+        .on(Side::Remote)
+        .hint("the other clocks agree with this machine and not with this server"),
+    rule("R50", &[TimeDiffers], &[], Cause::NtpWrongTime, Possible).on(Side::Unknown),
+    // What proves too little although it passed.
+    rule("R42b", &[BareAccept], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed)
+        .hint("this port is accepted for every address, so that the accept proves nothing"),
+    rule("R51", &[Gateway], &[(RedirectPortsSilent, true)], Cause::SqlRedirectBlocked, Possible),
+    rule("R00a", &[BareAccept, Gateway, Passed], &[], Cause::None, Confirmed),
+    keep("R00", &[Settled, SilentAtResponse, NamesCompared], &[], Possible),
+];

@@ -1,0 +1,281 @@
+//! Follow-up measurements: small questions that tell causes apart, asked only after a failure or on a slow cadence.
+//! Each knows its cost in flows and answers contrasts; what they mean is not its business.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{
+    attempt::{Attempt, Shape},
+    dns::{self, Question, Transport},
+    egress::Egress,
+    evidence::Ending,
+    http,
+    limits::Deadline,
+    ntp,
+    outcome::Outcome,
+    probe::Probe,
+    tcp,
+    tls::{Trust, Verify},
+    verdict::{Phase, Verdict},
+};
+use rand::{Rng, rngs::StdRng};
+
+use crate::{
+    catalog::Endpoint,
+    diagnosis::contrast::{Ask, Contrast, Contrasts},
+    settings::Settings,
+};
+
+/// RFC 5737 (TEST-NET-1): nobody can be here; whoever answers does so in others' place.
+pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// A name that nobody can have (RFC 6761 section 6.4).
+pub const NOBODY: &str = "ase-agent-contrast.invalid";
+/// Time of one measurement that expects silence.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Segments that pass wherever IP itself does, in bytes (RFC 9293 section 3.7.1).
+const SMALL_SEGMENT: u16 = 536;
+/// Hops within which no public peer lies.
+const FEW_HOPS: u8 = 2;
+/// New flows that telling source ports apart takes at most.
+const SOURCE_PORT_FLOWS: u32 = 12;
+/// Redirect ports that are sampled.
+const REDIRECT_SAMPLES: u32 = 3;
+/// Bytes of two pages that are compared.
+const PAGE_START: usize = 256;
+
+/// Which measurement: endpoints that ask the same share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// How it is asked.
+    pub ask: Ask,
+    /// Whom it asks.
+    pub peer: SocketAddr,
+    /// What it asks, where that matters: the endpoint's id.
+    pub about: Option<Arc<str>>,
+}
+
+/// A measurement to make.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    /// Which one.
+    pub key: Key,
+    /// The endpoint that it is about.
+    pub endpoint: Arc<Endpoint>,
+    /// Another server name that works elsewhere, for [`Ask::OtherName`].
+    pub other_name: Option<String>,
+    /// The page that the endpoint itself got, for [`Ask::BogusHost`].
+    pub page: Option<(u16, Vec<u8>)>,
+}
+
+impl Errand {
+    /// New flows that it opens at most.
+    pub fn flows(&self) -> u32 {
+        match self.key.ask {
+            Ask::Control => 2,
+            Ask::SourcePorts => SOURCE_PORT_FLOWS,
+            Ask::RedirectPorts => REDIRECT_SAMPLES,
+            Ask::TcpCanary
+            | Ask::UdpCanary
+            | Ask::SmallSegments
+            | Ask::SmallDatagram
+            | Ask::OtherName
+            | Ask::DnsOverTcp
+            | Ask::AnySource
+            | Ask::BogusHost
+            | Ask::FewHops => 1,
+            Ask::Neighbours | Ask::HeldFlow | Ask::ThisMachine | Ask::Comparison | Ask::Memory => 0,
+        }
+    }
+}
+
+/// Makes follow-up measurements, all under the same settings.
+#[derive(Debug)]
+pub struct Measurer {
+    egress: Egress,
+    trust: Trust,
+    azure: SocketAddr,
+}
+
+impl Measurer {
+    /// Prepares measurements under these settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self { egress: settings.egress.clone(), trust: settings.trust.clone(), azure: settings.resolvers.azure }
+    }
+
+    /// Makes one measurement. It never fails: what was not learned is not in the answer.
+    pub async fn measure(&self, errand: &Errand, rng: StdRng) -> Contrasts {
+        let mut asking = Asking { measurer: self, errand, rng };
+        match errand.key.ask {
+            Ask::TcpCanary => asking.tcp_canary().await,
+            Ask::UdpCanary => asking.udp_canary().await,
+            Ask::Control => asking.control().await,
+            Ask::SmallSegments => asking.small_segments().await,
+            Ask::SmallDatagram => asking.small_datagram().await,
+            Ask::OtherName => asking.other_name().await,
+            Ask::DnsOverTcp => asking.dns_over_tcp().await,
+            Ask::AnySource => asking.any_source().await,
+            Ask::BogusHost => asking.bogus_host().await,
+            Ask::FewHops => asking.few_hops().await,
+            Ask::SourcePorts | Ask::RedirectPorts => Contrasts::default(),
+            Ask::Neighbours | Ask::HeldFlow | Ask::ThisMachine | Ask::Comparison | Ask::Memory => Contrasts::default(),
+        }
+    }
+}
+
+/// One measurement under way.
+struct Asking<'a> {
+    measurer: &'a Measurer,
+    errand: &'a Errand,
+    rng: StdRng,
+}
+
+impl Asking<'_> {
+    async fn run(&mut self, probe: &Probe, address: SocketAddr, shape: Shape, patience: Duration) -> Outcome {
+        let Measurer { egress, trust, .. } = self.measurer;
+        let deadline = Deadline::within(patience);
+        probe.run(&Attempt { address, deadline, egress, trust, nonce: self.rng.next_u64(), shape }).await
+    }
+
+    async fn plain(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
+        self.run(probe, address, Shape::default(), PATIENCE).await
+    }
+
+    async fn tcp_canary(&mut self) -> Contrasts {
+        let outcome = self.plain(&CONNECT, self.errand.key.peer).await;
+        [(Contrast::CanaryAccepts, is_accepted(&outcome)), (Contrast::CanaryRefuses, is_refused(&outcome))]
+            .into_iter()
+            .collect()
+    }
+
+    async fn udp_canary(&mut self) -> Contrasts {
+        let peer = self.errand.key.peer;
+        let probe = if peer.port() == 123 { Probe::Ntp(ntp::Question) } else { liveness(Transport::Udp) };
+        let outcome = self.plain(&probe, peer).await;
+        let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
+        [(Contrast::UdpCanaryAnswers, answered)].into_iter().collect()
+    }
+
+    /// Any sign of life counts, a refusal too.
+    async fn control(&mut self) -> Contrasts {
+        let azure = self.measurer.azure;
+        let by_dns = self.plain(&liveness(Transport::Udp), azure).await;
+        let lives = |outcome: &Outcome| outcome.seen.stop.is_none() || is_refused(outcome);
+        let answers = lives(&by_dns) || {
+            let web = SocketAddr::new(azure.ip(), 80);
+            lives(&self.plain(&CONNECT, web).await)
+        };
+        [(Contrast::ControlAnswers, answers)].into_iter().collect()
+    }
+
+    async fn small_segments(&mut self) -> Contrasts {
+        let shape = Shape { segment_size: Some(SMALL_SEGMENT), ..Shape::default() };
+        let endpoint = &self.errand.endpoint;
+        let outcome = self.run(&endpoint.probe, self.errand.key.peer, shape, endpoint.timeout).await;
+        let passes = matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_))
+            || outcome.http_answer().is_some()
+            || outcome.handshake().is_some_and(|tls| tls.version.is_some());
+        [(Contrast::SmallSegmentsPass, passes)].into_iter().collect()
+    }
+
+    async fn small_datagram(&mut self) -> Contrasts {
+        let Some(question) = self.question() else { return Contrasts::default() };
+        let probe = Probe::Dns(question.offering(None));
+        let outcome = self.plain(&probe, self.errand.key.peer).await;
+        let cut = outcome.dns_answer().map(|answer| answer.truncated);
+        [(Contrast::SmallDatagramPasses, cut == Some(true)), (Contrast::PlainDnsPasses, cut == Some(false))]
+            .into_iter()
+            .collect()
+    }
+
+    async fn other_name(&mut self) -> Contrasts {
+        let borrowed = self.errand.other_name.clone();
+        let host = borrowed.clone().unwrap_or_else(|| NOBODY.to_owned());
+        let outcome =
+            self.plain(&web(http::Scheme::Https(Verify::Full), host, self.errand), self.errand.key.peer).await;
+        let passes = outcome.handshake().is_some_and(|tls| tls.version.is_some())
+            || matches!(
+                outcome.seen.stop.as_ref().map(|stop| &stop.trouble),
+                Some(ase_probes::evidence::Trouble::Alert(_))
+            );
+        // A firewall with a list of allowed names denies a name that nobody has as well: that tells nothing.
+        (passes || borrowed.is_some()).then_some((Contrast::OtherNamePasses, passes)).into_iter().collect()
+    }
+
+    async fn dns_over_tcp(&mut self) -> Contrasts {
+        let Some(question) = self.question() else { return Contrasts::default() };
+        let question = Question { transport: Transport::Tcp, ..question };
+        let outcome = self.plain(&Probe::Dns(question), self.errand.key.peer).await;
+        let answers = outcome.dns_answer().is_some();
+        let accepts = answers || outcome.seen.stop.as_ref().is_none_or(|stop| stop.phase == Phase::Dns);
+        [(Contrast::DnsOverTcpAnswers, answers), (Contrast::DnsOverTcpAccepts, accepts)].into_iter().collect()
+    }
+
+    async fn any_source(&mut self) -> Contrasts {
+        let shape = Shape { any_source: true, ..Shape::default() };
+        let probe = match self.question() {
+            Some(question) => Probe::Dns(question),
+            None => self.errand.endpoint.probe.clone(),
+        };
+        let peer = self.errand.key.peer;
+        let outcome = self.run(&probe, peer, shape, PATIENCE).await;
+        let elsewhere = outcome.seen.reply_source.is_some_and(|source| source.ip() != peer.ip());
+        [(Contrast::OthersAnswer, elsewhere)].into_iter().collect()
+    }
+
+    async fn bogus_host(&mut self) -> Contrasts {
+        let probe = web(http::Scheme::Http, NOBODY.to_owned(), self.errand);
+        let outcome = self.plain(&probe, self.errand.key.peer).await;
+        let Some(answer) = outcome.http_answer() else { return Contrasts::default() };
+        let start = |body: &[u8]| body.iter().copied().take(PAGE_START).collect::<Vec<u8>>();
+        let same = self
+            .errand
+            .page
+            .as_ref()
+            .is_some_and(|(status, body)| *status == answer.status && start(body) == start(&answer.body_start));
+        [(Contrast::BogusHostSamePage, same)].into_iter().collect()
+    }
+
+    async fn few_hops(&mut self) -> Contrasts {
+        let shape = Shape { hop_limit: Some(FEW_HOPS), ..Shape::default() };
+        let outcome = self.run(&CONNECT, self.errand.key.peer, shape, PATIENCE).await;
+        [(Contrast::AnsweredNearby, is_refused(&outcome) && outcome.seen.icmp.is_none())].into_iter().collect()
+    }
+
+    /// The DNS question that failed: the endpoint's own, or the one for its name's address.
+    fn question(&self) -> Option<Question> {
+        match (&self.errand.endpoint.probe, &self.errand.endpoint.host) {
+            (Probe::Dns(question), _) => Some(Question { transport: Transport::Udp, ..question.clone() }),
+            (_, crate::catalog::Host::Name(name)) => {
+                Some(Question::address(name.clone(), dns::RecordType::A, Transport::Udp))
+            }
+            (_, crate::catalog::Host::Address(_)) => None,
+        }
+    }
+}
+
+/// The bare connection.
+const CONNECT: Probe = Probe::Tcp(tcp::Question { listen: Duration::ZERO });
+
+fn liveness(transport: Transport) -> Probe {
+    Probe::Dns(Question::liveness("www.microsoft.com".to_owned(), transport))
+}
+
+/// The endpoint's own request under another host name.
+fn web(scheme: http::Scheme, host: String, errand: &Errand) -> Probe {
+    let path = match &errand.endpoint.probe {
+        Probe::Http(question) => question.path.clone(),
+        Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => "/".to_owned(),
+    };
+    Probe::Http(http::Question { scheme, host, port: errand.key.peer.port(), path, proof: http::Proof::AnyResponse })
+}
+
+fn is_accepted(outcome: &Outcome) -> bool {
+    outcome.seen.stop.is_none()
+}
+
+fn is_refused(outcome: &Outcome) -> bool {
+    outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble.ending() == Ending::Refused)
+}
