@@ -147,6 +147,13 @@ pub struct IcmpError {
     pub from_self: bool,
 }
 
+impl IcmpError {
+    /// Whether the packet's hop limit ran out on its way (RFC 792 type 11 code 0, RFC 4443 type 3 code 0).
+    pub fn is_time_exceeded(&self) -> bool {
+        (self.kind, self.code) == if self.v6 { (3, 0) } else { (11, 0) }
+    }
+}
+
 impl fmt::Display for IcmpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = if self.v6 { "ICMPv6" } else { "ICMP" };
@@ -172,6 +179,8 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// Payload bytes that the peer acknowledged.
     pub bytes_acked: u64,
+    /// Time since the peer's last acknowledgement, in steps of the kernel's timer (up to 10 ms).
+    pub last_ack: Duration,
     /// The path MTU in bytes that the kernel works with.
     pub path_mtu: u32,
     /// The peer's segment size in bytes.

@@ -57,6 +57,7 @@ fn decode(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
     TcpInfo {
         segment_size: u32_at(16),
         unacked: u32_at(24),
+        last_ack: Duration::from_millis(u64::from(u32_at(56))),
         path_mtu: u32_at(60),
         round_trip: Duration::from_micros(u64::from(u32_at(68))),
         retransmits: u32_at(100),

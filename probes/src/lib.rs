@@ -14,8 +14,11 @@ mod error_queue;
 pub mod evidence;
 #[cfg(test)]
 mod fixture;
+pub mod held_flow;
+pub mod hops;
 pub mod http;
 mod kernel;
+pub mod knock;
 pub mod limits;
 pub mod ntp;
 pub mod outcome;
@@ -27,5 +30,6 @@ mod tap;
 pub mod tcp;
 pub mod tds;
 pub mod tls;
+mod together;
 mod transport;
 pub mod verdict;
