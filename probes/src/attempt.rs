@@ -31,7 +31,8 @@ pub struct Shape {
     /// Answers with a smaller hop limit than this are dropped unseen (`IP_MINTTL`, `IPV6_MINHOPCOUNT`): it measures how
     /// far away the answer was made.
     pub min_hop_limit: Option<u8>,
-    /// The local port, where the kernel shall not choose one.
+    /// The local port, where the kernel shall not choose one. TCP connections are then closed with a reset, so that the
+    /// same port can be used again at once.
     pub source_port: Option<u16>,
     /// UDP only: answers from other addresses than the peer's are heard too.
     pub any_source: bool,

@@ -1,6 +1,9 @@
 //! How packets leave: the source address and interface that a probe is told to use.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -60,8 +63,11 @@ impl Shape {
             kernel::set_min_hop_limit(socket, peer, hops)?;
         }
         if self.source_port.is_some() {
-            // A port that was used a moment ago may still be waiting for late segments; asking again is the point.
+            // Asking again from the same port is the point: no earlier connection may linger on it, here or on the path.
             socket.set_reuse_address(true)?;
+            if kind == Type::STREAM {
+                socket.set_linger(Some(Duration::ZERO))?;
+            }
         }
         Ok(())
     }

@@ -1,0 +1,172 @@
+//! The same question from several source ports, some of them again and again. Where one of two appliances or paths is
+//! broken, the flow's hash decides: a port that fails always fails, one that works always works. Loss knows no port.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    attempt::{Attempt, Shape},
+    cause::Cause,
+    probe::Probe,
+    together,
+    verdict::Verdict,
+};
+
+/// Flows that [`contrast`] opens at most.
+pub const CONTRAST_FLOWS: usize = FIRST_ROUND + 2 * REPEATS;
+/// Source ports that are tried once, at the same time.
+const FIRST_ROUND: usize = 6;
+/// Times that one failing and one working port are tried again, one after the other.
+const REPEATS: usize = 3;
+/// The time one of the first tries gets: three SYNs, so that loss alone seldom makes it fail.
+const FIRST_PATIENCE: Duration = Duration::from_millis(2500);
+/// The time a repeated try gets: two SYNs.
+const REPEAT_PATIENCE: Duration = Duration::from_millis(1500);
+/// Ports that Linux gives out by default, where the caller knows no better.
+pub const DEFAULT_PORTS: (u16, u16) = (32_768, 60_999);
+
+/// One try from one source port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// The source port.
+    pub source_port: u16,
+    /// Whether the peer proved itself.
+    pub works: bool,
+    /// Why it did not; [`Cause::None`] where it did.
+    pub cause: Cause,
+}
+
+/// What the tries say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Every port works.
+    AllWork,
+    /// Every port fails.
+    AllFail,
+    /// Some ports fail, and whether one does is a property of the port.
+    PerPort,
+    /// Some tries fail, from the same port as from others.
+    Random,
+    /// Too little was tried: this machine could not, or the deadline passed.
+    Unknown,
+}
+
+/// What each source port brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortOutcomes {
+    /// The tries, in the order they began; those that this machine itself prevented are left out.
+    pub tries: Vec<Try>,
+}
+
+impl PortOutcomes {
+    /// The ports that were tried, each once, with its tries and how many of them worked.
+    pub fn ports(&self) -> Vec<(u16, usize, usize)> {
+        let mut ports: Vec<(u16, usize, usize)> = Vec::new();
+        for attempt in &self.tries {
+            let at = ports.iter().position(|(port, ..)| *port == attempt.source_port).unwrap_or_else(|| {
+                ports.push((attempt.source_port, 0, 0));
+                ports.len() - 1
+            });
+            ports[at].1 += 1;
+            ports[at].2 += usize::from(attempt.works);
+        }
+        ports
+    }
+
+    /// What the tries say together. [`Pattern::PerPort`] needs a failing and a working port that were both tried again
+    /// and never changed their mind.
+    pub fn pattern(&self) -> Pattern {
+        let works = self.tries.iter().filter(|attempt| attempt.works).count();
+        let ports = self.ports();
+        let mixed = ports.iter().any(|(_, tries, works)| *works > 0 && works < tries);
+        let repeated = |good: bool| {
+            ports.iter().any(|(_, tries, works)| *tries > 1 && if good { works == tries } else { *works == 0 })
+        };
+        match (ports.len(), works) {
+            (0 | 1, _) => Pattern::Unknown,
+            (_, 0) => Pattern::AllFail,
+            (_, works) if works == self.tries.len() => Pattern::AllWork,
+            _ if mixed => Pattern::Random,
+            _ if repeated(true) && repeated(false) => Pattern::PerPort,
+            _ => Pattern::Unknown,
+        }
+    }
+
+    /// The share of the ports that fail, 0 to 1, by each port's first try; `None` where none was tried.
+    pub fn failing_share(&self) -> Option<f64> {
+        let firsts: Vec<_> = self.tries.iter().take(FIRST_ROUND).collect();
+        let failing = firsts.iter().filter(|attempt| !attempt.works).count();
+        (!firsts.is_empty()).then(|| failing as f64 / firsts.len() as f64)
+    }
+}
+
+impl fmt::Display for PortOutcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.pattern() {
+            Pattern::AllWork => "it works from every source port",
+            Pattern::AllFail => "it fails from every source port",
+            Pattern::PerPort => "each source port always works or always fails",
+            Pattern::Random => "the same source port works and fails",
+            Pattern::Unknown => "too few source ports could be tried",
+        })?;
+        let ports = self.ports();
+        let ports: Vec<_> = ports.iter().map(|(port, tries, works)| format!("{port} {works} of {tries}")).collect();
+        if ports.is_empty() { Ok(()) } else { write!(f, ": {}", ports.join(", ")) }
+    }
+}
+
+/// Asks `probe` from 6 source ports of the range `ports` (both ends included), then three times again from one that failed
+/// and one that worked; at most [`CONTRAST_FLOWS`], and about 7 s where flows are dropped. The nonce chooses the ports.
+pub async fn contrast(probe: &Probe, attempt: &Attempt<'_>, ports: (u16, u16)) -> PortOutcomes {
+    let chosen = choose(ports, attempt.nonce);
+    let firsts = chosen.into_iter().map(|port| try_from(probe, attempt, port, FIRST_PATIENCE, attempt.nonce));
+    let mut tries: Vec<Try> = together::all(firsts).await.into_iter().flatten().collect();
+    let first = |works| tries.iter().find(|attempt| attempt.works == works).map(|attempt| attempt.source_port);
+    if let (Some(good), Some(bad)) = (first(true), first(false)) {
+        let again = together::all([good, bad].map(|port| repeat(probe, attempt, port))).await;
+        tries.extend(again.into_iter().flatten());
+    }
+    PortOutcomes { tries }
+}
+
+async fn repeat(probe: &Probe, attempt: &Attempt<'_>, port: u16) -> Vec<Try> {
+    let mut tries = Vec::new();
+    for turn in 1..=REPEATS as u32 {
+        if attempt.deadline.remaining() < REPEAT_PATIENCE {
+            break;
+        }
+        let nonce = attempt.nonce.rotate_left(turn * 11);
+        tries.extend(try_from(probe, attempt, port, REPEAT_PATIENCE, nonce).await);
+    }
+    tries
+}
+
+/// One try; `None` where this machine prevented it, for example because the port is in use.
+async fn try_from(probe: &Probe, attempt: &Attempt<'_>, port: u16, patience: Duration, nonce: u64) -> Option<Try> {
+    let shape = Shape { source_port: Some(port), ..attempt.shape };
+    let deadline = attempt.deadline.at_most(patience);
+    let verdict = probe.run(&Attempt { shape, deadline, nonce, ..*attempt }).await.verdict;
+    let works = match verdict {
+        Verdict::Healthy | Verdict::Degraded(_) => true,
+        Verdict::Failed(_) => false,
+        Verdict::Inconclusive(_) => return None,
+    };
+    let cause = if works { None } else { verdict.finding() }.map_or(Cause::None, |finding| finding.cause);
+    Some(Try { source_port: port, works, cause })
+}
+
+/// Ports spread over the range, so that no simple hash gives all of them the same path.
+fn choose((first, last): (u16, u16), nonce: u64) -> Vec<u16> {
+    let count = u32::from(last.saturating_sub(first)) + 1;
+    let step = count / FIRST_ROUND as u32;
+    let mut ports: Vec<u16> = (0..FIRST_ROUND as u32)
+        .map(|turn| {
+            let offset = (nonce.rotate_right(turn * 9) & 0xffff) as u32 % step.max(1);
+            first + (turn * step + offset).min(count - 1) as u16
+        })
+        .collect();
+    ports.dedup();
+    ports
+}
+
+#[cfg(test)]
+mod tests;
