@@ -24,6 +24,18 @@ pub enum Host {
     Address(IpAddr),
 }
 
+impl Host {
+    /// Whether it is an address of the operator's own network (RFC 1918) or of a test bench (RFC 2544): limits that
+    /// protect public servers do not apply.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::Address(IpAddr::V4(v4)) => v4.is_private() || (v4.octets()[0] == 198 && v4.octets()[1] & 0xfe == 18),
+            Self::Address(IpAddr::V6(v6)) => v6.is_unique_local(),
+            Self::Name(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -194,12 +194,12 @@ fn plan(settings: &Settings, rounds: Rounds) -> Schedule {
 fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
     let interval = endpoint.interval;
     match endpoint.class {
-        Class::Ntp => Rhythm {
+        Class::Ntp if !endpoint.host.is_own() => Rhythm {
             interval,
             confirm_after: pace.confirm_after.max(NTP_CONFIRM_AFTER),
             failing_interval: pace.failing_interval.max(NTP_INTERVAL),
         },
-        Class::Dns | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
+        Class::Dns | Class::Ntp | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
             Rhythm { interval, confirm_after: pace.confirm_after, failing_interval: pace.failing_interval }
         }
     }

@@ -16,7 +16,12 @@ use std::{
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::{authority::Authority, namespace};
+use crate::{
+    authority::Authority,
+    fault::Engine,
+    fault_box::{self, FaultBox},
+    namespace,
+};
 
 /// The custom DNS of the guest.
 pub const CUSTOM_DNS: &str = "10.53.0.4";
@@ -30,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const MAX_LOOKS: u32 = 4000;
 
 /// Joins this namespace and the guest's by a virtual wire and routes everything over it. A wire of an earlier guest goes.
-fn lay_wire(guest: u32) -> Result<()> {
+pub(crate) fn lay_wire(guest: u32) -> Result<()> {
     drop(namespace::ip("link del wire0"));
     namespace::ip("link add wire0 type veth peer name wire1")?;
     namespace::ip(&format!("link set wire1 netns {guest}"))?;
@@ -40,6 +45,16 @@ fn lay_wire(guest: u32) -> Result<()> {
     namespace::ip_in(guest, &format!("addr add {GUEST}/24 dev wire1"))?;
     namespace::ip_in(guest, "link set wire1 up")?;
     namespace::ip_in(guest, &format!("route add default via {ROUTER}"))
+}
+
+/// Lays a wire through a fault box instead.
+///
+/// # Errors
+/// Without root, or when a device cannot be made.
+pub fn lay_box(guest: u32, engine: Engine) -> Result<FaultBox> {
+    let fault_box = FaultBox::lay(guest, engine)?;
+    fault_box::configure(guest, GUEST, ROUTER, "10.53.1.0/24")?;
+    Ok(fault_box)
 }
 
 /// Files for the guest, readable by everybody, gone at the end.
@@ -88,6 +103,20 @@ impl Guest {
     /// # Errors
     /// When the guest cannot be started, or does not become ready.
     pub fn start(command: &[OsString], folder: &Folder, is_root: bool, output: Stdio) -> Result<Self> {
+        Self::start_on(lay_wire, command, folder, is_root, output)
+    }
+
+    /// Does the same with another wire, which `lay` lays to the process that it is given.
+    ///
+    /// # Errors
+    /// When the guest cannot be started or does not become ready, or when the wire cannot be laid.
+    pub fn start_on(
+        lay: impl FnOnce(u32) -> Result<()>,
+        command: &[OsString],
+        folder: &Folder,
+        is_root: bool,
+        output: Stdio,
+    ) -> Result<Self> {
         let ready = folder.path().join("ready");
         drop(fs::remove_file(&ready));
         let program = std::env::current_exe()?;
@@ -103,8 +132,9 @@ impl Guest {
             .context("cannot start the guest")?;
         for _ in 0..MAX_LOOKS {
             if ready.exists() {
-                lay_wire(child.id())?;
-                return Ok(Self { child });
+                let guest = Self { child };
+                lay(guest.id())?;
+                return Ok(guest);
             }
             if let Some(status) = child.try_wait()? {
                 anyhow::bail!("the guest ended with {status} before its namespace was ready");
@@ -113,6 +143,11 @@ impl Guest {
         }
         drop(child.kill());
         anyhow::bail!("the guest's namespace was not ready within {:?}", LOOK * MAX_LOOKS)
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Lets the guest run its command.
@@ -168,6 +203,21 @@ pub fn become_command(folder: &Path, is_root: bool, words: &[OsString]) -> Resul
     fs::write(folder.join("ready"), "").context("cannot say that the guest is ready")?;
     let mut go = [0; 2];
     std::io::stdin().read_exact(&mut go).context("the lab ended before it was ready")?;
+    namespace::exec_unprivileged(&mut command_in(folder, words)?, is_root)
+}
+
+/// Enters the namespaces of a guest and becomes a command there, with the guest's rights.
+///
+/// # Errors
+/// When a step fails; a command that runs never returns.
+pub fn join(guest: u32, folder: &Path, words: &[OsString]) -> Result<()> {
+    namespace::die_with_parent()?;
+    namespace::join(guest)?;
+    namespace::exec_unprivileged(&mut command_in(folder, words)?, true)
+}
+
+/// A command with the guest's environment.
+fn command_in(folder: &Path, words: &[OsString]) -> Result<Command> {
     let (program, arguments) = words.split_first().context("COMMAND is missing")?;
     let mut command = Command::new(program);
     command
@@ -182,7 +232,7 @@ pub fn become_command(folder: &Path, is_root: bool, words: &[OsString]) -> Resul
         .env("ASE_LAB_CONFIG", folder.join("ase-agent.yaml"))
         .env_remove("SSL_CERT_DIR")
         .env_remove("ASE_AGENT_CONFIG");
-    namespace::exec_unprivileged(&mut command, is_root)
+    Ok(command)
 }
 
 /// The search path with this program's own folder first, where `ase-agent` lies too.

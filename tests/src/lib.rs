@@ -4,6 +4,9 @@
 pub mod authority;
 pub mod azure;
 pub mod demo;
+pub mod fault;
+pub mod fault_box;
+pub mod fault_scenarios;
 pub mod guest;
 pub mod guest_fault;
 pub mod namespace;

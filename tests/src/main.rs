@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use ase_lab::{
-    demo, guest, scenario,
+    demo, fault_scenarios, guest,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -33,24 +33,34 @@ enum Command {
         /// Do not start this server: HOST or HOST:PORT (repeatable)
         #[arg(long, value_name = "HOST[:PORT]")]
         stop: Vec<String>,
+        /// Put a box with the faults of this file on the path (needs root)
+        #[arg(long, value_name = "FILE")]
+        fault: Option<PathBuf>,
         /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Run scenarios with real DNS servers and compare what the agent says with what it must say
+    /// Run scenarios and compare what the agent says with what it must say
     ///
-    /// A scenario is a data file: what the servers hold, which name is asked, what the agent must say. Prints a table and
-    /// every miss with its evidence; the exit code is 1 if there is one.
-    #[command(after_help = "Examples:\n  ase-lab scenarios dns\n  ase-lab scenarios dns private --report out.json")]
-    Scenarios {
-        /// The group: dns
-        #[arg(value_parser = ["dns"])]
-        group: String,
-        /// Run only scenarios whose name holds this text
-        filter: Option<String>,
-        /// Write the results as JSON
-        #[arg(long, value_name = "FILE")]
-        report: Option<PathBuf>,
+    /// A scenario is a data file: a world, a fault in it, what the agent must say. Each runs in namespaces of its own, many
+    /// at once, with the agent as an unprivileged user. Prints a line each, the confusions, the accuracy, and every miss
+    /// with its evidence; the exit code is 1 if there is one. The group dns compares two real resolvers.
+    #[command(after_help = "Examples:\n  ase-lab scenarios\n  ase-lab scenarios path nsg --report out.json\n  \
+        ase-lab scenarios dns private")]
+    Scenarios(fault_scenarios::Arguments),
+    /// One scenario of `scenarios`
+    #[command(hide = true)]
+    Play { file: PathBuf },
+    /// The comparisons of `scenarios`
+    #[command(hide = true)]
+    CompareResolvers { filter: String },
+    /// A command in the place of a running guest
+    #[command(hide = true)]
+    Enter {
+        guest: u32,
+        folder: PathBuf,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
     },
     /// The other side of `subnet`
     #[command(hide = true)]
@@ -65,10 +75,11 @@ enum Command {
 fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Subnet { stop, command } => subnet::run(&Plan { command, stopped: stop }),
-        Command::Scenarios { group: _, filter, report } => {
-            scenario::run(&scenario::Choice { filter: filter.unwrap_or_default(), report })
-        }
+        Command::Subnet { stop, fault, command } => subnet::run(&Plan { command, stopped: stop, fault }),
+        Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
+        Command::Play { file } => fault_scenarios::play_one(&file),
+        Command::CompareResolvers { filter } => fault_scenarios::compare_resolvers(&filter),
+        Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),
         Command::Guest { folder, user, command } => {
             guest::become_command(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)
         }

@@ -31,6 +31,20 @@ pub fn enter() -> Result<()> {
     fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").context("cannot lift the rate limit of ICMP")
 }
 
+/// Enters the network and mount namespaces of a process.
+///
+/// # Errors
+/// When it is gone, or the kernel refuses.
+pub fn join(process: u32) -> Result<()> {
+    let open = |kind: &str| {
+        let path = format!("/proc/{process}/ns/{kind}");
+        fs::File::open(&path).with_context(|| format!("cannot open {path}"))
+    };
+    let (network, mounts) = (open("net")?, open("mnt")?);
+    setns(network, CloneFlags::CLONE_NEWNET).context("cannot enter the network namespace")?;
+    setns(mounts, CloneFlags::CLONE_NEWNS).context("cannot enter the mount namespace")
+}
+
 /// Maps the caller to `inside` in a new user namespace.
 fn own_user_namespace(inside: u32) -> Result<()> {
     let (user, group) = (geteuid(), getegid());

@@ -8,33 +8,23 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
-    io::Write,
     path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context, Result, bail};
-use ase_probes::clock;
 use nix::unistd::geteuid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     azure::Authorities,
+    fault_scenarios::Row,
     guest::{CUSTOM_DNS, Folder, Guest},
     namespace,
 };
 
 use servers::Servers;
-
-/// Which scenarios to run, and where to report.
-#[derive(Clone, Debug, Default)]
-pub struct Choice {
-    /// Part of the names to run; empty for all.
-    pub filter: String,
-    /// The file for the results as JSON.
-    pub report: Option<PathBuf>,
-}
 
 /// One scenario.
 #[derive(Clone, Debug, Deserialize)]
@@ -125,7 +115,6 @@ struct Expectation {
 struct Outcome {
     scenario: Scenario,
     got: Value,
-    seconds: f64,
 }
 
 impl Outcome {
@@ -155,16 +144,36 @@ impl Outcome {
         }
         misses
     }
+
+    fn row(&self) -> Row {
+        let scenario = &self.scenario;
+        let got = self.comparison("class").as_str().unwrap_or("nothing").to_owned();
+        let misses = self.misses();
+        let is_fine = |worry: Option<&str>| worry == Some("fine");
+        Row {
+            group: "dns".to_owned(),
+            name: scenario.name.clone(),
+            what: scenario.what.clone(),
+            expected: scenario.expect.class.clone(),
+            exact: misses.is_empty(),
+            cause_exact: got == scenario.expect.class,
+            healthy: is_fine(scenario.expect.worry.as_deref()),
+            silent: is_fine(self.comparison("worry").as_str()),
+            got,
+            misses,
+            evidence: json!({ "custom": self.got["custom"], "azure": self.got["azure"], "comparison": self.got["comparison"] }),
+            ..Row::default()
+        }
+    }
 }
 
-/// Runs the chosen scenarios; the exit code is 1 if one is missed.
+/// Runs the scenarios whose names hold a word.
 ///
 /// # Errors
 /// When a file is broken, or the namespaces or servers cannot be started.
-pub fn run(choice: &Choice) -> Result<ExitCode> {
-    let scenarios = load(&choice.filter)?;
+pub(crate) fn rows(word: &str) -> Result<Vec<Row>> {
+    let scenarios = load(word)?;
     let is_root = geteuid().is_root();
-    let report = choice.report.as_deref().map(fs::File::create).transpose().context("cannot write the report")?;
     namespace::enter()?;
     namespace::ip("link set lo up")?;
     for prefix in ["10.53.0.4/32", "168.63.129.16/32", "198.18.0.0/15", "10.60.0.0/16"] {
@@ -173,9 +182,8 @@ pub fn run(choice: &Choice) -> Result<ExitCode> {
     let authorities = Authorities::new()?;
     let folder = Folder::new(&authorities.lab)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut outcomes = Vec::new();
+    let mut rows = Vec::new();
     for scenario in scenarios {
-        let start = clock::now();
         let mut servers = runtime.block_on(Servers::start(&scenario, &folder, &authorities))?;
         let got = match &scenario.rounds {
             Some(rounds) => rounds::ask(&scenario, rounds, &mut servers, &folder, is_root),
@@ -183,20 +191,9 @@ pub fn run(choice: &Choice) -> Result<ExitCode> {
         };
         let got = got.with_context(|| scenario.name.clone())?;
         drop(servers);
-        let outcome = Outcome { scenario, got, seconds: start.elapsed().as_secs_f64() };
-        print_row(&outcome);
-        outcomes.push(outcome);
+        rows.push(Outcome { scenario, got }.row());
     }
-    let document = document(&outcomes);
-    let summary = &document["summary"];
-    println!(
-        "\n{} of {} exact; {} of {} harmless ones silent",
-        summary["exact"], summary["total"], summary["healthy_silent"], summary["healthy"]
-    );
-    if let Some(mut file) = report {
-        writeln!(file, "{document:#}").context("cannot write the report")?;
-    }
-    Ok(ExitCode::from(u8::from(summary["exact"] != summary["total"])))
+    Ok(rows)
 }
 
 /// Loads the scenarios, ordered by name.
@@ -239,36 +236,4 @@ fn command(scenario: &Scenario, folder: &Folder, more: &[&str]) -> Result<Vec<Os
     let words = ["ase-agent", "nameresolver", "--compare", "--output", "json"].iter().chain(more);
     let words = words.map(OsString::from).chain(["--config".into(), config.into_os_string()]);
     Ok(words.chain([OsString::from(&scenario.ask)]).collect())
-}
-
-fn print_row(outcome: &Outcome) {
-    let misses = outcome.misses();
-    let (mark, name) = (if misses.is_empty() { "ok  " } else { "MISS" }, &outcome.scenario.name);
-    let class = outcome.comparison("class").as_str().unwrap_or("nothing");
-    println!("{mark}  {name:28}  {class:22}  {:5.1} s  {}", outcome.seconds, outcome.scenario.what);
-    if !misses.is_empty() {
-        misses.iter().for_each(|miss| println!("        {miss}"));
-        println!("        custom {}\n        azure  {}", outcome.got["custom"], outcome.got["azure"]);
-    }
-}
-
-fn document(outcomes: &[Outcome]) -> Value {
-    let is_harmless = |outcome: &&Outcome| outcome.scenario.expect.worry.as_deref() == Some("fine");
-    let is_silent = |outcome: &&Outcome| outcome.comparison("worry") == "fine";
-    let row = |outcome: &Outcome| {
-        json!({
-            "name": outcome.scenario.name, "group": "dns", "expected": outcome.scenario.expect.class,
-            "got": outcome.comparison("class"), "exact": outcome.misses().is_empty(), "seconds": outcome.seconds,
-            "evidence": outcome.got,
-        })
-    };
-    json!({
-        "summary": {
-            "total": outcomes.len(),
-            "exact": outcomes.iter().filter(|outcome| outcome.misses().is_empty()).count(),
-            "healthy": outcomes.iter().filter(is_harmless).count(),
-            "healthy_silent": outcomes.iter().filter(is_harmless).filter(is_silent).count(),
-        },
-        "scenarios": outcomes.iter().map(row).collect::<Vec<_>>(),
-    })
 }

@@ -3,18 +3,22 @@
 
 use std::{
     ffi::OsString,
+    fs,
     net::IpAddr,
+    path::{Path, PathBuf},
     process::{ExitCode, Stdio},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ase_agent::{catalog::Host, config};
 use nix::unistd::geteuid;
 
 use crate::{
-    azure::{Authorities, Azure, Place, SLOTS, Stopped},
-    guest::{CUSTOM_DNS, Folder, Guest},
+    azure::{Authorities, Azure, Place, SLOTS, Stopped, zone_of},
+    fault::{Engine, rules::FaultFile},
+    guest::{self, CUSTOM_DNS, Folder, Guest},
     namespace,
+    sim::dns::{self, Zone},
 };
 
 /// What to run, and with which servers missing.
@@ -24,6 +28,8 @@ pub struct Plan {
     pub command: Vec<OsString>,
     /// Hosts (`HOST` or `HOST:PORT`) whose servers are not started.
     pub stopped: Vec<String>,
+    /// A file of faults on the path.
+    pub fault: Option<PathBuf>,
 }
 
 /// Runs a plan and returns the command's exit code.
@@ -38,7 +44,13 @@ pub fn run(plan: &Plan) -> Result<ExitCode> {
     let settings_file = folder.write("ase-agent.yaml", &filled_slots())?;
     let settings = config::load(Some(&settings_file))?;
     namespace::ip("link set lo up")?;
-    let mut guest = Guest::start(&plan.command, &folder, is_root, Stdio::inherit())?;
+    let engine = plan.fault.as_deref().map(|file| faulty(file, &zone_of(&settings.catalog, Place::OwnAddresses)));
+    let engine = engine.transpose()?;
+    let lay = |guest| match engine {
+        Some(engine) => guest::lay_box(guest, engine).map(drop),
+        None => guest::lay_wire(guest),
+    };
+    let mut guest = Guest::start_on(lay, &plan.command, &folder, is_root, Stdio::inherit())?;
     let addresses = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
         Host::Address(address) => Some(*address),
         Host::Name(_) => None,
@@ -55,6 +67,14 @@ pub fn run(plan: &Plan) -> Result<ExitCode> {
     let status = guest.wait()?;
     drop(azure);
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
+}
+
+/// The path that a file describes. Its rules may name hosts of the zone.
+fn faulty(file: &Path, zone: &Zone) -> Result<Engine> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let faults: FaultFile = serde_saphyr::from_str(&text).with_context(|| file.display().to_string())?;
+    Engine::new(faults.path, &faults.r#box, &|name| dns::first_v4(zone, name))
+        .with_context(|| file.display().to_string())
 }
 
 /// The configuration that fills every slot with a simulated host.

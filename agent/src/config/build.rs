@@ -272,7 +272,7 @@ fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
             let rule = format!("must be shorter than interval ({})", show(interval));
             return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
         }
-        if endpoint.class == Class::Ntp && interval < NTP_INTERVAL {
+        if endpoint.class == Class::Ntp && interval < NTP_INTERVAL && !endpoint.host.is_own() {
             let rule = "must be at least 64s for class ntp: one time server is not asked more often";
             return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
         }

@@ -7,7 +7,7 @@ pub use self::mood::{Breakage, EdnsRefusal, Mood, Stream};
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -69,6 +69,15 @@ impl Rate {
         second.1 += 1;
         second.1 <= per_second
     }
+}
+
+/// The first IPv4 address of a name.
+pub fn first_v4(zone: &Zone, name: &str) -> Option<Ipv4Addr> {
+    let v4 = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => Some(*v4),
+        IpAddr::V6(_) => None,
+    };
+    zone.get(name)?.addresses.iter().find_map(v4)
 }
 
 /// Starts a server on UDP and TCP.

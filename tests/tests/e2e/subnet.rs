@@ -114,3 +114,29 @@ fn a_bypassed_private_endpoint_is_named_with_its_zone() {
     assert!(text.contains("bad: private_bypass (rule 15)"), "{text}");
     assert!(text.contains("forward the zone privatelink.database.windows.net to 168.63.129.16"), "{text}");
 }
+
+#[test]
+fn any_command_runs_against_any_fault_on_the_path() {
+    if !require("ip", "iproute2") || !require("curl", "curl") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("fault.yaml");
+    let rules = "box:\n- match: {protocol: tcp, host: login.live.com, segment: syn}\n  do: {icmp: {type: 3, code: 13}}\n\
+        - match: {protocol: tcp, host: crl.microsoft.com, port: 80}\n  do: {accept: {then: azure-firewall-deny}}\n\
+        - match: {protocol: tcp, host: internet, port: 80}\n  do: {accept: {then: relay}}\n";
+    std::fs::write(&file, rules).expect("the folder is writable");
+    let script = "curl -sS -m 5 https://login.live.com/ 2>&1; curl -sS -m 5 http://crl.microsoft.com/; \
+        curl -sS -m 5 http://www.msftconnecttest.com/connecttest.txt; curl -sS -m 5 https://management.azure.com/";
+    let mut lab = Command::new(binary("ase-lab"));
+    let output = run(lab.args(["subnet", "--fault"]).arg(&file).args(["--", "sh", "-c", script]));
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if error.contains("only root may open /dev/net/tun") {
+        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "{error}");
+        println!("SKIPPED: {error}");
+        return;
+    }
+    for words in ["Failed to connect to login.live.com", "Action: Deny", "Microsoft Connect Test", "simulated"] {
+        assert!(text.contains(words), "{words}: {text}{error}");
+    }
+}

@@ -1,0 +1,193 @@
+//! Whether what the agent says is what it must say.
+
+use serde_json::Value;
+
+use super::file::{CONFIDENCES, Expect, Expectation, Scenario, join};
+
+/// What differs from the expectation; empty when it is met.
+pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {
+    let incidents = incidents(status);
+    match &scenario.expect {
+        Expect::Silence => incidents.iter().map(|incident| format!("{} must not be said", told(incident))).collect(),
+        Expect::Incidents(expected) => unmet(expected, &incidents, &endpoints(status)),
+    }
+}
+
+/// The incident that meets the first expectation.
+pub(super) fn right<'a>(scenario: &Scenario, status: &'a Value) -> Option<&'a Value> {
+    let Expect::Incidents(expected) = &scenario.expect else { return None };
+    let first = expected.first()?;
+    incidents(status).into_iter().find(|incident| incident["cause"] == first.cause.as_str())
+}
+
+/// The causes that the agent names, as one word.
+pub(super) fn got(status: &Value) -> String {
+    join(incidents(status).iter().filter_map(|incident| incident["cause"].as_str()).collect())
+}
+
+/// Whether a fault of this machine is blamed on somebody else.
+pub(super) fn blames_others(scenario: &Scenario, status: &Value) -> bool {
+    let Expect::Incidents(expected) = &scenario.expect else { return false };
+    let is_local = |cause: &str| cause.starts_with("local_");
+    let all_local = expected.iter().all(|expectation| is_local(&expectation.cause));
+    all_local && incidents(status).iter().any(|incident| !incident["cause"].as_str().is_some_and(is_local))
+}
+
+/// The incidents of a status document.
+pub(super) fn incidents(status: &Value) -> Vec<&Value> {
+    status["incidents"].as_array().map(|incidents| incidents.iter().collect()).unwrap_or_default()
+}
+
+fn endpoints(status: &Value) -> Vec<&str> {
+    let endpoints = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let watched = endpoints.iter().filter(|endpoint| endpoint["status"] != "not_configured");
+    watched.filter_map(|endpoint| endpoint["id"].as_str()).collect()
+}
+
+/// Gives every expectation the incident that meets it best, and says what is left.
+fn unmet(expected: &[Expectation], incidents: &[&Value], ids: &[&str]) -> Vec<String> {
+    let mut rest = incidents.to_vec();
+    let mut misses = Vec::new();
+    for expectation in expected {
+        let ranked = rest.iter().enumerate().min_by_key(|(_, incident)| {
+            let is_other = incident["cause"] != expectation.cause.as_str();
+            (is_other, differences(expectation, incident, ids).len())
+        });
+        match ranked.map(|(index, incident)| (index, *incident)) {
+            Some((index, incident)) if incident["cause"] == expectation.cause.as_str() => {
+                misses.extend(differences(expectation, incident, ids));
+                rest.remove(index);
+            }
+            _ => misses.push(format!("{} is not said", expectation.cause)),
+        }
+    }
+    let tolerated = |incident: &&&Value| {
+        let cause = incident["cause"].as_str().unwrap_or_default();
+        !expected.iter().any(|expectation| expectation.also.iter().any(|also| also == cause))
+    };
+    misses.extend(rest.iter().filter(tolerated).map(|incident| format!("{} is too much", told(incident))));
+    for cause in expected.iter().flat_map(|expectation| &expectation.not) {
+        if incidents.iter().any(|incident| incident["cause"] == cause.as_str()) {
+            misses.push(format!("{cause} must not be said"));
+        }
+    }
+    misses
+}
+
+fn differences(expectation: &Expectation, incident: &Value, ids: &[&str]) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (key, wanted) in [("side", &expectation.side), ("scope", &expectation.scope)] {
+        let got = incident[key].as_str().unwrap_or("null");
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| !wanted.split('|').any(|word| word == got)) {
+            differences.push(format!("{key} is {got}, not {wanted}"));
+        }
+    }
+    let rank = |word: &str| CONFIDENCES.iter().position(|confidence| *confidence == word);
+    let confidence = incident["confidence"].as_str().unwrap_or("null");
+    if let Some(least) = expectation.confidence.as_ref().filter(|least| rank(confidence) < rank(least)) {
+        differences.push(format!("confidence is {confidence}, not {least}"));
+    }
+    if !expectation.endpoints.is_empty() {
+        let is_expected = |id: &&str| expectation.endpoints.iter().any(|pattern| matches(pattern, id));
+        let mut wanted: Vec<&str> = ids.iter().copied().filter(is_expected).collect();
+        let listed = incident["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut got: Vec<&str> = listed.iter().filter_map(Value::as_str).collect();
+        wanted.sort_unstable();
+        got.sort_unstable();
+        if wanted != got {
+            differences.push(format!("endpoints are {}, not {}", got.join(" "), wanted.join(" ")));
+        }
+    }
+    differences
+}
+
+/// Whether an id is what a pattern with `*` for any text means.
+fn matches(pattern: &str, id: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == id,
+        Some((start, rest)) => id
+            .strip_prefix(start)
+            .is_some_and(|id| (0..=id.len()).any(|at| id.get(at..).is_some_and(|tail| matches(rest, tail)))),
+    }
+}
+
+/// An incident as one line.
+pub(super) fn told(incident: &Value) -> String {
+    let word = |key: &str| incident[key].as_str().unwrap_or("null").to_owned();
+    let endpoints = incident["endpoints"].as_array().map(Vec::len).unwrap_or_default();
+    let keys = ["cause", "side", "scope", "confidence"].map(word);
+    format!("{} ({endpoints} endpoints)", keys.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scenario(expect: &str) -> Scenario {
+        serde_saphyr::from_str(&format!("what: x\nrow: 17\nexpect: {expect}\n")).expect(expect)
+    }
+
+    fn status(incidents: Value) -> Value {
+        json!({
+            "endpoints": [{"id": "a:443", "status": "failed"}, {"id": "b:443", "status": "failed"}, {"id": "c:80", "status": "healthy"}],
+            "incidents": incidents,
+        })
+    }
+
+    fn dropped() -> Value {
+        json!({"cause": "dropped", "side": "path", "scope": "port", "confidence": "likely", "endpoints": ["b:443", "a:443"]})
+    }
+
+    #[test]
+    fn what_is_expected_is_met() {
+        let status = status(json!([dropped()]));
+        for expect in [
+            "{cause: dropped}",
+            "{cause: dropped, side: path, scope: port|class, confidence: possible, endpoints: ['*:443']}",
+            "{cause: dropped, not: [refused]}",
+        ] {
+            assert_eq!(misses(&scenario(expect), &status), Vec::<String>::new(), "{expect}");
+        }
+        assert_eq!(got(&status), "dropped");
+    }
+
+    #[test]
+    fn every_difference_is_told() {
+        let status = status(json!([dropped()]));
+        for (expect, words) in [
+            ("{cause: refused}", "refused is not said"),
+            ("{cause: dropped, side: remote}", "side is path, not remote"),
+            ("{cause: dropped, confidence: confirmed}", "confidence is likely, not confirmed"),
+            ("{cause: dropped, endpoints: [a:443]}", "endpoints are a:443 b:443, not a:443"),
+            ("[{cause: dropped}, {cause: dropped}]", "dropped is not said"),
+            ("silent", "dropped path port likely (2 endpoints) must not be said"),
+        ] {
+            let misses = misses(&scenario(expect), &status);
+            assert!(misses.iter().any(|miss| miss.contains(words)), "{misses:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_counts_unless_it_is_tolerated() {
+        let more = json!([dropped(), {"cause": "slow", "side": "path", "scope": "host", "confidence": "likely", "endpoints": ["c:80"]}]);
+        assert_eq!(misses(&scenario("{cause: dropped}"), &status(more.clone())).len(), 1);
+        assert!(misses(&scenario("{cause: dropped, also: [slow]}"), &status(more)).is_empty());
+    }
+
+    #[test]
+    fn a_local_fault_must_not_be_blamed_on_others() {
+        let expected = scenario("{cause: local_route}");
+        assert!(blames_others(&expected, &status(json!([dropped()]))));
+        assert!(!blames_others(&expected, &status(json!([]))));
+        assert!(!blames_others(&scenario("{cause: refused}"), &status(json!([dropped()]))));
+    }
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        assert!(
+            matches("*", "a:443") && matches("*:443", "a:443") && matches("a*4*", "a:443") && matches("a:443", "a:443")
+        );
+        assert!(!matches("*:80", "a:443") && !matches("a", "a:443"));
+    }
+}

@@ -1,0 +1,174 @@
+//! What came of all scenarios: a line each while they run, then the confusions, the accuracy and the misses.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{file::Scenario, judge, play::Played};
+
+/// What came of one scenario.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) group: String,
+    pub(crate) name: String,
+    pub(crate) what: String,
+    /// The causes that must be named, or `silent`.
+    pub(crate) expected: String,
+    /// The causes that were named last.
+    pub(crate) got: String,
+    /// Whether everything was as it must be: cause, side, scope, confidence, endpoints, and nothing else said.
+    pub(crate) exact: bool,
+    /// Whether the cause was as it must be.
+    pub(crate) cause_exact: bool,
+    /// Whether nothing may be said here.
+    pub(crate) healthy: bool,
+    /// Whether nothing was said.
+    pub(crate) silent: bool,
+    /// Whether a fault of this machine was blamed on somebody else.
+    pub(crate) local_blamed: bool,
+    /// From the first failing visit to the right incident in the status, in seconds.
+    pub(crate) seconds_to_diagnosis: Option<f64>,
+    pub(crate) misses: Vec<String>,
+    pub(crate) evidence: Value,
+}
+
+impl Row {
+    /// The row of a scenario that was played.
+    pub(super) fn of(scenario: &Scenario, played: &Played) -> Self {
+        let mut misses = judge::misses(scenario, &played.status);
+        misses.extend(played.early.iter().map(|told| format!("said while all was well: {told}")));
+        if let Some(text) = &played.check {
+            let missing = scenario.check.iter().filter(|words| !text.contains(*words));
+            misses.extend(missing.map(|words| format!("check does not print ({words}):\n{text}")));
+        }
+        let got = judge::got(&played.status);
+        let cause_exact = got == scenario.expected() && played.early.is_empty();
+        let seconds_to_diagnosis = judge::right(scenario, &played.status).and_then(seconds);
+        Self {
+            group: scenario.group.clone(),
+            name: scenario.name.clone(),
+            what: scenario.what.clone(),
+            expected: scenario.expected(),
+            got,
+            exact: misses.is_empty(),
+            cause_exact,
+            healthy: scenario.is_healthy(),
+            silent: judge::incidents(&played.status).is_empty() && played.early.is_empty(),
+            local_blamed: judge::blames_others(scenario, &played.status),
+            seconds_to_diagnosis,
+            misses,
+            evidence: evidence(&played.status),
+        }
+    }
+
+    /// One line, and what is wrong.
+    pub(super) fn print(&self, number: usize) {
+        let mark = match (self.exact, self.cause_exact) {
+            (true, _) => "ok  ",
+            (false, true) => "part",
+            (false, false) => "MISS",
+        };
+        let time = self.seconds_to_diagnosis.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default();
+        let title = format!("{}/{}", self.group, self.name);
+        println!("{number:3}  {mark}  {title:44}  {:24}  {time:>7}  {}", self.got, self.what);
+    }
+}
+
+/// From the first failing visit to the published incident.
+fn seconds(incident: &Value) -> Option<f64> {
+    let at = |key: &str| incident[key].as_str()?.parse::<Timestamp>().ok();
+    Some(at("published")?.duration_since(at("since")?).as_secs_f64())
+}
+
+/// What the agent bases its word on: the incidents, and every endpoint that is not healthy.
+fn evidence(status: &Value) -> Value {
+    let endpoints = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ill =
+        endpoints.iter().filter(|endpoint| endpoint["status"] != "healthy" && endpoint["status"] != "not_configured");
+    let brief = |endpoint: &Value| {
+        let keys = ["id", "status", "cause", "phase", "side", "scope", "confidence", "evidence"];
+        keys.iter().map(|key| ((*key).to_owned(), endpoint[key].clone())).collect::<serde_json::Map<_, _>>()
+    };
+    json!({"incidents": status["incidents"], "endpoints": ill.map(brief).collect::<Vec<_>>()})
+}
+
+/// The report as a document.
+pub(super) fn document(rows: &[Row], took: Duration) -> Value {
+    let count = |is: fn(&&Row) -> bool| rows.iter().filter(is).count();
+    json!({
+        "summary": {
+            "total": rows.len(),
+            "exact": count(|row| row.exact),
+            "cause_exact": count(|row| row.cause_exact),
+            "healthy": count(|row| row.healthy),
+            "healthy_silent": count(|row| row.healthy && row.silent),
+            "local_blamed": count(|row| row.local_blamed),
+            "median_seconds_to_diagnosis": median(rows),
+            "seconds": took.as_secs_f64(),
+        },
+        "scenarios": rows,
+    })
+}
+
+fn median(rows: &[Row]) -> Option<f64> {
+    let mut times: Vec<f64> = rows.iter().filter_map(|row| row.seconds_to_diagnosis).collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
+}
+
+/// Prints confusions, accuracy, and misses with their evidence.
+pub(super) fn print(rows: &[Row], took: Duration) {
+    for row in rows.iter().filter(|row| !row.exact) {
+        println!("\n{}/{}: {}", row.group, row.name, row.what);
+        row.misses.iter().for_each(|miss| println!("    {miss}"));
+        print_evidence(&row.evidence);
+    }
+    let mut confusions: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.cause_exact) {
+        *confusions.entry((&row.expected, &row.got)).or_default() += 1;
+    }
+    if !confusions.is_empty() {
+        println!("\nconfusions:           expected  named");
+        confusions.iter().for_each(|((expected, got), count)| println!("{count:5} {expected:>24}  {got}"));
+    }
+    let mut groups: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+    for row in rows {
+        let (exact, cause, total) = groups.entry(&row.group).or_default();
+        *exact += usize::from(row.exact);
+        *cause += usize::from(row.cause_exact);
+        *total += 1;
+    }
+    println!("\ngroup        total  exact  cause exact");
+    for (group, (exact, cause, total)) in groups {
+        println!("{group:12} {total:5}  {exact:5}  {cause:5}  {:5.1} %", 100.0 * cause as f64 / total as f64);
+    }
+    let document = document(rows, took);
+    let summary = &document["summary"];
+    println!(
+        "\n{} of {} exact, {} with the exact cause; {} of {} healthy ones silent; {} local faults blamed on others",
+        summary["exact"],
+        summary["total"],
+        summary["cause_exact"],
+        summary["healthy_silent"],
+        summary["healthy"],
+        summary["local_blamed"]
+    );
+    if let Some(median) = median(rows) {
+        println!("median time from the first failing visit to the right incident: {median:.1} s");
+    }
+    println!("took {:.0} s", took.as_secs_f64());
+}
+
+fn print_evidence(evidence: &Value) {
+    for incident in judge::incidents(evidence) {
+        println!("    says {}: {}", judge::told(incident), incident["endpoints"]);
+        let lines = incident["evidence"].as_array().map(Vec::as_slice).unwrap_or_default();
+        lines.iter().filter_map(Value::as_str).for_each(|line| println!("         {line}"));
+    }
+    for endpoint in evidence["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let word = |key: &str| endpoint[key].as_str().unwrap_or("-");
+        println!("    {} {} {} {}", word("id"), word("status"), word("cause"), endpoint["evidence"]);
+    }
+}
