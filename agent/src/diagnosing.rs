@@ -16,10 +16,11 @@ use crate::{
     diagnosis::{
         Ledger,
         cases::{Cases, Moment, Wanted},
-        contrast::Contrasts,
+        contrast::Ask,
         neighbours::Neighbours,
     },
-    follow_up::{Errand, Key, Measurer},
+    follow_up::{Errand, Key, Measured, Measurer},
+    held_flows::{self, HeldFlows, Returned},
     settings::Settings,
     snapshot::EndpointView,
     visit::Visit,
@@ -34,6 +35,13 @@ const CONCURRENCY: usize = 8;
 /// Cases are thought over at most this often.
 const PACE: Duration = Duration::from_millis(100);
 
+/// What a task brought.
+#[derive(Debug)]
+enum Ended {
+    Measured(Key, Measured),
+    Held(Option<Key>, Returned),
+}
+
 /// The cases, the measurements under way, and their budget.
 #[derive(Debug)]
 pub struct Diagnosing {
@@ -42,7 +50,8 @@ pub struct Diagnosing {
     measurer: Arc<Measurer>,
     waiting: VecDeque<Errand>,
     under_way: BTreeSet<Key>,
-    measurements: JoinSet<(Key, Contrasts)>,
+    measurements: JoinSet<Ended>,
+    held: Option<HeldFlows>,
     budget: Budget,
     reviewed: Option<Instant>,
     is_news: bool,
@@ -51,7 +60,9 @@ pub struct Diagnosing {
 
 impl Diagnosing {
     /// Prepares diagnoses under these settings.
-    pub fn new(settings: &Settings, rng: StdRng) -> Self {
+    ///
+    /// Flows are held open only by an agent that has a past to compare with.
+    pub fn new(settings: &Settings, has_past: bool, rng: StdRng) -> Self {
         Self {
             is_on: settings.diagnosis.enabled,
             cases: Cases::default(),
@@ -59,6 +70,7 @@ impl Diagnosing {
             waiting: VecDeque::new(),
             under_way: BTreeSet::new(),
             measurements: JoinSet::new(),
+            held: has_past.then(HeldFlows::default),
             budget: Budget { began: clock::now(), spent: 0 },
             reviewed: None,
             is_news: false,
@@ -69,7 +81,7 @@ impl Diagnosing {
     /// Takes new settings in force. Cases begin anew, open incidents go on where they are found again.
     pub fn reload(&mut self, settings: &Settings) {
         let rng = StdRng::from_rng(&mut self.rng);
-        let earlier = std::mem::replace(self, Self::new(settings, rng));
+        let earlier = std::mem::replace(self, Self::new(settings, self.held.is_some(), rng));
         self.cases = earlier.cases;
         self.cases.clear();
         self.is_news = true;
@@ -116,7 +128,16 @@ impl Diagnosing {
                 self.waiting.push_back(errand);
             }
         }
+        self.hold(views, now);
         wanted
+    }
+
+    /// Opens the flows that are to be held.
+    fn hold(&mut self, views: &[Arc<EndpointView>], now: Instant) {
+        for address in self.held.iter_mut().flat_map(|held| held.wanted(views, now)) {
+            let measurer = Arc::clone(&self.measurer);
+            self.measurements.spawn(async move { Ended::Held(None, held_flows::open(measurer, address).await) });
+        }
     }
 
     /// The incidents.
@@ -159,28 +180,48 @@ impl Diagnosing {
             && self.budget.take(errand.flows(), now)
             && let Some(errand) = self.waiting.pop_front()
         {
-            let (measurer, rng) = (Arc::clone(&self.measurer), StdRng::from_rng(&mut self.rng));
             self.under_way.insert(errand.key.clone());
+            let port = errand.key.peer.port();
+            if errand.key.ask == Ask::HeldFlow {
+                match self.held.as_mut().and_then(|held| held.take(port)) {
+                    Some(flow) => drop(
+                        self.measurements
+                            .spawn(async move { Ended::Held(Some(errand.key), held_flows::look(port, flow).await) }),
+                    ),
+                    None => self.learn(errand.key, Measured::default()),
+                }
+                continue;
+            }
+            let (measurer, rng) = (Arc::clone(&self.measurer), StdRng::from_rng(&mut self.rng));
             self.measurements.spawn(async move {
-                let answers = measurer.measure(&errand, rng).await;
-                (errand.key, answers)
+                let measured = measurer.measure(&errand, rng).await;
+                Ended::Measured(errand.key, measured)
             });
         }
     }
 
-    fn take_in(&mut self, ended: Result<(Key, Contrasts), JoinError>) {
-        self.is_news = true;
+    fn take_in(&mut self, ended: Result<Ended, JoinError>) {
         match ended {
-            Ok((key, answers)) => {
-                self.under_way.remove(&key);
-                tracing::debug!(ask = ?key.ask, peer = %key.peer, ?answers, "a follow-up measurement ended");
-                self.cases.learn(key, answers, moment(clock::wall()));
+            Ok(Ended::Measured(key, measured)) => self.learn(key, measured),
+            Ok(Ended::Held(key, returned)) => {
+                let measured = self.held.as_mut().and_then(|held| held.put_back(returned, clock::now()));
+                if let Some(key) = key {
+                    self.learn(key, measured.unwrap_or_default());
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "a follow-up measurement died; this is a defect of the agent");
                 self.under_way.clear();
+                self.is_news = true;
             }
         }
+    }
+
+    fn learn(&mut self, key: Key, measured: Measured) {
+        self.is_news = true;
+        self.under_way.remove(&key);
+        tracing::debug!(ask = ?key.ask, peer = %key.peer, answers = ?measured.answers, "a follow-up measurement ended");
+        self.cases.learn(key, measured, moment(clock::wall()));
     }
 }
 

@@ -12,11 +12,15 @@ use ase_probes::{
     dns::{self, Question, Transport},
     egress::Egress,
     evidence::Ending,
+    held_flow::{FlowState, HeldFlow},
     http,
     limits::Deadline,
+    local_facts::LocalFacts,
     ntp,
     outcome::Outcome,
+    port_sample,
     probe::Probe,
+    source_ports::{self, Pattern},
     tcp,
     tls::{Trust, Verify},
     verdict::{Phase, Verdict},
@@ -35,14 +39,14 @@ pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 pub const NOBODY: &str = "ase-agent-contrast.invalid";
 /// Time of one measurement that expects silence.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Time of the contrast of source ports: two rounds of silent flows.
+const SOURCE_PORTS: Duration = Duration::from_secs(9);
 /// Segments that pass wherever IP itself does, in bytes (RFC 9293 section 3.7.1).
 const SMALL_SEGMENT: u16 = 536;
 /// Hops within which no public peer lies.
 const FEW_HOPS: u8 = 2;
-/// New flows that telling source ports apart takes at most.
-const SOURCE_PORT_FLOWS: u32 = 12;
-/// Redirect ports that are sampled.
-const REDIRECT_SAMPLES: u32 = 3;
+/// Time that a box which answers for others gets: it stands close by.
+const CANARY_PATIENCE: Duration = Duration::from_millis(1200);
 /// Bytes of two pages that are compared.
 const PAGE_START: usize = 256;
 
@@ -64,10 +68,34 @@ pub struct Errand {
     pub key: Key,
     /// The endpoint that it is about.
     pub endpoint: Arc<Endpoint>,
-    /// Another server name that works elsewhere, for [`Ask::OtherName`].
-    pub other_name: Option<String>,
+    /// Another host that works on the same port, for [`Ask::OtherName`] and [`Ask::FewHops`].
+    pub beside: Option<Beside>,
     /// The page that the endpoint itself got, for [`Ask::BogusHost`].
     pub page: Option<(u16, Vec<u8>)>,
+}
+
+/// Another host that works on the same port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its name.
+    pub name: String,
+    /// Where it answered.
+    pub address: SocketAddr,
+}
+
+/// What a measurement taught.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The contrasts that it answers.
+    pub answers: Contrasts,
+    /// What it showed, in plain words.
+    pub lines: Vec<String>,
+}
+
+impl From<Contrasts> for Measured {
+    fn from(answers: Contrasts) -> Self {
+        Self { answers, lines: Vec::new() }
+    }
 }
 
 impl Errand {
@@ -75,8 +103,9 @@ impl Errand {
     pub fn flows(&self) -> u32 {
         match self.key.ask {
             Ask::Control => 2,
-            Ask::SourcePorts => SOURCE_PORT_FLOWS,
-            Ask::RedirectPorts => REDIRECT_SAMPLES,
+            Ask::SourcePorts => source_ports::CONTRAST_FLOWS as u32,
+            Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32,
+            Ask::FewHops => 2,
             Ask::TcpCanary
             | Ask::UdpCanary
             | Ask::SmallSegments
@@ -84,8 +113,7 @@ impl Errand {
             | Ask::OtherName
             | Ask::DnsOverTcp
             | Ask::AnySource
-            | Ask::BogusHost
-            | Ask::FewHops => 1,
+            | Ask::BogusHost => 1,
             Ask::Neighbours | Ask::HeldFlow | Ask::ThisMachine | Ask::Comparison | Ask::Memory => 0,
         }
     }
@@ -106,9 +134,12 @@ impl Measurer {
     }
 
     /// Makes one measurement. It never fails: what was not learned is not in the answer.
-    pub async fn measure(&self, errand: &Errand, rng: StdRng) -> Contrasts {
+    pub async fn measure(&self, errand: &Errand, rng: StdRng) -> Measured {
         let mut asking = Asking { measurer: self, errand, rng };
-        match errand.key.ask {
+        let answers = match errand.key.ask {
+            Ask::SourcePorts => return asking.source_ports().await,
+            Ask::RedirectPorts => return asking.redirect_ports().await,
+            Ask::ThisMachine => return asking.this_machine(),
             Ask::TcpCanary => asking.tcp_canary().await,
             Ask::UdpCanary => asking.udp_canary().await,
             Ask::Control => asking.control().await,
@@ -119,10 +150,31 @@ impl Measurer {
             Ask::AnySource => asking.any_source().await,
             Ask::BogusHost => asking.bogus_host().await,
             Ask::FewHops => asking.few_hops().await,
-            Ask::SourcePorts | Ask::RedirectPorts => Contrasts::default(),
-            Ask::Neighbours | Ask::HeldFlow | Ask::ThisMachine | Ask::Comparison | Ask::Memory => Contrasts::default(),
-        }
+            Ask::Neighbours | Ask::HeldFlow | Ask::Comparison | Ask::Memory => Contrasts::default(),
+        };
+        answers.into()
     }
+
+    /// Opens a flow that is held from now on.
+    pub async fn hold(&self, address: SocketAddr) -> Option<HeldFlow> {
+        let (egress, trust) = (&self.egress, &self.trust);
+        let deadline = Deadline::within(PATIENCE);
+        HeldFlow::open(&Attempt { address, deadline, egress, trust, nonce: 0, shape: Shape::default() }).await.ok()
+    }
+}
+
+/// What a held flow tells when it is looked at.
+pub async fn look_at(flow: &mut HeldFlow) -> (Measured, FlowState) {
+    let checked = flow.check().await;
+    let answers = match checked.state {
+        FlowState::Alive => [(Contrast::HeldFlowLives, true), (Contrast::HeldFlowReset, false)].into_iter().collect(),
+        FlowState::Stalled => {
+            [(Contrast::HeldFlowLives, false), (Contrast::HeldFlowReset, false)].into_iter().collect()
+        }
+        FlowState::Reset => [(Contrast::HeldFlowReset, true)].into_iter().collect(),
+        FlowState::Closed => Contrasts::default(),
+    };
+    (Measured { answers, lines: vec![checked.to_string()] }, checked.state)
 }
 
 /// One measurement under way.
@@ -134,9 +186,12 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     async fn run(&mut self, probe: &Probe, address: SocketAddr, shape: Shape, patience: Duration) -> Outcome {
+        probe.run(&self.attempt(address, shape, patience)).await
+    }
+
+    fn attempt(&mut self, address: SocketAddr, shape: Shape, patience: Duration) -> Attempt<'_> {
         let Measurer { egress, trust, .. } = self.measurer;
-        let deadline = Deadline::within(patience);
-        probe.run(&Attempt { address, deadline, egress, trust, nonce: self.rng.next_u64(), shape }).await
+        Attempt { address, deadline: Deadline::within(patience), egress, trust, nonce: self.rng.next_u64(), shape }
     }
 
     async fn plain(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
@@ -144,7 +199,7 @@ impl Asking<'_> {
     }
 
     async fn tcp_canary(&mut self) -> Contrasts {
-        let outcome = self.plain(&CONNECT, self.errand.key.peer).await;
+        let outcome = self.run(&CONNECT, self.errand.key.peer, Shape::default(), CANARY_PATIENCE).await;
         [(Contrast::CanaryAccepts, is_accepted(&outcome)), (Contrast::CanaryRefuses, is_refused(&outcome))]
             .into_iter()
             .collect()
@@ -153,7 +208,7 @@ impl Asking<'_> {
     async fn udp_canary(&mut self) -> Contrasts {
         let peer = self.errand.key.peer;
         let probe = if peer.port() == 123 { Probe::Ntp(ntp::Question) } else { liveness(Transport::Udp) };
-        let outcome = self.plain(&probe, peer).await;
+        let outcome = self.run(&probe, peer, Shape::default(), CANARY_PATIENCE).await;
         let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
         [(Contrast::UdpCanaryAnswers, answered)].into_iter().collect()
     }
@@ -191,7 +246,7 @@ impl Asking<'_> {
     }
 
     async fn other_name(&mut self) -> Contrasts {
-        let borrowed = self.errand.other_name.clone();
+        let borrowed = self.errand.beside.as_ref().map(|beside| beside.name.clone());
         let host = borrowed.clone().unwrap_or_else(|| NOBODY.to_owned());
         let outcome =
             self.plain(&web(http::Scheme::Https(Verify::Full), host, self.errand), self.errand.key.peer).await;
@@ -238,10 +293,46 @@ impl Asking<'_> {
         [(Contrast::BogusHostSamePage, same)].into_iter().collect()
     }
 
+    /// Tells something only where a host that works is not reached within as few hops.
     async fn few_hops(&mut self) -> Contrasts {
         let shape = Shape { hop_limit: Some(FEW_HOPS), ..Shape::default() };
-        let outcome = self.run(&CONNECT, self.errand.key.peer, shape, PATIENCE).await;
+        let Some(beside) = &self.errand.beside else { return Contrasts::default() };
+        let near = self.run(&CONNECT, beside.address, shape, CANARY_PATIENCE).await;
+        if is_accepted(&near) {
+            return Contrasts::default();
+        }
+        let outcome = self.run(&CONNECT, self.errand.key.peer, shape, CANARY_PATIENCE).await;
         [(Contrast::AnsweredNearby, is_refused(&outcome) && outcome.seen.icmp.is_none())].into_iter().collect()
+    }
+
+    async fn source_ports(&mut self) -> Measured {
+        let (probe, peer) = (self.errand.endpoint.probe.clone(), self.errand.key.peer);
+        let ports = LocalFacts::about(peer, &self.measurer.egress).port_range.unwrap_or(source_ports::DEFAULT_PORTS);
+        let attempt = self.attempt(peer, Shape::default(), SOURCE_PORTS);
+        let outcomes = source_ports::contrast(&probe, &attempt, ports).await;
+        let answers = |decides, mixed| {
+            [(Contrast::PortDecides, decides), (Contrast::NewFlowsMixed, mixed)].into_iter().collect::<Contrasts>()
+        };
+        let answers = match outcomes.pattern() {
+            Pattern::PerPort => answers(true, true),
+            Pattern::Random => answers(false, true),
+            Pattern::AllWork | Pattern::AllFail => answers(false, false),
+            Pattern::Unknown => Contrasts::default(),
+        };
+        Measured { answers, lines: vec![outcomes.to_string()] }
+    }
+
+    async fn redirect_ports(&mut self) -> Measured {
+        let attempt = self.attempt(self.errand.key.peer, Shape::default(), PATIENCE);
+        let sample = port_sample::sql_redirect(&attempt).await;
+        let answers = [(Contrast::RedirectPortsSilent, sample.is_silent())].into_iter().collect();
+        Measured { answers, lines: vec![sample.to_string()] }
+    }
+
+    fn this_machine(&self) -> Measured {
+        let facts = LocalFacts::about(self.errand.key.peer, &self.measurer.egress);
+        let answers = facts.link.map(|link| (Contrast::LinkUp, link)).into_iter().collect();
+        Measured { answers, lines: facts.describe() }
     }
 
     /// The DNS question that failed: the endpoint's own, or the one for its name's address.

@@ -68,7 +68,7 @@ impl Known {
             agent,
             views: views_of(&settings.catalog, &BTreeMap::new()),
             comparing: Comparing::new(&settings, rounds),
-            diagnosing: Diagnosing::new(&settings, rng),
+            diagnosing: Diagnosing::new(&settings, has_past(rounds), rng),
             durations: Arc::new(durations_of(&settings.catalog)),
             risk: has_past(rounds).then(|| RiskClock::new(&settings)),
             early: has_past(rounds).then(|| Early::new(&settings.catalog)),

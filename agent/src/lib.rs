@@ -21,6 +21,7 @@ pub mod flow_budget;
 pub mod follow_up;
 #[cfg(test)]
 mod golden;
+pub mod held_flows;
 pub mod host;
 pub mod known;
 pub mod logs;

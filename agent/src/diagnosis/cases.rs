@@ -15,7 +15,7 @@ use ase_probes::{
 
 use super::{
     Diagnosis, Ledger,
-    conclude::{Conclusion, conclude},
+    conclude::{Conclusion, asked_of, conclude},
     contrast::{Ask, Contrast, Contrasts},
     incidents::Situation,
     localise::{Failing, localise},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     catalog::{Endpoint, EndpointId, Host},
-    follow_up::{CANARY, Errand, Key},
+    follow_up::{CANARY, Errand, Key, Measured},
     snapshot::{EndpointView, Status},
     visit::{Untested, Visit},
 };
@@ -41,7 +41,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Endpoints of one port for which the same is measured; the others are taken to be like them.
 const REPRESENTATIVES: usize = 2;
 /// Evidence lines that an incident takes from one of its endpoints.
-const EVIDENCE: usize = 8;
+const EVIDENCE: usize = 4;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Case {
 /// What a measurement taught.
 #[derive(Clone, Debug)]
 struct Learned {
-    answers: Contrasts,
+    measured: Measured,
     before: Contrasts,
     at: Instant,
     pause: Duration,
@@ -112,6 +112,7 @@ impl Cases {
         if !matches!(verdict, Verdict::Inconclusive(_)) {
             self.memory.record(index, port_of(&around.views[index].endpoint), works, at.now);
         }
+        visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));
         let Some(sign) = self.sign(index, visit, verdict, around, at) else {
             self.cases.remove(&index);
             return Some(verdict);
@@ -132,12 +133,12 @@ impl Cases {
     }
 
     /// Takes in what a measurement taught.
-    pub fn learn(&mut self, key: Key, answers: Contrasts, at: Moment) {
+    pub fn learn(&mut self, key: Key, measured: Measured, at: Moment) {
         let (before, pause) = match self.learned.remove(&key) {
-            Some(earlier) => (earlier.answers, (earlier.pause * 2).min(LONGEST_REPEAT)),
+            Some(earlier) => (earlier.measured.answers, (earlier.pause * 2).min(LONGEST_REPEAT)),
             None => (Contrasts::default(), REPEAT),
         };
-        self.learned.insert(key, Learned { answers, before, at: at.now, pause });
+        self.learned.insert(key, Learned { measured, before, at: at.now, pause });
         self.learned.retain(|_, learned| at.now.duration_since(learned.at) <= WORTH);
     }
 
@@ -222,7 +223,9 @@ impl Cases {
             return Some(sign);
         }
         let port = port_of(&around.views[index].endpoint);
-        if self.memory.has_recovered(index, at.now) && self.memory.is_intermittent(port, at.now) {
+        let intermittent = self.memory.has_recovered(index, at.now) && self.memory.is_intermittent(port, at.now);
+        let lossy = self.memory.has_lost(index, at.now) && self.memory.is_lossy(at.now);
+        if intermittent || lossy || self.memory.is_slow(index) {
             return Some(quiet(Symptom::Passed));
         }
         if outcome.is_bare_accept() {
@@ -237,15 +240,18 @@ impl Cases {
         let port = port_of(endpoint);
         let mut known = around.contrasts(index, &case.target(endpoint), case.since);
         known.learn(Contrast::Intermittent, self.memory.is_intermittent(port, at.now));
+        known.learn(Contrast::LossyPath, self.memory.is_lossy(at.now));
+        known.learn(Contrast::RoundTripGrew, self.memory.is_slow(index));
         known.learn(Contrast::ForeignRedirect, case.foreign_redirect);
         for ask in ASKED {
             let keys = keys(*ask, endpoint.id.0.clone(), case.sign.peer, port, around);
             let own = keys.iter().find_map(|key| self.fresh(key, case, at.now));
             match own.or_else(|| self.like_others(*ask, index, case, around, at.now)) {
                 Some(learned) => {
-                    known.extend(&learned.answers);
+                    let answers = &learned.measured.answers;
+                    known.extend(answers);
                     let accepted = learned.before.get(Contrast::CanaryAccepts);
-                    if let (Some(before), Some(now)) = (accepted, learned.answers.get(Contrast::CanaryAccepts)) {
+                    if let (Some(before), Some(now)) = (accepted, answers.get(Contrast::CanaryAccepts)) {
                         known.learn(Contrast::CanaryAcceptedBefore, before && !now);
                     }
                 }
@@ -282,7 +288,7 @@ impl Cases {
             let about = around.views[*other].endpoint.id.0.clone();
             let keys = keys(ask, about, beside.sign.peer, port, around);
             let Some(learned) = keys.iter().find_map(|key| self.fresh(key, case, now)) else { continue };
-            if found.is_some_and(|found| found.answers != learned.answers) {
+            if found.is_some_and(|found| found.measured.answers != learned.measured.answers) {
                 return None;
             }
             found = Some(learned);
@@ -363,13 +369,19 @@ impl Cases {
             .min_by_key(|member| (std::cmp::Reverse(member.finding.confidence), member.is_resolving, member.index))?;
         let case = self.cases.get(&voice.index)?;
         let id = |index: usize| around.views[index].endpoint.id.clone();
-        let mut evidence = case.diagnosis.contrasts.clone();
         let visit = around.views[voice.index].last.as_deref();
-        evidence.extend(visit.map(Visit::evidence).unwrap_or_default().into_iter().take(EVIDENCE));
+        let mut evidence = visit.map(Visit::evidence).unwrap_or_default();
+        evidence.truncate(EVIDENCE);
+        evidence.extend(case.diagnosis.contrasts.iter().cloned());
+        evidence.extend(self.measured_lines(voice.index, case, around));
         let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
             let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();
             chosen.sort_unstable();
             chosen.into_iter().map(id).collect()
+        };
+        let component = match members {
+            [only] if scope == super::Scope::Endpoint => id(only.index).to_string(),
+            _ => component,
         };
         Some(Situation {
             component,
@@ -382,6 +394,20 @@ impl Cases {
             alternatives: case.diagnosis.alternatives.clone(),
             since: members.iter().map(|member| member.since).min().unwrap_or_default(),
         })
+    }
+}
+
+impl Cases {
+    /// What the measurements about one endpoint showed, in plain words.
+    fn measured_lines(&self, index: usize, case: &Case, around: &Neighbours<'_>) -> Vec<String> {
+        let endpoint = &around.views[index].endpoint;
+        let asks: BTreeSet<Ask> = asked_of(case.sign.symptom).map(Contrast::ask).collect();
+        let keys = asks
+            .into_iter()
+            .filter(|ask| *ask != Ask::ThisMachine)
+            .filter_map(|ask| keys(ask, endpoint.id.0.clone(), case.sign.peer, port_of(endpoint), around));
+        let learned = keys.filter_map(|key| self.learned.get(&key)).filter(|learned| learned.at + SLACK >= case.opened);
+        learned.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
     }
 }
 
@@ -431,7 +457,7 @@ fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_>) -> Erran
     let visit = around.views[index].last.as_deref();
     let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
     Errand {
-        other_name: around.working_name(index, case.since),
+        beside: around.works_beside(index, case.since),
         page: answer.map(|answer| (answer.status, answer.body_start.clone())),
         endpoint,
         key,

@@ -25,6 +25,7 @@ pub struct Conclusion {
     /// The contrasts that could still change the cause or its confidence, the most telling first.
     pub open: Vec<Contrast>,
     alternatives: Vec<Alternative>,
+    symptom: Symptom,
 }
 
 /// Concludes from one sign and what is known beside it. Total: every sign has exactly one cause.
@@ -53,16 +54,17 @@ pub fn conclude(sign: &Sign, known: &Contrasts) -> Conclusion {
             }
         }
     }
-    Conclusion { rule, finding: finding(rule, sign.finding), candidates, open, alternatives }
+    Conclusion { rule, finding: finding(rule, sign.finding), candidates, open, alternatives, symptom: sign.symptom }
 }
 
 impl Conclusion {
     /// The diagnosis of one endpoint, before it is known what else fails with it.
     pub fn diagnosis(self, known: &Contrasts) -> Diagnosis {
-        let told = |contrast: &Contrast| rules_mention(self.rule, *contrast);
-        let mut contrasts: Vec<_> = known.iter().collect();
-        // What the deciding rule rests on comes first.
-        contrasts.sort_by_key(|(contrast, _)| !told(contrast));
+        // What the deciding rule rests on comes first, then whatever else was asked because of this symptom.
+        let symptom = self.symptom;
+        let mut contrasts: Vec<_> = known.iter().filter(|(c, _)| asked_of(symptom).any(|asked| asked == *c)).collect();
+        contrasts.retain(|(contrast, answer)| *answer || rules_mention(self.rule, *contrast) || !contrast.is_dull());
+        contrasts.sort_by_key(|(contrast, _)| !rules_mention(self.rule, *contrast));
         Diagnosis {
             finding: self.finding,
             rule: self.rule.id,

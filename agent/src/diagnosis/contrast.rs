@@ -154,12 +154,36 @@ contrasts! {
     Intermittent Memory
         "visits fail and succeed in turn"
         "visits do not alternate between failure and success";
+    LossyPath Memory
+        "packets are sent again on several endpoints' connections: at least one in fifty is lost"
+        "hardly any packet is sent again";
+    RoundTripGrew Memory
+        "the last round trips are several times what they were"
+        "round trips are what they were";
     CanaryAcceptedBefore Memory
         "192.0.2.1 accepted connections before the fault and is silent now: the appliance that answered is gone"
         "192.0.2.1 never accepted connections";
     RedirectPortsSilent RedirectPorts
         "none of the sampled ports 11000-11999 answers at the gateway's address, not even with a refusal"
         "the sampled ports 11000-11999 answer";
+}
+
+impl Contrast {
+    /// Whether a no is the usual case and worth no line.
+    pub fn is_dull(self) -> bool {
+        matches!(
+            self,
+            Self::Intermittent
+                | Self::LossyPath
+                | Self::RoundTripGrew
+                | Self::ForeignRedirect
+                | Self::CanaryAcceptedBefore
+                | Self::HeldFlowReset
+                | Self::PlainDnsPasses
+                | Self::PortDecides
+                | Self::NewFlowsMixed
+        )
+    }
 }
 
 /// The answers that are known, by contrast.

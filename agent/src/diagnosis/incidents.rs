@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ase_probes::verdict::Finding;
 
-use super::{Alternative, Incident, Ledger, Scope};
+use super::{Alternative, Incident, Ledger, Scope, localise::follows_the_flow};
 use crate::catalog::EndpointId;
 
 /// Closed incidents that are remembered.
@@ -83,10 +83,13 @@ impl Ledger {
     }
 }
 
-/// The same cause at some of the same endpoints is the same incident, however far it has spread meanwhile.
+/// The same cause at some of the same endpoints is the same incident, however far it has spread meanwhile. A fault that
+/// takes some flows and spares others hits other endpoints at each turn.
 fn continues(incident: &Incident, situation: &Situation) -> bool {
     let known: BTreeSet<&EndpointId> = incident.endpoints.iter().collect();
-    incident.finding.cause == situation.finding.cause && situation.endpoints.iter().any(|id| known.contains(id))
+    let cause = incident.finding.cause;
+    let shared = || situation.endpoints.iter().any(|id| known.contains(id));
+    cause == situation.finding.cause && (follows_the_flow(cause) || shared())
 }
 
 fn carry_on(earlier: Arc<Incident>, situation: Situation, now: Duration) -> Arc<Incident> {

@@ -247,8 +247,8 @@ impl Crowd<'_> {
 }
 
 /// Causes that take some flows to a destination and spare others, so that a success there excludes nothing.
-fn follows_the_flow(cause: Cause) -> bool {
-    matches!(cause, Cause::FlowHashLoss | Cause::FlowTableFull | Cause::PacketLoss)
+pub fn follows_the_flow(cause: Cause) -> bool {
+    matches!(cause, Cause::FlowHashLoss | Cause::FlowTableFull | Cause::PacketLoss | Cause::Slow)
 }
 
 fn take(left: &mut Vec<usize>, wanted: impl Fn(&usize) -> bool) -> Vec<usize> {

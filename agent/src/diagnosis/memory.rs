@@ -1,11 +1,14 @@
-//! What the visits of the last minutes showed in their order: which ports fail and succeed in turn.
+//! What the visits of the last minutes showed in their order: which ports fail and succeed in turn, how many packets were
+//! sent again, which round trips grew.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
-/// Recoveries older than this are forgotten.
+use ase_probes::{evidence::TcpInfo, outcome::Outcome};
+
+/// What happened longer ago than this is forgotten.
 const SPAN: Duration = Duration::from_secs(180);
 /// A success within this time after a failure is a recovery; later it is the end of an outage.
 const SOON: Duration = Duration::from_secs(15);
@@ -13,22 +16,67 @@ const SOON: Duration = Duration::from_secs(15);
 const SHORT: u32 = 3;
 /// Recoveries that make a port's failures intermittent.
 const RECOVERIES: usize = 2;
-/// Recoveries that are kept.
-const KEPT: usize = 256;
+/// Recoveries and connections that are kept.
+const KEPT: usize = 1024;
+/// Segments that a probe sends at least: SYN, ACK, request, ACK, FIN.
+const SEGMENTS: u64 = 5;
+/// The share of lost packets that is worth a word, as the lower end of the 95 % interval.
+const LOSS: f64 = 0.02;
+/// Packets sent again, on that many endpoints, below which nothing is said.
+const RESENT: (u64, usize) = (5, 2);
+/// Above this round trip the kernel sends a SYN again before its answer can be there (RFC 6298).
+const SPURIOUS: Duration = Duration::from_millis(900);
+/// A path with a smaller MTU costs one packet that is sent again.
+const FULL_MTU: u32 = 1500;
+/// Round trips in a row that must have grown.
+const GROWN: usize = 3;
+/// How much they must have grown, as a factor and by how long.
+const GROWTH: (u32, Duration) = (4, Duration::from_millis(100));
 
 /// A port, and whether by datagram.
 pub type Port = (u16, bool);
 
-/// The last failures of each endpoint, and the recoveries from them.
+/// The last failures of each endpoint, the recoveries from them, packets sent again, and round trips.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     failing: BTreeMap<usize, (u32, Instant)>,
     recoveries: VecDeque<(Instant, usize, Port)>,
+    connections: VecDeque<Connection>,
+    round_trips: BTreeMap<usize, RoundTrips>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    at: Instant,
+    index: usize,
+    resent: u64,
+}
+
+/// What a round trip usually is, and the last ones.
+#[derive(Clone, Debug, Default)]
+struct RoundTrips {
+    usual: Duration,
+    learned: usize,
+    grown: usize,
+}
+
+impl RoundTrips {
+    fn observe(&mut self, round_trip: Duration) {
+        let (factor, by) = GROWTH;
+        if self.learned >= GROWN && round_trip >= self.usual * factor && round_trip >= self.usual + by {
+            self.grown += 1;
+            return;
+        }
+        self.grown = 0;
+        self.usual = if self.learned == 0 { round_trip } else { self.usual * 7 / 8 + round_trip / 8 };
+        self.learned += 1;
+    }
 }
 
 impl Memory {
     /// Takes in whether a visit that tested an endpoint worked.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
+        self.forget(now);
         if !works {
             let (count, at) = self.failing.entry(index).or_insert((0, now));
             (*count, *at) = (count.saturating_add(1), now);
@@ -40,39 +88,112 @@ impl Memory {
         {
             self.recoveries.push_back((now, index, port));
         }
-        while self.recoveries.len() > KEPT
-            || self.recoveries.front().is_some_and(|(at, _, _)| now.duration_since(*at) > SPAN)
-        {
-            self.recoveries.pop_front();
+    }
+
+    /// Takes in how packets fared on an exchange that ran to its end.
+    pub fn measure(&mut self, index: usize, outcome: &Outcome, now: Instant) {
+        if outcome.seen.stop.is_some() {
+            return;
+        }
+        if let Some(round_trip) = outcome.seen.round_trip {
+            self.round_trips.entry(index).or_default().observe(round_trip);
+        }
+        if let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) {
+            self.connections.push_back(Connection { at: now, index, resent });
         }
     }
 
     /// Whether visits on a port fail and succeed in turn.
     pub fn is_intermittent(&self, port: Port, now: Instant) -> bool {
-        let recent = |at: &Instant| now.duration_since(*at) <= SPAN;
-        self.recoveries.iter().filter(|(at, _, on)| *on == port && recent(at)).count() >= RECOVERIES
+        self.recoveries.iter().filter(|(at, _, on)| *on == port && is_recent(*at, now)).count() >= RECOVERIES
     }
 
     /// Whether an endpoint recovered from a short failure lately.
     pub fn has_recovered(&self, index: usize, now: Instant) -> bool {
-        self.recoveries.iter().any(|(at, who, _)| *who == index && now.duration_since(*at) <= SPAN)
+        self.recoveries.iter().any(|(at, who, _)| *who == index && is_recent(*at, now))
+    }
+
+    /// Whether packets are lost at a rate worth a word, on several endpoints' connections.
+    pub fn is_lossy(&self, now: Instant) -> bool {
+        let recent = || self.connections.iter().filter(|connection| is_recent(connection.at, now));
+        let resent: u64 = recent().map(|connection| connection.resent).sum();
+        let sent = recent().count() as u64 * SEGMENTS + resent;
+        let hit: BTreeSet<usize> = recent().filter(|connection| connection.resent > 0).map(|c| c.index).collect();
+        resent >= RESENT.0 && hit.len() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
+    }
+
+    /// Whether packets of an endpoint's connections were sent again lately.
+    pub fn has_lost(&self, index: usize, now: Instant) -> bool {
+        let hit = |connection: &&Connection| connection.index == index && connection.resent > 0;
+        self.connections.iter().filter(hit).any(|connection| is_recent(connection.at, now))
+    }
+
+    /// Whether an endpoint's last round trips are several times what they were.
+    pub fn is_slow(&self, index: usize) -> bool {
+        self.round_trips.get(&index).is_some_and(|trips| trips.grown >= GROWN)
     }
 
     /// Forgets everything, as indices change at a reload.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
+
+    fn forget(&mut self, now: Instant) {
+        while self.recoveries.len() > KEPT || self.recoveries.front().is_some_and(|(at, ..)| !is_recent(*at, now)) {
+            self.recoveries.pop_front();
+        }
+        while self.connections.len() > KEPT || self.connections.front().is_some_and(|c| !is_recent(c.at, now)) {
+            self.connections.pop_front();
+        }
+    }
+}
+
+fn is_recent(at: Instant, now: Instant) -> bool {
+    now.duration_since(at) <= SPAN
+}
+
+/// The packets that were sent again because they were lost; `None` where something else may be behind it.
+fn resent(info: &TcpInfo) -> Option<u64> {
+    let explained = info.round_trip > SPURIOUS || (0..FULL_MTU).contains(&info.path_mtu);
+    (info.retransmits == 0 || !explained).then_some(u64::from(info.retransmits))
+}
+
+/// The lower end of the 95 % interval of a share (Wilson 1927).
+fn lower_bound(hits: u64, of: u64) -> f64 {
+    if of == 0 {
+        return 0.0;
+    }
+    const Z: f64 = 1.96;
+    let (n, share) = (of as f64, hits as f64 / of as f64);
+    let centre = share + Z * Z / (2.0 * n);
+    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    (centre - spread) / (1.0 + Z * Z / n)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ase_probes::{
+        outcome::{Phases, Seen},
+        verdict::Verdict,
+    };
 
     const HTTPS: Port = (443, false);
 
+    fn start() -> Instant {
+        ase_probes::clock::now()
+    }
+
+    fn outcome(retransmits: u32, round_trip: u64) -> Outcome {
+        let round_trip = Duration::from_millis(round_trip);
+        let tcp = TcpInfo { retransmits, round_trip, path_mtu: FULL_MTU, ..TcpInfo::default() };
+        let seen = Seen { tcp: Some(tcp), round_trip: Some(round_trip), ..Seen::default() };
+        Outcome { address: ([198, 18, 0, 1], 443).into(), phases: Phases::default(), verdict: Verdict::Healthy, seen }
+    }
+
     #[test]
     fn a_port_is_intermittent_after_two_quick_recoveries_and_not_after_an_outage() {
-        let start = ase_probes::clock::now();
+        let start = start();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut memory = Memory::default();
         memory.record(0, HTTPS, false, at(0));
@@ -89,5 +210,41 @@ mod tests {
         }
         (0..5).for_each(|index| outage.record(index, HTTPS, true, at(100)));
         assert!(!outage.is_intermittent(HTTPS, at(100)));
+    }
+
+    #[test]
+    fn loss_needs_several_packets_on_several_endpoints() {
+        let now = start();
+        let mut memory = Memory::default();
+        (0..40).for_each(|turn| memory.measure(turn % 8, &outcome(u32::from(turn < 4), 5), now));
+        assert!(!memory.is_lossy(now), "four packets are no pattern");
+        (0..6).for_each(|turn| memory.measure(turn, &outcome(1, 5), now));
+        assert!(memory.is_lossy(now) && memory.has_lost(5, now) && !memory.has_lost(7, now));
+        let mut one = Memory::default();
+        (0..20).for_each(|_| one.measure(0, &outcome(2, 5), now));
+        assert!(!one.is_lossy(now), "one endpoint speaks for itself");
+        let mut slow = Memory::default();
+        (0..20).for_each(|turn| slow.measure(turn, &outcome(1, 1200), now));
+        assert!(!slow.is_lossy(now), "above a second the kernel repeats what was not lost");
+    }
+
+    #[test]
+    fn a_path_that_got_slow_is_noticed_after_three_visits_and_jitter_is_not() {
+        let now = start();
+        let mut memory = Memory::default();
+        (0..5).for_each(|_| memory.measure(0, &outcome(0, 5), now));
+        memory.measure(0, &outcome(0, 300), now);
+        memory.measure(0, &outcome(0, 6), now);
+        assert!(!memory.is_slow(0));
+        (0..3).for_each(|_| memory.measure(0, &outcome(0, 300), now));
+        assert!(memory.is_slow(0));
+        memory.measure(0, &outcome(0, 7), now);
+        assert!(!memory.is_slow(0));
+    }
+
+    #[test]
+    fn the_lower_bound_is_wilsons() {
+        assert!((lower_bound(5, 100) - 0.0215).abs() < 0.0005);
+        assert_eq!(lower_bound(0, 0), 0.0);
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     catalog::{Endpoint, Host},
     compare::{Outcome as Answered, Worry},
     comparisons::NameView,
+    follow_up::Beside,
     snapshot::EndpointView,
     visit::Visit,
 };
@@ -133,17 +134,16 @@ impl Neighbours<'_> {
         chosen
     }
 
-    /// The name of another host that works on the endpoint's port since then.
-    pub fn working_name(&self, index: usize, since: Duration) -> Option<String> {
+    /// Another host with a name that works on the endpoint's port since then.
+    pub fn works_beside(&self, index: usize, since: Duration) -> Option<Beside> {
         let endpoint = &self.views[index].endpoint;
         let works = |other: &usize| self.showing(*other, since) == Showing::Works;
-        (0..self.views.len()).filter(works).map(|other| &self.views[other].endpoint).find_map(|other| {
-            match &other.host {
-                Host::Name(name) if port_of(other) == port_of(endpoint) && other.host != endpoint.host => {
-                    Some(name.clone())
-                }
-                Host::Name(_) | Host::Address(_) => None,
+        (0..self.views.len()).filter(works).map(|other| &self.views[other]).find_map(|view| match &view.endpoint.host {
+            Host::Name(name) if port_of(&view.endpoint) == port_of(endpoint) && view.endpoint.host != endpoint.host => {
+                let address = view.last.as_deref()?.outcomes.first()?.address;
+                Some(Beside { name: name.clone(), address })
             }
+            Host::Name(_) | Host::Address(_) => None,
         })
     }
 

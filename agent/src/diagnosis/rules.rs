@@ -69,6 +69,18 @@ const NEW_FLOW: &[Symptom] = &[
     SilentAtPrelogin,
     LostAtPrelogin,
 ];
+const LOSSY: &[Symptom] = &[
+    Passed,
+    SilentConnect,
+    SilentDns,
+    SilentNtp,
+    SilentAtHello,
+    LostAtHello,
+    SilentAtRequest,
+    LostAtRequest,
+    SilentAtPrelogin,
+    LostAtPrelogin,
+];
 const AFTER_ACCEPT: &[Symptom] =
     &[CutAtRequest, SilentAtRequest, LostAtRequest, CutAtPrelogin, SilentAtPrelogin, LostAtPrelogin];
 
@@ -114,7 +126,9 @@ pub const RULES: &[Rule] = &[
     // Outcomes that follow the flow, not the destination.
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
-    rule("R61a", &[Passed], &[(PortDecides, true)], Cause::FlowHashLoss, Confirmed).hint(ONE_OF_SEVERAL),
+    rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
+        .hint(ONE_OF_SEVERAL),
+    rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     rule(
         "R62",
         &[SilentConnect],
@@ -125,10 +139,15 @@ pub const RULES: &[Rule] = &[
     .hint(NEW_FLOWS),
     rule("R62a", &[SilentConnect], &[(Intermittent, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
-    rule("R62b", &[Passed], &[(NewFlowsMixed, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
+    rule("R62b", &[Passed], &[(Intermittent, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
+        .hint(NEW_FLOWS),
+    rule("R60s", &[Passed], &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // Large packets.
     rule("R38", SILENT_STREAM, &[(SmallSegmentsPass, true)], Cause::MtuBlackhole, Confirmed),
     // A TCP handshake without an answer.
+    rule("R64h", &[SilentConnect], &[(SamePortWorks, true), (SameHostWorks, true)], Cause::Dropped, Likely)
+        .hint("the host works on another port: a rule for this host and port, or the service itself"),
+    rule("R64i", &[SilentConnect], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
     rule("R64b", &[SilentConnect], &[(CanaryAcceptedBefore, true), (OtherPortsWork, false)], Cause::Dropped, Likely)
         .hint("the appliance that answered on the path before is silent now: start it, or check its health probe"),
     rule("R64j", &[SilentConnect], &[(HeldFlowReset, true)], Cause::Dropped, Likely).hint(
@@ -144,9 +163,6 @@ pub const RULES: &[Rule] = &[
         .hint(EGRESS_DENIED),
     rule("R64g", &[SilentConnect], &[(SamePortWorks, false), (OtherPortsWork, true)], Cause::Dropped, Likely)
         .hint(PORT_DENIED),
-    rule("R64h", &[SilentConnect], &[(SamePortWorks, true), (SameHostWorks, true)], Cause::Dropped, Likely)
-        .hint("the host works on another port: a rule for this host and port, or the service itself"),
-    rule("R64i", &[SilentConnect], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
     rule("R64", &[SilentConnect], &[], Cause::Dropped, Possible),
     // A refusal whose sender is not known.
     rule("R10", &[RefusedConnect], &[(CanaryRefuses, true)], Cause::Rejected, Likely)
