@@ -65,7 +65,7 @@ impl Diagnosing {
     pub fn new(settings: &Settings, has_past: bool, rng: StdRng) -> Self {
         Self {
             is_on: settings.diagnosis.enabled,
-            cases: Cases::default(),
+            cases: Cases::new(settings.diagnosis.sql_redirect),
             measurer: Arc::new(Measurer::new(settings)),
             waiting: VecDeque::new(),
             under_way: BTreeSet::new(),

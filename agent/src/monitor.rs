@@ -3,7 +3,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use ase_probes::{cause::Cause, class::Class, clock, verdict::Verdict};
+use ase_probes::{
+    cause::Cause,
+    class::Class,
+    clock,
+    evidence::Ending,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
@@ -13,7 +19,7 @@ use tokio::{
 use crate::{
     catalog::Endpoint,
     known::Known,
-    schedule::{Rhythm, Rounds, Sample, Schedule},
+    schedule::{Rhythm, Rounds, STALL, Sample, Schedule},
     settings::{Pace, Settings},
     snapshot::{Snapshot, Status},
     visit::{Untested, Visit, Visitor},
@@ -167,6 +173,13 @@ impl Monitor {
             self.schedule.put_off(task, BUDGET_PAUSE, now);
             return;
         }
+        let began = now.checked_sub(visit.took).unwrap_or(now);
+        if self.schedule.stalled_since(began) >= STALL && is_silence(&visit) {
+            visit.remarks.push(
+                "this machine stood still for more than a second meanwhile: the silence proves nothing".to_owned(),
+            );
+            visit.result = Ok(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Likely).failed());
+        }
         self.known.refine(task, &mut visit);
         self.schedule.finished(task, sample(&visit), now);
         self.known.record(task, visit, self.schedule.is_confirming(task));
@@ -203,6 +216,12 @@ fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
             Rhythm { interval, confirm_after: pace.confirm_after, failing_interval: pace.failing_interval }
         }
     }
+}
+
+/// Whether a visit failed because nobody answered in time.
+fn is_silence(visit: &Visit) -> bool {
+    let stop = visit.outcomes.first().and_then(|outcome| outcome.seen.stop.as_ref());
+    matches!(visit.result, Ok(Verdict::Failed(_))) && stop.is_none_or(|stop| stop.trouble.ending() == Ending::Silence)
 }
 
 fn sample(visit: &Visit) -> Sample {

@@ -1,7 +1,7 @@
 //! Who is due when. It takes the time and returns what to do: it starts nothing and reads no clock.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -9,6 +9,10 @@ use std::{
 const GRID: Duration = Duration::from_millis(100);
 /// The longest pause after a time server's plea to ask less often.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1024);
+/// A visit that begins this late shows that the machine stood still.
+pub const STALL: Duration = Duration::from_secs(1);
+/// Stalls that are remembered.
+const STALLS: usize = 16;
 /// The window over which the largest lateness is reported is between one and two of these.
 const LAG_WINDOW: Duration = Duration::from_secs(30);
 
@@ -158,6 +162,12 @@ impl Schedule {
         self.tasks[task].state == State::Confirming
     }
 
+    /// The largest lateness of visits that became due at `since` or later, as far as it was long enough to note.
+    pub fn stalled_since(&self, since: Instant) -> Duration {
+        let noted = self.lag.stalls.iter().filter(|(at, _)| *at >= since).map(|(_, late)| *late);
+        noted.max().unwrap_or_default()
+    }
+
     /// The largest lateness of the last half to full minute.
     pub fn lag(&self) -> Duration {
         self.lag.max()
@@ -206,11 +216,13 @@ struct Lag {
     began: Instant,
     current: Duration,
     previous: Duration,
+    /// The last stalls: when each was noticed, and how long it was.
+    stalls: VecDeque<(Instant, Duration)>,
 }
 
 impl Lag {
     fn new(now: Instant) -> Self {
-        Self { began: now, current: Duration::ZERO, previous: Duration::ZERO }
+        Self { began: now, current: Duration::ZERO, previous: Duration::ZERO, stalls: VecDeque::new() }
     }
 
     fn observe(&mut self, now: Instant, late: Duration) {
@@ -219,6 +231,12 @@ impl Lag {
             self.began = now;
         }
         self.current = self.current.max(late);
+        if late >= STALL {
+            self.stalls.push_back((now, late));
+            if self.stalls.len() > STALLS {
+                self.stalls.pop_front();
+            }
+        }
     }
 
     fn max(&self) -> Duration {

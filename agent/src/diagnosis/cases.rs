@@ -10,6 +10,7 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
+    probe::Probe,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
@@ -31,7 +32,9 @@ use crate::{
 };
 
 /// A measurement is not repeated before this, then after twice that, and so on.
-const REPEAT: Duration = Duration::from_secs(60);
+pub const REPEAT: Duration = Duration::from_secs(60);
+/// The same while nothing is wrong.
+pub const QUIET: Duration = Duration::from_secs(300);
 /// The longest pause between two measurements of the same.
 const LONGEST_REPEAT: Duration = Duration::from_secs(600);
 /// What was measured longer ago than this says nothing.
@@ -100,11 +103,17 @@ pub struct Cases {
     cases: BTreeMap<usize, Case>,
     learned: BTreeMap<Key, Learned>,
     memory: Memory,
+    samples_redirects: bool,
     /// The incidents that follow from the cases.
     pub ledger: Ledger,
 }
 
 impl Cases {
+    /// No case is open. The redirect ports of SQL gateways are sampled only where wanted.
+    pub fn new(samples_redirects: bool) -> Self {
+        Self { samples_redirects, ..Self::default() }
+    }
+
     /// Takes in a visit and says what it means in the light of all that is known.
     pub fn take_in(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>, at: Moment) -> Option<Verdict> {
         let verdict = visit.result.ok()?;
@@ -231,7 +240,11 @@ impl Cases {
         if outcome.is_bare_accept() {
             return Some(quiet(Symptom::BareAccept));
         }
-        matches!(around.views[index].endpoint.probe, ase_probes::probe::Probe::Tds(_)).then(|| quiet(Symptom::Gateway))
+        match &around.views[index].endpoint.probe {
+            Probe::Tds(_) => self.samples_redirects.then(|| quiet(Symptom::Gateway)),
+            Probe::Dns(_) | Probe::Ntp(_) if port.1 => Some(quiet(Symptom::Answered)),
+            Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
+        }
     }
 
     /// Everything that is known beside a case's own sign.
@@ -242,6 +255,7 @@ impl Cases {
         known.learn(Contrast::Intermittent, self.memory.is_intermittent(port, at.now));
         known.learn(Contrast::LossyPath, self.memory.is_lossy(at.now));
         known.learn(Contrast::RoundTripGrew, self.memory.is_slow(index));
+        known.learn(Contrast::AsksTheTime, matches!(endpoint.probe, Probe::Ntp(_)));
         known.learn(Contrast::ForeignRedirect, case.foreign_redirect);
         for ask in ASKED {
             let keys = keys(*ask, endpoint.id.0.clone(), case.sign.peer, port, around);
@@ -323,7 +337,12 @@ impl Cases {
             let keys = keys(ask, view.endpoint.id.0.clone(), case.sign.peer, port, around);
             let Some(key) = keys.into_iter().next() else { continue };
             *count += 1;
-            if !self.knows(&key, at.now) || self.fresh(&key, case, at.now).is_none() {
+            let stale = match self.fresh(&key, case, at.now) {
+                None => true,
+                Some(learned) if case.sign.symptom.is_quiet() => at.now.duration_since(learned.at) >= QUIET,
+                Some(_) => !self.knows(&key, at.now),
+            };
+            if stale {
                 wanted.errands.push(errand(key, index, case, around));
             }
         }

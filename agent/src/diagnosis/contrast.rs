@@ -154,6 +154,9 @@ contrasts! {
     Intermittent Memory
         "visits fail and succeed in turn"
         "visits do not alternate between failure and success";
+    AsksTheTime Memory
+        "the question is the time"
+        "the question is a name";
     LossyPath Memory
         "packets are sent again on several endpoints' connections: at least one in fifty is lost"
         "hardly any packet is sent again";
@@ -173,7 +176,8 @@ impl Contrast {
     pub fn is_dull(self) -> bool {
         matches!(
             self,
-            Self::Intermittent
+            Self::AsksTheTime
+                | Self::Intermittent
                 | Self::LossyPath
                 | Self::RoundTripGrew
                 | Self::ForeignRedirect

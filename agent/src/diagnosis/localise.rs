@@ -256,3 +256,7 @@ fn take(left: &mut Vec<usize>, wanted: impl Fn(&usize) -> bool) -> Vec<usize> {
     *left = kept;
     taken
 }
+
+#[cfg(test)]
+#[path = "localise_tests.rs"]
+mod tests;

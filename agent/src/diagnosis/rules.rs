@@ -254,6 +254,11 @@ pub const RULES: &[Rule] = &[
     rule("R42b", &[BareAccept], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed)
         .hint("this port is accepted for every address, so that the accept proves nothing"),
     rule("R51", &[Gateway], &[(RedirectPortsSilent, true)], Cause::SqlRedirectBlocked, Possible),
-    rule("R00a", &[BareAccept, Gateway, Passed], &[], Cause::None, Confirmed),
+    rule("R20q", &[Answered], &[(AsksTheTime, false), (UdpCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed)
+        .hint("whatever answers DNS here does so for every address: comparisons of resolvers mean nothing until then"),
+    rule("R81q", &[Answered], &[(AsksTheTime, true), (UdpCanaryAnswers, true)], Cause::NtpWrongTime, Likely)
+        .on(Side::Path)
+        .hint("an appliance answers NTP for every address: whether its time is right, nobody here can tell"),
+    rule("R00a", &[BareAccept, Answered, Gateway, Passed], &[], Cause::None, Confirmed),
     keep("R00", &[Settled, SilentAtResponse, NamesCompared], &[], Possible),
 ];

@@ -61,6 +61,8 @@ pub enum Symptom {
     OddAnswer,
     /// A bare accept, on a port where no better proof exists.
     BareAccept,
+    /// A DNS or time server that answered.
+    Answered,
     /// A gateway that proved itself, and may redirect its clients to other ports.
     Gateway,
     /// A flow that passed where others of the same kind do not.
@@ -71,7 +73,7 @@ pub enum Symptom {
 
 impl Symptom {
     /// Every symptom.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Settled,
         Self::SilentConnect,
         Self::RefusedConnect,
@@ -95,6 +97,7 @@ impl Symptom {
         Self::TimeDiffers,
         Self::OddAnswer,
         Self::BareAccept,
+        Self::Answered,
         Self::Gateway,
         Self::Passed,
         Self::NamesCompared,
@@ -104,7 +107,7 @@ impl Symptom {
 impl Symptom {
     /// Whether the endpoint itself worked.
     pub fn is_quiet(self) -> bool {
-        matches!(self, Self::BareAccept | Self::Gateway | Self::Passed | Self::NamesCompared)
+        matches!(self, Self::BareAccept | Self::Answered | Self::Gateway | Self::Passed | Self::NamesCompared)
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::fmt::Write;
 
-use ase_probes::{http, probe::Probe, tds, tls::Verify};
+use ase_probes::{http, port_sample, probe::Probe, tds, tls::Verify};
 use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 
 use super::Profile;
 use crate::{
     catalog::{Addresses, Endpoint, Workload},
-    comparing, dns_survey, duration,
+    comparing, diagnosing,
+    diagnosis::cases,
+    dns_survey, duration, follow_up,
     settings::Settings,
 };
 
@@ -76,6 +78,34 @@ fn traffic(settings: &Settings) -> Vec<String> {
         format!("never more than {} new flows a minute to one destination", pace.flows_per_destination),
     ];
     lines.extend(comparison(settings));
+    if settings.diagnosis.enabled {
+        lines.extend(diagnosis(settings));
+    }
+    lines
+}
+
+/// What finding out causes sends.
+fn diagnosis(settings: &Settings) -> Vec<String> {
+    let (quiet, again) = (duration::show(cases::QUIET), duration::show(cases::REPEAT));
+    let (canary, azure) = (follow_up::CANARY, settings.resolvers.azure);
+    let mut lines = vec![
+        format!(
+            "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, every {quiet}"
+        ),
+        "to one endpoint per TCP port: a connection that is held open without a word, one keep-alive packet every 100s"
+            .to_owned(),
+    ];
+    if settings.diagnosis.sql_redirect {
+        let flows = port_sample::SAMPLE_FLOWS;
+        lines.push(format!(
+            "to each SQL gateway that works: {flows} connections to ports of 11000-11999, every {quiet}"
+        ));
+    }
+    lines.extend([
+        format!("after a failure, to {canary} and to {azure} (UDP 53, TCP 80): one connection or question per port"),
+        format!("after a failure, to the endpoint's own address: the same question in small segments, under another name that this list holds or under {}, over TCP, without EDNS, with a small hop limit, or from other source ports", follow_up::NOBODY),
+        format!("such measurements open at most {} flows per {}, and none again before {again}", diagnosing::FLOWS, duration::show(diagnosing::PERIOD)),
+    ]);
     lines
 }
 
