@@ -5,10 +5,14 @@ use std::{
     io::IoSliceMut,
     net::SocketAddr,
     os::fd::{AsFd, AsRawFd},
+    sync::OnceLock,
     time::Duration,
 };
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::{
+    errno::Errno,
+    sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt},
+};
 use socket2::Type;
 use tokio::{io::Interest, net::UdpSocket};
 
@@ -39,6 +43,7 @@ pub(crate) struct Datagram {
     socket: UdpSocket,
     peer: SocketAddr,
     connected: bool,
+    notice: OnceLock<IcmpError>,
 }
 
 impl Datagram {
@@ -52,7 +57,7 @@ impl Datagram {
             socket.connect(&peer.into()).map_err(os(Operation::Connect))?;
         }
         let socket = UdpSocket::from_std(socket.into()).map_err(os(Operation::Socket))?;
-        Ok(Self { socket, peer, connected })
+        Ok(Self { socket, peer, connected, notice: OnceLock::new() })
     }
 
     /// Sends one datagram.
@@ -68,12 +73,27 @@ impl Datagram {
     /// Waits for the next datagram or error. The caller bounds the wait.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> Result<Received, Trouble> {
         let interest = Interest::READABLE | Interest::ERROR;
-        self.socket.async_io(interest, || self.try_receive(buffer)).await.map_err(os(Operation::Receive))
+        loop {
+            match self.socket.async_io(interest, || self.try_receive(buffer)).await {
+                // A router that asks for smaller packets ends no exchange of small ones; anybody can forge that message.
+                Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => {
+                    if let Some(icmp) = error_queue::take(&self.socket, self.peer) {
+                        self.notice.get_or_init(|| icmp);
+                    }
+                }
+                result => return result.map_err(os(Operation::Receive)),
+            }
+        }
+    }
+
+    /// The ICMP message that came for the exchange without ending it, if one did.
+    pub(crate) fn notice(&self) -> Option<IcmpError> {
+        self.notice.get().copied()
     }
 
     /// Takes the ICMP error that ended the exchange, if there is one.
     pub(crate) fn icmp(&self) -> Option<IcmpError> {
-        error_queue::take(&self.socket)
+        error_queue::take(&self.socket, self.peer).or_else(|| self.notice())
     }
 
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Received> {

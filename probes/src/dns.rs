@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     attempt::Attempt,
@@ -22,7 +19,9 @@ use crate::{
     egress::os,
     evidence::{Operation, Stop, Trouble},
     outcome::{Outcome, Phases, Protocol, Seen},
-    stream, transport,
+    stream,
+    tap::Tap,
+    transport,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
@@ -30,6 +29,9 @@ use crate::{
 const MAX_STRAYS: u32 = 100;
 /// The largest datagram that is read, in bytes.
 const DATAGRAM: usize = 4096;
+
+/// The largest message over TCP, in bytes.
+const MESSAGE: usize = u16::MAX as usize;
 
 /// The record type asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -303,6 +305,7 @@ impl Exchange<'_> {
             let received = received.map_err(|_| Trouble::TimedOut)??;
             if self.accept(&buffer[..received.len], id, reply) {
                 self.seen.round_trip = Some(received.at.saturating_sub(sent));
+                self.seen.icmp = socket.notice();
                 (self.seen.reply_source, self.seen.hop_limit) = (received.from, received.hop_limit);
                 reply.conflicting = self.hear_conflict(socket, id, reply).await;
                 return Ok(());
@@ -334,23 +337,25 @@ impl Exchange<'_> {
     async fn by_stream(&mut self, reply: &mut Reply) -> Result<(), Stop> {
         let stream = stream::connect(self.attempt, &mut self.phases, &mut self.seen).await?;
         let start = clock::now();
-        let result = self.ask_by_stream(stream, reply).await;
+        let tap = Tap::new(stream);
+        let result = self.ask_by_stream(tap.clone(), reply).await;
         let elapsed = start.elapsed();
+        stream::finish(&tap, result.is_err(), &mut self.seen);
         self.phases.record(Phase::Dns, elapsed);
         result.map_err(|trouble| Stop { phase: Phase::Dns, trouble, elapsed })
     }
 
-    async fn ask_by_stream(&mut self, mut stream: TcpStream, reply: &mut Reply) -> Result<(), Trouble> {
+    async fn ask_by_stream(&mut self, mut stream: Tap, reply: &mut Reply) -> Result<(), Trouble> {
         let id = self.id();
         let question = self.encode(id)?;
         let mut framed = u16::try_from(question.len()).unwrap_or(u16::MAX).to_be_bytes().to_vec();
         framed.extend(question);
+        stream.allow(MESSAGE + 2, "64 KiB of DNS message");
         let exchange = async {
             stream.write_all(&framed).await.map_err(os(Operation::Send))?;
             read_framed(&mut stream).await
         };
         let message = self.attempt.deadline.limit(exchange).await.map_err(|_| Trouble::TimedOut).flatten();
-        stream::finish(&stream, &mut self.seen);
         if self.accept(&message?, id, reply) {
             return Ok(());
         }
@@ -381,7 +386,7 @@ impl Exchange<'_> {
     }
 }
 
-async fn read_framed(stream: &mut TcpStream) -> Result<Vec<u8>, Trouble> {
+async fn read_framed(stream: &mut Tap) -> Result<Vec<u8>, Trouble> {
     let ended = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => Trouble::Closed,
         _ => os(Operation::Receive)(error),

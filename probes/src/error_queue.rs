@@ -1,12 +1,16 @@
 //! The socket error queue: which ICMP message ended a flow, and which device sent it (`ip(7)`, `IP_RECVERR`).
 
 use std::{
-    io::IoSliceMut,
+    io::{self, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
 };
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, getsockname, recvmsg, setsockopt, sockopt};
+use nix::{
+    errno::Errno,
+    sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, getsockname, recvmsg, setsockopt, sockopt},
+};
+use socket2::{Domain, Socket, Type};
 
 use crate::evidence::{IcmpError, Operation, Trouble};
 
@@ -27,27 +31,39 @@ pub(crate) fn collect(socket: &impl AsFd, peer: SocketAddr, on: bool) -> Result<
 }
 
 /// Takes the queued ICMP errors and returns the most telling one: the first that is not about the MTU.
-pub(crate) fn take(socket: &impl AsFd) -> Option<IcmpError> {
-    let own = own_address(socket);
+pub(crate) fn take(socket: &impl AsFd, peer: SocketAddr) -> Option<IcmpError> {
     let mut found: Option<IcmpError> = None;
     for _ in 0..MAX_ENTRIES {
         let Some(entry) = next(socket) else { break };
         let Some(mut error) = entry else { continue };
-        error.from_self = is_host_unreachable(&error) && error.offender.is_some() && error.offender == own;
-        if found.is_none_or(|earlier| is_mtu_notice(&earlier)) {
+        // A peer on this host speaks for itself; anybody else with our own address is this host's kernel.
+        error.from_self =
+            error.offender.is_some_and(|offender| offender != peer.ip() && own_address(socket, peer) == Some(offender));
+        if found.is_none_or(|earlier| earlier.is_about_mtu()) {
             found = Some(error);
         }
     }
     found
 }
 
-/// The only message that a host sends to itself about a neighbour that does not answer.
-fn is_host_unreachable(error: &IcmpError) -> bool {
-    if error.v6 { error.kind == 1 && error.code == 3 } else { error.kind == 3 && error.code == 1 }
-}
-
-fn is_mtu_notice(error: &IcmpError) -> bool {
-    if error.v6 { error.kind == 2 } else { error.kind == 3 && error.code == 4 }
+/// Whether an error of a socket is only the echo of an ICMP message: it shows once, and an established connection lives
+/// on (`tcp(7)`), for which Linux 6.18 queues no message. These are the errors that Linux makes of the codes of ICMP.
+pub(crate) fn is_echo(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(
+            Errno::ENETUNREACH
+                | Errno::EHOSTUNREACH
+                | Errno::ENOPROTOOPT
+                | Errno::ECONNREFUSED
+                | Errno::EMSGSIZE
+                | Errno::EOPNOTSUPP
+                | Errno::EHOSTDOWN
+                | Errno::ENONET
+                | Errno::EPROTO
+        )
+    )
 }
 
 /// Reads one entry: `None` when the queue is empty, `Some(None)` for an entry that is not ICMP.
@@ -86,10 +102,30 @@ fn icmp(error: &libc::sock_extended_err, offender: Option<IpAddr>) -> Option<Icm
     })
 }
 
-fn own_address(socket: &impl AsFd) -> Option<IpAddr> {
+/// The address this socket sends from; for one that is not connected, the address that the routing table chooses.
+fn own_address(socket: &impl AsFd, peer: SocketAddr) -> Option<IpAddr> {
     let name: SockaddrStorage = getsockname(socket.as_fd().as_raw_fd()).ok()?;
-    if let Some(v4) = name.as_sockaddr_in() {
-        return Some(IpAddr::V4(v4.ip()));
+    let v4 = name.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    let own = v4.or_else(|| name.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))?;
+    if !own.is_unspecified() {
+        return Some(own);
     }
-    name.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
+    let lookup = Socket::new(Domain::for_address(peer), Type::DGRAM, None).ok()?;
+    lookup.connect(&peer.into()).ok()?;
+    lookup.local_addr().ok()?.as_socket().map(|local| local.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_connection_is_no_echo() {
+        let echo = |errno| is_echo(&io::Error::from_raw_os_error(errno as i32));
+        assert!(echo(Errno::EHOSTUNREACH) && echo(Errno::ECONNREFUSED) && echo(Errno::EMSGSIZE));
+        for errno in [Errno::ECONNRESET, Errno::EPIPE, Errno::ETIMEDOUT, Errno::ENOTCONN, Errno::EAGAIN] {
+            assert!(!echo(errno), "{errno}");
+        }
+        assert!(!is_echo(&io::Error::other("something else")));
+    }
 }

@@ -141,9 +141,10 @@ pub struct IcmpError {
     pub code: u8,
     /// The next hop's MTU where the message carries one, else 0.
     pub mtu: u32,
-    /// Who sent the message. Our own address means that the link's neighbour did not answer.
+    /// Who sent the message.
     pub offender: Option<IpAddr>,
-    /// Whether the offender is an address of this socket's own host.
+    /// Whether the offender is this socket's own host, and not the peer there: the neighbour on the link did not answer, or
+    /// a local firewall rejects.
     pub from_self: bool,
 }
 
@@ -152,6 +153,16 @@ impl IcmpError {
     pub fn is_time_exceeded(&self) -> bool {
         (self.kind, self.code) == if self.v6 { (3, 0) } else { (11, 0) }
     }
+
+    /// Whether a router only asks for smaller packets (RFC 1191, RFC 8201): no failure by itself.
+    pub fn is_about_mtu(&self) -> bool {
+        if self.v6 { self.kind == 2 } else { (self.kind, self.code) == (3, 4) }
+    }
+
+    /// Whether the sender has no way to the host: what a kernel tells itself about a neighbour that does not answer.
+    pub fn is_host_unreachable(&self) -> bool {
+        (self.kind, self.code) == if self.v6 { (1, 3) } else { (3, 1) }
+    }
 }
 
 impl fmt::Display for IcmpError {
@@ -159,10 +170,14 @@ impl fmt::Display for IcmpError {
         let version = if self.v6 { "ICMPv6" } else { "ICMP" };
         write!(f, "{version} type {} code {} from ", self.kind, self.code)?;
         match (self.offender, self.from_self) {
-            (Some(_), true) => f.write_str("this host itself (the next hop does not answer)"),
+            (Some(_), true) if self.is_host_unreachable() => {
+                f.write_str("this host itself (the next hop does not answer)")
+            }
+            (Some(_), true) => f.write_str("this host itself"),
             (Some(address), false) => write!(f, "{address}"),
             (None, _) => f.write_str("an unnamed device"),
-        }
+        }?;
+        if self.is_about_mtu() { write!(f, ", who passes no more than {} bytes", self.mtu) } else { Ok(()) }
     }
 }
 
@@ -191,11 +206,12 @@ impl fmt::Display for TcpInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "TCP: {} retransmits, {} segments unacknowledged, {} bytes received, round trip {}",
+            "TCP: {} retransmits, {} segments unacknowledged, {} bytes received, round trip {}, path MTU {}",
             self.retransmits,
             self.unacked,
             self.bytes_received,
-            Millis(self.round_trip)
+            Millis(self.round_trip),
+            self.path_mtu
         )
     }
 }

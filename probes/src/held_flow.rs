@@ -14,7 +14,7 @@ use tokio::{io::Interest, net::TcpStream};
 use crate::{
     attempt::Attempt,
     clock, error_queue,
-    evidence::{IcmpError, Stop},
+    evidence::Stop,
     kernel,
     limits::Deadline,
     outcome::{Phases, Seen},
@@ -76,8 +76,9 @@ pub struct Checked {
     pub age: Duration,
     /// Time between the peer's last acknowledgement and the start of this check.
     pub quiet: Duration,
-    /// The ICMP error that came for the flow, if one did.
-    pub icmp: Option<IcmpError>,
+    /// The error number of `errno(3)` that the kernel made of an ICMP message for the flow, if one came. It keeps neither
+    /// the message nor its sender.
+    pub echo: Option<i32>,
 }
 
 impl fmt::Display for Checked {
@@ -90,7 +91,10 @@ impl fmt::Display for Checked {
             FlowState::Reset => "was reset",
             FlowState::Closed => "was closed by the peer",
         })?;
-        self.icmp.map_or(Ok(()), |icmp| write!(f, ", {icmp}"))
+        match self.echo.map(Errno::from_raw) {
+            Some(errno) => write!(f, "; an ICMP message came for it: {errno:?} ({})", errno.desc()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -130,17 +134,17 @@ impl HeldFlow {
         let start = clock::now();
         let quiet = self.acknowledged_ago();
         self.keep_alive(AT_ONCE, AT_ONCE);
-        let state = self.await_sign(start, quiet).await;
+        let mut echo = None;
+        let state = self.await_sign(start, quiet, &mut echo).await;
         self.keep_alive(KEEP_ALIVE, KEEP_ALIVE_AGAIN);
-        let icmp = if state == FlowState::Alive { None } else { error_queue::take(&self.stream) };
-        Checked { address: self.address, state, age: self.age(), quiet, icmp }
+        Checked { address: self.address, state, age: self.age(), quiet, echo }
     }
 
-    async fn await_sign(&self, start: Instant, quiet: Duration) -> FlowState {
+    async fn await_sign(&self, start: Instant, quiet: Duration, echo: &mut Option<i32>) -> FlowState {
         let deadline = Deadline::within(CHECK_PATIENCE);
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(end) = self.end() {
+            if let Some(end) = self.end(echo) {
                 return end;
             }
             if self.acknowledged_ago() + TICK < quiet + start.elapsed() {
@@ -157,7 +161,7 @@ impl HeldFlow {
     }
 
     /// Reads what a talkative peer sent, and says how the flow ended if it did.
-    fn end(&self) -> Option<FlowState> {
+    fn end(&self, echo: &mut Option<i32>) -> Option<FlowState> {
         let mut bytes = [0; 4096];
         let mut total = 0;
         while total < READ_LIMIT {
@@ -165,7 +169,8 @@ impl HeldFlow {
                 Ok(0) => return Some(FlowState::Closed),
                 Ok(count) => total += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) => return ending(&error),
+                Err(error) if error_queue::is_echo(&error) => *echo = echo.or(error.raw_os_error()),
+                Err(error) => return Some(ending(&error)),
             }
         }
         None
@@ -182,12 +187,11 @@ impl HeldFlow {
     }
 }
 
-/// What a read error says. An ICMP message shows once as an error of a connection that lives on.
-fn ending(error: &io::Error) -> Option<FlowState> {
+/// What a read error says that is no echo of ICMP.
+fn ending(error: &io::Error) -> FlowState {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ECONNRESET | Errno::EPIPE) => Some(FlowState::Reset),
-        Some(Errno::ETIMEDOUT) => Some(FlowState::Stalled),
-        Some(_) | None => None,
+        Some(Errno::ETIMEDOUT) => FlowState::Stalled,
+        Some(_) | None => FlowState::Reset,
     }
 }
 
@@ -214,7 +218,7 @@ mod tests {
         let (address, _served) = serve(|stream| async move { stream }).await;
         let mut flow = hold(address).await;
         let first = flow.check().await;
-        assert_eq!((first.state, first.icmp), (FlowState::Alive, None));
+        assert_eq!((first.state, first.echo), (FlowState::Alive, None));
 
         kernel::set_min_hop_limit(&flow.stream, address, 255).expect("a socket option");
         let stalled = flow.check().await;

@@ -38,7 +38,7 @@ pub struct Distance {
 
 impl fmt::Display for Distance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the answer arrives with hop limit {}: it is made {} hops away", self.hop_limit, self.hops)
+        write!(f, "the answer arrives with hop limit {}: {} routers lie between", self.hop_limit, self.hops)
     }
 }
 
@@ -171,7 +171,7 @@ pub async fn path(attempt: &Attempt<'_>) -> Path {
             break;
         }
         path.steps.extend(together::all((first..first + BATCH).map(|hop_limit| step(attempt, hop_limit))).await);
-        if path.answered().is_some() {
+        if path.answered().is_some() || path.loops() {
             break;
         }
     }

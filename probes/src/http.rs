@@ -128,7 +128,7 @@ impl Question {
                     let (result, reply) = converse(&request, attempt, &tap, &mut progress).await;
                     seen.stop = progress.end(result);
                     seen.protocol = Protocol::Http(Box::new(reply));
-                    stream::finish(tap.stream(), &mut seen);
+                    stream::finish(&tap, seen.stop.is_some(), &mut seen);
                 }
             },
         }

@@ -140,6 +140,7 @@ async fn exchange(attempt: &Attempt<'_>, seen: &mut Seen, reply: &mut Reply) -> 
             packet.delay = Duration::from_micros(time.roundtrip());
         }
         seen.round_trip = state.received.zip(state.sent).map(|(received, sent)| received.at.saturating_sub(sent));
+        seen.icmp = wire.socket.notice();
         seen.reply_source = state.received.and_then(|received| received.from);
         seen.hop_limit = state.received.and_then(|received| received.hop_limit);
         reply.packet = Some(packet);

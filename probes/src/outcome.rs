@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use nix::errno::Errno;
+
 use crate::{
     dns,
     evidence::{IcmpError, Stop, TcpInfo},
@@ -51,6 +53,9 @@ pub struct Seen {
     pub stop: Option<Stop>,
     /// The ICMP error that the kernel matched to the flow.
     pub icmp: Option<IcmpError>,
+    /// The error number of `errno(3)` that the kernel made of an ICMP message for the established TCP connection. It keeps
+    /// neither the message nor its sender then, and the connection lives on.
+    pub echo: Option<i32>,
     /// The kernel's account of the TCP connection at its end.
     pub tcp: Option<TcpInfo>,
     /// The round trip as the kernel measured it: SYN to SYN-ACK, or datagram to datagram.
@@ -146,6 +151,10 @@ impl Outcome {
         let mut lines = Vec::new();
         lines.extend(self.seen.stop.as_ref().map(|stop| format!("{}: {stop}", self.address)));
         lines.extend(self.seen.icmp.map(|icmp| icmp.to_string()));
+        lines.extend(self.seen.echo.map(|errno| {
+            let errno = Errno::from_raw(errno);
+            format!("an ICMP message came for the established connection: {errno:?} ({})", errno.desc())
+        }));
         if let Some(source) = self.seen.reply_source.filter(|source| *source != self.address) {
             lines.push(format!("the reply came from {source}, not from {} that was asked", self.address));
         }

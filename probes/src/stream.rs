@@ -1,6 +1,6 @@
 //! The TCP handshake, with everything an unprivileged process can learn from its failure.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::Type;
@@ -14,6 +14,7 @@ use crate::{
     evidence::{Operation, Stop, Trouble},
     kernel,
     outcome::{Phases, Seen},
+    tap::Tap,
     verdict::Phase,
 };
 
@@ -43,11 +44,10 @@ async fn handshake(attempt: &Attempt<'_>, seen: &mut Seen) -> Result<TcpStream, 
     };
     seen.tcp = kernel::tcp_info(&stream);
     if let Some(trouble) = refused {
-        seen.icmp = error_queue::take(&stream);
+        seen.icmp = error_queue::take(&stream, attempt.address);
         return Err(trouble);
     }
     seen.round_trip = seen.tcp.map(|info| info.round_trip);
-    error_queue::collect(&stream, attempt.address, false)?;
     Ok(stream)
 }
 
@@ -63,11 +63,12 @@ fn begin(attempt: &Attempt<'_>) -> Result<TcpStream, Trouble> {
     TcpStream::from_std(socket.into()).map_err(os(Operation::Socket))
 }
 
-/// Refreshes the kernel's counters at the end of an exchange.
-pub(crate) fn finish(stream: &impl AsFd, seen: &mut Seen) {
-    if let Some(info) = kernel::tcp_info(stream) {
+/// Refreshes the kernel's counters at the end of an exchange, and looks for traces of ICMP in one that failed.
+pub(crate) fn finish(tap: &Tap, failed: bool, seen: &mut Seen) {
+    if let Some(info) = kernel::tcp_info(tap.stream()) {
         seen.tcp = Some(info);
     }
+    seen.echo = tap.echo(failed);
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     egress::os,
+    error_queue,
     evidence::{Operation, Trouble},
 };
 
@@ -39,6 +40,7 @@ struct Tally {
     limit: &'static str,
     head: Vec<u8>,
     trouble: Option<Trouble>,
+    echo: Option<i32>,
 }
 
 impl Tap {
@@ -72,6 +74,22 @@ impl Tap {
     /// The connection, for the kernel's counters.
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.0.stream
+    }
+
+    /// The error number that the kernel made of an ICMP message for the connection, if one was noticed; `look` makes sure.
+    pub(crate) fn echo(&self, look: bool) -> Option<i32> {
+        if look
+            && let Ok(Some(error)) = self.stream().take_error()
+            && error_queue::is_echo(&error)
+        {
+            self.note_echo(&error);
+        }
+        self.tally().echo
+    }
+
+    fn note_echo(&self, error: &io::Error) {
+        let mut tally = self.tally();
+        tally.echo = tally.echo.or(error.raw_os_error());
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
@@ -120,6 +138,7 @@ impl AsyncRead for Tap {
                     return Poll::Ready(noted);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error_queue::is_echo(&error) => self.note_echo(&error),
                 Err(error) => return Poll::Ready(Err(self.fail(Operation::Receive, error))),
             }
         }
@@ -132,6 +151,7 @@ impl AsyncWrite for Tap {
             ready!(self.stream().poll_write_ready(cx)).map_err(|error| self.fail(Operation::Send, error))?;
             match self.stream().try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error_queue::is_echo(&error) => self.note_echo(&error),
                 Err(error) => return Poll::Ready(Err(self.fail(Operation::Send, error))),
                 Ok(count) => return Poll::Ready(Ok(count)),
             }

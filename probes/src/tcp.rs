@@ -1,11 +1,15 @@
 //! The TCP probe: does anyone accept a connection, and does the peer say something by itself?
 //! An accept alone is weak evidence: an appliance can give it in the peer's place.
 
+use tokio::io::AsyncReadExt;
+
 use crate::{
     attempt::Attempt,
     evidence::Escaped,
     outcome::{Outcome, Phases, Protocol, Seen},
-    stream, transport,
+    stream,
+    tap::Tap,
+    transport,
     verdict::Verdict,
 };
 
@@ -44,18 +48,20 @@ impl Question {
         match stream::connect(attempt, &mut phases, &mut seen).await {
             Err(stop) => seen.stop = Some(stop),
             Ok(stream) => {
-                seen.protocol = Protocol::Tcp(Reply { greeting: self.listen(&stream, attempt).await });
-                stream::finish(&stream, &mut seen);
+                let tap = Tap::new(stream);
+                seen.protocol = Protocol::Tcp(Reply { greeting: self.listen(tap.clone(), attempt).await });
+                stream::finish(&tap, false, &mut seen);
             }
         }
         Outcome { address: attempt.address, phases, verdict: judge(attempt, &seen), seen }
     }
 
-    async fn listen(&self, stream: &tokio::net::TcpStream, attempt: &Attempt<'_>) -> Vec<u8> {
+    async fn listen(&self, mut tap: Tap, attempt: &Attempt<'_>) -> Vec<u8> {
         let mut greeting = vec![0; GREETING_LIMIT];
+        tap.allow(GREETING_LIMIT, "256 bytes of greeting");
         let wait = attempt.deadline.at_most(self.listen);
-        let len = match wait.limit(stream.readable()).await {
-            Ok(Ok(())) => stream.try_read(&mut greeting).unwrap_or(0),
+        let len = match wait.limit(tap.read(&mut greeting)).await {
+            Ok(Ok(len)) => len,
             Ok(Err(_)) | Err(_) => 0,
         };
         greeting.truncate(len);

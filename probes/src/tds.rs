@@ -96,7 +96,7 @@ impl Question {
                     seen.stop = progress.end(result);
                     reply.keep_prefix(&tap);
                     seen.protocol = Protocol::Tds(Box::new(reply));
-                    stream::finish(tap.stream(), &mut seen);
+                    stream::finish(&tap, seen.stop.is_some(), &mut seen);
                 }
             },
         }

@@ -15,11 +15,19 @@ use crate::{
 /// A failure faster than this, with no ICMP message behind it, never left the machine.
 const LOCAL_WITHIN: Duration = Duration::from_millis(5);
 
+/// Linux sends a SYN again after 1 s. One that was not sent again by then has not left the machine: it waits for the
+/// link or the neighbour. (Where the neighbour is known and the link is lost, Linux 6.18 counts the lost packets too.)
+const RETRANSMITTED_AFTER: Duration = Duration::from_millis(1500);
+
 /// Names the cause of an exchange that ended early.
 pub(crate) fn judge(stop: &Stop, seen: &Seen, destination: IpAddr) -> Finding {
     match &stop.trouble {
         Trouble::Os { operation, errno } => system_error(*operation, Errno::from_raw(*errno), stop, seen, destination),
-        Trouble::TimedOut => seen.icmp.map_or_else(|| silence(stop), |icmp| icmp_error(&icmp, stop, destination)),
+        Trouble::TimedOut => match seen.icmp.filter(|icmp| !icmp.is_about_mtu()) {
+            Some(icmp) => icmp_error(&icmp, stop, destination),
+            None if seen.echo.is_some() => Finding::new(Cause::Rejected, stop.phase, Confidence::Likely),
+            None => silence(stop, seen),
+        },
         Trouble::Closed => cut(stop),
         Trouble::TooMuch(_) | Trouble::Malformed(_) => {
             Finding::new(Cause::ProtocolViolation, stop.phase, Confidence::Confirmed)
@@ -41,24 +49,31 @@ fn system_error(operation: Operation, errno: Errno, stop: &Stop, seen: &Seen, de
         Errno::EPERM if operation == Operation::Send || operation == Operation::Connect => local(Cause::LocalFirewall),
         _ if before_any_packet => local(Cause::LocalSetup),
         Errno::ENOBUFS | Errno::ENOMEM => local(Cause::LocalSetup),
-        _ => match seen.icmp {
+        // A reset is a reset, and a request for smaller packets no failure, whatever else came for the flow.
+        Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED => cut(stop),
+        _ => match seen.icmp.filter(|icmp| !icmp.is_about_mtu()) {
             Some(icmp) => icmp_error(&icmp, stop, destination),
-            None => without_icmp(errno, stop),
+            None => without_icmp(errno, stop, seen),
         },
     }
 }
 
-fn without_icmp(errno: Errno, stop: &Stop) -> Finding {
+fn without_icmp(errno: Errno, stop: &Stop, seen: &Seen) -> Finding {
     match errno {
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EINVAL | Errno::EACCES if stop.elapsed < LOCAL_WITHIN => {
+        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EINVAL | Errno::EACCES | Errno::ENETDOWN | Errno::ENODEV
+            if stop.elapsed < LOCAL_WITHIN =>
+        {
             Finding::new(Cause::LocalRoute, Phase::Local, Confidence::Confirmed)
         }
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EHOSTDOWN | Errno::ENONET => {
-            Finding::new(Cause::Unreachable, stop.phase, Confidence::Likely)
-        }
+        // What Linux makes of ICMP 3/0, 3/1, 3/2, 3/5, 3/7 and 3/8, and of 11/0, where it does not show the message.
+        Errno::ENETUNREACH
+        | Errno::EHOSTUNREACH
+        | Errno::ENOPROTOOPT
+        | Errno::EOPNOTSUPP
+        | Errno::EHOSTDOWN
+        | Errno::ENONET => Finding::new(Cause::Unreachable, stop.phase, Confidence::Likely),
         Errno::ECONNREFUSED => Finding::new(Cause::Refused, stop.phase, Confidence::Likely),
-        Errno::ETIMEDOUT => silence(stop),
-        Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED => cut(stop),
+        Errno::ETIMEDOUT => silence(stop, seen),
         _ => Finding::new(Cause::Unknown, stop.phase, Confidence::Possible),
     }
 }
@@ -66,25 +81,22 @@ fn without_icmp(errno: Errno, stop: &Stop) -> Finding {
 /// R06-R11: the message names the device; type and code say what it did.
 fn icmp_error(icmp: &IcmpError, stop: &Stop, destination: IpAddr) -> Finding {
     let confirmed = |cause| Finding::new(cause, stop.phase, Confidence::Confirmed);
-    if icmp.from_self {
+    if icmp.from_self && icmp.is_host_unreachable() {
         return confirmed(Cause::NextHopDown);
     }
+    if icmp.from_self {
+        return Finding::new(Cause::LocalFirewall, Phase::Local, Confidence::Confirmed);
+    }
     let from_destination = icmp.offender == Some(destination);
-    let (prohibited, port, too_big) = if icmp.v6 {
-        (icmp.kind == 1 && matches!(icmp.code, 1 | 5 | 6), icmp.kind == 1 && icmp.code == 4, icmp.kind == 2)
+    let (prohibited, port) = if icmp.v6 {
+        (icmp.kind == 1 && matches!(icmp.code, 1 | 5 | 6), icmp.kind == 1 && icmp.code == 4)
     } else {
-        (
-            icmp.kind == 3 && matches!(icmp.code, 9 | 10 | 13),
-            icmp.kind == 3 && icmp.code == 3,
-            icmp.kind == 3 && icmp.code == 4,
-        )
+        (icmp.kind == 3 && matches!(icmp.code, 9 | 10 | 13), icmp.kind == 3 && icmp.code == 3)
     };
     if prohibited || (port && !from_destination) {
         confirmed(Cause::Rejected)
     } else if port {
         confirmed(Cause::Refused)
-    } else if too_big {
-        silence(stop)
     } else {
         confirmed(Cause::Unreachable)
     }
@@ -102,7 +114,11 @@ fn cut(stop: &Stop) -> Finding {
 }
 
 /// R38, R42, R64: nobody spoke. Without contrast this is a hypothesis, never confirmed.
-fn silence(stop: &Stop) -> Finding {
+fn silence(stop: &Stop, seen: &Seen) -> Finding {
+    let unsent = stop.phase == Phase::Connect && stop.elapsed >= RETRANSMITTED_AFTER;
+    if unsent && seen.tcp.is_some_and(|info| info.retransmits == 0) {
+        return Finding::new(Cause::NextHopDown, stop.phase, Confidence::Likely);
+    }
     let cause = match stop.phase {
         Phase::Tls => Cause::TlsBlocked,
         Phase::Tds => Cause::ProxiedBlind,
@@ -116,6 +132,7 @@ fn silence(stop: &Stop) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::TcpInfo;
     use proptest::prelude::*;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 9));
@@ -142,6 +159,13 @@ mod tests {
             (stop(Phase::Connect, os(Errno::ENETUNREACH), 0), None, Cause::LocalRoute, Confidence::Confirmed),
             (stop(Phase::Connect, os(Errno::EINVAL), 0), None, Cause::LocalRoute, Confidence::Confirmed),
             (stop(Phase::Connect, os(Errno::EHOSTUNREACH), 40), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::ENOPROTOOPT), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::EOPNOTSUPP), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::EHOSTDOWN), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::ENONET), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::ENETDOWN), 0), None, Cause::LocalRoute, Confidence::Confirmed),
+            (stop(Phase::Ntp, os(Errno::ENOBUFS), 0), None, Cause::LocalSetup, Confidence::Confirmed),
+            (stop(Phase::Connect, os(Errno::EPERM), 0), None, Cause::LocalFirewall, Confidence::Confirmed),
             (
                 stop(Phase::Connect, os(Errno::EHOSTUNREACH), 1),
                 icmp(3, 13, ROUTER),
@@ -185,12 +209,50 @@ mod tests {
     }
 
     #[test]
-    fn an_unanswered_neighbour_is_the_next_hop() {
-        let mut error = icmp(3, 1, ROUTER).expect("built above");
-        error.from_self = true;
-        let seen = Seen { icmp: Some(error), ..Seen::default() };
-        let finding = judge(&stop(Phase::Connect, os(Errno::EHOSTUNREACH), 3070), &seen, PEER);
-        assert_eq!(finding.cause, Cause::NextHopDown);
+    fn every_code_of_icmp_has_its_cause() {
+        let causes = |code| match code {
+            9 | 10 | 13 => (Cause::Rejected, Confidence::Confirmed),
+            3 => (Cause::Rejected, Confidence::Confirmed),
+            4 => (Cause::Dropped, Confidence::Possible),
+            _ => (Cause::Unreachable, Confidence::Confirmed),
+        };
+        for code in 0..16 {
+            let seen = Seen { icmp: icmp(3, code, ROUTER), ..Seen::default() };
+            for trouble in [os(Errno::EPROTO), Trouble::TimedOut] {
+                let finding = judge(&stop(Phase::Ntp, trouble.clone(), 9), &seen, PEER);
+                let expected = if code == 4 && trouble != Trouble::TimedOut {
+                    (Cause::Unknown, Confidence::Possible)
+                } else {
+                    causes(code)
+                };
+                assert_eq!((finding.cause, finding.confidence), expected, "3/{code} {trouble}");
+            }
+        }
+    }
+
+    #[test]
+    fn this_host_tells_itself_about_the_next_hop_or_its_own_firewall() {
+        for (code, cause) in [(1, Cause::NextHopDown), (13, Cause::LocalFirewall), (3, Cause::LocalFirewall)] {
+            let mut error = icmp(3, code, ROUTER).expect("built above");
+            error.from_self = true;
+            let seen = Seen { icmp: Some(error), ..Seen::default() };
+            let finding = judge(&stop(Phase::Connect, os(Errno::EHOSTUNREACH), 3070), &seen, PEER);
+            assert_eq!(finding.cause, cause);
+        }
+    }
+
+    #[test]
+    fn a_syn_that_never_left_and_an_echo_of_icmp_are_told_from_silence() {
+        let silent = |phase, seen: Seen| judge(&stop(phase, Trouble::TimedOut, 4000), &seen, PEER).cause;
+        let tcp = |retransmits| Some(TcpInfo { retransmits, unacked: 1, ..TcpInfo::default() });
+        assert_eq!(silent(Phase::Connect, Seen { tcp: tcp(0), ..Seen::default() }), Cause::NextHopDown);
+        assert_eq!(silent(Phase::Connect, Seen { tcp: tcp(3), ..Seen::default() }), Cause::Dropped);
+        assert_eq!(silent(Phase::Request, Seen { tcp: tcp(0), ..Seen::default() }), Cause::Dropped);
+        let echo = Some(Errno::EHOSTUNREACH as i32);
+        assert_eq!(silent(Phase::Request, Seen { tcp: tcp(3), echo, ..Seen::default() }), Cause::Rejected);
+        let mtu = Seen { icmp: icmp(3, 4, ROUTER), echo, ..Seen::default() };
+        let reset = judge(&stop(Phase::Request, os(Errno::ECONNRESET), 9), &mtu, PEER);
+        assert_eq!(reset.cause, Cause::Reset);
     }
 
     proptest! {
