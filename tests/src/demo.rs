@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
 use crate::{
-    azure::{Authorities, Azure, Moods, Place, Stopped},
+    azure::{Authorities, Azure, BYPASSED, Moods, Place, Stopped},
     sim::{dns, tds, web},
 };
 
@@ -191,6 +191,7 @@ listen: {listen}
 resolvers: {{custom: [\"127.0.0.1:{}\"], azure: \"127.0.0.1:{}\"}}
 ca: {{file: {ca}, system: false}}
 addresses: {{allow: [127.0.0.0/8], deny: [192.0.2.0/24]}}
+dns: {{interval: 10s, names: [{BYPASSED}]}}
 intervals: {{dns: 5s, http: 5s, https: 5s, sql: 5s, monitoring: 5s}}
 timeouts: {{dns: 2s, http: 2s, https: 2s, sql: 2s, monitoring: 2s}}
 pace: {{failing_interval: 2s, drain: 3s, flows_per_destination: 120}}

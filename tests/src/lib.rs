@@ -1,15 +1,19 @@
 //! The lab: a simulated Azure, the subnet in network namespaces, and the demo. Only what cannot be had is simulated,
 //! and independent clients check the simulators.
 
+pub mod alert;
 pub mod authority;
 pub mod azure;
+pub mod dashboard;
 pub mod demo;
 pub mod fault;
 pub mod fault_box;
 pub mod fault_scenarios;
 pub mod guest;
 pub mod guest_fault;
+pub mod loopback;
 pub mod namespace;
+pub mod scaled;
 pub mod scenario;
 pub mod sim;
 pub mod subnet;

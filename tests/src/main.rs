@@ -4,6 +4,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use ase_lab::{
+    alert,
+    dashboard::show as dashboards,
     demo, fault_scenarios, guest,
     subnet::{self, Plan},
 };
@@ -62,6 +64,17 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
+    /// Show a lost dependency becoming a page and its end becoming a resolve, with the delay of each hop (needs root)
+    ///
+    /// Real agent, Prometheus, Alertmanager and webhook receiver in network namespaces. First what must not page: a lost
+    /// packet, a flap, a restart of the agent. Then packets to SQL vanish: exactly one page that names the cause.
+    #[command(after_help = "Examples:\n  ase-lab alert\n  ase-lab alert --shipped-timing")]
+    Alert(alert::Arguments),
+    /// Draw the shipped dashboards over a running Prometheus, without Grafana
+    ///
+    /// Every panel asks what it asks in Grafana; the pages are HTML, and PNG where Chromium is installed.
+    #[command(after_help = "Example:\n  ase-lab dashboards --prometheus 127.0.0.1:9090 --for 15m pictures")]
+    Dashboards(dashboards::Arguments),
     /// The other side of `subnet`
     #[command(hide = true)]
     Guest {
@@ -80,6 +93,8 @@ fn main() -> Result<ExitCode> {
         Command::Play { file } => fault_scenarios::play_one(&file),
         Command::CompareResolvers { filter } => fault_scenarios::compare_resolvers(&filter),
         Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),
+        Command::Alert(arguments) => alert::run(&arguments),
+        Command::Dashboards(arguments) => dashboards::run(&arguments),
         Command::Guest { folder, user, command } => {
             guest::become_command(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)
         }

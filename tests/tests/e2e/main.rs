@@ -1,9 +1,12 @@
 //! What no single crate can show: the real binaries against real servers and against the simulated Azure.
 
+mod alert;
 mod bad_input;
 mod daemon;
+mod dashboards;
 mod demo;
 mod dns_scenarios;
+mod fleet;
 mod guest_faults;
 mod http_client;
 mod process;

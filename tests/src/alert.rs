@@ -1,0 +1,264 @@
+//! From a lost dependency to a page and back, with real programs at every hop: agent, Prometheus, Alertmanager, webhook.
+//! What must not page (a lost packet, a flap, a restart) comes first, then the cut that must.
+
+mod stage;
+mod watch;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use ase_probes::clock;
+use clap::Args;
+
+use self::{stage::Stage, watch::Watch};
+use crate::loopback::Notice;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// What is cut.
+const CUT: &str = "[{match: {port: [\"1433\"], protocol: tcp}, do: drop}]";
+/// What a firewall does while its rules are replaced.
+const REFUSE: &str = "[{match: {port: [\"1433\"], protocol: tcp, direction: out, segment: syn}, do: {reset: {}}}]";
+/// The next packet to each of four ports.
+const LOSE_ONE: &str = "[{match: {port: [\"1433\"], direction: out, first: 1}, do: drop},
+    {match: {port: [\"443\"], direction: out, first: 1}, do: drop},
+    {match: {port: [\"80\"], direction: out, first: 1}, do: drop},
+    {match: {port: [\"53\"], direction: out, first: 1}, do: drop}]";
+
+/// Arguments of `alert`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Arguments {
+    /// Keep the shipped waits, the built-in intervals and a scrape every 15 s; takes about ten minutes
+    #[arg(long)]
+    shipped_timing: bool,
+}
+
+/// How much time everything takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// As shipped, with a scrape and an evaluation every 15 s.
+    Shipped,
+    /// All waits of rules and routes a twentieth, probes every 2 s, scrapes and evaluations every second.
+    Quick,
+}
+
+impl Timing {
+    fn divisor(self) -> u32 {
+        match self {
+            Self::Shipped => 1,
+            Self::Quick => 20,
+        }
+    }
+
+    fn scrape_interval(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Shipped => 15,
+            Self::Quick => 1,
+        })
+    }
+
+    /// The longest wait for one hop.
+    fn patience(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Shipped => 300,
+            Self::Quick => 30,
+        })
+    }
+}
+
+/// Runs the show; the exit code is 1 if anything pages that must not, or the other way round.
+///
+/// # Errors
+/// When a part cannot be started, or a hop is not reached in time.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let timing = if arguments.shipped_timing { Timing::Shipped } else { Timing::Quick };
+    let stage = Stage::set(timing)?;
+    let watch = Watch::start(stage.agent(), &stage.folder, timing)?;
+    let mut show = Show { stage, watch, timing };
+    show.begin()?;
+    show.a_lost_packet()?;
+    show.a_flap()?;
+    show.a_restart()?;
+    show.cut_and_restore()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Show {
+    stage: Stage,
+    watch: Watch,
+    timing: Timing,
+}
+
+/// Waits until something can be seen.
+fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let start = clock::now();
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if start.elapsed() > patience {
+            bail!("waited {patience:?} in vain: {what}");
+        }
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+impl Show {
+    fn until<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
+        until(what, self.timing.patience(), look)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let waits = match self.timing {
+            Timing::Shipped => "as shipped",
+            Timing::Quick => "a twentieth of the shipped ones",
+        };
+        println!(
+            "real agent, Prometheus, Alertmanager and webhook in namespaces; scrape every {:?}; waits {waits}\n",
+            self.timing.scrape_interval()
+        );
+        self.until("the agent is ready", || self.stage.is_ready().then_some(()))?;
+        self.until("all classes are up", || {
+            let lost = self.watch.value("count(ase_dependency_up == 0 unless on (class) ase_dependency_unknown == 1)");
+            (self.watch.value("ase_agent_ready")? == 1.0 && lost.is_none()).then_some(())
+        })?;
+        self.say("healthy", "the first round is done and scraped")?;
+        Ok(())
+    }
+
+    /// The pages so far; the other receivers' messages are not pages.
+    fn pages(&self) -> Vec<Notice> {
+        let mut notices = self.watch.receiver.notices();
+        notices.retain(|notice| notice.path == "/page");
+        notices
+    }
+
+    /// Says what happened and fails if that paged somebody.
+    fn say(&mut self, what: &str, how: &str) -> Result<()> {
+        self.watch.check()?;
+        // Whatever the evaluations so far put on its way has arrived after the longest wait of a group.
+        let end = clock::now() + Duration::from_secs(15) / self.timing.divisor() + 2 * self.timing.scrape_interval();
+        self.until("nothing pends that could page", || {
+            let pending = self.watch.value("count(ALERTS{severity=\"critical\"})");
+            (clock::now() >= end && pending.is_none()).then_some(())
+        })?;
+        let pages = self.pages();
+        ensure!(pages.is_empty(), "{what} paged somebody: {:?}", pages[0].document);
+        println!("{what:<28} {how}; nobody is paged");
+        Ok(())
+    }
+
+    fn attempts(&self, class: &str) -> f64 {
+        self.stage.metric(&format!("ase_probe_attempts_total{{class=\"{class}\"")).unwrap_or_default()
+    }
+
+    fn a_lost_packet(&mut self) -> Result<()> {
+        let classes = ["dns", "http", "https", "sql"];
+        let before = classes.map(|class| self.attempts(class));
+        self.stage.fault(LOSE_ONE)?;
+        self.until("every class is asked again", || {
+            // Two endpoints each, so four visits are two rounds.
+            let is_asked = |index: usize| self.attempts(classes[index]) >= before[index] + 4.0;
+            (0..classes.len()).all(is_asked).then_some(())
+        })?;
+        self.stage.fault("[]")?;
+        self.say("a lost packet", "one to each of the ports 53, 80, 443 and 1433 vanished")
+    }
+
+    fn a_flap(&mut self) -> Result<()> {
+        let failures = |stage: &Stage| stage.metric("ase_probe_failures_total{class=\"sql\"").unwrap_or_default();
+        let before = failures(&self.stage);
+        self.stage.fault(REFUSE)?;
+        let start = clock::now();
+        self.until("a visit fails", || (failures(&self.stage) > before).then_some(()))?;
+        self.stage.fault("[]")?;
+        let lasted = start.elapsed();
+        let attempts = self.attempts("sql");
+        self.until("the confirmation", || (self.attempts("sql") >= attempts + 4.0).then_some(()))?;
+        let failed = failures(&self.stage) - before;
+        let how = format!("1433 was refused until a visit failed ({:.1} s, {failed} visits)", lasted.as_secs_f64());
+        self.say("a flap before the confirmation", &how)
+    }
+
+    fn a_restart(&mut self) -> Result<()> {
+        let started = |stage: &Stage| stage.metric("ase_agent_start_time_seconds ");
+        let before = started(&self.stage);
+        self.stage.restart_agent()?;
+        let start = clock::now();
+        self.until("the agent is back", || {
+            let now = started(&self.stage);
+            (now.is_some() && now != before && self.stage.is_ready()).then_some(())
+        })?;
+        let how = format!("ended and ready again after {:.1} s", start.elapsed().as_secs_f64());
+        self.say("a restart of the agent", &how)
+    }
+
+    fn cut_and_restore(&mut self) -> Result<()> {
+        self.stage.fault(CUT)?;
+        let cut = clock::now();
+        println!("\ncut: packets to SQL 1433 vanish");
+        self.hop(cut, "agent has confirmed it", || self.stage.metric("ase_dependency_up{class=\"sql\"}") == Some(0.0))?;
+        self.hop(cut, "Prometheus has scraped it", || {
+            self.watch.value("ase_dependency_up{class=\"sql\"}") == Some(0.0)
+        })?;
+        self.hop(cut, "alert fires", || {
+            self.watch.firing().iter().any(|labels| labels["alertname"] == "AseDependencyLost")
+        })?;
+        let page = self.until("a page", || self.pages().first().cloned())?;
+        tell(cut, page.at, &format!("page: {}", summary(&page)));
+        self.stage.fault("[]")?;
+        let mended = clock::now();
+        println!("restored");
+        self.hop(mended, "agent sees it work", || self.stage.metric("ase_dependency_up{class=\"sql\"}") == Some(1.0))?;
+        self.hop(mended, "Prometheus has scraped it", || {
+            self.watch.value("ase_dependency_up{class=\"sql\"}") == Some(1.0)
+        })?;
+        self.hop(mended, "alert is over", || {
+            self.watch.firing().iter().all(|labels| labels["severity"] != "critical")
+        })?;
+        let over = self.until("the resolve", || self.pages().into_iter().find(|page| !page.is_firing()))?;
+        tell(mended, over.at, "resolved");
+        self.judge()
+    }
+
+    fn hop(&self, since: Instant, what: &str, mut look: impl FnMut() -> bool) -> Result<()> {
+        self.until(what, || look().then_some(()))?;
+        tell(since, clock::now(), what);
+        Ok(())
+    }
+
+    /// One page that names the cause, one resolve, nothing else.
+    fn judge(&self) -> Result<()> {
+        let pages = self.pages();
+        let firing: Vec<&Notice> = pages.iter().filter(|page| page.is_firing()).collect();
+        ensure!(
+            firing.len() == 1 && pages.len() == 2,
+            "{} messages, {} of them pages: {pages:?}",
+            pages.len(),
+            firing.len()
+        );
+        let [alert] = firing[0].alerts() else { bail!("one alert in the page: {:?}", firing[0].document) };
+        let labels = &alert["labels"];
+        ensure!(labels["alertname"] == "AseDependencyLost" && labels["class"] == "sql", "it is about SQL: {labels}");
+        ensure!(labels["cause"] == "dropped", "it names the cause: {labels}");
+        let tickets = self.watch.receiver.notices().len() - pages.len();
+        println!("\nexactly one page and its resolve; {tickets} messages to other receivers");
+        Ok(())
+    }
+}
+
+fn tell(since: Instant, at: Instant, what: &str) {
+    println!("  {:>6.1} s  {what}", at.saturating_duration_since(since).as_secs_f64());
+}
+
+/// The alerts of a page in one line.
+fn summary(page: &Notice) -> String {
+    let alerts = page.alerts().iter().map(|alert| {
+        let label = |name: &str| alert["labels"][name].as_str().unwrap_or("-").to_owned();
+        format!("{} class={} cause={}", label("alertname"), label("class"), label("cause"))
+    });
+    alerts.collect::<Vec<_>>().join(", ")
+}
