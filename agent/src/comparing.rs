@@ -1,6 +1,11 @@
 //! The shell around the comparisons: makes the surveys that are due and takes in what they show.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::clock;
 use rand::{SeedableRng, rngs::StdRng};
@@ -8,19 +13,34 @@ use tokio::task::{self, JoinError, JoinSet};
 
 use crate::{
     catalog::{Catalog, Host},
+    compare::Outcome,
     comparisons::{Cadence, Comparisons, NameView},
     dns_survey::{Survey, Surveyor},
+    resolver_trial::Trial,
     schedule::Rounds,
     settings::Settings,
 };
 
-/// Surveys under way and the state they feed.
+/// What one step did.
+#[derive(Debug)]
+pub enum Step {
+    /// Something began, or ended without a result.
+    Began,
+    /// Servers were heard: how each answered.
+    Heard(Vec<(SocketAddr, Outcome)>),
+}
+
+/// Surveys and trials under way and the state they feed.
 #[derive(Debug)]
 pub struct Comparing {
     state: Comparisons,
     surveyor: Arc<Surveyor>,
     surveys: JoinSet<Survey>,
     under_way: BTreeMap<task::Id, usize>,
+    trials: JoinSet<Trial>,
+    trial_due: Option<Instant>,
+    trial: Option<Arc<Trial>>,
+    trial_every: Option<Duration>,
 }
 
 impl Comparing {
@@ -30,8 +50,16 @@ impl Comparing {
             Rounds::Endless { .. } => Cadence::Every(settings.compare_every),
             Rounds::One => Cadence::Once,
         };
+        let (names, now) = (names(settings), clock::now());
         Self {
-            state: Comparisons::new(names(settings), cadence, clock::now()),
+            trials: JoinSet::new(),
+            trial_due: (!names.is_empty()).then_some(now),
+            trial: None,
+            trial_every: match cadence {
+                Cadence::Every(interval) => Some(interval),
+                Cadence::Once => None,
+            },
+            state: Comparisons::new(names, cadence, now),
             surveyor: Arc::new(Surveyor::new(settings)),
             surveys: JoinSet::new(),
             under_way: BTreeMap::new(),
@@ -42,11 +70,12 @@ impl Comparing {
     pub fn reload(&mut self, settings: &Settings, rounds: Rounds) {
         let earlier = std::mem::replace(self, Self::new(settings, rounds));
         self.state.inherit(earlier.state);
+        self.trial = earlier.trial;
     }
 
-    /// Does the next thing there is to do: begins a survey, or takes one in. Cancel safe.
-    pub async fn step(&mut self, rng: &mut StdRng) {
-        let due = self.state.next_due();
+    /// Does the next thing there is to do: begins a survey or a trial, or takes one in. Cancel safe.
+    pub async fn step(&mut self, rng: &mut StdRng) -> Step {
+        let due = self.state.next_due().into_iter().chain(self.trial_due).min();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -54,8 +83,12 @@ impl Comparing {
             }
         };
         tokio::select! {
-            () = timer => self.begin(rng),
+            () = timer => {
+                self.begin(rng);
+                Step::Began
+            }
             Some(ended) = self.surveys.join_next_with_id() => self.take_in(ended),
+            Some(ended) = self.trials.join_next() => self.take_trial(ended),
         }
     }
 
@@ -68,7 +101,7 @@ impl Comparing {
 
     /// Whether every name was compared, in a single round.
     pub fn is_settled(&self) -> bool {
-        self.state.is_settled()
+        self.state.is_settled() && self.trials.is_empty() && self.trial_due.is_none()
     }
 
     /// Every name as it stands.
@@ -76,22 +109,56 @@ impl Comparing {
         self.state.views()
     }
 
+    /// The last trial of the servers; `None` before the first.
+    pub fn trial(&self) -> Option<Arc<Trial>> {
+        self.trial.clone()
+    }
+
     fn begin(&mut self, rng: &mut StdRng) {
+        if self.trial_due.is_some_and(|due| due <= clock::now()) {
+            let (surveyor, rng) = (Arc::clone(&self.surveyor), StdRng::from_rng(&mut *rng));
+            self.trials.spawn(async move { surveyor.trial(rng).await });
+            self.trial_due = None;
+        }
         for (index, name) in self.state.take_due(clock::now()) {
-            let (surveyor, rng) = (Arc::clone(&self.surveyor), StdRng::from_rng(rng));
+            let (surveyor, rng) = (Arc::clone(&self.surveyor), StdRng::from_rng(&mut *rng));
             let survey = self.surveys.spawn(async move { surveyor.survey(&name, rng).await });
             self.under_way.insert(survey.id(), index);
         }
     }
 
-    fn take_in(&mut self, ended: Result<(task::Id, Survey), JoinError>) {
+    fn take_in(&mut self, ended: Result<(task::Id, Survey), JoinError>) -> Step {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(index) = self.under_way.remove(&id) else { return };
+        let Some(index) = self.under_way.remove(&id) else { return Step::Began };
         match ended {
-            Ok((_, survey)) => self.state.take_in(index, survey, clock::wall(), clock::now()),
+            Ok((_, mut survey)) => {
+                survey.known.intercepted |= self.trial.as_ref().and_then(|trial| trial.intercepted) == Some(true);
+                let heard = vec![(survey.server, survey.custom.outcome), (survey.azure_server, survey.azure.outcome)];
+                self.state.take_in(index, survey, clock::wall(), clock::now());
+                Step::Heard(heard)
+            }
             Err(error) => {
                 tracing::error!(%error, "a survey died; this is a defect of the agent");
                 self.state.give_up(index, clock::now());
+                Step::Began
+            }
+        }
+    }
+
+    fn take_trial(&mut self, ended: Result<Trial, JoinError>) -> Step {
+        self.trial_due = self.trial_every.map(|every| clock::now() + every);
+        match ended {
+            Ok(trial) => {
+                if trial.intercepted == Some(true) {
+                    self.state.intercepted(trial.at);
+                }
+                let heard = trial.servers.iter().map(|trial| (trial.server, trial.outcome)).collect();
+                self.trial = Some(Arc::new(trial));
+                Step::Heard(heard)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a trial of the DNS servers died; this is a defect of the agent");
+                Step::Began
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    compare::{Comparison, History, annotate, classify},
+    compare::{Circumstances, Comparison, History, annotate, classify},
     dns_survey::Survey,
 };
 
@@ -113,6 +113,16 @@ impl Comparisons {
         self.names[index].take_in(survey, at, self.cadence);
     }
 
+    /// Something answers in every server's place: what the last surveys showed means nothing, and that is said at once.
+    pub fn intercepted(&mut self, at: Duration) {
+        for name in &mut self.names {
+            if let Some(last) = name.view.last.clone() {
+                let known = Circumstances { intercepted: true, ..last.known.clone() };
+                name.settle(Survey { known, ..(*last).clone() }, at, self.cadence);
+            }
+        }
+    }
+
     /// A survey died; its name waits for its next turn.
     pub fn give_up(&mut self, index: usize, now: Instant) {
         self.under_way -= 1;
@@ -157,6 +167,10 @@ impl Name {
             Cadence::Once => false,
         };
         survey.annotations = annotate(&survey.custom, &self.history);
+        self.settle(survey, at, cadence);
+    }
+
+    fn settle(&mut self, mut survey: Survey, at: Duration, cadence: Cadence) {
         survey.comparison = classify(&survey.name, &survey.custom, &survey.azure, &survey.known);
         let firm = self.history.settle(survey.comparison.clone()).map(|published| published.comparison.clone());
         let in_force = match cadence {
@@ -187,7 +201,7 @@ fn differs(last: &Survey, survey: &Survey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::{Answer, Circumstances, ComparisonClass};
+    use crate::compare::{Answer, ComparisonClass};
 
     const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -196,7 +210,8 @@ mod tests {
         let known = Circumstances::default();
         let comparison = classify("a.example", &custom, &azure, &known);
         let (name, server) = ("a.example".to_owned(), ([10, 0, 0, 4], 53).into());
-        Survey { name, server, custom, azure, known, comparison, annotations: Vec::new() }
+        let azure_server = ([168, 63, 129, 16], 53).into();
+        Survey { name, server, azure_server, custom, azure, known, comparison, annotations: Vec::new() }
     }
 
     fn names() -> Vec<String> {
@@ -246,6 +261,17 @@ mod tests {
         once.take_in(0, survey("20.0.0.1", "10.0.0.4"), Duration::ZERO, start);
         assert_eq!(once.views()[0].published.as_ref().map(|c| c.class), Some(ComparisonClass::PrivateBypass));
         assert!(!once.is_settled());
+    }
+
+    #[test]
+    fn an_interception_is_said_of_every_name_at_once() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(names(), Cadence::Every(INTERVAL), start);
+        assert_eq!(all.take_due(start + INTERVAL).len(), 3);
+        all.take_in(0, survey("20.0.0.1", "20.0.0.1"), Duration::ZERO, start);
+        all.intercepted(INTERVAL);
+        let classes: Vec<_> = all.views().iter().map(|view| view.published.as_ref().map(|c| c.class)).collect();
+        assert_eq!(classes, [Some(ComparisonClass::Intercepted), None, None], "of every name that was asked");
     }
 
     #[test]

@@ -38,6 +38,8 @@ const LINGER: Duration = Duration::from_millis(150);
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Addresses of each side that are confirmed at most.
 pub const CONFIRMED: usize = 2;
+/// Time that the canary waits: who intercepts is near.
+const CANARY_PATIENCE: Duration = Duration::from_secs(1);
 /// Time for which the canary's answer counts.
 pub const CANARY_FRESH: Duration = Duration::from_secs(60);
 /// RFC 5737: no DNS server can be here; an answer means interception.
@@ -68,6 +70,8 @@ pub struct Survey {
     pub name: String,
     /// The custom server whose answer was taken.
     pub server: SocketAddr,
+    /// Azure DNS.
+    pub azure_server: SocketAddr,
     /// The custom DNS's answer.
     pub custom: Answer,
     /// Azure DNS's answer.
@@ -126,12 +130,13 @@ impl Surveyor {
             known.invents = self.inventor(&name, server, &custom, &azure, &mut rng).await;
         }
         if first.class.may_be_confirmed() {
-            known.intercepted = self.canary_answers(rng.next_u64()).await;
+            known.intercepted = self.canary_answers(rng.next_u64()).await == Some(true);
             known.tls = self.confirm(&name, &custom, &azure, &mut rng).await;
         }
         let comparison = compare::classify(&name, &custom, &azure, &known);
         let annotations = compare::annotate(&custom, &History::default());
-        Survey { name, server, custom, azure, known, comparison, annotations }
+        let azure_server = self.azure;
+        Survey { name, server, azure_server, custom, azure, known, comparison, annotations }
     }
 
     /// Asks a server that answers as an authority which zone it hosts.
@@ -167,7 +172,7 @@ impl Surveyor {
     }
 
     /// Asks one server for both families.
-    async fn ask(&self, server: SocketAddr, name: &str, nonce: u64) -> Answer {
+    pub(crate) async fn ask(&self, server: SocketAddr, name: &str, nonce: u64) -> Answer {
         let deadline = Deadline::within(PATIENCE);
         let (v4, v6) = tokio::join!(
             self.exchange(server, name, RecordType::A, deadline, nonce),
@@ -221,22 +226,23 @@ impl Surveyor {
     }
 
     /// Whether an address where no server can be answers a DNS question (D4). Not asked where the policy denies it, nor
-    /// again while its last answer is fresh.
-    async fn canary_answers(&self, nonce: u64) -> bool {
-        if !self.policy.allows(CANARY.ip(), Reached::Literal) {
-            return false;
+    /// again while its last answer is fresh, nor where all servers are this machine's own: then there is no path.
+    pub(crate) async fn canary_answers(&self, nonce: u64) -> Option<bool> {
+        let local = self.custom.iter().chain([&self.azure]).all(|server| server.ip().is_loopback());
+        if local || !self.policy.allows(CANARY.ip(), Reached::Literal) {
+            return None;
         }
         let mut last = self.canary.lock().await;
-        match *last {
+        Some(match *last {
             Some((asked, answered)) if asked.elapsed() < CANARY_FRESH => answered,
             Some(_) | None => {
-                let deadline = Deadline::within(PATIENCE);
+                let deadline = Deadline::within(CANARY_PATIENCE);
                 let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
                 let answered = outcome.dns_answer().is_some();
                 *last = Some((clock::now(), answered));
                 answered
             }
-        }
+        })
     }
 
     /// Whether a certificate for the name verifies at each side's addresses (rule 19). `None` where one side has no
@@ -288,7 +294,7 @@ fn same_origin(origins: &BTreeMap<String, Vec<Prefix>>, custom: &Answer, azure: 
 }
 
 /// Brings one exchange into normal form.
-fn normal(exchange: &Exchange) -> Answer {
+pub(crate) fn normal(exchange: &Exchange) -> Answer {
     match exchange.dns_answer() {
         Some(answer) => Answer {
             conflicting: is_conflicting(&exchange.seen),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,17 +10,22 @@ use std::{
 use ase_probes::{
     class::Class,
     clock,
+    outcome::Protocol,
+    probe::Probe,
     verdict::{Phase, Verdict},
 };
 
 use rand::rngs::StdRng;
 
 use crate::{
-    catalog::{Catalog, Endpoint},
-    comparing::Comparing,
+    catalog::{Catalog, Endpoint, Host},
+    compare::Outcome,
+    comparing::{Comparing, Step},
     diagnosing::Diagnosing,
     diagnosis::{cases::Wanted, neighbours::Neighbours},
+    dns_survey,
     early::Early,
+    resolver_load::Loads,
     resolver_watch::ResolverWatch,
     risk_clock::RiskClock,
     schedule::Rounds,
@@ -46,6 +52,7 @@ pub struct Known {
     early: Option<Early>,
     born: Instant,
     resolver_watch: ResolverWatch,
+    resolver_loads: Arc<Loads>,
 }
 
 impl Known {
@@ -74,6 +81,7 @@ impl Known {
             early: has_past(rounds).then(|| Early::new(&settings.catalog)),
             born: clock::now(),
             resolver_watch: ResolverWatch::start(),
+            resolver_loads: Arc::new(Loads::new(servers_of(&settings))),
             settings: Arc::new(settings),
         }
     }
@@ -88,6 +96,9 @@ impl Known {
         self.durations = Arc::new(durations);
         self.comparing.reload(&settings, rounds);
         self.diagnosing.reload(&settings);
+        let mut loads = Loads::new(servers_of(&settings));
+        loads.inherit((*self.resolver_loads).clone());
+        self.resolver_loads = Arc::new(loads);
         if let Some(clock) = &mut self.risk {
             clock.reload(&settings);
         }
@@ -122,6 +133,8 @@ impl Known {
     pub fn record(&mut self, task: usize, visit: Visit, unconfirmed: bool) {
         let view = Arc::make_mut(&mut self.views[task]);
         observe(Arc::make_mut(&mut self.durations), view.endpoint.class, &visit);
+        heard_in(&visit)
+            .for_each(|(server, outcome)| Arc::make_mut(&mut self.resolver_loads).hear(server, outcome, visit.began));
         if let Some(early) = &mut self.early {
             early.observe(view, &visit, self.born.elapsed());
         }
@@ -134,6 +147,17 @@ impl Known {
             && finding.phase == Phase::Dns
         {
             self.comparing.hurry(&view.endpoint.host);
+        }
+    }
+
+    /// Takes in how the DNS servers answered a comparison or a trial.
+    pub fn hear(&mut self, step: Step) {
+        match step {
+            Step::Began => {}
+            Step::Heard(heard) => {
+                let (loads, now) = (Arc::make_mut(&mut self.resolver_loads), clock::wall());
+                heard.into_iter().for_each(|(server, outcome)| loads.hear(server, outcome, now));
+            }
         }
     }
 
@@ -159,6 +183,8 @@ impl Known {
             catalog: Arc::clone(&self.settings.catalog),
             endpoints: self.views.clone(),
             classes: classes.collect(),
+            resolver_loads: Arc::clone(&self.resolver_loads),
+            trial: self.comparing.trial(),
             names: self.comparing.views(),
             incidents: self.diagnosing.ledger().clone(),
             risk: self.risk.as_ref().map(RiskClock::estimate),
@@ -175,6 +201,24 @@ fn has_past(rounds: Rounds) -> bool {
         Rounds::Endless { .. } => true,
         Rounds::One => false,
     }
+}
+
+/// Every DNS server that is asked: for names, as the reference, and as an endpoint.
+fn servers_of(settings: &Settings) -> Vec<SocketAddr> {
+    let watched = settings.catalog.endpoints.iter().filter_map(|endpoint| match (&endpoint.probe, &endpoint.host) {
+        (Probe::Dns(_), Host::Address(address)) => Some(SocketAddr::new(*address, endpoint.port)),
+        (_, _) => None,
+    });
+    settings.resolvers.custom.iter().copied().chain([settings.resolvers.azure]).chain(watched).collect()
+}
+
+/// How DNS servers answered in a visit: each that was asked for the name, and the endpoint where it is one over UDP.
+fn heard_in(visit: &Visit) -> impl Iterator<Item = (SocketAddr, Outcome)> {
+    let failures = visit.resolution.iter().flat_map(|resolution| &resolution.failures);
+    let exchanges = failures.chain(&visit.outcomes).filter(|outcome| matches!(outcome.seen.protocol, Protocol::Dns(_)));
+    let found = visit.resolution.iter().filter(|resolution| !resolution.addresses.is_empty());
+    let found = found.filter_map(|resolution| Some((resolution.server?, Outcome::Answer)));
+    exchanges.map(|outcome| (outcome.address, dns_survey::normal(outcome).outcome)).chain(found)
 }
 
 /// Takes a visit into an endpoint's view. A bad sample that waits for its confirmation changes no status yet.

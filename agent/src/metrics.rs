@@ -14,6 +14,7 @@
 mod early;
 mod incidents;
 mod names;
+mod resolver_facts;
 mod series;
 mod suspension;
 
@@ -46,6 +47,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     certificates(&mut page, snapshot);
     time_servers(&mut page, snapshot);
     resolvers(&mut page, snapshot);
+    resolver_facts::render(&mut page, snapshot);
     names::render(&mut page, snapshot);
     incidents::render(&mut page, snapshot);
     suspension::render(&mut page, snapshot);

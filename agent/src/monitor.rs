@@ -82,7 +82,10 @@ impl Monitor {
         tokio::select! {
             () = timer => self.begin(),
             Some(ended) = self.visits.join_next_with_id() => self.take_in(ended),
-            () = self.known.comparing.step(&mut self.rng) => self.publish(),
+            step = self.known.comparing.step(&mut self.rng) => {
+                self.known.hear(step);
+                self.publish();
+            }
             () = self.known.diagnosing.step() => self.publish(),
         }
     }

@@ -1,6 +1,7 @@
 //! The report that a tired human reads at 3 a.m.: the verdict first, then what failed and what to do, then the rest.
 
 mod incidents;
+mod names;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,6 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
     catalog::{EndpointId, Severity},
-    compare::Worry,
     early::warnings::{self, Kind, Warning},
     reading::{Summary, count, rfc3339},
     snapshot::{ClassView, EndpointView, Snapshot, Status},
@@ -52,7 +52,7 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
     if look.verbose {
         healthy(&mut paper, snapshot);
     }
-    names(&mut paper, snapshot);
+    names::write(&mut paper, snapshot);
     early(&mut paper, snapshot);
     classes(&mut paper, snapshot);
     slots(&mut paper, snapshot);
@@ -85,26 +85,6 @@ fn early(paper: &mut Paper, snapshot: &Snapshot) {
         let class = warning.class.map_or_else(String::new, |class| format!("{class}  "));
         let subject = warning.subject.map_or_else(String::new, |subject| format!("{subject}: "));
         paper.line(2, "", &format!("{class}{subject}{}", warning.text), PLAIN);
-    }
-}
-
-/// The names whose two answers should worry somebody.
-fn names(paper: &mut Paper, snapshot: &Snapshot) {
-    let worrying = snapshot.names.iter().filter_map(|view| {
-        let comparison = view.published.as_ref()?;
-        (comparison.worry > Worry::Fine).then_some((&view.name, comparison))
-    });
-    for (name, comparison) in worrying {
-        let style = if comparison.worry == Worry::Bad { RED } else { YELLOW };
-        paper.heading(format_args!("DNS  {name}: {}", comparison.class.label()), style);
-        paper.line(2, "why:   ", &comparison.reason, PLAIN);
-        if let Some(advice) = comparison.class.advice() {
-            paper.line(2, "next:  ", advice, PLAIN);
-        }
-    }
-    if let Some(finding) = snapshot.host_dns.finding(snapshot.resolvers.azure.ip()) {
-        paper.heading("DNS  this host", YELLOW);
-        paper.line(2, "", finding, PLAIN);
     }
 }
 

@@ -11,7 +11,8 @@ use ase_probes::{
 
 use crate::{
     catalog::Host,
-    snapshot::{EndpointView, Status},
+    resolver_load::{Load, Throttling},
+    snapshot::{EndpointView, Snapshot, Status},
     visit::Visit,
 };
 
@@ -35,6 +36,10 @@ pub struct ResolverHealth {
     pub udp: Option<Side>,
     /// Over TCP, where it is watched.
     pub tcp: Option<Side>,
+    /// Whether it gave an address for a name that cannot exist; `None` while that is not known.
+    pub invents: Option<bool>,
+    /// Signs that it drops questions when many are asked.
+    pub throttling: Option<Throttling>,
 }
 
 impl ResolverHealth {
@@ -46,10 +51,10 @@ impl ResolverHealth {
     }
 
     /// What an operator should look at, in plain words.
-    pub fn remarks(&self) -> Vec<&'static str> {
+    pub fn remarks(&self) -> Vec<String> {
         let up = |side: &Option<Side>| side.as_ref().and_then(|side| side.up);
         let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<&str> = Vec::new();
         if up(&self.udp) == Some(true) && up(&self.tcp) == Some(false) {
             remarks.push("answers over UDP but not over TCP: large answers will be lost");
         }
@@ -67,19 +72,40 @@ impl ResolverHealth {
                 remarks.push("does not speak EDNS, or something on the path strips it");
             }
         }
-        remarks
+        if self.invents == Some(true) {
+            remarks.push("gives an address for a name that cannot exist: switch off its NXDOMAIN rewriting");
+        }
+        let throttled = self.throttling.map(|signs| {
+            format!(
+                "lost {} questions, only in seconds with {} or more, and answered all {} in quieter ones: it throttles; \
+                 cache answers or raise its limit",
+                signs.lost, signs.from_rate, signs.quiet
+            )
+        });
+        remarks.into_iter().map(str::to_owned).chain(throttled).collect()
+    }
+
+    /// The last answer over UDP, if there was one.
+    pub fn udp_answer(&self) -> Option<&Answer> {
+        self.udp.as_ref()?.answer.as_ref()
     }
 }
 
 /// How every watched server does, in order.
-pub fn of<'a>(views: impl IntoIterator<Item = &'a EndpointView>) -> Vec<ResolverHealth> {
+pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
     let mut servers: BTreeMap<SocketAddr, ResolverHealth> = BTreeMap::new();
-    for view in views {
+    for view in &snapshot.endpoints {
         let (Probe::Dns(question), Host::Address(address)) = (&view.endpoint.probe, &view.endpoint.host) else {
             continue;
         };
         let server = SocketAddr::new(*address, view.endpoint.port);
-        let health = servers.entry(server).or_insert(ResolverHealth { server, udp: None, tcp: None });
+        let health = servers.entry(server).or_insert_with(|| ResolverHealth {
+            server,
+            udp: None,
+            tcp: None,
+            invents: snapshot.trial.as_ref().and_then(|trial| trial.invents(server)),
+            throttling: snapshot.resolver_loads.of(server).and_then(Load::throttling),
+        });
         match question.transport {
             Transport::Udp => health.udp = Some(side(view)),
             Transport::Tcp => health.tcp = Some(side(view)),
@@ -132,7 +158,7 @@ mod tests {
     }
 
     fn health(udp: Option<Side>, tcp: Option<Side>) -> ResolverHealth {
-        ResolverHealth { server: ([10, 0, 0, 4], 53).into(), udp, tcp }
+        ResolverHealth { server: ([10, 0, 0, 4], 53).into(), udp, tcp, invents: None, throttling: None }
     }
 
     #[test]
@@ -145,6 +171,14 @@ mod tests {
             (health(up(good.clone()), up(answer(Rcode::NxDomain))), "different kinds"),
             (health(up(Answer { recursion_available: false, ..good.clone() }), None), "no recursion"),
             (health(up(Answer { edns_payload: None, ..good.clone() }), None), "EDNS"),
+            (ResolverHealth { invents: Some(true), ..health(up(good.clone()), None) }, "cannot exist"),
+            (
+                ResolverHealth {
+                    throttling: Some(Throttling { lost: 12, from_rate: 40, quiet: 9 }),
+                    ..health(up(good.clone()), None)
+                },
+                "throttles",
+            ),
         ] {
             let remarks = health.remarks();
             assert!(remarks.len() == 1 && remarks[0].contains(words), "{remarks:?}");
@@ -155,7 +189,7 @@ mod tests {
     #[test]
     fn servers_are_read_from_the_endpoints() {
         let snapshot = crate::sample::snapshot();
-        let all = of(snapshot.endpoints.iter().map(|view| &**view));
+        let all = of(&snapshot);
         assert!(!all.is_empty() && all.iter().all(|health| health.udp.is_some() || health.tcp.is_some()));
     }
 }

@@ -110,8 +110,11 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],
+            lease: None,
             changed: None,
         },
+        resolver_loads: Arc::new(outlook::loads()),
+        trial: Some(Arc::new(outlook::trial())),
         names: vec![Arc::new(outlook::bypassed()), Arc::new(outlook::uncompared())],
         durations: Arc::new(durations(&views)),
         catalog: Arc::new(catalog),

@@ -13,6 +13,8 @@ use crate::{
     comparisons::NameView,
     diagnosis::{Diagnosis, Ledger},
     early::EarlyView,
+    resolver_load::Loads,
+    resolver_trial::Trial,
     resolver_watch::HostDns,
     risk::Estimate,
     settings::Resolvers,
@@ -194,6 +196,10 @@ pub struct Snapshot {
     pub endpoints: Vec<Arc<EndpointView>>,
     /// Every class that has endpoints or slots, in order.
     pub classes: Vec<ClassView>,
+    /// What our own questions showed about each DNS server.
+    pub resolver_loads: Arc<Loads>,
+    /// The last trial of the DNS servers; `None` before the first.
+    pub trial: Option<Arc<Trial>>,
     /// Every name that is compared, in order.
     pub names: Vec<Arc<NameView>>,
     /// The incidents that are open, and how many there were.

@@ -1,6 +1,7 @@
 //! Scenarios with real DNS servers: each is a data file under `tests/scenarios/dns`, run in namespaces, and judged by
 //! what the agent says about it.
 
+mod by_check;
 mod rounds;
 mod servers;
 
@@ -50,6 +51,9 @@ struct Scenario {
     /// Origins that the operator declared.
     #[serde(default)]
     origins: BTreeMap<String, Vec<String>>,
+    /// Whether `check` is asked, which also tries the servers, and not `nameresolver --compare`.
+    #[serde(default)]
+    by_check: bool,
     /// Several rounds, and what changes between them.
     rounds: Option<rounds::Rounds>,
     /// Whether something answers DNS at 192.0.2.1, where no server can be.
@@ -109,6 +113,8 @@ struct Expectation {
     rule: Option<u8>,
     /// Words that the reason must hold.
     reason: Option<String>,
+    /// Words that the remarks on the custom DNS must hold, where `check` is asked.
+    remark: Option<String>,
 }
 
 /// What came of a scenario.
@@ -138,6 +144,10 @@ impl Outcome {
         let reason = self.comparison("reason").as_str().unwrap_or_default();
         if let Some(words) = expect.reason.as_ref().filter(|words| !reason.contains(*words)) {
             misses.push(format!("the reason ({reason}) does not hold ({words})"));
+        }
+        let remarks = self.got["remarks"].to_string();
+        if let Some(words) = expect.remark.as_ref().filter(|words| !remarks.contains(*words)) {
+            misses.push(format!("the remarks ({remarks}) do not hold ({words})"));
         }
         if expect.worry.as_deref() == Some("fine") && self.got["alarms"].as_u64().is_some_and(|alarms| alarms > 0) {
             misses.push(format!("{} of {} rounds alarm", self.got["alarms"], self.got["rounds"]));
@@ -187,6 +197,7 @@ pub(crate) fn rows(word: &str) -> Result<Vec<Row>> {
         let mut servers = runtime.block_on(Servers::start(&scenario, &folder, &authorities))?;
         let got = match &scenario.rounds {
             Some(rounds) => rounds::ask(&scenario, rounds, &mut servers, &folder, is_root),
+            None if scenario.by_check => by_check::ask(&scenario, &folder, is_root),
             None => ask(&scenario, &folder, is_root),
         };
         let got = got.with_context(|| scenario.name.clone())?;

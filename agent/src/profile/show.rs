@@ -11,7 +11,7 @@ use crate::{
     catalog::{Addresses, Endpoint, Workload},
     comparing, diagnosing,
     diagnosis::cases,
-    dns_survey, duration, follow_up,
+    dns_survey, duration, follow_up, resolver_trial,
     settings::Settings,
 };
 
@@ -110,7 +110,7 @@ fn diagnosis(settings: &Settings) -> Vec<String> {
 }
 
 /// What comparing the two resolvers sends.
-fn comparison(settings: &Settings) -> [String; 5] {
+fn comparison(settings: &Settings) -> [String; 6] {
     let (names, every) = (comparing::names(settings).len(), duration::show(settings.compare_every));
     let azure = settings.resolvers.azure;
     [
@@ -120,9 +120,14 @@ fn comparison(settings: &Settings) -> [String; 5] {
         ),
         "where only one side answers, to that side: the same for one name beside it that cannot exist".to_owned(),
         format!(
-            "where the two sides differ, to {}: one DNS question, at most one in {}; no server can be there",
+            "to {}, where no server can be: one DNS question every {every}, and where the two sides differ, at most one in {}",
             dns_survey::CANARY,
             duration::show(dns_survey::CANARY_FRESH)
+        ),
+        format!(
+            "to {} and to {azure}: questions for the A and AAAA records of a new name below {}, every {every}",
+            servers(settings),
+            resolver_trial::BELOW
         ),
         "to a custom DNS server that answers as an authority: a question for the start of its zone".to_owned(),
         format!(
@@ -227,7 +232,9 @@ mod tests {
         assert!(lines.iter().filter_map(Value::as_str).all(|line| page.contains(line)));
         let said = lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
         let azure = format!("and to {}: questions", settings.resolvers.azure);
-        for needed in [&*azure, &dns_survey::CANARY.to_string(), "cannot exist", "port 443", "redirect"] {
+        for needed in
+            [&*azure, &dns_survey::CANARY.to_string(), "cannot exist", "port 443", "redirect", resolver_trial::BELOW]
+        {
             assert!(said.contains(needed), "{needed}: {said}");
         }
         for endpoint in &settings.catalog.endpoints {

@@ -11,11 +11,13 @@ use ase_probes::{
 use super::{AT, address};
 use crate::{
     catalog::{Catalog, EndpointId},
-    compare::{Answer, Circumstances, Comparison, ComparisonClass, Worry},
+    compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry},
     comparisons::NameView,
     diagnosis::{Alternative, Incident, Ledger, Scope, contrast::Contrast},
     dns_survey::Survey,
     early::{ClassEarly, EarlyView},
+    resolver_load::Loads,
+    resolver_trial::{ServerTrial, Trial},
     risk::{Assumptions, Estimate, Loss, Risk},
 };
 
@@ -35,7 +37,16 @@ pub(super) fn bypassed() -> NameView {
     let name = "db.database.windows.net";
     let server = SocketAddr::new(address("10.0.0.4"), 53);
     let (annotations, asked) = (Vec::new(), name.to_owned());
-    let survey = Survey { name: asked, server, custom, azure, known, comparison: comparison.clone(), annotations };
+    let survey = Survey {
+        name: asked,
+        server,
+        azure_server: SocketAddr::new(address("168.63.129.16"), 53),
+        custom,
+        azure,
+        known,
+        comparison: comparison.clone(),
+        annotations,
+    };
     NameView { name: name.into(), last: Some(Arc::new(survey)), published: Some(comparison), changes: 1, since: AT }
 }
 
@@ -62,6 +73,22 @@ pub(super) fn incidents() -> Ledger {
     };
     let opened = [(Cause::Dropped, 2), (Cause::DnsNxdomain, 1)].into_iter().collect();
     Ledger { open: vec![Arc::new(open)], closed: Vec::new(), opened }
+}
+
+/// The custom DNS lost a few questions, Azure DNS none.
+pub(super) fn loads() -> Loads {
+    let (custom, azure) = (SocketAddr::new(address("10.0.0.4"), 53), SocketAddr::new(address("168.63.129.16"), 53));
+    let mut loads = Loads::new([custom, azure]);
+    for (server, outcome) in [(custom, Outcome::Answer), (custom, Outcome::Timeout), (azure, Outcome::Nxdomain)] {
+        loads.hear(server, outcome, AT);
+    }
+    loads
+}
+
+/// Neither server invents names, and nothing intercepts.
+pub(super) fn trial() -> Trial {
+    let tried = |server| ServerTrial { server: SocketAddr::new(address(server), 53), outcome: Outcome::Nxdomain };
+    Trial { at: AT, intercepted: Some(false), servers: ["10.0.0.4", "168.63.129.16"].map(tried).into() }
 }
 
 /// A name before its first comparison.

@@ -1,13 +1,17 @@
 //! The comparison of resolvers as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::resolver::survey_value;
 use crate::{
+    compare::Outcome,
     comparisons::NameView,
     reading::rfc3339,
     resolver_health::{self, ResolverHealth, Side},
+    resolver_load::{Load, OUTCOMES},
     snapshot::Snapshot,
 };
 
@@ -15,6 +19,8 @@ use crate::{
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct DnsEntry {
     host: HostEntry,
+    /// Whether something answers DNS where no server can be; null where that was not asked.
+    intercepted: Option<bool>,
     resolvers: Vec<ResolverEntry>,
     names: Vec<NameEntry>,
 }
@@ -23,9 +29,17 @@ pub(super) struct DnsEntry {
 struct HostEntry {
     servers: Vec<String>,
     suffixes: Vec<String>,
+    dhcp: Option<LeaseEntry>,
     hint: Option<&'static str>,
     changed: Option<String>,
-    finding: Option<&'static str>,
+    findings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct LeaseEntry {
+    file: String,
+    servers: Vec<String>,
+    suffixes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -47,13 +61,19 @@ impl DnsEntry {
             host: HostEntry {
                 servers: host.servers.iter().map(ToString::to_string).collect(),
                 suffixes: host.suffixes.clone(),
+                dhcp: host.lease.as_ref().map(|lease| LeaseEntry {
+                    file: lease.file.display().to_string(),
+                    servers: lease.servers.iter().map(ToString::to_string).collect(),
+                    suffixes: lease.suffixes.clone(),
+                }),
                 hint: host.hint(),
                 changed: host.changed.map(rfc3339),
-                finding: host.finding(snapshot.resolvers.azure.ip()),
+                findings: host.findings(&snapshot.resolvers),
             },
-            resolvers: resolver_health::of(snapshot.endpoints.iter().map(|view| &**view))
+            intercepted: snapshot.trial.as_ref().and_then(|trial| trial.intercepted),
+            resolvers: resolver_health::of(snapshot)
                 .iter()
-                .map(ResolverEntry::of)
+                .map(|health| ResolverEntry::of(health, snapshot.resolver_loads.of(health.server)))
                 .collect(),
             names: snapshot.names.iter().map(|view| NameEntry::of(view)).collect(),
         }
@@ -67,7 +87,12 @@ struct ResolverEntry {
     udp: Option<SideEntry>,
     tcp: Option<SideEntry>,
     agree: Option<bool>,
-    remarks: Vec<&'static str>,
+    /// Whether it gives addresses for names that cannot exist; null while that is not known.
+    invents: Option<bool>,
+    throttled: bool,
+    /// How it answered the agent's questions since the start.
+    answers: BTreeMap<&'static str, u64>,
+    remarks: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -84,12 +109,16 @@ struct SideEntry {
 }
 
 impl ResolverEntry {
-    fn of(health: &ResolverHealth) -> Self {
+    fn of(health: &ResolverHealth, load: Option<&Load>) -> Self {
+        let count = |outcome: Outcome| (outcome.label(), load.map_or(0, |load| load.count(outcome)));
         Self {
             server: health.server.to_string(),
             udp: health.udp.as_ref().map(SideEntry::of),
             tcp: health.tcp.as_ref().map(SideEntry::of),
             agree: health.agree(),
+            invents: health.invents,
+            throttled: health.throttling.is_some(),
+            answers: OUTCOMES.map(count).into(),
             remarks: health.remarks(),
         }
     }
