@@ -49,10 +49,10 @@ pub enum Flaw {
     Large,
 }
 
-/// A certificate authority.
+/// A certificate authority, or several that speak as one.
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: rcgen::Certificate,
+    /// One issues all certificates of a name.
+    issuers: Vec<(Issuer<'static, KeyPair>, rcgen::Certificate)>,
     world: World,
     /// By name, flaw and the world's offset when it was made.
     leaves: Mutex<BTreeMap<(String, Flaw, i64), Arc<CertifiedKey>>>,
@@ -78,6 +78,20 @@ impl Authority {
     /// # Errors
     /// When a key or certificate cannot be made.
     pub fn in_world(common_name: &str, world: World) -> Result<Self> {
+        Self::several(&[common_name], world)
+    }
+
+    /// Makes authorities with these common names that share the work, as those of the web do: unrelated hosts have
+    /// unrelated issuers.
+    ///
+    /// # Errors
+    /// When a key or certificate cannot be made.
+    pub fn several(common_names: &[&str], world: World) -> Result<Self> {
+        let issuers = common_names.iter().map(|name| Self::issuer(name)).collect::<Result<_>>()?;
+        Ok(Self { issuers, world, leaves: Mutex::default() })
+    }
+
+    fn issuer(common_name: &str) -> Result<(Issuer<'static, KeyPair>, rcgen::Certificate)> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -86,12 +100,18 @@ impl Authority {
         params.not_after = date_time_ymd(2049, 1, 1);
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        Ok(Self { issuer: Issuer::new(params, key), certificate, world, leaves: Mutex::default() })
+        Ok((Issuer::new(params, key), certificate))
     }
 
-    /// The authority's own certificate in PEM.
+    /// The authority's own certificate in PEM, or those of all.
     pub fn pem(&self) -> String {
-        self.certificate.pem()
+        self.issuers.iter().map(|(_, certificate)| certificate.pem()).collect()
+    }
+
+    /// The issuer of a name's certificates: the same name has always the same.
+    fn issuer_of(&self, name: &str) -> &Issuer<'static, KeyPair> {
+        let sum: usize = name.bytes().map(usize::from).sum();
+        &self.issuers[sum % self.issuers.len()].0
     }
 
     /// The clock that it lives by.
@@ -127,7 +147,7 @@ impl Authority {
             revoked_certs: Vec::new(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        Ok(params.signed_by(&self.issuer)?.der().to_vec())
+        Ok(params.signed_by(&self.issuers[0].0)?.der().to_vec())
     }
 
     /// A certificate and its key for a name, both in PEM.
@@ -160,7 +180,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = match flaw {
             Flaw::SelfSigned => params.self_signed(&key)?,
-            _ => params.signed_by(&key, &self.issuer)?,
+            _ => params.signed_by(&key, self.issuer_of(name))?,
         };
         Ok((certificate, key))
     }

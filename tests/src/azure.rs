@@ -74,7 +74,10 @@ impl Authorities {
     /// When a key cannot be made.
     pub fn new() -> Result<Self> {
         let world = World::default();
-        let lab = Arc::new(Authority::in_world("ase-lab root", world.clone())?);
+        let lab = Arc::new(Authority::several(
+            &["ase-lab root", "ase-lab second root", "ase-lab third root"],
+            world.clone(),
+        )?);
         Ok(Self { lab, inspector: Arc::new(Authority::in_world("Azure Firewall Manager CA", world)?) })
     }
 }
@@ -86,8 +89,8 @@ pub struct Moods {
     pub custom_dns: Behaviour<dns::Mood>,
     /// Azure DNS.
     pub azure_dns: Behaviour<dns::Mood>,
-    /// Every web front end, by host.
-    pub web: BTreeMap<String, Behaviour<web::Mood>>,
+    /// Every web front end, by host; a host has one for each port.
+    pub web: BTreeMap<String, Vec<Behaviour<web::Mood>>>,
     /// Every SQL gateway.
     pub sql: Vec<Behaviour<tds::Mood>>,
 }
@@ -224,7 +227,8 @@ impl Azure {
                 Switch::Greeter(mood)
             }
             Probe::Http(question) => {
-                let mood = self.moods.web.entry(name.clone()).or_default().clone();
+                let mood = Behaviour::default();
+                self.moods.web.entry(name.clone()).or_default().push(mood.clone());
                 self.servers.push(match question.scheme {
                     Scheme::Http => web::start_http(address, front, mood.clone()).await?,
                     Scheme::Https(_) => web::start_https(address, front, mood.clone()).await?,

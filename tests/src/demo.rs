@@ -57,20 +57,20 @@ const SCRIPT: [Fault; 5] = [
     Fault {
         story: "a firewall denies HTTPS to login.lab.example by name: the handshake is cut after the server name",
         cause: "tls_blocked",
-        inject: |moods| set_web(moods, LOGIN, web::Mood::FirewallDenies),
-        mend: |moods| set_web(moods, LOGIN, web::Mood::Good),
+        inject: |moods| set_web(moods, LOGIN, &web::Mood::FirewallDenies),
+        mend: |moods| set_web(moods, LOGIN, &web::Mood::Good),
     },
     Fault {
         story: "the same firewall denies HTTP to crl.lab.example: it answers 470 in the server's place",
         cause: "http_blocked",
-        inject: |moods| set_web(moods, CRL, web::Mood::FirewallDenies),
-        mend: |moods| set_web(moods, CRL, web::Mood::Good),
+        inject: |moods| set_web(moods, CRL, &web::Mood::FirewallDenies),
+        mend: |moods| set_web(moods, CRL, &web::Mood::Good),
     },
     Fault {
         story: "TLS inspection is switched on for management.lab.example",
         cause: "tls_intercepted",
-        inject: |moods| set_web(moods, MANAGEMENT, web::Mood::Inspected),
-        mend: |moods| set_web(moods, MANAGEMENT, web::Mood::Good),
+        inject: |moods| set_web(moods, MANAGEMENT, &web::Mood::Inspected),
+        mend: |moods| set_web(moods, MANAGEMENT, &web::Mood::Good),
     },
     Fault {
         story: "the firewall accepts connections to SQL 1433 itself and drops the rest: a TCP check would stay green",
@@ -86,10 +86,8 @@ const SCRIPT: [Fault; 5] = [
     },
 ];
 
-fn set_web(moods: &Moods, host: &str, mood: web::Mood) {
-    if let Some(behaviour) = moods.web.get(host) {
-        behaviour.set(mood);
-    }
+fn set_web(moods: &Moods, host: &str, mood: &web::Mood) {
+    moods.web.get(host).into_iter().flatten().for_each(|behaviour| behaviour.set(mood.clone()));
 }
 
 /// Runs the demo.

@@ -3,14 +3,15 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, TcpStream},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ase_agent::{catalog::Host, config};
 use ase_probes::clock;
 use serde_json::Value;
@@ -69,6 +70,8 @@ pub(super) struct Stage {
     folder: Folder,
     /// Faults of the guest that last while they are held.
     lasting: Vec<Lasting>,
+    /// The connection to the agent's status.
+    line: Mutex<Option<BufReader<TcpStream>>>,
     _runtime: Runtime,
 }
 
@@ -129,7 +132,16 @@ impl Stage {
         let azure =
             runtime.block_on(Azure::start(&settings, Place::OwnAddresses, &authorities, &Stopped::default()))?;
         let fault_box = fault_box.context("the box was laid with the wire")?;
-        Ok(Self { guest, fault_box, azure, zone, folder, lasting: Vec::new(), _runtime: runtime })
+        Ok(Self {
+            guest,
+            fault_box,
+            azure,
+            zone,
+            folder,
+            lasting: Vec::new(),
+            line: Mutex::default(),
+            _runtime: runtime,
+        })
     }
 
     /// Lets faults happen.
@@ -143,17 +155,21 @@ impl Stage {
         Ok(())
     }
 
-    /// The agent's status, asked on its own loopback: nothing of it passes the box.
+    /// The agent's status, asked on its own loopback: nothing of it passes the box. One connection is kept, because a
+    /// guest without files or ports could not make another.
     pub(super) fn status(&self) -> Result<Value> {
-        namespace::inside(self.guest.id(), || {
-            let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(b"GET /api/v1/status HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.take(LONGEST).read_to_string(&mut answer)?;
-            let (_, body) = answer.split_once("\r\n\r\n").context("the answer has no body")?;
-            serde_json::from_str(body).context("the status is no JSON")
-        })
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = match line.take() {
+            Some(stream) => stream,
+            None => BufReader::new(namespace::inside(self.guest.id(), || {
+                let stream = TcpStream::connect(("127.0.0.1", PORT))?;
+                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+                Ok(stream)
+            })?),
+        };
+        let status = ask(&mut stream)?;
+        *line = Some(stream);
+        Ok(status)
     }
 
     /// Waits until every endpoint is healthy, and a while longer.
@@ -241,6 +257,27 @@ impl Played {
             }
         }
     }
+}
+
+/// Asks for the status on a connection that stays open.
+fn ask(stream: &mut BufReader<TcpStream>) -> Result<Value> {
+    stream.get_mut().write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")?;
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = Some(value.trim().parse()?),
+            Some(_) => {}
+            None if line.starts_with("HTTP/") => {}
+            None => break,
+        }
+    }
+    let length: u64 = length.context("the answer has no length")?;
+    ensure!(length <= LONGEST, "the status has {length} bytes");
+    let mut body = Vec::new();
+    stream.take(length).read_to_end(&mut body)?;
+    serde_json::from_slice(&body).context("the status is no JSON")
 }
 
 fn endpoints(status: &Value) -> impl Iterator<Item = &Value> {

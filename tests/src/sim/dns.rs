@@ -154,10 +154,11 @@ fn answer(question: &[u8], zone: &Zone, mood: &Mood, is_datagram: bool) -> Optio
         }
         Mood::Denies { names } if mood::concerns(names, name) => deny(&mut reply, query.name()),
         Mood::Empties { names } if mood::concerns(names, name) => reply.authorities.extend(authority(query.name())),
-        Mood::Says { names } if names.contains_key(name) => {
-            fill(&mut reply, query.name(), query.query_type(), names);
+        Mood::Says { names } => {
+            let said = names.get(name).map(|entry| mood::said(zone, name, entry));
+            fill(&mut reply, query.name(), query.query_type(), said.as_ref().unwrap_or(zone));
         }
-        Mood::Rewrites { address } if !zone.contains_key(name) => {
+        Mood::Rewrites { address, lost } if !zone.contains_key(name) || lost.iter().any(|of| of == name) => {
             let invented = Zone::from([(name.to_owned(), Entry::at([*address]))]);
             fill(&mut reply, query.name(), query.query_type(), &invented);
         }

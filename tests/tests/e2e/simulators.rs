@@ -117,7 +117,7 @@ fn dig_sees_every_dns_mood() {
     lab.must_be_refused(dns::Mood::Truncates { tcp: Stream::Refused }, dig, "refused");
     lab.must_be_refused(dns::Mood::UdpOnly { tcp: Stream::Refused }, &format!("{dig} +tcp"), "refused");
     lab.must_see(
-        dns::Mood::Rewrites { address: IpAddr::from([198, 18, 9, 9]) },
+        dns::Mood::Rewrites { address: IpAddr::from([198, 18, 9, 9]), lost: Vec::new() },
         &dig.replace("web", "nonce"),
         "198.18.9.9",
     );

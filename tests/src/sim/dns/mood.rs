@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::Deserialize;
 
-use super::Zone;
+use super::{Entry, Zone};
 
 /// How the server treats every question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -43,13 +43,16 @@ pub enum Mood {
     },
     /// It says something else about these names than its zone: split horizon, hijack, sinkhole, an old answer.
     Says {
-        /// What it says.
+        /// What it says; an entry without addresses keeps those of the zone.
         names: Zone,
     },
     /// It invents an address for every name that does not exist.
     Rewrites {
         /// That address.
         address: IpAddr,
+        /// Names that do not exist for it, though its zone has them.
+        #[serde(default)]
+        lost: Vec<String>,
     },
     /// It cuts answers over UDP.
     Truncates {
@@ -170,6 +173,15 @@ impl Mood {
 /// Whether a mood's list of names holds this one.
 pub(super) fn concerns(names: &[String], name: &str) -> bool {
     names.is_empty() || names.iter().any(|of| of == name || (of.starts_with('.') && name.ends_with(of.as_str())))
+}
+
+/// What is said instead of the zone's entry.
+pub(super) fn said(zone: &Zone, name: &str, entry: &Entry) -> Zone {
+    let mut entry = entry.clone();
+    if let (true, Some(own)) = (entry.addresses.is_empty(), zone.get(name)) {
+        entry.addresses.clone_from(&own.addresses);
+    }
+    Zone::from([(name.to_owned(), entry)])
 }
 
 /// The name's entry behind so many more canonical names.
