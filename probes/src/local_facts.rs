@@ -70,10 +70,12 @@ impl LocalFacts {
     }
 
     fn from_proc(proc: &Path, peer: IpAddr) -> Self {
+        // Of this thread's network namespace, which need not be the process's.
         let read = |name: &str| read(&proc.join(name));
-        let sockets = [read("net/sockstat"), read("net/sockstat6")];
-        let next_hop = read("net/route").and_then(|table| route::next_hop(&table, peer));
-        let neighbour = read("net/arp").zip(next_hop.as_ref()).and_then(|(table, hop)| route::neighbour(&table, hop));
+        let sockets = [read("thread-self/net/sockstat"), read("thread-self/net/sockstat6")];
+        let next_hop = read("thread-self/net/route").and_then(|table| route::next_hop(&table, peer));
+        let neighbour =
+            read("thread-self/net/arp").zip(next_hop.as_ref()).and_then(|(table, hop)| route::neighbour(&table, hop));
         Self {
             files: files(proc),
             port_range: read("sys/net/ipv4/ip_local_port_range").and_then(|text| pair(&text)),

@@ -30,7 +30,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 #[test]
 #[cfg(target_endian = "little")]
 fn the_most_specific_usable_route_names_the_next_hop() {
-    let folder = folder(&[("net/route", ROUTES), ("net/arp", NEIGHBOURS)]);
+    let folder = folder(&[("thread-self/net/route", ROUTES), ("thread-self/net/arp", NEIGHBOURS)]);
     for (peer, device, hop, answered) in [
         ("20.1.2.3", "eth0", "10.0.1.1", Some(true)),
         ("10.0.1.9", "eth0", "10.0.1.9", None),
@@ -49,10 +49,10 @@ fn the_most_specific_usable_route_names_the_next_hop() {
 fn gauges_are_read_with_their_limits() {
     let folder = folder(&[
         (
-            "net/sockstat",
+            "thread-self/net/sockstat",
             "sockets: used 52\nTCP: inuse 7 orphan 0 tw 33 alloc 7 mem 332\nUDP: inuse 2 mem 0\nUDPLITE: inuse 9\n",
         ),
-        ("net/sockstat6", "TCP6: inuse 1\nUDP6: inuse 3\n"),
+        ("thread-self/net/sockstat6", "TCP6: inuse 1\nUDP6: inuse 3\n"),
         ("sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
         ("sys/net/netfilter/nf_conntrack_count", "249100\n"),
         ("sys/net/netfilter/nf_conntrack_max", "262144\n"),

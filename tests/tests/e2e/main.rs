@@ -13,6 +13,7 @@ mod process;
 mod prometheus;
 mod real_peers;
 mod rules;
+mod signatures;
 mod simulators;
 mod subnet;
 mod tds_clients;
