@@ -11,15 +11,13 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use ase_probes::clock;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::{stage::Stage, watch::Watch};
 use crate::loopback::Notice;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(20);
-/// What is cut.
-const CUT: &str = "[{match: {port: [\"1433\"], protocol: tcp}, do: drop}]";
 /// What a firewall does while its rules are replaced.
 const REFUSE: &str = "[{match: {port: [\"1433\"], protocol: tcp, direction: out, segment: syn}, do: {reset: {}}}]";
 /// The next packet to each of four ports.
@@ -28,12 +26,65 @@ const LOSE_ONE: &str = "[{match: {port: [\"1433\"], direction: out, first: 1}, d
     {match: {port: [\"80\"], direction: out, first: 1}, do: drop},
     {match: {port: [\"53\"], direction: out, first: 1}, do: drop}]";
 
+/// What is cut, and the one page that it must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Cut {
+    /// Packets to SQL 1433 vanish.
+    #[default]
+    Sql,
+    /// Nothing gets beyond the VNet and the platform: the default route leads nowhere.
+    Egress,
+    /// The custom DNS is silent: every name is lost with it.
+    Dns,
+}
+
+impl Cut {
+    fn story(self) -> &'static str {
+        match self {
+            Self::Sql => "packets to SQL 1433 vanish",
+            Self::Egress => "packets to the internet vanish",
+            Self::Dns => "packets to the custom DNS vanish",
+        }
+    }
+
+    fn rules(self) -> &'static str {
+        match self {
+            Self::Sql => "[{match: {port: [\"1433\"], protocol: tcp}, do: drop}]",
+            Self::Egress => "[{match: {host: [internet]}, do: drop}]",
+            Self::Dns => "[{match: {host: [10.53.0.4]}, do: drop}]",
+        }
+    }
+
+    /// The class that is looked at on the way.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Sql => "sql",
+            Self::Egress => "https",
+            Self::Dns => "dns",
+        }
+    }
+
+    fn alert(self) -> &'static str {
+        match self {
+            Self::Sql => "AseDependencyLost",
+            Self::Egress => "AseEgressLost",
+            Self::Dns => "AseDnsLost",
+        }
+    }
+}
+
 /// Arguments of `alert`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Arguments {
     /// Keep the shipped waits, the built-in intervals and a scrape every 15 s; takes about ten minutes
     #[arg(long)]
     shipped_timing: bool,
+    /// What is cut
+    #[arg(long, value_enum, default_value_t)]
+    cut: Cut,
+    /// Leave out what must not page
+    #[arg(long)]
+    cut_only: bool,
 }
 
 /// How much time everything takes.
@@ -79,10 +130,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let watch = Watch::start(stage.agent(), &stage.folder, timing)?;
     let mut show = Show { stage, watch, timing };
     show.begin()?;
-    show.a_lost_packet()?;
-    show.a_flap()?;
-    show.a_restart()?;
-    show.cut_and_restore()?;
+    if !arguments.cut_only {
+        show.a_lost_packet()?;
+        show.a_flap()?;
+        show.a_restart()?;
+    }
+    show.cut_and_restore(arguments.cut)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -196,32 +249,40 @@ impl Show {
         self.say("a restart of the agent", &how)
     }
 
-    fn cut_and_restore(&mut self) -> Result<()> {
-        self.stage.fault(CUT)?;
-        let cut = clock::now();
-        println!("\ncut: packets to SQL 1433 vanish");
-        self.hop(cut, "agent has confirmed it", || self.stage.metric("ase_dependency_up{class=\"sql\"}") == Some(0.0))?;
-        self.hop(cut, "Prometheus has scraped it", || {
-            self.watch.value("ase_dependency_up{class=\"sql\"}") == Some(0.0)
-        })?;
-        self.hop(cut, "alert fires", || {
-            self.watch.firing().iter().any(|labels| labels["alertname"] == "AseDependencyLost")
-        })?;
+    fn cut_and_restore(&self, cut: Cut) -> Result<()> {
+        let up = format!("ase_dependency_up{{class=\"{}\"}}", cut.class());
+        self.stage.fault(cut.rules())?;
+        let start = clock::now();
+        println!("\ncut: {}", cut.story());
+        self.hop(start, "agent has confirmed it", || self.stage.metric(&up) == Some(0.0))?;
+        self.hop(start, "Prometheus has scraped it", || self.watch.value(&up) == Some(0.0))?;
+        self.hop(start, "alert fires", || self.watch.firing().iter().any(|labels| labels["alertname"] == cut.alert()))?;
         let page = self.until("a page", || self.pages().first().cloned())?;
-        tell(cut, page.at, &format!("page: {}", summary(&page)));
+        tell(start, page.at, &format!("page: {}", summary(&page)));
+        if cut != Cut::Sql {
+            self.wait_for_the_children()?;
+        }
         self.stage.fault("[]")?;
         let mended = clock::now();
         println!("restored");
-        self.hop(mended, "agent sees it work", || self.stage.metric("ase_dependency_up{class=\"sql\"}") == Some(1.0))?;
-        self.hop(mended, "Prometheus has scraped it", || {
-            self.watch.value("ase_dependency_up{class=\"sql\"}") == Some(1.0)
-        })?;
-        self.hop(mended, "alert is over", || {
-            self.watch.firing().iter().all(|labels| labels["severity"] != "critical")
-        })?;
+        self.hop(mended, "agent sees it work", || self.stage.metric(&up) == Some(1.0))?;
+        self.hop(mended, "Prometheus has scraped it", || self.watch.value(&up) == Some(1.0))?;
+        let is_over = || self.watch.firing().iter().all(|labels| labels["severity"] != "critical");
+        self.hop(mended, "alert is over", is_over)?;
         let over = self.until("the resolve", || self.pages().into_iter().find(|page| !page.is_firing()))?;
         tell(mended, over.at, "resolved");
-        self.judge()
+        self.judge(cut)
+    }
+
+    /// Lets every class that fails with its parent fire too, and stay for as long as Alertmanager waits for a group.
+    fn wait_for_the_children(&self) -> Result<()> {
+        let of_classes = "count(ALERTS{alertname=\"AseDependencyLost\",alertstate=\"firing\"})";
+        let count =
+            self.until("the alerts of the classes", || self.watch.value(of_classes).filter(|count| *count >= 3.0))?;
+        let end = clock::now() + Duration::from_secs(60) / self.timing.divisor() + 2 * self.timing.scrape_interval();
+        self.until("Alertmanager has judged them", || (clock::now() >= end).then_some(()))?;
+        println!("           {count} alerts AseDependencyLost fire meanwhile");
+        Ok(())
     }
 
     fn hop(&self, since: Instant, what: &str, mut look: impl FnMut() -> bool) -> Result<()> {
@@ -231,19 +292,24 @@ impl Show {
     }
 
     /// One page that names the cause, one resolve, nothing else.
-    fn judge(&self) -> Result<()> {
+    fn judge(&self, cut: Cut) -> Result<()> {
         let pages = self.pages();
         let firing: Vec<&Notice> = pages.iter().filter(|page| page.is_firing()).collect();
+        let all: Vec<String> = pages.iter().map(summary).collect();
         ensure!(
             firing.len() == 1 && pages.len() == 2,
-            "{} messages, {} of them pages: {pages:?}",
+            "{} messages, {} of them pages: {all:#?}",
             pages.len(),
             firing.len()
         );
-        let [alert] = firing[0].alerts() else { bail!("one alert in the page: {:?}", firing[0].document) };
+        let [alert] = firing[0].alerts() else { bail!("one alert in the page: {all:#?}") };
         let labels = &alert["labels"];
-        ensure!(labels["alertname"] == "AseDependencyLost" && labels["class"] == "sql", "it is about SQL: {labels}");
-        ensure!(labels["cause"] == "dropped", "it names the cause: {labels}");
+        let is_it = labels["alertname"] == cut.alert() && (cut == Cut::Egress || labels["class"] == cut.class());
+        ensure!(is_it, "it is about what was cut: {labels}");
+        ensure!(
+            labels["cause"] == "dropped" || cut == Cut::Dns && labels["cause"] == "dns_no_reply",
+            "it names the cause: {labels}"
+        );
         let tickets = self.watch.receiver.notices().len() - pages.len();
         println!("\nexactly one page and its resolve; {tickets} messages to other receivers");
         Ok(())

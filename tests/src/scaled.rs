@@ -6,7 +6,7 @@ use std::time::Duration;
 use ase_agent::duration;
 
 /// The keys whose durations are waits.
-const WAITS: [&str; 4] = ["for", "group_wait", "group_interval", "repeat_interval"];
+const WAITS: [&str; 5] = ["for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval"];
 
 /// Divides every wait of a rule file or an Alertmanager configuration.
 pub fn scaled(text: &str, divisor: u32) -> String {

@@ -158,7 +158,7 @@ struct Frame {
 impl Frame {
     fn of(panel: &Panel, range: Range, left: f64, legend: f64) -> Self {
         let width = f64::from(panel.width * COLUMN) - 28.0;
-        let height = f64::from(panel.height * UNIT) - 46.0 - legend;
+        let height = f64::from(panel.height * UNIT) - 44.0 - legend;
         let length = range.length.as_secs_f64();
         Self { width, height, left, start: range.end.as_secs_f64() - length, length, low: 0.0, high: 1.0 }
     }
@@ -169,7 +169,7 @@ impl Frame {
 
     fn y(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
-        (self.height - 16.0) * (1.0 - share.clamp(0.0, 1.0)) + 2.0
+        (self.height - 26.0) * (1.0 - share.clamp(0.0, 1.0)) + 8.0
     }
 
     fn open(&self) -> String {
@@ -179,7 +179,8 @@ impl Frame {
     /// Times along the lower edge.
     fn times(&self) -> String {
         let mut svg = String::new();
-        for index in 0_u8..5 {
+        let is_narrow = self.width - self.left < 260.0;
+        for index in (0_u8..5).step_by(if is_narrow { 2 } else { 1 }) {
             let share = f64::from(index) / 4.0;
             let x = self.left + share * (self.width - self.left);
             let anchor = ["start", "middle", "middle", "middle", "end"][usize::from(index)];
@@ -193,7 +194,9 @@ impl Frame {
 }
 
 fn graph(panel: &Panel, series: &[Series], range: Range) -> String {
-    let mut frame = Frame::of(panel, range, 58.0, 31.0);
+    let names = series.iter().map(|series| series.name.chars().count() as f64 * 6.6 + 27.0).sum::<f64>();
+    let is_long = names > f64::from(panel.width * COLUMN) - 28.0;
+    let mut frame = Frame::of(panel, range, 58.0, if is_long { 32.0 } else { 17.0 });
     let is_stacked = panel.kind == Kind::Bars;
     let values = series.iter().flat_map(|series| &series.points).map(|(_, value)| *value).filter(|v| v.is_finite());
     let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
@@ -204,8 +207,7 @@ fn graph(panel: &Panel, series: &[Series], range: Range) -> String {
         frame.high = frame.low + if panel.unit == "s" { 0.001 } else { 1.0 };
     }
     let mut svg = frame.open();
-    for index in 0_u8..4 {
-        let value = frame.low + (frame.high - frame.low) * f64::from(index) / 3.0;
+    for value in ticks(frame.low, frame.high, &panel.unit) {
         let (y, text) = (frame.y(value), quantity(value, &panel.unit));
         write_into(
             &mut svg,
@@ -232,6 +234,19 @@ fn graph(panel: &Panel, series: &[Series], range: Range) -> String {
     svg + &frame.times()
         + "</svg>"
         + &legend(series.iter().zip(PALETTE.iter().cycle()).map(|(s, c)| (s.name.as_str(), *c)))
+}
+
+/// Round values along the axis.
+fn ticks(low: f64, high: f64, unit: &str) -> impl Iterator<Item = f64> {
+    const TIMES: [f64; 14] =
+        [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0];
+    let least = (high - low) / 4.5;
+    let power = 10_f64.powf(least.log10().floor());
+    let decimal = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= least);
+    let time = TIMES.into_iter().find(|step| *step >= least).filter(|_| unit == "s" && least > 0.5);
+    let step = time.or(decimal).unwrap_or(10.0 * power);
+    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+    (first..=last).map(move |index| index as f64 * step)
 }
 
 fn tallest_stack(series: &[Series]) -> f64 {
@@ -355,6 +370,14 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(ticks(0.0, 1.1, "percentunit").collect::<Vec<_>>(), [0.0, 0.5, 1.0]);
+        assert_eq!(ticks(0.0, 282.0, "s").collect::<Vec<_>>(), [0.0, 120.0, 240.0]);
+        assert_eq!(ticks(0.0, 44.0, "none").collect::<Vec<_>>(), [0.0, 10.0, 20.0, 30.0, 40.0]);
+        assert_eq!(ticks(-0.0004, 0.0006, "s").collect::<Vec<_>>(), [0.0, 0.0005]);
+    }
 
     #[test]
     fn quantities_are_short_and_carry_their_unit() {

@@ -4,23 +4,44 @@ use std::process::Command;
 
 use crate::process::{binary, require, run};
 
-#[test]
-fn a_cut_is_one_page_with_its_cause_and_smaller_things_are_none() {
-    let needed = [("ip", "iproute2"), ("prometheus", "prometheus"), ("setpriv", "util-linux")];
-    let is_there = |(program, package): &(&str, &str)| require(program, package);
-    if !needed.iter().all(is_there) || !require("prometheus-alertmanager", "prometheus-alertmanager") {
-        return;
+/// Runs `ase-lab alert`; `None` where a part is missing and may be.
+fn alert(words: &[&str]) -> Option<String> {
+    let needed = [
+        ("ip", "iproute2"),
+        ("prometheus", "prometheus"),
+        ("prometheus-alertmanager", "prometheus-alertmanager"),
+        ("setpriv", "util-linux"),
+    ];
+    if !needed.iter().all(|(program, package)| require(program, package)) {
+        return None;
     }
-    let is_root = run(Command::new("id").arg("-u")).stdout == b"0\n";
-    if !is_root {
+    if run(Command::new("id").arg("-u")).stdout != b"0\n" {
         assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "a fault box needs root");
         println!("SKIPPED: a fault box needs root");
-        return;
+        return None;
     }
-    let output = run(Command::new(binary("ase-lab")).arg("alert"));
+    let output = run(Command::new(binary("ase-lab")).arg("alert").args(words));
     let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}\n{error}");
+    assert!(said.contains("exactly one page and its resolve"), "{said}");
+    Some(said.into_owned())
+}
+
+#[test]
+fn a_cut_is_one_page_with_its_cause_and_smaller_things_are_none() {
+    let Some(said) = alert(&[]) else { return };
     assert_eq!(said.matches("nobody is paged").count(), 4, "{said}");
     assert!(said.contains("page: AseDependencyLost class=sql cause=dropped"), "{said}");
-    assert!(said.contains("exactly one page and its resolve"), "{said}");
+}
+
+#[test]
+fn a_lost_way_out_is_one_page_for_all_classes() {
+    let Some(said) = alert(&["--cut", "egress", "--cut-only"]) else { return };
+    assert!(said.contains("page: AseEgressLost class=- cause=dropped"), "{said}");
+}
+
+#[test]
+fn a_silent_dns_server_is_one_page_for_all_names() {
+    let Some(said) = alert(&["--cut", "dns", "--cut-only"]) else { return };
+    assert!(said.contains("page: AseDnsLost class=dns"), "{said}");
 }
