@@ -108,6 +108,7 @@ impl Errand {
             Ask::FewHops => 2,
             Ask::TcpCanary
             | Ask::UdpCanary
+            | Ask::DnsCanary
             | Ask::SmallSegments
             | Ask::SmallDatagram
             | Ask::OtherName
@@ -141,13 +142,14 @@ impl Measurer {
             Ask::RedirectPorts => return asking.redirect_ports().await,
             Ask::ThisMachine => return asking.this_machine(),
             Ask::TcpCanary => asking.tcp_canary().await,
-            Ask::UdpCanary => asking.udp_canary().await,
+            Ask::UdpCanary => asking.udp_canary(Contrast::UdpCanaryAnswers).await,
+            Ask::DnsCanary => asking.udp_canary(Contrast::DnsCanaryAnswers).await,
             Ask::Control => asking.control().await,
             Ask::SmallSegments => asking.small_segments().await,
             Ask::SmallDatagram => asking.small_datagram().await,
             Ask::OtherName => asking.other_name().await,
             Ask::DnsOverTcp => asking.dns_over_tcp().await,
-            Ask::AnySource => asking.any_source().await,
+            Ask::AnySource => return asking.any_source().await,
             Ask::BogusHost => asking.bogus_host().await,
             Ask::FewHops => asking.few_hops().await,
             Ask::Neighbours | Ask::HeldFlow | Ask::Comparison | Ask::Memory => Contrasts::default(),
@@ -205,12 +207,12 @@ impl Asking<'_> {
             .collect()
     }
 
-    async fn udp_canary(&mut self) -> Contrasts {
+    async fn udp_canary(&mut self, contrast: Contrast) -> Contrasts {
         let peer = self.errand.key.peer;
         let probe = if peer.port() == 123 { Probe::Ntp(ntp::Question) } else { liveness(Transport::Udp) };
         let outcome = self.run(&probe, peer, Shape::default(), CANARY_PATIENCE).await;
         let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
-        [(Contrast::UdpCanaryAnswers, answered)].into_iter().collect()
+        [(contrast, answered)].into_iter().collect()
     }
 
     /// Any sign of life counts, a refusal too.
@@ -268,7 +270,7 @@ impl Asking<'_> {
         [(Contrast::DnsOverTcpAnswers, answers), (Contrast::DnsOverTcpAccepts, accepts)].into_iter().collect()
     }
 
-    async fn any_source(&mut self) -> Contrasts {
+    async fn any_source(&mut self) -> Measured {
         let shape = Shape { any_source: true, ..Shape::default() };
         let probe = match self.question() {
             Some(question) => Probe::Dns(question),
@@ -276,12 +278,18 @@ impl Asking<'_> {
         };
         let peer = self.errand.key.peer;
         let outcome = self.run(&probe, peer, shape, PATIENCE).await;
-        let elsewhere = outcome.seen.reply_source.is_some_and(|source| source.ip() != peer.ip());
-        [(Contrast::OthersAnswer, elsewhere)].into_iter().collect()
+        let elsewhere = outcome.seen.reply_source.filter(|source| source.ip() != peer.ip());
+        let answers = [(Contrast::OthersAnswer, elsewhere.is_some())].into_iter().collect();
+        let lines = elsewhere.map(|source| format!("asked was {peer}, the answer came from {source}"));
+        Measured { answers, lines: lines.into_iter().collect() }
     }
 
     async fn bogus_host(&mut self) -> Contrasts {
-        let probe = web(http::Scheme::Http, NOBODY.to_owned(), self.errand);
+        let mut probe = web(http::Scheme::Http, NOBODY.to_owned(), self.errand);
+        if let (None, Probe::Http(question)) = (&self.errand.page, &mut probe) {
+            // Nothing to compare with: a request that no rule for the endpoint's own path can mean.
+            "/".clone_into(&mut question.path);
+        }
         let outcome = self.plain(&probe, self.errand.key.peer).await;
         let Some(answer) = outcome.http_answer() else { return Contrasts::default() };
         let start = |body: &[u8]| body.iter().copied().take(PAGE_START).collect::<Vec<u8>>();

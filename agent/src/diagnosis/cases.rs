@@ -33,12 +33,14 @@ use crate::{
 
 /// A measurement is not repeated before this, then after twice that, and so on.
 pub const REPEAT: Duration = Duration::from_secs(60);
-/// The same while nothing is wrong.
-pub const QUIET: Duration = Duration::from_secs(300);
+/// While nothing is wrong, one measurement for so many visits.
+pub const QUIET: u32 = 3;
 /// The longest pause between two measurements of the same.
 const LONGEST_REPEAT: Duration = Duration::from_secs(600);
 /// What was measured longer ago than this says nothing.
 const WORTH: Duration = Duration::from_secs(900);
+/// What source ports showed at one endpoint speaks for others this long.
+const SHARED: Duration = Duration::from_secs(180);
 /// A measurement that began this long before a case still speaks for it.
 const SLACK: Duration = Duration::from_secs(1);
 /// Endpoints of one port for which the same is measured; the others are taken to be like them.
@@ -233,7 +235,8 @@ impl Cases {
         }
         let port = port_of(&around.views[index].endpoint);
         let intermittent = self.memory.has_recovered(index, at.now) && self.memory.is_intermittent(port, at.now);
-        let lossy = self.memory.has_lost(index, at.now) && self.memory.is_lossy(at.now);
+        let repeats = self.memory.is_lossy(at.now) || self.memory.only_handshakes_repeat(at.now);
+        let lossy = self.memory.has_lost(index, at.now) && repeats;
         if intermittent || lossy || self.memory.is_slow(index) {
             return Some(quiet(Symptom::Passed));
         }
@@ -253,6 +256,7 @@ impl Cases {
         let port = port_of(endpoint);
         let mut known = around.contrasts(index, &case.target(endpoint), case.since);
         known.learn(Contrast::Intermittent, self.memory.is_intermittent(port, at.now));
+        known.learn(Contrast::OnlyHandshakesRepeat, self.memory.only_handshakes_repeat(at.now));
         known.learn(Contrast::LossyPath, self.memory.is_lossy(at.now));
         known.learn(Contrast::RoundTripGrew, self.memory.is_slow(index));
         known.learn(Contrast::AsksTheTime, matches!(endpoint.probe, Probe::Ntp(_)));
@@ -272,7 +276,16 @@ impl Cases {
                 None => continue,
             }
         }
+        if self.memory.is_intermittent_everywhere(at.now) && self.ports_decide(at.now) {
+            known.learn(Contrast::PortDecides, true);
+        }
         known
+    }
+
+    /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.
+    fn ports_decide(&self, now: Instant) -> bool {
+        let recent = self.learned.values().filter(|learned| now.duration_since(learned.at) <= SHARED);
+        recent.map(|learned| &learned.measured.answers).any(|answers| answers.get(Contrast::PortDecides) == Some(true))
     }
 
     fn fresh(&self, key: &Key, case: &Case, now: Instant) -> Option<&Learned> {
@@ -339,7 +352,9 @@ impl Cases {
             *count += 1;
             let stale = match self.fresh(&key, case, at.now) {
                 None => true,
-                Some(learned) if case.sign.symptom.is_quiet() => at.now.duration_since(learned.at) >= QUIET,
+                Some(learned) if case.sign.symptom.is_quiet() => {
+                    at.now.duration_since(learned.at) >= view.endpoint.interval * QUIET
+                }
                 Some(_) => !self.knows(&key, at.now),
             };
             if stale {
@@ -353,7 +368,11 @@ impl Cases {
         let failing: Vec<Failing> = self
             .cases
             .iter()
-            .filter(|(index, case)| is_confirmed(&around.views[**index]) && case.diagnosis.finding.cause != Cause::None)
+            .filter(|(index, case)| {
+                // One that waits for its confirmation helps to find the component, and never makes an incident alone.
+                let shows = !case.sign.symptom.is_quiet() || is_confirmed(&around.views[**index]);
+                shows && case.diagnosis.finding.cause != Cause::None
+            })
             .map(|(index, case)| Failing {
                 index: *index,
                 finding: case.diagnosis.finding,
@@ -365,6 +384,9 @@ impl Cases {
         let mut situations = Vec::new();
         for group in localise(&failing, around) {
             let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
+            if !members.iter().any(|member| is_confirmed(&around.views[member.index])) {
+                continue;
+            }
             situations.extend(self.situation(&members, group.component.scope(), group.component.to_string(), around));
             for member in members {
                 if let Some(case) = self.cases.get_mut(&member.index) {
@@ -434,6 +456,7 @@ impl Cases {
 const ASKED: &[Ask] = &[
     Ask::TcpCanary,
     Ask::UdpCanary,
+    Ask::DnsCanary,
     Ask::Control,
     Ask::SmallSegments,
     Ask::SmallDatagram,
@@ -461,6 +484,7 @@ fn keys(
     let asked_port = peer.map_or(port.0, |peer| peer.port());
     match ask {
         Ask::TcpCanary | Ask::UdpCanary => shared(SocketAddr::new(CANARY, asked_port)),
+        Ask::DnsCanary => shared(SocketAddr::new(CANARY, 53)),
         Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(around.platform, 53)),
         Ask::HeldFlow => shared(SocketAddr::new(around.platform, asked_port)),
         Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),

@@ -10,6 +10,8 @@ pub enum Ask {
     TcpCanary,
     /// By a datagram to 192.0.2.1 on the endpoint's port (D4).
     UdpCanary,
+    /// By a DNS question to 192.0.2.1 (D4), whatever the endpoint's port.
+    DnsCanary,
     /// By asking the platform's own address (D13).
     Control,
     /// By the same question in small segments (D7).
@@ -73,6 +75,9 @@ contrasts! {
     UdpCanaryAnswers UdpCanary
         "192.0.2.1, where nobody can be (RFC 5737), answers on this port: something on the path answers for others"
         "192.0.2.1, where nobody can be (RFC 5737), does not answer on this port";
+    DnsCanaryAnswers DnsCanary
+        "192.0.2.1, where nobody can be (RFC 5737), answers DNS questions: something on the path resolves names for others"
+        "192.0.2.1, where nobody can be (RFC 5737), does not answer DNS questions";
     ControlAnswers Control
         "the platform's own address answers: network card, host and resolver stub are fine"
         "the platform's own address does not answer either";
@@ -157,6 +162,9 @@ contrasts! {
     AsksTheTime Memory
         "the question is the time"
         "the question is a name";
+    OnlyHandshakesRepeat Memory
+        "only first packets of new flows have to be sent again, those of established flows never"
+        "new flows are taken at the first try";
     LossyPath Memory
         "packets are sent again on several endpoints' connections: at least one in fifty is lost"
         "hardly any packet is sent again";
@@ -179,6 +187,8 @@ impl Contrast {
             Self::AsksTheTime
                 | Self::Intermittent
                 | Self::LossyPath
+                | Self::OnlyHandshakesRepeat
+                | Self::DnsCanaryAnswers
                 | Self::RoundTripGrew
                 | Self::ForeignRedirect
                 | Self::CanaryAcceptedBefore

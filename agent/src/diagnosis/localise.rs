@@ -118,6 +118,9 @@ impl Crowd<'_> {
             return vec![Group { component: Component::Vm, members: left }];
         }
         let mut groups = Vec::new();
+        if cause == Cause::DnsIntercepted {
+            return vec![Group { component: Component::Port(53, true), members: left }];
+        }
         if follows_the_flow(cause) {
             let component = self.reach(&left);
             return vec![Group { component, members: left }];

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::{evidence::TcpInfo, outcome::Outcome};
+use ase_probes::{evidence::TcpInfo, outcome::Outcome, verdict::Phase};
 
 /// What happened longer ago than this is forgotten.
 const SPAN: Duration = Duration::from_secs(180);
@@ -24,14 +24,20 @@ const SEGMENTS: u64 = 5;
 const LOSS: f64 = 0.02;
 /// Packets sent again, on that many endpoints, below which nothing is said.
 const RESENT: (u64, usize) = (5, 2);
+/// Connections whose handshake had to be repeated, per endpoint and in all, that make a pattern.
+const HANDSHAKES: (usize, usize) = (2, 4);
+/// The kernel repeats an unanswered SYN after this (RFC 6298 section 2).
+const SYN_AGAIN: Duration = Duration::from_millis(990);
 /// Above this round trip the kernel sends a SYN again before its answer can be there (RFC 6298).
 const SPURIOUS: Duration = Duration::from_millis(900);
 /// A path with a smaller MTU costs one packet that is sent again.
 const FULL_MTU: u32 = 1500;
 /// Round trips in a row that must have grown.
 const GROWN: usize = 3;
-/// How much they must have grown, as a factor and by how long.
-const GROWTH: (u32, Duration) = (4, Duration::from_millis(100));
+/// How much round trips must have grown, as a factor and by how long.
+const ROUND_TRIP: (u32, Duration) = (4, Duration::from_millis(100));
+/// How much the time of a whole exchange must have grown: servers may take their time.
+const EXCHANGE: (u32, Duration) = (4, Duration::from_secs(1));
 
 /// A port, and whether by datagram.
 pub type Port = (u16, bool);
@@ -42,7 +48,8 @@ pub struct Memory {
     failing: BTreeMap<usize, (u32, Instant)>,
     recoveries: VecDeque<(Instant, usize, Port)>,
     connections: VecDeque<Connection>,
-    round_trips: BTreeMap<usize, RoundTrips>,
+    round_trips: BTreeMap<usize, Usual>,
+    exchanges: BTreeMap<usize, Usual>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,25 +57,26 @@ struct Connection {
     at: Instant,
     index: usize,
     resent: u64,
+    /// Whether its handshake took a second or longer, which is when the kernel repeats a SYN.
+    shook_hands_again: bool,
 }
 
-/// What a round trip usually is, and the last ones.
+/// How long something usually takes, and how often in a row it took several times as long.
 #[derive(Clone, Debug, Default)]
-struct RoundTrips {
+struct Usual {
     usual: Duration,
     learned: usize,
     grown: usize,
 }
 
-impl RoundTrips {
-    fn observe(&mut self, round_trip: Duration) {
-        let (factor, by) = GROWTH;
-        if self.learned >= GROWN && round_trip >= self.usual * factor && round_trip >= self.usual + by {
+impl Usual {
+    fn observe(&mut self, took: Duration, (factor, by): (u32, Duration)) {
+        if self.learned >= GROWN && took >= self.usual * factor && took >= self.usual + by {
             self.grown += 1;
             return;
         }
         self.grown = 0;
-        self.usual = if self.learned == 0 { round_trip } else { self.usual * 7 / 8 + round_trip / 8 };
+        self.usual = if self.learned == 0 { took } else { self.usual * 7 / 8 + took / 8 };
         self.learned += 1;
     }
 }
@@ -90,22 +98,37 @@ impl Memory {
         }
     }
 
-    /// Takes in how packets fared on an exchange that ran to its end.
+    /// Takes in how packets fared on an exchange.
     pub fn measure(&mut self, index: usize, outcome: &Outcome, now: Instant) {
+        if let Some(round_trip) = outcome.seen.round_trip {
+            self.round_trips.entry(index).or_default().observe(round_trip, ROUND_TRIP);
+        }
         if outcome.seen.stop.is_some() {
             return;
         }
-        if let Some(round_trip) = outcome.seen.round_trip {
-            self.round_trips.entry(index).or_default().observe(round_trip);
-        }
+        let handshake = outcome.phases.of(Phase::Connect).unwrap_or_default();
+        self.exchanges.entry(index).or_default().observe(outcome.phases.total().saturating_sub(handshake), EXCHANGE);
         if let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) {
-            self.connections.push_back(Connection { at: now, index, resent });
+            self.connections.push_back(Connection {
+                at: now,
+                index,
+                resent,
+                shook_hands_again: handshake >= SYN_AGAIN,
+            });
         }
     }
 
     /// Whether visits on a port fail and succeed in turn.
     pub fn is_intermittent(&self, port: Port, now: Instant) -> bool {
-        self.recoveries.iter().filter(|(at, _, on)| *on == port && is_recent(*at, now)).count() >= RECOVERIES
+        let here = self.recoveries.iter().filter(|(at, _, on)| *on == port && is_recent(*at, now)).count();
+        here >= RECOVERIES || self.is_intermittent_everywhere(now)
+    }
+
+    /// Whether visits fail and succeed in turn on several ports.
+    pub fn is_intermittent_everywhere(&self, now: Instant) -> bool {
+        let recent = || self.recoveries.iter().filter(|(at, ..)| is_recent(*at, now));
+        let ports: BTreeSet<Port> = recent().map(|(_, _, port)| *port).collect();
+        ports.len() > 1 && recent().count() > RECOVERIES
     }
 
     /// Whether an endpoint recovered from a short failure lately.
@@ -119,7 +142,22 @@ impl Memory {
         let resent: u64 = recent().map(|connection| connection.resent).sum();
         let sent = recent().count() as u64 * SEGMENTS + resent;
         let hit: BTreeSet<usize> = recent().filter(|connection| connection.resent > 0).map(|c| c.index).collect();
-        resent >= RESENT.0 && hit.len() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
+        let in_midstream = recent().any(|connection| connection.resent > 0 && !connection.shook_hands_again);
+        in_midstream && resent >= RESENT.0 && hit.len() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
+    }
+
+    /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing.
+    pub fn only_handshakes_repeat(&self, now: Instant) -> bool {
+        let hit = self.connections.iter().filter(|c| is_recent(c.at, now) && c.resent > 0);
+        let mut by_endpoint: BTreeMap<usize, usize> = BTreeMap::new();
+        for connection in hit {
+            if !connection.shook_hands_again {
+                return false;
+            }
+            *by_endpoint.entry(connection.index).or_default() += 1;
+        }
+        let (each, all) = HANDSHAKES;
+        by_endpoint.values().sum::<usize>() >= all && by_endpoint.values().any(|count| *count > each)
     }
 
     /// Whether packets of an endpoint's connections were sent again lately.
@@ -128,9 +166,11 @@ impl Memory {
         self.connections.iter().filter(hit).any(|connection| is_recent(connection.at, now))
     }
 
-    /// Whether an endpoint's last round trips are several times what they were.
+    /// Whether an endpoint's last round trips or exchanges took several times as long as they did.
     pub fn is_slow(&self, index: usize) -> bool {
-        self.round_trips.get(&index).is_some_and(|trips| trips.grown >= GROWN)
+        [&self.round_trips, &self.exchanges]
+            .iter()
+            .any(|kept| kept.get(&index).is_some_and(|usual| usual.grown >= GROWN))
     }
 
     /// Forgets everything, as indices change at a reload.
@@ -219,6 +259,7 @@ mod tests {
         (0..40).for_each(|turn| memory.measure(turn % 8, &outcome(u32::from(turn < 4), 5), now));
         assert!(!memory.is_lossy(now), "four packets are no pattern");
         (0..6).for_each(|turn| memory.measure(turn, &outcome(1, 5), now));
+        assert!(!memory.only_handshakes_repeat(now), "data was sent again too");
         assert!(memory.is_lossy(now) && memory.has_lost(5, now) && !memory.has_lost(7, now));
         let mut one = Memory::default();
         (0..20).for_each(|_| one.measure(0, &outcome(2, 5), now));
@@ -226,6 +267,20 @@ mod tests {
         let mut slow = Memory::default();
         (0..20).for_each(|turn| slow.measure(turn, &outcome(1, 1200), now));
         assert!(!slow.is_lossy(now), "above a second the kernel repeats what was not lost");
+    }
+
+    #[test]
+    fn handshakes_that_must_be_repeated_at_the_same_endpoints_are_a_full_table() {
+        let now = start();
+        let mut again = outcome(1, 5);
+        again.phases.record(Phase::Connect, Duration::from_millis(1010));
+        let mut memory = Memory::default();
+        (0..5).for_each(|index| memory.measure(index, &again, now));
+        assert!(!memory.only_handshakes_repeat(now), "one lost SYN each is chance");
+        (0..2).for_each(|_| memory.measure(0, &again, now));
+        assert!(memory.only_handshakes_repeat(now) && !memory.is_lossy(now));
+        memory.measure(3, &outcome(1, 5), now);
+        assert!(!memory.only_handshakes_repeat(now), "an established flow lost something");
     }
 
     #[test]

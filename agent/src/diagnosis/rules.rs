@@ -58,6 +58,7 @@ const HELLO: &[Symptom] = &[CutAtHello, SilentAtHello, LostAtHello];
 const SILENT_STREAM: &[Symptom] =
     &[SilentAtHello, LostAtHello, SilentAtRequest, LostAtRequest, SilentAtResponse, SilentAtPrelogin, LostAtPrelogin];
 const NEW_FLOW: &[Symptom] = &[
+    BlockPage,
     SilentConnect,
     CutAtHello,
     SilentAtHello,
@@ -124,10 +125,13 @@ pub const RULES: &[Rule] = &[
     )
     .hint("nothing answers, not even the platform's own address, which no route and by default no NSG touches"),
     // Outcomes that follow the flow, not the destination.
+    rule("R61u", &[SilentDns, SilentNtp], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
+        .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
+    rule("R62c", LOSSY, &[(OnlyHandshakesRepeat, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     rule(
         "R62",
@@ -142,6 +146,8 @@ pub const RULES: &[Rule] = &[
     rule("R62b", &[Passed], &[(Intermittent, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
     rule("R60s", &[Passed], &[(RoundTripGrew, true)], Cause::Slow, Likely),
+    // A path that got slow makes time run out.
+    rule("R60t", SILENT_STREAM, &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // Large packets.
     rule("R38", SILENT_STREAM, &[(SmallSegmentsPass, true)], Cause::MtuBlackhole, Confirmed),
     // A TCP handshake without an answer.
@@ -164,6 +170,15 @@ pub const RULES: &[Rule] = &[
     rule("R64g", &[SilentConnect], &[(SamePortWorks, false), (OtherPortsWork, true)], Cause::Dropped, Likely)
         .hint(PORT_DENIED),
     rule("R64", &[SilentConnect], &[], Cause::Dropped, Possible),
+    // Names that somebody else resolves lead anywhere.
+    rule(
+        "R20i",
+        &[RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer],
+        &[(DnsCanaryAnswers, true)],
+        Cause::DnsIntercepted,
+        Confirmed,
+    )
+    .hint("whatever answers DNS here does so for every address, and its answers lead to the wrong place"),
     // A refusal whose sender is not known.
     rule("R10", &[RefusedConnect], &[(CanaryRefuses, true)], Cause::Rejected, Likely)
         .hint("a box on the path refuses this port for every destination, even where nobody can be"),
@@ -205,8 +220,6 @@ pub const RULES: &[Rule] = &[
         .hint("the same address lets another server name pass: a rule denies this name"),
     rule("R37b", HELLO, &[(PlainHttpBlocked, true)], Cause::TlsBlocked, Confirmed)
         .hint("port 80 shows the firewall's block page: its application rules deny the names"),
-    rule("R42", HELLO, &[(CanaryAccepts, true), (SamePortWorks, false)], Cause::ProxiedBlind, Confirmed)
-        .hint("whatever accepts these connections does so for every address, and passes none on"),
     rule("R37c", HELLO, &[(CanaryAccepts, true)], Cause::TlsBlocked, Confirmed),
     rule("R39", &[LostAtHello], &[], Cause::Dropped, Likely)
         .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
@@ -260,5 +273,5 @@ pub const RULES: &[Rule] = &[
         .on(Side::Path)
         .hint("an appliance answers NTP for every address: whether its time is right, nobody here can tell"),
     rule("R00a", &[BareAccept, Answered, Gateway, Passed], &[], Cause::None, Confirmed),
-    keep("R00", &[Settled, SilentAtResponse, NamesCompared], &[], Possible),
+    keep("R00", &[Settled, BlockPage, SilentAtResponse, NamesCompared], &[], Possible),
 ];

@@ -57,6 +57,8 @@ pub enum Symptom {
     NameDenied,
     /// The time differs from ours.
     TimeDiffers,
+    /// A firewall's or proxy's page in the peer's place.
+    BlockPage,
     /// An answer in clear that is not the expected one.
     OddAnswer,
     /// A bare accept, on a port where no better proof exists.
@@ -73,7 +75,7 @@ pub enum Symptom {
 
 impl Symptom {
     /// Every symptom.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Settled,
         Self::SilentConnect,
         Self::RefusedConnect,
@@ -95,6 +97,7 @@ impl Symptom {
         Self::CertificateIssuer,
         Self::NameDenied,
         Self::TimeDiffers,
+        Self::BlockPage,
         Self::OddAnswer,
         Self::BareAccept,
         Self::Answered,
@@ -144,6 +147,9 @@ pub fn of(outcome: &Outcome, finding: Finding) -> Symptom {
     }
     if finding.cause == Cause::NtpWrongTime {
         return Symptom::TimeDiffers;
+    }
+    if finding.cause == Cause::HttpBlocked {
+        return Symptom::BlockPage;
     }
     if finding.cause == Cause::HttpStatus && finding.confidence == Confidence::Possible {
         return Symptom::OddAnswer;

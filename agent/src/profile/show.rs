@@ -86,20 +86,18 @@ fn traffic(settings: &Settings) -> Vec<String> {
 
 /// What finding out causes sends.
 fn diagnosis(settings: &Settings) -> Vec<String> {
-    let (quiet, again) = (duration::show(cases::QUIET), duration::show(cases::REPEAT));
+    let (quiet, again) = (format!("once for {} visits", cases::QUIET), duration::show(cases::REPEAT));
     let (canary, azure) = (follow_up::CANARY, settings.resolvers.azure);
     let mut lines = vec![
         format!(
-            "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, every {quiet}"
+            "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, {quiet}"
         ),
         "to one endpoint per TCP port: a connection that is held open without a word, one keep-alive packet every 100s"
             .to_owned(),
     ];
     if settings.diagnosis.sql_redirect {
         let flows = port_sample::SAMPLE_FLOWS;
-        lines.push(format!(
-            "to each SQL gateway that works: {flows} connections to ports of 11000-11999, every {quiet}"
-        ));
+        lines.push(format!("to each SQL gateway that works: {flows} connections to ports of 11000-11999, {quiet}"));
     }
     lines.extend([
         format!("after a failure, to {canary} and to {azure} (UDP 53, TCP 80): one connection or question per port"),
