@@ -24,6 +24,8 @@ use crate::sim::world::World;
 
 /// One day.
 const DAY: Duration = Duration::from_secs(86_400);
+/// Further names of every certificate: real ones list dozens, so that a handshake does not fit one packet.
+const ORDINARY_NAMES: u32 = 36;
 /// Further names on a certificate that is large: together about 12 KiB.
 const MANY_NAMES: u32 = 250;
 
@@ -161,7 +163,7 @@ impl Authority {
 
     fn issue(&self, name: &str, flaw: &Flaw) -> Result<(rcgen::Certificate, KeyPair)> {
         let name = if let Flaw::WrongName { name } = flaw { name } else { name };
-        let more = if *flaw == Flaw::Large { MANY_NAMES } else { 0 };
+        let more = if *flaw == Flaw::Large { MANY_NAMES } else { ORDINARY_NAMES };
         let others = (0..more).map(|number| format!("one-of-very-many-names-{number}.{name}"));
         let names: Vec<String> = std::iter::once(name.to_owned()).chain(others).collect();
         let mut params = CertificateParams::new(names)?;

@@ -26,7 +26,7 @@ use self::{
     flow::Flows,
     interloper::{Interloper, Verdict},
     packet::{Kind, View},
-    rules::{Action, Direction, Path, Rule, Then},
+    rules::{Action, Direction, From, Path, Rule, Then},
 };
 
 /// The hop of an appliance, where most faults happen.
@@ -146,7 +146,8 @@ impl Engine {
         }
         let record = self.flows.note(now, Direction::Out, flow, &view);
         if self.interloper.owns(&flow) {
-            let (hop, segments) = self.interloper.answer(&flow, &view).unwrap_or_default();
+            let payload = bytes.get(view.payload.clone()).unwrap_or_default();
+            let (hop, segments) = self.interloper.answer(&flow, &view, payload).unwrap_or_default();
             return self.to_guest(hop, segments);
         }
         let passage = self.apply(now, Direction::Out, flow, record, view.clone(), bytes);
@@ -230,9 +231,9 @@ impl Engine {
         self.to_guest(view.hop_limit, error.into_iter().collect())
     }
 
-    /// Packets that were made at a hop, on their way to the guest.
+    /// Packets that were made at a hop, or by the peer one beyond the last, on their way to the guest.
     fn to_guest(&self, hop: u8, packets: Vec<Vec<u8>>) -> Vec<Emission> {
-        let after = self.round_trip(hop);
+        let after = self.round_trip(hop.min(self.path.hops));
         let passed = hop.saturating_sub(1);
         packets
             .into_iter()
@@ -253,9 +254,34 @@ impl Engine {
         Emission { after: self.round_trip(distance) / 2 + delay, direction: Direction::Out, bytes }
     }
 
-    /// The hop that forges, and the one that stands for the peer.
+    /// The hop where something is made; the peer itself is one beyond the last.
     fn hop(&self, hop: Option<u8>, host: Ipv4Addr) -> u8 {
-        hop.unwrap_or(APPLIANCE).min(self.distance(host))
+        hop.unwrap_or(APPLIANCE).min(self.distance(host) + 1)
+    }
+
+    /// The hop that a packet must reach before an action can befall it.
+    fn reach(&self, action: &Action, host: Ipv4Addr) -> u8 {
+        match action {
+            Action::Reset { hop, .. } | Action::Accept { hop, .. } => self.hop(*hop, host),
+            Action::Icmp { from: Some(From::Hop(hop)), .. } => self.hop(Some(*hop), host),
+            Action::Icmp { from: Some(From::Destination), .. } => self.distance(host) + 1,
+            Action::Icmp { .. }
+            | Action::Drop
+            | Action::Pass
+            | Action::Delay { .. }
+            | Action::Lose(_)
+            | Action::Duplicate { .. }
+            | Action::Reorder { .. }
+            | Action::Corrupt { .. }
+            | Action::ReplyFrom(_)
+            | Action::Redirect { .. }
+            | Action::Mtu { .. }
+            | Action::Nat { .. }
+            | Action::Sessions { .. }
+            | Action::Idle { .. }
+            | Action::Rate { .. }
+            | Action::ForgeDns { .. } => APPLIANCE.min(self.distance(host)),
+        }
     }
 }
 

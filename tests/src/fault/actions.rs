@@ -66,10 +66,11 @@ impl Engine {
                 is_new: record.begun >= self.since,
                 seed: self.path.seed,
             };
-            if !self.rules[index].applies(&seen) {
+            let action = self.rules[index].rule.r#do.clone();
+            let is_short = direction == Direction::Out && walker.view.hop_limit < self.reach(&action, flow.host);
+            if is_short || !self.rules[index].applies(&seen) {
                 continue;
             }
-            let action = self.rules[index].rule.r#do.clone();
             self.act(now, index, &action, &mut walker);
             if walker.is_gone {
                 return Passage { passing: Vec::new(), emissions: walker.emissions, redirect: None };
@@ -150,12 +151,12 @@ impl Engine {
     /// The sender of a packet learns by ICMP that it went no further.
     fn complain(&self, walker: &mut Walker, kind: (u8, u8), mtu: u16, from: Option<From>) {
         walker.is_gone = true;
-        let (host, distance) = (walker.view.destination, self.distance(walker.flow.host));
+        let host = walker.view.destination;
         let (hop, address) = match from {
             None => (self.hop(None, walker.flow.host), Self::router(self.hop(None, walker.flow.host))),
-            Some(From::Hop(hop)) => (hop.min(distance), Self::router(hop)),
+            Some(From::Hop(hop)) => (self.hop(Some(hop), walker.flow.host), Self::router(hop)),
             Some(From::Address(address)) => (self.hop(None, walker.flow.host), address),
-            Some(From::Destination) => (distance, host),
+            Some(From::Destination) => (self.distance(walker.flow.host) + 1, host),
         };
         let Some(error) = packet::icmp_error(address, kind, u32::from(mtu), &walker.bytes) else { return };
         let made = match walker.direction {
@@ -185,7 +186,7 @@ impl Engine {
             Direction::Out => (back, on),
             Direction::In => (on, back),
         };
-        let hop = hop.map_or_else(|| self.hop(None, walker.flow.host), |hop| hop.min(self.distance(walker.flow.host)));
+        let hop = self.hop(hop, walker.flow.host);
         walker.emissions.extend(self.to_guest(hop, vec![guest.packet()]));
         if to == ResetTo::Both && has_ack {
             walker.emissions.push(self.to_server(

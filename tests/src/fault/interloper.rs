@@ -61,8 +61,8 @@ impl Interloper {
         self.0.get(flow).is_some_and(|accepted| accepted.then != Then::Relay)
     }
 
-    /// Answers a packet of a connection that ends here.
-    pub(super) fn answer(&mut self, flow: &Flow, view: &View) -> Option<(u8, Vec<Vec<u8>>)> {
+    /// Answers a packet of a connection that ends here; `first` is its payload.
+    pub(super) fn answer(&mut self, flow: &Flow, view: &View, first: &[u8]) -> Option<(u8, Vec<Vec<u8>>)> {
         let accepted = self.0.get_mut(flow)?;
         let Kind::Tcp { flags: seen, .. } = view.kind else { return None };
         let (own, hop) = (accepted.own.wrapping_add(1), accepted.hop);
@@ -89,6 +89,8 @@ impl Interloper {
             Then::Reset => vec![reply(view, own, flags::RST | flags::ACK, &[])],
             Then::Close | Then::CloseAtOnce => vec![reply(view, own, flags::FIN | flags::ACK, &[])],
             Then::Text(text) => speech(view, own, text),
+            // Without a look into TLS it can say nothing: it cuts when it has read the server name.
+            Then::AzureFirewallDeny if !speaks_http(first) => vec![reply(view, own, flags::RST | flags::ACK, &[])],
             Then::AzureFirewallDeny => speech(view, own, DENIAL),
         };
         Some((hop, segments))
@@ -154,6 +156,11 @@ impl Interloper {
             Relay::Connecting(_) | Relay::Waiting => Verdict::Forward(Vec::new()),
         }
     }
+}
+
+/// Whether bytes begin an HTTP request, and not TLS or TDS.
+fn speaks_http(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
 }
 
 /// A segment back to the sender of `view`.

@@ -108,6 +108,27 @@ fn forged_errors_and_resets_come_from_where_they_should() {
 }
 
 #[test]
+fn the_peer_is_beyond_the_last_hop() {
+    let mut engine = engine("box: [{match: {protocol: tcp}, do: {reset: {hop: 10}}}]");
+    let reset = &out(&mut engine, MS, &syn(1))[0];
+    assert_eq!((View::of(&reset.bytes).expect("whole").hop_limit, reset.after), (55, MS * 5));
+    let mut near = syn(1);
+    packet::set_hop_limit(&mut near, 2);
+    assert_eq!(out(&mut engine, MS, &near)[0].bytes[20], 11, "it dies before it reaches the peer");
+}
+
+#[test]
+fn a_denying_firewall_cuts_what_is_not_http() {
+    let mut engine = engine("box: [{match: {protocol: tcp}, do: {accept: {then: azure-firewall-deny}}}]");
+    drop(out(&mut engine, MS, &syn(40000)));
+    let cut = out(&mut engine, MS, &segment(GUEST, WEB, flags::ACK, &[0x16, 3, 1]));
+    assert_eq!(told(&cut), [(Direction::In, flags::RST | flags::ACK, String::new())]);
+    drop(out(&mut engine, MS, &syn(40000)));
+    let text = out(&mut engine, MS, &segment(GUEST, WEB, flags::ACK, b"GET / HTTP/1.1"));
+    assert!(told(&text)[0].2.starts_with("HTTP/1.1 470"), "{:?}", told(&text));
+}
+
+#[test]
 fn a_proxy_accepts_and_answers_for_the_peer() {
     let mut engine = engine("box: [{match: {protocol: tcp}, do: {accept: {then: {text: no}}}}]");
     assert_eq!(told(&out(&mut engine, MS, &syn(40000))), [(Direction::In, flags::SYN | flags::ACK, String::new())]);

@@ -102,7 +102,7 @@ pub(super) enum Expect {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expectation {
-    /// The label of the cause.
+    /// The label of the cause; alternatives are separated by `|`.
     pub(super) cause: String,
     /// The side; alternatives are separated by `|`.
     #[serde(default)]
@@ -147,8 +147,19 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
 }
 
 impl Expectation {
+    /// Whether an incident of this cause may stand beside it.
+    pub(super) fn tolerates(&self, cause: &Value) -> bool {
+        self.also.iter().any(|label| cause == label.as_str())
+    }
+
+    /// Whether this cause is the expected one.
+    pub(super) fn is(&self, cause: &Value) -> bool {
+        self.cause.split('|').any(|label| cause == label)
+    }
+
     fn check(&self) -> Result<()> {
-        for label in [&self.cause].into_iter().chain(&self.not).chain(&self.also) {
+        let others = self.not.iter().chain(&self.also).map(String::as_str);
+        for label in self.cause.split('|').chain(others) {
             Cause::from_label(label).ok_or_else(|| anyhow!("expect.cause ({label}) must be one of the causes"))?;
         }
         let sides = [Side::Local, Side::Path, Side::Remote, Side::Unknown].map(Side::label);

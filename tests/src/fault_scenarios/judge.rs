@@ -17,12 +17,25 @@ pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {
 pub(super) fn right<'a>(scenario: &Scenario, status: &'a Value) -> Option<&'a Value> {
     let Expect::Incidents(expected) = &scenario.expect else { return None };
     let first = expected.first()?;
-    incidents(status).into_iter().find(|incident| incident["cause"] == first.cause.as_str())
+    incidents(status).into_iter().find(|incident| first.is(&incident["cause"]))
 }
 
 /// The causes that the agent names, as one word.
 pub(super) fn got(status: &Value) -> String {
     join(incidents(status).iter().filter_map(|incident| incident["cause"].as_str()).collect())
+}
+
+/// Whether the named causes are the expected ones, each once, beside those that are tolerated.
+pub(super) fn names_causes(scenario: &Scenario, status: &Value) -> bool {
+    let Expect::Incidents(expected) = &scenario.expect else { return incidents(status).is_empty() };
+    let mut rest: Vec<&Value> = incidents(status);
+    for expectation in expected {
+        match rest.iter().position(|incident| expectation.is(&incident["cause"])) {
+            Some(index) => _ = rest.remove(index),
+            None => return false,
+        }
+    }
+    rest.iter().all(|incident| expected.iter().any(|expectation| expectation.tolerates(&incident["cause"])))
 }
 
 /// Whether a fault of this machine is blamed on somebody else.
@@ -50,22 +63,20 @@ fn unmet(expected: &[Expectation], incidents: &[&Value], ids: &[&str]) -> Vec<St
     let mut misses = Vec::new();
     for expectation in expected {
         let ranked = rest.iter().enumerate().min_by_key(|(_, incident)| {
-            let is_other = incident["cause"] != expectation.cause.as_str();
+            let is_other = !expectation.is(&incident["cause"]);
             (is_other, differences(expectation, incident, ids).len())
         });
         match ranked.map(|(index, incident)| (index, *incident)) {
-            Some((index, incident)) if incident["cause"] == expectation.cause.as_str() => {
+            Some((index, incident)) if expectation.is(&incident["cause"]) => {
                 misses.extend(differences(expectation, incident, ids));
                 rest.remove(index);
             }
             _ => misses.push(format!("{} is not said", expectation.cause)),
         }
     }
-    let tolerated = |incident: &&&Value| {
-        let cause = incident["cause"].as_str().unwrap_or_default();
-        !expected.iter().any(|expectation| expectation.also.iter().any(|also| also == cause))
-    };
-    misses.extend(rest.iter().filter(tolerated).map(|incident| format!("{} is too much", told(incident))));
+    let is_too_much =
+        |incident: &&&Value| !expected.iter().any(|expectation| expectation.tolerates(&incident["cause"]));
+    misses.extend(rest.iter().filter(is_too_much).map(|incident| format!("{} is too much", told(incident))));
     for cause in expected.iter().flat_map(|expectation| &expectation.not) {
         if incidents.iter().any(|incident| incident["cause"] == cause.as_str()) {
             misses.push(format!("{cause} must not be said"));

@@ -44,7 +44,7 @@ impl Row {
             misses.extend(missing.map(|words| format!("check does not print ({words}):\n{text}")));
         }
         let got = judge::got(&played.status);
-        let cause_exact = got == scenario.expected() && played.early.is_empty();
+        let cause_exact = judge::names_causes(scenario, &played.status) && played.early.is_empty();
         let seconds_to_diagnosis = judge::right(scenario, &played.status).and_then(seconds);
         Self {
             group: scenario.group.clone(),
