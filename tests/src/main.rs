@@ -50,6 +50,15 @@ enum Command {
     #[command(after_help = "Examples:\n  ase-lab scenarios\n  ase-lab scenarios path nsg --report out.json\n  \
         ase-lab scenarios dns private")]
     Scenarios(fault_scenarios::Arguments),
+    /// Count what diagnosis costs in packets while nothing is wrong
+    Packets(fault_scenarios::packets::Arguments),
+    /// One count of `packets`
+    #[command(hide = true)]
+    CountPackets {
+        seconds: f64,
+        #[arg(action = clap::ArgAction::Set)]
+        is_diagnosing: bool,
+    },
     /// One scenario of `scenarios`
     #[command(hide = true)]
     Play { file: PathBuf },
@@ -90,6 +99,8 @@ fn main() -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Subnet { stop, fault, command } => subnet::run(&Plan { command, stopped: stop, fault }),
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
+        Command::Packets(arguments) => fault_scenarios::packets::run(&arguments),
+        Command::CountPackets { seconds, is_diagnosing } => fault_scenarios::packets::count(seconds, is_diagnosing),
         Command::Play { file } => fault_scenarios::play_one(&file),
         Command::CompareResolvers { filter } => fault_scenarios::compare_resolvers(&filter),
         Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),

@@ -39,6 +39,9 @@ pub(super) struct Scenario {
     /// The row of the fault catalogue, or `combo`, or `healthy`.
     #[allow(dead_code, reason = "it tells the reader of the file where to look")]
     pub(super) row: Row,
+    /// Whether it belongs to the few that stand for all.
+    #[serde(default)]
+    pub(super) quick: bool,
     /// The path without faults.
     #[serde(default)]
     pub(super) path: rules::Path,

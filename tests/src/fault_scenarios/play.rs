@@ -82,7 +82,7 @@ pub(super) struct Stage {
 pub(super) fn play(scenario: &Scenario) -> Result<Played> {
     let mut stage = Stage::build(scenario)?;
     stage.inject(&scenario.before).context("before")?;
-    stage.guest.begin()?;
+    stage.begin()?;
     let mut played = Played::default();
     if scenario.fault.is_some() || scenario.is_healthy() {
         stage.until_healthy(scenario.healthy.map_or(HEALTHY, |healthy| healthy.0), &mut played)?;
@@ -142,6 +142,11 @@ impl Stage {
             line: Mutex::default(),
             _runtime: runtime,
         })
+    }
+
+    /// Lets the agent start.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.guest.begin()
     }
 
     /// Lets faults happen.

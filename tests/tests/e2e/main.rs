@@ -6,6 +6,7 @@ mod daemon;
 mod dashboards;
 mod demo;
 mod dns_scenarios;
+mod fault_scenarios;
 mod fleet;
 mod guest_faults;
 mod http_client;
