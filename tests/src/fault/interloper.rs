@@ -71,6 +71,8 @@ impl Interloper {
             return Some((hop, Vec::new()));
         }
         if seen & flags::SYN != 0 {
+            // The same ports again: repeated, or a new connection after the last one's end.
+            accepted.is_answered = false;
             return Some((hop, vec![reply(view, accepted.own, flags::SYN | flags::ACK, &[])]));
         }
         let has_news = !view.payload.is_empty() || seen & flags::FIN != 0;
