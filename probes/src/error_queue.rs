@@ -61,6 +61,7 @@ pub(crate) fn is_echo(error: &io::Error) -> bool {
                 | Errno::EOPNOTSUPP
                 | Errno::EHOSTDOWN
                 | Errno::ENONET
+                | Errno::EACCES
                 | Errno::EPROTO
         )
     )
@@ -70,7 +71,9 @@ pub(crate) fn is_echo(error: &io::Error) -> bool {
 fn next(socket: &impl AsFd) -> Option<Option<IcmpError>> {
     let mut payload = [0u8; 64];
     let mut iov = [IoSliceMut::new(&mut payload)];
-    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6, nix::sys::time::TimeSpec);
+    // Time and hop limit come too, where the socket asks for them, and before the error: without room it would be cut.
+    let mut control =
+        nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6, nix::sys::time::TimeSpec, libc::c_int);
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let message = recvmsg::<SockaddrStorage>(socket.as_fd().as_raw_fd(), &mut iov, Some(&mut control), flags).ok()?;
     Some(message.cmsgs().ok()?.find_map(|control| {
@@ -122,7 +125,9 @@ mod tests {
     #[test]
     fn what_ends_a_connection_is_no_echo() {
         let echo = |errno| is_echo(&io::Error::from_raw_os_error(errno as i32));
-        assert!(echo(Errno::EHOSTUNREACH) && echo(Errno::ECONNREFUSED) && echo(Errno::EMSGSIZE));
+        for errno in [Errno::EHOSTUNREACH, Errno::ECONNREFUSED, Errno::EMSGSIZE, Errno::EACCES] {
+            assert!(echo(errno), "{errno}");
+        }
         for errno in [Errno::ECONNRESET, Errno::EPIPE, Errno::ETIMEDOUT, Errno::ENOTCONN, Errno::EAGAIN] {
             assert!(!echo(errno), "{errno}");
         }

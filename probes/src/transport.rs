@@ -53,15 +53,17 @@ fn system_error(operation: Operation, errno: Errno, stop: &Stop, seen: &Seen, de
         Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED => cut(stop),
         _ => match seen.icmp.filter(|icmp| !icmp.is_about_mtu()) {
             Some(icmp) => icmp_error(&icmp, stop, destination),
-            None => without_icmp(errno, stop, seen),
+            None => without_icmp(operation, errno, stop, seen),
         },
     }
 }
 
-fn without_icmp(errno: Errno, stop: &Stop, seen: &Seen) -> Finding {
+fn without_icmp(operation: Operation, errno: Errno, stop: &Stop, seen: &Seen) -> Finding {
+    // What is received is the echo of a message, however soon it comes; only the way out knows the routes of this host.
+    let at_once = operation != Operation::Receive && stop.elapsed < LOCAL_WITHIN;
     match errno {
         Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EINVAL | Errno::EACCES | Errno::ENETDOWN | Errno::ENODEV
-            if stop.elapsed < LOCAL_WITHIN =>
+            if at_once =>
         {
             Finding::new(Cause::LocalRoute, Phase::Local, Confidence::Confirmed)
         }
@@ -72,6 +74,8 @@ fn without_icmp(errno: Errno, stop: &Stop, seen: &Seen) -> Finding {
         | Errno::EOPNOTSUPP
         | Errno::EHOSTDOWN
         | Errno::ENONET => Finding::new(Cause::Unreachable, stop.phase, Confidence::Likely),
+        // Of ICMPv6 1/1, 1/5 and 1/6 it makes this.
+        Errno::EACCES => Finding::new(Cause::Rejected, stop.phase, Confidence::Likely),
         Errno::ECONNREFUSED => Finding::new(Cause::Refused, stop.phase, Confidence::Likely),
         Errno::ETIMEDOUT => silence(stop, seen),
         _ => Finding::new(Cause::Unknown, stop.phase, Confidence::Possible),
@@ -146,6 +150,10 @@ mod tests {
         Trouble::Os { operation: Operation::Connect, errno: errno as i32 }
     }
 
+    fn received(errno: Errno) -> Trouble {
+        Trouble::Os { operation: Operation::Receive, errno: errno as i32 }
+    }
+
     fn icmp(kind: u8, code: u8, offender: IpAddr) -> Option<IcmpError> {
         Some(IcmpError { v6: false, kind, code, mtu: 0, offender: Some(offender), from_self: false })
     }
@@ -163,6 +171,9 @@ mod tests {
             (stop(Phase::Connect, os(Errno::EOPNOTSUPP), 1), None, Cause::Unreachable, Confidence::Likely),
             (stop(Phase::Connect, os(Errno::EHOSTDOWN), 1), None, Cause::Unreachable, Confidence::Likely),
             (stop(Phase::Connect, os(Errno::ENONET), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::EACCES), 40), None, Cause::Rejected, Confidence::Likely),
+            (stop(Phase::Connect, os(Errno::EACCES), 0), None, Cause::LocalRoute, Confidence::Confirmed),
+            (stop(Phase::Ntp, received(Errno::ENETUNREACH), 0), None, Cause::Unreachable, Confidence::Likely),
             (stop(Phase::Connect, os(Errno::ENETDOWN), 0), None, Cause::LocalRoute, Confidence::Confirmed),
             (stop(Phase::Ntp, os(Errno::ENOBUFS), 0), None, Cause::LocalSetup, Confidence::Confirmed),
             (stop(Phase::Connect, os(Errno::EPERM), 0), None, Cause::LocalFirewall, Confidence::Confirmed),

@@ -83,16 +83,20 @@ impl Wires {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let behind = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/icmp_ratelimit; \
             ip link add on type veth peer name off; ip link set on up; ip link set off up; \
-            ip route add 198.18.0.0/15 dev on; ip neigh add 198.18.1.1 lladdr 02:00:00:00:00:09 dev on";
+            ip route add 198.18.0.0/15 dev on; ip neigh add 198.18.1.1 lladdr 02:00:00:00:00:09 dev on; \
+            echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; echo 0 > /proc/sys/net/ipv6/icmp/ratelimit; \
+            ip route add 2001:db8::/32 dev on; ip neigh add 2001:db8::1 lladdr 02:00:00:00:00:09 dev on";
         let router = Holder::new(&folder, "router", behind);
         let wire = format!(
             "ip link add wire1 type veth peer name far netns {}; ip addr add 10.53.1.4/24 dev wire1; \
-             ip link set wire1 up; ip route add default via {ROUTER}",
+             ip addr add fd53::4/64 dev wire1 nodad; ip link set wire1 up; \
+             ip route add default via {ROUTER}; ip route add default via fd53::1",
             router.0.id()
         );
         let guest = Holder::new(&folder, "guest", &wire);
         let wires = Self { guest, router, _folder: folder };
         wires.router("ip", &["addr", "add", "10.53.1.1/24", "dev", "far"]);
+        wires.router("ip", &["addr", "add", "fd53::1/64", "dev", "far", "nodad"]);
         wires.router("ip", &["link", "set", "far", "up"]);
         let closed = SocketAddr::new(ROUTER.parse().expect("an address"), 9);
         wait_for("the wire", || {
@@ -155,8 +159,8 @@ impl Wires {
 
 /// Gives a namespace one packet filter rule, in the place of the one before.
 fn filter(process: u32, hook: &str, rule: &str) {
-    let table = "flush ruleset; add table ip t; add chain ip t c";
-    let words = format!("{table} {{ type filter hook {hook} priority 0; }}; add rule ip t c {rule}");
+    let table = "flush ruleset; add table inet t; add chain inet t c";
+    let words = format!("{table} {{ type filter hook {hook} priority 0; }}; add rule inet t c {rule}");
     tool_in(process, "nft", &[&words]).expect("the packet filter takes it");
 }
 
@@ -193,6 +197,23 @@ fn each_way_a_router_rejects_is_named_with_the_router() {
             assert_eq!(finding(&outcome), (cause, Confidence::Confirmed), "{kind} {port}: {:?}", outcome.evidence());
             let line = format!("ICMP type 3 code {code} from {ROUTER}");
             assert!(outcome.evidence().contains(&line), "{kind} {port}: {:?}", outcome.evidence());
+        }
+    }
+    let behind6: SocketAddr = "[2001:db8::1]:443".parse().expect("an address");
+    for (kind, code, cause) in [
+        ("no-route", 0, Cause::Unreachable),
+        ("admin-prohibited", 1, Cause::Rejected),
+        ("addr-unreachable", 3, Cause::Unreachable),
+        ("port-unreachable", 4, Cause::Rejected),
+        ("policy-fail", 5, Cause::Rejected),
+        ("reject-route", 6, Cause::Rejected),
+    ] {
+        wires.rule("forward", &format!("ip6 daddr 2001:db8::1 reject with icmpv6 type {kind}"));
+        for probe in [Probe::Tcp(tcp::Question::default()), Probe::Ntp(ntp::Question)] {
+            let outcome = wires.ask(behind6, probe);
+            assert_eq!(finding(&outcome), (cause, Confidence::Confirmed), "{kind}: {:?}", outcome.evidence());
+            let line = format!("ICMPv6 type 1 code {code} from fd53::1");
+            assert!(outcome.evidence().contains(&line), "{kind}: {:?}", outcome.evidence());
         }
     }
     wires.rule("forward", "meta l4proto tcp reject with tcp reset");
