@@ -231,9 +231,12 @@ impl Asking<'_> {
         let shape = Shape { segment_size: Some(SMALL_SEGMENT), ..Shape::default() };
         let endpoint = &self.errand.endpoint;
         let outcome = self.run(&endpoint.probe, self.errand.key.peer, shape, endpoint.timeout).await;
+        // Whoever begins to answer and falls silent again is slow, in segments of any size.
+        let is_silent = outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble.ending() == Ending::Silence);
         let passes = matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_))
             || outcome.http_answer().is_some()
             || outcome.handshake().is_some_and(|tls| tls.version.is_some());
+        let passes = passes && !is_silent;
         [(Contrast::SmallSegmentsPass, passes)].into_iter().collect()
     }
 

@@ -228,6 +228,10 @@ fn cut_short(stop: &Stop, reply: &Reply, seen: &Seen, attempt: &Attempt<'_>) -> 
     if stop.phase == Phase::Response && stop.trouble == Trouble::TimedOut && trickles {
         return Finding::new(Cause::Slow, stop.phase, Confidence::Possible);
     }
+    // An orderly end in the midst of a body is no reset: the answer is shorter than it says of itself.
+    if stop.phase == Phase::Response && stop.trouble == Trouble::Closed && reply.answer.is_some() {
+        return Finding::new(Cause::ProtocolViolation, stop.phase, Confidence::Likely);
+    }
     transport::judge(stop, seen, attempt.address.ip())
 }
 

@@ -1,12 +1,14 @@
 //! Faults of the guest itself: of the machine on which the agent runs. They reach into the guest's namespaces and
 //! process from outside, with the tools that an operator would break it with.
 
-use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+use std::{
+    collections::BTreeSet, fs, os::unix::process::CommandExt, path::Path, process::Command, thread, time::Duration,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, geteuid},
 };
 use serde::Deserialize;
 
@@ -214,7 +216,23 @@ fn limit_files(process: u32, spare: u64) -> Result<()> {
     // The limit is for the number that a new file gets, which is the lowest that is free.
     let free = (0..).filter(|number| !held.contains(number)).nth(usize::try_from(spare)?);
     let limit = free.unwrap_or_default();
-    namespace::tool("prlimit", &["--pid", &process.to_string(), &format!("--nofile={limit}:{limit}")])
+    // A process's limits are its user's business, and root's only with CAP_SYS_RESOURCE.
+    let mut command = Command::new("prlimit");
+    command.args(["--pid", &process.to_string(), &format!("--nofile={limit}:{limit}")]);
+    let (user, group) = (owner(process, "Uid:")?, owner(process, "Gid:")?);
+    if user != geteuid().as_raw() {
+        command.uid(user).gid(group);
+    }
+    let output = command.output().context("cannot run prlimit")?;
+    ensure!(output.status.success(), "prlimit failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+/// The user or group that a process runs as.
+fn owner(process: u32, key: &str) -> Result<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the process is gone")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).context("a process has an owner")?;
+    line.split_whitespace().next().context("a process has an owner")?.parse().context("owners are numbers")
 }
 
 fn take_ports(process: u32, from: u16, to: u16) -> Result<Lasting> {

@@ -123,14 +123,6 @@ pub fn inside<T: Send + 'static>(process: u32, work: impl FnOnce() -> Result<T> 
     thread.join().map_err(|_| anyhow::anyhow!("the work in the namespace of process {process} broke"))?
 }
 
-/// Runs a tool with these words.
-///
-/// # Errors
-/// When it is missing or fails, with what it said.
-pub fn tool(program: &str, words: &[&str]) -> Result<()> {
-    run(program, words.iter().copied())
-}
-
 /// Runs a tool with these words in the network namespace of a process.
 ///
 /// # Errors

@@ -150,6 +150,9 @@ pub const RULES: &[Rule] = &[
     rule("R60t", SILENT_STREAM, &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // Large packets.
     rule("R38", SILENT_STREAM, &[(SmallSegmentsPass, true)], Cause::MtuBlackhole, Confirmed),
+    // An address that only the custom DNS gives, where nothing answers.
+    rule("R35h", &[SilentConnect, RefusedConnect], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
+        .hint("the custom DNS leads to an address where nothing answers; Azure DNS leads elsewhere"),
     // A TCP handshake without an answer.
     rule("R64h", &[SilentConnect], &[(SamePortWorks, true), (SameHostWorks, true)], Cause::Dropped, Likely)
         .hint("the host works on another port: a rule for this host and port, or the service itself"),
@@ -198,6 +201,8 @@ pub const RULES: &[Rule] = &[
         .hint("the server answers over TCP and not over UDP"),
     rule("R63a", &[SilentDns], &[(DnsOverTcpAccepts, true), (CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
     rule("R63b", &[SilentDns], &[(DnsOverTcpAccepts, true)], Cause::DnsNoReply, Likely),
+    rule("R62f", &[SilentDnsStream], &[(PlainDnsPasses, true)], Cause::ProtocolViolation, Likely)
+        .hint("the server, or a box before it, drops questions with EDNS (RFC 6891)"),
     rule("R63c", &[SilentDnsStream], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed),
     rule("R63d", &[SilentDnsStream], &[(CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
     rule("R63e", &[SilentDnsStream], &[], Cause::DnsNoReply, Likely),

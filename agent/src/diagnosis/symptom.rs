@@ -139,7 +139,9 @@ pub fn read(visit: &Visit, finding: Finding) -> Sign {
 
 /// The symptom of one exchange that ended with this finding.
 pub fn of(outcome: &Outcome, finding: Finding) -> Symptom {
-    if finding.cause.is_local() {
+    // An answer that breaks the protocol is an answer: no contrast for silence applies, though no good one came. And
+    // what could not be had whole over TCP was cut over UDP, which the exchange over TCP alone does not show.
+    if finding.cause.is_local() || matches!(finding.cause, Cause::ProtocolViolation | Cause::DnsNoTcp) {
         return Symptom::Settled;
     }
     if matches!(finding.cause, Cause::DnsNxdomain | Cause::DnsNodata) {
