@@ -105,6 +105,8 @@ fn a_pattern_needs_repeats_of_both_kinds() {
     ] {
         assert_eq!(outcomes(tries).pattern(), pattern, "{tries:?}");
     }
+    assert_eq!(outcomes(&[(1, true), (2, false), (1, false), (1, true)]).failing_share(), Some(0.5));
+    assert_eq!(outcomes(&[]).failing_share(), None);
 }
 
 proptest! {
