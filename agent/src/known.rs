@@ -26,6 +26,7 @@ use crate::{
     dns_survey,
     early::Early,
     resolver_load::Loads,
+    hysteresis::Sample,
     resolver_watch::ResolverWatch,
     risk_clock::RiskClock,
     schedule::Rounds,
@@ -138,6 +139,9 @@ impl Known {
         if let Some(early) = &mut self.early {
             early.observe(view, &visit, self.born.elapsed());
         }
+        if let Some(clock) = self.risk.as_mut().filter(|_| !unconfirmed) {
+            clock.observe(&view.endpoint.id, Sample::of(&visit, view.endpoint.timeout));
+        }
         let before = view.status;
         absorb(view, visit, unconfirmed);
         if before.label() != view.status.label() {
@@ -170,6 +174,11 @@ impl Known {
             }
             self.resolver_watch.look();
         }
+    }
+
+    /// When [`Known::advance`] wants to be called at the latest.
+    pub fn due(&self) -> Option<Instant> {
+        self.risk.as_ref().map(RiskClock::due)
     }
 
     /// All of it at this moment.

@@ -24,6 +24,9 @@ pub mod follow_up;
 mod golden;
 pub mod held_flows;
 pub mod host;
+pub mod hysteresis;
+#[cfg(test)]
+mod invariants_tests;
 pub mod known;
 pub mod logs;
 pub mod metrics;

@@ -72,7 +72,7 @@ impl Monitor {
 
     /// Does the next thing there is to do: begins what is due, or takes in what ended. Cancel safe.
     pub async fn step(&mut self) {
-        let due = self.schedule.next_due();
+        let due = self.schedule.next_due().into_iter().chain(self.known.due()).min();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,

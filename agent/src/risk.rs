@@ -19,6 +19,8 @@ const RECOVERY: f64 = 0.5;
 const HEALTHY_STEPS: u32 = 3;
 /// A clock stands still at this many horizons.
 const CAP: f64 = 10.0;
+/// While a class cannot be tested, its last loss stands this long in the forecast: three default intervals.
+const FROZEN: Duration = Duration::from_secs(90);
 /// A level falls only this far below its threshold.
 const LEVEL_SLACK: f64 = 0.9;
 /// A level falls at most once in this time.
@@ -105,7 +107,13 @@ impl Level {
         }
     }
 
-    fn threshold(self) -> f64 {
+    /// Finds the level with this label.
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.label() == label)
+    }
+
+    /// The risk from which on it is reached.
+    pub fn threshold(self) -> f64 {
         match self {
             Self::None => 0.0,
             Self::Info => 0.05,
@@ -125,10 +133,36 @@ impl Level {
 struct Clock {
     /// Weighted outage in seconds.
     outage: f64,
-    /// The share that was lost at the last known step.
+    /// The share that was lost at the last known step; zero after three intervals in the dark.
     loss: f64,
     /// Healthy steps in a row.
     healthy: u32,
+    /// How long the class could not be tested.
+    untested: Duration,
+}
+
+/// One class's clock as it is remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClockTime {
+    /// Weighted outage in seconds.
+    pub outage: f64,
+    /// The share that was lost at the last known step.
+    pub loss: f64,
+    /// Healthy steps in a row.
+    pub healthy: u32,
+}
+
+/// What has to be remembered for the risk to go on where it stood.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RiskMemory {
+    /// Every class's clock.
+    pub clocks: BTreeMap<Class, ClockTime>,
+    /// The level.
+    pub level: Level,
+    /// Time since the level changed.
+    pub since_change: Duration,
+    /// The number of the last step.
+    pub sequence: u64,
 }
 
 /// All clocks and the level.
@@ -138,6 +172,7 @@ pub struct Risk {
     clocks: BTreeMap<Class, Clock>,
     level: Level,
     since_change: Duration,
+    sequence: u64,
 }
 
 /// What the clocks say.
@@ -147,6 +182,8 @@ pub struct Estimate {
     pub classes: BTreeMap<Class, f64>,
     /// The time each class's clock stands at.
     pub lost: BTreeMap<Class, Duration>,
+    /// The share of each class that is lost now.
+    pub losses: BTreeMap<Class, f64>,
     /// The estimated risk of suspension, 0 to 1.
     pub total: f64,
     /// How worried to be; falls slowly.
@@ -161,7 +198,7 @@ impl Risk {
     /// Clocks at zero for these classes.
     pub fn new(assumptions: Assumptions, classes: impl IntoIterator<Item = Class>) -> Self {
         let clocks = classes.into_iter().map(|class| (class, Clock::default())).collect();
-        Self { assumptions, clocks, level: Level::None, since_change: LEVEL_REST }
+        Self { assumptions, clocks, level: Level::None, since_change: LEVEL_REST, sequence: 0 }
     }
 
     /// Takes other assumptions or classes; the clocks of classes that stay keep their time.
@@ -171,25 +208,61 @@ impl Risk {
         self.assumptions = assumptions;
     }
 
-    /// Lets `elapsed` pass with these losses. The caller clips `elapsed`, so that a paused machine counts nothing.
-    pub fn step(&mut self, losses: &BTreeMap<Class, Loss>, elapsed: Duration) {
+    /// What has to be remembered.
+    pub fn memory(&self) -> RiskMemory {
+        let time = |clock: &Clock| ClockTime { outage: clock.outage, loss: clock.loss, healthy: clock.healthy };
+        let clocks = self.clocks.iter().map(|(class, clock)| (*class, time(clock))).collect();
+        RiskMemory { clocks, level: self.level, since_change: self.since_change, sequence: self.sequence }
+    }
+
+    /// Takes up where the memory stood, for the classes that there are now.
+    pub fn recall(&mut self, memory: &RiskMemory) {
+        let cap = self.assumptions.horizon.as_secs_f64() * CAP;
+        for (class, clock) in &mut self.clocks {
+            let time = memory.clocks.get(class).copied().unwrap_or_default();
+            let outage = if time.outage.is_finite() { time.outage.clamp(0.0, cap) } else { 0.0 };
+            let loss = if time.loss.is_finite() { time.loss.clamp(0.0, 1.0) } else { 0.0 };
+            *clock = Clock { outage, loss, healthy: time.healthy, untested: Duration::ZERO };
+        }
+        (self.level, self.since_change, self.sequence) = (memory.level, memory.since_change, memory.sequence);
+    }
+
+    /// The number of the last step that was taken.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Lets `elapsed` pass with these losses. The caller clips `elapsed`, so that a paused machine counts nothing. A step
+    /// whose number was reached before is not taken again.
+    pub fn step(&mut self, sequence: u64, losses: &BTreeMap<Class, Loss>, elapsed: Duration) {
+        if sequence <= self.sequence {
+            return;
+        }
+        self.sequence = sequence;
         let seconds = elapsed.as_secs_f64();
         let cap = self.assumptions.horizon.as_secs_f64() * CAP;
         for (class, clock) in &mut self.clocks {
             match losses.get(class) {
                 Some(Loss::Known(loss)) if *loss > 0.0 => {
+                    clock.untested = Duration::ZERO;
                     clock.loss = loss.clamp(0.0, 1.0);
                     clock.healthy = 0;
                     clock.outage = (clock.outage + clock.loss * seconds).min(cap);
                 }
                 Some(Loss::Known(_)) => {
+                    clock.untested = Duration::ZERO;
                     clock.loss = 0.0;
                     clock.healthy = clock.healthy.saturating_add(1);
                     if clock.healthy >= HEALTHY_STEPS {
                         clock.outage = (clock.outage - RECOVERY * seconds).max(0.0);
                     }
                 }
-                Some(Loss::Unknown) | None => clock.loss = 0.0,
+                Some(Loss::Unknown) | None => {
+                    clock.untested = clock.untested.saturating_add(elapsed);
+                    if clock.untested > FROZEN {
+                        clock.loss = 0.0;
+                    }
+                }
             }
         }
         self.since_change = self.since_change.saturating_add(elapsed);
@@ -214,6 +287,7 @@ impl Risk {
         Estimate {
             classes: self.clocks.iter().map(|(class, clock)| (*class, self.class_risk(clock))).collect(),
             lost: self.clocks.iter().map(|(class, clock)| (*class, Duration::from_secs_f64(clock.outage))).collect(),
+            losses: self.clocks.iter().map(|(class, clock)| (*class, clock.loss)).collect(),
             total: self.total(),
             level: self.level,
             to_horizon: self.clocks.values().filter_map(to_horizon).reduce(f64::min).map(Duration::from_secs_f64),

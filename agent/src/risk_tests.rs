@@ -22,7 +22,7 @@ fn fresh() -> Risk {
 fn after(losses: &BTreeMap<Class, Loss>, seconds: u64) -> Risk {
     let mut risk = fresh();
     for _ in 0..seconds / 30 {
-        risk.step(losses, ROUND);
+        risk.step(risk.sequence() + 1, losses, ROUND);
     }
     risk
 }
@@ -40,7 +40,7 @@ fn one_lost_class_follows_the_published_curve() {
 fn six_classes_together_are_worse_than_one_but_not_six_times() {
     let mut risk = Risk::new(Assumptions::default(), Class::ALL.into_iter().filter(|class| *class != Class::Tcp));
     for _ in 0..120 {
-        risk.step(&all(1.0), ROUND);
+        risk.step(risk.sequence() + 1, &all(1.0), ROUND);
     }
     assert!((risk.estimate().total - 0.292).abs() < 0.001, "{}", risk.estimate().total);
 }
@@ -52,7 +52,7 @@ fn levels_rise_at_once_and_fall_slowly() {
     let mut falls = 0;
     let mut level = Level::Critical;
     for round in 0..2000 {
-        risk.step(&all(0.0), ROUND);
+        risk.step(risk.sequence() + 1, &all(0.0), ROUND);
         let now = risk.estimate().level;
         assert!(now <= level, "it only falls, round {round}");
         falls += u32::from(now < level);
@@ -75,7 +75,7 @@ fn a_prior_gives_its_own_quantiles() {
     let assumptions = Assumptions::from_prior(Duration::from_secs(2 * 3600), Duration::from_secs(4 * 3600));
     let at = |hours: u64| {
         let mut risk = Risk::new(assumptions.clone(), Class::ALL);
-        risk.step(&only(Class::Sql, 1.0), Duration::from_secs(hours * 3600));
+        risk.step(risk.sequence() + 1, &only(Class::Sql, 1.0), Duration::from_secs(hours * 3600));
         risk.estimate().total
     };
     assert!((at(2) - 0.5).abs() < 1e-9 && (at(4) - 0.95).abs() < 1e-9);
@@ -95,7 +95,7 @@ proptest! {
         let mut risk = fresh();
         for losses in history {
             let before = risk.estimate();
-            risk.step(&losses, Duration::from_secs(300));
+            risk.step(risk.sequence() + 1, &losses, Duration::from_secs(300));
             let after = risk.estimate();
             prop_assert!((0.0..=1.0).contains(&after.total));
             prop_assert_eq!(after.total == 0.0, after.lost.values().all(Duration::is_zero));
@@ -125,7 +125,7 @@ proptest! {
         let run = |step: u64| {
             let mut risk = fresh();
             for _ in 0..minutes * 60 / step {
-                risk.step(&only(Class::Sql, share), Duration::from_secs(step));
+                risk.step(risk.sequence() + 1, &only(Class::Sql, share), Duration::from_secs(step));
             }
             risk.estimate().total
         };
@@ -137,8 +137,8 @@ proptest! {
         let mut forward = Risk::new(Assumptions::default(), Class::ALL);
         let mut backward = Risk::new(Assumptions::default(), Class::ALL.into_iter().rev());
         for losses in &history {
-            forward.step(losses, ROUND);
-            backward.step(losses, ROUND);
+            forward.step(forward.sequence() + 1, losses, ROUND);
+            backward.step(backward.sequence() + 1, losses, ROUND);
         }
         prop_assert_eq!(forward, backward);
     }
@@ -148,7 +148,7 @@ proptest! {
         let flapping = |down: u32| {
             let mut risk = fresh();
             for round in 0..400 {
-                risk.step(&only(Class::Dns, if round % 40 < down { 1.0 } else { 0.0 }), ROUND);
+                risk.step(risk.sequence() + 1, &only(Class::Dns, if round % 40 < down { 1.0 } else { 0.0 }), ROUND);
             }
             risk.estimate().total
         };

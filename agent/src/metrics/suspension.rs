@@ -25,6 +25,12 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
         "Outage of the class, weighted by the lost share; runs back at half speed while the class is healthy.",
         lost,
     );
+    let losses = estimate.losses.iter().map(|(class, share)| ([("class", class.label())], *share));
+    page.gauges(
+        "ase_dependency_loss_ratio",
+        "Share of the class's quorum that is lost now, after three confirmed bad samples in a row; 0 while the class is well.",
+        losses,
+    );
     page.gauge(
         "ase_time_to_horizon_seconds",
         "Time until the first class reaches the assumed horizon if nothing changes; +Inf while nothing is lost.",

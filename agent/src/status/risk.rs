@@ -21,6 +21,7 @@ struct ClassRisk {
     class: &'static str,
     risk: f64,
     lost_seconds: f64,
+    loss: f64,
 }
 
 impl RiskEntry {
@@ -30,6 +31,7 @@ impl RiskEntry {
             class: class.label(),
             risk: *risk,
             lost_seconds: estimate.lost.get(class).copied().unwrap_or_default().as_secs_f64(),
+            loss: estimate.losses.get(class).copied().unwrap_or_default(),
         });
         Self {
             estimated: true,
