@@ -60,6 +60,13 @@ pub enum Command {
     /// Show the built-in dependency catalogues
     #[command(subcommand)]
     Profile(ProfileCommand),
+    /// Show what the agent remembers: risk clocks, incidents and outcomes, also of earlier processes
+    #[command(
+        after_help = "It reads while the agent writes. The state directory is --state-dir, else $STATE_DIRECTORY, else the \
+        configuration's `state_dir`, else /var/lib/ase-agent.\n\nExamples:\n  ase-agent history --since 2h\n  \
+        ase-agent history --endpoint login.live.com:443 --outcomes\n  ase-agent history --incidents --output json"
+    )]
+    History(History),
     /// Explain a cause: what it means, where it lies, who mends it and how
     Explain {
         /// The cause's label, for example tls_intercepted; without one all causes are listed
@@ -180,6 +187,32 @@ pub struct Nslookup {
     /// The name to resolve
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// How far to look back, for example 30m, 2h or 48h
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = crate::duration::parse)]
+    pub since: std::time::Duration,
+    /// Only what concerns this endpoint, by its id
+    #[arg(long, value_name = "ID")]
+    pub endpoint: Option<String>,
+    /// Only incidents
+    #[arg(long, conflicts_with = "outcomes")]
+    pub incidents: bool,
+    /// Only outcomes
+    #[arg(long)]
+    pub outcomes: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// The state directory of the agent
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Where the configuration is.
     #[command(flatten)]
     pub config: ConfigFile,

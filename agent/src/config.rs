@@ -9,7 +9,7 @@ mod question;
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -75,7 +75,22 @@ pub fn load_profile(path: Option<&Path>, profile: Option<&str>, cloud: Option<&s
     let trust = trust(&file, &mut warnings).map_err(|broken| broken.of(&origin))?;
     let settings = complete(&origin, &file, found.as_ref(), trust).map_err(|broken| broken.of(&origin))?;
     warnings.extend(settings.warnings);
-    Ok(Settings { warnings, ..settings })
+    let state_dir = settings.state_dir.or_else(service_state_dir);
+    Ok(Settings { warnings, state_dir, ..settings })
+}
+
+/// The directory that the service manager made for the unit (systemd.exec(5), `StateDirectory=`); the first of several.
+pub fn service_state_dir() -> Option<PathBuf> {
+    let value = std::env::var_os("STATE_DIRECTORY")?;
+    let first = value.to_str()?.split(':').next()?;
+    (!first.is_empty()).then(|| first.into())
+}
+
+fn state_dir(file: &File) -> Result<Option<PathBuf>, Broken> {
+    match &file.state_dir {
+        Some(path) if !path.is_absolute() => broken("state_dir", path.display(), "must be an absolute path"),
+        path => Ok(path.clone()),
+    }
 }
 
 /// Checks a configuration file and sums it up in one line.
@@ -158,6 +173,7 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
         listen: file.listen.unwrap_or(LISTEN),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
         compare_every: compare_every(file)?,
+        state_dir: state_dir(file)?,
         warnings,
     };
     let (names, limit) = (comparing::names(&settings).len(), file.dns.max_names.unwrap_or(MAX_NAMES));

@@ -1,6 +1,6 @@
 //! The daemon: the monitor's loop, the web server beside it, and the signals that end or reload it.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, path::Path};
 
 use tokio::{
     net::TcpListener,
@@ -55,6 +55,7 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::watch().map_err(DaemonError::Signals)?;
     let listen = settings.listen;
+    let state_dir = settings.state_dir.clone();
     tracing::info!(
         %listen, origin = settings.origin, profile = settings.catalog.profile, cloud = settings.catalog.cloud,
         endpoints = settings.catalog.endpoints.len(), slots_not_configured = settings.catalog.slots.len(),
@@ -74,8 +75,8 @@ pub async fn run(
             () = &mut stop => break,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hang_up.recv() => drop(reload(&mut monitor, &load, listen)),
-            Some(Command::Reload(reply)) = requests.recv() => drop(reply.send(reload(&mut monitor, &load, listen))),
+            _ = signals.hang_up.recv() => drop(reload(&mut monitor, &load, listen, state_dir.as_deref())),
+            Some(Command::Reload(reply)) = requests.recv() => drop(reply.send(reload(&mut monitor, &load, listen, state_dir.as_deref()))),
         }
     }
     tracing::info!("draining");
@@ -91,9 +92,11 @@ fn reload(
     monitor: &mut Monitor,
     load: &impl Fn() -> Result<Settings, ConfigError>,
     listen: SocketAddr,
+    state_dir: Option<&Path>,
 ) -> Result<(), String> {
     let settings = load().map_err(|error| error.to_string()).and_then(|settings| match settings.listen {
-        same if same == listen => Ok(settings),
+        same if same == listen && settings.state_dir.as_deref() == state_dir => Ok(settings),
+        same if same == listen => Err("state_dir cannot change at a reload: restart".to_owned()),
         other => Err(format!("listen ({other}) cannot differ from the address in use ({listen}) at a reload: restart")),
     });
     match settings {

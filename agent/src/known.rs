@@ -25,13 +25,14 @@ use crate::{
     diagnosis::{cases::Wanted, neighbours::Neighbours},
     dns_survey,
     early::Early,
-    resolver_load::Loads,
     hysteresis::Sample,
+    keeping::Keeping,
+    resolver_load::Loads,
     resolver_watch::ResolverWatch,
     risk_clock::RiskClock,
     schedule::Rounds,
     settings::Settings,
-    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status, StoreView},
+    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
     visit::{Untested, Visit},
 };
 
@@ -52,6 +53,7 @@ pub struct Known {
     risk: Option<RiskClock>,
     early: Option<Early>,
     born: Instant,
+    keeping: Keeping,
     resolver_watch: ResolverWatch,
     resolver_loads: Arc<Loads>,
 }
@@ -72,13 +74,20 @@ impl Known {
             origin: settings.origin.clone(),
             warnings: settings.warnings.clone(),
         };
+        let keeping = if has_past(rounds) { Keeping::open(&settings, now) } else { Keeping::nothing() };
+        let risk = has_past(rounds).then(|| {
+            let mut clock = RiskClock::new(&settings);
+            keeping.recall(&mut clock, now);
+            clock
+        });
         Self {
             agent,
             views: views_of(&settings.catalog, &BTreeMap::new()),
             comparing: Comparing::new(&settings, rounds),
             diagnosing: Diagnosing::new(&settings, has_past(rounds), rng),
             durations: Arc::new(durations_of(&settings.catalog)),
-            risk: has_past(rounds).then(|| RiskClock::new(&settings)),
+            risk,
+            keeping,
             early: has_past(rounds).then(|| Early::new(&settings.catalog)),
             born: clock::now(),
             resolver_watch: ResolverWatch::start(),
@@ -139,6 +148,7 @@ impl Known {
         if let Some(early) = &mut self.early {
             early.observe(view, &visit, self.born.elapsed());
         }
+        self.keeping.visited(view, &visit);
         if let Some(clock) = self.risk.as_mut().filter(|_| !unconfirmed) {
             clock.observe(&view.endpoint.id, Sample::of(&visit, view.endpoint.timeout));
         }
@@ -171,9 +181,18 @@ impl Known {
         if let Some(clock) = &mut self.risk {
             if let (Some(step), Some(early)) = (clock.advance(&self.views, &self.settings), &mut self.early) {
                 early.step(&step.losses, step.elapsed, self.born.elapsed());
+                if step.moved_risk {
+                    self.keeping.stepped(clock.memory(), clock::wall());
+                }
             }
+            self.keeping.diagnosed(self.diagnosing.ledger(), self.agent.ready, clock::wall());
             self.resolver_watch.look();
         }
+    }
+
+    /// Remembers what there is to remember, at the end.
+    pub fn close(&mut self) {
+        self.keeping.close(self.risk.as_ref().map(RiskClock::memory), clock::wall());
     }
 
     /// When [`Known::advance`] wants to be called at the latest.
@@ -198,7 +217,7 @@ impl Known {
             incidents: self.diagnosing.ledger().clone(),
             risk: self.risk.as_ref().map(RiskClock::estimate),
             early: self.early.as_ref().map(|early| early.view(self.born.elapsed())),
-            store: StoreView::default(),
+            store: self.keeping.view(),
             durations: Arc::clone(&self.durations),
         }
     }

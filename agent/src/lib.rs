@@ -3,6 +3,7 @@
 //! `config -> catalog -> schedule -> visit -> snapshot -> readers`: each noun is a module, ARCHITECTURE.md has the map.
 
 pub mod address;
+pub mod archive;
 pub mod catalog;
 pub mod check;
 pub mod cli;
@@ -23,10 +24,12 @@ pub mod follow_up;
 #[cfg(test)]
 mod golden;
 pub mod held_flows;
+pub mod history;
 pub mod host;
 pub mod hysteresis;
 #[cfg(test)]
 mod invariants_tests;
+pub mod keeping;
 pub mod known;
 pub mod logs;
 pub mod metrics;
@@ -50,6 +53,7 @@ pub mod schedule;
 pub mod settings;
 pub mod snapshot;
 pub mod status;
+pub mod store;
 pub mod visit;
 pub mod web;
 pub mod worker_dns;

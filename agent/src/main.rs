@@ -5,17 +5,18 @@ use std::{io::IsTerminal, path::Path, process::ExitCode, sync::Arc, time::Durati
 use ase_agent::{
     check::{self, Choice},
     cli::{
-        Check, Cli, Command, ConfigCommand, ConfigFile, Nameresolver, Nslookup, Output, PlatformName, ProfileCommand,
-        Run,
+        Check, Cli, Command, ConfigCommand, ConfigFile, History, Nameresolver, Nslookup, Output, PlatformName,
+        ProfileCommand, Run,
     },
     compare::Worry,
     comparisons::NameView,
     config::{self, ConfigError},
     daemon,
     dns_survey::Surveyor,
-    explain, logs, name_rounds, nameresolver, profile, report,
+    explain, history, logs, name_rounds, nameresolver, profile, report,
     settings::Settings,
     status,
+    store::history::{Query, read},
     worker_dns::{Platform, WorkerDns},
 };
 use ase_probes::{cause::Cause, resolve::valid_name};
@@ -29,6 +30,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const EXIT_USAGE: u8 = 64;
 /// The configuration is wrong (`sysexits.h`, EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
+
+/// Where the packaged unit keeps its state.
+const DEFAULT_STATE_DIR: &str = "/var/lib/ase-agent";
 
 /// What ends the program early, with its exit code.
 struct Failure(u8, String);
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Nslookup(arguments) => nslookup(&arguments),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::Profile(command) => profile(command),
+        Command::History(arguments) => history(&arguments),
         Command::Explain { cause } => explain(cause.as_deref()),
     };
     result.unwrap_or_else(|Failure(code, message)| {
@@ -101,6 +106,23 @@ fn check(arguments: &Check) -> Result<ExitCode, Failure> {
         Output::Table => anstream::print!("{}", report::render(&snapshot, look(arguments.verbose))),
     }
     Ok(ExitCode::from(report::exit_code(&snapshot)))
+}
+
+fn history(arguments: &History) -> Result<ExitCode, Failure> {
+    let asked = arguments.state_dir.clone().or_else(config::service_state_dir);
+    let folder = match asked {
+        Some(folder) => folder,
+        None => config::load(arguments.config.config.as_deref())?.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+    };
+    let now = ase_probes::clock::wall();
+    let query = Query { since: now.saturating_sub(arguments.since), endpoint: arguments.endpoint.clone() };
+    let found = read(&folder, &query).map_err(failed)?;
+    let shown = history::Shown { incidents: !arguments.outcomes, outcomes: !arguments.incidents };
+    match arguments.output {
+        Output::Json => println!("{}", status::history_to_json(&found, shown, VERSION)),
+        Output::Table => print!("{}", history::render(&found, shown, now)),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn look(verbose: bool) -> report::Look {

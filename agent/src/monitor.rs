@@ -120,7 +120,7 @@ impl Monitor {
         self.publish();
     }
 
-    /// Begins no more visits and waits for those under way, at most for the drain time.
+    /// Begins no more visits and waits for those under way, at most for the drain time. Then remembers.
     pub async fn drain(&mut self) {
         let drain = self.known.settings.pace.drain;
         let wait = async {
@@ -132,6 +132,7 @@ impl Monitor {
             tracing::warn!(cut = self.visits.len(), "visits were cut off at the end of the drain time");
             self.visits.abort_all();
         }
+        self.known.close();
     }
 
     fn begin(&mut self) {

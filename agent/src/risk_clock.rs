@@ -19,16 +19,20 @@ use crate::{
 
 /// Time between two steps: the default interval.
 pub const STEP: Duration = Duration::from_secs(30);
+/// Detectors look this often at most: a flap shorter than a step must not fall between two looks.
+pub const LOOK: Duration = Duration::from_secs(5);
 /// A pause of the machine counts for this many steps at most.
 pub const MOST_STEPS: u32 = 3;
 
-/// Time that passed.
+/// Time that passed, as the detectors see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The share of every class that was lost in it, as confirmed, without hysteresis.
     pub losses: BTreeMap<Class, Loss>,
     /// How much passed, also while the machine was paused.
     pub elapsed: Duration,
+    /// Whether the risk took a step too.
+    pub moved_risk: bool,
 }
 
 /// What outlives the process: the clocks and where every endpoint stood.
@@ -46,13 +50,15 @@ pub struct RiskClock {
     risk: Risk,
     standings: BTreeMap<EndpointId, Hysteresis>,
     told: Instant,
+    looked: Instant,
 }
 
 impl RiskClock {
     /// Clocks at zero.
     pub fn new(settings: &Settings) -> Self {
         let risk = Risk::new(settings.assumptions.clone(), classes_of(settings));
-        Self { risk, standings: BTreeMap::new(), told: clock::now() }
+        let now = clock::now();
+        Self { risk, standings: BTreeMap::new(), told: now, looked: now }
     }
 
     /// Takes new settings in force; clocks of classes and standings of endpoints that stay keep their time.
@@ -68,26 +74,30 @@ impl RiskClock {
 
     /// When [`RiskClock::advance`] wants to be called at the latest.
     pub fn due(&self) -> Instant {
-        self.told + STEP
+        (self.told + STEP).max(self.looked + LOOK)
     }
 
-    /// Lets the time since the last step pass, once a step's worth has, and returns it with what was lost in it.
+    /// Lets the time since the last look pass, if it was long enough, and returns it with what was lost in it. The risk
+    /// moves once a step's worth has passed.
     pub fn advance(&mut self, views: &[Arc<EndpointView>], settings: &Settings) -> Option<Step> {
         let now = clock::now();
-        let elapsed = now.duration_since(self.told);
-        if elapsed < STEP {
+        let elapsed = now.duration_since(self.looked);
+        if elapsed < LOOK {
             return None;
         }
-        self.told = now;
-        let members = |counted: &dyn Fn(&EndpointView) -> Counted| {
+        self.looked = now;
+        let losses = |counted: &dyn Fn(&EndpointView) -> Counted| {
             quorum::losses(views.iter().map(|view| Member::of(&view.endpoint, counted(view), &settings.resolvers)))
         };
-        let standing = |view: &EndpointView| self.standings.get(&view.endpoint.id).copied().unwrap_or_default();
-        let steady = members(&|view| standing(view).counted());
-        let confirmed = members(&|view| Counted::from(view.status));
-        let sequence = self.risk.sequence() + 1;
-        self.risk.step(sequence, &steady, elapsed.min(STEP * MOST_STEPS));
-        Some(Step { losses: confirmed, elapsed })
+        let since_step = now.duration_since(self.told);
+        let moved_risk = since_step >= STEP;
+        if moved_risk {
+            self.told = now;
+            let standing = |view: &EndpointView| self.standings.get(&view.endpoint.id).copied().unwrap_or_default();
+            let steady = losses(&|view| standing(view).counted());
+            self.risk.step(self.risk.sequence() + 1, &steady, since_step.min(STEP * MOST_STEPS));
+        }
+        Some(Step { losses: losses(&|view| Counted::from(view.status)), elapsed, moved_risk })
     }
 
     /// What the clocks say now.

@@ -106,7 +106,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         risk: Some(outlook::estimate()),
         incidents: outlook::incidents(),
         early: Some(outlook::early(&catalog)),
-        store: StoreView { ok: Some(true), resets: 0, dropped: 0 },
+        store: StoreView { ok: Some(true), resets: 0, dropped: 0, recalled: Some(AT - Duration::from_secs(3660)) },
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -119,6 +120,8 @@ pub struct Settings {
     pub declared: Declared,
     /// Time between two comparisons of one name.
     pub compare_every: Duration,
+    /// Where clocks, incidents and outcomes are remembered; `None` remembers nothing beyond the end of the process.
+    pub state_dir: Option<PathBuf>,
     /// Where the web server listens.
     pub listen: SocketAddr,
     /// Where this agent stands, for example the subnet's name; part of every JSON report.

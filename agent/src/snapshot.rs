@@ -177,6 +177,8 @@ pub struct StoreView {
     pub resets: u64,
     /// Outcomes that were not written because the disk was too slow.
     pub dropped: u64,
+    /// When the clocks that this process took up were saved, since the Unix epoch; `None` if it began at zero.
+    pub recalled: Option<Duration>,
 }
 
 /// The state of everything at one moment.

@@ -3,6 +3,7 @@
 
 mod dns;
 mod early;
+mod history;
 mod incidents;
 mod resolver;
 mod risk;
@@ -50,6 +51,7 @@ use early::{EarlyEntry, StoreEntry};
 use incidents::IncidentEntry;
 use risk::RiskEntry;
 
+pub use history::history_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 
 /// Renders a snapshot as one line of JSON; `version` is the agent's own.

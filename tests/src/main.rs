@@ -6,7 +6,7 @@ use anyhow::Result;
 use ase_lab::{
     alert,
     dashboard::show as dashboards,
-    demo, fault_scenarios, guest,
+    demo, evaluate, fault_scenarios, guest, remember,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -84,6 +84,20 @@ enum Command {
     /// Every panel asks what it asks in Grafana; the pages are HTML, and PNG where Chromium is installed.
     #[command(after_help = "Example:\n  ase-lab dashboards --prometheus 127.0.0.1:9090 --for 15m pictures")]
     Dashboards(dashboards::Arguments),
+    /// Play labelled timelines to the agent's detectors and to simpler ones, and score them
+    ///
+    /// Loss, outages, flapping, rising round trips, restarts, pauses and local faults, all in simulated time: how late each
+    /// detector is, what it misses, how often it alarms for nothing; and how well the estimated risk foretells suspension.
+    #[command(
+        after_help = "Examples:\n  ase-lab evaluate\n  ase-lab evaluate flap --days 40\n  ase-lab evaluate --report out.json --timelines out/"
+    )]
+    Evaluate(evaluate::Arguments),
+    /// Write to a store until killed, and print what was committed
+    #[command(hide = true)]
+    Remember {
+        /// The state directory
+        folder: PathBuf,
+    },
     /// The other side of `subnet`
     #[command(hide = true)]
     Guest {
@@ -106,6 +120,8 @@ fn main() -> Result<ExitCode> {
         Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),
         Command::Alert(arguments) => alert::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Remember { folder } => remember::run(&folder),
         Command::Guest { folder, user, command } => {
             guest::become_command(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)
         }

@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) cloud: Option<String>,
     pub(super) vantage: Option<String>,
     pub(super) listen: Option<SocketAddr>,
+    pub(super) state_dir: Option<PathBuf>,
     pub(super) workloads: Option<Vec<WorkloadName>>,
     pub(super) slots: BTreeMap<String, Vec<String>>,
     pub(super) endpoints: Endpoints,

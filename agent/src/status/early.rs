@@ -10,6 +10,7 @@ use crate::{
         burn_rate::Window,
         warnings::{self, Warning},
     },
+    reading::rfc3339,
     snapshot::{Snapshot, StoreView},
 };
 
@@ -80,11 +81,13 @@ pub(super) struct StoreEntry {
     ok: Option<bool>,
     resets: u64,
     dropped: u64,
+    /// When the clocks that this process took up were saved; the time since then counts as unknown.
+    recalled: Option<String>,
 }
 
 impl StoreEntry {
     /// The entry of a store.
     pub(super) fn of(store: &StoreView) -> Self {
-        Self { ok: store.ok, resets: store.resets, dropped: store.dropped }
+        Self { ok: store.ok, resets: store.resets, dropped: store.dropped, recalled: store.recalled.map(rfc3339) }
     }
 }

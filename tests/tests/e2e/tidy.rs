@@ -51,6 +51,13 @@ fn one_file_names_prometheus() {
 }
 
 #[test]
+fn only_the_store_names_sqlite() {
+    for file in files_with("agent/src", "rusqlite") {
+        assert!(file.starts_with("agent/src/store"), "{file} names rusqlite");
+    }
+}
+
+#[test]
 fn only_the_edges_name_serde() {
     let edges =
         ["agent/src/config", "agent/src/duration.rs", "agent/src/profile", "agent/src/status", "agent/src/web.rs"];

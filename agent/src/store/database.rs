@@ -1,0 +1,427 @@
+//! The SQLite file: its tables, sealed rows, transactions, and the checks before any of it is believed.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, Row, Transaction, params_from_iter, types::Value, types::ValueRef};
+
+use super::{
+    StoreError,
+    rows::{
+        IncidentRow, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
+        standings_to_text,
+    },
+    seal::Seal,
+};
+use crate::{risk::RiskMemory, risk_clock::ClockMemory};
+
+/// `asea` in the file's header: this is an agent's store and nothing else's.
+const APPLICATION: i64 = 0x6173_6561;
+/// The version of the tables below.
+pub(super) const VERSION: i64 = 1;
+/// Stretches of outcomes that are remembered: about 10 MB.
+const MOST_OUTCOMES: i64 = 50_000;
+/// Incidents that are remembered.
+const MOST_INCIDENTS: i64 = 2_000;
+/// Outcomes forgotten at once, so that forgetting is rare.
+const FORGET: i64 = 500;
+/// How long a reader may hold the file.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One table. The last column of each is its seal.
+struct Table {
+    name: &'static str,
+    columns: &'static str,
+    count: usize,
+}
+
+const STATE: Table = Table {
+    name: "state",
+    columns: "id INTEGER PRIMARY KEY, saved REAL NOT NULL, level TEXT NOT NULL, since_change REAL NOT NULL, \
+              sequence INTEGER NOT NULL, clocks TEXT NOT NULL, standings TEXT NOT NULL, seal INTEGER NOT NULL",
+    count: 8,
+};
+const OUTCOME: Table = Table {
+    name: "outcome",
+    columns: "id INTEGER PRIMARY KEY, good INTEGER NOT NULL, endpoint TEXT NOT NULL, class TEXT NOT NULL, \
+              result TEXT NOT NULL, cause TEXT, phase TEXT, began REAL NOT NULL, ended REAL NOT NULL, \
+              count INTEGER NOT NULL, took REAL NOT NULL, seal INTEGER NOT NULL",
+    count: 12,
+};
+const INCIDENT: Table = Table {
+    name: "incident",
+    columns: "id TEXT PRIMARY KEY, cause TEXT NOT NULL, phase TEXT NOT NULL, side TEXT NOT NULL, \
+              scope TEXT NOT NULL, confidence TEXT NOT NULL, component TEXT NOT NULL, endpoints TEXT NOT NULL, \
+              evidence TEXT NOT NULL, since REAL NOT NULL, published REAL NOT NULL, closed REAL, seal INTEGER NOT NULL",
+    count: 13,
+};
+const INDEXES: [&str; 3] = [
+    "CREATE INDEX outcome_age ON outcome(good, id)",
+    "CREATE INDEX outcome_time ON outcome(ended)",
+    "CREATE INDEX incident_time ON incident(closed, since)",
+];
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    path: PathBuf,
+    next_outcome: i64,
+    outcomes: i64,
+    /// Stretches of outcomes that are remembered.
+    pub(super) most_outcomes: i64,
+}
+
+impl Database {
+    /// Opens the file, which is made where it is missing, and believes nothing of it before everything was checked.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            create(path)?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let failed = |error| from_sqlite(path, error);
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        check_version(&connection, path)?;
+        // FULL syncs the journal at every commit; only that covers a power cut.
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304")
+            .map_err(failed)?;
+        check_content(&connection, path)?;
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).map_err(failed);
+        let outcomes = count("SELECT count(*) FROM outcome")?;
+        let next_outcome = count("SELECT coalesce(max(id), 0) + 1 FROM outcome")?;
+        Ok(Self { connection, path: path.to_owned(), next_outcome, outcomes, most_outcomes: MOST_OUTCOMES })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The clocks as they were saved last; `None` before the first time.
+    pub(super) fn state(&self) -> Result<Option<StateRow>, StoreError> {
+        read_state(&self.connection, &self.path)
+    }
+
+    /// The incidents that were open at the last write.
+    pub(super) fn open_incidents(&self) -> Result<Vec<IncidentRow>, StoreError> {
+        let found = read_incidents(&self.connection, Duration::MAX);
+        found.map(|(incidents, _)| incidents).map_err(|error| from_sqlite(&self.path, error))
+    }
+
+    /// Writes all of it or nothing.
+    pub(super) fn write(
+        &mut self,
+        state: Option<&StateRow>,
+        outcomes: &[OutcomeRow],
+        incidents: &[IncidentRow],
+    ) -> rusqlite::Result<()> {
+        let (first, had) = (self.next_outcome, self.outcomes);
+        let result = self.try_write(state, outcomes, incidents);
+        if result.is_err() {
+            (self.next_outcome, self.outcomes) = (first, had);
+        }
+        result
+    }
+
+    fn try_write(
+        &mut self,
+        state: Option<&StateRow>,
+        outcomes: &[OutcomeRow],
+        incidents: &[IncidentRow],
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        if let Some(state) = state {
+            put(&transaction, &STATE, state_values(state))?;
+        }
+        for outcome in outcomes {
+            put(&transaction, &OUTCOME, outcome_values(self.next_outcome, outcome))?;
+            self.next_outcome += 1;
+            self.outcomes += 1;
+        }
+        if self.outcomes > self.most_outcomes {
+            self.outcomes -= forget_outcomes(&transaction, self.outcomes - self.most_outcomes + FORGET)?;
+        }
+        for incident in incidents {
+            put(&transaction, &INCIDENT, incident_values(incident))?;
+        }
+        if !incidents.is_empty() {
+            forget_incidents(&transaction)?;
+        }
+        transaction.commit()
+    }
+}
+
+/// Builds a new store beside its place and moves it there in one step, so that a store is never half made: an empty file
+/// in its place is damage, not a beginning.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let io = |operation, path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io { operation, path, source }
+    };
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    for stale in
+        [&draft, &suffixed(&draft, "-wal"), &suffixed(&draft, "-shm"), &suffixed(path, "-wal"), &suffixed(path, "-shm")]
+    {
+        drop(fs::remove_file(stale));
+    }
+    let failed = |error| from_sqlite(path, error);
+    let connection = Connection::open(&draft).map_err(failed)?;
+    let mut schema = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
+    for table in [&STATE, &OUTCOME, &INCIDENT] {
+        schema.push_str(&format!("CREATE TABLE {} ({}) STRICT;", table.name, table.columns));
+    }
+    schema.push_str(&INDEXES.join(";"));
+    connection.execute_batch(&schema).map_err(failed)?;
+    connection.close().map_err(|(_, error)| failed(error))?;
+    File::open(&draft).and_then(|file| file.sync_all()).map_err(io("sync", &draft))?;
+    fs::rename(&draft, path).map_err(io("make", path))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync", folder))
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Whether this is a store, and one that this agent knows.
+pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let pragma = |name| {
+        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(|error| from_sqlite(path, error))
+    };
+    if pragma("application_id")? != APPLICATION {
+        return Err(damaged(path, "it is no store of this agent"));
+    }
+    match pragma("user_version")? {
+        VERSION => Ok(()),
+        found if found > VERSION => Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION }),
+        found => Err(damaged(path, &format!("there never was a schema version {found}"))),
+    }
+}
+
+/// The structure by SQLite's own check, every value by the seal of its row.
+fn check_content(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error| from_sqlite(path, error);
+    let said: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if said != "ok" {
+        return Err(damaged(path, &said));
+    }
+    for table in [&STATE, &OUTCOME, &INCIDENT] {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {}", table.name)).map_err(failed)?;
+        if statement.column_count() != table.count {
+            return Err(damaged(path, &format!("table {} has another shape", table.name)));
+        }
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if !is_sealed(row, table).map_err(failed)? {
+                return Err(damaged(path, &format!("a row of table {} does not fit its seal", table.name)));
+            }
+        }
+    }
+    read_state(connection, path).map(drop)
+}
+
+fn is_sealed(row: &Row<'_>, table: &Table) -> rusqlite::Result<bool> {
+    let mut seal = Seal::of(table.name);
+    for column in 0..table.count - 1 {
+        seal.value(row.get_ref(column)?);
+    }
+    Ok(row.get_ref(table.count - 1)? == ValueRef::Integer(seal.finish()))
+}
+
+fn put(transaction: &Transaction<'_>, table: &Table, mut values: Vec<Value>) -> rusqlite::Result<()> {
+    let mut seal = Seal::of(table.name);
+    values.iter().for_each(|value| seal.value(ValueRef::from(value)));
+    values.push(Value::Integer(seal.finish()));
+    let places = vec!["?"; values.len()].join(", ");
+    let sql = format!("INSERT OR REPLACE INTO {} VALUES ({places})", table.name);
+    transaction.prepare(&sql)?.execute(params_from_iter(values)).map(drop)
+}
+
+/// Forgets this many outcomes, good ones first, the oldest first; returns how many it forgot.
+fn forget_outcomes(transaction: &Transaction<'_>, count: i64) -> rusqlite::Result<i64> {
+    let sql = "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome ORDER BY good DESC, id LIMIT ?1)";
+    transaction.prepare(sql)?.execute([count]).map(|forgotten| forgotten as i64)
+}
+
+/// Forgets the oldest closed incidents beyond the bound; open ones only if there are no others.
+fn forget_incidents(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM incident WHERE id IN (SELECT id FROM incident ORDER BY closed IS NULL, since \
+               LIMIT max(0, (SELECT count(*) FROM incident) - ?1))";
+    transaction.prepare(sql)?.execute([MOST_INCIDENTS]).map(drop)
+}
+
+fn state_values(state: &StateRow) -> Vec<Value> {
+    let risk = &state.memory.risk;
+    vec![
+        Value::Integer(1),
+        seconds(state.saved),
+        text(risk.level.label()),
+        seconds(risk.since_change),
+        Value::Integer(i64::try_from(risk.sequence).unwrap_or(i64::MAX)),
+        Value::Text(clocks_to_text(risk)),
+        Value::Text(standings_to_text(&state.memory.standings)),
+    ]
+}
+
+fn outcome_values(id: i64, outcome: &OutcomeRow) -> Vec<Value> {
+    let or_null = |label: &Option<String>| label.clone().map_or(Value::Null, Value::Text);
+    vec![
+        Value::Integer(id),
+        Value::Integer(i64::from(outcome.is_good())),
+        text(&outcome.endpoint),
+        text(&outcome.class),
+        text(&outcome.result),
+        or_null(&outcome.cause),
+        or_null(&outcome.phase),
+        seconds(outcome.began),
+        seconds(outcome.ended),
+        Value::Integer(i64::from(outcome.count)),
+        seconds(outcome.took),
+    ]
+}
+
+fn incident_values(incident: &IncidentRow) -> Vec<Value> {
+    vec![
+        text(&incident.id),
+        text(&incident.cause),
+        text(&incident.phase),
+        text(&incident.side),
+        text(&incident.scope),
+        text(&incident.confidence),
+        text(&incident.component),
+        list(&incident.endpoints),
+        list(&incident.evidence),
+        seconds(incident.since),
+        seconds(incident.published),
+        incident.closed.map_or(Value::Null, seconds),
+    ]
+}
+
+fn seconds(time: Duration) -> Value {
+    Value::Real(time.as_secs_f64())
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// One item per line.
+fn list(items: &[String]) -> Value {
+    let items: Vec<_> = items.iter().map(|item| item.replace('\n', " ")).collect();
+    Value::Text(items.join("\n"))
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
+    let seconds: f64 = row.get(column)?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// The clocks as they were saved last.
+pub(super) fn read_state(connection: &Connection, path: &Path) -> Result<Option<StateRow>, StoreError> {
+    let failed = |error| from_sqlite(path, error);
+    let mut statement = connection.prepare("SELECT * FROM state WHERE id = 1").map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    if !is_sealed(row, &STATE).map_err(failed)? {
+        return Err(damaged(path, "the clocks do not fit their seal"));
+    }
+    let words = |column| row.get::<_, String>(column).map_err(failed);
+    let (label, clocks, standings) = (words(2)?, words(5)?, words(6)?);
+    let (Some(level), Some(clocks), Some(standings)) =
+        (level(&label), clocks_from_text(&clocks), standings_from_text(&standings))
+    else {
+        return Err(damaged(path, "the clocks cannot be read"));
+    };
+    let sequence = row.get::<_, i64>(4).map_err(failed)?;
+    let sequence = u64::try_from(sequence).unwrap_or_default();
+    let risk = RiskMemory { clocks, level, since_change: time(row, 3).map_err(failed)?, sequence };
+    Ok(Some(StateRow { saved: time(row, 1).map_err(failed)?, memory: ClockMemory { risk, standings } }))
+}
+
+/// Outcomes that ended at `since` or later, in the order they were written, and how many rows do not fit their seal.
+pub(super) fn read_outcomes(
+    connection: &Connection,
+    since: Duration,
+    endpoint: Option<&str>,
+) -> rusqlite::Result<(Vec<OutcomeRow>, usize)> {
+    let sql = "SELECT * FROM outcome WHERE ended >= ?1 AND (?2 IS NULL OR endpoint = ?2) ORDER BY id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query((since.as_secs_f64(), endpoint))?;
+    let (mut found, mut damaged) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if !is_sealed(row, &OUTCOME)? {
+            damaged += 1;
+            continue;
+        }
+        found.push(OutcomeRow {
+            endpoint: row.get(2)?,
+            class: row.get(3)?,
+            result: row.get(4)?,
+            cause: row.get(5)?,
+            phase: row.get(6)?,
+            began: time(row, 7)?,
+            ended: time(row, 8)?,
+            count: row.get(9)?,
+            took: time(row, 10)?,
+        });
+    }
+    Ok((found, damaged))
+}
+
+/// Incidents that are open or ended at `since` or later, the oldest first, and how many rows do not fit their seal.
+pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqlite::Result<(Vec<IncidentRow>, usize)> {
+    let sql = "SELECT * FROM incident WHERE closed IS NULL OR closed >= ?1 ORDER BY since, id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([since.as_secs_f64()])?;
+    let (mut found, mut damaged) = (Vec::new(), 0);
+    let lines = |text: String| text.lines().map(str::to_owned).collect();
+    while let Some(row) = rows.next()? {
+        if !is_sealed(row, &INCIDENT)? {
+            damaged += 1;
+            continue;
+        }
+        let closed: Option<f64> = row.get(11)?;
+        found.push(IncidentRow {
+            id: row.get(0)?,
+            cause: row.get(1)?,
+            phase: row.get(2)?,
+            side: row.get(3)?,
+            scope: row.get(4)?,
+            confidence: row.get(5)?,
+            component: row.get(6)?,
+            endpoints: lines(row.get(7)?),
+            evidence: lines(row.get(8)?),
+            since: time(row, 9)?,
+            published: time(row, 10)?,
+            closed: closed.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+        });
+    }
+    Ok((found, damaged))
+}
+
+/// What SQLite said, as damage where it is that.
+pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let shape =
+        matches!(source, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..));
+    match source.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => damaged(path, &source.to_string()),
+        // A table or a column is gone: the schema itself was hit.
+        Some(rusqlite::ErrorCode::Unknown) => damaged(path, &source.to_string()),
+        _ if shape => damaged(path, &source.to_string()),
+        Some(_) | None => StoreError::Sqlite { path: path.to_owned(), source },
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), what: what.to_owned() }
+}

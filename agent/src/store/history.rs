@@ -1,0 +1,75 @@
+//! Reads a store while an agent writes it, or after its end. It changes nothing.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    FILE, StoreError,
+    database::{self, from_sqlite},
+    rows::{IncidentRow, OutcomeRow, StateRow},
+};
+
+/// How long the writer may hold the file.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only what went on at this time or later, since the Unix epoch.
+    pub since: Duration,
+    /// Only this endpoint.
+    pub endpoint: Option<String>,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The clocks as they were saved last.
+    pub state: Option<StateRow>,
+    /// Incidents that are open or ended since then, the oldest first.
+    pub incidents: Vec<IncidentRow>,
+    /// Outcomes since then, in the order they were written.
+    pub outcomes: Vec<OutcomeRow>,
+    /// Rows that do not fit their seal and were left out.
+    pub damaged: usize,
+}
+
+/// Reads the store below `folder`.
+///
+/// # Errors
+/// When there is none, it is damaged or newer than this program.
+pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
+    let path = folder.join(FILE);
+    std::fs::metadata(&path).map_err(|source| StoreError::Io { operation: "read", path: path.clone(), source })?;
+    let failed = |error| from_sqlite(&path, error);
+    let connection = open(&path).map_err(failed)?;
+    database::check_version(&connection, &path)?;
+    let state = database::read_state(&connection, &path)?;
+    let (mut incidents, damaged_incidents) = database::read_incidents(&connection, query.since).map_err(failed)?;
+    if let Some(endpoint) = &query.endpoint {
+        incidents.retain(|incident| incident.endpoints.contains(endpoint));
+    }
+    let outcomes = database::read_outcomes(&connection, query.since, query.endpoint.as_deref());
+    let (outcomes, damaged_outcomes) = outcomes.map_err(failed)?;
+    Ok(History { state, incidents, outcomes, damaged: damaged_incidents + damaged_outcomes })
+}
+
+/// Where the directory may not be written and no agent runs, SQLite cannot make the files it shares with a writer; a
+/// store without a journal can then be read as one that does not change.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let usable = |connection: Connection| {
+        connection.busy_timeout(PATIENCE)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    match Connection::open_with_flags(path, flags).and_then(usable) {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+            let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{path}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).and_then(usable)
+        }
+        result => result,
+    }
+}
