@@ -36,6 +36,8 @@ enum Cut {
     Egress,
     /// The custom DNS is silent: every name is lost with it.
     Dns,
+    /// The agent's own machine loses its default route: nothing may page, and a ticket says why nothing is known.
+    Machine,
 }
 
 impl Cut {
@@ -44,6 +46,7 @@ impl Cut {
             Self::Sql => "packets to SQL 1433 vanish",
             Self::Egress => "packets to the internet vanish",
             Self::Dns => "packets to the custom DNS vanish",
+            Self::Machine => "the agent's own machine loses its default route",
         }
     }
 
@@ -52,6 +55,7 @@ impl Cut {
             Self::Sql => "[{match: {port: [\"1433\"], protocol: tcp}, do: drop}]",
             Self::Egress => "[{match: {host: [internet]}, do: drop}]",
             Self::Dns => "[{match: {host: [10.53.0.4]}, do: drop}]",
+            Self::Machine => "[]",
         }
     }
 
@@ -61,6 +65,7 @@ impl Cut {
             Self::Sql => "sql",
             Self::Egress => "https",
             Self::Dns => "dns",
+            Self::Machine => "",
         }
     }
 
@@ -69,6 +74,7 @@ impl Cut {
             Self::Sql => "AseDependencyLost",
             Self::Egress => "AseEgressLost",
             Self::Dns => "AseDnsLost",
+            Self::Machine => "AseProberOffline",
         }
     }
 }
@@ -135,7 +141,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         show.a_flap()?;
         show.a_restart()?;
     }
-    show.cut_and_restore(arguments.cut)?;
+    match arguments.cut {
+        Cut::Sql | Cut::Egress | Cut::Dns => show.cut_and_restore(arguments.cut)?,
+        Cut::Machine => show.an_offline_machine()?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -272,6 +281,29 @@ impl Show {
         let over = self.until("the resolve", || self.pages().into_iter().find(|page| !page.is_firing()))?;
         tell(mended, over.at, "resolved");
         self.judge(cut)
+    }
+
+    fn an_offline_machine(&mut self) -> Result<()> {
+        self.stage.lose_route()?;
+        let start = clock::now();
+        println!("\ncut: {}", Cut::Machine.story());
+        let all = self.stage.metric("ase_probe_attempts_total").and(self.watch.value("count(ase_probe_unknown)"));
+        self.hop(start, "agent says that it knows nothing", || self.stage.metric("ase_probe_unknown{") == all)?;
+        for alert in ["AseProberOffline", "AseAgentBlind"] {
+            self.hop(start, &format!("{alert} fires"), || {
+                self.watch.firing().iter().any(|labels| labels["alertname"] == alert)
+            })?;
+        }
+        let is_it = |notice: &Notice| notice.is_firing() && summary(notice).contains(Cut::Machine.alert());
+        let ticket = self.until("a ticket", || self.watch.receiver.notices().into_iter().find(is_it))?;
+        tell(start, ticket.at, &format!("{}: {}", ticket.path.trim_start_matches('/'), summary(&ticket)));
+        let end = clock::now() + Duration::from_secs(60) / self.timing.divisor() + 2 * self.timing.scrape_interval();
+        self.until("Alertmanager has judged them", || (clock::now() >= end).then_some(()))?;
+        self.stage.restore_route()?;
+        let mended = clock::now();
+        println!("restored");
+        self.hop(mended, "agent knows all again", || self.stage.metric("ase_probe_unknown{") == Some(0.0))?;
+        self.say("an offline machine", "its alerts on dependencies are silent, and a ticket says so")
     }
 
     /// Lets every class that fails with its parent fire too, and stay for as long as Alertmanager waits for a group.

@@ -28,7 +28,7 @@ pub const CUSTOM_DNS: &str = "10.53.0.4";
 /// The guest's address.
 const GUEST: &str = "10.53.1.4";
 /// Its router.
-const ROUTER: &str = "10.53.1.1";
+pub(crate) const ROUTER: &str = "10.53.1.1";
 /// Time between two looks at whether the guest is ready.
 const LOOK: Duration = Duration::from_millis(5);
 /// Looks before the guest is given up.

@@ -23,7 +23,7 @@ use crate::{
         rules::{Path, Rule},
     },
     fault_box::FaultBox,
-    guest::{self, CUSTOM_DNS, Folder, Guest},
+    guest::{self, CUSTOM_DNS, Folder, Guest, ROUTER},
     loopback, namespace,
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Stage {
     fault_box: FaultBox,
     agent: SocketAddr,
     // In the order in which they end.
-    _guest: Guest,
+    guest: Guest,
     _azure: Azure,
     _runtime: Runtime,
 }
@@ -81,12 +81,14 @@ impl Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let azure =
             runtime.block_on(Azure::start(&settings, Place::OwnAddresses, &authorities, &Stopped::default()))?;
+        // The monitoring side must reach the agent also when its machine has lost the default route.
+        namespace::ip_in(guest.id(), &format!("route add {MONITORING}/32 via {ROUTER}"))?;
         guest.begin()?;
         Ok(Self {
             folder,
             fault_box: laid.context("the guest's wire is laid")?,
             agent: AGENT.parse().context("a constant is an address")?,
-            _guest: guest,
+            guest,
             _azure: azure,
             _runtime: runtime,
         })
@@ -104,6 +106,22 @@ impl Stage {
     pub(super) fn fault(&self, rules: &str) -> Result<()> {
         let rules: Vec<Rule> = serde_saphyr::from_str(rules)?;
         self.fault_box.set_rules(&rules, &|_| None)
+    }
+
+    /// Takes the default route from the agent's machine.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub(super) fn lose_route(&self) -> Result<()> {
+        namespace::ip_in(self.guest.id(), "route del default")
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub(super) fn restore_route(&self) -> Result<()> {
+        namespace::ip_in(self.guest.id(), &format!("route add default via {ROUTER}"))
     }
 
     /// The sum of the agent's series that begin like this; `None` while it does not answer or has none.

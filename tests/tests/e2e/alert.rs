@@ -23,7 +23,6 @@ fn alert(words: &[&str]) -> Option<String> {
     let output = run(Command::new(binary("ase-lab")).arg("alert").args(words));
     let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}\n{error}");
-    assert!(said.contains("exactly one page and its resolve"), "{said}");
     Some(said.into_owned())
 }
 
@@ -31,17 +30,27 @@ fn alert(words: &[&str]) -> Option<String> {
 fn a_cut_is_one_page_with_its_cause_and_smaller_things_are_none() {
     let Some(said) = alert(&[]) else { return };
     assert_eq!(said.matches("nobody is paged").count(), 4, "{said}");
+    assert!(said.contains("exactly one page and its resolve"), "{said}");
     assert!(said.contains("page: AseDependencyLost class=sql cause=dropped"), "{said}");
 }
 
 #[test]
 fn a_lost_way_out_is_one_page_for_all_classes() {
     let Some(said) = alert(&["--cut", "egress", "--cut-only"]) else { return };
+    assert!(said.contains("exactly one page and its resolve"), "{said}");
     assert!(said.contains("page: AseEgressLost class=- cause=dropped"), "{said}");
 }
 
 #[test]
 fn a_silent_dns_server_is_one_page_for_all_names() {
     let Some(said) = alert(&["--cut", "dns", "--cut-only"]) else { return };
+    assert!(said.contains("exactly one page and its resolve"), "{said}");
     assert!(said.contains("page: AseDnsLost class=dns"), "{said}");
+}
+
+#[test]
+fn an_offline_machine_is_a_ticket_and_no_page() {
+    let Some(said) = alert(&["--cut", "machine", "--cut-only"]) else { return };
+    assert!(said.contains("ticket: AseProberOffline"), "{said}");
+    assert_eq!(said.matches("nobody is paged").count(), 2, "{said}");
 }

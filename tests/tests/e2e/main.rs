@@ -17,6 +17,7 @@ mod prometheus;
 mod real_peers;
 mod rules;
 mod signatures;
+mod silences;
 mod simulators;
 mod subnet;
 mod tds_clients;
