@@ -11,7 +11,7 @@ use ase_probes::{
     attempt::{Attempt, Shape},
     dns::{self, Question, Transport},
     egress::Egress,
-    evidence::Ending,
+    evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
     http,
     limits::Deadline,
@@ -231,12 +231,9 @@ impl Asking<'_> {
         let shape = Shape { segment_size: Some(SMALL_SEGMENT), ..Shape::default() };
         let endpoint = &self.errand.endpoint;
         let outcome = self.run(&endpoint.probe, self.errand.key.peer, shape, endpoint.timeout).await;
-        // Whoever begins to answer and falls silent again is slow, in segments of any size.
-        let is_silent = outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble.ending() == Ending::Silence);
-        let passes = matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_))
-            || outcome.http_answer().is_some()
-            || outcome.handshake().is_some_and(|tls| tls.version.is_some());
-        let passes = passes && !is_silent;
+        // A certificate that does not verify came whole, and that is what small segments are asked for.
+        let came_whole = outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble == Trouble::Certificate);
+        let passes = came_whole || matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_));
         [(Contrast::SmallSegmentsPass, passes)].into_iter().collect()
     }
 
@@ -256,10 +253,7 @@ impl Asking<'_> {
         let outcome =
             self.plain(&web(http::Scheme::Https(Verify::Full), host, self.errand), self.errand.key.peer).await;
         let passes = outcome.handshake().is_some_and(|tls| tls.version.is_some())
-            || matches!(
-                outcome.seen.stop.as_ref().map(|stop| &stop.trouble),
-                Some(ase_probes::evidence::Trouble::Alert(_))
-            );
+            || matches!(outcome.seen.stop.as_ref().map(|stop| &stop.trouble), Some(Trouble::Alert(_)));
         // A firewall with a list of allowed names denies a name that nobody has as well: that tells nothing.
         (passes || borrowed.is_some()).then_some((Contrast::OtherNamePasses, passes)).into_iter().collect()
     }

@@ -256,6 +256,9 @@ impl Cases {
         let port = port_of(endpoint);
         let mut known = around.contrasts(index, &case.target(endpoint), case.since);
         known.learn(Contrast::Intermittent, self.memory.is_intermittent(port, at.now));
+        for (contrast, cause) in SEEN_ELSEWHERE {
+            known.learn(*contrast, self.is_seen_elsewhere(index, *cause));
+        }
         known.learn(Contrast::OnlyHandshakesRepeat, self.memory.only_handshakes_repeat(at.now));
         known.learn(Contrast::LossyPath, self.memory.is_lossy(at.now));
         known.learn(Contrast::RoundTripGrew, self.memory.is_slow(index));
@@ -280,6 +283,12 @@ impl Cases {
             known.learn(Contrast::PortDecides, true);
         }
         known
+    }
+
+    /// Whether another endpoint shows a fault of this machine or its link by itself, not because others do.
+    fn is_seen_elsewhere(&self, index: usize, cause: Cause) -> bool {
+        let by_itself = |case: &Case| case.diagnosis.finding.cause == cause && !case.diagnosis.rule.ends_with('n');
+        self.cases.iter().any(|(other, case)| *other != index && by_itself(case))
     }
 
     /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.
@@ -451,6 +460,13 @@ impl Cases {
         learned.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
     }
 }
+
+/// What one endpoint's exchange proves for all: the fault lies before the first router.
+const SEEN_ELSEWHERE: &[(Contrast, Cause)] = &[
+    (Contrast::NextHopDownElsewhere, Cause::NextHopDown),
+    (Contrast::FirewallElsewhere, Cause::LocalFirewall),
+    (Contrast::SetupElsewhere, Cause::LocalSetup),
+];
 
 /// The ways to ask that follow-up measurements answer.
 const ASKED: &[Ask] = &[

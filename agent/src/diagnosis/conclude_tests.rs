@@ -1,3 +1,5 @@
+//! Tables and properties of the decision table.
+
 use std::collections::BTreeSet;
 
 use ase_probes::{

@@ -126,6 +126,15 @@ contrasts! {
     OthersAnswer AnySource
         "the answer comes, but from another address than the one asked"
         "no other address answers either";
+    NextHopDownElsewhere Neighbours
+        "other endpoints show that the next hop does not answer on the link"
+        "no other endpoint shows that the next hop is down";
+    FirewallElsewhere Neighbours
+        "other endpoints show that a firewall on this machine is in the way"
+        "no other endpoint shows a firewall on this machine";
+    SetupElsewhere Neighbours
+        "other endpoints show that this machine cannot send"
+        "no other endpoint shows that this machine cannot send";
     LinkUp ThisMachine
         "the network card has a link"
         "the network card has no link";
@@ -185,6 +194,9 @@ impl Contrast {
         matches!(
             self,
             Self::AsksTheTime
+                | Self::NextHopDownElsewhere
+                | Self::FirewallElsewhere
+                | Self::SetupElsewhere
                 | Self::Intermittent
                 | Self::LossyPath
                 | Self::OnlyHandshakesRepeat

@@ -1,3 +1,5 @@
+//! Groups of endpoints that fail together, and the scope of each.
+
 use super::*;
 use crate::{
     sample,

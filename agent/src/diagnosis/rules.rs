@@ -117,6 +117,34 @@ pub const RULES: &[Rule] = &[
     rule("R06", &[SilentConnect, SilentDns, SilentNtp], &[(LinkUp, false)], Cause::NextHopDown, Confirmed)
         .hint("the network card has no link: in Azure detach and attach the NIC, or redeploy the VM"),
     rule(
+        "R06n",
+        &[SilentConnect, SilentDns, SilentNtp],
+        &[(NextHopDownElsewhere, true), (ControlAnswers, false)],
+        Cause::NextHopDown,
+        Likely,
+    ),
+    rule(
+        "R06mn",
+        &[SilentConnect, SilentDns, SilentNtp],
+        &[(NextHopDownElsewhere, true), (OtherPortsWork, false)],
+        Cause::NextHopDown,
+        Likely,
+    ),
+    rule(
+        "R03n",
+        &[SilentConnect, SilentDns, SilentNtp],
+        &[(FirewallElsewhere, true), (ControlAnswers, false)],
+        Cause::LocalFirewall,
+        Likely,
+    ),
+    rule(
+        "R05n",
+        &[SilentConnect, SilentDns, SilentNtp],
+        &[(SetupElsewhere, true), (ControlAnswers, false)],
+        Cause::LocalSetup,
+        Likely,
+    ),
+    rule(
         "R64a",
         &[SilentConnect, SilentDns, SilentNtp],
         &[(ControlAnswers, false), (OtherPortsWork, false), (LinkUp, true)],
@@ -230,7 +258,7 @@ pub const RULES: &[Rule] = &[
         .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
     rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),
     rule("R37", &[CutAtHello], &[], Cause::TlsBlocked, Likely),
-    rule("R33", &[CertificateDates, TimeDiffers], &[(ClockWrong, true)], Cause::LocalClock, Confirmed)
+    rule("R33", &[CertificateDates, TimeDiffers, ListOverdue], &[(ClockWrong, true)], Cause::LocalClock, Confirmed)
         .hint("every clock that was asked agrees, and differs from this machine's"),
     rule("R36d", &[CertificateDates], &[(ClockWrong, false)], Cause::TlsCertInvalid, Confirmed),
     rule("R36e", &[CertificateDates], &[], Cause::TlsCertInvalid, Likely),
@@ -278,5 +306,5 @@ pub const RULES: &[Rule] = &[
         .on(Side::Path)
         .hint("an appliance answers NTP for every address: whether its time is right, nobody here can tell"),
     rule("R00a", &[BareAccept, Answered, Gateway, Passed], &[], Cause::None, Confirmed),
-    keep("R00", &[Settled, BlockPage, SilentAtResponse, NamesCompared], &[], Possible),
+    keep("R00", &[Settled, BlockPage, ListOverdue, SilentAtResponse, NamesCompared], &[], Possible),
 ];

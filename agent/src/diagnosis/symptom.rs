@@ -59,6 +59,8 @@ pub enum Symptom {
     TimeDiffers,
     /// A firewall's or proxy's page in the peer's place.
     BlockPage,
+    /// A revocation list whose successor is due.
+    ListOverdue,
     /// An answer in clear that is not the expected one.
     OddAnswer,
     /// A bare accept, on a port where no better proof exists.
@@ -75,7 +77,7 @@ pub enum Symptom {
 
 impl Symptom {
     /// Every symptom.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Settled,
         Self::SilentConnect,
         Self::RefusedConnect,
@@ -98,6 +100,7 @@ impl Symptom {
         Self::NameDenied,
         Self::TimeDiffers,
         Self::BlockPage,
+        Self::ListOverdue,
         Self::OddAnswer,
         Self::BareAccept,
         Self::Answered,
@@ -152,6 +155,9 @@ pub fn of(outcome: &Outcome, finding: Finding) -> Symptom {
     }
     if finding.cause == Cause::HttpBlocked {
         return Symptom::BlockPage;
+    }
+    if outcome.http_answer().and_then(|answer| answer.crl.as_ref()).is_some_and(|crl| crl.overdue) {
+        return Symptom::ListOverdue;
     }
     if finding.cause == Cause::HttpStatus && finding.confidence == Confidence::Possible {
         return Symptom::OddAnswer;
