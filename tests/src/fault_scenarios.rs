@@ -32,13 +32,14 @@ use crate::namespace;
 /// Arguments of `scenarios`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Run only scenarios whose group or name holds every one of these words
+    /// Run only scenarios whose group or name holds every one of these words; dns means the comparisons of two
+    /// resolvers, dns/ the faults of name servers
     filter: Vec<String>,
     /// Write the results as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// How many run at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     jobs: usize,
     /// Run only the few that stand for all
     #[arg(long)]

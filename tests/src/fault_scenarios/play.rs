@@ -39,7 +39,7 @@ const UNTIL_HEALTHY: Duration = Duration::from_secs(40);
 /// How long it must be healthy before the fault: it learns what is usual.
 const HEALTHY: Duration = Duration::from_secs(4);
 /// How long incidents must not change to count as the last word.
-const STABLE: Duration = Duration::from_secs(6);
+const STABLE: Duration = Duration::from_secs(5);
 /// How long a healthy world is watched.
 const WATCH: Duration = Duration::from_secs(25);
 /// The longest time from the fault to the last word.
