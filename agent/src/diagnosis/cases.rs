@@ -34,7 +34,7 @@ use crate::{
 /// A measurement is not repeated before this, then after twice that, and so on.
 pub const REPEAT: Duration = Duration::from_secs(60);
 /// While nothing is wrong, one measurement for so many visits.
-pub const QUIET: u32 = 3;
+pub const QUIET: u32 = 2;
 /// The longest pause between two measurements of the same.
 const LONGEST_REPEAT: Duration = Duration::from_secs(600);
 /// What was measured longer ago than this says nothing.

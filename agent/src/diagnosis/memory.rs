@@ -25,7 +25,7 @@ const LOSS: f64 = 0.02;
 /// Packets sent again, on that many endpoints, below which nothing is said.
 const RESENT: (u64, usize) = (5, 2);
 /// Connections whose handshake had to be repeated, per endpoint and in all, that make a pattern.
-const HANDSHAKES: (usize, usize) = (2, 4);
+const HANDSHAKES: (usize, usize) = (1, 3);
 /// The kernel repeats an unanswered SYN after this (RFC 6298 section 2).
 const SYN_AGAIN: Duration = Duration::from_millis(990);
 /// Above this round trip the kernel sends a SYN again before its answer can be there (RFC 6298).

@@ -153,13 +153,14 @@ pub const RULES: &[Rule] = &[
     )
     .hint("nothing answers, not even the platform's own address, which no route and by default no NSG touches"),
     // Outcomes that follow the flow, not the destination.
+    // A SYN that is let through in the end has met a full table, not a dead instance.
+    rule("R62c", LOSSY, &[(OnlyHandshakesRepeat, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
     rule("R61u", &[SilentDns, SilentNtp], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
-    rule("R62c", LOSSY, &[(OnlyHandshakesRepeat, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     rule(
         "R62",
@@ -204,7 +205,7 @@ pub const RULES: &[Rule] = &[
     // Names that somebody else resolves lead anywhere.
     rule(
         "R20i",
-        &[RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer],
+        &[NamesCompared, RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer],
         &[(DnsCanaryAnswers, true)],
         Cause::DnsIntercepted,
         Confirmed,
