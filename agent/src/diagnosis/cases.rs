@@ -118,7 +118,13 @@ impl Cases {
 
     /// Takes in a visit and says what it means in the light of all that is known.
     pub fn take_in(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>, at: Moment) -> Option<Verdict> {
-        let verdict = visit.result.ok()?;
+        let verdict = match visit.result {
+            Ok(verdict) => verdict,
+            Err(untested) => {
+                self.take_in_untested(index, visit, untested, around, at);
+                return None;
+            }
+        };
         let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
         if !matches!(verdict, Verdict::Inconclusive(_)) {
             self.memory.record(index, port_of(&around.views[index].endpoint), works, at.now);
@@ -141,6 +147,23 @@ impl Cases {
             Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
             Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
         })
+    }
+
+    /// Nobody is asked at an address that no name may lead to; why the name leads there, the comparison may know.
+    fn take_in_untested(
+        &mut self,
+        index: usize,
+        visit: &Visit,
+        untested: Untested,
+        around: &Neighbours<'_>,
+        at: Moment,
+    ) {
+        let Some(sign) = compared(index, around).filter(|_| matches!(untested, Untested::Forbidden(_))) else { return };
+        let earlier = self.cases.remove(&index);
+        let (since, opened) = earlier.map_or((visit.began, at.now), |case| (case.since, case.opened));
+        let case = Case { since, opened, foreign_redirect: false, diagnosis: nothing(), sign };
+        self.cases.insert(index, case);
+        self.diagnose(index, around, at);
     }
 
     /// Takes in what a measurement taught.
@@ -221,7 +244,9 @@ impl Cases {
     /// The sign that a visit shows; one that worked may still prove too little.
     fn sign(&self, index: usize, visit: &Visit, verdict: Verdict, around: &Neighbours<'_>, at: Moment) -> Option<Sign> {
         if let Some(finding) = verdict.finding() {
-            return Some(symptom::read(visit, finding));
+            // Whatever happens at an address that somebody invented, the invention comes first.
+            let invented = compared(index, around).filter(|sign| sign.finding.cause == Cause::DnsIntercepted);
+            return Some(invented.unwrap_or_else(|| symptom::read(visit, finding)));
         }
         let outcome = visit.outcomes.first()?;
         let quiet = |symptom| Sign {
@@ -533,7 +558,7 @@ fn compared(index: usize, around: &Neighbours<'_>) -> Option<Sign> {
 fn is_confirmed(view: &EndpointView) -> bool {
     match view.status {
         Status::Degraded(_) | Status::Failed(_) => true,
-        Status::Unknown(untested) => untested.finding().is_some(),
+        Status::Unknown(untested) => untested.finding().is_some() || matches!(untested, Untested::Forbidden(_)),
         Status::Healthy => false,
     }
 }

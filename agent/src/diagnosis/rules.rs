@@ -230,8 +230,14 @@ pub const RULES: &[Rule] = &[
         .hint("the server answers over TCP and not over UDP"),
     rule("R63a", &[SilentDns], &[(DnsOverTcpAccepts, true), (CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
     rule("R63b", &[SilentDns], &[(DnsOverTcpAccepts, true)], Cause::DnsNoReply, Likely),
-    rule("R62f", &[SilentDnsStream], &[(PlainDnsPasses, true)], Cause::ProtocolViolation, Likely)
-        .hint("the server, or a box before it, drops questions with EDNS (RFC 6891)"),
+    rule(
+        "R62f",
+        &[SilentDnsStream],
+        &[(PlainDnsPasses, true), (SameHostWorks, false)],
+        Cause::ProtocolViolation,
+        Likely,
+    )
+    .hint("the server, or a box before it, drops questions with EDNS (RFC 6891)"),
     rule("R63c", &[SilentDnsStream], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed),
     rule("R63d", &[SilentDnsStream], &[(CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
     rule("R63e", &[SilentDnsStream], &[], Cause::DnsNoReply, Likely),
