@@ -121,7 +121,7 @@ impl Timing {
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Shipped => 300,
-            Self::Quick => 30,
+            Self::Quick => 60,
         })
     }
 }
