@@ -386,6 +386,30 @@ impl Exchange<'_> {
     }
 }
 
+/// What must hold for any message: limits, normal form, and a verdict for whatever was read.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let [kind, message @ ..] = bytes else { return };
+    let record = [RecordType::A, RecordType::Aaaa, RecordType::Soa][usize::from(kind % 3)];
+    let question = Question::address("Login.Example".to_owned(), record, Transport::Udp);
+    // The id is ours, as in every message that gets this far.
+    let mut ours = message.to_vec();
+    ours.iter_mut().zip([0, 7]).for_each(|(byte, id)| *byte = id);
+    let Ok(answer) = wire::decode(&ours, 7, &question) else { return };
+    assert!(answer.chain.len() <= 16 && answer.addresses.len() <= 512, "within the limits");
+    assert!(
+        answer.chain.iter().all(|name| !name.ends_with('.') && *name == name.to_ascii_lowercase()),
+        "in normal form"
+    );
+    assert_eq!(answer.length, message.len());
+    let reply = Reply { answer: Some(answer), ..Reply::default() };
+    reply.describe(&mut Vec::new());
+    let server = SocketAddr::from(([10, 0, 0, 4], 53));
+    let seen = Seen { protocol: Protocol::Dns(Box::new(reply)), ..Seen::default() };
+    _ = question.judge(server, &seen);
+}
+
 async fn read_framed(stream: &mut Tap) -> Result<Vec<u8>, Trouble> {
     let ended = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => Trouble::Closed,

@@ -222,6 +222,36 @@ async fn converse(
     (result, reply)
 }
 
+/// What must hold for any revocation list: it is one or it is none, and can be shown.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz_list(bytes: &[u8]) {
+    if let Some(list) = crl::parse(bytes, std::time::Duration::from_secs(1_700_000_000)) {
+        assert!(!list.to_string().contains(|c: char| c.is_control()), "nothing steers the terminal");
+    }
+}
+
+/// What must hold for any redirect: the target is a question that can be asked, or a rule that it breaks.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz_redirect(bytes: &[u8]) {
+    let question = Question {
+        scheme: Scheme::Https(crate::tls::Verify::Full),
+        host: "a.example".to_owned(),
+        port: 443,
+        path: "/x/y?z".to_owned(),
+        proof: Proof::AnyResponse,
+    };
+    let location = Some(String::from_utf8_lossy(bytes).into_owned());
+    let answer = Answer { status: 302, location, ..Answer::default() };
+    if let Some(Ok(next)) = redirect_target(&question, &answer) {
+        assert!(!next.host.is_empty() && next.path.starts_with('/'), "{next:?}");
+        assert!(!next.host.contains(['/', '@', ' ', '#', '?']), "{next:?}");
+        assert!(next.path.bytes().all(|byte| byte.is_ascii_graphic()), "{next:?}");
+        drop(exchange::Request::new(&next));
+    }
+}
+
 /// Names the cause of an exchange that ended early, where the answer tells more than the connection.
 fn cut_short(stop: &Stop, reply: &Reply, seen: &Seen, attempt: &Attempt<'_>) -> Finding {
     let trickles = reply.answer.as_ref().is_none_or(|answer| answer.body_len > 0);

@@ -14,6 +14,9 @@ mod error_queue;
 pub mod evidence;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod held_flow;
 pub mod hops;
 pub mod http;

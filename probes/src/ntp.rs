@@ -241,6 +241,20 @@ impl NtpTimestampGenerator for WireClock<'_> {
     }
 }
 
+/// What must hold for any packet: nothing overflows, and there is a verdict and a line of evidence.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let Some(raw) = bytes.first_chunk::<PACKET>() else { return };
+    let packet = decode(raw);
+    assert!(packet.leap < 4 && packet.version < 8, "fields of two and three bits");
+    assert!(packet.root_distance() >= packet.root_dispersion, "the distance holds the dispersion");
+    _ = judge_packet(&packet);
+    let mut lines = Vec::new();
+    Reply { packet: Some(packet), ..Reply::default() }.describe(&mut lines);
+    assert_eq!(lines.len(), 1);
+}
+
 fn decode(raw: &[u8; PACKET]) -> Packet {
     let u32_at = |at: usize| u32::from_be_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
     let u64_at = |at: usize| u64::from(u32_at(at)) << 32 | u64::from(u32_at(at + 4));

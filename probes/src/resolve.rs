@@ -35,6 +35,9 @@ pub enum NameError {
     Label(String),
     /// Names are asked in their ASCII form.
     #[error("the name has the character `{0}`; give an internationalised name in its ASCII form (xn--…)")]
+    International(char),
+    /// RFC 1035 section 2.3.1, and the underscore of service names.
+    #[error("the name has the character `{}`; letters, digits, hyphens, underscores and dots are allowed", .0.escape_debug())]
     Character(char),
 }
 
@@ -52,7 +55,8 @@ pub fn valid_name(name: &str) -> Result<(), NameError> {
     }
     let strange = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     if let Some(character) = name.chars().find(strange) {
-        return Err(NameError::Character(character));
+        let is_letter = !character.is_ascii() && character.is_alphanumeric();
+        return Err(if is_letter { NameError::International(character) } else { NameError::Character(character) });
     }
     match name.split('.').find(|label| label.is_empty() || label.len() > 63) {
         Some(label) => Err(NameError::Label(label.to_owned())),

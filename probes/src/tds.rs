@@ -179,6 +179,29 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, tap: &Tap) -> R
     }
 }
 
+/// What must hold for any bytes, however they are cut: the same message, within the limits.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let [cut, bytes @ ..] = bytes else { return };
+    let whole = Message::default().take(bytes);
+    let (mut message, mut read) = (Message::default(), Ok(None));
+    for part in bytes.chunks(usize::from(*cut).max(1)) {
+        read = message.take(part);
+        if !matches!(read, Ok(None)) {
+            break;
+        }
+    }
+    if let (Ok(Some(one)), Ok(Some(other))) = (&whole, &read) {
+        assert_eq!(one, other, "however the bytes are cut");
+    }
+    for payload in [whole, read].into_iter().flatten().flatten() {
+        assert!(payload.len() <= wire::MESSAGE_LIMIT, "within the limit");
+        _ = wire::decode(&payload);
+    }
+    _ = wire::decode(bytes);
+}
+
 impl Prelogin {
     fn encrypts(self) -> bool {
         matches!(self.encryption, Encryption::On | Encryption::Required)
@@ -200,8 +223,9 @@ impl fmt::Display for Encryption {
 impl Reply {
     /// Whether HTTP came where TDS was asked for, and how sure that is a block page.
     fn speaks_http(&self) -> Option<Confidence> {
-        let status = [&b" 470 "[..], b" 407 ", b" 511 "];
-        if status.iter().any(|status| self.prefix.starts_with(b"HTTP/1.") && self.prefix[8..].starts_with(status)) {
+        let statuses = [&b" 470 "[..], b" 407 ", b" 511 "];
+        let status = self.prefix.get(8..).filter(|_| self.prefix.starts_with(b"HTTP/1.")).unwrap_or_default();
+        if statuses.iter().any(|denied| status.starts_with(denied)) {
             Some(Confidence::Confirmed)
         } else if self.prefix.starts_with(b"HTTP/") || self.prefix.starts_with(b"<") {
             Some(Confidence::Likely)

@@ -162,6 +162,18 @@ impl Client<'_> {
     }
 }
 
+/// What must hold for any certificate: it can be read as far as it goes, and be shown.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let chain = vec![recording::certificate(bytes)];
+    for invalid in [None, Some(Invalid::UnknownIssuer)] {
+        let mut lines = Vec::new();
+        Handshake { chain: chain.clone(), invalid, ..Handshake::default() }.describe(&mut lines);
+        assert!(!lines.concat().contains(|c: char| c.is_control()), "nothing steers the terminal");
+    }
+}
+
 /// The name for SNI and the certificate; an address is a name too, but gets no SNI (RFC 6066 section 3).
 pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, &'static str> {
     ServerName::try_from(host.to_owned()).map_err(|_| "the host must be a DNS name or an address")

@@ -166,6 +166,7 @@ async fn each_answer_to_prelogin_has_its_meaning() {
         ("another packet type", packets(0x05, &prelogin(1), 4088), Cause::ProtocolViolation, Confirmed),
         ("a banner", b"220 mail ready\r\n".to_vec(), Cause::ProtocolViolation, Confirmed),
         ("Azure Firewall", deny, Cause::HttpBlocked, Confirmed),
+        ("a status line cut short", b"HTTP/1.".to_vec(), Cause::HttpBlocked, Likely),
         ("a web server", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Cause::HttpBlocked, Likely),
         ("a bare page", b"<html>blocked</html>".to_vec(), Cause::HttpBlocked, Likely),
         ("half a header", vec![TYPE_REPLY, 1, 0], Cause::ProxiedBlind, Possible),

@@ -6,7 +6,10 @@ use ase_lab::authority::Authority;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Program, accepts, agent, free_port, require, run};
+use crate::{
+    http_client::{get, status},
+    process::{Program, accepts, agent, free_port, require, run, wait_for},
+};
 
 fn folder() -> TempDir {
     tempfile::Builder::new().prefix("ase-e2e-").tempdir().expect("a temporary folder")
@@ -259,4 +262,49 @@ fn probes_leave_from_the_configured_address() {
     let output = run(Command::new(agent()).args(["check", "--config", &config]));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(visitor.join().expect("the listener ends").ip().to_string(), "127.0.0.7");
+}
+
+/// unbound that takes so many questions a second from one client, and knows every name below `flood.example`.
+fn limited_unbound(port: u16, rate: u32) -> Program {
+    let folder = folder();
+    let config = format!(
+        "server:\n  interface: 127.0.0.1\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  directory: \"{}\"\n  \
+         pidfile: \"\"\n  do-daemonize: no\n  use-syslog: no\n  module-config: \"iterator\"\n  num-threads: 1\n  \
+         ip-ratelimit: {rate}\n  ip-ratelimit-factor: 0\n  local-zone: \"flood.example.\" redirect\n  \
+         local-data: \"flood.example. 60 IN A 127.0.0.1\"\nremote-control:\n  control-enable: no\n",
+        folder.path().display()
+    );
+    let path = write(&folder, "unbound.conf", &config);
+    Program::start(folder, Command::new("/usr/sbin/unbound").args(["-d", "-c", &path]))
+        .until("unbound", || accepts(local(port)))
+}
+
+#[test]
+fn a_server_that_drops_questions_only_when_many_are_asked_is_called_throttling() {
+    if !require("unbound", "unbound") {
+        return;
+    }
+    let (port, listen) = (free_port(), local(free_port()));
+    let target = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let at = target.local_addr().expect("bound above").port();
+    std::thread::spawn(move || target.incoming().for_each(drop));
+    let _unbound = limited_unbound(port, 40);
+    let names: String = (0..120)
+        .map(|number| format!("    - {{class: tcp, host: n{number}.flood.example, port: {at}, id: n{number}}}\n"))
+        .collect();
+    let folder = folder();
+    let config = format!(
+        "resolvers: {{custom: [\"127.0.0.1:{port}\"], azure: \"127.0.0.1:{port}\"}}\naddresses: {{allow: [127.0.0.0/8]}}\n\
+         pace: {{flows_per_destination: 6000}}\nendpoints:\n  remove: [\"*\"]\n  add:\n{names}"
+    );
+    let config = write(&folder, "agent.yaml", &config);
+    let mut command = Command::new(agent());
+    command.args(["run", "--config", &config, "--listen", &listen.to_string()]);
+    let _agent = Program::start(folder, &mut command).until("the agent", || get(listen, "/-/healthy").is_some());
+    let series = format!("ase_dns_resolver_throttled{{resolver=\"127.0.0.1:{port}\"}} 1");
+    wait_for("the signs of throttling", || {
+        get(listen, "/metrics").filter(|page| page.body.lines().any(|line| line == series))
+    });
+    let document = status(listen).expect("the daemon answers");
+    assert_eq!(document["dns"]["intercepted"], Value::Null, "no canary where every server is local");
 }

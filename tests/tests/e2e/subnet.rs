@@ -107,6 +107,33 @@ fn nameresolver_and_nslookup_answer_there() {
 }
 
 #[test]
+fn every_odd_name_or_server_gets_a_clear_answer_there() {
+    let no_server = "*** 10.9.9.9 can't find login.live.com: No response from server";
+    for (arguments, code, words) in [
+        (&["login.live.com."][..], 0, "Name: login.live.com\n"),
+        (&["xn--bcher-kva.example"], 1, "can't find xn--bcher-kva.example: Non-existent domain"),
+        (&["login.live.com", "10.9.9.9"], 1, no_server),
+        (&["--compare", "login.live.com", "10.9.9.9"], 1, "bad: custom_failed (rule 2)"),
+        (&["--compare", "nothing.example"], 0, "fine: identical_negative (rule 3)"),
+    ] {
+        let command = [&["ase-agent", "nameresolver"][..], arguments].concat();
+        let (got, text) = in_subnet(&[], &command);
+        let Some(got) = got else { return };
+        assert!(got == code && text.contains(words), "{arguments:?}: {got} {text}");
+    }
+}
+
+#[test]
+fn the_servers_are_tried_and_invent_nothing_there() {
+    let Some((_, document)) = check(&[], "") else { return };
+    let dns = &document["dns"];
+    assert_eq!(dns["intercepted"], false, "{dns}");
+    let resolvers = dns["resolvers"].as_array().expect("the servers are listed");
+    assert!(resolvers.len() == 2 && resolvers.iter().all(|resolver| resolver["invents"] == false), "{resolvers:?}");
+    assert!(resolvers.iter().all(|resolver| resolver["answers"]["answer"].as_u64() > Some(50)), "{resolvers:?}");
+}
+
+#[test]
 fn a_bypassed_private_endpoint_is_named_with_its_zone() {
     let (code, text) = in_subnet(&[], &["ase-agent", "nameresolver", "--compare", "lab-private.database.windows.net"]);
     let Some(code) = code else { return };
