@@ -84,6 +84,9 @@ impl Neighbours<'_> {
         match visit.result {
             Ok(Verdict::Healthy | Verdict::Degraded(_)) => Showing::Works,
             Ok(Verdict::Failed(finding)) if !visit.outcomes.is_empty() => Showing::Fails(finding),
+            // Silence that was judged to be this machine's fault stays silence: else the judgement would take its own
+            // ground away, and be made again at the next visit.
+            Ok(Verdict::Inconclusive(finding)) if has_failed(visit) => Showing::Fails(finding),
             Ok(Verdict::Failed(_) | Verdict::Inconclusive(_)) | Err(_) => Showing::Nothing,
         }
     }
@@ -245,6 +248,11 @@ impl Neighbours<'_> {
             survey.comparison.worry > Worry::Fine && !survey.custom.addresses.is_empty() && !azure.addresses.is_empty(),
         );
     }
+}
+
+/// Whether the deciding exchange itself failed, whatever was made of it.
+fn has_failed(visit: &Visit) -> bool {
+    visit.outcomes.first().is_some_and(|outcome| matches!(outcome.verdict, Verdict::Failed(_)))
 }
 
 /// The address that an endpoint's latest visit asked, or its own.
