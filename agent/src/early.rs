@@ -133,6 +133,10 @@ impl Early {
     /// Lets `elapsed` pass until `now`, in which these shares of the classes were lost, as confirmed.
     pub fn step(&mut self, losses: &BTreeMap<Class, Loss>, elapsed: Duration, now: Duration) {
         for (class, state) in &mut self.classes {
+            if elapsed > BLIND_AFTER {
+                // This machine was paused; the silence is its own.
+                state.phi.forgive(elapsed, now);
+            }
             match losses.get(class) {
                 Some(Loss::Known(loss)) => {
                     state.burn.step(Some(*loss), elapsed);
@@ -140,7 +144,9 @@ impl Early {
                 }
                 Some(Loss::Unknown) | None => {
                     state.burn.step(None, elapsed);
-                    state.phi.forgive(elapsed, now);
+                    if elapsed <= BLIND_AFTER {
+                        state.phi.forgive(elapsed, now);
+                    }
                     state.untested = state.untested.saturating_add(elapsed);
                 }
             }

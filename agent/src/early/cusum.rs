@@ -2,8 +2,9 @@
 //!
 //! Page's one-sided cumulative sum with k = 1 and h = 8 in units of the deviation. Each sample is clipped to three
 //! deviations, so at least h / (3 − k) = 4 samples are needed: one slow answer never alarms. The baseline follows with a
-//! half-life of 30 minutes, and stands still while the sum is above h / 2, so that a rise does not become normal
-//! unnoticed. A rise that lasts an hour is accepted as the new normal: this is an early warning, not a state.
+//! half-life of 30 minutes, and stands still while the sum is above h / 2 and the rise is one that matters, so that such a
+//! rise does not become normal unnoticed, while the swing of a day does. An alarm ends when the sum is back at h / 2. A
+//! rise that lasts an hour is accepted as the new normal: this is an early warning, not a state.
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const CAP: f64 = 2.0 * ALARM;
 const LEAST_DEVIATION: f64 = 0.05;
 /// A rise below this factor never alarms: ln 1.25.
 const LEAST_RISE: f64 = 0.223_143_551_314_209_76;
+/// The share by which the rise follows the newest sample.
+const SMOOTHING: f64 = 1.0 / 3.0;
 /// The time after which an old sample counts half.
 const HALF_LIFE: f64 = 1800.0;
 /// Samples before anything is said.
@@ -37,6 +40,7 @@ pub struct Cusum {
     sum: f64,
     rise: f64,
     risen_for: f64,
+    alarms: bool,
 }
 
 impl Cusum {
@@ -46,14 +50,16 @@ impl Cusum {
         let elapsed = elapsed.as_secs_f64().min(LONGEST);
         self.seen = self.seen.saturating_add(1);
         if self.seen > LEARNING {
-            self.rise = x - self.mean;
-            let z = (self.rise / self.deviation()).clamp(-CLIP, CLIP);
+            let rise = x - self.mean;
+            self.rise += SMOOTHING * (rise - self.rise);
+            let z = (rise / self.deviation()).clamp(-CLIP, CLIP);
             self.sum = (self.sum + z - SLACK).clamp(0.0, CAP);
-            self.risen_for = if self.is_alarm() { self.risen_for + elapsed } else { 0.0 };
+            self.alarms = if self.alarms { self.sum > ALARM / 2.0 } else { self.sum > ALARM && self.rise > LEAST_RISE };
+            self.risen_for = if self.alarms { self.risen_for + elapsed } else { 0.0 };
         }
         if self.risen_for > ACCEPTED {
             *self = Self::default();
-        } else if self.sum <= ALARM / 2.0 {
+        } else if self.sum <= ALARM / 2.0 || !(self.alarms || self.rise > LEAST_RISE) {
             self.learn(x, elapsed);
         }
     }
@@ -76,7 +82,7 @@ impl Cusum {
 
     /// Whether the round trip rose.
     pub fn is_alarm(&self) -> bool {
-        self.sum > ALARM && self.rise > LEAST_RISE
+        self.alarms
     }
 
     /// The sum over its threshold: from 1 on there is an alarm, at most 2; `None` while it learns.
@@ -120,6 +126,12 @@ mod tests {
     fn a_creep_of_one_percent_a_sample_is_seen() {
         let seen = first_alarm(400, |round| 1.01f64.powi(round.saturating_sub(200) as i32));
         assert!(seen.is_some_and(|round| round < 260), "{seen:?}");
+    }
+
+    #[test]
+    fn the_swing_of_a_day_does_not_alarm() {
+        let swing = |round: usize| 1.0 + 0.6 * (round as f64 / 2880.0 * std::f64::consts::TAU).sin();
+        assert_eq!(first_alarm(5 * 2880, swing), None);
     }
 
     #[test]

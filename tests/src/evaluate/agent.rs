@@ -9,6 +9,7 @@ use std::{
 use ase_agent::{
     catalog::Severity,
     early::{
+        BLIND_AFTER,
         burn_rate::BurnRate,
         cusum::Cusum,
         phi::{self, Phi},
@@ -218,12 +219,13 @@ impl Process {
             let steady = losses(self.standings.map(|standing| standing.counted()));
             self.risk.step(self.risk.sequence() + 1, &steady, since_step.min(STEP * MOST_STEPS));
         }
-        match losses(self.confirmed)[&CLASS] {
+        let loss = losses(self.confirmed)[&CLASS];
+        if loss == Loss::Unknown || elapsed > BLIND_AFTER {
+            self.phi.forgive(elapsed, since_start(now));
+        }
+        match loss {
             Loss::Known(share) => self.burn.step(Some(share), elapsed),
-            Loss::Unknown => {
-                self.burn.step(None, elapsed);
-                self.phi.forgive(elapsed, since_start(now));
-            }
+            Loss::Unknown => self.burn.step(None, elapsed),
         }
     }
 
