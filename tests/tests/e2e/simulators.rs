@@ -260,7 +260,7 @@ fn chronyd_sees_every_ntp_mood() {
     let world = World::default();
     let started = ntp::start(lab.address(), lab.mood.clone(), world.clone());
     lab.running.push(lab.runtime.block_on(started).expect("the server starts"));
-    let query = "chronyd -Q -t 1 -f /dev/null 'server 127.0.0.1 port PORT iburst maxsamples 1'";
+    let query = "chronyd -Q -t 3 -f /dev/null 'server 127.0.0.1 port PORT iburst maxsamples 1'";
     let claims = |claims| ntp::Mood::Claims(claims);
     let kiss = |code: &str| ntp::Mood::Kiss { code: code.to_owned() };
     for (mood, words) in [
