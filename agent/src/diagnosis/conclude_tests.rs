@@ -66,7 +66,7 @@ fn the_silence_matrix_is_told_apart() {
         (&[(Intermittent, true), (NewFlowsMixed, true)], "R62a", Cause::FlowTableFull, Confidence::Likely),
         (&[(LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
         (
-            &[(ControlAnswers, false), (OtherPortsWork, false), (LinkUp, true)],
+            &[(ControlAnswers, false), (AnythingWorks, false), (LinkUp, true)],
             "R64a",
             Cause::LocalFirewall,
             Confidence::Possible,

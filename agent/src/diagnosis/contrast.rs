@@ -87,6 +87,9 @@ contrasts! {
     OtherPortsWork Neighbours
         "other ports work"
         "no other port works either";
+    AnythingWorks Neighbours
+        "something else works"
+        "nothing works at all";
     SameHostWorks Neighbours
         "the same host works on another port"
         "the same host does not work on its other ports either";
@@ -147,6 +150,9 @@ contrasts! {
     AzureResolves Comparison
         "Azure DNS resolves the name"
         "Azure DNS does not resolve the name either";
+    AnswersInvented Comparison
+        "the DNS server answers for names beside it that cannot exist"
+        "the DNS server invents no answers";
     AzureAnswersPrivate Comparison
         "Azure DNS has a private address for the name"
         "Azure DNS has no private address for the name";
@@ -195,6 +201,8 @@ impl Contrast {
             self,
             Self::AsksTheTime
                 | Self::NextHopDownElsewhere
+                | Self::AnswersInvented
+                | Self::AnythingWorks
                 | Self::FirewallElsewhere
                 | Self::SetupElsewhere
                 | Self::Intermittent

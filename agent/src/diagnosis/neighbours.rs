@@ -31,6 +31,8 @@ const CLOCK_TOLERANCE: f64 = 2.0;
 const CLOCK_AGE: Duration = Duration::from_secs(180);
 /// Hosts without a verifying certificate that make a bundle of authorities suspect.
 const UNVERIFIED: usize = 3;
+/// Failures beside a failure before nothing is said to work.
+const FAILURES: usize = 3;
 
 /// What one endpoint's latest visit showed about its neighbourhood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,7 @@ impl Neighbours<'_> {
             Contrast::OtherPortsWork,
             self.works(since, |other| !same_port(other) && !same_host(other) && self.is_outside(*other)),
         );
+        known.learn_if(Contrast::AnythingWorks, self.anything_works(index, since));
         known.learn_if(Contrast::PlainHttpBlocked, self.plain_http_blocked(since));
         known.learn_if(Contrast::ClockWrong, self.clock_wrong());
         self.issuers(index, since, &mut known);
@@ -169,6 +172,21 @@ impl Neighbours<'_> {
             }
         }
         (failed > 0 && failed >= count.min(2)).then_some(false)
+    }
+
+    /// Whether any other endpoint works; a name that does not resolve counts as a failure here.
+    fn anything_works(&self, index: usize, since: Duration) -> Option<bool> {
+        let mut failed = 0;
+        for (_, view) in self.views.iter().enumerate().filter(|(other, _)| *other != index) {
+            let Some(visit) = view.last.as_deref().filter(|visit| visit.began >= since) else { continue };
+            match visit.result {
+                Ok(Verdict::Healthy | Verdict::Degraded(_)) => return Some(true),
+                Ok(Verdict::Failed(_)) => failed += 1,
+                Ok(Verdict::Inconclusive(finding)) if finding.cause.is_local() => failed += 1,
+                Ok(Verdict::Inconclusive(_)) | Err(_) => {}
+            }
+        }
+        (failed >= FAILURES).then_some(false)
     }
 
     fn plain_http_blocked(&self, since: Duration) -> Option<bool> {
@@ -243,6 +261,7 @@ impl Neighbours<'_> {
             Contrast::AzureAnswersPrivate,
             !azure.addresses.is_empty() && azure.addresses.iter().all(|address| is_private(*address)),
         );
+        known.learn(Contrast::AnswersInvented, survey.comparison.class.cause() == Some(Cause::DnsIntercepted));
         known.learn(
             Contrast::ResolversDisagree,
             survey.comparison.worry > Worry::Fine && !survey.custom.addresses.is_empty() && !azure.addresses.is_empty(),

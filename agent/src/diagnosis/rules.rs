@@ -82,6 +82,8 @@ const LOSSY: &[Symptom] = &[
     SilentAtPrelogin,
     LostAtPrelogin,
 ];
+const FOUND_BY_NAME: &[Symptom] =
+    &[NamesCompared, RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer];
 const AFTER_ACCEPT: &[Symptom] =
     &[CutAtRequest, SilentAtRequest, LostAtRequest, CutAtPrelogin, SilentAtPrelogin, LostAtPrelogin];
 
@@ -147,7 +149,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "R64a",
         &[SilentConnect, SilentDns, SilentNtp],
-        &[(ControlAnswers, false), (OtherPortsWork, false), (LinkUp, true)],
+        &[(ControlAnswers, false), (AnythingWorks, false), (LinkUp, true)],
         Cause::LocalFirewall,
         Possible,
     )
@@ -179,6 +181,11 @@ pub const RULES: &[Rule] = &[
     rule("R60t", SILENT_STREAM, &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // Large packets.
     rule("R38", SILENT_STREAM, &[(SmallSegmentsPass, true)], Cause::MtuBlackhole, Confirmed),
+    // Names that somebody else resolves lead anywhere.
+    rule("R20i", FOUND_BY_NAME, &[(DnsCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed)
+        .hint("whatever answers DNS here does so for every address, and its answers lead to the wrong place"),
+    rule("R20v", FOUND_BY_NAME, &[(AnswersInvented, true)], Cause::DnsIntercepted, Confirmed)
+        .hint("the DNS server invents answers for names that do not exist, and this is one of them"),
     // An address that only the custom DNS gives, where nothing answers.
     rule("R35h", &[SilentConnect, RefusedConnect], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
         .hint("the custom DNS leads to an address where nothing answers; Azure DNS leads elsewhere"),
@@ -202,15 +209,6 @@ pub const RULES: &[Rule] = &[
     rule("R64g", &[SilentConnect], &[(SamePortWorks, false), (OtherPortsWork, true)], Cause::Dropped, Likely)
         .hint(PORT_DENIED),
     rule("R64", &[SilentConnect], &[], Cause::Dropped, Possible),
-    // Names that somebody else resolves lead anywhere.
-    rule(
-        "R20i",
-        &[NamesCompared, RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer],
-        &[(DnsCanaryAnswers, true)],
-        Cause::DnsIntercepted,
-        Confirmed,
-    )
-    .hint("whatever answers DNS here does so for every address, and its answers lead to the wrong place"),
     // A refusal whose sender is not known.
     rule("R10", &[RefusedConnect], &[(CanaryRefuses, true)], Cause::Rejected, Likely)
         .hint("a box on the path refuses this port for every destination, even where nobody can be"),
