@@ -183,8 +183,9 @@ impl Monitor {
                 "this machine stood still for more than a second meanwhile: the silence proves nothing".to_owned(),
             );
             visit.result = Ok(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Likely).failed());
+        } else {
+            self.known.refine(task, &mut visit);
         }
-        self.known.refine(task, &mut visit);
         self.schedule.finished(task, sample(&visit), now);
         self.known.record(task, visit, self.schedule.is_confirming(task));
     }

@@ -1,9 +1,11 @@
 //! The open cases: every endpoint that shows a sign of trouble, what is known about it, and what to ask next. It is told
 //! of visits, measurements and the time, and says what things mean and what would settle them; it asks nobody.
 
+mod asks;
+mod settle;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,17 +18,17 @@ use ase_probes::{
 
 use super::{
     Diagnosis, Ledger,
-    conclude::{Conclusion, asked_of, conclude},
+    conclude::{Conclusion, conclude},
     contrast::{Ask, Contrast, Contrasts},
-    incidents::Situation,
-    localise::{Failing, localise},
     memory::Memory,
     neighbours::{Neighbours, Target, port_of},
     symptom::{self, Sign, Symptom},
 };
+use asks::{ASKED, SEEN_ELSEWHERE, errand, keys};
+
 use crate::{
-    catalog::{Endpoint, EndpointId, Host},
-    follow_up::{CANARY, Errand, Key, Measured},
+    catalog::{Endpoint, Host},
+    follow_up::{Errand, Key, Measured},
     snapshot::{EndpointView, Status},
     visit::{Untested, Visit},
 };
@@ -45,8 +47,6 @@ const SHARED: Duration = Duration::from_secs(180);
 const SLACK: Duration = Duration::from_secs(1);
 /// Endpoints of one port for which the same is measured; the others are taken to be like them.
 const REPRESENTATIVES: usize = 2;
-/// Evidence lines that an incident takes from one of its endpoints.
-const EVIDENCE: usize = 4;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -395,156 +395,6 @@ impl Cases {
                 wanted.errands.push(errand(key, index, case, around));
             }
         }
-    }
-
-    /// Turns the confirmed cases into incidents.
-    pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) {
-        let failing: Vec<Failing> = self
-            .cases
-            .iter()
-            .filter(|(index, case)| {
-                // One that waits for its confirmation helps to find the component, and never makes an incident alone.
-                let shows = !case.sign.symptom.is_quiet() || is_confirmed(&around.views[**index]);
-                shows && case.diagnosis.finding.cause != Cause::None
-            })
-            .map(|(index, case)| Failing {
-                index: *index,
-                finding: case.diagnosis.finding,
-                peer: case.sign.peer,
-                is_resolving: case.sign.is_resolving,
-                since: case.since,
-            })
-            .collect();
-        let mut situations = Vec::new();
-        for group in localise(&failing, around) {
-            let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
-            if !members.iter().any(|member| is_confirmed(&around.views[member.index])) {
-                continue;
-            }
-            situations.extend(self.situation(&members, group.component.scope(), group.component.to_string(), around));
-            for member in members {
-                if let Some(case) = self.cases.get_mut(&member.index) {
-                    Arc::make_mut(&mut case.diagnosis).scope = group.component.scope();
-                }
-            }
-        }
-        self.ledger.update(situations, at.wall);
-    }
-
-    fn situation(
-        &self,
-        members: &[&Failing],
-        scope: super::Scope,
-        component: String,
-        around: &Neighbours<'_>,
-    ) -> Option<Situation> {
-        // The surest member speaks for all; among equals one that was tested itself, then the first in the catalogue.
-        let voice = members
-            .iter()
-            .min_by_key(|member| (std::cmp::Reverse(member.finding.confidence), member.is_resolving, member.index))?;
-        let case = self.cases.get(&voice.index)?;
-        let id = |index: usize| around.views[index].endpoint.id.clone();
-        let visit = around.views[voice.index].last.as_deref();
-        let mut evidence = visit.map(Visit::evidence).unwrap_or_default();
-        evidence.truncate(EVIDENCE);
-        evidence.extend(case.diagnosis.contrasts.iter().cloned());
-        evidence.extend(self.measured_lines(voice.index, case, around));
-        let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
-            let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();
-            chosen.sort_unstable();
-            chosen.into_iter().map(id).collect()
-        };
-        let component = match members {
-            [only] if scope == super::Scope::Endpoint => id(only.index).to_string(),
-            _ => component,
-        };
-        Some(Situation {
-            component,
-            finding: voice.finding,
-            scope,
-            hint: case.diagnosis.hint,
-            endpoints: ids(&|_| true),
-            hides: ids(&|member| member.is_resolving && members.len() > 1),
-            evidence,
-            alternatives: case.diagnosis.alternatives.clone(),
-            since: members.iter().map(|member| member.since).min().unwrap_or_default(),
-        })
-    }
-}
-
-impl Cases {
-    /// What the measurements about one endpoint showed, in plain words.
-    fn measured_lines(&self, index: usize, case: &Case, around: &Neighbours<'_>) -> Vec<String> {
-        let endpoint = &around.views[index].endpoint;
-        let asks: BTreeSet<Ask> = asked_of(case.sign.symptom).map(Contrast::ask).collect();
-        let keys = asks
-            .into_iter()
-            .filter(|ask| *ask != Ask::ThisMachine)
-            .filter_map(|ask| keys(ask, endpoint.id.0.clone(), case.sign.peer, port_of(endpoint), around));
-        let learned = keys.filter_map(|key| self.learned.get(&key)).filter(|learned| learned.at + SLACK >= case.opened);
-        learned.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
-    }
-}
-
-/// What one endpoint's exchange proves for all: the fault lies before the first router.
-const SEEN_ELSEWHERE: &[(Contrast, Cause)] = &[
-    (Contrast::NextHopDownElsewhere, Cause::NextHopDown),
-    (Contrast::FirewallElsewhere, Cause::LocalFirewall),
-    (Contrast::SetupElsewhere, Cause::LocalSetup),
-];
-
-/// The ways to ask that follow-up measurements answer.
-const ASKED: &[Ask] = &[
-    Ask::TcpCanary,
-    Ask::UdpCanary,
-    Ask::DnsCanary,
-    Ask::Control,
-    Ask::SmallSegments,
-    Ask::SmallDatagram,
-    Ask::OtherName,
-    Ask::DnsOverTcp,
-    Ask::SourcePorts,
-    Ask::HeldFlow,
-    Ask::AnySource,
-    Ask::ThisMachine,
-    Ask::BogusHost,
-    Ask::FewHops,
-    Ask::RedirectPorts,
-];
-
-/// The measurement that answers an ask for an endpoint; empty where none can.
-fn keys(
-    ask: Ask,
-    about: Arc<str>,
-    peer: Option<SocketAddr>,
-    port: (u16, bool),
-    around: &Neighbours<'_>,
-) -> Option<Key> {
-    let shared = |peer| Some(Key { ask, peer, about: None });
-    // A name that did not resolve was lost at the server's port, not at the endpoint's.
-    let asked_port = peer.map_or(port.0, |peer| peer.port());
-    match ask {
-        Ask::TcpCanary | Ask::UdpCanary => shared(SocketAddr::new(CANARY, asked_port)),
-        Ask::DnsCanary => shared(SocketAddr::new(CANARY, 53)),
-        Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(around.platform, 53)),
-        Ask::HeldFlow => shared(SocketAddr::new(around.platform, asked_port)),
-        Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
-        Ask::SmallSegments | Ask::OtherName | Ask::SourcePorts | Ask::BogusHost | Ask::FewHops | Ask::RedirectPorts => {
-            Some(Key { ask, peer: peer?, about: Some(about) })
-        }
-        Ask::Neighbours | Ask::Comparison | Ask::Memory => None,
-    }
-}
-
-fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_>) -> Errand {
-    let endpoint = Arc::clone(&around.views[index].endpoint);
-    let visit = around.views[index].last.as_deref();
-    let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
-    Errand {
-        beside: around.works_beside(index, case.since),
-        page: answer.map(|answer| (answer.status, answer.body_start.clone())),
-        endpoint,
-        key,
     }
 }
 
