@@ -207,3 +207,16 @@ pub struct Catalog {
     /// The slots that are not filled.
     pub slots: Vec<Slot>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_time_servers_are_known_by_their_addresses() {
+        let is_own = |text: &str| Host::Address(text.parse().expect("an address")).is_own();
+        assert!(["10.1.2.3", "192.168.0.1", "198.18.0.1", "198.19.255.255", "fd00::1"].into_iter().all(is_own));
+        assert!(!["20.1.2.3", "198.17.0.1", "198.20.0.1", "2001:db8::1"].into_iter().any(is_own));
+        assert!(!Host::Name("time.windows.com".to_owned()).is_own());
+    }
+}

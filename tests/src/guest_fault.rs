@@ -235,14 +235,22 @@ fn owner(process: u32, key: &str) -> Result<u32> {
     line.split_whitespace().next().context("a process has an owner")?.parse().context("owners are numbers")
 }
 
+fn unless_taken<T>(bound: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match bound {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Ok(None),
+        bound => bound.map(Some),
+    }
+}
+
 fn take_ports(process: u32, from: u16, to: u16) -> Result<Lasting> {
     namespace::inside(process, move || {
         fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("{from} {to}"))
             .context("cannot narrow the range of local ports")?;
         let mut lasting = Lasting::default();
         for port in from..=to {
-            lasting._tcp.push(std::net::TcpListener::bind(("0.0.0.0", port))?);
-            lasting._udp.push(std::net::UdpSocket::bind(("0.0.0.0", port))?);
+            // A port that somebody holds already is taken too.
+            lasting._tcp.extend(unless_taken(std::net::TcpListener::bind(("0.0.0.0", port)))?);
+            lasting._udp.extend(unless_taken(std::net::UdpSocket::bind(("0.0.0.0", port)))?);
         }
         Ok(lasting)
     })
