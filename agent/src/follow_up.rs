@@ -37,6 +37,8 @@ use crate::{
 pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// A name that nobody can have (RFC 6761 section 6.4).
 pub const NOBODY: &str = "ase-agent-contrast.invalid";
+/// A path that no server has.
+const NO_PATH: &str = "/ase-agent-contrast";
 /// Time of one measurement that expects silence.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time of the contrast of source ports: two rounds of silent flows.
@@ -283,12 +285,18 @@ impl Asking<'_> {
 
     async fn bogus_host(&mut self) -> Contrasts {
         let mut probe = web(http::Scheme::Http, NOBODY.to_owned(), self.errand);
-        if let (None, Probe::Http(question)) = (&self.errand.page, &mut probe) {
-            // Nothing to compare with: a request that no rule for the endpoint's own path can mean.
-            "/".clone_into(&mut question.path);
+        if let Probe::Http(question) = &mut probe {
+            // A portal gives its page for every path as well; an honest server with one site does not. Where there is no
+            // page to compare with, the plainest request is one that no rule for the endpoint's own path can mean.
+            let path = if self.errand.page.is_some() { NO_PATH } else { "/" };
+            path.clone_into(&mut question.path);
         }
         let outcome = self.plain(&probe, self.errand.key.peer).await;
         let Some(answer) = outcome.http_answer() else { return Contrasts::default() };
+        // A plain "not here" or "not now" is the same for every name on many an honest server.
+        if matches!(answer.status, 404 | 410 | 429 | 500..) {
+            return Contrasts::default();
+        }
         let start = |body: &[u8]| body.iter().copied().take(PAGE_START).collect::<Vec<u8>>();
         let same = self
             .errand

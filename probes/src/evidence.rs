@@ -188,6 +188,8 @@ pub struct TcpInfo {
     pub round_trip: Duration,
     /// Segments sent again since the start, SYNs included.
     pub retransmits: u32,
+    /// Segments that the peer reports to have got twice (RFC 2883): they were not lost, only acknowledged late.
+    pub spurious: u32,
     /// Segments sent and not acknowledged.
     pub unacked: u32,
     /// Payload bytes received in order.

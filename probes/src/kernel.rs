@@ -10,8 +10,8 @@ use std::{
 
 use crate::evidence::TcpInfo;
 
-/// Size of `struct tcp_info` up to `tcpi_segs_in` (`include/uapi/linux/tcp.h`), in bytes.
-const TCP_INFO_LEN: usize = 144;
+/// Size of `struct tcp_info` up to `tcpi_dsack_dups` (`include/uapi/linux/tcp.h`, Linux 4.19), in bytes.
+const TCP_INFO_LEN: usize = 220;
 
 /// Reads `TCP_INFO`; `None` where the kernel does not give it.
 pub(crate) fn tcp_info(socket: &impl AsFd) -> Option<TcpInfo> {
@@ -63,5 +63,6 @@ fn decode(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
         retransmits: u32_at(100),
         bytes_acked: u64_at(120),
         bytes_received: u64_at(128),
+        spurious: u32_at(216),
     }
 }

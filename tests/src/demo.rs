@@ -74,7 +74,7 @@ const SCRIPT: [Fault; 5] = [
     },
     Fault {
         story: "the firewall accepts connections to SQL 1433 itself and drops the rest: a TCP check would stay green",
-        cause: "proxied_blind",
+        cause: "dropped",
         inject: |moods| moods.sql.iter().for_each(|sql| sql.set(tds::Mood::Silent)),
         mend: |moods| moods.sql.iter().for_each(|sql| sql.set(tds::Mood::Good)),
     },

@@ -24,6 +24,8 @@ const SEGMENTS: u64 = 5;
 const LOSS: f64 = 0.02;
 /// Packets sent again, on that many endpoints, below which nothing is said.
 const RESENT: (u64, usize) = (5, 2);
+/// Loss goes on: a burst that is shorter is a moment of a busy machine, here or there.
+const LASTING: Duration = Duration::from_secs(5);
 /// Connections whose handshake had to be repeated, per endpoint and in all, that make a pattern.
 const HANDSHAKES: (usize, usize) = (1, 3);
 /// The kernel repeats an unanswered SYN after this (RFC 6298 section 2).
@@ -142,8 +144,10 @@ impl Memory {
         let resent: u64 = recent().map(|connection| connection.resent).sum();
         let sent = recent().count() as u64 * SEGMENTS + resent;
         let hit: BTreeSet<usize> = recent().filter(|connection| connection.resent > 0).map(|c| c.index).collect();
+        let hits = || recent().filter(|connection| connection.resent > 0).map(|connection| connection.at);
+        let lasts = hits().min().zip(hits().max()).is_some_and(|(first, last)| last.duration_since(first) >= LASTING);
         let in_midstream = recent().any(|connection| connection.resent > 0 && !connection.shook_hands_again);
-        in_midstream && resent >= RESENT.0 && hit.len() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
+        lasts && in_midstream && resent >= RESENT.0 && hit.len() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
     }
 
     /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing.
@@ -194,8 +198,9 @@ fn is_recent(at: Instant, now: Instant) -> bool {
 
 /// The packets that were sent again because they were lost; `None` where something else may be behind it.
 fn resent(info: &TcpInfo) -> Option<u64> {
+    let lost = info.retransmits.saturating_sub(info.spurious);
     let explained = info.round_trip > SPURIOUS || (0..FULL_MTU).contains(&info.path_mtu);
-    (info.retransmits == 0 || !explained).then_some(u64::from(info.retransmits))
+    (lost == 0 || !explained).then_some(u64::from(lost))
 }
 
 /// The lower end of the 95 % interval of a share (Wilson 1927).
@@ -253,20 +258,28 @@ mod tests {
     }
 
     #[test]
-    fn loss_needs_several_packets_on_several_endpoints() {
+    fn loss_needs_several_packets_on_several_endpoints_over_some_time() {
         let now = start();
+        let later = now + LASTING;
         let mut memory = Memory::default();
         (0..40).for_each(|turn| memory.measure(turn % 8, &outcome(u32::from(turn < 4), 5), now));
-        assert!(!memory.is_lossy(now), "four packets are no pattern");
+        assert!(!memory.is_lossy(later), "four packets are no pattern");
         (0..6).for_each(|turn| memory.measure(turn, &outcome(1, 5), now));
-        assert!(!memory.only_handshakes_repeat(now), "data was sent again too");
-        assert!(memory.is_lossy(now) && memory.has_lost(5, now) && !memory.has_lost(7, now));
-        let mut one = Memory::default();
-        (0..20).for_each(|_| one.measure(0, &outcome(2, 5), now));
-        assert!(!one.is_lossy(now), "one endpoint speaks for itself");
-        let mut slow = Memory::default();
-        (0..20).for_each(|turn| slow.measure(turn, &outcome(1, 1200), now));
-        assert!(!slow.is_lossy(now), "above a second the kernel repeats what was not lost");
+        assert!(!memory.is_lossy(now), "a burst is a busy moment");
+        memory.measure(5, &outcome(1, 5), later);
+        assert!(!memory.only_handshakes_repeat(later), "data was sent again too");
+        assert!(memory.is_lossy(later) && memory.has_lost(5, later) && !memory.has_lost(7, later));
+        let many = |index: fn(usize) -> usize, outcome: &Outcome| {
+            let mut memory = Memory::default();
+            (0..20).for_each(|turn| memory.measure(index(turn), outcome, now + LASTING * (turn % 2) as u32));
+            memory.is_lossy(later)
+        };
+        assert!(many(|turn| turn, &outcome(2, 5)));
+        assert!(!many(|_| 0, &outcome(2, 5)), "one endpoint speaks for itself");
+        assert!(!many(|turn| turn, &outcome(1, 1200)), "above a second the kernel repeats what was not lost");
+        let mut late = outcome(2, 5);
+        late.seen.tcp = late.seen.tcp.map(|info| TcpInfo { spurious: 2, ..info });
+        assert!(!many(|turn| turn, &late), "what came twice was not lost");
     }
 
     #[test]

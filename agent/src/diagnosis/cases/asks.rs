@@ -48,6 +48,8 @@ pub(super) fn keys(
     // A name that did not resolve was lost at the server's port, not at the endpoint's.
     let asked_port = peer.map_or(port.0, |peer| peer.port());
     match ask {
+        // Who asks a peer on this machine asks nobody on the path.
+        Ask::TcpCanary | Ask::UdpCanary | Ask::DnsCanary if peer.is_none_or(|peer| peer.ip().is_loopback()) => None,
         Ask::TcpCanary | Ask::UdpCanary => shared(SocketAddr::new(CANARY, asked_port)),
         Ask::DnsCanary => shared(SocketAddr::new(CANARY, 53)),
         Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(around.platform, 53)),
