@@ -344,8 +344,9 @@ impl Asking<'_> {
 
     fn this_machine(&self) -> Measured {
         let facts = LocalFacts::about(self.errand.key.peer, &self.measurer.egress);
-        let answers = facts.link.map(|link| (Contrast::LinkUp, link)).into_iter().collect();
-        Measured { answers, lines: facts.describe() }
+        let link = facts.link.map(|link| (Contrast::LinkUp, link));
+        let tracking = facts.tracked_flows.map(|flows| (Contrast::TrackingFull, flows.is_nearly_full()));
+        Measured { answers: link.into_iter().chain(tracking).collect(), lines: facts.describe() }
     }
 
     /// The DNS question that failed: the endpoint's own, or the one for its name's address.

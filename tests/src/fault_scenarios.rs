@@ -18,9 +18,11 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use ase_agent::duration;
 use ase_probes::clock;
 use clap::Args;
 use nix::unistd::geteuid;
@@ -41,6 +43,9 @@ pub struct Arguments {
     /// How many run at once
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     jobs: usize,
+    /// How often every endpoint is visited; the daemon's own default is 30s
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "8s")]
+    every: Duration,
     /// Run only the few that stand for all
     #[arg(long)]
     quick: bool,
@@ -80,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         for _ in 0..arguments.jobs.clamp(1, jobs.len()) {
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let done = job.run();
+                    let done = job.run(arguments.every);
                     let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
                     done.iter().for_each(|row| row.print(rows.len() + 1));
                     rows.extend(done);
@@ -127,14 +132,14 @@ impl Job {
     }
 
     /// Runs it, and makes a row even of what broke.
-    fn run(&self) -> Vec<Row> {
-        self.rows().unwrap_or_else(|error| vec![self.broken(&format!("{error:#}"))])
+    fn run(&self, every: Duration) -> Vec<Row> {
+        self.rows(every).unwrap_or_else(|error| vec![self.broken(&format!("{error:#}"))])
     }
 
-    fn rows(&self) -> Result<Vec<Row>> {
+    fn rows(&self, every: Duration) -> Result<Vec<Row>> {
         let mut command = Command::new(std::env::current_exe()?);
         match self {
-            Self::Fault(file, _) => command.arg("play").arg(file),
+            Self::Fault(file, _) => command.arg("play").arg(file).arg(every.as_secs().to_string()),
             Self::Comparisons(word) => command.arg("compare-resolvers").arg(word),
         };
         command.env("RUST_BACKTRACE", "0").env_remove("RUST_LIB_BACKTRACE");
@@ -157,10 +162,10 @@ impl Job {
 ///
 /// # Errors
 /// When the file is broken or its world cannot be built.
-pub fn play_one(file: &Path) -> Result<ExitCode> {
+pub fn play_one(file: &Path, every: Duration) -> Result<ExitCode> {
     namespace::die_with_parent()?;
     let scenario = Scenario::load(file)?;
-    let played = play::play(&scenario)?;
+    let played = play::play(&scenario, every)?;
     let rows = [report::Row::of(&scenario, &played)];
     println!("{}", serde_json::to_string(&rows)?);
     Ok(ExitCode::SUCCESS)

@@ -20,7 +20,7 @@ use crate::{
     authority::Authority,
     fault::Engine,
     fault_box::{self, FaultBox},
-    namespace,
+    namespace, sandbox,
 };
 
 /// The custom DNS of the guest.
@@ -203,6 +203,7 @@ pub fn become_command(folder: &Path, is_root: bool, words: &[OsString]) -> Resul
     fs::write(folder.join("ready"), "").context("cannot say that the guest is ready")?;
     let mut go = [0; 2];
     std::io::stdin().read_exact(&mut go).context("the lab ended before it was ready")?;
+    sandbox::enter(folder)?;
     namespace::exec_unprivileged(&mut command_in(folder, words)?, is_root)
 }
 

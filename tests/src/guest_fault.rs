@@ -12,7 +12,7 @@ use nix::{
 };
 use serde::Deserialize;
 
-use crate::namespace;
+use crate::{namespace, sandbox};
 
 /// A fault of the guest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -59,6 +59,10 @@ pub enum GuestFault {
         #[serde(default = "drop_them")]
         verdict: String,
     },
+    /// Connection tracking is full: netfilter lets known flows pass and drops the first packet of every other.
+    TrackingFull,
+    /// The sandbox that the process is started in forbids it datagram sockets (EPERM). From the start only.
+    Sandbox,
     /// A traffic-control program on the device drops what goes out.
     EgressProgram,
     /// The bundle of certificate authorities loses its content, and the agent reads it again.
@@ -160,6 +164,8 @@ impl GuestFault {
             Self::NoCarrier => ip(&format!("link set {device} carrier off"))?,
             Self::NextHopSilent { prefix } => lead_into_silence(process, prefix)?,
             Self::Firewall { chain, packets, verdict } => wall(process, *chain, packets, verdict)?,
+            Self::TrackingFull => fill_tracking(process, folder)?,
+            Self::Sandbox => sandbox::ask_for(folder)?,
             Self::EgressProgram => shoot(process, device)?,
             Self::CaBundle { becomes } => {
                 becomes.write(&folder.join("ca.pem"))?;
@@ -275,6 +281,18 @@ fn wall(process: u32, chain: Chain, packets: &str, verdict: &str) -> Result<()> 
         "table inet ase_lab {{\nchain {hook} {{\ntype filter hook {hook} priority 0; policy accept;\n{free}\n{packets} {verdict}\n}}\n}}\n"
     );
     namespace::tool_in(process, "nft", &[&rules])
+}
+
+/// The maximum belongs to all namespaces at once, so that a rule does what netfilter does then, and files that are put over
+/// the gauges say why.
+fn fill_tracking(process: u32, folder: &Path) -> Result<()> {
+    wall(process, Chain::Output, "ct state new", "drop")?;
+    for (gauge, value) in [("count", "262143"), ("max", "262144")] {
+        let file = folder.join(gauge);
+        fs::write(&file, value).with_context(|| format!("cannot write {}", file.display()))?;
+        namespace::put_over_in(process, &file, &format!("/proc/sys/net/netfilter/nf_conntrack_{gauge}"))?;
+    }
+    Ok(())
 }
 
 /// One instruction: return 2, which is TC_ACT_SHOT (tc-bpf(8)).

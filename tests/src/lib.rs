@@ -15,6 +15,7 @@ pub mod guest_fault;
 pub mod loopback;
 pub mod namespace;
 pub mod remember;
+pub mod sandbox;
 pub mod scaled;
 pub mod scenario;
 pub mod sim;

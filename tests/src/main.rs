@@ -1,6 +1,6 @@
 //! The `ase-lab` command.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use ase_lab::{
@@ -61,7 +61,7 @@ enum Command {
     },
     /// One scenario of `scenarios`
     #[command(hide = true)]
-    Play { file: PathBuf },
+    Play { file: PathBuf, seconds: u64 },
     /// The comparisons of `scenarios`
     #[command(hide = true)]
     CompareResolvers { filter: String },
@@ -115,7 +115,7 @@ fn main() -> Result<ExitCode> {
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
         Command::Packets(arguments) => fault_scenarios::packets::run(&arguments),
         Command::CountPackets { seconds, is_diagnosing } => fault_scenarios::packets::count(seconds, is_diagnosing),
-        Command::Play { file } => fault_scenarios::play_one(&file),
+        Command::Play { file, seconds } => fault_scenarios::play_one(&file, Duration::from_secs(seconds)),
         Command::CompareResolvers { filter } => fault_scenarios::compare_resolvers(&filter),
         Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),
         Command::Alert(arguments) => alert::run(&arguments),

@@ -132,6 +132,15 @@ pub fn tool_in(process: u32, program: &str, words: &[&str]) -> Result<()> {
     run("nsenter", ["-t", &process, "-n", program].into_iter().chain(words.iter().copied()))
 }
 
+/// Puts a file in another's place, in the namespaces of a process: a network gauge has a place in each network namespace.
+///
+/// # Errors
+/// When `nsenter` or `mount` is missing or fails, with what it said.
+pub fn put_over_in(process: u32, file: &Path, target: &str) -> Result<()> {
+    let (process, file) = (process.to_string(), file.to_string_lossy());
+    run("nsenter", ["-t", &process, "-n", "-m", "mount", "--bind", &file, target].into_iter())
+}
+
 fn run<'a>(program: &str, words: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut command = Command::new(program);
     command.args(words);

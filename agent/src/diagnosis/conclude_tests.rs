@@ -64,6 +64,8 @@ fn the_silence_matrix_is_told_apart() {
         (&[(SamePortWorks, true), (SameHostWorks, true)], "R64h", Cause::Dropped, Confidence::Likely),
         (&[(Intermittent, true), (PortDecides, true)], "R61", Cause::FlowHashLoss, Confidence::Confirmed),
         (&[(Intermittent, true), (NewFlowsMixed, true)], "R62a", Cause::FlowTableFull, Confidence::Likely),
+        (&[(TrackingFull, true)], "R11t", Cause::LocalFirewall, Confidence::Likely),
+        (&[(TrackingFull, false), (LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
         (&[(LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
         (
             &[(ControlAnswers, false), (AnythingWorks, false), (LinkUp, true)],

@@ -141,6 +141,9 @@ contrasts! {
     LinkUp ThisMachine
         "the network card has a link"
         "the network card has no link";
+    TrackingFull ThisMachine
+        "connection tracking of this machine is full"
+        "connection tracking of this machine has room";
     BogusHostSamePage BogusHost
         "a host name that nobody has gets the same page at this address"
         "a host name that nobody has gets another answer at this address";
@@ -205,6 +208,7 @@ impl Contrast {
                 | Self::AnythingWorks
                 | Self::FirewallElsewhere
                 | Self::SetupElsewhere
+                | Self::TrackingFull
                 | Self::Intermittent
                 | Self::LossyPath
                 | Self::OnlyHandshakesRepeat

@@ -101,6 +101,8 @@ const PORT_DENIED: &str = "a rule for this port is the first suspect: an outboun
     firewall on the path";
 const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
     down are the first suspects; `az network nic show-effective-route-table` tells the route";
+const TRACKING_FULL: &str = "connection tracking of this machine is full, and its netfilter drops every new flow: raise \
+    net.netfilter.nf_conntrack_max, or find what opens so many flows";
 const ONE_HOST: &str = "only this host is silent: its own firewall, its service, or a rule or route for its address";
 
 /// A rule that keeps the cause which the exchange alone found.
@@ -116,6 +118,14 @@ const fn keep(
 /// Every rule, in order.
 pub const RULES: &[Rule] = &[
     // What this machine itself lacks comes first.
+    rule(
+        "R11t",
+        &[Forbidden, SilentConnect, SilentDns, SilentNtp],
+        &[(TrackingFull, true)],
+        Cause::LocalFirewall,
+        Likely,
+    )
+    .hint(TRACKING_FULL),
     rule("R06", &[SilentConnect, SilentDns, SilentNtp], &[(LinkUp, false)], Cause::NextHopDown, Confirmed)
         .hint("the network card has no link: in Azure detach and attach the NIC, or redeploy the VM"),
     rule(
@@ -311,5 +321,5 @@ pub const RULES: &[Rule] = &[
         .on(Side::Path)
         .hint("an appliance answers NTP for every address: whether its time is right, nobody here can tell"),
     rule("R00a", &[BareAccept, Answered, Gateway, Passed], &[], Cause::None, Confirmed),
-    keep("R00", &[Settled, BlockPage, ListOverdue, SilentAtResponse, NamesCompared], &[], Possible),
+    keep("R00", &[Settled, Forbidden, BlockPage, ListOverdue, SilentAtResponse, NamesCompared], &[], Possible),
 ];

@@ -17,6 +17,8 @@ use crate::visit::Visit;
 pub enum Symptom {
     /// The exchange proves its cause by itself; no contrast changes it.
     Settled,
+    /// This machine refuses to send (EPERM).
+    Forbidden,
     /// No answer to any SYN.
     SilentConnect,
     /// A reset answers the SYN, and no ICMP message says who sent it.
@@ -77,8 +79,9 @@ pub enum Symptom {
 
 impl Symptom {
     /// Every symptom.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Settled,
+        Self::Forbidden,
         Self::SilentConnect,
         Self::RefusedConnect,
         Self::SilentDns,
@@ -144,6 +147,9 @@ pub fn read(visit: &Visit, finding: Finding) -> Sign {
 pub fn of(outcome: &Outcome, finding: Finding) -> Symptom {
     // An answer that breaks the protocol is an answer: no contrast for silence applies, though no good one came. And
     // what could not be had whole over TCP was cut over UDP, which the exchange over TCP alone does not show.
+    if finding.cause == Cause::LocalFirewall && outcome.seen.icmp.is_none() {
+        return Symptom::Forbidden;
+    }
     if finding.cause.is_local() || matches!(finding.cause, Cause::ProtocolViolation | Cause::DnsNoTcp) {
         return Symptom::Settled;
     }

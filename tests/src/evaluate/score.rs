@@ -79,14 +79,17 @@ pub(super) fn table(report: &Report, days: u32) -> String {
     );
     let mut scenarios: Vec<&str> = report.cells.iter().map(|row| row.scenario).collect();
     scenarios.dedup();
-    let row = |text: &mut String, head: &str, cells: Vec<String>| {
-        let cells: Vec<_> = cells.into_iter().map(|cell| format!("{cell:<24}")).collect();
-        writeln!(text, "{}", format!("{head:<22}{}", cells.join("")).trim_end()).expect("text takes text");
-    };
-    row(&mut text, "", Detector::ALL.iter().map(|detector| detector.name().to_owned()).collect());
+    let mut rows = vec![vec![String::new()]];
+    rows[0].extend(Detector::ALL.iter().map(|detector| detector.name().to_owned()));
     for scenario in scenarios {
         let cells = Detector::ALL.iter().filter_map(|detector| report.cell(scenario, detector.name())).map(words);
-        row(&mut text, scenario, cells.collect());
+        rows.push(std::iter::once(scenario.to_owned()).chain(cells).collect());
+    }
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..=Detector::ALL.len()).map(|column| width(column).unwrap_or_default()).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>();
+        writeln!(text, "{}", cells.join("  ").trim_end()).expect("text takes text");
     }
     text
 }

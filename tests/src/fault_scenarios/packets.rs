@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{file::Scenario, play::Stage};
+use super::{file::Scenario, play::Stage, surroundings::EVERY};
 use crate::namespace;
 
 /// The most that packets may grow by, in percent.
@@ -86,7 +86,7 @@ pub fn count(seconds: f64, is_diagnosing: bool) -> Result<ExitCode> {
         "diagnosis": {"enabled": is_diagnosing},
     });
     scenario.config = usual.as_object().cloned().unwrap_or_default();
-    let mut stage = Stage::build(&scenario)?;
+    let mut stage = Stage::build(&scenario, EVERY)?;
     stage.begin()?;
     thread::sleep(Duration::from_secs_f64(seconds));
     let status = stage.status()?;

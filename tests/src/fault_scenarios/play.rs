@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use super::{
     file::{Faults, Scenario},
     judge,
-    surroundings::configuration,
+    surroundings::{EVERY, configuration},
 };
 use crate::{
     azure::{Authorities, Azure, Place, Stopped, zone_of},
@@ -79,8 +79,10 @@ pub(super) struct Stage {
 ///
 /// # Errors
 /// When the world cannot be built, or the agent does not become healthy in it.
-pub(super) fn play(scenario: &Scenario) -> Result<Played> {
-    let mut stage = Stage::build(scenario)?;
+pub(super) fn play(scenario: &Scenario, every: Duration) -> Result<Played> {
+    // Who is visited less often is watched for longer.
+    let stretched = |time: Duration| time.mul_f64((every.as_secs_f64() / EVERY.as_secs_f64()).max(1.0));
+    let mut stage = Stage::build(scenario, every)?;
     stage.inject(&scenario.before).context("before")?;
     stage.begin()?;
     let mut played = Played::default();
@@ -93,10 +95,10 @@ pub(super) fn play(scenario: &Scenario) -> Result<Played> {
         stage.inject(&Faults { r#box: rules, ..fault.clone() }).context("fault")?;
     }
     if scenario.is_healthy() {
-        stage.watch(&mut played)?;
+        stage.watch(stretched(WATCH), &mut played)?;
     } else {
         let limit = scenario.limit.map_or(LIMIT, |limit| limit.0);
-        stage.until_said(limit, scenario, &mut played)?;
+        stage.until_said(stretched(limit), scenario, &mut played)?;
     }
     if !scenario.check.is_empty() {
         played.check = Some(stage.check()?);
@@ -106,11 +108,11 @@ pub(super) fn play(scenario: &Scenario) -> Result<Played> {
 
 impl Stage {
     /// Builds the world; the agent waits at its door.
-    pub(super) fn build(scenario: &Scenario) -> Result<Self> {
+    pub(super) fn build(scenario: &Scenario, every: Duration) -> Result<Self> {
         namespace::enter()?;
         let authorities = Authorities::new()?;
         let folder = Folder::new(&authorities.lab)?;
-        let file = folder.write("ase-agent.yaml", &configuration(&scenario.config, PORT))?;
+        let file = folder.write("ase-agent.yaml", &configuration(&scenario.config, PORT, every))?;
         let settings = config::load(Some(&file))?;
         namespace::ip("link set lo up")?;
         let zone = zone_of(&settings.catalog, Place::OwnAddresses);
@@ -197,9 +199,9 @@ impl Stage {
     }
 
     /// Watches a world in which nothing may be said.
-    fn watch(&self, played: &mut Played) -> Result<()> {
+    fn watch(&self, lasting: Duration, played: &mut Played) -> Result<()> {
         let start = clock::now();
-        while start.elapsed() < WATCH {
+        while start.elapsed() < lasting {
             played.status = self.status().with_context(|| self.log())?;
             let status = played.status.clone();
             played.note_early(&status);

@@ -1,16 +1,26 @@
 //! The world of every scenario: few endpoints, chosen so that each has partners to compare it with.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::guest::CUSTOM_DNS;
 
+/// How often every endpoint is visited where nothing else is wished: more often than a daemon does, for a shorter run.
+pub(super) const EVERY: Duration = Duration::from_secs(8);
+
 /// The agent's configuration: the lab's, with a scenario's own keys put over it.
-pub(super) fn configuration(own: &Map<String, Value>, port: u16) -> String {
+pub(super) fn configuration(own: &Map<String, Value>, port: u16, every: Duration) -> String {
+    let every = format!("{}s", every.as_secs());
+    let intervals: Map<String, Value> = ["dns", "ntp", "http", "https", "sql", "monitoring"]
+        .map(|class| (class.to_owned(), json!(every)))
+        .into_iter()
+        .collect();
     let mut all = json!({
         "vantage": "ase-lab",
         "listen": format!("127.0.0.1:{port}"),
         "resolvers": {"custom": [CUSTOM_DNS]},
-        "intervals": {"dns": "8s", "ntp": "8s", "http": "8s", "https": "8s", "sql": "8s", "monitoring": "8s"},
+        "intervals": intervals,
         "pace": {"flows_per_destination": 600},
         "endpoints": {"remove": ["*:80", "*:443", "*:123", "*:11371"], "add": endpoints()},
     });
@@ -60,7 +70,7 @@ mod tests {
     #[test]
     fn own_keys_replace_and_join() {
         let own = json!({"intervals": {"dns": "9s"}, "vantage": "elsewhere"});
-        let text = configuration(own.as_object().expect("a map"), 1);
+        let text = configuration(own.as_object().expect("a map"), 1, EVERY);
         let all: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&all["intervals"]["dns"], &all["intervals"]["sql"]), (&json!("9s"), &json!("8s")));
         assert_eq!(all["vantage"], "elsewhere");

@@ -34,6 +34,8 @@ use super::{
 
 /// Time to live of every record, in seconds.
 const TTL: u32 = 60;
+/// What a datagram may hold for a client without EDNS, in bytes (RFC 1035 section 4.2.1).
+const SMALL: usize = 512;
 
 /// What the server knows of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -162,8 +164,8 @@ fn answer(question: &[u8], zone: &Zone, mood: &Mood, is_datagram: bool) -> Optio
             let invented = Zone::from([(name.to_owned(), Entry::at([*address]))]);
             fill(&mut reply, query.name(), query.query_type(), &invented);
         }
-        Mood::Chains { length } => {
-            fill(&mut reply, query.name(), query.query_type(), &mood::chained(zone, name, *length));
+        Mood::Chains { length, wide } => {
+            fill(&mut reply, query.name(), query.query_type(), &mood::chained(zone, name, *length, *wide));
         }
         _ => fill(&mut reply, query.name(), query.query_type(), zone),
     }
@@ -171,7 +173,13 @@ fn answer(question: &[u8], zone: &Zone, mood: &Mood, is_datagram: bool) -> Optio
     if let Some(edns) = asked.edns {
         reply.set_edns(edns);
     }
-    let bytes = reply.to_vec().ok()?;
+    let room = reply.edns.as_ref().map_or(SMALL, |edns| usize::from(edns.max_payload()).max(SMALL));
+    let mut bytes = reply.to_vec().ok()?;
+    if is_datagram && bytes.len() > room {
+        reply.metadata.truncation = true;
+        reply.answers.clear();
+        bytes = reply.to_vec().ok()?;
+    }
     Some(if let Mood::Broken { how } = mood { broken::made(bytes, *how) } else { bytes })
 }
 

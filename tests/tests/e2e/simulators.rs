@@ -106,12 +106,16 @@ fn dig_sees_every_dns_mood() {
         (broken(Breakage::Short), "malformed"),
         (broken(Breakage::Counts), "malformed"),
         (broken(Breakage::PointerLoop), "bad"),
-        (dns::Mood::Chains { length: 12 }, "link12.web.example."),
+        (dns::Mood::Chains { length: 12, wide: false }, "link12.web.example."),
         (dns::Mood::Twice, "198.18.1.1"),
         (dns::Mood::Slow { milliseconds: 300 }, "198.18.1.1"),
     ] {
         lab.must_see(mood, dig, words);
     }
+    let wide = dns::Mood::Chains { length: 14, wide: true };
+    lab.must_see(wide.clone(), &format!("{dig} +noedns +ignore"), "flags: qr tc rd");
+    lab.must_see(wide.clone(), &format!("{dig} +bufsize=1232 +ignore"), "flags: qr rd");
+    lab.must_see(wide, &format!("{dig} +noedns"), "link14");
     lab.must_see(intolerant(EdnsRefusal::BareFormErr), &format!("{dig} +noedns"), "198.18.1.1");
     lab.must_be_refused(dns::Mood::Absent, dig, "refused");
     lab.must_be_refused(dns::Mood::Truncates { tcp: Stream::Refused }, dig, "refused");

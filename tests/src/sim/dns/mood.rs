@@ -92,6 +92,9 @@ pub enum Mood {
     Chains {
         /// How many.
         length: u8,
+        /// Whether their names are long, so that the answer is too large for a datagram without EDNS.
+        #[serde(default)]
+        wide: bool,
     },
 }
 
@@ -184,9 +187,13 @@ pub(super) fn said(zone: &Zone, name: &str, entry: &Entry) -> Zone {
     Zone::from([(name.to_owned(), entry)])
 }
 
+/// Letters that make a name long.
+const PADDING: usize = 50;
+
 /// The name's entry behind so many more canonical names.
-pub(super) fn chained(zone: &Zone, name: &str, length: u8) -> Zone {
+pub(super) fn chained(zone: &Zone, name: &str, length: u8, wide: bool) -> Zone {
     let Some(mut entry) = zone.get(name).cloned() else { return Zone::new() };
-    entry.chain.extend((1..=length).map(|number| format!("link{number}.{name}")));
+    let padding = if wide { "x".repeat(PADDING) } else { String::new() };
+    entry.chain.extend((1..=length).map(|number| format!("link{number}{padding}.{name}")));
     Zone::from([(name.to_owned(), entry)])
 }
