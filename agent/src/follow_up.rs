@@ -106,7 +106,7 @@ impl Errand {
         match self.key.ask {
             Ask::Control => 2,
             Ask::SourcePorts => source_ports::CONTRAST_FLOWS as u32,
-            Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32,
+            Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32 + 1,
             Ask::FewHops => 2,
             Ask::TcpCanary
             | Ask::UdpCanary
@@ -335,9 +335,14 @@ impl Asking<'_> {
         Measured { answers, lines: vec![outcomes.to_string()] }
     }
 
+    /// Silent ports tell something only where the gateway itself still answers.
     async fn redirect_ports(&mut self) -> Measured {
-        let attempt = self.attempt(self.errand.key.peer, Shape::default(), PATIENCE);
+        let gateway = self.errand.key.peer;
+        let attempt = self.attempt(gateway, Shape::default(), PATIENCE);
         let sample = port_sample::sql_redirect(&attempt).await;
+        if sample.is_silent() && !is_accepted(&self.plain(&CONNECT, gateway).await) {
+            return Measured::default();
+        }
         let answers = [(Contrast::RedirectPortsSilent, sample.is_silent())].into_iter().collect();
         Measured { answers, lines: vec![sample.to_string()] }
     }

@@ -70,6 +70,10 @@ struct Case {
 }
 
 impl Case {
+    fn is_trouble(&self) -> bool {
+        self.diagnosis.finding.cause != Cause::None
+    }
+
     /// Whom the lost exchange was with: a DNS server, where the endpoint's name did not resolve.
     fn target(&self, endpoint: &Endpoint) -> Target {
         match self.sign.peer.filter(|_| self.sign.is_resolving) {
@@ -134,7 +138,9 @@ impl Cases {
             self.cases.remove(&index);
             return Some(verdict);
         };
-        let earlier = self.cases.remove(&index).filter(|case| !works || case.sign.symptom == sign.symptom);
+        // What was well until now is no part of the trouble that begins.
+        let goes_on = |case: &Case| case.is_trouble() && (!works || case.sign.symptom == sign.symptom);
+        let earlier = self.cases.remove(&index).filter(goes_on);
         let (since, opened) = earlier.map_or((visit.began, at.now), |case| (case.since, case.opened));
         let case = Case { since, opened, foreign_redirect: redirects_away(visit), diagnosis: nothing(), sign };
         self.cases.insert(index, case);
@@ -215,7 +221,7 @@ impl Cases {
     /// Why an endpoint is as it is, where there is something to say.
     pub fn diagnosis(&self, index: usize) -> Option<Arc<Diagnosis>> {
         let case = self.cases.get(&index)?;
-        (case.diagnosis.finding.cause != Cause::None).then(|| Arc::clone(&case.diagnosis))
+        case.is_trouble().then(|| Arc::clone(&case.diagnosis))
     }
 
     /// Forgets all cases, as indices change at a reload; the incidents go on if they are found again.

@@ -1,8 +1,12 @@
 //! Whether what the agent says is what it must say.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::file::{CONFIDENCES, Expect, Expectation, Scenario, join};
+
+/// A visit that was under way when the fault began may have begun so long before.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(2);
 
 /// What differs from the expectation; empty when it is met.
 pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {
@@ -18,6 +22,14 @@ pub(super) fn right<'a>(scenario: &Scenario, status: &'a Value) -> Option<&'a Va
     let Expect::Incidents(expected) = &scenario.expect else { return None };
     let first = expected.first()?;
     incidents(status).into_iter().find(|incident| first.is(&incident["cause"]))
+}
+
+/// Incidents that claim to be older than the fault.
+pub(super) fn too_early(fault: Timestamp, status: &Value) -> Vec<String> {
+    let since = |incident: &Value| incident["since"].as_str().and_then(|since| since.parse::<Timestamp>().ok());
+    let is_early = |incident: &&Value| since(incident).is_none_or(|since| fault.duration_since(since) > UNDER_WAY);
+    let early = incidents(status).into_iter().filter(is_early);
+    early.map(|incident| format!("{} since {}, before the fault", told(incident), incident["since"])).collect()
 }
 
 /// The causes that the agent names, as one word.
@@ -36,6 +48,14 @@ pub(super) fn names_causes(scenario: &Scenario, status: &Value) -> bool {
         }
     }
     rest.iter().all(|incident| expected.iter().any(|expectation| expectation.tolerates(&incident["cause"])))
+}
+
+/// The named causes that are neither expected nor tolerated.
+pub(super) fn strangers(scenario: &Scenario, status: &Value) -> Vec<String> {
+    let Expect::Incidents(expected) = &scenario.expect else { return Vec::new() };
+    let causes = incidents(status).into_iter().map(|incident| &incident["cause"]);
+    let is_strange = |cause: &&Value| !expected.iter().any(|one| one.is(cause) || one.tolerates(cause));
+    causes.filter(is_strange).filter_map(|cause| cause.as_str().map(str::to_owned)).collect()
 }
 
 /// Whether a fault of this machine is blamed on somebody else.
@@ -196,8 +216,19 @@ mod tests {
     fn a_local_fault_must_not_be_blamed_on_others() {
         let expected = scenario("{cause: local_route}");
         assert!(blames_others(&expected, &status(json!([dropped()]))));
+        assert_eq!(strangers(&expected, &status(json!([dropped()]))), ["dropped"]);
+        assert!(strangers(&scenario("{cause: dropped}"), &status(json!([dropped()]))).is_empty());
         assert!(!blames_others(&expected, &status(json!([]))));
         assert!(!blames_others(&scenario("{cause: refused}"), &status(json!([dropped()]))));
+    }
+
+    #[test]
+    fn an_incident_older_than_the_fault_is_wrong() {
+        let since = |at: &str| status(json!([{"cause": "dropped", "since": at, "endpoints": []}]));
+        let fault: Timestamp = "2026-01-01T00:01:00Z".parse().expect("a time");
+        assert_eq!(too_early(fault, &since("2026-01-01T00:00:59Z")), Vec::<String>::new());
+        assert_eq!(too_early(fault, &since("2026-01-01T00:00:57Z")).len(), 1);
+        assert_eq!(too_early(fault, &since("never")).len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One scenario, played: the world, the healthy agent in it, the fault, and what the agent says until it says no more.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -14,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use ase_agent::{catalog::Host, config};
 use ase_probes::clock;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -56,6 +58,14 @@ pub(super) struct Played {
     pub(super) status: Value,
     /// What `check` printed, if it was asked.
     pub(super) check: Option<String>,
+    /// When the fault began.
+    pub(super) began: Option<Timestamp>,
+    /// What was said at which time, in seconds from the fault.
+    pub(super) course: Vec<(f64, String)>,
+    /// Causes that were named on the way and are wrong.
+    pub(super) in_passing: BTreeSet<String>,
+    /// Whether at any time a fault of the machine itself was blamed on others.
+    pub(super) has_blamed: bool,
     /// Incidents that were seen where none may be.
     pub(super) early: Vec<String>,
 }
@@ -92,6 +102,7 @@ pub(super) fn play(scenario: &Scenario, every: Duration) -> Result<Played> {
     if let Some(fault) = &scenario.fault {
         // What happens comes before what was there: a rule may take another's place.
         let rules = fault.r#box.iter().chain(&scenario.before.r#box).cloned().collect();
+        played.began = Some(Timestamp::now());
         stage.inject(&Faults { r#box: rules, ..fault.clone() }).context("fault")?;
     }
     if scenario.is_healthy() {
@@ -218,8 +229,12 @@ impl Stage {
             if let Ok(status) = self.status() {
                 let said = judge::incidents(&status).into_iter().map(judge::told).collect::<Vec<_>>().join("; ");
                 if said != before {
-                    (before, changed) = (said, clock::now());
+                    changed = clock::now();
+                    played.course.push((start.elapsed().as_secs_f64(), said.clone()));
+                    before = said;
                 }
+                played.in_passing.extend(judge::strangers(scenario, &status));
+                played.has_blamed |= judge::blames_others(scenario, &status);
                 let is_right = judge::misses(scenario, &status).is_empty();
                 played.status = status;
                 if is_right && changed.elapsed() >= STABLE {

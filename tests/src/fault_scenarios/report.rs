@@ -26,10 +26,14 @@ pub(crate) struct Row {
     pub(crate) healthy: bool,
     /// Whether nothing was said.
     pub(crate) silent: bool,
-    /// Whether a fault of this machine was blamed on somebody else.
+    /// Whether a fault of this machine was blamed on somebody else, be it for a moment.
     pub(crate) local_blamed: bool,
+    /// Causes that were named on the way, or still are, and are wrong.
+    pub(crate) wrong_in_passing: Vec<String>,
     /// From the first failing visit to the right incident in the status, in seconds.
     pub(crate) seconds_to_diagnosis: Option<f64>,
+    /// What was said in between: seconds from the fault, and the incidents.
+    pub(crate) course: Vec<(f64, String)>,
     pub(crate) misses: Vec<String>,
     pub(crate) evidence: Value,
 }
@@ -39,6 +43,7 @@ impl Row {
     pub(super) fn of(scenario: &Scenario, played: &Played) -> Self {
         let mut misses = judge::misses(scenario, &played.status);
         misses.extend(played.early.iter().map(|told| format!("said while all was well: {told}")));
+        misses.extend(played.began.iter().flat_map(|began| judge::too_early(*began, &played.status)));
         if let Some(text) = &played.check {
             let missing = scenario.check.iter().filter(|words| !text.contains(*words));
             misses.extend(missing.map(|words| format!("check does not print ({words}):\n{text}")));
@@ -56,8 +61,10 @@ impl Row {
             cause_exact,
             healthy: scenario.is_healthy(),
             silent: judge::incidents(&played.status).is_empty() && played.early.is_empty(),
-            local_blamed: judge::blames_others(scenario, &played.status),
+            local_blamed: played.has_blamed,
+            wrong_in_passing: played.in_passing.iter().cloned().collect(),
             seconds_to_diagnosis,
+            course: played.course.clone(),
             misses,
             evidence: evidence(&played.status),
         }
@@ -105,6 +112,7 @@ pub(super) fn document(rows: &[Row], took: Duration) -> Value {
             "healthy": count(|row| row.healthy),
             "healthy_silent": count(|row| row.healthy && row.silent),
             "local_blamed": count(|row| row.local_blamed),
+            "wrong_in_passing": count(|row| !row.wrong_in_passing.is_empty()),
             "median_seconds_to_diagnosis": median(rows),
             "seconds": took.as_secs_f64(),
         },
@@ -123,6 +131,7 @@ pub(super) fn print(rows: &[Row], took: Duration) {
     for row in rows.iter().filter(|row| !row.exact) {
         println!("\n{}/{}: {}", row.group, row.name, row.what);
         row.misses.iter().for_each(|miss| println!("    {miss}"));
+        row.course.iter().for_each(|(seconds, said)| println!("    after {seconds:.1} s: {said}"));
         print_evidence(&row.evidence);
     }
     let mut confusions: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -147,13 +156,15 @@ pub(super) fn print(rows: &[Row], took: Duration) {
     let document = document(rows, took);
     let summary = &document["summary"];
     println!(
-        "\n{} of {} exact, {} with the exact cause; {} of {} healthy ones silent; {} local faults blamed on others",
+        "\n{} of {} exact, {} with the exact cause; {} of {} healthy ones silent; {} local faults blamed on others; {} named \
+         another cause for a while",
         summary["exact"],
         summary["total"],
         summary["cause_exact"],
         summary["healthy_silent"],
         summary["healthy"],
-        summary["local_blamed"]
+        summary["local_blamed"],
+        summary["wrong_in_passing"]
     );
     if let Some(median) = median(rows) {
         println!("median time from the first failing visit to the right incident: {median:.1} s");

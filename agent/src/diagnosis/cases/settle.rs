@@ -1,8 +1,6 @@
 //! From confirmed cases to incidents: which failures share a component, and what an incident says of itself.
 
-use std::{collections::BTreeSet, sync::Arc};
-
-use ase_probes::cause::Cause;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Ask, Case, Cases, Moment, SLACK, asks::keys, is_confirmed};
 use crate::{
@@ -20,6 +18,8 @@ use crate::{
 
 /// Evidence lines that an incident takes from one of its endpoints.
 const EVIDENCE: usize = 4;
+/// The longest time that others have the benefit of the doubt: the platform's own address is asked twice, 3 s each.
+const BENEFIT: Duration = Duration::from_secs(8);
 
 impl Cases {
     /// Turns the confirmed cases into incidents.
@@ -30,7 +30,7 @@ impl Cases {
             .filter(|(index, case)| {
                 // One that waits for its confirmation helps to find the component, and never makes an incident alone.
                 let shows = !case.sign.symptom.is_quiet() || is_confirmed(&around.views[**index]);
-                shows && case.diagnosis.finding.cause != Cause::None
+                shows && case.is_trouble() && !self.may_be_local(**index, case, around, at)
             })
             .map(|(index, case)| Failing {
                 index: *index,
@@ -54,6 +54,20 @@ impl Cases {
             }
         }
         self.ledger.update(situations, at.wall);
+    }
+
+    /// Whether a question is under way whose answer may show that the fault is this machine's own. Until it comes nobody
+    /// is blamed.
+    fn may_be_local(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> bool {
+        let endpoint = &around.views[index].endpoint;
+        let is_asked = |open: Contrast| {
+            let key = keys(open.ask(), endpoint.id.0.clone(), case.sign.peer, port_of(endpoint), around);
+            key.is_some_and(|key| self.fresh(&key, case, at.now).is_none())
+        };
+        let mut alternatives = case.diagnosis.alternatives.iter();
+        at.now.duration_since(case.opened) < BENEFIT
+            && !case.diagnosis.finding.cause.is_local()
+            && alternatives.any(|other| other.cause.is_local() && is_asked(other.open))
     }
 
     fn situation(
