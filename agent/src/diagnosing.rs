@@ -65,7 +65,7 @@ impl Diagnosing {
     pub fn new(settings: &Settings, has_past: bool, rng: StdRng) -> Self {
         Self {
             is_on: settings.diagnosis.enabled,
-            cases: Cases::new(settings.diagnosis.sql_redirect),
+            cases: Cases::new(settings.diagnosis.sql_redirect, has_past),
             measurer: Arc::new(Measurer::new(settings)),
             waiting: VecDeque::new(),
             under_way: BTreeSet::new(),

@@ -48,6 +48,9 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Endpoints of one port for which the same is measured; the others are taken to be like them.
 const REPRESENTATIVES: usize = 2;
 
+/// Clocks that are read at once where this machine's own may be wrong.
+const CLOCKS: usize = 12;
+
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -110,14 +113,15 @@ pub struct Cases {
     learned: BTreeMap<Key, Learned>,
     memory: Memory,
     samples_redirects: bool,
+    has_past: bool,
     /// The incidents that follow from the cases.
     pub ledger: Ledger,
 }
 
 impl Cases {
-    /// No case is open. The redirect ports of SQL gateways are sampled only where wanted.
-    pub fn new(samples_redirects: bool) -> Self {
-        Self { samples_redirects, ..Self::default() }
+    /// No case is open. The redirect ports of SQL gateways are sampled only where wanted; who looks once has no past.
+    pub fn new(samples_redirects: bool, has_past: bool) -> Self {
+        Self { samples_redirects, has_past, ..Self::default() }
     }
 
     /// Takes in a visit and says what it means in the light of all that is known.
@@ -293,6 +297,7 @@ impl Cases {
         known.learn(Contrast::OnlyHandshakesRepeat, self.memory.only_handshakes_repeat(at.now));
         known.learn(Contrast::LossyPath, self.memory.is_lossy(at.now));
         known.learn(Contrast::RoundTripGrew, self.memory.is_slow(index));
+        known.learn(Contrast::FirstLook, !self.has_past);
         known.learn(Contrast::AsksTheTime, matches!(endpoint.probe, Probe::Ntp(_)));
         known.learn(Contrast::ForeignRedirect, case.foreign_redirect);
         for ask in ASKED {
@@ -378,6 +383,9 @@ impl Cases {
         let asks: BTreeSet<Ask> = conclusion.open.iter().map(|contrast| contrast.ask()).collect();
         if asks.contains(&Ask::Neighbours) || case.diagnosis.rule.is_empty() {
             wanted.visits.extend(around.worth_a_visit(index, &case.target(&view.endpoint), case.since));
+        }
+        if conclusion.open.contains(&Contrast::ClockWrong) {
+            wanted.visits.extend(around.clocks_to_read(case.since).take(CLOCKS));
         }
         if asks.contains(&Ask::Comparison) {
             wanted.names.insert(view.endpoint.host.clone());

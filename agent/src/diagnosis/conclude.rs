@@ -63,6 +63,7 @@ impl Conclusion {
         // What the deciding rule rests on comes first, then whatever else was asked because of this symptom.
         let symptom = self.symptom;
         let mut contrasts: Vec<_> = known.iter().filter(|(c, _)| asked_of(symptom).any(|asked| asked == *c)).collect();
+        contrasts.retain(|(contrast, _)| !contrast.is_circumstance());
         contrasts.retain(|(contrast, answer)| *answer || rules_mention(self.rule, *contrast) || !contrast.is_dull());
         contrasts.sort_by_key(|(contrast, _)| !rules_mention(self.rule, *contrast));
         Diagnosis {

@@ -64,6 +64,18 @@ fn the_silence_matrix_is_told_apart() {
         (&[(SamePortWorks, true), (SameHostWorks, true)], "R64h", Cause::Dropped, Confidence::Likely),
         (&[(Intermittent, true), (PortDecides, true)], "R61", Cause::FlowHashLoss, Confidence::Confirmed),
         (&[(Intermittent, true), (NewFlowsMixed, true)], "R62a", Cause::FlowTableFull, Confidence::Likely),
+        (
+            &[(FirstLook, true), (SamePortWorks, true), (NewFlowsMixed, true)],
+            "R62o",
+            Cause::FlowTableFull,
+            Confidence::Likely,
+        ),
+        (
+            &[(FirstLook, true), (SamePortWorks, true), (PortDecides, true)],
+            "R61o",
+            Cause::FlowHashLoss,
+            Confidence::Confirmed,
+        ),
         (&[(TrackingFull, true)], "R11t", Cause::LocalFirewall, Confidence::Likely),
         (&[(TrackingFull, false), (LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
         (&[(LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
@@ -82,7 +94,7 @@ fn the_silence_matrix_is_told_apart() {
 #[test]
 fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
     let open = |symptom, answers: &[(Contrast, bool)]| conclude(&sign(symptom, Cause::Dropped), &known(answers)).open;
-    let steady = open(Symptom::SilentConnect, &[(Intermittent, false)]);
+    let steady = open(Symptom::SilentConnect, &[(Intermittent, false), (FirstLook, false)]);
     assert!(!steady.contains(&PortDecides), "twelve flows are not spent on a steady failure: {steady:?}");
     assert!(steady.contains(&ControlAnswers) && steady.contains(&OtherPortsWork), "{steady:?}");
     let settled = [SmallSegmentsPass, Intermittent, LossyPath, OnlyHandshakesRepeat, RoundTripGrew];

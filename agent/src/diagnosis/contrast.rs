@@ -177,6 +177,9 @@ contrasts! {
     Intermittent Memory
         "visits fail and succeed in turn"
         "visits do not alternate between failure and success";
+    FirstLook Memory
+        "nobody has looked before: what fails now and then is not known"
+        "the agent has watched for a while";
     AsksTheTime Memory
         "the question is the time"
         "the question is a name";
@@ -198,12 +201,16 @@ contrasts! {
 }
 
 impl Contrast {
+    /// Whether it is a circumstance of the question and no evidence: it gets no line either way.
+    pub fn is_circumstance(self) -> bool {
+        matches!(self, Self::AsksTheTime | Self::FirstLook)
+    }
+
     /// Whether a no is the usual case and worth no line.
     pub fn is_dull(self) -> bool {
         matches!(
             self,
-            Self::AsksTheTime
-                | Self::NextHopDownElsewhere
+            Self::NextHopDownElsewhere
                 | Self::AnswersInvented
                 | Self::AnythingWorks
                 | Self::FirewallElsewhere

@@ -64,6 +64,16 @@ pub struct Target {
     pub port: (u16, bool),
 }
 
+/// A clock, as one visit read it.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    index: usize,
+    /// When the visit began, since the Unix epoch.
+    began: Duration,
+    /// Its time minus ours, in seconds.
+    offset: f64,
+}
+
 /// All endpoints and names at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Neighbours<'a> {
@@ -112,7 +122,7 @@ impl Neighbours<'_> {
         );
         known.learn_if(Contrast::AnythingWorks, self.anything_works(index, since));
         known.learn_if(Contrast::PlainHttpBlocked, self.plain_http_blocked(since));
-        known.learn_if(Contrast::ClockWrong, self.clock_wrong());
+        known.learn_if(Contrast::ClockWrong, self.clock_wrong(since));
         self.issuers(index, since, &mut known);
         self.comparison(&endpoint.host, &mut known);
         known
@@ -177,7 +187,8 @@ impl Neighbours<'_> {
     /// Whether any other endpoint works; a name that does not resolve counts as a failure here.
     fn anything_works(&self, index: usize, since: Duration) -> Option<bool> {
         let mut failed = 0;
-        for (_, view) in self.views.iter().enumerate().filter(|(other, _)| *other != index) {
+        let others = (0..self.views.len()).filter(|other| *other != index).map(|other| &self.views[other]);
+        for view in others {
             let Some(visit) = view.last.as_deref().filter(|visit| visit.began >= since) else { continue };
             match visit.result {
                 Ok(Verdict::Healthy | Verdict::Degraded(_)) => return Some(true),
@@ -201,21 +212,38 @@ impl Neighbours<'_> {
         seen
     }
 
-    /// D15: what independent clocks say about ours; `None` unless enough of them agree.
-    fn clock_wrong(&self) -> Option<bool> {
-        let mut offsets: BTreeMap<&Host, f64> = BTreeMap::new();
-        for view in self.views {
-            let Some(visit) = view.last.as_deref().filter(|visit| visit.began + CLOCK_AGE >= self.now) else {
-                continue;
-            };
-            let offset = visit.outcomes.iter().find_map(clock_offset);
-            offsets.extend(offset.map(|offset| (&view.endpoint.host, offset)));
-        }
-        let mut offsets: Vec<f64> = offsets.into_values().collect();
+    /// D15: what independent clocks say about ours since then. Most of those that are known must have spoken and agree: a
+    /// clock that was read earlier says nothing about a moment since which ours may have changed.
+    fn clock_wrong(&self, since: Duration) -> Option<bool> {
+        let clocks = self.clocks();
+        let mut offsets: Vec<f64> =
+            clocks.values().filter(|clock| clock.began >= since).map(|clock| clock.offset).collect();
         offsets.sort_by(f64::total_cmp);
         let median = *offsets.get(offsets.len() / 2)?;
         let agreeing = offsets.iter().filter(|offset| (**offset - median).abs() <= AGREEMENT).count();
-        (agreeing >= CLOCKS && agreeing * 2 > offsets.len()).then_some(median.abs() > CLOCK_TOLERANCE)
+        (agreeing >= CLOCKS && agreeing * 2 > clocks.len()).then_some(median.abs() > CLOCK_TOLERANCE)
+    }
+
+    /// The endpoints with a clock that has not been read since then.
+    pub fn clocks_to_read(&self, since: Duration) -> impl Iterator<Item = usize> {
+        self.clocks().into_values().filter(move |clock| clock.began < since).map(|clock| clock.index)
+    }
+
+    /// The clock of every host that told the time lately, as it was read last.
+    fn clocks(&self) -> BTreeMap<&Host, Clock> {
+        let mut clocks: BTreeMap<&Host, Clock> = BTreeMap::new();
+        for (index, view) in self.views.iter().enumerate() {
+            let Some(visit) = view.last.as_deref().filter(|visit| visit.began + CLOCK_AGE >= self.now) else {
+                continue;
+            };
+            let Some(offset) = visit.outcomes.iter().find_map(clock_offset) else { continue };
+            let read = Clock { index, began: visit.began, offset };
+            let clock = clocks.entry(&view.endpoint.host).or_insert(read);
+            if clock.began < read.began {
+                *clock = read;
+            }
+        }
+        clocks
     }
 
     /// D16: whether unrelated hosts show certificates of one unknown issuer, or none verifies at all.

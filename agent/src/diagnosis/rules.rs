@@ -171,6 +171,23 @@ pub const RULES: &[Rule] = &[
         .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
+    // Who looks for the first time cannot know what comes and goes. Where other hosts work on the port, it is tried out.
+    rule(
+        "R61o",
+        &[SilentConnect],
+        &[(FirstLook, true), (SamePortWorks, true), (PortDecides, true)],
+        Cause::FlowHashLoss,
+        Confirmed,
+    )
+    .hint(ONE_OF_SEVERAL),
+    rule(
+        "R62o",
+        &[SilentConnect],
+        &[(FirstLook, true), (SamePortWorks, true), (NewFlowsMixed, true)],
+        Cause::FlowTableFull,
+        Likely,
+    )
+    .hint(NEW_FLOWS),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),

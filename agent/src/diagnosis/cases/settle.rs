@@ -60,9 +60,10 @@ impl Cases {
     /// is blamed.
     fn may_be_local(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> bool {
         let endpoint = &around.views[index].endpoint;
+        // What neighbours will show is open until they do; a measurement that was made and taught nothing is over.
         let is_asked = |open: Contrast| {
             let key = keys(open.ask(), endpoint.id.0.clone(), case.sign.peer, port_of(endpoint), around);
-            key.is_some_and(|key| self.fresh(&key, case, at.now).is_none())
+            key.map_or(open.ask() == Ask::Neighbours, |key| self.fresh(&key, case, at.now).is_none())
         };
         let mut alternatives = case.diagnosis.alternatives.iter();
         at.now.duration_since(case.opened) < BENEFIT
