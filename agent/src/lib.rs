@@ -56,4 +56,5 @@ pub mod status;
 pub mod store;
 pub mod visit;
 pub mod web;
+pub mod witness;
 pub mod worker_dns;

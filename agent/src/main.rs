@@ -17,6 +17,7 @@ use ase_agent::{
     settings::Settings,
     status,
     store::history::{Query, read},
+    witness::Witness,
     worker_dns::{Platform, WorkerDns},
 };
 use ase_probes::{cause::Cause, resolve::valid_name};
@@ -99,11 +100,17 @@ fn check(arguments: &Check) -> Result<ExitCode, Failure> {
     })?;
     let bar = progress(catalog.endpoints.len());
     let settings = Settings { catalog: Arc::new(catalog), ..settings };
-    let snapshot = runtime()?.block_on(check::round(settings, |settled| bar.set_position(settled as u64)));
+    let listen = settings.listen;
+    let (snapshot, witness) = runtime()?.block_on(async {
+        let snapshot = check::round(settings, |settled| bar.set_position(settled as u64)).await;
+        (snapshot, Witness::ask(listen).await)
+    });
     bar.finish_and_clear();
     match arguments.output {
-        Output::Json => println!("{}", status::to_json_pretty(&snapshot, VERSION)),
-        Output::Table => anstream::print!("{}", report::render(&snapshot, look(arguments.verbose))),
+        Output::Json => println!("{}", status::check_to_json(&snapshot, witness.as_ref(), VERSION)),
+        Output::Table => {
+            anstream::print!("{}", report::render(&snapshot, witness.as_ref(), look(arguments.verbose)));
+        }
     }
     Ok(ExitCode::from(report::exit_code(&snapshot)))
 }

@@ -19,6 +19,7 @@ use crate::{
     reading::{Summary, count, rfc3339},
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
+    witness::Witness,
 };
 
 /// Endpoints of one cause whose evidence is shown; of the others the line alone.
@@ -38,14 +39,15 @@ pub struct Look {
     pub verbose: bool,
 }
 
-/// Renders the report.
-pub fn render(snapshot: &Snapshot, look: Look) -> String {
+/// Renders the report, and what a daemon on this machine says beside it.
+pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> String {
     let mut paper = Paper { look, text: String::new() };
     let summary = Summary::of(snapshot);
     paper.line(0, "", &summary.sentence(), verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
     let degraded = |status| matches!(status, Status::Degraded(_));
     incidents::render(&mut paper, snapshot);
+    witness.iter().for_each(|witness| incidents::told(&mut paper, snapshot, witness));
     by_cause(&mut paper, snapshot, "FAILED", failed, RED);
     by_cause(&mut paper, snapshot, "DEGRADED", degraded, YELLOW);
     untested(&mut paper, snapshot);
@@ -307,14 +309,14 @@ fn footer(paper: &mut Paper, snapshot: &Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog::EndpointId, golden::assert_golden, sample};
+    use crate::{catalog::EndpointId, golden::assert_golden, sample, witness::Told};
     use std::sync::Arc;
 
     const NARROW: Look = Look { width: Some(100), colour: false, verbose: false };
 
     #[test]
     fn the_sample_reads_as_reviewed() {
-        assert_golden("tests/golden/report.txt", &render(&sample::snapshot(), NARROW));
+        assert_golden("tests/golden/report.txt", &render(&sample::snapshot(), None, NARROW));
     }
 
     #[test]
@@ -322,7 +324,7 @@ mod tests {
         let mut snapshot = sample::snapshot();
         sample::set_all(&mut snapshot, Status::Healthy);
         snapshot.early = None;
-        let text = render(&snapshot, NARROW);
+        let text = render(&snapshot, None, NARROW);
         assert!(text.starts_with("all well: 12 endpoints proved their peer\n"), "{text}");
         assert!(!text.contains("login.microsoftonline.com"), "{text}");
         assert_eq!(exit_code(&snapshot), 0);
@@ -331,7 +333,8 @@ mod tests {
     #[test]
     fn colour_changes_no_word() {
         let snapshot = sample::snapshot();
-        let (plain, coloured) = (render(&snapshot, NARROW), render(&snapshot, Look { colour: true, ..NARROW }));
+        let (plain, coloured) =
+            (render(&snapshot, None, NARROW), render(&snapshot, None, Look { colour: true, ..NARROW }));
         assert!(!plain.contains('\u{1b}'));
         assert!(coloured.contains('\u{1b}'));
         assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
@@ -340,7 +343,7 @@ mod tests {
     #[test]
     fn verbose_lists_every_endpoint() {
         let snapshot = sample::snapshot();
-        let text = render(&snapshot, Look { verbose: true, ..NARROW });
+        let text = render(&snapshot, None, Look { verbose: true, ..NARROW });
         for view in &snapshot.endpoints {
             assert!(text.contains(&*view.endpoint.id.0), "{} is missing", view.endpoint.id);
         }
@@ -348,7 +351,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal_unless_a_word_is() {
-        let text = render(&sample::snapshot(), Look { width: Some(60), ..NARROW });
+        let text = render(&sample::snapshot(), None, Look { width: Some(60), ..NARROW });
         let (above, table) = text.split_once("\nclass ").expect("the table has a header");
         let (_, below) = table.split_once("\n\n").expect("the table ends with an empty line");
         for line in above.lines().chain(below.lines()) {
@@ -363,7 +366,7 @@ mod tests {
         snapshot.incidents = crate::diagnosis::Ledger::default();
         let lost = sample::snapshot().endpoints[8].status;
         sample::set_all(&mut snapshot, lost);
-        let text = render(&snapshot, NARROW);
+        let text = render(&snapshot, None, NARROW);
         assert_eq!(text.matches("  next:").count(), 1);
         assert_eq!(text.matches("host-").count(), 100);
         assert_eq!(exit_code(&snapshot), 1);
@@ -374,8 +377,31 @@ mod tests {
         let mut snapshot = sample::snapshot();
         let view = Arc::make_mut(&mut snapshot.endpoints[8]);
         Arc::make_mut(&mut view.endpoint).id = EndpointId("evil\u{1b}[2J\r\nall well".into());
-        let text = render(&snapshot, NARROW);
+        let text = render(&snapshot, None, NARROW);
         assert!(!text.contains('\u{1b}') && !text.contains('\r') && !text.contains("\nall well"), "{text}");
+    }
+
+    #[test]
+    fn what_only_the_daemon_has_seen_is_told_and_what_both_see_is_not() {
+        let snapshot = sample::snapshot();
+        let seen = snapshot.incidents.open[0].finding.cause.label();
+        let told = |cause: &str| Told {
+            cause: cause.to_owned(),
+            component: "login.example:443".to_owned(),
+            side: "path".to_owned(),
+            scope: "host".to_owned(),
+            confidence: "likely".to_owned(),
+            hint: Some("look at SNAT port use".to_owned()),
+            endpoints: vec!["login.example:443".to_owned()],
+            evidence: vec!["visits fail and succeed in turn".to_owned()],
+            since: "2026-01-01T00:00:00Z".to_owned(),
+        };
+        let listen = "127.0.0.1:9110".parse().expect("an address");
+        let witness = Witness { listen, incidents: vec![told("flow_table_full"), told(seen)] };
+        let text = render(&snapshot, Some(&witness), Look::default());
+        assert_eq!(text.matches("SEEN BY THE DAEMON").count(), 1, "{text}");
+        assert!(text.contains("on 127.0.0.1:9110  flow_table_full: new flows fail"), "{text}");
+        assert!(text.contains("look at SNAT port use") && text.contains("visits fail and succeed in turn"), "{text}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::{
     settings::ResolverSource,
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
+    witness::Witness,
 };
 
 /// The name and version of the shape. Fields are added within a version; none is removed or changes its meaning.
@@ -44,6 +45,8 @@ pub struct Document<'a> {
     early: EarlyEntry,
     store: StoreEntry,
     dns: DnsEntry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<&'a Witness>,
 }
 
 use dns::DnsEntry;
@@ -59,9 +62,10 @@ pub fn to_json(snapshot: &Snapshot, version: &str) -> String {
     serde_json::to_string(&Document::of(snapshot, version)).expect("plain structs with string keys serialise")
 }
 
-/// Renders a snapshot as indented JSON, for people; `version` is the agent's own.
-pub fn to_json_pretty(snapshot: &Snapshot, version: &str) -> String {
-    serde_json::to_string_pretty(&Document::of(snapshot, version)).expect("plain structs with string keys serialise")
+/// Renders one look as indented JSON, and what a daemon beside it says; `version` is the agent's own.
+pub fn check_to_json(snapshot: &Snapshot, witness: Option<&Witness>, version: &str) -> String {
+    let document = Document { daemon: witness, ..Document::of(snapshot, version) };
+    serde_json::to_string_pretty(&document).expect("plain structs with string keys serialise")
 }
 
 impl<'a> Document<'a> {
@@ -82,6 +86,7 @@ impl<'a> Document<'a> {
             early: EarlyEntry::of(snapshot),
             store: StoreEntry::of(&snapshot.store),
             dns: DnsEntry::of(snapshot),
+            daemon: None,
         }
     }
 }

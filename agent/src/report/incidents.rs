@@ -7,6 +7,7 @@ use crate::{
     catalog::{EndpointId, Severity},
     diagnosis::Incident,
     snapshot::{EndpointView, Snapshot, Status},
+    witness::{Told, Witness},
 };
 
 /// Endpoints of one incident that are named; the others are counted.
@@ -22,6 +23,26 @@ pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
     incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, &views), incident.endpoints.len())));
     for incident in incidents {
         one(paper, snapshot, incident, &views);
+    }
+}
+
+/// Writes the incidents of a daemon that has watched for longer, as far as this look shows nothing of them.
+pub(super) fn told(paper: &mut Paper, snapshot: &Snapshot, witness: &Witness) {
+    for told in witness.beyond(snapshot) {
+        let title = format!("SEEN BY THE DAEMON on {}  {}: {}", witness.listen, told.cause, told.summary());
+        paper.heading(title, YELLOW);
+        let Told { component, confidence, side, scope, since, .. } = told;
+        let facts = format!("{component} ({confidence}, side {side}, scope {scope}, since {since})");
+        paper.line(2, "where:  ", &facts, BOLD);
+        if let Some(hint) = &told.hint {
+            paper.line(2, "hint:   ", hint, PLAIN);
+        }
+        if let Some(next) = told.next_step() {
+            paper.line(2, "next:   ", next, BOLD);
+        }
+        for line in told.evidence.iter().take(EVIDENCE) {
+            paper.line(4, "- ", line, DIM);
+        }
     }
 }
 
