@@ -1,7 +1,7 @@
 //! What a daemon on this machine says while somebody looks once: it has watched for a while, and knows what comes and goes.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
@@ -57,9 +57,12 @@ struct Status {
 }
 
 impl Witness {
-    /// Asks the daemon that would listen at this address; `None` where nobody answers in time as a daemon does.
+    /// Asks the daemon that would listen at this address; `None` where the address is another machine's, or nobody answers
+    /// in time as a daemon does.
     pub async fn ask(listen: SocketAddr) -> Option<Self> {
         let address = here(listen);
+        // Only an address of this machine can be bound.
+        UdpSocket::bind((address.ip(), 0)).ok()?;
         let status = tokio::time::timeout(PATIENCE, read(address)).await.ok()??;
         Some(Self { listen: address, incidents: serde_json::from_slice::<Status>(&status).ok()?.incidents })
     }
@@ -150,6 +153,7 @@ mod tests {
         ] {
             assert_eq!(answered(other).await, None, "{other}");
         }
+        assert_eq!(Witness::ask("192.0.2.1:9110".parse().expect("an address")).await, None, "another machine's");
         assert_eq!(Witness::ask("127.0.0.1:1".parse().expect("an address")).await, None);
     }
 }

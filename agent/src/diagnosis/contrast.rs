@@ -142,7 +142,7 @@ contrasts! {
         "the network card has a link"
         "the network card has no link";
     TrackingFull ThisMachine
-        "connection tracking of this machine is full"
+        "connection tracking of this machine is full, or nearly so"
         "connection tracking of this machine has room";
     BogusHostSamePage BogusHost
         "a host name that nobody has gets the same page at this address"

@@ -101,7 +101,7 @@ const PORT_DENIED: &str = "a rule for this port is the first suspect: an outboun
     firewall on the path";
 const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
     down are the first suspects; `az network nic show-effective-route-table` tells the route";
-const TRACKING_FULL: &str = "connection tracking of this machine is full, and its netfilter drops every new flow: raise \
+const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
 const ONE_HOST: &str = "only this host is silent: its own firewall, its service, or a rule or route for its address";
 
