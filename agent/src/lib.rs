@@ -56,5 +56,4 @@ pub mod status;
 pub mod store;
 pub mod visit;
 pub mod web;
-pub mod witness;
 pub mod worker_dns;

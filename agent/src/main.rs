@@ -15,9 +15,8 @@ use ase_agent::{
     dns_survey::Surveyor,
     explain, history, logs, name_rounds, nameresolver, profile, report,
     settings::Settings,
-    status,
+    status::{self, witness::Witness},
     store::history::{Query, read},
-    witness::Witness,
     worker_dns::{Platform, WorkerDns},
 };
 use ase_probes::{cause::Cause, resolve::valid_name};

@@ -18,8 +18,8 @@ use crate::{
     early::warnings::{self, Kind, Warning},
     reading::{Summary, count, rfc3339},
     snapshot::{ClassView, EndpointView, Snapshot, Status},
+    status::witness::Witness,
     visit::Untested,
-    witness::Witness,
 };
 
 /// Endpoints of one cause whose evidence is shown; of the others the line alone.
@@ -309,7 +309,7 @@ fn footer(paper: &mut Paper, snapshot: &Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog::EndpointId, golden::assert_golden, sample, witness::Told};
+    use crate::{catalog::EndpointId, golden::assert_golden, sample, status::witness::Told};
     use std::sync::Arc;
 
     const NARROW: Look = Look { width: Some(100), colour: false, verbose: false };

@@ -7,6 +7,7 @@ mod history;
 mod incidents;
 mod resolver;
 mod risk;
+pub mod witness;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,7 +25,6 @@ use crate::{
     settings::ResolverSource,
     snapshot::{ClassView, EndpointView, Snapshot, Status},
     visit::Untested,
-    witness::Witness,
 };
 
 /// The name and version of the shape. Fields are added within a version; none is removed or changes its meaning.
@@ -53,6 +53,7 @@ use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use incidents::IncidentEntry;
 use risk::RiskEntry;
+use witness::Witness;
 
 pub use history::history_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};

@@ -24,7 +24,7 @@ use super::{
     neighbours::{Neighbours, Target, port_of},
     symptom::{self, Sign, Symptom},
 };
-use asks::{ASKED, SEEN_ELSEWHERE, errand, keys};
+use asks::{ASKED, SEEN_ELSEWHERE, keys};
 
 use crate::{
     catalog::{Endpoint, Host},
@@ -45,11 +45,6 @@ const WORTH: Duration = Duration::from_secs(900);
 const SHARED: Duration = Duration::from_secs(180);
 /// A measurement that began this long before a case still speaks for it.
 const SLACK: Duration = Duration::from_secs(1);
-/// Endpoints of one port for which the same is measured; the others are taken to be like them.
-const REPRESENTATIVES: usize = 2;
-
-/// Clocks that are read at once where this machine's own may be wrong.
-const CLOCKS: usize = 12;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -366,49 +361,6 @@ impl Cases {
             found = Some(learned);
         }
         found
-    }
-
-    fn want(
-        &self,
-        index: usize,
-        conclusion: &Conclusion,
-        around: &Neighbours<'_>,
-        at: Moment,
-        asked: &mut BTreeMap<(Ask, (u16, bool)), usize>,
-        wanted: &mut Wanted,
-    ) {
-        let Some(case) = self.cases.get(&index) else { return };
-        let view = &around.views[index];
-        let port = port_of(&view.endpoint);
-        let asks: BTreeSet<Ask> = conclusion.open.iter().map(|contrast| contrast.ask()).collect();
-        if asks.contains(&Ask::Neighbours) || case.diagnosis.rule.is_empty() {
-            wanted.visits.extend(around.worth_a_visit(index, &case.target(&view.endpoint), case.since));
-        }
-        if conclusion.open.contains(&Contrast::ClockWrong) {
-            wanted.visits.extend(around.clocks_to_read(case.since).take(CLOCKS));
-        }
-        if asks.contains(&Ask::Comparison) {
-            wanted.names.insert(view.endpoint.host.clone());
-        }
-        for ask in asks {
-            let count = asked.entry((ask, port)).or_default();
-            if *count >= REPRESENTATIVES {
-                continue;
-            }
-            let keys = keys(ask, view.endpoint.id.0.clone(), case.sign.peer, port, around);
-            let Some(key) = keys.into_iter().next() else { continue };
-            *count += 1;
-            let stale = match self.fresh(&key, case, at.now) {
-                None => true,
-                Some(learned) if case.sign.symptom.is_quiet() => {
-                    at.now.duration_since(learned.at) >= view.endpoint.interval * QUIET
-                }
-                Some(_) => !self.knows(&key, at.now),
-            };
-            if stale {
-                wanted.errands.push(errand(key, index, case, around));
-            }
-        }
     }
 }
 

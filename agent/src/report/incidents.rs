@@ -7,7 +7,7 @@ use crate::{
     catalog::{EndpointId, Severity},
     diagnosis::Incident,
     snapshot::{EndpointView, Snapshot, Status},
-    witness::{Told, Witness},
+    status::witness::{Told, Witness},
 };
 
 /// Endpoints of one incident that are named; the others are counted.

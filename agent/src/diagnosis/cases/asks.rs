@@ -1,14 +1,27 @@
 //! Which measurement answers which ask for which endpoint: endpoints that ask the same share it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use ase_probes::cause::Cause;
 
-use super::{Ask, Case};
+use super::{Ask, Case, Cases, Moment, QUIET, Wanted};
 use crate::{
-    diagnosis::{contrast::Contrast, neighbours::Neighbours},
+    diagnosis::{
+        conclude::Conclusion,
+        contrast::Contrast,
+        neighbours::{Neighbours, port_of},
+    },
     follow_up::{CANARY, Errand, Key},
 };
+
+/// Clocks that are read at once where this machine's own may be wrong.
+const CLOCKS: usize = 12;
+/// Endpoints of one port for which the same is measured; the others are taken to be like them.
+const REPRESENTATIVES: usize = 2;
 
 /// What one endpoint's exchange proves for all: the fault lies before the first router.
 pub(super) const SEEN_ELSEWHERE: &[(Contrast, Cause)] = &[
@@ -62,7 +75,7 @@ pub(super) fn keys(
     }
 }
 
-pub(super) fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_>) -> Errand {
+fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_>) -> Errand {
     let endpoint = Arc::clone(&around.views[index].endpoint);
     let visit = around.views[index].last.as_deref();
     let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
@@ -71,5 +84,51 @@ pub(super) fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_
         page: answer.map(|answer| (answer.status, answer.body_start.clone())),
         endpoint,
         key,
+    }
+}
+
+impl Cases {
+    /// What would settle an endpoint's case: measurements, visits and comparisons.
+    pub(super) fn want(
+        &self,
+        index: usize,
+        conclusion: &Conclusion,
+        around: &Neighbours<'_>,
+        at: Moment,
+        asked: &mut BTreeMap<(Ask, (u16, bool)), usize>,
+        wanted: &mut Wanted,
+    ) {
+        let Some(case) = self.cases.get(&index) else { return };
+        let view = &around.views[index];
+        let port = port_of(&view.endpoint);
+        let asks: BTreeSet<Ask> = conclusion.open.iter().map(|contrast| contrast.ask()).collect();
+        if asks.contains(&Ask::Neighbours) || case.diagnosis.rule.is_empty() {
+            wanted.visits.extend(around.worth_a_visit(index, &case.target(&view.endpoint), case.since));
+        }
+        if conclusion.open.contains(&Contrast::ClockWrong) {
+            wanted.visits.extend(around.clocks_to_read(case.since).take(CLOCKS));
+        }
+        if asks.contains(&Ask::Comparison) {
+            wanted.names.insert(view.endpoint.host.clone());
+        }
+        for ask in asks {
+            let count = asked.entry((ask, port)).or_default();
+            if *count >= REPRESENTATIVES {
+                continue;
+            }
+            let keys = keys(ask, view.endpoint.id.0.clone(), case.sign.peer, port, around);
+            let Some(key) = keys.into_iter().next() else { continue };
+            *count += 1;
+            let stale = match self.fresh(&key, case, at.now) {
+                None => true,
+                Some(learned) if case.sign.symptom.is_quiet() => {
+                    at.now.duration_since(learned.at) >= view.endpoint.interval * QUIET
+                }
+                Some(_) => !self.knows(&key, at.now),
+            };
+            if stale {
+                wanted.errands.push(errand(key, index, case, around));
+            }
+        }
     }
 }
