@@ -165,7 +165,14 @@ mod tests {
     use crate::compare::Worry;
 
     fn comparison(class: ComparisonClass) -> Comparison {
-        Comparison { class, worry: Worry::Fine, rule: 0, equivalence: None, reason: String::new() }
+        Comparison {
+            class,
+            worry: Worry::Fine,
+            rule: 0,
+            equivalence: None,
+            is_unreadable: false,
+            reason: String::new(),
+        }
     }
 
     fn class_after(rounds: &[ComparisonClass]) -> Option<ComparisonClass> {

@@ -61,7 +61,7 @@ struct Pair<'a> {
 }
 
 fn says(class: Class, rule: u8, reason: impl Into<String>) -> Comparison {
-    Comparison { class, worry: class.worry(), rule, equivalence: None, reason: reason.into() }
+    Comparison { class, worry: class.worry(), rule, equivalence: None, is_unreadable: false, reason: reason.into() }
 }
 
 fn equivalent(why: Equivalence, rule: u8, reason: impl Into<String>) -> Comparison {
@@ -77,7 +77,8 @@ impl Pair<'_> {
         } else if self.custom.conflicting || self.azure.conflicting {
             "one question got two different answers"
         } else if malformed(self.custom) || malformed(self.azure) {
-            "an answer cannot be read"
+            let found = says(Class::Intercepted, 0, "an answer cannot be read");
+            return Some(Comparison { is_unreadable: true, ..found });
         } else {
             return None;
         };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::compare::Outcome;
+use ase_probes::cause::Cause;
 use proptest::prelude::*;
 
 const NAME: &str = "lab.database.windows.net";
@@ -282,6 +283,16 @@ fn proofs() -> Vec<Row> {
         ),
         ("nothing known", c, z, plain(), Class::DivergentUnverified, 21, Warn),
     ]
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_proves_no_interception() {
+    let fine = a(&["20.1.0.1"]);
+    let unreadable = classify(NAME, &no(Outcome::Malformed), &fine, &plain());
+    assert_eq!((unreadable.class, unreadable.cause()), (Class::Intercepted, None));
+    let canary = Circumstances { intercepted: true, ..plain() };
+    let answered = classify(NAME, &no(Outcome::Malformed), &fine, &canary);
+    assert_eq!(answered.cause(), Some(Cause::DnsIntercepted));
 }
 
 #[test]

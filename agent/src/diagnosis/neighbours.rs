@@ -167,7 +167,7 @@ impl Neighbours<'_> {
     pub fn comparison_cause(&self, host: &Host) -> Option<Cause> {
         let Host::Name(name) = host else { return None };
         let view = self.names.iter().find(|view| *view.name == **name)?;
-        view.published.as_ref().and_then(|comparison| comparison.class.cause())
+        view.published.as_ref().and_then(|comparison| comparison.cause())
     }
 
     /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no.
@@ -289,7 +289,7 @@ impl Neighbours<'_> {
             Contrast::AzureAnswersPrivate,
             !azure.addresses.is_empty() && azure.addresses.iter().all(|address| is_private(*address)),
         );
-        known.learn(Contrast::AnswersInvented, survey.comparison.class.cause() == Some(Cause::DnsIntercepted));
+        known.learn(Contrast::AnswersInvented, survey.comparison.cause() == Some(Cause::DnsIntercepted));
         known.learn(
             Contrast::ResolversDisagree,
             survey.comparison.worry > Worry::Fine && !survey.custom.addresses.is_empty() && !azure.addresses.is_empty(),

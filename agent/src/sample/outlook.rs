@@ -32,6 +32,7 @@ pub(super) fn bypassed() -> NameView {
         worry: Worry::Bad,
         rule: 15,
         equivalence: None,
+        is_unreadable: false,
         reason: "Azure DNS leads to a private endpoint, the custom DNS to the public address".to_owned(),
     };
     let name = "db.database.windows.net";
