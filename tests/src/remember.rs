@@ -30,18 +30,33 @@ pub fn run(folder: &Path) -> Result<ExitCode> {
     writeln!(output, "recalled {recalled} resets {}", store.view().resets)?;
     for step in recalled + 1.. {
         (0..20).for_each(|number| store.add(outcome(step, number)));
-        store.report(IncidentRow {
-            id: step.to_string(),
-            cause: "dropped".to_owned(),
-            since: at(step),
-            ..IncidentRow::default()
-        });
+        store.report(incident(step));
         store.save(state(step));
         ensure!(store.flush(), "the store takes nothing");
         writeln!(output, "{step}")?;
         output.flush()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fills an empty store with what the first `steps` steps leave in it, but for outcomes.
+///
+/// # Errors
+/// When the store cannot be used, or does not take it.
+pub fn fill(folder: &Path, steps: u64) -> Result<()> {
+    let mut store = Store::open(folder, clock::wall()).context("the store opens")?;
+    for step in 1..=steps {
+        store.report(incident(step));
+        // The queue to the writer is bounded; what does not fit would be dropped.
+        ensure!(step % 500 != 0 || store.flush(), "the store takes nothing");
+    }
+    store.save(state(steps));
+    ensure!(store.flush(), "the store takes nothing");
+    Ok(())
+}
+
+fn incident(step: u64) -> IncidentRow {
+    IncidentRow { id: step.to_string(), cause: "dropped".to_owned(), since: at(step), ..IncidentRow::default() }
 }
 
 fn at(step: u64) -> Duration {
