@@ -16,14 +16,16 @@ use ase_probes::{
 use proptest::{collection::vec, prelude::*, sample::subsequence};
 
 use crate::{
-    catalog::Severity,
     early::{burn_rate::BurnRate, phi::Phi},
-    hysteresis::{Counted, Hysteresis, Sample},
-    quorum::{self, Member, needed},
-    risk::{Assumptions, Level, Loss, Risk},
-    risk_clock::{MOST_STEPS, STEP},
-    schedule::{self, Rhythm, Rounds, Schedule},
-    visit::Visit,
+    engine::schedule::{self, Rhythm, Rounds, Schedule},
+    model::catalog::Severity,
+    risk::{
+        clock::{MOST_STEPS, STEP},
+        estimate::{Assumptions, Level, Loss, Risk},
+        hysteresis::{Counted, Hysteresis, Sample},
+        quorum::{self, Member, needed},
+    },
+    visit::visitor::Visit,
 };
 
 /// Each invariant and the property that holds it.

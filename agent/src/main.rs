@@ -3,21 +3,25 @@
 use std::{io::IsTerminal, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use ase_agent::{
-    check::{self, Choice},
-    cli::{
-        Check, Cli, Command, ConfigCommand, ConfigFile, History, Nameresolver, Nslookup, Output, PlatformName,
-        ProfileCommand, Run,
+    commands::{
+        check::{self, Choice},
+        cli::{
+            Check, Cli, Command, ConfigCommand, ConfigFile, History, Nameresolver, Nslookup, Output, PlatformName,
+            ProfileCommand, Run,
+        },
+        daemon, logs, name_rounds,
     },
-    compare::Worry,
-    comparisons::NameView,
     config::{self, ConfigError},
-    daemon,
-    dns_survey::Surveyor,
-    explain, history, logs, name_rounds, nameresolver, profile, report,
-    settings::Settings,
-    status::{self, witness::Witness},
+    model::settings::Settings,
+    readers::{explain, history, json, nameresolver, profile, report},
+    resolvers::{
+        compare::Worry,
+        names::NameView,
+        survey::Surveyor,
+        worker::{Platform, WorkerDns},
+    },
     store::history::{Query, read},
-    worker_dns::{Platform, WorkerDns},
+    web::witness::Witness,
 };
 use ase_probes::{cause::Cause, resolve::valid_name};
 use clap::Parser;
@@ -106,7 +110,7 @@ fn check(arguments: &Check) -> Result<ExitCode, Failure> {
     });
     bar.finish_and_clear();
     match arguments.output {
-        Output::Json => println!("{}", status::check_to_json(&snapshot, witness.as_ref(), VERSION)),
+        Output::Json => println!("{}", json::check_to_json(&snapshot, witness.as_ref(), VERSION)),
         Output::Table => {
             anstream::print!("{}", report::render(&snapshot, witness.as_ref(), look(arguments.verbose)));
         }
@@ -125,7 +129,7 @@ fn history(arguments: &History) -> Result<ExitCode, Failure> {
     let found = read(&folder, &query).map_err(failed)?;
     let shown = history::Shown { incidents: !arguments.outcomes, outcomes: !arguments.incidents };
     match arguments.output {
-        Output::Json => println!("{}", status::history_to_json(&found, shown, VERSION)),
+        Output::Json => println!("{}", json::history_to_json(&found, shown, VERSION)),
         Output::Table => print!("{}", history::render(&found, shown, now)),
     }
     Ok(ExitCode::SUCCESS)
@@ -163,7 +167,7 @@ fn nameresolver(arguments: &Nameresolver) -> Result<ExitCode, Failure> {
     if arguments.compare {
         let survey = runtime.block_on(Surveyor::new(&settings).survey(&name, rng()));
         match arguments.output {
-            Output::Json => println!("{}", status::survey_to_json(&survey)),
+            Output::Json => println!("{}", json::survey_to_json(&survey)),
             Output::Table => print!("{}", nameresolver::render_comparison(&survey)),
         }
         return Ok(worry_code(survey.comparison.worry));
@@ -191,7 +195,7 @@ fn compare_in_rounds(
 ) -> Result<ExitCode, Failure> {
     let plan = name_rounds::Plan { count: arguments.rounds, every: arguments.every };
     let show = |round, view: &NameView| match arguments.output {
-        Output::Json => println!("{}", status::round_to_json(round, view)),
+        Output::Json => println!("{}", json::round_to_json(round, view)),
         Output::Table => print!("{}", nameresolver::render_round(round, view)),
     };
     let rng = StdRng::from_seed(rand::random());
@@ -231,7 +235,7 @@ fn answer(
     let resolved = runtime.block_on(worker.resolve(name, &egress, StdRng::from_seed(rand::random())));
     let resolved = resolved.ok_or_else(|| usage("no DNS server is configured".to_owned()))?;
     match output {
-        Output::Json => println!("{}", status::resolved_to_json(name, &resolved)),
+        Output::Json => println!("{}", json::resolved_to_json(name, &resolved)),
         Output::Table => print!("{}", nameresolver::render(name, &resolved)),
     }
     Ok(ExitCode::from(u8::from(!nameresolver::is_resolved(&resolved))))

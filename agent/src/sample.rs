@@ -23,11 +23,15 @@ use ase_probes::{
 };
 
 use crate::{
-    catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
-    resolver_watch::HostDns,
-    settings::{ResolverSource, Resolvers},
-    snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status, StoreView},
-    visit::{Untested, Visit},
+    engine::snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status, StoreView},
+    model::{
+        catalog::{
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
+        },
+        settings::{ResolverSource, Resolvers},
+    },
+    resolvers::host_files::HostDns,
+    visit::visitor::{Untested, Visit},
 };
 
 /// The moment of the sample: 2027-01-15T08:00:00Z.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ase_agent::{
+use ase_agent::model::{
     catalog::{Catalog, Endpoint, Host},
     settings::Settings,
 };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ase_agent::{config, daemon, duration};
+use ase_agent::{commands::daemon, config, net::duration};
 use ase_probes::clock;
 use clap::Args;
 use http::Request;

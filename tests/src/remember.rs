@@ -5,10 +5,12 @@ use std::{io::Write as _, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use ase_agent::{
-    catalog::EndpointId,
-    hysteresis::{Hysteresis, Standing},
-    risk::{ClockTime, Level, RiskMemory},
-    risk_clock::ClockMemory,
+    model::catalog::EndpointId,
+    risk::{
+        clock::ClockMemory,
+        estimate::{ClockTime, Level, RiskMemory},
+        hysteresis::{Hysteresis, Standing},
+    },
     store::{
         Store,
         rows::{IncidentRow, OutcomeRow, StateRow},

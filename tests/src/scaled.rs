@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ase_agent::duration;
+use ase_agent::net::duration;
 
 /// The keys whose durations are waits.
 const WAITS: [&str; 5] = ["for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval"];

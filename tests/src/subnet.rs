@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ase_agent::{catalog::Host, config};
+use ase_agent::{config, model::catalog::Host};
 use nix::unistd::geteuid;
 
 use crate::{

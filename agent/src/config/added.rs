@@ -9,8 +9,8 @@ use super::{
     question::{Asked, default_port, is_tls, is_web},
 };
 use crate::{
-    catalog::{About, Basis, Endpoint, EndpointId, Host, Severity, Workload},
-    profile::Expect,
+    config::profile::Expect,
+    model::catalog::{About, Basis, Endpoint, EndpointId, Host, Severity, Workload},
 };
 
 /// An id is a label value and a word in reports, in bytes.

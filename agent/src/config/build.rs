@@ -15,10 +15,14 @@ use super::{
     question::{Asked, NTP_INTERVAL, class_name, default_interval, default_timeout},
 };
 use crate::{
-    catalog::{About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload},
-    duration::show,
-    profile::{Profile, Row, SlotRow},
-    settings::Resolvers,
+    config::profile::{Profile, Row, SlotRow},
+    model::{
+        catalog::{
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
+        },
+        settings::Resolvers,
+    },
+    net::duration::show,
 };
 
 /// Endpoints that one agent watches at most.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use crate::{
-    duration::HumanDuration,
-    profile::{ClassName, Expect, Level, WorkloadName},
+    config::profile::{ClassName, Expect, Level, WorkloadName},
+    net::duration::HumanDuration,
 };
 
 /// The whole file. Every key has a default.

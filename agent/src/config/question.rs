@@ -6,8 +6,8 @@ use ase_probes::{class::Class, http, ntp, probe::Probe, tcp, tds, tls::Verify};
 
 use super::error::{Broken, broken};
 use crate::{
-    catalog::Host,
-    profile::{ClassName, Expect},
+    config::profile::{ClassName, Expect},
+    model::catalog::Host,
 };
 
 /// One time server is not asked more often than this (RFC 8633 practice).

@@ -1,7 +1,7 @@
 //! Good files, and one bad file per rule with its exact message.
 
 use super::*;
-use crate::catalog::{Addresses, Basis, Host, Severity};
+use crate::model::catalog::{Addresses, Basis, Host, Severity};
 use ase_probes::{class::Class, http, probe::Probe, tls::Verify};
 
 const HOST: &[u8; 4] = &[10, 0, 0, 4];
@@ -15,7 +15,7 @@ fn settings(text: &str) -> Result<Settings, ConfigError> {
     complete("test.yaml", &file, Some(&found()), Trust::none()).map_err(|broken| broken.of("test.yaml"))
 }
 
-fn endpoint<'a>(settings: &'a Settings, id: &str) -> &'a crate::catalog::Endpoint {
+fn endpoint<'a>(settings: &'a Settings, id: &str) -> &'a crate::model::catalog::Endpoint {
     let found = settings.catalog.endpoints.iter().find(|endpoint| *endpoint.id.0 == *id);
     found.unwrap_or_else(|| panic!("{id} is in the catalogue"))
 }

@@ -27,10 +27,10 @@ use super::{
 use asks::{ASKED, SEEN_ELSEWHERE, keys};
 
 use crate::{
-    catalog::{Endpoint, Host},
-    follow_up::{Errand, Key, Measured},
-    snapshot::{EndpointView, Status},
-    visit::{Untested, Visit},
+    diagnosis::measure::{Errand, Key, Measured},
+    engine::snapshot::{EndpointView, Status},
+    model::catalog::{Endpoint, Host},
+    visit::visitor::{Untested, Visit},
 };
 
 /// A measurement is not repeated before this, then after twice that, and so on.

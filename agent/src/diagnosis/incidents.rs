@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use ase_probes::verdict::Finding;
 
 use super::{Alternative, Incident, Ledger, Scope, localise::follows_the_flow};
-use crate::catalog::EndpointId;
+use crate::model::catalog::EndpointId;
 
 /// Closed incidents that are remembered.
 pub const CLOSED_LIMIT: usize = 100;

@@ -16,7 +16,7 @@ use super::{
     Scope,
     neighbours::{Neighbours, Showing, address_of, port_of},
 };
-use crate::catalog::{Endpoint, Host};
+use crate::model::catalog::{Endpoint, Host};
 
 /// Endpoints outside that must fail, on at least two ports, before everything outside is called lost.
 const EGRESS_FAILURES: usize = 3;

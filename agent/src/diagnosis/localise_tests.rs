@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
+    engine::snapshot::{EndpointView, Status},
     sample,
-    snapshot::{EndpointView, Status},
-    visit::Visit,
+    visit::visitor::Visit,
 };
 use ase_probes::{
     outcome::{Outcome, Phases, Seen},
@@ -24,7 +24,7 @@ fn views(hosts: &[&str], ports: &[u16], fails: impl Fn(&str, u16) -> bool) -> Ve
             let mut endpoint = (*model.endpoint).clone();
             endpoint.host = Host::Name((*host).to_owned());
             endpoint.port = *port;
-            endpoint.id = crate::catalog::EndpointId(format!("{host}:{port}").into());
+            endpoint.id = crate::model::catalog::EndpointId(format!("{host}:{port}").into());
             endpoint.probe = ase_probes::probe::Probe::Tcp(ase_probes::tcp::Question::default());
             let verdict = if fails(host, *port) { Verdict::Failed(dropped()) } else { Verdict::Healthy };
             let address = SocketAddr::from(([20, 0, 0, number], *port));

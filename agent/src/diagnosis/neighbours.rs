@@ -12,13 +12,15 @@ use ase_probes::{
 
 use super::contrast::{Contrast, Contrasts};
 use crate::{
-    address::is_private,
-    catalog::{Endpoint, Host},
-    compare::{Outcome as Answered, Worry},
-    comparisons::NameView,
-    follow_up::Beside,
-    snapshot::EndpointView,
-    visit::Visit,
+    diagnosis::measure::Beside,
+    engine::snapshot::EndpointView,
+    model::catalog::{Endpoint, Host},
+    net::address::is_private,
+    resolvers::{
+        compare::{Outcome as Answered, Worry},
+        names::NameView,
+    },
+    visit::visitor::Visit,
 };
 
 /// Clocks that must agree before this machine's own is doubted.

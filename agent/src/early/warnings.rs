@@ -6,11 +6,11 @@ use ase_probes::class::Class;
 
 use super::{burn_rate, drift, phi};
 use crate::{
-    catalog::EndpointId,
-    compare::Worry,
-    duration::show,
-    reading::{addresses, crl, earliest_expiry, ntp_offset, rfc3339_seconds},
-    snapshot::{EndpointView, Snapshot},
+    engine::snapshot::{EndpointView, Snapshot},
+    model::catalog::EndpointId,
+    net::duration::show,
+    readers::summary::{addresses, crl, earliest_expiry, ntp_offset, rfc3339_seconds},
+    resolvers::compare::Worry,
 };
 
 /// A certificate or list that ends within this time is worth a warning: 21 days, as in blackbox_exporter's mixin.

@@ -10,15 +10,17 @@ use ase_probes::{
 
 use super::{AT, address};
 use crate::{
-    catalog::{Catalog, EndpointId},
-    compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry},
-    comparisons::NameView,
     diagnosis::{Alternative, Incident, Ledger, Scope, contrast::Contrast},
-    dns_survey::Survey,
     early::{ClassEarly, EarlyView},
-    resolver_load::Loads,
-    resolver_trial::{ServerTrial, Trial},
-    risk::{Assumptions, Estimate, Loss, Risk},
+    model::catalog::{Catalog, EndpointId},
+    resolvers::{
+        compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry},
+        load::Loads,
+        names::NameView,
+        survey::Survey,
+        trial::{ServerTrial, Trial},
+    },
+    risk::estimate::{Assumptions, Estimate, Loss, Risk},
 };
 
 /// A private endpoint that the custom DNS bypasses.

@@ -16,7 +16,7 @@ use super::{
     },
     seal::Seal,
 };
-use crate::{risk::RiskMemory, risk_clock::ClockMemory};
+use crate::risk::{clock::ClockMemory, estimate::RiskMemory};
 
 /// `asea` in the file's header: this is an agent's store and nothing else's.
 const APPLICATION: i64 = 0x6173_6561;

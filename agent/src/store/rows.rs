@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use ase_probes::class::Class;
 
 use crate::{
-    catalog::EndpointId,
-    hysteresis::{Hysteresis, Standing},
-    risk::{ClockTime, Level, RiskMemory},
-    risk_clock::ClockMemory,
+    model::catalog::EndpointId,
+    risk::{
+        clock::ClockMemory,
+        estimate::{ClockTime, Level, RiskMemory},
+        hysteresis::{Hysteresis, Standing},
+    },
 };
 
 /// The clocks and where every endpoint stood, at one moment.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use ase_agent::{catalog::Host, config};
+use ase_agent::{config, model::catalog::Host};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -151,7 +151,7 @@ impl Stage {
     }
 }
 
-fn fixed_address(endpoint: &ase_agent::catalog::Endpoint) -> Option<IpAddr> {
+fn fixed_address(endpoint: &ase_agent::model::catalog::Endpoint) -> Option<IpAddr> {
     match &endpoint.host {
         Host::Address(address) => Some(*address),
         Host::Name(_) => None,

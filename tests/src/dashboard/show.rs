@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use ase_agent::duration;
+use ase_agent::net::duration;
 use ase_probes::clock;
 use clap::Args;
 

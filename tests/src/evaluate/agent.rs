@@ -7,18 +7,20 @@ use std::{
 };
 
 use ase_agent::{
-    catalog::Severity,
     early::{
         BLIND_AFTER,
         burn_rate::BurnRate,
         cusum::Cusum,
         phi::{self, Phi},
     },
-    hysteresis::{Counted, Hysteresis, Sample},
-    quorum::{self, Member},
-    risk::{Assumptions, Loss, Risk},
-    risk_clock::{LOOK, MOST_STEPS, STEP},
-    schedule::{self, Rhythm, Rounds, Schedule},
+    engine::schedule::{self, Rhythm, Rounds, Schedule},
+    model::catalog::Severity,
+    risk::{
+        clock::{LOOK, MOST_STEPS, STEP},
+        estimate::{Assumptions, Loss, Risk},
+        hysteresis::{Counted, Hysteresis, Sample},
+        quorum::{self, Member},
+    },
 };
 use ase_probes::{class::Class, clock};
 use rand::{SeedableRng, rngs::StdRng};

@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use ase_agent::risk::{Assumptions, Level, Loss, Risk};
+use ase_agent::risk::estimate::{Assumptions, Level, Loss, Risk};
 use ase_probes::class::Class;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 use serde::Serialize;

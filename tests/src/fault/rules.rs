@@ -2,7 +2,7 @@
 
 use std::{fmt, net::Ipv4Addr, time::Duration};
 
-use ase_agent::duration::HumanDuration;
+use ase_agent::net::duration::HumanDuration;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},

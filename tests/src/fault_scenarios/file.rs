@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use ase_agent::duration::HumanDuration;
+use ase_agent::net::duration::HumanDuration;
 use ase_probes::cause::{Cause, Side};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use ase_agent::duration;
+use ase_agent::net::duration;
 use clap::Args;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};

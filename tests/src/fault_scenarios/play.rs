@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use ase_agent::{catalog::Host, config};
+use ase_agent::{config, model::catalog::Host};
 use ase_probes::clock;
 use jiff::Timestamp;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use ase_agent::cli::Cli;
+use ase_agent::commands::cli::Cli;
 use ase_probes::cause::Cause;
 use clap::{Parser as _, error::ErrorKind};
 use serde::Deserialize;

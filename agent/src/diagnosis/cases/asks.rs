@@ -9,13 +9,11 @@ use std::{
 use ase_probes::cause::Cause;
 
 use super::{Ask, Case, Cases, Moment, QUIET, Wanted};
-use crate::{
-    diagnosis::{
-        conclude::Conclusion,
-        contrast::Contrast,
-        neighbours::{Neighbours, port_of},
-    },
-    follow_up::{CANARY, Errand, Key},
+use crate::diagnosis::{
+    conclude::Conclusion,
+    contrast::Contrast,
+    measure::{CANARY, Errand, Key},
+    neighbours::{Neighbours, port_of},
 };
 
 /// Clocks that are read at once where this machine's own may be wrong.

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Ask, Case, Cases, Moment, SLACK, asks::keys, is_confirmed};
 use crate::{
-    catalog::EndpointId,
     diagnosis::{
         Scope,
         conclude::asked_of,
@@ -13,7 +12,8 @@ use crate::{
         localise::{Failing, localise},
         neighbours::{Neighbours, port_of},
     },
-    visit::Visit,
+    model::catalog::EndpointId,
+    visit::visitor::Visit,
 };
 
 /// Evidence lines that an incident takes from one of its endpoints.

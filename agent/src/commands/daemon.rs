@@ -1,0 +1,130 @@
+//! The daemon: the monitor's loop, the web server beside it, and the signals that end or reload it.
+
+use std::{future::Future, net::SocketAddr, path::Path};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    config::ConfigError,
+    engine::monitor::{FIRST_ROUND, Monitor},
+    model::settings::Settings,
+    web::server::{self, Command, Limits},
+};
+
+/// Reload requests that may wait.
+const COMMANDS: usize = 8;
+
+/// Why the daemon could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The web server's address could not be bound.
+    #[error("cannot listen on {address} (key `listen`): {source}")]
+    Listen {
+        /// The address of the key `listen`.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Signals could not be subscribed to.
+    #[error("cannot watch signals: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Binds the web server's address, before anything is started.
+///
+/// # Errors
+/// [`DaemonError::Listen`] when the address is in use, not ours or not permitted.
+pub async fn bind(settings: &Settings) -> Result<TcpListener, DaemonError> {
+    let address = settings.listen;
+    TcpListener::bind(address).await.map_err(|source| DaemonError::Listen { address, source })
+}
+
+/// Runs until `stop` resolves or SIGTERM or SIGINT arrives, then drains. `load` reads the configuration again.
+///
+/// # Errors
+/// [`DaemonError::Signals`] when signals cannot be watched.
+pub async fn run(
+    settings: Settings,
+    listener: TcpListener,
+    load: impl Fn() -> Result<Settings, ConfigError>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
+    let mut signals = Signals::watch().map_err(DaemonError::Signals)?;
+    let listen = settings.listen;
+    let state_dir = settings.state_dir.clone();
+    tracing::info!(
+        %listen, origin = settings.origin, profile = settings.catalog.profile, cloud = settings.catalog.cloud,
+        endpoints = settings.catalog.endpoints.len(), slots_not_configured = settings.catalog.slots.len(),
+        "watching"
+    );
+    settings.warnings.iter().for_each(|warning| tracing::warn!(warning, "configuration"));
+    let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
+    let mut monitor = Monitor::new(settings, FIRST_ROUND, rand::random());
+    let (commands, mut requests) = mpsc::channel(COMMANDS);
+    let (close, closed) = oneshot::channel::<()>();
+    let router = server::router(monitor.subscribe(), commands);
+    let serving = tokio::spawn(server::serve(listener, router, limits, async move { drop(closed.await) }));
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = monitor.step() => {}
+            () = &mut stop => break,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hang_up.recv() => drop(reload(&mut monitor, &load, listen, state_dir.as_deref())),
+            Some(Command::Reload(reply)) = requests.recv() => drop(reply.send(reload(&mut monitor, &load, listen, state_dir.as_deref()))),
+        }
+    }
+    tracing::info!("draining");
+    monitor.drain().await;
+    drop(close);
+    drop(serving.await);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Takes a new configuration in force, or keeps the old one and says why.
+fn reload(
+    monitor: &mut Monitor,
+    load: &impl Fn() -> Result<Settings, ConfigError>,
+    listen: SocketAddr,
+    state_dir: Option<&Path>,
+) -> Result<(), String> {
+    let settings = load().map_err(|error| error.to_string()).and_then(|settings| match settings.listen {
+        same if same == listen && settings.state_dir.as_deref() == state_dir => Ok(settings),
+        same if same == listen => Err("state_dir cannot change at a reload: restart".to_owned()),
+        other => Err(format!("listen ({other}) cannot differ from the address in use ({listen}) at a reload: restart")),
+    });
+    match settings {
+        Ok(settings) => {
+            tracing::info!(origin = settings.origin, "configuration reloaded");
+            monitor.reload(settings);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(error, "configuration not reloaded, the old one stays in force");
+            monitor.reload_failed();
+            Err(error)
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! The built-in dependency catalogues: data files embedded in the binary, read strictly.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ase_probes::class::Class;
+use serde::Deserialize;
+
+use crate::model::catalog::{Basis, Severity, Workload};
+
+/// The embedded files: profile, cloud, text.
+const FILES: [(&str, &str, &str); 3] = [
+    ("ase-v2", "public", include_str!("../../profiles/ase-v2-public.yaml")),
+    ("ase-v2", "usgov", include_str!("../../profiles/ase-v2-usgov.yaml")),
+    ("ase-v2", "china", include_str!("../../profiles/ase-v2-china.yaml")),
+];
+
+/// A profile of one cloud.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The profile's name.
+    pub profile: String,
+    /// The cloud.
+    pub cloud: String,
+    /// What it is, one line.
+    pub title: String,
+    /// The documents it was taken from, by short name.
+    pub sources: BTreeMap<String, Document>,
+    /// How bad the loss of an endpoint is, by purpose.
+    pub severities: BTreeMap<String, Level>,
+    /// The DNS row.
+    pub dns: DnsRow,
+    /// The endpoints that are known.
+    pub rows: Vec<Row>,
+    /// The endpoints that only the configuration can know.
+    pub slots: Vec<SlotRow>,
+}
+
+/// A document that rows were taken from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Where it is published.
+    pub document: String,
+    /// Its edition, `YYYY-MM-DD`.
+    pub as_of: String,
+}
+
+/// [`Severity`] as files write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Something is missing.
+    Warning,
+    /// The environment degrades.
+    Critical,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Info => Self::Info,
+            Level::Warning => Self::Warning,
+            Level::Critical => Self::Critical,
+        }
+    }
+}
+
+/// [`Class`] as files write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names are those of Class")]
+pub enum ClassName {
+    Dns,
+    Ntp,
+    Http,
+    Https,
+    Sql,
+    Monitoring,
+    Tcp,
+}
+
+impl From<ClassName> for Class {
+    fn from(name: ClassName) -> Self {
+        match name {
+            ClassName::Dns => Self::Dns,
+            ClassName::Ntp => Self::Ntp,
+            ClassName::Http => Self::Http,
+            ClassName::Https => Self::Https,
+            ClassName::Sql => Self::Sql,
+            ClassName::Monitoring => Self::Monitoring,
+            ClassName::Tcp => Self::Tcp,
+        }
+    }
+}
+
+/// [`Workload`] as files write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkloadName {
+    /// Only Linux apps need it.
+    Linux,
+    /// Only Windows apps need it.
+    Windows,
+}
+
+impl From<WorkloadName> for Workload {
+    fn from(name: WorkloadName) -> Self {
+        match name {
+            WorkloadName::Linux => Self::Linux,
+            WorkloadName::Windows => Self::Windows,
+        }
+    }
+}
+
+/// [`Basis`] as files write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BasisName {
+    /// The host stands in the documentation.
+    Documented,
+    /// The host appears in an official example.
+    ApiExample,
+    /// A plausible host.
+    Suggested,
+}
+
+impl From<BasisName> for Basis {
+    fn from(name: BasisName) -> Self {
+        match name {
+            BasisName::Documented => Self::Documented,
+            BasisName::ApiExample => Self::ApiExample,
+            BasisName::Suggested => Self::Suggested,
+        }
+    }
+}
+
+/// What proves an HTTP peer, as files write it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expect {
+    /// `expect: any`
+    Any,
+    /// `expect: crl`
+    Crl,
+    /// `expect: {status: [200, 204]}`
+    Status(Vec<u16>),
+    /// `expect: {contains: TEXT}`
+    Contains(String),
+}
+
+/// The DNS servers, asked over UDP and over TCP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names are those of Row")]
+pub struct DnsRow {
+    /// The name that is asked for.
+    pub question: String,
+    pub purpose: String,
+    pub source: String,
+    pub note: Option<String>,
+}
+
+/// An endpoint that the profile knows, on one or several ports.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The name or address that is probed.
+    pub host: String,
+    /// Its ports.
+    pub ports: Vec<u16>,
+    /// Its class; without one the port decides.
+    pub class: Option<ClassName>,
+    /// What the environment needs it for; decides the severity.
+    pub purpose: String,
+    /// The short name of the document.
+    pub source: String,
+    /// The documented name where it differs from the host.
+    pub documented_as: Option<String>,
+    /// Documented wildcards that this row stands for.
+    #[serde(default)]
+    pub covers: Vec<String>,
+    /// How well founded the host is.
+    pub basis: Option<BasisName>,
+    /// Which apps need it.
+    pub workload: Option<WorkloadName>,
+    /// The severity, where it differs from the purpose's.
+    pub severity: Option<Level>,
+    /// What is asked for.
+    pub path: Option<String>,
+    /// What proves the peer.
+    pub expect: Option<Expect>,
+    /// What a reader should know.
+    pub note: Option<String>,
+}
+
+/// An endpoint that only the configuration can know.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names are those of Row")]
+pub struct SlotRow {
+    pub name: String,
+    pub documented_as: String,
+    pub class: ClassName,
+    pub ports: Vec<u16>,
+    pub purpose: String,
+    pub source: String,
+    pub workload: Option<WorkloadName>,
+    pub hint: String,
+    pub note: Option<String>,
+}
+
+/// Why there is no such profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// No profile has this name.
+    #[error("profile ({0}) must be one of: {1}")]
+    Unknown(String, String),
+    /// The profile has no edition for this cloud.
+    #[error("cloud ({0}) must be one of: {1}")]
+    Cloud(String, String),
+    /// An embedded file is broken; a test prevents it.
+    #[error("the built-in profile is broken: {0}")]
+    Broken(String),
+}
+
+impl Profile {
+    /// Loads a built-in profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`], which names what there is.
+    pub fn load(name: &str, cloud: &str) -> Result<Self, ProfileError> {
+        let of_name: Vec<_> = FILES.iter().filter(|(profile, ..)| *profile == name).collect();
+        if of_name.is_empty() {
+            return Err(ProfileError::Unknown(name.to_owned(), names(FILES.iter().map(|file| file.0))));
+        }
+        let file = of_name.iter().find(|(_, of_cloud, _)| *of_cloud == cloud);
+        let clouds = || names(of_name.iter().map(|file| file.1));
+        let (.., text) = file.ok_or_else(|| ProfileError::Cloud(cloud.to_owned(), clouds()))?;
+        serde_saphyr::from_str(text).map_err(|error| ProfileError::Broken(error.to_string()))
+    }
+
+    /// The newest edition among its documents.
+    pub fn edition(&self) -> String {
+        self.sources.values().map(|document| document.as_of.clone()).max().unwrap_or_default()
+    }
+
+    /// Every built-in profile.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        FILES.iter().filter_map(|(name, cloud, _)| Self::load(name, cloud).ok())
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut list: Vec<&str> = names.collect();
+    list.dedup();
+    list.join(", ")
+}
+
+impl Row {
+    /// The class of one of its ports.
+    pub fn class_of(&self, port: u16) -> Class {
+        match (self.class, port) {
+            (Some(class), _) => class.into(),
+            (None, 80) => Class::Http,
+            (None, 443) => Class::Https,
+            (None, 123) => Class::Ntp,
+            (None, 1433) => Class::Sql,
+            (None, 12000) => Class::Monitoring,
+            (None, _) => Class::Tcp,
+        }
+    }
+
+    /// Whether the host is an address.
+    pub fn is_literal(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Documented pairs of name and port per cloud, counted in the source list.
+    const DOCUMENTED: [(&str, usize); 3] = [("public", 142), ("usgov", 134), ("china", 108)];
+
+    #[test]
+    fn every_documented_row_is_there() {
+        for (cloud, expected) in DOCUMENTED {
+            let profile = Profile::load("ase-v2", cloud).expect("the built-in profile loads");
+            let mut documented = BTreeSet::from([("*".to_owned(), 53)]);
+            for row in &profile.rows {
+                let name = row.documented_as.as_ref().unwrap_or(&row.host);
+                for port in &row.ports {
+                    documented.insert((name.clone(), *port));
+                    documented.extend(row.covers.iter().map(|wildcard| (wildcard.clone(), *port)));
+                }
+            }
+            for slot in &profile.slots {
+                documented.extend(slot.ports.iter().map(|port| (slot.documented_as.clone(), *port)));
+            }
+            assert_eq!(documented.len(), expected, "{cloud}");
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_known_source_and_a_severity() {
+        for profile in Profile::all() {
+            let rows = profile.rows.iter().map(|row| (&row.host, &row.purpose, &row.source));
+            let slots = profile.slots.iter().map(|slot| (&slot.name, &slot.purpose, &slot.source));
+            for (name, purpose, source) in rows.chain(slots) {
+                assert!(profile.severities.contains_key(purpose), "{name}: purpose {purpose}");
+                assert!(profile.sources.contains_key(source), "{name}: source {source}");
+            }
+            assert!(profile.sources.values().all(|source| source.as_of.len() == 10));
+        }
+        assert_eq!(Profile::all().count(), 3);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_what_is() {
+        let error = Profile::load("ase-v9", "public").expect_err("no such profile").to_string();
+        assert_eq!(error, "profile (ase-v9) must be one of: ase-v2");
+        let error = Profile::load("ase-v2", "moon").expect_err("no such cloud").to_string();
+        assert_eq!(error, "cloud (moon) must be one of: public, usgov, china");
+    }
+}

@@ -1,0 +1,390 @@
+//! Follow-up measurements: small questions that tell causes apart, asked only after a failure or on a slow cadence.
+//! Each knows its cost in flows and answers contrasts; what they mean is not its business.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{
+    attempt::{Attempt, Shape},
+    dns::{self, Question, Transport},
+    egress::Egress,
+    evidence::{Ending, Trouble},
+    held_flow::{FlowState, HeldFlow},
+    http,
+    limits::Deadline,
+    local_facts::LocalFacts,
+    ntp,
+    outcome::Outcome,
+    port_sample,
+    probe::Probe,
+    source_ports::{self, Pattern},
+    tcp,
+    tls::{Trust, Verify},
+    verdict::{Phase, Verdict},
+};
+use rand::{Rng, rngs::StdRng};
+
+use crate::{
+    diagnosis::contrast::{Ask, Contrast, Contrasts},
+    model::{catalog::Endpoint, settings::Settings},
+};
+
+/// RFC 5737 (TEST-NET-1): nobody can be here; whoever answers does so in others' place.
+pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// A name that nobody can have (RFC 6761 section 6.4).
+pub const NOBODY: &str = "ase-agent-contrast.invalid";
+/// A path that no server has.
+const NO_PATH: &str = "/ase-agent-contrast";
+/// Time of one measurement that expects silence.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Time of the contrast of source ports: two rounds of silent flows.
+const SOURCE_PORTS: Duration = Duration::from_secs(9);
+/// Segments that pass wherever IP itself does, in bytes (RFC 9293 section 3.7.1).
+const SMALL_SEGMENT: u16 = 536;
+/// Hops within which no public peer lies.
+const FEW_HOPS: u8 = 2;
+/// Time that a box which answers for others gets: it stands close by.
+const CANARY_PATIENCE: Duration = Duration::from_millis(1200);
+/// Bytes of two pages that are compared.
+const PAGE_START: usize = 256;
+
+/// Which measurement: endpoints that ask the same share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// How it is asked.
+    pub ask: Ask,
+    /// Whom it asks.
+    pub peer: SocketAddr,
+    /// What it asks, where that matters: the endpoint's id.
+    pub about: Option<Arc<str>>,
+}
+
+/// A measurement to make.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    /// Which one.
+    pub key: Key,
+    /// The endpoint that it is about.
+    pub endpoint: Arc<Endpoint>,
+    /// Another host that works on the same port, for [`Ask::OtherName`] and [`Ask::FewHops`].
+    pub beside: Option<Beside>,
+    /// The page that the endpoint itself got, for [`Ask::BogusHost`].
+    pub page: Option<(u16, Vec<u8>)>,
+}
+
+/// Another host that works on the same port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its name.
+    pub name: String,
+    /// Where it answered.
+    pub address: SocketAddr,
+}
+
+/// What a measurement taught.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The contrasts that it answers.
+    pub answers: Contrasts,
+    /// What it showed, in plain words.
+    pub lines: Vec<String>,
+}
+
+impl From<Contrasts> for Measured {
+    fn from(answers: Contrasts) -> Self {
+        Self { answers, lines: Vec::new() }
+    }
+}
+
+impl Errand {
+    /// New flows that it opens at most.
+    pub fn flows(&self) -> u32 {
+        match self.key.ask {
+            Ask::Control => 2,
+            Ask::SourcePorts => source_ports::CONTRAST_FLOWS as u32,
+            Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32 + 1,
+            Ask::FewHops => 2,
+            Ask::TcpCanary
+            | Ask::UdpCanary
+            | Ask::DnsCanary
+            | Ask::SmallSegments
+            | Ask::SmallDatagram
+            | Ask::OtherName
+            | Ask::DnsOverTcp
+            | Ask::AnySource
+            | Ask::BogusHost => 1,
+            Ask::Neighbours | Ask::HeldFlow | Ask::ThisMachine | Ask::Comparison | Ask::Memory => 0,
+        }
+    }
+}
+
+/// Makes follow-up measurements, all under the same settings.
+#[derive(Debug)]
+pub struct Measurer {
+    egress: Egress,
+    trust: Trust,
+    azure: SocketAddr,
+}
+
+impl Measurer {
+    /// Prepares measurements under these settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self { egress: settings.egress.clone(), trust: settings.trust.clone(), azure: settings.resolvers.azure }
+    }
+
+    /// Makes one measurement. It never fails: what was not learned is not in the answer.
+    pub async fn measure(&self, errand: &Errand, rng: StdRng) -> Measured {
+        let mut asking = Asking { measurer: self, errand, rng };
+        let answers = match errand.key.ask {
+            Ask::SourcePorts => return asking.source_ports().await,
+            Ask::RedirectPorts => return asking.redirect_ports().await,
+            Ask::ThisMachine => return asking.this_machine(),
+            Ask::TcpCanary => asking.tcp_canary().await,
+            Ask::UdpCanary => asking.udp_canary(Contrast::UdpCanaryAnswers).await,
+            Ask::DnsCanary => asking.udp_canary(Contrast::DnsCanaryAnswers).await,
+            Ask::Control => asking.control().await,
+            Ask::SmallSegments => asking.small_segments().await,
+            Ask::SmallDatagram => asking.small_datagram().await,
+            Ask::OtherName => asking.other_name().await,
+            Ask::DnsOverTcp => asking.dns_over_tcp().await,
+            Ask::AnySource => return asking.any_source().await,
+            Ask::BogusHost => asking.bogus_host().await,
+            Ask::FewHops => asking.few_hops().await,
+            Ask::Neighbours | Ask::HeldFlow | Ask::Comparison | Ask::Memory => Contrasts::default(),
+        };
+        answers.into()
+    }
+
+    /// Opens a flow that is held from now on.
+    pub async fn hold(&self, address: SocketAddr) -> Option<HeldFlow> {
+        let (egress, trust) = (&self.egress, &self.trust);
+        let deadline = Deadline::within(PATIENCE);
+        HeldFlow::open(&Attempt { address, deadline, egress, trust, nonce: 0, shape: Shape::default() }).await.ok()
+    }
+}
+
+/// What a held flow tells when it is looked at.
+pub async fn look_at(flow: &mut HeldFlow) -> (Measured, FlowState) {
+    let checked = flow.check().await;
+    let answers = match checked.state {
+        FlowState::Alive => [(Contrast::HeldFlowLives, true), (Contrast::HeldFlowReset, false)].into_iter().collect(),
+        FlowState::Stalled => {
+            [(Contrast::HeldFlowLives, false), (Contrast::HeldFlowReset, false)].into_iter().collect()
+        }
+        FlowState::Reset => [(Contrast::HeldFlowReset, true)].into_iter().collect(),
+        FlowState::Closed => Contrasts::default(),
+    };
+    (Measured { answers, lines: vec![checked.to_string()] }, checked.state)
+}
+
+/// One measurement under way.
+struct Asking<'a> {
+    measurer: &'a Measurer,
+    errand: &'a Errand,
+    rng: StdRng,
+}
+
+impl Asking<'_> {
+    async fn run(&mut self, probe: &Probe, address: SocketAddr, shape: Shape, patience: Duration) -> Outcome {
+        probe.run(&self.attempt(address, shape, patience)).await
+    }
+
+    fn attempt(&mut self, address: SocketAddr, shape: Shape, patience: Duration) -> Attempt<'_> {
+        let Measurer { egress, trust, .. } = self.measurer;
+        Attempt { address, deadline: Deadline::within(patience), egress, trust, nonce: self.rng.next_u64(), shape }
+    }
+
+    async fn plain(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
+        self.run(probe, address, Shape::default(), PATIENCE).await
+    }
+
+    async fn tcp_canary(&mut self) -> Contrasts {
+        let outcome = self.run(&CONNECT, self.errand.key.peer, Shape::default(), CANARY_PATIENCE).await;
+        [(Contrast::CanaryAccepts, is_accepted(&outcome)), (Contrast::CanaryRefuses, is_refused(&outcome))]
+            .into_iter()
+            .collect()
+    }
+
+    async fn udp_canary(&mut self, contrast: Contrast) -> Contrasts {
+        let peer = self.errand.key.peer;
+        let probe = if peer.port() == 123 { Probe::Ntp(ntp::Question) } else { liveness(Transport::Udp) };
+        let outcome = self.run(&probe, peer, Shape::default(), CANARY_PATIENCE).await;
+        let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
+        [(contrast, answered)].into_iter().collect()
+    }
+
+    /// Any sign of life counts, a refusal too.
+    async fn control(&mut self) -> Contrasts {
+        let azure = self.measurer.azure;
+        let by_dns = self.plain(&liveness(Transport::Udp), azure).await;
+        let lives = |outcome: &Outcome| outcome.seen.stop.is_none() || is_refused(outcome);
+        let answers = lives(&by_dns) || {
+            let web = SocketAddr::new(azure.ip(), 80);
+            lives(&self.plain(&CONNECT, web).await)
+        };
+        [(Contrast::ControlAnswers, answers)].into_iter().collect()
+    }
+
+    async fn small_segments(&mut self) -> Contrasts {
+        let shape = Shape { segment_size: Some(SMALL_SEGMENT), ..Shape::default() };
+        let endpoint = &self.errand.endpoint;
+        let outcome = self.run(&endpoint.probe, self.errand.key.peer, shape, endpoint.timeout).await;
+        // A certificate that does not verify came whole, and that is what small segments are asked for.
+        let came_whole = outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble == Trouble::Certificate);
+        let passes = came_whole || matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_));
+        [(Contrast::SmallSegmentsPass, passes)].into_iter().collect()
+    }
+
+    async fn small_datagram(&mut self) -> Contrasts {
+        let Some(question) = self.question() else { return Contrasts::default() };
+        let probe = Probe::Dns(question.offering(None));
+        let outcome = self.plain(&probe, self.errand.key.peer).await;
+        let cut = outcome.dns_answer().map(|answer| answer.truncated);
+        [(Contrast::SmallDatagramPasses, cut == Some(true)), (Contrast::PlainDnsPasses, cut == Some(false))]
+            .into_iter()
+            .collect()
+    }
+
+    async fn other_name(&mut self) -> Contrasts {
+        let borrowed = self.errand.beside.as_ref().map(|beside| beside.name.clone());
+        let host = borrowed.clone().unwrap_or_else(|| NOBODY.to_owned());
+        let outcome =
+            self.plain(&web(http::Scheme::Https(Verify::Full), host, self.errand), self.errand.key.peer).await;
+        let passes = outcome.handshake().is_some_and(|tls| tls.version.is_some())
+            || matches!(outcome.seen.stop.as_ref().map(|stop| &stop.trouble), Some(Trouble::Alert(_)));
+        // A firewall with a list of allowed names denies a name that nobody has as well: that tells nothing.
+        (passes || borrowed.is_some()).then_some((Contrast::OtherNamePasses, passes)).into_iter().collect()
+    }
+
+    async fn dns_over_tcp(&mut self) -> Contrasts {
+        let Some(question) = self.question() else { return Contrasts::default() };
+        let question = Question { transport: Transport::Tcp, ..question };
+        let outcome = self.plain(&Probe::Dns(question), self.errand.key.peer).await;
+        let answers = outcome.dns_answer().is_some();
+        let accepts = answers || outcome.seen.stop.as_ref().is_none_or(|stop| stop.phase == Phase::Dns);
+        [(Contrast::DnsOverTcpAnswers, answers), (Contrast::DnsOverTcpAccepts, accepts)].into_iter().collect()
+    }
+
+    async fn any_source(&mut self) -> Measured {
+        let shape = Shape { any_source: true, ..Shape::default() };
+        let probe = match self.question() {
+            Some(question) => Probe::Dns(question),
+            None => self.errand.endpoint.probe.clone(),
+        };
+        let peer = self.errand.key.peer;
+        let outcome = self.run(&probe, peer, shape, PATIENCE).await;
+        let elsewhere = outcome.seen.reply_source.filter(|source| source.ip() != peer.ip());
+        let answers = [(Contrast::OthersAnswer, elsewhere.is_some())].into_iter().collect();
+        let lines = elsewhere.map(|source| format!("asked was {peer}, the answer came from {source}"));
+        Measured { answers, lines: lines.into_iter().collect() }
+    }
+
+    async fn bogus_host(&mut self) -> Contrasts {
+        let mut probe = web(http::Scheme::Http, NOBODY.to_owned(), self.errand);
+        if let Probe::Http(question) = &mut probe {
+            // A portal gives its page for every path as well; an honest server with one site does not. Where there is no
+            // page to compare with, the plainest request is one that no rule for the endpoint's own path can mean.
+            let path = if self.errand.page.is_some() { NO_PATH } else { "/" };
+            path.clone_into(&mut question.path);
+        }
+        let outcome = self.plain(&probe, self.errand.key.peer).await;
+        let Some(answer) = outcome.http_answer() else { return Contrasts::default() };
+        // A plain "not here" or "not now" is the same for every name on many an honest server.
+        if matches!(answer.status, 404 | 410 | 429 | 500..) {
+            return Contrasts::default();
+        }
+        let start = |body: &[u8]| body.iter().copied().take(PAGE_START).collect::<Vec<u8>>();
+        let same = self
+            .errand
+            .page
+            .as_ref()
+            .is_some_and(|(status, body)| *status == answer.status && start(body) == start(&answer.body_start));
+        [(Contrast::BogusHostSamePage, same)].into_iter().collect()
+    }
+
+    /// Tells something only where a host that works is not reached within as few hops.
+    async fn few_hops(&mut self) -> Contrasts {
+        let shape = Shape { hop_limit: Some(FEW_HOPS), ..Shape::default() };
+        let Some(beside) = &self.errand.beside else { return Contrasts::default() };
+        let near = self.run(&CONNECT, beside.address, shape, CANARY_PATIENCE).await;
+        if is_accepted(&near) {
+            return Contrasts::default();
+        }
+        let outcome = self.run(&CONNECT, self.errand.key.peer, shape, CANARY_PATIENCE).await;
+        [(Contrast::AnsweredNearby, is_refused(&outcome) && outcome.seen.icmp.is_none())].into_iter().collect()
+    }
+
+    async fn source_ports(&mut self) -> Measured {
+        let (probe, peer) = (self.errand.endpoint.probe.clone(), self.errand.key.peer);
+        let ports = LocalFacts::about(peer, &self.measurer.egress).port_range.unwrap_or(source_ports::DEFAULT_PORTS);
+        let attempt = self.attempt(peer, Shape::default(), SOURCE_PORTS);
+        let outcomes = source_ports::contrast(&probe, &attempt, ports).await;
+        let answers = |decides, mixed| {
+            [(Contrast::PortDecides, decides), (Contrast::NewFlowsMixed, mixed)].into_iter().collect::<Contrasts>()
+        };
+        let answers = match outcomes.pattern() {
+            Pattern::PerPort => answers(true, true),
+            Pattern::Random => answers(false, true),
+            Pattern::AllWork | Pattern::AllFail => answers(false, false),
+            Pattern::Unknown => Contrasts::default(),
+        };
+        Measured { answers, lines: vec![outcomes.to_string()] }
+    }
+
+    /// Silent ports tell something only where the gateway itself still answers.
+    async fn redirect_ports(&mut self) -> Measured {
+        let gateway = self.errand.key.peer;
+        let attempt = self.attempt(gateway, Shape::default(), PATIENCE);
+        let sample = port_sample::sql_redirect(&attempt).await;
+        if sample.is_silent() && !is_accepted(&self.plain(&CONNECT, gateway).await) {
+            return Measured::default();
+        }
+        let answers = [(Contrast::RedirectPortsSilent, sample.is_silent())].into_iter().collect();
+        Measured { answers, lines: vec![sample.to_string()] }
+    }
+
+    fn this_machine(&self) -> Measured {
+        let facts = LocalFacts::about(self.errand.key.peer, &self.measurer.egress);
+        let link = facts.link.map(|link| (Contrast::LinkUp, link));
+        let tracking = facts.tracked_flows.map(|flows| (Contrast::TrackingFull, flows.is_nearly_full()));
+        Measured { answers: link.into_iter().chain(tracking).collect(), lines: facts.describe() }
+    }
+
+    /// The DNS question that failed: the endpoint's own, or the one for its name's address.
+    fn question(&self) -> Option<Question> {
+        match (&self.errand.endpoint.probe, &self.errand.endpoint.host) {
+            (Probe::Dns(question), _) => Some(Question { transport: Transport::Udp, ..question.clone() }),
+            (_, crate::model::catalog::Host::Name(name)) => {
+                Some(Question::address(name.clone(), dns::RecordType::A, Transport::Udp))
+            }
+            (_, crate::model::catalog::Host::Address(_)) => None,
+        }
+    }
+}
+
+/// The bare connection.
+const CONNECT: Probe = Probe::Tcp(tcp::Question { listen: Duration::ZERO });
+
+fn liveness(transport: Transport) -> Probe {
+    Probe::Dns(Question::liveness("www.microsoft.com".to_owned(), transport))
+}
+
+/// The endpoint's own request under another host name.
+fn web(scheme: http::Scheme, host: String, errand: &Errand) -> Probe {
+    let path = match &errand.endpoint.probe {
+        Probe::Http(question) => question.path.clone(),
+        Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => "/".to_owned(),
+    };
+    Probe::Http(http::Question { scheme, host, port: errand.key.peer.port(), path, proof: http::Proof::AnyResponse })
+}
+
+fn is_accepted(outcome: &Outcome) -> bool {
+    outcome.seen.stop.is_none()
+}
+
+fn is_refused(outcome: &Outcome) -> bool {
+    outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble.ending() == Ending::Refused)
+}

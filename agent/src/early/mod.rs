@@ -1,0 +1,246 @@
+//! Early warnings: what moves before a class is lost. Pure; it is told what visits learned and that time passed.
+//!
+//! No single detector sees everything: a burn rate sees flapping but no short outage, φ sees silence but no flapping,
+//! CUSUM sees a path getting slower while every probe succeeds. They stand beside the risk and never move it. Memory is
+//! bounded: about 2 kB per class, 60 bytes per endpoint, 1 kB per time server.
+
+pub mod burn_rate;
+pub mod cusum;
+pub mod drift;
+pub mod phi;
+pub mod warnings;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ase_probes::{
+    class::Class,
+    outcome::{Outcome, Protocol},
+    verdict::Verdict,
+};
+
+use crate::{
+    engine::snapshot::EndpointView,
+    model::catalog::{Catalog, EndpointId},
+    risk::estimate::Loss,
+    visit::visitor::Visit,
+};
+use burn_rate::{BurnRate, Window};
+use cusum::Cusum;
+use drift::Drift;
+use phi::Phi;
+
+/// A class of which nothing could be tested for this long is in the dark: three default intervals.
+pub const BLIND_AFTER: Duration = Duration::from_secs(90);
+
+/// What the detectors of one class say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClassEarly {
+    /// How fast its budget of lost time is spent, per window of [`Window::ALL`].
+    pub burn: [f64; Window::ALL.len()],
+    /// How surprising the silence since its last success is; `None` before the first.
+    pub phi: Option<f64>,
+    /// The worst rise of round trips among its endpoints, 1 is an alarm; `None` while all of them learn.
+    pub latency: Option<f64>,
+    /// The endpoint with that rise.
+    pub slowest: Option<EndpointId>,
+    /// How long nothing of it could be tested.
+    pub untested: Duration,
+}
+
+impl ClassEarly {
+    /// Whether nothing of it could be tested for three intervals.
+    pub fn is_blind(&self) -> bool {
+        self.untested >= BLIND_AFTER
+    }
+}
+
+/// What all detectors say at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EarlyView {
+    /// Every class that has endpoints.
+    pub classes: BTreeMap<Class, ClassEarly>,
+    /// Seconds per second that a time server's offset grows, where enough is known.
+    pub drifts: BTreeMap<EndpointId, f64>,
+}
+
+#[derive(Clone, Debug)]
+struct ClassState {
+    burn: BurnRate,
+    phi: Phi,
+    untested: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Latency {
+    class: Option<Class>,
+    cusum: Cusum,
+    last: Duration,
+}
+
+/// The detectors. Times are those of one monotonic clock, from any beginning.
+#[derive(Clone, Debug)]
+pub struct Early {
+    classes: BTreeMap<Class, ClassState>,
+    latencies: BTreeMap<EndpointId, Latency>,
+    drifts: BTreeMap<EndpointId, Drift>,
+}
+
+impl Early {
+    /// Detectors that have seen nothing.
+    pub fn new(catalog: &Catalog) -> Self {
+        let mut early = Self { classes: BTreeMap::new(), latencies: BTreeMap::new(), drifts: BTreeMap::new() };
+        early.reload(catalog);
+        early
+    }
+
+    /// Takes another catalogue; what stays keeps what was learned of it.
+    pub fn reload(&mut self, catalog: &Catalog) {
+        let mut expected: BTreeMap<Class, Duration> = BTreeMap::new();
+        for endpoint in &catalog.endpoints {
+            let shortest = expected.entry(endpoint.class).or_insert(endpoint.interval);
+            *shortest = (*shortest).min(endpoint.interval);
+        }
+        self.classes.retain(|class, _| expected.contains_key(class));
+        for (class, expected) in expected {
+            let fresh = || ClassState { burn: BurnRate::default(), phi: Phi::new(expected), untested: Duration::ZERO };
+            self.classes.entry(class).or_insert_with(fresh).phi.expect(expected);
+        }
+        let watched = |id: &EndpointId| catalog.endpoints.iter().any(|endpoint| endpoint.id == *id);
+        self.latencies.retain(|id, _| watched(id));
+        self.drifts.retain(|id, _| watched(id));
+    }
+
+    /// Takes what a visit learned.
+    pub fn observe(&mut self, view: &EndpointView, visit: &Visit, now: Duration) {
+        let (id, class) = (&view.endpoint.id, view.endpoint.class);
+        if matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_)))
+            && let Some(state) = self.classes.get_mut(&class)
+        {
+            state.phi.success(now);
+        }
+        if let Some(round_trip) = visit.outcomes.iter().find_map(|outcome| outcome.seen.round_trip) {
+            let latency =
+                self.latencies.entry(id.clone()).or_insert(Latency { class: None, last: now, ..Latency::default() });
+            latency.class = Some(class);
+            latency.cusum.observe(round_trip, now.saturating_sub(latency.last));
+            latency.last = now;
+        }
+        if let Some(offset) = visit.outcomes.iter().find_map(offset) {
+            self.drifts.entry(id.clone()).or_default().observe(offset, now);
+        }
+    }
+
+    /// Lets `elapsed` pass until `now`, in which these shares of the classes were lost, as confirmed.
+    pub fn step(&mut self, losses: &BTreeMap<Class, Loss>, elapsed: Duration, now: Duration) {
+        for (class, state) in &mut self.classes {
+            if elapsed > BLIND_AFTER {
+                // This machine was paused; the silence is its own.
+                state.phi.forgive(elapsed, now);
+            }
+            match losses.get(class) {
+                Some(Loss::Known(loss)) => {
+                    state.burn.step(Some(*loss), elapsed);
+                    state.untested = Duration::ZERO;
+                }
+                Some(Loss::Unknown) | None => {
+                    state.burn.step(None, elapsed);
+                    if elapsed <= BLIND_AFTER {
+                        state.phi.forgive(elapsed, now);
+                    }
+                    state.untested = state.untested.saturating_add(elapsed);
+                }
+            }
+        }
+    }
+
+    /// What the detectors say at this moment.
+    pub fn view(&self, now: Duration) -> EarlyView {
+        let classes = self.classes.iter().map(|(class, state)| (*class, self.class_view(*class, state, now)));
+        let drifts = self.drifts.iter().filter_map(|(id, drift)| Some((id.clone(), drift.slope()?)));
+        EarlyView { classes: classes.collect(), drifts: drifts.collect() }
+    }
+
+    fn class_view(&self, class: Class, state: &ClassState, now: Duration) -> ClassEarly {
+        let of_class = self.latencies.iter().filter(|(_, latency)| latency.class == Some(class));
+        let ratios = of_class.filter_map(|(id, latency)| Some((id, latency.cusum.ratio()?)));
+        let worst = ratios.max_by(|(_, one), (_, other)| one.total_cmp(other));
+        ClassEarly {
+            burn: state.burn.rates(),
+            phi: state.phi.phi(now),
+            latency: worst.map(|(_, ratio)| ratio),
+            slowest: worst.map(|(id, _)| id.clone()),
+            untested: state.untested,
+        }
+    }
+}
+
+fn offset(outcome: &Outcome) -> Option<f64> {
+    match &outcome.seen.protocol {
+        Protocol::Ntp(reply) => {
+            reply.packet.as_ref().filter(|packet| packet.has_timestamps).map(|packet| packet.offset)
+        }
+        Protocol::Nothing | Protocol::Dns(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    const ROUND: Duration = Duration::from_secs(30);
+
+    fn early() -> (Early, crate::engine::snapshot::Snapshot) {
+        let snapshot = sample::snapshot();
+        (Early::new(&snapshot.catalog), snapshot)
+    }
+
+    fn all(loss: Loss) -> BTreeMap<Class, Loss> {
+        Class::ALL.map(|class| (class, loss)).into()
+    }
+
+    #[test]
+    fn visits_feed_the_detectors_of_their_class() {
+        let (mut early, snapshot) = early();
+        for round in 0..20u32 {
+            for view in &snapshot.endpoints {
+                if let Some(visit) = &view.last {
+                    early.observe(view, visit, ROUND * round);
+                }
+            }
+            early.step(&all(Loss::Known(0.0)), ROUND, ROUND * round);
+        }
+        let view = early.view(ROUND * 19);
+        assert_eq!(view.classes.len(), 7);
+        assert!(view.classes[&Class::Https].phi.is_some_and(|phi| phi < 1.0));
+        assert_eq!(view.classes[&Class::Sql].phi, None, "it never answered");
+        assert!(view.classes[&Class::Https].latency.is_some_and(|ratio| ratio < 0.1));
+        assert_eq!(view.drifts.len(), 1);
+    }
+
+    #[test]
+    fn a_class_that_cannot_be_tested_is_in_the_dark_after_three_intervals_and_burns_nothing() {
+        let (mut early, _) = early();
+        for round in 1..=3u32 {
+            assert!(!early.view(ROUND * round).classes[&Class::Dns].is_blind());
+            early.step(&all(Loss::Unknown), ROUND, ROUND * round);
+        }
+        let dns = &early.view(ROUND * 3).classes[&Class::Dns];
+        assert!(dns.is_blind());
+        assert_eq!(dns.burn, [0.0; 5]);
+        early.step(&all(Loss::Known(1.0)), ROUND, ROUND * 4);
+        assert!(!early.view(ROUND * 4).classes[&Class::Dns].is_blind());
+    }
+
+    #[test]
+    fn a_reload_forgets_what_is_gone_and_keeps_the_rest() {
+        let (mut early, snapshot) = early();
+        (1..=12u32).for_each(|round| early.step(&all(Loss::Known(1.0)), ROUND, ROUND * round));
+        let mut catalog = (*snapshot.catalog).clone();
+        catalog.endpoints.retain(|endpoint| endpoint.class != Class::Tcp);
+        early.reload(&catalog);
+        let view = early.view(ROUND * 12);
+        assert!(!view.classes.contains_key(&Class::Tcp));
+        assert!(view.classes[&Class::Sql].burn[0] > 100.0);
+    }
+}

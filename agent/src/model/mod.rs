@@ -1,0 +1,4 @@
+//! Types that other rooms share.
+
+pub mod catalog;
+pub mod settings;

@@ -1,0 +1,5 @@
+//! Addresses, the policy of which may be asked, and durations as people write them.
+
+pub mod address;
+pub mod duration;
+pub mod policy;

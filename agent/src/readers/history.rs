@@ -1,0 +1,173 @@
+//! What the agent remembers, as a table for people.
+
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+use crate::{
+    net::duration::show,
+    readers::summary::{count, rfc3339},
+    store::{
+        history::History,
+        rows::{IncidentRow, OutcomeRow, StateRow},
+    },
+};
+
+/// What of it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Incidents.
+    pub incidents: bool,
+    /// Outcomes.
+    pub outcomes: bool,
+}
+
+/// Renders what is remembered; `now` is the wall clock.
+pub fn render(history: &History, shown: Shown, now: Duration) -> String {
+    let mut text = String::new();
+    match &history.state {
+        Some(state) => text.push_str(&clocks(state)),
+        None => text.push_str("no clocks were saved yet\n"),
+    }
+    if shown.incidents {
+        text.push_str(&format!("\n{}\n", count(history.incidents.len(), "incident")));
+        text.push_str(&incidents(&history.incidents, now));
+    }
+    if shown.outcomes {
+        text.push_str(&format!(
+            "\n{} of outcomes\n",
+            count(history.outcomes.len(), "stretch").replace("stretchs", "stretches")
+        ));
+        text.push_str(&outcomes(&history.outcomes));
+    }
+    if history.damaged > 0 {
+        text.push_str(&format!("\n{} left out: they do not fit their seal\n", count(history.damaged, "row")));
+    }
+    text
+}
+
+fn clocks(state: &StateRow) -> String {
+    let risk = &state.memory.risk;
+    let running = risk.clocks.iter().filter(|(_, time)| time.outage > 0.0);
+    let running: Vec<_> =
+        running.map(|(class, time)| format!("{class} {}", whole(Duration::from_secs_f64(time.outage)))).collect();
+    let lost = if running.is_empty() {
+        "no outage on any clock".to_owned()
+    } else {
+        format!("outage clocks: {}", running.join(", "))
+    };
+    format!("risk level {} as of {}; {lost}\n", risk.level.label(), rfc3339(state.saved))
+}
+
+fn incidents(rows: &[IncidentRow], now: Duration) -> String {
+    table(
+        &["since", "for", "cause", "side", "scope", "confidence", "what", "endpoints"],
+        rows.iter().map(|row| {
+            let (lasted, open) = match row.closed {
+                Some(closed) => (closed.saturating_sub(row.since), ""),
+                None => (now.saturating_sub(row.since), " (open)"),
+            };
+            let [cause, side, scope, confidence] =
+                [&row.cause, &row.side, &row.scope, &row.confidence].map(Clone::clone);
+            let lasted = format!("{}{open}", whole(lasted));
+            vec![
+                rfc3339(row.since),
+                lasted,
+                cause,
+                side,
+                scope,
+                confidence,
+                row.component.clone(),
+                row.endpoints.join(" "),
+            ]
+        }),
+    )
+}
+
+fn outcomes(rows: &[OutcomeRow]) -> String {
+    table(
+        &["from", "to", "visits", "result", "cause", "phase", "took", "endpoint"],
+        rows.iter().map(|row| {
+            let or_dash = |label: &Option<String>| label.clone().unwrap_or_else(|| "-".to_owned());
+            let took = format!("{:.1} ms", row.took.as_secs_f64() * 1e3);
+            let (from, to) = (rfc3339(row.began), rfc3339(row.ended));
+            let (cause, phase) = (or_dash(&row.cause), or_dash(&row.phase));
+            vec![from, to, row.count.to_string(), row.result.clone(), cause, phase, took, row.endpoint.clone()]
+        }),
+    )
+}
+
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().trim_start().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// To the second.
+fn whole(duration: Duration) -> String {
+    show(Duration::from_secs(duration.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::risk::{
+        clock::ClockMemory,
+        estimate::{ClockTime, Level, RiskMemory},
+    };
+    use ase_probes::class::Class;
+
+    const AT: Duration = Duration::from_secs(1_800_000_000);
+
+    fn sample() -> History {
+        let clocks =
+            [(Class::Sql, ClockTime { outage: 725.0, loss: 1.0, healthy: 0 }), (Class::Dns, ClockTime::default())];
+        let risk = RiskMemory { clocks: clocks.into(), level: Level::Info, ..RiskMemory::default() };
+        let state = StateRow { saved: AT, memory: ClockMemory { risk, ..ClockMemory::default() } };
+        let incident = IncidentRow {
+            cause: "dropped".to_owned(),
+            side: "path".to_owned(),
+            scope: "port".to_owned(),
+            confidence: "likely".to_owned(),
+            component: "port 1433".to_owned(),
+            endpoints: vec!["db:1433".to_owned()],
+            since: AT - Duration::from_secs(725),
+            ..IncidentRow::default()
+        };
+        let outcome = OutcomeRow {
+            endpoint: "db:1433".to_owned(),
+            class: "sql".to_owned(),
+            result: "healthy".to_owned(),
+            cause: None,
+            phase: None,
+            began: AT - Duration::from_secs(1000),
+            ended: AT - Duration::from_secs(730),
+            count: 9,
+            took: Duration::from_micros(12_500),
+        };
+        History { state: Some(state), incidents: vec![incident], outcomes: vec![outcome], damaged: 1 }
+    }
+
+    #[test]
+    fn the_clocks_come_first_then_incidents_then_outcomes() {
+        let text = render(&sample(), Shown { incidents: true, outcomes: true }, AT);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "risk level info as of 2027-01-15T08:00:00Z; outage clocks: sql 12m 5s");
+        assert!(lines[4].contains("12m 5s (open)") && lines[4].ends_with("port 1433  db:1433"), "{text}");
+        assert!(lines[8].contains("healthy") && lines[8].contains("12.5 ms"), "{text}");
+        assert!(text.ends_with("1 row left out: they do not fit their seal\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_remembered_is_said() {
+        let text = render(&History::default(), Shown { incidents: true, outcomes: false }, AT);
+        assert_eq!(text, "no clocks were saved yet\n\n0 incidents\n");
+    }
+}

@@ -1,0 +1,85 @@
+//! The incidents of a snapshot as JSON.
+
+use serde::Serialize;
+
+use crate::{
+    diagnosis::{Alternative, Incident, Ledger},
+    readers::summary::rfc3339,
+};
+
+/// One broken component and everything that fails with it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct IncidentEntry<'a> {
+    id: u64,
+    cause: &'static str,
+    summary: &'static str,
+    phase: &'static str,
+    side: &'static str,
+    scope: &'static str,
+    confidence: &'static str,
+    component: &'a str,
+    endpoints: Vec<&'a str>,
+    hides: Vec<&'a str>,
+    evidence: &'a [String],
+    alternatives: Vec<AlternativeEntry>,
+    advice: Advice,
+    hint: Option<&'static str>,
+    since: String,
+    published: String,
+}
+
+/// Another cause that is not excluded, and what would settle it.
+#[derive(Clone, Debug, Serialize)]
+struct AlternativeEntry {
+    cause: &'static str,
+    summary: &'static str,
+    settled_by: &'static str,
+}
+
+/// Who mends it, what to do, and what to look at before anything is changed.
+#[derive(Clone, Debug, Serialize)]
+struct Advice {
+    owner: &'static str,
+    next_step: &'static str,
+    check_first: &'static str,
+}
+
+/// Every open incident, the oldest first.
+pub(super) fn entries(ledger: &Ledger) -> Vec<IncidentEntry<'_>> {
+    ledger.open.iter().map(|incident| IncidentEntry::of(incident)).collect()
+}
+
+impl<'a> IncidentEntry<'a> {
+    fn of(incident: &'a Incident) -> Self {
+        let (finding, definition) = (incident.finding, incident.finding.cause.definition());
+        Self {
+            id: incident.id,
+            cause: definition.label,
+            summary: definition.summary,
+            phase: finding.phase.label(),
+            side: finding.side.label(),
+            scope: incident.scope.label(),
+            confidence: finding.confidence.label(),
+            component: &incident.component,
+            endpoints: incident.endpoints.iter().map(|id| &*id.0).collect(),
+            hides: incident.hides.iter().map(|id| &*id.0).collect(),
+            evidence: &incident.evidence,
+            alternatives: incident.alternatives.iter().map(AlternativeEntry::of).collect(),
+            advice: Advice {
+                owner: definition.owner.label(),
+                next_step: definition.next_step,
+                check_first: definition.check_first,
+            },
+            hint: incident.hint,
+            since: rfc3339(incident.since),
+            published: rfc3339(incident.published),
+        }
+    }
+}
+
+impl AlternativeEntry {
+    fn of(alternative: &Alternative) -> Self {
+        let definition = alternative.cause.definition();
+        Self { cause: definition.label, summary: definition.summary, settled_by: alternative.words() }
+    }
+}

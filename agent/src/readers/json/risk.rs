@@ -1,0 +1,45 @@
+//! The estimated risk of suspension as JSON.
+
+use serde::Serialize;
+
+use crate::risk::estimate::Estimate;
+
+/// What the clocks say.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RiskEntry {
+    /// Always true: the horizon is an assumption.
+    estimated: bool,
+    level: &'static str,
+    total: f64,
+    horizon_seconds: f64,
+    to_horizon_seconds: Option<f64>,
+    classes: Vec<ClassRisk>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ClassRisk {
+    class: &'static str,
+    risk: f64,
+    lost_seconds: f64,
+    loss: f64,
+}
+
+impl RiskEntry {
+    /// The entry of an estimate.
+    pub(super) fn of(estimate: &Estimate) -> Self {
+        let classes = estimate.classes.iter().map(|(class, risk)| ClassRisk {
+            class: class.label(),
+            risk: *risk,
+            lost_seconds: estimate.lost.get(class).copied().unwrap_or_default().as_secs_f64(),
+            loss: estimate.losses.get(class).copied().unwrap_or_default(),
+        });
+        Self {
+            estimated: true,
+            level: estimate.level.label(),
+            total: estimate.total,
+            horizon_seconds: estimate.horizon.as_secs_f64(),
+            to_horizon_seconds: estimate.to_horizon.map(|time| time.as_secs_f64()),
+            classes: classes.collect(),
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! Renders a snapshot as Prometheus text, format 0.0.4. The only file that names `prometheus`.
+//!
+//! Three rules hold for every series:
+//! - It exists from the first scrape. The one bounded exception is `ase_probe_failures_total`: each endpoint starts with
+//!   the causes that its probe commonly meets (7 to 14), because all 40 causes for 145 endpoints would be 5 800
+//!   series that stay zero. Any other cause appears when it is first seen, so `increase()` misses its first failure;
+//!   alerts that must not miss it ask `ase_probe_success`.
+//! - What could not be tested is never an outage: while `ase_probe_unknown` or `ase_dependency_unknown` is 1, the paired
+//!   `ase_probe_success` or `ase_dependency_up` keeps the last confirmed value, or 0 if there never was one. Alerts
+//!   therefore read `ase_probe_success == 0 unless ase_probe_unknown == 1`.
+//! - A gauge whose value the last visit did not measure is `NaN`, which compares with nothing and so fires no
+//!   alert. Only `ase_endpoint_last_success_timestamp_seconds` is 0 before the first success.
+
+mod early;
+mod incidents;
+mod names;
+mod resolver_facts;
+mod series;
+mod suspension;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ase_probes::{cause::Cause, class::Class, http::Scheme, ntp::Packet, probe::Probe, verdict::Phase};
+use prometheus::{
+    TextEncoder,
+    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+use crate::{
+    engine::snapshot::{self, BUCKETS, ClassView, EndpointView, Snapshot},
+    readers::summary::earliest_expiry,
+};
+use series::{
+    is_good, is_unknown, is_up, newest, packet, reach_ratio, response, root_distance, round_trip, server, transport,
+    usual_causes, usual_phases,
+};
+
+/// The media type of [`render`]'s text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Renders every metric of a snapshot; `version` is the agent's own.
+pub fn render(snapshot: &Snapshot, version: &str) -> String {
+    let mut page = Page::default();
+    endpoints(&mut page, snapshot);
+    classes(&mut page, snapshot);
+    durations(&mut page, snapshot);
+    certificates(&mut page, snapshot);
+    time_servers(&mut page, snapshot);
+    resolvers(&mut page, snapshot);
+    resolver_facts::render(&mut page, snapshot);
+    names::render(&mut page, snapshot);
+    incidents::render(&mut page, snapshot);
+    suspension::render(&mut page, snapshot);
+    early::render(&mut page, snapshot);
+    agent(&mut page, snapshot, version);
+    page.text
+}
+
+type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+
+/// The text so far. Each family is encoded and dropped at once, so that only one is in memory.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn gauges<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (Labels<'a, N>, f64)>,
+    ) {
+        let metrics = values.map(|(labels, value)| {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            let mut metric = Metric::from_label(pairs(labels));
+            metric.set_gauge(gauge);
+            metric
+        });
+        self.family(name, help, MetricType::GAUGE, metrics.collect());
+    }
+
+    fn counters<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (Labels<'a, N>, u64)>,
+    ) {
+        let metrics = values.map(|(labels, value)| {
+            let mut counter = Counter::default();
+            counter.set_value(value as f64);
+            let mut metric = Metric::from_label(pairs(labels));
+            metric.set_counter(counter);
+            metric
+        });
+        self.family(name, help, MetricType::COUNTER, metrics.collect());
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.gauges(name, help, std::iter::once(([], value)));
+    }
+
+    fn family(&mut self, name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) {
+        if metrics.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        family.set_metric(metrics);
+        let encoded = TextEncoder::new().encode_utf8(&[family], &mut self.text);
+        encoded.expect("a family with a name and a metric encodes into a string");
+    }
+}
+
+fn pairs<const N: usize>(labels: Labels<'_, N>) -> Vec<LabelPair> {
+    let pair = |(name, value): (&str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value.to_owned());
+        pair
+    };
+    labels.into_iter().map(pair).collect()
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+fn endpoints(page: &mut Page, snapshot: &Snapshot) {
+    let views = || snapshot.endpoints.iter().map(|view| (of_endpoint(view), &**view));
+    page.gauges(
+        "ase_probe_success",
+        "Whether the endpoint's peer proved itself, confirmed; degraded counts as 1. Keeps its value while ase_probe_unknown is 1.",
+        views().map(|(labels, view)| (labels, flag(is_good(view)))),
+    );
+    page.gauges(
+        "ase_probe_unknown",
+        "Whether the endpoint could not be tested: not visited yet, a fault of this machine, no flow budget, or forbidden by policy.",
+        views().map(|(labels, view)| (labels, flag(is_unknown(view)))),
+    );
+    page.counters(
+        "ase_probe_attempts_total",
+        "Visits begun, also when the name did not resolve.",
+        views().map(|(labels, view)| (labels, view.attempts)),
+    );
+    let failures: Vec<_> = views().flat_map(|(labels, view)| failures(labels, view)).collect();
+    page.counters("ase_probe_failures_total", "Visits that failed, by cause.", failures.into_iter());
+    page.gauges(
+        "ase_endpoint_last_success_timestamp_seconds",
+        "When the endpoint's peer last proved itself; 0 before the first time.",
+        views().map(|(labels, view)| (labels, view.last_success.unwrap_or_default().as_secs_f64())),
+    );
+    page.gauges(
+        "ase_probe_round_trip_seconds",
+        "Round trip of the last visit as the kernel measured it; NaN if there was none.",
+        views().map(|(labels, view)| (labels, round_trip(view).unwrap_or(f64::NAN))),
+    );
+}
+
+fn of_endpoint(view: &EndpointView) -> Labels<'_, 2> {
+    [("class", view.endpoint.class.label()), ("endpoint", &view.endpoint.id.0)]
+}
+
+fn failures<'a>(labels: Labels<'a, 2>, view: &EndpointView) -> Vec<(Labels<'a, 3>, u64)> {
+    let mut counts: BTreeMap<Cause, u64> = usual_causes(&view.endpoint).map(|cause| (cause, 0)).collect();
+    counts.extend(&view.failures);
+    let [class, endpoint] = labels;
+    counts.into_iter().map(|(cause, count)| ([class, endpoint, ("cause", cause.label())], count)).collect()
+}
+
+fn classes(page: &mut Page, snapshot: &Snapshot) {
+    let of = |class: &ClassView| [("class", class.class.label())];
+    page.gauges(
+        "ase_dependency_up",
+        "Whether the class works: something of it answers and nothing critical failed. Keeps its value while ase_dependency_unknown is 1.",
+        snapshot.classes.iter().map(|class| (of(class), flag(is_up(snapshot, class)))),
+    );
+    page.gauges(
+        "ase_dependency_unknown",
+        "Whether nothing of the class could be tested, or nothing of it is configured.",
+        snapshot.classes.iter().map(|class| (of(class), flag(class.is_up().is_none()))),
+    );
+    page.gauges(
+        "ase_slots_not_configured",
+        "Endpoints of the class that only the configuration can name, and that it does not name yet.",
+        snapshot.classes.iter().map(|class| (of(class), class.not_configured as f64)),
+    );
+}
+
+fn durations(page: &mut Page, snapshot: &Snapshot) {
+    let usual = snapshot.endpoints.iter().flat_map(|view| {
+        let class = view.endpoint.class;
+        usual_phases(&view.endpoint.probe).iter().map(move |phase| (class, *phase))
+    });
+    let keys: BTreeSet<(Class, Phase)> = usual.chain(snapshot.durations.keys().copied()).collect();
+    let none = snapshot::Histogram::default();
+    let metrics = keys.into_iter().map(|(class, phase)| {
+        let label = if phase == Phase::None { "total" } else { phase.label() };
+        let mut metric = Metric::from_label(pairs([("class", class.label()), ("phase", label)]));
+        metric.set_histogram(histogram(snapshot.durations.get(&(class, phase)).unwrap_or(&none)));
+        metric
+    });
+    page.family(
+        "ase_probe_duration_seconds",
+        "Time that visits spent in each phase; phase total is the whole visit, so it is not to be added to the others.",
+        MetricType::HISTOGRAM,
+        metrics.collect(),
+    );
+}
+
+fn histogram(counts: &snapshot::Histogram) -> Histogram {
+    let mut below = 0;
+    let bucket = |(bound, count): (&f64, &u64)| {
+        below += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(below);
+        bucket
+    };
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(BUCKETS.iter().zip(&counts.counts).map(bucket).collect());
+    histogram.set_sample_count(counts.count());
+    histogram.set_sample_sum(counts.sum);
+    histogram
+}
+
+fn certificates(page: &mut Page, snapshot: &Snapshot) {
+    let shows_one = |probe: &Probe| match probe {
+        Probe::Http(question) => question.scheme != Scheme::Http,
+        Probe::Tds(_) => true,
+        Probe::Dns(_) | Probe::Ntp(_) | Probe::Tcp(_) => false,
+    };
+    let views = snapshot.endpoints.iter().filter(|view| shows_one(&view.endpoint.probe));
+    page.gauges(
+        "ase_tls_certificate_expiry_timestamp_seconds",
+        "When the first certificate of the chain that the last visit was shown expires, verified or not; NaN if it was shown none.",
+        views.map(|view| {
+            let expiry = earliest_expiry(view).map_or(f64::NAN, |seconds| seconds as f64);
+            ([("endpoint", &*view.endpoint.id.0)], expiry)
+        }),
+    );
+}
+
+fn time_servers(page: &mut Page, snapshot: &Snapshot) {
+    let views = snapshot.endpoints.iter().filter(|view| matches!(view.endpoint.probe, Probe::Ntp(_)));
+    let servers = newest(views.map(|view| (server(&view.endpoint, 123), &**view)));
+    let mut gauges = |name: &str, help: &str, value: fn(&Packet) -> f64| {
+        let values =
+            servers.iter().map(|(server, view)| ([("server", server.as_str())], packet(view).map_or(f64::NAN, value)));
+        page.gauges(name, help, values);
+    };
+    gauges("ase_ntp_offset_seconds", "Server clock minus this machine's clock at the last reply.", |p| p.offset);
+    gauges("ase_ntp_delay_seconds", "Round trip of the last reply without the server's own time.", |p| {
+        p.delay.as_secs_f64()
+    });
+    gauges(
+        "ase_ntp_root_distance_seconds",
+        "Bound of the server's error towards its primary source: half of root delay and delay, plus root dispersion.",
+        root_distance,
+    );
+    gauges("ase_ntp_stratum", "Stratum of the last reply; 0 is a kiss-o'-death.", |p| f64::from(p.stratum));
+    page.gauges(
+        "ase_ntp_reach_ratio",
+        "Share of successes among the last eight visits, or among all while there were fewer.",
+        servers.iter().map(|(server, view)| ([("server", server.as_str())], reach_ratio(view))),
+    );
+}
+
+fn resolvers(page: &mut Page, snapshot: &Snapshot) {
+    let views = snapshot.endpoints.iter().filter_map(|view| match &view.endpoint.probe {
+        Probe::Dns(question) => Some(((server(&view.endpoint, 53), transport(question.transport)), &**view)),
+        Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => None,
+    });
+    let resolvers = newest(views);
+    page.gauges(
+        "ase_dns_response_seconds",
+        "Time from the last question to the resolver's answer; NaN if none came.",
+        resolvers.iter().map(|((resolver, transport), view)| {
+            ([("resolver", resolver.as_str()), ("transport", *transport)], response(view).unwrap_or(f64::NAN))
+        }),
+    );
+    page.gauges(
+        "ase_dns_resolver_up",
+        "Whether the resolver answers over this transport, confirmed.",
+        resolvers.iter().map(|((resolver, transport), view)| {
+            ([("resolver", resolver.as_str()), ("transport", *transport)], flag(is_good(view)))
+        }),
+    );
+}
+
+fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
+    let (agent, catalog) = (&snapshot.agent, &snapshot.catalog);
+    let build = [
+        ("version", version),
+        ("profile", catalog.profile.as_str()),
+        ("cloud", catalog.cloud.as_str()),
+        ("edition", catalog.edition.as_str()),
+    ];
+    page.gauges(
+        "ase_agent_build_info",
+        "The agent's version, its profile, cloud and the edition of its catalogue; always 1.",
+        std::iter::once((build, 1.0)),
+    );
+    page.gauge("ase_agent_ready", "Whether every endpoint was visited once.", flag(agent.ready));
+    page.gauge("ase_agent_start_time_seconds", "When the agent started.", agent.started.as_secs_f64());
+    page.gauge(
+        "ase_agent_schedule_lag_seconds",
+        "The largest lateness of a visit in the last minute.",
+        agent.schedule_lag.as_secs_f64(),
+    );
+    page.gauge("ase_agent_visits_in_flight", "Visits under way.", agent.in_flight as f64);
+    page.counters(
+        "ase_agent_flow_budget_spent_total",
+        "Visits put off because the destination's budget of new flows was spent.",
+        std::iter::once(([], agent.budget_spent)),
+    );
+    page.gauge(
+        "ase_agent_config_last_reload_successful",
+        "Whether the last reload of the configuration took; the old one stays in force if it did not.",
+        flag(agent.reload_ok),
+    );
+    page.gauge(
+        "ase_agent_config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded.",
+        agent.loaded.as_secs_f64(),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::snapshot::Status, golden::assert_golden, model::catalog::EndpointId, sample, visit::visitor::Untested,
+    };
+    use ase_probes::outcome::Protocol;
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+        sync::Arc,
+    };
+
+    fn series(text: &str) -> BTreeMap<&str, &str> {
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.rsplit_once(' ').expect("a sample is a series and a value")).collect()
+    }
+
+    fn sample_count(text: &str) -> usize {
+        text.lines().filter(|line| !line.starts_with('#')).count()
+    }
+
+    #[test]
+    fn the_sample_renders_as_reviewed() {
+        assert_golden("tests/golden/metrics.txt", &render(&sample::snapshot(), "0.1.0"));
+    }
+
+    #[test]
+    fn no_series_appears_twice() {
+        let text = render(&sample::snapshot(), "0.1.0");
+        assert_eq!(series(&text).len(), sample_count(&text));
+    }
+
+    #[test]
+    fn two_endpoints_on_one_server_share_its_series_and_the_newer_speaks() {
+        let mut snapshot = sample::snapshot();
+        let twin = |id: &str, view: &Arc<EndpointView>, later: u64| {
+            let mut view = (**view).clone();
+            let mut endpoint = (*view.endpoint).clone();
+            endpoint.id = EndpointId(id.into());
+            view.endpoint = Arc::new(endpoint);
+            let mut visit = (**view.last.as_ref().expect("the sample visited it")).clone();
+            visit.began += std::time::Duration::from_secs(later);
+            if let Protocol::Ntp(reply) = &mut visit.outcomes[0].seen.protocol {
+                reply.packet.as_mut().expect("the sample got a reply").offset = 0.5;
+            }
+            view.last = Some(Arc::new(visit));
+            Arc::new(view)
+        };
+        let resolver = twin("other:53", &snapshot.endpoints[0], 1);
+        let clock = twin("other:123", &snapshot.endpoints[3], 1);
+        snapshot.endpoints.extend([resolver, clock]);
+        let text = render(&snapshot, "0.1.0");
+        assert_eq!(series(&text).len(), sample_count(&text));
+        assert_eq!(series(&text)["ase_ntp_offset_seconds{server=\"time.windows.com\"}"], "0.5");
+    }
+
+    #[test]
+    fn every_series_exists_before_the_first_visit_and_stays() {
+        let after = sample::snapshot();
+        let mut before = after.clone();
+        before.durations = Arc::default();
+        for view in &mut before.endpoints {
+            let view = Arc::make_mut(view);
+            (view.status, view.last, view.attempts) = (Status::Unknown(Untested::NotYet), None, 0);
+            (view.failures, view.last_success, view.reach) = (BTreeMap::new(), None, 0);
+        }
+        let (before, after) = (render(&before, "0.1.0"), render(&after, "0.1.0"));
+        let names = |text: &str| series(text).keys().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let late: Vec<_> = names(&after).difference(&names(&before)).cloned().collect();
+        assert_eq!(late, ["ase_probe_duration_seconds"; 0], "these series came late");
+    }
+
+    #[test]
+    fn what_cannot_be_tested_keeps_its_last_confirmed_value() {
+        let mut snapshot = sample::snapshot();
+        sample::set_all(&mut snapshot, Status::Unknown(Untested::BudgetSpent));
+        let text = render(&snapshot, "0.1.0");
+        let series = series(&text);
+        let value = |name: &str, endpoint: &str| {
+            series[format!("{name}{{class=\"{}\",endpoint=\"{endpoint}\"}}", class_of(&snapshot, endpoint)).as_str()]
+        };
+        assert_eq!(value("ase_probe_success", "login.microsoftonline.com:443"), "1");
+        assert_eq!(value("ase_probe_success", "asedb-a.database.windows.net:1433"), "0");
+        assert_eq!(value("ase_probe_unknown", "login.microsoftonline.com:443"), "1");
+        assert_eq!(series["ase_dependency_up{class=\"dns\"}"], "1");
+        assert_eq!(series["ase_dependency_up{class=\"sql\"}"], "0");
+        assert_eq!(series["ase_dependency_unknown{class=\"sql\"}"], "1");
+    }
+
+    fn class_of(snapshot: &Snapshot, endpoint: &str) -> &'static str {
+        let view = snapshot.endpoints.iter().find(|view| &*view.endpoint.id.0 == endpoint);
+        view.expect("the endpoint is in the sample").endpoint.class.label()
+    }
+
+    #[test]
+    fn a_name_that_breaks_the_format_is_escaped() {
+        let mut snapshot = sample::large(1);
+        let view = Arc::make_mut(&mut snapshot.endpoints[0]);
+        Arc::make_mut(&mut view.endpoint).id = EndpointId("a\"b\\c\nd".into());
+        let text = render(&snapshot, "0.1.0");
+        assert!(text.contains(r#"ase_probe_success{class="https",endpoint="a\"b\\c\nd"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn the_buckets_of_a_histogram_accumulate_to_its_count() {
+        let mut counts = snapshot::Histogram::default();
+        for millis in [1, 3, 3, 70_000] {
+            counts.observe(std::time::Duration::from_millis(millis));
+        }
+        let histogram = histogram(&counts);
+        let cumulative: Vec<_> = histogram.get_bucket().iter().map(Bucket::cumulative_count).collect();
+        assert_eq!(cumulative, [0, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+        assert_eq!(histogram.get_sample_count(), 4);
+    }
+
+    #[test]
+    fn the_series_of_one_endpoint_are_bounded() {
+        let per_endpoint =
+            sample_count(&render(&sample::large(11), "0.1.0")) - sample_count(&render(&sample::large(1), "0.1.0"));
+        assert!(per_endpoint <= 200, "{per_endpoint} series for ten endpoints");
+    }
+
+    #[test]
+    fn promtool_finds_nothing_to_say() {
+        let mut snapshot = sample::large(3);
+        snapshot.endpoints.extend(sample::snapshot().endpoints);
+        for text in [render(&sample::snapshot(), "0.1.0"), render(&snapshot, "0.1.0")] {
+            let Some((success, said)) = promtool(&text) else { return };
+            assert!(success && said.is_empty(), "promtool: {said}");
+        }
+    }
+
+    #[test]
+    fn promtool_would_speak_up() {
+        let Some((_, said)) = promtool("# TYPE ase_things counter\nase_things 1\n") else { return };
+        assert!(said.contains("_total"), "promtool: {said}");
+    }
+
+    /// What `promtool check metrics` says; `None` if it may be absent and is.
+    fn promtool(text: &str) -> Option<(bool, String)> {
+        let mut command = Command::new("promtool");
+        command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(_) if std::env::var_os("ASE_ALLOW_SKIP").is_some_and(|value| value == "1") => return None,
+            Err(error) => panic!("promtool (Debian package prometheus): {error}; ASE_ALLOW_SKIP=1 skips this test"),
+        };
+        let mut input = child.stdin.take().expect("piped above");
+        input.write_all(text.as_bytes()).expect("promtool reads its input");
+        drop(input);
+        let output = child.wait_with_output().expect("promtool ends at the end of its input");
+        let said = [output.stdout, output.stderr].concat();
+        Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    }
+}

@@ -1,0 +1,41 @@
+//! The incidents as series: which diagnosis is in force for which class, how many are open, how many there were.
+
+use std::collections::BTreeSet;
+
+use ase_probes::{cause::Cause, class::Class};
+
+use super::Page;
+use crate::{engine::snapshot::Snapshot, model::catalog::EndpointId};
+
+/// Adds the series.
+pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
+    let ledger = &snapshot.incidents;
+    let class_of = |id: &EndpointId| {
+        let view = snapshot.endpoints.iter().find(|view| view.endpoint.id == *id)?;
+        Some(view.endpoint.class)
+    };
+    let mut active: BTreeSet<[&'static str; 5]> = BTreeSet::new();
+    for incident in &ledger.open {
+        let (finding, scope) = (incident.finding, incident.scope.label());
+        let (cause, side, confidence) = (finding.cause.label(), finding.side.label(), finding.confidence.label());
+        let classes: BTreeSet<Class> = incident.endpoints.iter().filter_map(class_of).collect();
+        active.extend(classes.iter().map(|class| [class.label(), cause, scope, side, confidence]));
+    }
+    let labels = ["class", "cause", "scope", "side", "confidence"];
+    page.gauges(
+        "ase_diagnosis_active",
+        "1 for every diagnosis in force, by class; absent while there is none, because 40 causes times all labels would be idle series.",
+        active.iter().map(|values| -> ([_; 5], f64) { (std::array::from_fn(|at| (labels[at], values[at])), 1.0) }),
+    );
+    page.gauge(
+        "ase_incidents_open",
+        "Incidents that are open: broken components, not endpoints.",
+        ledger.open.len() as f64,
+    );
+    let causes = Cause::ALL.iter().filter(|cause| **cause != Cause::None);
+    page.counters(
+        "ase_incidents_total",
+        "Incidents since the start, by cause.",
+        causes.map(|cause| ([("cause", cause.label())], ledger.opened.get(cause).copied().unwrap_or_default())),
+    );
+}

@@ -1,0 +1,29 @@
+//! The comparison of the custom DNS with Azure DNS, name by name, as series.
+
+use super::{Page, flag};
+use crate::{engine::snapshot::Snapshot, resolvers::compare::ComparisonClass};
+
+/// Adds the series.
+pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
+    let rows = snapshot.names.iter().flat_map(|view| {
+        let published = view.published.as_ref().map(|comparison| comparison.class);
+        ComparisonClass::ALL
+            .iter()
+            .map(move |class| ([("name", &*view.name), ("class", class.label())], flag(published == Some(*class))))
+    });
+    page.gauges(
+        "ase_dns_comparison",
+        "What the answers of the custom DNS and of Azure DNS mean together; 1 for the class in force, none before it is firm.",
+        rows,
+    );
+    page.counters(
+        "ase_dns_answers_changed_total",
+        "Changes of the name's answers from one comparison to the next, beyond rotation.",
+        snapshot.names.iter().map(|view| ([("name", &*view.name)], view.changes)),
+    );
+    page.gauge(
+        "ase_dns_source_changed_timestamp_seconds",
+        "When the DNS servers in this host's resolver files last changed since the start; 0 if they did not.",
+        snapshot.host_dns.changed.map_or(0.0, |at| at.as_secs_f64()),
+    );
+}

@@ -1,0 +1,10 @@
+//! Pure renderings of what is known: the snapshot in, text out.
+
+pub mod explain;
+pub mod history;
+pub mod json;
+pub mod metrics;
+pub mod nameresolver;
+pub mod profile;
+pub mod report;
+pub mod summary;

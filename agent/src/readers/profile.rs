@@ -1,0 +1,242 @@
+//! Profiles as people read them: what there is, and everything that would be watched and sent.
+
+use std::fmt::Write;
+
+use ase_probes::{http, port_sample, probe::Probe, tds, tls::Verify};
+use comfy_table::{Table, presets::NOTHING};
+use serde_json::{Value, json};
+
+use crate::{
+    config::profile::Profile,
+    diagnosis::{self, cases, measure},
+    model::{
+        catalog::{Addresses, Endpoint, Workload},
+        settings::Settings,
+    },
+    net::duration,
+    resolvers::{self, survey, trial},
+};
+
+/// Lists the built-in profiles.
+pub fn render_list() -> String {
+    let mut table = table(&["PROFILE", "CLOUD", "EDITION", "ROWS", "SLOTS", "WHAT IT IS"]);
+    for profile in Profile::all() {
+        let ports: usize = profile.rows.iter().map(|row| row.ports.len()).sum();
+        let (edition, slots) = (profile.edition(), profile.slots.len().to_string());
+        table.add_row(vec![profile.profile, profile.cloud, edition, ports.to_string(), slots, profile.title]);
+    }
+    format!("{}\n", trimmed(&table))
+}
+
+/// Shows every endpoint and slot, and everything the agent itself sends.
+pub fn render_show(settings: &Settings, as_json: bool) -> String {
+    if as_json { format!("{:#}\n", document(settings)) } else { page(settings) }
+}
+
+fn page(settings: &Settings) -> String {
+    let catalog = &settings.catalog;
+    let mut text = format!("profile {}, cloud {}, edition {}\n\n", catalog.profile, catalog.cloud, catalog.edition);
+    let mut endpoints = table(&["ENDPOINT", "CLASS", "SEVERITY", "PURPOSE", "PROOF", "BASIS", "AS OF", "STANDS FOR"]);
+    for endpoint in &catalog.endpoints {
+        let about = &endpoint.about;
+        endpoints.add_row(vec![
+            endpoint.id.to_string(),
+            endpoint.class.to_string(),
+            endpoint.severity.label().to_owned(),
+            purpose(endpoint),
+            proof(&endpoint.probe),
+            about.basis.label().to_owned(),
+            about.as_of.clone(),
+            about.documented_as.clone().unwrap_or_default(),
+        ]);
+    }
+    _ = writeln!(text, "{}", trimmed(&endpoints));
+    if !catalog.slots.is_empty() {
+        _ = writeln!(text, "\nNot configured (fill under `slots:`):");
+        let mut slots = table(&["SLOT", "CLASS", "PORT", "SEVERITY", "HOW TO FILL IT"]);
+        for slot in &catalog.slots {
+            let (class, port) = (slot.class.to_string(), slot.port.to_string());
+            slots.add_row(vec![slot.name.clone(), class, port, slot.severity.label().to_owned(), slot.hint.clone()]);
+        }
+        _ = writeln!(text, "{}", trimmed(&slots));
+    }
+    _ = writeln!(text, "\nWhat the agent sends:");
+    traffic(settings).iter().for_each(|line| _ = writeln!(text, "  {line}"));
+    text
+}
+
+/// Everything the agent itself sends, one line each.
+fn traffic(settings: &Settings) -> Vec<String> {
+    let (servers, pace) = (servers(settings), &settings.pace);
+    let mut lines = vec![
+        format!("to {servers}: questions for the A and AAAA records of each endpoint's name, at each probe"),
+        "to each endpoint above: one new flow per probe and address, at its interval".to_owned(),
+        format!(
+            "after a bad sample: one more flow after {}, then one every {} up to the interval while it fails",
+            duration::show(pace.confirm_after),
+            duration::show(pace.failing_interval)
+        ),
+        "to a redirect's target, where the proof lies behind it: at most three hops".to_owned(),
+        format!("never more than {} new flows a minute to one destination", pace.flows_per_destination),
+    ];
+    lines.extend(comparison(settings));
+    if settings.diagnosis.enabled {
+        lines.extend(diagnosis(settings));
+    }
+    lines
+}
+
+/// What finding out causes sends.
+fn diagnosis(settings: &Settings) -> Vec<String> {
+    let (quiet, again) = (format!("once for {} visits", cases::QUIET), duration::show(cases::REPEAT));
+    let (canary, azure) = (measure::CANARY, settings.resolvers.azure);
+    let mut lines = vec![
+        format!(
+            "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, {quiet}"
+        ),
+        "to one endpoint per TCP port: a connection that is held open without a word, one keep-alive packet every 100s"
+            .to_owned(),
+    ];
+    if settings.diagnosis.sql_redirect {
+        let flows = port_sample::SAMPLE_FLOWS;
+        lines.push(format!("to each SQL gateway that works: {flows} connections to ports of 11000-11999, {quiet}"));
+    }
+    lines.extend([
+        format!("after a failure, to {canary} and to {azure} (UDP 53, TCP 80): one connection or question per port"),
+        format!("after a failure, to the endpoint's own address: the same question in small segments, under another name that this list holds or under {}, over TCP, without EDNS, with a small hop limit, or from other source ports", measure::NOBODY),
+        format!("such measurements open at most {} flows per {}, and none again before {again}", diagnosis::shell::FLOWS, duration::show(diagnosis::shell::PERIOD)),
+    ]);
+    lines
+}
+
+/// What comparing the two resolvers sends.
+fn comparison(settings: &Settings) -> [String; 6] {
+    let (names, every) = (resolvers::shell::names(settings).len(), duration::show(settings.compare_every));
+    let azure = settings.resolvers.azure;
+    [
+        format!(
+            "to {} and to {azure}: questions for the A and AAAA records of {names} names, every {every}",
+            servers(settings)
+        ),
+        "where only one side answers, to that side: the same for one name beside it that cannot exist".to_owned(),
+        format!(
+            "to {}, where no server can be: one DNS question every {every}, and where the two sides differ, at most one in {}",
+            survey::CANARY,
+            duration::show(survey::CANARY_FRESH)
+        ),
+        format!(
+            "to {} and to {azure}: questions for the A and AAAA records of a new name below {}, every {every}",
+            servers(settings),
+            trial::BELOW
+        ),
+        "to a custom DNS server that answers as an authority: a question for the start of its zone".to_owned(),
+        format!("where they differ, to port 443 of at most {} addresses of each side: a request", survey::CONFIRMED),
+    ]
+}
+
+fn servers(settings: &Settings) -> String {
+    let servers: Vec<_> = settings.resolvers.custom.iter().map(ToString::to_string).collect();
+    servers.join(", ")
+}
+
+fn purpose(endpoint: &Endpoint) -> String {
+    let about = &endpoint.about;
+    match about.workload {
+        Workload::Any => about.purpose.clone(),
+        Workload::Linux => format!("{} (Linux apps)", about.purpose),
+        Workload::Windows => format!("{} (Windows apps)", about.purpose),
+    }
+}
+
+/// What proves the peer, in a few words.
+fn proof(probe: &Probe) -> String {
+    match probe {
+        Probe::Dns(question) => format!("our id and question over {}", question.transport.label()),
+        Probe::Ntp(_) => "our timestamp echoed".to_owned(),
+        Probe::Tds(question) => match question.flavour {
+            tds::Flavour::Tds7 => "PRELOGIN, then the certificate".to_owned(),
+            tds::Flavour::Tds8 => "the certificate, then PRELOGIN".to_owned(),
+        },
+        Probe::Tcp(_) => "a bare accept (weak)".to_owned(),
+        Probe::Http(question) => {
+            let answer = match &question.proof {
+                http::Proof::AnyResponse => "any answer".to_owned(),
+                http::Proof::Status(codes) => format!("status {codes:?}"),
+                http::Proof::Contains(text) => format!("\"{text}\" at {}", question.path),
+                http::Proof::Crl => "a revocation list".to_owned(),
+            };
+            match question.scheme {
+                http::Scheme::Http => answer,
+                http::Scheme::Https(Verify::Full) => format!("certificate, {answer}"),
+                http::Scheme::Https(Verify::Chain) => format!("certificate chain, {answer}"),
+            }
+        }
+    }
+}
+
+fn document(settings: &Settings) -> Value {
+    let catalog = &settings.catalog;
+    let endpoints: Vec<Value> = catalog.endpoints.iter().map(|endpoint| entry(endpoint)).collect();
+    let slots = catalog.slots.iter().map(|slot| {
+        json!({
+            "name": slot.name, "class": slot.class.label(), "port": slot.port, "severity": slot.severity.label(),
+            "purpose": slot.purpose, "hint": slot.hint, "source": slot.source, "as_of": slot.as_of,
+        })
+    });
+    json!({
+        "schema": "ase-agent/profile/1",
+        "profile": catalog.profile, "cloud": catalog.cloud, "edition": catalog.edition,
+        "endpoints": endpoints, "slots": slots.collect::<Vec<_>>(), "traffic": traffic(settings),
+    })
+}
+
+fn entry(endpoint: &Endpoint) -> Value {
+    let about = &endpoint.about;
+    json!({
+        "id": &*endpoint.id.0, "class": endpoint.class.label(), "host": endpoint.host.to_string(), "port": endpoint.port,
+        "severity": endpoint.severity.label(), "purpose": purpose(endpoint), "proof": proof(&endpoint.probe),
+        "addresses": match endpoint.addresses { Addresses::All => "all", Addresses::First => "first" },
+        "interval_seconds": endpoint.interval.as_secs_f64(), "timeout_seconds": endpoint.timeout.as_secs_f64(),
+        "documented_as": about.documented_as, "basis": about.basis.label(), "source": about.source,
+        "as_of": about.as_of, "note": about.note,
+    })
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header.to_vec());
+    table
+}
+
+/// The table without the blanks that fill its lines.
+fn trimmed(table: &Table) -> String {
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn everything_that_is_sent_is_declared_on_the_page_and_in_json() {
+        let settings = config::load_profile(None, Some("ase-v2"), Some("public")).expect("the defaults are good");
+        let (page, json) = (render_show(&settings, false), render_show(&settings, true));
+        let document: Value = serde_json::from_str(&json).expect("it is JSON");
+        let lines = document["traffic"].as_array().expect("a list");
+        assert!(lines.iter().filter_map(Value::as_str).all(|line| page.contains(line)));
+        let said = lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
+        let azure = format!("and to {}: questions", settings.resolvers.azure);
+        for needed in [&*azure, &survey::CANARY.to_string(), "cannot exist", "port 443", "redirect", trial::BELOW] {
+            assert!(said.contains(needed), "{needed}: {said}");
+        }
+        for endpoint in &settings.catalog.endpoints {
+            assert!(page.contains(&*endpoint.id.0), "{} is shown", endpoint.id);
+        }
+        for slot in &settings.catalog.slots {
+            assert!(page.contains(&slot.hint), "{} says how to fill it", slot.name);
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! The report that a tired human reads at 3 a.m.: the verdict first, then what failed and what to do, then the rest.
+
+mod incidents;
+mod names;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    time::Duration,
+};
+
+use anstyle::{AnsiColor, Style};
+use ase_probes::cause::Cause;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::{
+    early::warnings::{self, Kind, Warning},
+    engine::snapshot::{ClassView, EndpointView, Snapshot, Status},
+    model::catalog::{EndpointId, Severity},
+    readers::summary::{Summary, count, rfc3339},
+    visit::visitor::Untested,
+    web::witness::Witness,
+};
+
+/// Endpoints of one cause whose evidence is shown; of the others the line alone.
+const WITH_EVIDENCE: usize = 3;
+
+/// Narrower terminals are treated as this wide, in columns.
+const NARROWEST: usize = 40;
+
+/// How the report looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The terminal's width in columns; `None` leaves long lines whole.
+    pub width: Option<u16>,
+    /// Whether to colour by ANSI escapes.
+    pub colour: bool,
+    /// Whether to list healthy endpoints, and the evidence of every endpoint.
+    pub verbose: bool,
+}
+
+/// Renders the report, and what a daemon on this machine says beside it.
+pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> String {
+    let mut paper = Paper { look, text: String::new() };
+    let summary = Summary::of(snapshot);
+    paper.line(0, "", &summary.sentence(), verdict_style(summary.exit_code()));
+    let failed = |status| matches!(status, Status::Failed(_));
+    let degraded = |status| matches!(status, Status::Degraded(_));
+    incidents::render(&mut paper, snapshot);
+    witness.iter().for_each(|witness| incidents::told(&mut paper, snapshot, witness));
+    by_cause(&mut paper, snapshot, "FAILED", failed, RED);
+    by_cause(&mut paper, snapshot, "DEGRADED", degraded, YELLOW);
+    untested(&mut paper, snapshot);
+    if look.verbose {
+        healthy(&mut paper, snapshot);
+    }
+    names::write(&mut paper, snapshot);
+    early(&mut paper, snapshot);
+    classes(&mut paper, snapshot);
+    slots(&mut paper, snapshot);
+    footer(&mut paper, snapshot);
+    paper.text
+}
+
+/// The exit code of a one-shot check: 0 every watched endpoint is healthy (unfilled slots do not count), 1 an endpoint of
+/// severity critical failed, 2 nothing critical failed but an endpoint failed, is degraded, or could not be tested.
+pub fn exit_code(snapshot: &Snapshot) -> u8 {
+    Summary::of(snapshot).exit_code()
+}
+
+const PLAIN: Style = Style::new();
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+
+/// What is worth a look although nothing failed. Names and addresses have their own sections.
+fn early(paper: &mut Paper, snapshot: &Snapshot) {
+    let shown = |warning: &Warning| !matches!(warning.kind, Kind::DnsDivergence | Kind::Addresses);
+    let warnings: Vec<_> = warnings::of(snapshot).into_iter().filter(shown).collect();
+    if warnings.is_empty() {
+        return;
+    }
+    paper.heading(format_args!("EARLY WARNINGS"), YELLOW);
+    for warning in warnings {
+        let class = warning.class.map_or_else(String::new, |class| format!("{class}  "));
+        let subject = warning.subject.map_or_else(String::new, |subject| format!("{subject}: "));
+        paper.line(2, "", &format!("{class}{subject}{}", warning.text), PLAIN);
+    }
+}
+
+fn verdict_style(exit_code: u8) -> Style {
+    match exit_code {
+        0 => GREEN.bold(),
+        1 => RED,
+        _ => YELLOW.bold(),
+    }
+}
+
+/// What is written so far.
+struct Paper {
+    look: Look,
+    text: String,
+}
+
+impl Paper {
+    /// Writes one paragraph: `lead` stands before its first line, the following lines are indented to match.
+    fn line(&mut self, indent: usize, lead: &str, text: &str, style: Style) {
+        let hang = indent + lead.chars().count();
+        let room = self.look.width.map_or(usize::MAX, |width| usize::from(width).max(NARROWEST).saturating_sub(hang));
+        for (number, part) in wrap(&printable(text), room).into_iter().enumerate() {
+            let start = if number == 0 { format!("{:indent$}{lead}", "") } else { " ".repeat(hang) };
+            self.text.push_str(&start);
+            self.styled(&part, style);
+            self.text.push('\n');
+        }
+    }
+
+    fn styled(&mut self, text: &str, style: Style) {
+        if self.look.colour && style != PLAIN {
+            self.text.push_str(&format!("{style}{text}{style:#}"));
+        } else {
+            self.text.push_str(text);
+        }
+    }
+
+    fn heading(&mut self, title: impl Display, style: Style) {
+        self.text.push('\n');
+        self.line(0, "", &title.to_string(), style);
+    }
+}
+
+/// The text without control characters, so that nothing a peer or a file says can steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Breaks at spaces; a longer word stays whole.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("it starts with one line and only grows");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+fn by_cause(paper: &mut Paper, snapshot: &Snapshot, title: &str, wanted: fn(Status) -> bool, style: Style) {
+    let mut groups: BTreeMap<Cause, Vec<&EndpointView>> = BTreeMap::new();
+    let explained = explained(paper, snapshot);
+    for view in snapshot.endpoints.iter().filter(|view| wanted(view.status) && !explained.contains(&view.endpoint.id)) {
+        let cause = view.status.finding().map_or(Cause::Unknown, |finding| finding.cause);
+        groups.entry(cause).or_default().push(view);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, views)| std::cmp::Reverse((worst(views), views.len())));
+    for (cause, views) in groups {
+        let (definition, number) = (cause.definition(), count(views.len(), "endpoint"));
+        paper.heading(format!("{title}  {number}  {}: {}", definition.label, definition.summary), style);
+        endpoints(paper, snapshot, views);
+        paper.line(2, "next:  ", definition.next_step, BOLD);
+        paper.line(2, "owner: ", definition.owner.label(), PLAIN);
+    }
+}
+
+/// The endpoints that an incident speaks for already.
+fn explained<'a>(paper: &Paper, snapshot: &'a Snapshot) -> BTreeSet<&'a EndpointId> {
+    let open = snapshot.incidents.open.iter().filter(|_| !paper.look.verbose);
+    open.flat_map(|incident| &incident.endpoints).collect()
+}
+
+fn worst(views: &[&EndpointView]) -> Option<Severity> {
+    views.iter().map(|view| view.endpoint.severity).max()
+}
+
+/// The worst first; evidence for the first few, and for all when asked.
+fn endpoints(paper: &mut Paper, snapshot: &Snapshot, mut views: Vec<&EndpointView>) {
+    views.sort_by_key(|view| std::cmp::Reverse(view.endpoint.severity));
+    let shown = if paper.look.verbose { views.len() } else { WITH_EVIDENCE };
+    for (number, view) in views.iter().enumerate() {
+        let since = age(snapshot.at.saturating_sub(view.since));
+        let facts = format!("{}, {}, for {since}{}", view.endpoint.class, view.endpoint.severity.label(), sure(view));
+        paper.line(2, "", &format!("{}  ({facts})", view.endpoint.id), PLAIN);
+        if let Some(visit) = view.last.as_ref().filter(|_| number < shown) {
+            for line in visit.evidence() {
+                paper.line(4, "- ", &line, DIM);
+            }
+        }
+    }
+}
+
+fn sure(view: &EndpointView) -> String {
+    view.status.finding().map(|finding| format!(", {}", finding.confidence.label())).unwrap_or_default()
+}
+
+/// A duration as coarse as a person would say it: `40s`, `12m`, `3h 5m`, `2d 4h`.
+fn age(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m"),
+        (0, _, _) => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
+fn untested(paper: &mut Paper, snapshot: &Snapshot) {
+    let mut groups: BTreeMap<String, (Untested, Vec<&EndpointView>)> = BTreeMap::new();
+    let explained = explained(paper, snapshot);
+    for view in snapshot.endpoints.iter().filter(|view| !explained.contains(&view.endpoint.id)) {
+        match view.status {
+            Status::Healthy | Status::Degraded(_) | Status::Failed(_) => {}
+            Status::Unknown(why) => groups.entry(why.reason()).or_insert((why, Vec::new())).1.push(view),
+        }
+    }
+    for (reason, (why, views)) in groups {
+        paper.heading(format!("UNKNOWN  {}  {reason}", count(views.len(), "endpoint")), YELLOW);
+        endpoints(paper, snapshot, views);
+        if let Some(finding) = why.finding() {
+            let definition = finding.cause.definition();
+            paper.line(2, "next:  ", definition.next_step, BOLD);
+            paper.line(2, "owner: ", definition.owner.label(), PLAIN);
+        }
+    }
+}
+
+fn healthy(paper: &mut Paper, snapshot: &Snapshot) {
+    let views: Vec<_> = snapshot.endpoints.iter().filter(|view| view.status == Status::Healthy).map(|v| &**v).collect();
+    if !views.is_empty() {
+        paper.heading(format!("HEALTHY  {}", count(views.len(), "endpoint")), GREEN);
+        endpoints(paper, snapshot, views);
+    }
+}
+
+fn classes(paper: &mut Paper, snapshot: &Snapshot) {
+    paper.text.push('\n');
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["class", "state", "healthy", "degraded", "failed", "unknown", "not configured"]);
+    for class in &snapshot.classes {
+        let degraded = degraded_of(snapshot, class);
+        let numbers = [class.up.saturating_sub(degraded), degraded, class.failed, class.unknown, class.not_configured];
+        let words = [class.class.label(), state(snapshot, class).0].map(str::to_owned);
+        table.add_row(words.into_iter().chain(numbers.map(|number| number.to_string())));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let styles = std::iter::once(BOLD).chain(snapshot.classes.iter().map(|class| state(snapshot, class).1));
+    for (line, style) in table.lines().zip(styles) {
+        paper.styled(line.trim_end(), style);
+        paper.text.push('\n');
+    }
+}
+
+fn degraded_of(snapshot: &Snapshot, class: &ClassView) -> usize {
+    let degraded = |view: &EndpointView| matches!(view.status, Status::Degraded(_));
+    snapshot.endpoints.iter().filter(|view| view.endpoint.class == class.class && degraded(view)).count()
+}
+
+/// The class in one word, and how loud to say it.
+fn state(snapshot: &Snapshot, class: &ClassView) -> (&'static str, Style) {
+    let whole = class.up == class.endpoints && degraded_of(snapshot, class) == 0;
+    match (class.is_up(), class.endpoints) {
+        (None, 0) => ("not configured", DIM),
+        (None, _) => ("unknown", YELLOW),
+        (Some(false), _) => ("DOWN", RED),
+        (Some(true), _) if whole => ("up", GREEN),
+        (Some(true), _) => ("impaired", YELLOW),
+    }
+}
+
+fn slots(paper: &mut Paper, snapshot: &Snapshot) {
+    let slots = &snapshot.catalog.slots;
+    if slots.is_empty() {
+        return;
+    }
+    paper.heading(format!("NOT CONFIGURED  {}, not watched until filled", count(slots.len(), "slot")), DIM);
+    for slot in slots {
+        paper.line(2, &format!("{} ({} {}): ", slot.name, slot.class, slot.port), &slot.hint, PLAIN);
+    }
+}
+
+fn footer(paper: &mut Paper, snapshot: &Snapshot) {
+    let (agent, catalog) = (&snapshot.agent, &snapshot.catalog);
+    paper.text.push('\n');
+    let warnings: BTreeSet<_> = agent.warnings.iter().collect();
+    for warning in warnings {
+        paper.line(0, "warning: ", warning, YELLOW);
+    }
+    let (profile, cloud, edition) = (&catalog.profile, &catalog.cloud, &catalog.edition);
+    let facts = format!(
+        "seen from {} at {}; profile {profile}, cloud {cloud}, edition {edition}",
+        agent.vantage,
+        rfc3339(snapshot.at)
+    );
+    paper.line(0, "", &facts, DIM);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{golden::assert_golden, model::catalog::EndpointId, sample, web::witness::Told};
+    use std::sync::Arc;
+
+    const NARROW: Look = Look { width: Some(100), colour: false, verbose: false };
+
+    #[test]
+    fn the_sample_reads_as_reviewed() {
+        assert_golden("tests/golden/report.txt", &render(&sample::snapshot(), None, NARROW));
+    }
+
+    #[test]
+    fn all_well_is_said_in_the_first_line_and_names_no_endpoint() {
+        let mut snapshot = sample::snapshot();
+        sample::set_all(&mut snapshot, Status::Healthy);
+        snapshot.early = None;
+        let text = render(&snapshot, None, NARROW);
+        assert!(text.starts_with("all well: 12 endpoints proved their peer\n"), "{text}");
+        assert!(!text.contains("login.microsoftonline.com"), "{text}");
+        assert_eq!(exit_code(&snapshot), 0);
+    }
+
+    #[test]
+    fn colour_changes_no_word() {
+        let snapshot = sample::snapshot();
+        let (plain, coloured) =
+            (render(&snapshot, None, NARROW), render(&snapshot, None, Look { colour: true, ..NARROW }));
+        assert!(!plain.contains('\u{1b}'));
+        assert!(coloured.contains('\u{1b}'));
+        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+    }
+
+    #[test]
+    fn verbose_lists_every_endpoint() {
+        let snapshot = sample::snapshot();
+        let text = render(&snapshot, None, Look { verbose: true, ..NARROW });
+        for view in &snapshot.endpoints {
+            assert!(text.contains(&*view.endpoint.id.0), "{} is missing", view.endpoint.id);
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_unless_a_word_is() {
+        let text = render(&sample::snapshot(), None, Look { width: Some(60), ..NARROW });
+        let (above, table) = text.split_once("\nclass ").expect("the table has a header");
+        let (_, below) = table.split_once("\n\n").expect("the table ends with an empty line");
+        for line in above.lines().chain(below.lines()) {
+            let longest = line.split(' ').map(str::len).max().unwrap_or(0);
+            assert!(line.chars().count() <= 60 || line.trim().len() <= longest + 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_endpoints_of_one_cause_share_their_advice() {
+        let mut snapshot = sample::large(100);
+        snapshot.incidents = crate::diagnosis::Ledger::default();
+        let lost = sample::snapshot().endpoints[8].status;
+        sample::set_all(&mut snapshot, lost);
+        let text = render(&snapshot, None, NARROW);
+        assert_eq!(text.matches("  next:").count(), 1);
+        assert_eq!(text.matches("host-").count(), 100);
+        assert_eq!(exit_code(&snapshot), 1);
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let mut snapshot = sample::snapshot();
+        let view = Arc::make_mut(&mut snapshot.endpoints[8]);
+        Arc::make_mut(&mut view.endpoint).id = EndpointId("evil\u{1b}[2J\r\nall well".into());
+        let text = render(&snapshot, None, NARROW);
+        assert!(!text.contains('\u{1b}') && !text.contains('\r') && !text.contains("\nall well"), "{text}");
+    }
+
+    #[test]
+    fn what_only_the_daemon_has_seen_is_told_and_what_both_see_is_not() {
+        let snapshot = sample::snapshot();
+        let seen = snapshot.incidents.open[0].finding.cause.label();
+        let told = |cause: &str| Told {
+            cause: cause.to_owned(),
+            component: "login.example:443".to_owned(),
+            side: "path".to_owned(),
+            scope: "host".to_owned(),
+            confidence: "likely".to_owned(),
+            hint: Some("look at SNAT port use".to_owned()),
+            endpoints: vec!["login.example:443".to_owned()],
+            evidence: vec!["visits fail and succeed in turn".to_owned()],
+            since: "2026-01-01T00:00:00Z".to_owned(),
+        };
+        let listen = "127.0.0.1:9110".parse().expect("an address");
+        let witness = Witness { listen, incidents: vec![told("flow_table_full"), told(seen)] };
+        let text = render(&snapshot, Some(&witness), Look::default());
+        assert_eq!(text.matches("SEEN BY THE DAEMON").count(), 1, "{text}");
+        assert!(text.contains("on 127.0.0.1:9110  flow_table_full: new flows fail"), "{text}");
+        assert!(text.contains("look at SNAT port use") && text.contains("visits fail and succeed in turn"), "{text}");
+    }
+
+    #[test]
+    fn ages_are_said_in_the_two_largest_units() {
+        let rows = [(40, "40s"), (725, "12m"), (11_100, "3h 5m"), (90_000, "1d 1h")];
+        for (seconds, words) in rows {
+            assert_eq!(age(Duration::from_secs(seconds)), words);
+        }
+    }
+}

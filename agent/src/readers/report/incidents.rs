@@ -1,0 +1,100 @@
+//! The incidents in the report: what is broken, why that is so, what to do, and what it takes along.
+
+use std::collections::BTreeMap;
+
+use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, age, count};
+use crate::{
+    diagnosis::Incident,
+    engine::snapshot::{EndpointView, Snapshot, Status},
+    model::catalog::{EndpointId, Severity},
+    web::witness::{Told, Witness},
+};
+
+/// Endpoints of one incident that are named; the others are counted.
+const NAMED: usize = 6;
+/// Evidence lines of one incident.
+const EVIDENCE: usize = 10;
+
+/// Writes every open incident, the worst first.
+pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
+    let views: BTreeMap<&EndpointId, &EndpointView> =
+        snapshot.endpoints.iter().map(|view| (&view.endpoint.id, &**view)).collect();
+    let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
+    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, &views), incident.endpoints.len())));
+    for incident in incidents {
+        one(paper, snapshot, incident, &views);
+    }
+}
+
+/// Writes the incidents of a daemon that has watched for longer, as far as this look shows nothing of them.
+pub(super) fn told(paper: &mut Paper, snapshot: &Snapshot, witness: &Witness) {
+    for told in witness.beyond(snapshot) {
+        let title = format!("SEEN BY THE DAEMON on {}  {}: {}", witness.listen, told.cause, told.summary());
+        paper.heading(title, YELLOW);
+        let Told { component, confidence, side, scope, since, .. } = told;
+        let facts = format!("{component} ({confidence}, side {side}, scope {scope}, since {since})");
+        paper.line(2, "where:  ", &facts, BOLD);
+        if let Some(hint) = &told.hint {
+            paper.line(2, "hint:   ", hint, PLAIN);
+        }
+        if let Some(next) = told.next_step() {
+            paper.line(2, "next:   ", next, BOLD);
+        }
+        for line in told.evidence.iter().take(EVIDENCE) {
+            paper.line(4, "- ", line, DIM);
+        }
+    }
+}
+
+fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> Option<Severity> {
+    let failed = |view: &&EndpointView| matches!(view.status, Status::Failed(_));
+    let lost = incident.endpoints.iter().filter_map(|id| views.get(id).copied()).filter(failed);
+    lost.map(|view| view.endpoint.severity).max()
+}
+
+fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) {
+    let definition = incident.finding.cause.definition();
+    let style = if worst(incident, views).is_some() { RED } else { YELLOW };
+    paper.heading(format!("INCIDENT  {}: {}", definition.label, definition.summary), style);
+    let (side, confidence) = (incident.finding.side.label(), incident.finding.confidence.label());
+    let since = age(snapshot.at.saturating_sub(incident.since));
+    let facts =
+        format!("{} ({confidence}, side {side}, scope {}, for {since})", incident.component, incident.scope.label());
+    paper.line(2, "where:  ", &facts, BOLD);
+    if let Some(hint) = incident.hint {
+        paper.line(2, "hint:   ", hint, PLAIN);
+    }
+    paper.line(2, "next:   ", definition.next_step, BOLD);
+    paper.line(2, "before: ", &format!("check {}", definition.check_first), PLAIN);
+    paper.line(2, "owner:  ", definition.owner.label(), PLAIN);
+    for line in incident.evidence.iter().take(EVIDENCE) {
+        paper.line(4, "- ", line, DIM);
+    }
+    for alternative in &incident.alternatives {
+        let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
+        paper.line(2, "or:     ", &words, DIM);
+    }
+    affected(paper, incident, views);
+}
+
+fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) {
+    let shown = if paper.look.verbose { usize::MAX } else { NAMED };
+    let mut ids: Vec<&EndpointId> = incident.endpoints.iter().collect();
+    ids.sort_by_key(|id| std::cmp::Reverse(views.get(*id).map(|view| view.endpoint.severity)));
+    let names: Vec<String> = ids
+        .iter()
+        .take(shown)
+        .map(|id| match views.get(*id) {
+            Some(view) => format!("{id} ({}, {})", view.endpoint.class, view.endpoint.severity.label()),
+            None => id.to_string(),
+        })
+        .collect();
+    let more = ids.len().saturating_sub(names.len());
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let number = count(ids.len(), "endpoint");
+    paper.line(2, "hits:   ", &format!("{number}: {}{rest}", names.join(", ")), PLAIN);
+    if !incident.hides.is_empty() {
+        let hidden = count(incident.hides.len(), "endpoint");
+        paper.line(2, "hides:  ", &format!("{hidden} whose own service could not be tested because of it"), PLAIN);
+    }
+}

@@ -1,0 +1,307 @@
+//! The rules, first match wins. C is the custom DNS, Z is Azure DNS.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{Answer, Comparison, ComparisonClass as Class, Equivalence, Server, Worry};
+use crate::net::address::{AddressKind, kind_of};
+
+/// What a handshake for the name showed at addresses of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsConfirmation {
+    /// A certificate for the name verifies at an address of C.
+    pub custom: bool,
+    /// A certificate for the name verifies at an address of Z.
+    pub azure: bool,
+}
+
+/// What is known beside the two answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The canary says that something answers DNS in everybody's place.
+    pub intercepted: bool,
+    /// The server that answers names which cannot exist, with the same addresses.
+    pub invents: Option<Server>,
+    /// The operator expects this name to be private.
+    pub expected_private: bool,
+    /// Suffixes whose addresses vary by design.
+    pub managed: BTreeSet<String>,
+    /// Addresses that the operator knows to be sinkholes.
+    pub sinkholes: BTreeSet<IpAddr>,
+    /// The origin that all addresses of both sides belong to, where the configuration names one.
+    pub same_origin: Option<String>,
+    /// Handshakes at both sides' addresses; `None` if not made, or if a transparent proxy answers for everybody.
+    pub tls: Option<TlsConfirmation>,
+    /// All addresses of C are ones that Z gave long ago and gives no more.
+    pub stale: bool,
+}
+
+/// Says what two answers for `name` mean together.
+pub fn classify(name: &str, custom: &Answer, azure: &Answer, known: &Circumstances) -> Comparison {
+    let pair = Pair { name, custom, azure, known };
+    let ladder: [Rule<'_>; 7] = [
+        Pair::interception,
+        Pair::failures,
+        Pair::negatives,
+        Pair::sinks_and_mixtures,
+        Pair::common_addresses,
+        Pair::private_against_public,
+        Pair::disjoint,
+    ];
+    ladder.iter().find_map(|rule| rule(&pair)).unwrap_or_else(|| pair.unverified())
+}
+
+/// One step of the ladder: a comparison, or nothing to say.
+type Rule<'a> = fn(&Pair<'a>) -> Option<Comparison>;
+
+struct Pair<'a> {
+    name: &'a str,
+    custom: &'a Answer,
+    azure: &'a Answer,
+    known: &'a Circumstances,
+}
+
+fn says(class: Class, rule: u8, reason: impl Into<String>) -> Comparison {
+    Comparison { class, worry: class.worry(), rule, equivalence: None, is_unreadable: false, reason: reason.into() }
+}
+
+fn equivalent(why: Equivalence, rule: u8, reason: impl Into<String>) -> Comparison {
+    Comparison { equivalence: Some(why), ..says(Class::Equivalent, rule, reason) }
+}
+
+impl Pair<'_> {
+    /// Rule 0.
+    fn interception(&self) -> Option<Comparison> {
+        let malformed = |answer: &Answer| answer.outcome == super::Outcome::Malformed;
+        let reason = if self.known.intercepted {
+            "an address where no DNS server can be answers DNS"
+        } else if self.custom.conflicting || self.azure.conflicting {
+            "one question got two different answers"
+        } else if malformed(self.custom) || malformed(self.azure) {
+            let found = says(Class::Intercepted, 0, "an answer cannot be read");
+            return Some(Comparison { is_unreadable: true, ..found });
+        } else {
+            return None;
+        };
+        Some(says(Class::Intercepted, 0, reason))
+    }
+
+    /// Rules 1 and 2.
+    fn failures(&self) -> Option<Comparison> {
+        let (c, z) = (self.custom.outcome, self.azure.outcome);
+        match (c.is_failure(), z.is_failure()) {
+            (true, true) => {
+                Some(says(Class::BothFailed, 1, format!("custom DNS: {}, Azure DNS: {}", c.label(), z.label())))
+            }
+            (true, false) => {
+                Some(says(Class::CustomFailed, 2, format!("custom DNS: {}, Azure DNS answers", c.label())))
+            }
+            (false, true) => {
+                Some(says(Class::AzureFailed, 2, format!("Azure DNS: {}, the custom DNS answers", z.label())))
+            }
+            (false, false) => None,
+        }
+    }
+
+    /// Rules 3 to 9.
+    fn negatives(&self) -> Option<Comparison> {
+        let (c, z) = (self.custom.outcome, self.azure.outcome);
+        match (c.is_negative(), z.is_negative()) {
+            (true, true) => {
+                Some(says(Class::IdenticalNegative, 3, format!("custom DNS: {}, Azure DNS: {}", c.label(), z.label())))
+            }
+            (false, true) => Some(self.invented(Server::Custom).unwrap_or_else(|| self.azure_denies())),
+            (true, false) => Some(self.invented(Server::Azure).unwrap_or_else(|| self.custom_denies())),
+            (false, false) => None,
+        }
+    }
+
+    fn invented(&self, by: Server) -> Option<Comparison> {
+        let server = match by {
+            Server::Custom => "the custom DNS",
+            Server::Azure => "Azure DNS",
+        };
+        (self.known.invents == Some(by)).then(|| {
+            says(Class::NxdomainRewrite, 4, format!("{server} gives the same addresses for a name that cannot exist"))
+        })
+    }
+
+    fn azure_denies(&self) -> Comparison {
+        if self.all(self.custom, AddressKind::Private) {
+            let worry = if self.known.expected_private { Worry::Fine } else { Worry::Warn };
+            Comparison {
+                worry,
+                ..says(Class::PrivateOnly, 5, "only the custom DNS knows the name, with private addresses")
+            }
+        } else {
+            says(
+                Class::AzureNegative,
+                9,
+                "only the custom DNS knows the name; the platform, which asks Azure DNS, does not",
+            )
+        }
+    }
+
+    fn custom_denies(&self) -> Comparison {
+        if self.all(self.azure, AddressKind::Private) {
+            return says(
+                Class::PrivateZoneMissing,
+                6,
+                "Azure DNS leads to a private endpoint, the custom DNS denies the name",
+            );
+        }
+        if self.azure.names_privatelink() || self.custom.names_privatelink() {
+            return says(Class::PrivateZoneGap, 7, "the custom DNS hosts the privatelink zone without this record");
+        }
+        let zone = self.custom.soa_zone.as_ref().map(|zone| format!("; it claims the zone {zone}")).unwrap_or_default();
+        says(
+            Class::CustomNegative,
+            8,
+            format!("the custom DNS denies a public name ({}){zone}", self.custom.outcome.label()),
+        )
+    }
+
+    /// Rule 10, and mixed kinds in one answer.
+    fn sinks_and_mixtures(&self) -> Option<Comparison> {
+        if self.any(self.custom, AddressKind::Sink) && !self.any(self.azure, AddressKind::Sink) {
+            return Some(says(Class::Sinkholed, 10, "the custom DNS leads into a sinkhole"));
+        }
+        let mixed = |answer: &Answer| self.any(answer, AddressKind::Private) && self.any(answer, AddressKind::Public);
+        (mixed(self.custom) || mixed(self.azure)).then(|| {
+            says(
+                Class::DivergentUnverified,
+                10,
+                "mixed_private_public: one answer holds private and public addresses, so the path changes from connection to connection",
+            )
+        })
+    }
+
+    /// Rules 11 and 12.
+    fn common_addresses(&self) -> Option<Comparison> {
+        let (c, z) = (&self.custom.recent, &self.azure.recent);
+        if c == z && self.custom.chain == self.azure.chain {
+            return Some(says(Class::Identical, 11, "the same addresses by the same names"));
+        }
+        (!c.is_disjoint(z)).then(|| equivalent(Equivalence::Overlap, 12, "the answers share an address"))
+    }
+
+    /// Rules 13 to 15.
+    fn private_against_public(&self) -> Option<Comparison> {
+        let private = |answer: &Answer| self.all(answer, AddressKind::Private);
+        let public = |answer: &Answer| self.all(answer, AddressKind::Public);
+        if private(self.custom) && public(self.azure) {
+            let intended =
+                self.custom.names_privatelink() || self.azure.names_privatelink() || self.known.expected_private;
+            return Some(if intended { self.overridden() } else { self.unexpected() });
+        }
+        (public(self.custom) && private(self.azure)).then(|| {
+            let zone = self.privatelink_zone().map(|zone| format!(": forward the zone {zone} to 168.63.129.16"));
+            says(
+                Class::PrivateBypass,
+                15,
+                format!(
+                    "Azure DNS leads to a private endpoint, the custom DNS to the public address{}",
+                    zone.unwrap_or_default()
+                ),
+            )
+        })
+    }
+
+    fn overridden(&self) -> Comparison {
+        says(
+            Class::PrivateOverride,
+            13,
+            "the custom DNS leads to a private endpoint, as a privatelink zone or the configuration intends",
+        )
+    }
+
+    fn unexpected(&self) -> Comparison {
+        let proved = self.known.tls.is_some_and(|tls| tls.custom);
+        let (worry, detail) =
+            if proved { (Worry::Warn, "; a certificate for the name verifies there") } else { (Worry::Bad, "") };
+        let reason = format!("the custom DNS leads to a private address that nobody declared{detail}");
+        Comparison { worry, ..says(Class::PrivateUnexpected, 14, reason) }
+    }
+
+    /// Rules 16 to 20.
+    fn disjoint(&self) -> Option<Comparison> {
+        if self.share_canonical_name() {
+            return Some(equivalent(Equivalence::SameChain, 16, "both lead through the same canonical name"));
+        }
+        let refuted = self.known.tls.is_some_and(|tls| !tls.custom);
+        if self.known.stale && refuted {
+            return Some(self.stale());
+        }
+        if let Some(suffix) = self.managed_suffix() {
+            return Some(equivalent(Equivalence::Managed, 17, format!("addresses under {suffix} vary by design")));
+        }
+        if let Some(origin) = &self.known.same_origin {
+            return Some(equivalent(Equivalence::SameOrigin, 18, format!("both addresses belong to {origin}")));
+        }
+        match self.known.tls {
+            Some(TlsConfirmation { custom: true, azure: true }) => {
+                Some(equivalent(Equivalence::TlsConfirmed, 19, "a certificate for the name verifies at both addresses"))
+            }
+            Some(TlsConfirmation { custom: false, azure: true }) => Some(says(
+                Class::Hijack,
+                19,
+                "a certificate for the name verifies at Azure DNS's address and not at the custom DNS's",
+            )),
+            Some(TlsConfirmation { azure: false, .. }) => {
+                Some(says(Class::DivergentUnverified, 19, "the name is proved at neither side's addresses"))
+            }
+            None => self.known.stale.then(|| self.stale()),
+        }
+    }
+
+    /// History beats rule 19: a released address fails its handshake like a hijacked one, but Azure DNS itself once gave
+    /// it, and the cure is a flushed cache, not a corrected record. That apps are led astray shows in the worry.
+    fn stale(&self) -> Comparison {
+        let astray = self.known.tls == Some(TlsConfirmation { custom: false, azure: true });
+        let (worry, detail) = if astray {
+            (Worry::Bad, "; a certificate for the name verifies only at Azure DNS's address")
+        } else {
+            (Worry::Warn, "")
+        };
+        let reason = format!("the custom DNS gives addresses that Azure DNS gave long ago and gives no more{detail}");
+        Comparison { worry, ..says(Class::Stale, 20, reason) }
+    }
+
+    /// Rule 21.
+    fn unverified(&self) -> Comparison {
+        says(Class::DivergentUnverified, 21, "different addresses, and nothing proves that they are the same service")
+    }
+
+    fn share_canonical_name(&self) -> bool {
+        self.custom.chain.iter().any(|name| self.azure.chain.contains(name))
+    }
+
+    fn managed_suffix(&self) -> Option<&str> {
+        let end = |answer: &'_ Answer| answer.chain.last().map_or(self.name, String::as_str).to_owned();
+        let (c, z) = (end(self.custom), end(self.azure));
+        self.known.managed.iter().map(String::as_str).find(|suffix| is_under(&c, suffix) && is_under(&z, suffix))
+    }
+
+    fn privatelink_zone(&self) -> Option<String> {
+        let name =
+            self.azure.chain.iter().chain(&self.custom.chain).find(|name| super::answer::is_privatelink(name))?;
+        let start = name.split('.').position(|label| label == "privatelink")?;
+        Some(name.split('.').skip(start).collect::<Vec<_>>().join("."))
+    }
+
+    fn all(&self, answer: &Answer, kind: AddressKind) -> bool {
+        !answer.addresses.is_empty() && answer.addresses.iter().all(|ip| kind_of(*ip, &self.known.sinkholes) == kind)
+    }
+
+    fn any(&self, answer: &Answer, kind: AddressKind) -> bool {
+        answer.addresses.iter().any(|ip| kind_of(*ip, &self.known.sinkholes) == kind)
+    }
+}
+
+/// Whether a name is the suffix or lies below it.
+fn is_under(name: &str, suffix: &str) -> bool {
+    name == suffix || name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

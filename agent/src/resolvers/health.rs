@@ -1,0 +1,195 @@
+//! How each DNS server does, over UDP and over TCP, and whether the two agree. Pure: read from the endpoints' views.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use ase_probes::{
+    dns::{Answer, Transport},
+    outcome::Outcome,
+    probe::Probe,
+    verdict::Phase,
+};
+
+use crate::{
+    engine::snapshot::{EndpointView, Snapshot, Status},
+    model::catalog::Host,
+    resolvers::load::{Load, Throttling},
+    visit::visitor::Visit,
+};
+
+/// One server over one transport.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// Whether it answers, confirmed; `None` while untested.
+    pub up: Option<bool>,
+    /// Time from the last question to its answer.
+    pub response: Option<Duration>,
+    /// The last answer, if there was one.
+    pub answer: Option<Answer>,
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+pub struct ResolverHealth {
+    /// The server.
+    pub server: SocketAddr,
+    /// Over UDP, where it is watched.
+    pub udp: Option<Side>,
+    /// Over TCP, where it is watched.
+    pub tcp: Option<Side>,
+    /// Whether it gave an address for a name that cannot exist; `None` while that is not known.
+    pub invents: Option<bool>,
+    /// Signs that it drops questions when many are asked.
+    pub throttling: Option<Throttling>,
+}
+
+impl ResolverHealth {
+    /// Whether UDP and TCP gave the same kind of answer; `None` while one of them gave none. Addresses may rotate.
+    pub fn agree(&self) -> Option<bool> {
+        let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
+        let (udp, tcp) = (answer(&self.udp)?, answer(&self.tcp)?);
+        Some(udp.rcode == tcp.rcode && (udp.truncated || udp.addresses.is_empty() == tcp.addresses.is_empty()))
+    }
+
+    /// What an operator should look at, in plain words.
+    pub fn remarks(&self) -> Vec<String> {
+        let up = |side: &Option<Side>| side.as_ref().and_then(|side| side.up);
+        let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
+        let mut remarks: Vec<&str> = Vec::new();
+        if up(&self.udp) == Some(true) && up(&self.tcp) == Some(false) {
+            remarks.push("answers over UDP but not over TCP: large answers will be lost");
+        }
+        if up(&self.udp) == Some(false) && up(&self.tcp) == Some(true) {
+            remarks.push("answers over TCP but not over UDP");
+        }
+        if self.agree() == Some(false) {
+            remarks.push("gives different kinds of answers over UDP and TCP");
+        }
+        if let Some(answer) = answer(&self.udp) {
+            if !answer.recursion_available {
+                remarks.push("offers no recursion");
+            }
+            if answer.edns_payload.is_none() {
+                remarks.push("does not speak EDNS, or something on the path strips it");
+            }
+        }
+        if self.invents == Some(true) {
+            remarks.push("gives an address for a name that cannot exist: switch off its NXDOMAIN rewriting");
+        }
+        let throttled = self.throttling.map(|signs| {
+            format!(
+                "lost {} questions, only in seconds with {} or more, and answered all {} in quieter ones: it throttles; \
+                 cache answers or raise its limit",
+                signs.lost, signs.from_rate, signs.quiet
+            )
+        });
+        remarks.into_iter().map(str::to_owned).chain(throttled).collect()
+    }
+
+    /// The last answer over UDP, if there was one.
+    pub fn udp_answer(&self) -> Option<&Answer> {
+        self.udp.as_ref()?.answer.as_ref()
+    }
+}
+
+/// How every watched server does, in order.
+pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
+    let mut servers: BTreeMap<SocketAddr, ResolverHealth> = BTreeMap::new();
+    for view in &snapshot.endpoints {
+        let (Probe::Dns(question), Host::Address(address)) = (&view.endpoint.probe, &view.endpoint.host) else {
+            continue;
+        };
+        let server = SocketAddr::new(*address, view.endpoint.port);
+        let health = servers.entry(server).or_insert_with(|| ResolverHealth {
+            server,
+            udp: None,
+            tcp: None,
+            invents: snapshot.trial.as_ref().and_then(|trial| trial.invents(server)),
+            throttling: snapshot.resolver_loads.of(server).and_then(Load::throttling),
+        });
+        match question.transport {
+            Transport::Udp => health.udp = Some(side(view)),
+            Transport::Tcp => health.tcp = Some(side(view)),
+        }
+    }
+    servers.into_values().collect()
+}
+
+fn side(view: &EndpointView) -> Side {
+    let outcome = view.last.as_deref().and_then(|visit: &Visit| visit.outcomes.first());
+    let answer = outcome.and_then(Outcome::dns_answer).cloned();
+    Side {
+        up: match view.status {
+            Status::Healthy | Status::Degraded(_) => Some(true),
+            Status::Failed(_) => Some(false),
+            Status::Unknown(_) => None,
+        },
+        response: outcome.filter(|_| answer.is_some()).and_then(|outcome| outcome.phases.of(Phase::Dns)),
+        answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ase_probes::dns::Rcode;
+
+    fn answer(rcode: Rcode) -> Answer {
+        Answer {
+            rcode,
+            authoritative: false,
+            truncated: false,
+            recursion_available: true,
+            authentic: false,
+            chain: Vec::new(),
+            addresses: vec![[20, 0, 0, 1].into()],
+            min_ttl: None,
+            soa_zone: None,
+            edns_payload: Some(1232),
+            length: 60,
+        }
+    }
+
+    fn up(answer: Answer) -> Option<Side> {
+        Some(Side { up: Some(true), response: Some(Duration::from_millis(2)), answer: Some(answer) })
+    }
+
+    fn down() -> Option<Side> {
+        Some(Side { up: Some(false), response: None, answer: None })
+    }
+
+    fn health(udp: Option<Side>, tcp: Option<Side>) -> ResolverHealth {
+        ResolverHealth { server: ([10, 0, 0, 4], 53).into(), udp, tcp, invents: None, throttling: None }
+    }
+
+    #[test]
+    fn each_flaw_of_a_server_has_its_remark() {
+        let good = answer(Rcode::NoError);
+        assert!(health(up(good.clone()), up(good.clone())).remarks().is_empty());
+        for (health, words) in [
+            (health(up(good.clone()), down()), "not over TCP"),
+            (health(down(), up(good.clone())), "not over UDP"),
+            (health(up(good.clone()), up(answer(Rcode::NxDomain))), "different kinds"),
+            (health(up(Answer { recursion_available: false, ..good.clone() }), None), "no recursion"),
+            (health(up(Answer { edns_payload: None, ..good.clone() }), None), "EDNS"),
+            (ResolverHealth { invents: Some(true), ..health(up(good.clone()), None) }, "cannot exist"),
+            (
+                ResolverHealth {
+                    throttling: Some(Throttling { lost: 12, from_rate: 40, quiet: 9 }),
+                    ..health(up(good.clone()), None)
+                },
+                "throttles",
+            ),
+        ] {
+            let remarks = health.remarks();
+            assert!(remarks.len() == 1 && remarks[0].contains(words), "{remarks:?}");
+        }
+        assert_eq!(health(up(good), None).agree(), None);
+    }
+
+    #[test]
+    fn servers_are_read_from_the_endpoints() {
+        let snapshot = crate::sample::snapshot();
+        let all = of(&snapshot);
+        assert!(!all.is_empty() && all.iter().all(|health| health.udp.is_some() || health.tcp.is_some()));
+    }
+}

@@ -1,0 +1,188 @@
+//! What our own questions show about each DNS server: how it answers, and whether it drops questions only while many are
+//! asked. Pure: what was heard goes in, with its time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use crate::resolvers::compare::Outcome;
+
+/// How far back signs of throttling are looked for, in seconds.
+const WINDOW: u64 = 600;
+/// Questions in one second that are many for any server that does not throttle.
+const MANY: u32 = 10;
+/// Lost questions below which nothing is said.
+const LOST: u32 = 3;
+/// Answers in quiet seconds after the last loss that show a recovery.
+const RECOVERED: u32 = 3;
+
+/// Every way a server can answer; the labels are [`Outcome::label`].
+pub const OUTCOMES: [Outcome; 7] = [
+    Outcome::Answer,
+    Outcome::Nodata,
+    Outcome::Nxdomain,
+    Outcome::Servfail,
+    Outcome::Refused,
+    Outcome::Timeout,
+    Outcome::Malformed,
+];
+
+/// One second in which the server was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Second {
+    at: u64,
+    asked: u32,
+    lost: u32,
+}
+
+/// Why a server seems to throttle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttling {
+    /// Questions lost in the window.
+    pub lost: u32,
+    /// The lowest rate, in questions per second, at which one was lost.
+    pub from_rate: u32,
+    /// Questions at lower rates, all answered.
+    pub quiet: u32,
+}
+
+/// What one server did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    counts: BTreeMap<Outcome, u64>,
+    seconds: VecDeque<Second>,
+}
+
+impl Load {
+    /// Takes in how one question fared that was asked at this time since the Unix epoch.
+    pub fn hear(&mut self, outcome: Outcome, at: Duration) {
+        *self.counts.entry(outcome).or_default() += 1;
+        let (at, lost) = (at.as_secs(), u32::from(outcome == Outcome::Timeout));
+        match self.seconds.iter_mut().rev().find(|second| second.at == at) {
+            Some(second) => (second.asked, second.lost) = (second.asked + 1, second.lost + lost),
+            None => self.seconds.push_back(Second { at, asked: 1, lost }),
+        }
+        let newest = self.seconds.iter().map(|second| second.at).max().unwrap_or(at);
+        self.seconds.retain(|second| second.at + WINDOW > newest);
+    }
+
+    /// How often the server answered like this.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.counts.get(&outcome).copied().unwrap_or_default()
+    }
+
+    /// Signs of throttling: questions were lost only in seconds with many of them, none in quieter ones, and quiet
+    /// seconds after the last loss were answered again. A server that is down loses questions at any rate.
+    pub fn throttling(&self) -> Option<Throttling> {
+        let lost: u32 = self.seconds.iter().map(|second| second.lost).sum();
+        let from_rate = self.seconds.iter().filter(|second| second.lost > 0).map(|second| second.asked).min()?;
+        if lost < LOST || from_rate < MANY {
+            return None;
+        }
+        let last_loss = self.seconds.iter().filter(|second| second.lost > 0).map(|second| second.at).max()?;
+        let quiet = |second: &&Second| second.asked < from_rate;
+        let asked = |seconds: &mut dyn Iterator<Item = &Second>| seconds.map(|second| second.asked).sum::<u32>();
+        let after = asked(&mut self.seconds.iter().filter(quiet).filter(|second| second.at > last_loss));
+        let quiet = asked(&mut self.seconds.iter().filter(quiet));
+        (after >= RECOVERED).then_some(Throttling { lost, from_rate, quiet })
+    }
+}
+
+/// What every server did; only servers that are known from the start are counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loads(BTreeMap<SocketAddr, Load>);
+
+impl Loads {
+    /// Nothing was asked yet.
+    pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self(servers.into_iter().map(|server| (server, Load::default())).collect())
+    }
+
+    /// Takes in how one question to a server fared.
+    pub fn hear(&mut self, server: SocketAddr, outcome: Outcome, at: Duration) {
+        if let Some(load) = self.0.get_mut(&server) {
+            load.hear(outcome, at);
+        }
+    }
+
+    /// Carries over what is known of servers that stay.
+    pub fn inherit(&mut self, mut earlier: Self) {
+        for (server, load) in &mut self.0 {
+            if let Some(known) = earlier.0.remove(server) {
+                *load = known;
+            }
+        }
+    }
+
+    /// Every server in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&SocketAddr, &Load)> {
+        self.0.iter()
+    }
+
+    /// What this server did, if it is known.
+    pub fn of(&self, server: SocketAddr) -> Option<&Load> {
+        self.0.get(&server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A server's load after these seconds of (questions asked, questions lost).
+    fn after(seconds: &[(u64, u32, u32)]) -> Load {
+        let mut load = Load::default();
+        for (at, asked, lost) in seconds {
+            for question in 0..*asked {
+                let outcome = if question < *lost { Outcome::Timeout } else { Outcome::Answer };
+                load.hear(outcome, Duration::from_secs(*at));
+            }
+        }
+        load
+    }
+
+    #[test]
+    fn losses_at_high_rates_only_and_a_recovery_are_throttling() {
+        let found = after(&[(0, 4, 0), (10, 40, 12), (11, 30, 5), (12, 4, 0), (20, 4, 0)]).throttling();
+        assert_eq!(found, Some(Throttling { lost: 17, from_rate: 30, quiet: 12 }));
+        for (label, seconds) in [
+            ("nothing lost", &[(0, 40, 0), (10, 4, 0)][..]),
+            ("lost at any rate: it is down", &[(0, 40, 12), (1, 2, 2), (5, 4, 0)]),
+            ("never recovered", &[(0, 4, 0), (10, 40, 12)]),
+            ("lost while few were asked", &[(0, 5, 4), (10, 4, 0)]),
+            ("one loss is an accident", &[(0, 40, 1), (10, 4, 0)]),
+            ("too long ago", &[(0, 40, 12), (1000, 4, 0)]),
+        ] {
+            assert_eq!(after(seconds).throttling(), None, "{label}");
+        }
+    }
+
+    #[test]
+    fn answers_are_counted_by_kind_and_strangers_are_not() {
+        let (known, stranger) = (SocketAddr::from(([10, 0, 0, 4], 53)), SocketAddr::from(([10, 0, 0, 9], 53)));
+        let mut loads = Loads::new([known]);
+        loads.hear(known, Outcome::Servfail, Duration::ZERO);
+        loads.hear(stranger, Outcome::Answer, Duration::ZERO);
+        let mut next = Loads::new([known, stranger]);
+        next.inherit(loads);
+        assert_eq!(next.of(known).map(|load| load.count(Outcome::Servfail)), Some(1));
+        assert_eq!(next.of(stranger).map(|load| load.count(Outcome::Answer)), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded_and_a_quiet_loss_is_never_throttling(
+            seconds in proptest::collection::vec((0u64..5000, 1u32..30, 0u32..4), 1..80),
+        ) {
+            let load = after(&seconds);
+            prop_assert!(load.seconds.len() as u64 <= WINDOW);
+            if let Some(found) = load.throttling() {
+                prop_assert!(found.from_rate >= MANY && found.lost >= LOST && found.quiet >= RECOVERED);
+                prop_assert!(load.seconds.iter().all(|second| second.lost == 0 || second.asked >= found.from_rate));
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Everything about name servers: what they answer, how that compares, how they behave, and what this host's files say.
+
+pub mod compare;
+pub mod dhcp_lease;
+pub mod health;
+pub mod host_files;
+pub mod load;
+pub mod names;
+pub mod shell;
+pub mod survey;
+pub mod trial;
+pub mod worker;

@@ -1,0 +1,290 @@
+//! Every watched name, compared on a slow cadence: when which name is due, what the last rounds said, and what is firm
+//! enough to be published. It takes the time and answers; it asks nobody.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::resolvers::{
+    compare::{Circumstances, Comparison, History, annotate, classify},
+    survey::Survey,
+};
+
+/// Surveys under way at once.
+const CONCURRENCY: usize = 4;
+/// A name whose endpoint failed to resolve is asked again at once, but not more often than this.
+const HURRY: Duration = Duration::from_secs(60);
+
+/// How often names are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cadence {
+    /// Each name once per interval, one after the other.
+    Every(Duration),
+    /// Each name once; what it shows is published without waiting for it to become firm.
+    Once,
+}
+
+/// One name as it stands.
+#[derive(Clone, Debug)]
+pub struct NameView {
+    /// The name.
+    pub name: Arc<str>,
+    /// The last survey; `None` before the first.
+    pub last: Option<Arc<Survey>>,
+    /// The comparison in force; `None` until it is firm.
+    pub published: Option<Comparison>,
+    /// How often the addresses or the class changed from one survey to the next.
+    pub changes: u64,
+    /// When the class in force was published, since the Unix epoch.
+    pub since: Duration,
+}
+
+/// What is remembered of one name.
+#[derive(Debug)]
+struct Name {
+    view: Arc<NameView>,
+    history: History,
+    asked: Option<Instant>,
+}
+
+/// All names.
+#[derive(Debug)]
+pub struct Comparisons {
+    names: Vec<Name>,
+    due: BTreeSet<(Instant, usize)>,
+    under_way: usize,
+    cadence: Cadence,
+}
+
+impl Comparisons {
+    /// Plans the first comparison of every name.
+    pub fn new(names: impl IntoIterator<Item = String>, cadence: Cadence, now: Instant) -> Self {
+        let names: Vec<Name> = names.into_iter().map(|name| Name::new(&name)).collect();
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX).max(1);
+        let step = match cadence {
+            Cadence::Every(interval) => interval / count,
+            Cadence::Once => Duration::ZERO,
+        };
+        let due = (0..names.len()).zip(0u32..).map(|(index, turn)| (now + step * turn, index)).collect();
+        Self { names, due, under_way: 0, cadence }
+    }
+
+    /// When [`Comparisons::take_due`] has something to give.
+    pub fn next_due(&self) -> Option<Instant> {
+        if self.under_way >= CONCURRENCY { None } else { self.due.first().map(|(at, _)| *at) }
+    }
+
+    /// Takes the names that are due, as many as may be under way.
+    pub fn take_due(&mut self, now: Instant) -> Vec<(usize, Arc<str>)> {
+        let mut taken = Vec::new();
+        while self.under_way < CONCURRENCY
+            && let Some(&(at, index)) = self.due.first()
+            && at <= now
+        {
+            self.due.pop_first();
+            self.under_way += 1;
+            self.names[index].asked = Some(now);
+            taken.push((index, Arc::clone(&self.names[index].view.name)));
+        }
+        taken
+    }
+
+    /// Brings a name forward whose endpoint was lost while it was resolved.
+    pub fn hurry(&mut self, name: &str, now: Instant) {
+        let found = self.names.iter().position(|known| &*known.view.name == name);
+        let Some(index) = found else { return };
+        let recently = self.names[index].asked.is_some_and(|asked| now.duration_since(asked) < HURRY);
+        if let Some(planned) = self.due.iter().copied().find(|(_, at)| *at == index)
+            && !recently
+        {
+            self.due.remove(&planned);
+            self.due.insert((now, index));
+        }
+    }
+
+    /// Takes a survey in: unites it with the last rounds, and publishes what is firm.
+    pub fn take_in(&mut self, index: usize, survey: Survey, at: Duration, now: Instant) {
+        self.under_way -= 1;
+        if let Cadence::Every(interval) = self.cadence {
+            self.due.insert((now + interval, index));
+        }
+        self.names[index].take_in(survey, at, self.cadence);
+    }
+
+    /// Something answers in every server's place: what the last surveys showed means nothing, and that is said at once.
+    pub fn intercepted(&mut self, at: Duration) {
+        for name in &mut self.names {
+            if let Some(last) = name.view.last.clone() {
+                let known = Circumstances { intercepted: true, ..last.known.clone() };
+                name.settle(Survey { known, ..(*last).clone() }, at, self.cadence);
+            }
+        }
+    }
+
+    /// A survey died; its name waits for its next turn.
+    pub fn give_up(&mut self, index: usize, now: Instant) {
+        self.under_way -= 1;
+        if let Cadence::Every(interval) = self.cadence {
+            self.due.insert((now + interval, index));
+        }
+    }
+
+    /// Whether nothing is due and nothing under way.
+    pub fn is_settled(&self) -> bool {
+        self.under_way == 0 && self.due.is_empty()
+    }
+
+    /// Every name, in order.
+    pub fn views(&self) -> Vec<Arc<NameView>> {
+        self.names.iter().map(|name| Arc::clone(&name.view)).collect()
+    }
+
+    /// Carries over what is known of names that stay.
+    pub fn inherit(&mut self, earlier: Self) {
+        let mut known: BTreeMap<Arc<str>, Name> =
+            earlier.names.into_iter().map(|name| (Arc::clone(&name.view.name), name)).collect();
+        for name in &mut self.names {
+            if let Some(earlier) = known.remove(&name.view.name) {
+                *name = earlier;
+            }
+        }
+    }
+}
+
+impl Name {
+    fn new(name: &str) -> Self {
+        let view = NameView { name: name.into(), last: None, published: None, changes: 0, since: Duration::ZERO };
+        Self { view: Arc::new(view), history: History::default(), asked: None }
+    }
+
+    fn take_in(&mut self, mut survey: Survey, at: Duration, cadence: Cadence) {
+        let unions = self.history.remember(&survey.custom, &survey.azure, at);
+        (survey.custom.recent, survey.azure.recent) = unions;
+        survey.known.stale = match cadence {
+            Cadence::Every(interval) => self.history.is_stale(&survey.custom.addresses, at, interval),
+            Cadence::Once => false,
+        };
+        survey.annotations = annotate(&survey.custom, &self.history);
+        self.settle(survey, at, cadence);
+    }
+
+    fn settle(&mut self, mut survey: Survey, at: Duration, cadence: Cadence) {
+        survey.comparison = classify(&survey.name, &survey.custom, &survey.azure, &survey.known);
+        let firm = self.history.settle(survey.comparison.clone()).map(|published| published.comparison.clone());
+        let in_force = match cadence {
+            Cadence::Every(_) => firm,
+            Cadence::Once => Some(survey.comparison.clone()),
+        };
+        let view = Arc::make_mut(&mut self.view);
+        let class = |comparison: &Option<Comparison>| comparison.as_ref().map(|comparison| comparison.class);
+        if class(&view.published) != class(&in_force) {
+            view.since = at;
+        }
+        if view.last.as_ref().is_some_and(|last| differs(last, &survey)) {
+            view.changes += 1;
+        }
+        view.published = in_force;
+        view.last = Some(Arc::new(survey));
+    }
+}
+
+/// Whether a survey shows other addresses than the one before, beyond what rotated within the last rounds.
+fn differs(last: &Survey, survey: &Survey) -> bool {
+    let changed = |before: &crate::resolvers::compare::Answer, after: &crate::resolvers::compare::Answer| {
+        before.outcome != after.outcome || !after.addresses.is_subset(&before.recent)
+    };
+    changed(&last.custom, &survey.custom) || changed(&last.azure, &survey.azure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolvers::compare::{Answer, ComparisonClass};
+
+    const INTERVAL: Duration = Duration::from_secs(300);
+
+    fn survey(custom: &str, azure: &str) -> Survey {
+        let (custom, azure) = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
+        let known = Circumstances::default();
+        let comparison = classify("a.example", &custom, &azure, &known);
+        let (name, server) = ("a.example".to_owned(), ([10, 0, 0, 4], 53).into());
+        let azure_server = ([168, 63, 129, 16], 53).into();
+        Survey { name, server, azure_server, custom, azure, known, comparison, annotations: Vec::new() }
+    }
+
+    fn names() -> Vec<String> {
+        vec!["a.example".to_owned(), "b.example".to_owned(), "c.example".to_owned()]
+    }
+
+    #[test]
+    fn names_are_asked_one_after_the_other_once_per_interval() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(names(), Cadence::Every(INTERVAL), start);
+        let mut asked = Vec::new();
+        while let Some(at) = all.next_due().filter(|at| *at < start + INTERVAL * 2) {
+            for (index, _) in all.take_due(at) {
+                asked.push((index, (at - start).as_secs()));
+                all.take_in(index, survey("20.0.0.1", "20.0.0.1"), Duration::ZERO, at);
+            }
+        }
+        assert_eq!(asked, [(0, 0), (1, 100), (2, 200), (0, 300), (1, 400), (2, 500)]);
+    }
+
+    #[test]
+    fn a_lost_name_is_brought_forward_but_not_again_within_a_minute() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(names(), Cadence::Every(INTERVAL), start);
+        all.hurry("c.example", start);
+        assert_eq!(all.take_due(start).len(), 2);
+        all.take_in(2, survey("20.0.0.1", "20.0.0.1"), Duration::ZERO, start);
+        all.hurry("c.example", start + HURRY / 2);
+        assert_eq!(all.next_due(), Some(start + Duration::from_secs(100)));
+        all.hurry("c.example", start + HURRY);
+        assert_eq!(all.next_due(), Some(start + HURRY));
+        all.hurry("nobody.example", start);
+    }
+
+    #[test]
+    fn a_class_is_published_when_it_is_firm_and_at_once_in_a_single_round() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(names(), Cadence::Every(INTERVAL), start);
+        for round in 1..=3u32 {
+            let at = start + INTERVAL * round;
+            assert!(all.take_due(at).iter().any(|(index, _)| *index == 0));
+            (0..3).for_each(|index| all.take_in(index, survey("20.0.0.1", "10.0.0.4"), Duration::ZERO, at));
+            assert_eq!(all.views()[0].published.is_some(), round == 3);
+        }
+        let mut once = Comparisons::new(names(), Cadence::Once, start);
+        assert_eq!(once.take_due(start).len(), 3);
+        once.take_in(0, survey("20.0.0.1", "10.0.0.4"), Duration::ZERO, start);
+        assert_eq!(once.views()[0].published.as_ref().map(|c| c.class), Some(ComparisonClass::PrivateBypass));
+        assert!(!once.is_settled());
+    }
+
+    #[test]
+    fn an_interception_is_said_of_every_name_at_once() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(names(), Cadence::Every(INTERVAL), start);
+        assert_eq!(all.take_due(start + INTERVAL).len(), 3);
+        all.take_in(0, survey("20.0.0.1", "20.0.0.1"), Duration::ZERO, start);
+        all.intercepted(INTERVAL);
+        let classes: Vec<_> = all.views().iter().map(|view| view.published.as_ref().map(|c| c.class)).collect();
+        assert_eq!(classes, [Some(ComparisonClass::Intercepted), None, None], "of every name that was asked");
+    }
+
+    #[test]
+    fn rotation_is_no_change_and_a_new_address_is() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(vec!["a.example".to_owned()], Cadence::Every(INTERVAL), start);
+        let mut changes = Vec::new();
+        for (round, address) in (1u32..).zip(["20.0.0.1", "20.0.0.2", "20.0.0.1", "20.0.0.2", "20.0.0.3"]) {
+            let at = start + INTERVAL * round;
+            assert_eq!(all.take_due(at).len(), 1);
+            all.take_in(0, survey(address, address), INTERVAL * round, at);
+            changes.push(all.views()[0].changes);
+        }
+        assert_eq!(changes, [0, 1, 1, 1, 2]);
+    }
+}

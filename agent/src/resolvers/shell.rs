@@ -1,0 +1,189 @@
+//! The shell around the comparisons: makes the surveys that are due and takes in what they show.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ase_probes::clock;
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::task::{self, JoinError, JoinSet};
+
+use crate::{
+    engine::schedule::Rounds,
+    model::{
+        catalog::{Catalog, Host},
+        settings::Settings,
+    },
+    resolvers::{
+        compare::Outcome,
+        names::{Cadence, Comparisons, NameView},
+        survey::{Survey, Surveyor},
+        trial::Trial,
+    },
+};
+
+/// What one step did.
+#[derive(Debug)]
+pub enum Step {
+    /// Something began, or ended without a result.
+    Began,
+    /// Servers were heard: how each answered.
+    Heard(Vec<(SocketAddr, Outcome)>),
+}
+
+/// Surveys and trials under way and the state they feed.
+#[derive(Debug)]
+pub struct Comparing {
+    state: Comparisons,
+    surveyor: Arc<Surveyor>,
+    surveys: JoinSet<Survey>,
+    under_way: BTreeMap<task::Id, usize>,
+    trials: JoinSet<Trial>,
+    trial_due: Option<Instant>,
+    trial: Option<Arc<Trial>>,
+    trial_every: Option<Duration>,
+}
+
+impl Comparing {
+    /// Prepares the comparison of every name that these settings watch.
+    pub fn new(settings: &Settings, rounds: Rounds) -> Self {
+        let cadence = match rounds {
+            Rounds::Endless { .. } => Cadence::Every(settings.compare_every),
+            Rounds::One => Cadence::Once,
+        };
+        let (names, now) = (names(settings), clock::now());
+        Self {
+            trials: JoinSet::new(),
+            trial_due: (!names.is_empty()).then_some(now),
+            trial: None,
+            trial_every: match cadence {
+                Cadence::Every(interval) => Some(interval),
+                Cadence::Once => None,
+            },
+            state: Comparisons::new(names, cadence, now),
+            surveyor: Arc::new(Surveyor::new(settings)),
+            surveys: JoinSet::new(),
+            under_way: BTreeMap::new(),
+        }
+    }
+
+    /// Takes new settings in force; names that stay keep what is known of them.
+    pub fn reload(&mut self, settings: &Settings, rounds: Rounds) {
+        let earlier = std::mem::replace(self, Self::new(settings, rounds));
+        self.state.inherit(earlier.state);
+        self.trial = earlier.trial;
+    }
+
+    /// Does the next thing there is to do: begins a survey or a trial, or takes one in. Cancel safe.
+    pub async fn step(&mut self, rng: &mut StdRng) -> Step {
+        let due = self.state.next_due().into_iter().chain(self.trial_due).min();
+        let timer = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = timer => {
+                self.begin(rng);
+                Step::Began
+            }
+            Some(ended) = self.surveys.join_next_with_id() => self.take_in(ended),
+            Some(ended) = self.trials.join_next() => self.take_trial(ended),
+        }
+    }
+
+    /// Brings a name forward whose endpoint was lost while it was resolved.
+    pub fn hurry(&mut self, host: &Host) {
+        if let Host::Name(name) = host {
+            self.state.hurry(name, clock::now());
+        }
+    }
+
+    /// Whether every name was compared, in a single round.
+    pub fn is_settled(&self) -> bool {
+        self.state.is_settled() && self.trials.is_empty() && self.trial_due.is_none()
+    }
+
+    /// Every name as it stands.
+    pub fn views(&self) -> Vec<Arc<NameView>> {
+        self.state.views()
+    }
+
+    /// The last trial of the servers; `None` before the first.
+    pub fn trial(&self) -> Option<Arc<Trial>> {
+        self.trial.clone()
+    }
+
+    fn begin(&mut self, rng: &mut StdRng) {
+        if self.trial_due.is_some_and(|due| due <= clock::now()) {
+            let (surveyor, rng) = (Arc::clone(&self.surveyor), StdRng::from_rng(&mut *rng));
+            self.trials.spawn(async move { surveyor.trial(rng).await });
+            self.trial_due = None;
+        }
+        for (index, name) in self.state.take_due(clock::now()) {
+            let (surveyor, rng) = (Arc::clone(&self.surveyor), StdRng::from_rng(&mut *rng));
+            let survey = self.surveys.spawn(async move { surveyor.survey(&name, rng).await });
+            self.under_way.insert(survey.id(), index);
+        }
+    }
+
+    fn take_in(&mut self, ended: Result<(task::Id, Survey), JoinError>) -> Step {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(index) = self.under_way.remove(&id) else { return Step::Began };
+        match ended {
+            Ok((_, mut survey)) => {
+                survey.known.intercepted |= self.trial.as_ref().and_then(|trial| trial.intercepted) == Some(true);
+                let heard = vec![(survey.server, survey.custom.outcome), (survey.azure_server, survey.azure.outcome)];
+                self.state.take_in(index, survey, clock::wall(), clock::now());
+                Step::Heard(heard)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a survey died; this is a defect of the agent");
+                self.state.give_up(index, clock::now());
+                Step::Began
+            }
+        }
+    }
+
+    fn take_trial(&mut self, ended: Result<Trial, JoinError>) -> Step {
+        self.trial_due = self.trial_every.map(|every| clock::now() + every);
+        match ended {
+            Ok(trial) => {
+                if trial.intercepted == Some(true) {
+                    self.state.intercepted(trial.at);
+                }
+                let heard = trial.servers.iter().map(|trial| (trial.server, trial.outcome)).collect();
+                self.trial = Some(Arc::new(trial));
+                Step::Heard(heard)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a trial of the DNS servers died; this is a defect of the agent");
+                Step::Began
+            }
+        }
+    }
+}
+
+/// Every name that the catalogue or the configuration watches, each once.
+pub fn names(settings: &Settings) -> Vec<String> {
+    let mut names = names_of(&settings.catalog);
+    names.extend(settings.declared.compared.iter().cloned());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Every name of a catalogue.
+fn names_of(catalog: &Catalog) -> Vec<String> {
+    let hosts = catalog.endpoints.iter().map(|endpoint| &endpoint.host);
+    hosts
+        .filter_map(|host| match host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,391 @@
+//! Asks the custom DNS and Azure DNS the same name and gathers what a comparison of their answers needs: nothing more
+//! than the two answers while they agree, contrast measurements where they do not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ase_probes::{
+    attempt::{Attempt, Shape},
+    clock,
+    dns::{self, Question, Rcode, RecordType, Transport},
+    egress::Egress,
+    evidence::Trouble,
+    http,
+    limits::Deadline,
+    outcome::{Outcome as Exchange, Protocol, Seen},
+    probe::Probe,
+    tls::{Trust, Verify},
+    verdict::Verdict,
+};
+use rand::{Rng, rngs::StdRng};
+use tokio::sync::Mutex;
+
+use crate::{
+    model::settings::{AddressPolicy, Declared, Prefix, Settings},
+    net::policy::Reached,
+    resolvers::compare::{
+        self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation,
+    },
+};
+
+/// Both sides are asked within this time.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Time that a second, injected answer gets to arrive.
+const LINGER: Duration = Duration::from_millis(150);
+/// Time of one handshake that confirms an address.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Addresses of each side that are confirmed at most.
+pub const CONFIRMED: usize = 2;
+/// Time that the canary waits: who intercepts is near.
+const CANARY_PATIENCE: Duration = Duration::from_secs(1);
+/// Time for which the canary's answer counts.
+pub const CANARY_FRESH: Duration = Duration::from_secs(60);
+/// RFC 5737: no DNS server can be here; an answer means interception.
+pub const CANARY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 53);
+
+/// Suffixes whose addresses vary by design (content networks, traffic managers, storage).
+pub const MANAGED: &[&str] = &[
+    "akadns.net",
+    "akamaiedge.net",
+    "azureedge.net",
+    "azurefd.net",
+    "cloudapp.azure.com",
+    "cloudapp.net",
+    "core.windows.net",
+    "database.windows.net",
+    "digicert.com",
+    "edgekey.net",
+    "msedge.net",
+    "nsatc.net",
+    "trafficmanager.net",
+    "windowsupdate.com",
+];
+
+/// One name asked at both sides.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The name.
+    pub name: String,
+    /// The custom server whose answer was taken.
+    pub server: SocketAddr,
+    /// Azure DNS.
+    pub azure_server: SocketAddr,
+    /// The custom DNS's answer.
+    pub custom: Answer,
+    /// Azure DNS's answer.
+    pub azure: Answer,
+    /// What is known beside the answers.
+    pub known: Circumstances,
+    /// What the two mean together.
+    pub comparison: Comparison,
+    /// What is worth knowing about the custom DNS's answer and changes nothing.
+    pub annotations: Vec<Annotation>,
+}
+
+/// Makes surveys, all under the same settings.
+#[derive(Clone, Debug)]
+pub struct Surveyor {
+    /// The custom servers, in order; at least one.
+    pub custom: Vec<SocketAddr>,
+    /// Azure DNS.
+    pub azure: SocketAddr,
+    /// Source address and interface.
+    pub egress: Arc<Egress>,
+    /// The authorities for confirming handshakes.
+    pub trust: Trust,
+    /// Which addresses may be reached.
+    pub policy: AddressPolicy,
+    /// What the operator declared.
+    pub declared: Declared,
+    /// What the canary said last, and when; surveys share it.
+    pub canary: Arc<Mutex<Option<(Instant, bool)>>>,
+}
+
+impl Surveyor {
+    /// Prepares surveys under these settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            custom: settings.resolvers.custom.clone(),
+            azure: settings.resolvers.azure,
+            egress: Arc::new(settings.egress.clone()),
+            trust: settings.trust.clone(),
+            policy: settings.policy.clone(),
+            declared: settings.declared.clone(),
+            canary: Arc::default(),
+        }
+    }
+
+    /// Asks both sides and says what the answers mean. Contrast measurements are made only where they can decide.
+    pub async fn survey(&self, name: &str, mut rng: StdRng) -> Survey {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let (nonce, other) = (rng.next_u64(), rng.next_u64());
+        let ((server, custom), azure) = tokio::join!(self.ask_custom(&name, nonce), self.ask(self.azure, &name, other));
+        let custom = self.with_zone(&name, server, custom, rng.next_u64()).await;
+        let mut known = self.circumstances(&name);
+        known.same_origin = same_origin(&self.declared.origins, &custom, &azure);
+        let first = compare::classify(&name, &custom, &azure, &known);
+        if first.class.may_be_invented() {
+            known.invents = self.inventor(&name, server, &custom, &azure, &mut rng).await;
+        }
+        if first.class.may_be_confirmed() {
+            known.intercepted = self.canary_answers(rng.next_u64()).await == Some(true);
+            known.tls = self.confirm(&name, &custom, &azure, &mut rng).await;
+        }
+        let comparison = compare::classify(&name, &custom, &azure, &known);
+        let annotations = compare::annotate(&custom, &History::default());
+        let azure_server = self.azure;
+        Survey { name, server, azure_server, custom, azure, known, comparison, annotations }
+    }
+
+    /// Asks a server that answers as an authority which zone it hosts.
+    async fn with_zone(&self, name: &str, server: SocketAddr, answer: Answer, nonce: u64) -> Answer {
+        if !answer.authoritative || answer.soa_zone.is_some() {
+            return answer;
+        }
+        let start = self.exchange(server, name, RecordType::Soa, Deadline::within(PATIENCE), nonce).await;
+        Answer { soa_zone: start.dns_answer().and_then(|found| found.soa_zone.clone()), ..answer }
+    }
+
+    fn circumstances(&self, name: &str) -> Circumstances {
+        let below = |suffix: &String| name == suffix || name.ends_with(&format!(".{suffix}"));
+        Circumstances {
+            expected_private: self.declared.private.iter().any(below),
+            managed: MANAGED.iter().map(|suffix| (*suffix).to_owned()).chain(self.declared.managed.clone()).collect(),
+            sinkholes: self.declared.sinkholes.clone(),
+            ..Circumstances::default()
+        }
+    }
+
+    /// The first custom server that says yes or no; the first server's failure if none does.
+    async fn ask_custom(&self, name: &str, nonce: u64) -> (SocketAddr, Answer) {
+        let mut failure = None;
+        for server in &self.custom {
+            let answer = self.ask(*server, name, nonce).await;
+            if !answer.outcome.is_failure() {
+                return (*server, answer);
+            }
+            failure.get_or_insert((*server, answer));
+        }
+        failure.unwrap_or_else(|| (self.azure, Answer::without_addresses(Outcome::Timeout)))
+    }
+
+    /// Asks one server for both families.
+    pub(crate) async fn ask(&self, server: SocketAddr, name: &str, nonce: u64) -> Answer {
+        let deadline = Deadline::within(PATIENCE);
+        let (v4, v6) = tokio::join!(
+            self.exchange(server, name, RecordType::A, deadline, nonce),
+            self.exchange(server, name, RecordType::Aaaa, deadline, nonce.rotate_left(17)),
+        );
+        merge(normal(&v4), normal(&v6))
+    }
+
+    async fn exchange(
+        &self,
+        server: SocketAddr,
+        name: &str,
+        record: RecordType,
+        deadline: Deadline,
+        nonce: u64,
+    ) -> Exchange {
+        let attempt = Attempt {
+            address: server,
+            deadline,
+            egress: &self.egress,
+            trust: &self.trust,
+            nonce,
+            shape: Shape::default(),
+        };
+        let question = |transport| Question::address(name.to_owned(), record, transport).lingering(LINGER);
+        let outcome = question(Transport::Udp).run(&attempt).await;
+        if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
+            return question(Transport::Tcp).run(&attempt).await;
+        }
+        outcome
+    }
+
+    /// Whether the side that answers also answers a sibling name that cannot exist, with the same addresses (D17).
+    async fn inventor(
+        &self,
+        name: &str,
+        server: SocketAddr,
+        custom: &Answer,
+        azure: &Answer,
+        rng: &mut StdRng,
+    ) -> Option<Server> {
+        let parent = name.split_once('.').map_or(name, |(_, parent)| parent);
+        let sibling = format!("ase-agent-{:016x}.{parent}", rng.next_u64());
+        let (side, at, real) = match (custom.outcome, azure.outcome) {
+            (Outcome::Answer, _) => (Server::Custom, server, custom),
+            (_, Outcome::Answer) => (Server::Azure, self.azure, azure),
+            _ => return None,
+        };
+        let invented = self.ask(at, &sibling, rng.next_u64()).await;
+        (invented.outcome == Outcome::Answer && !invented.addresses.is_disjoint(&real.addresses)).then_some(side)
+    }
+
+    /// Whether an address where no server can be answers a DNS question (D4). Not asked where the policy denies it, nor
+    /// again while its last answer is fresh, nor where all servers are this machine's own: then there is no path.
+    pub(crate) async fn canary_answers(&self, nonce: u64) -> Option<bool> {
+        let local = self.custom.iter().chain([&self.azure]).all(|server| server.ip().is_loopback());
+        if local || !self.policy.allows(CANARY.ip(), Reached::Literal) {
+            return None;
+        }
+        let mut last = self.canary.lock().await;
+        Some(match *last {
+            Some((asked, answered)) if asked.elapsed() < CANARY_FRESH => answered,
+            Some(_) | None => {
+                let deadline = Deadline::within(CANARY_PATIENCE);
+                let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
+                let answered = outcome.dns_answer().is_some();
+                *last = Some((clock::now(), answered));
+                answered
+            }
+        })
+    }
+
+    /// Whether a certificate for the name verifies at each side's addresses (rule 19). `None` where one side has no
+    /// address that may be reached.
+    async fn confirm(&self, name: &str, custom: &Answer, azure: &Answer, rng: &mut StdRng) -> Option<TlsConfirmation> {
+        let custom = self.proves(name, &custom.addresses, rng.next_u64()).await?;
+        let azure = self.proves(name, &azure.addresses, rng.next_u64()).await?;
+        Some(TlsConfirmation { custom, azure })
+    }
+
+    async fn proves(&self, name: &str, addresses: &BTreeSet<IpAddr>, nonce: u64) -> Option<bool> {
+        let allowed: Vec<_> =
+            addresses.iter().filter(|ip| self.policy.allows(**ip, Reached::Name)).take(CONFIRMED).collect();
+        let probe = Probe::Http(http::Question {
+            scheme: http::Scheme::Https(Verify::Full),
+            host: name.to_owned(),
+            port: 443,
+            path: "/".to_owned(),
+            proof: http::Proof::AnyResponse,
+        });
+        let (egress, trust) = (&*self.egress, &self.trust);
+        for address in &allowed {
+            let address = SocketAddr::new(**address, 443);
+            let attempt = Attempt {
+                address,
+                deadline: Deadline::within(HANDSHAKE),
+                egress,
+                trust,
+                nonce,
+                shape: Shape::default(),
+            };
+            let outcome = probe.run(&attempt).await;
+            if matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_)) {
+                return Some(true);
+            }
+        }
+        (!allowed.is_empty()).then_some(false)
+    }
+}
+
+/// The origin that holds every address of both sides (rule 18).
+fn same_origin(origins: &BTreeMap<String, Vec<Prefix>>, custom: &Answer, azure: &Answer) -> Option<String> {
+    let holds = |prefixes: &[Prefix], answer: &Answer| {
+        !answer.addresses.is_empty()
+            && answer.addresses.iter().all(|address| prefixes.iter().any(|prefix| prefix.contains(*address)))
+    };
+    let found = origins.iter().find(|(_, prefixes)| holds(prefixes, custom) && holds(prefixes, azure));
+    found.map(|(name, _)| name.clone())
+}
+
+/// Brings one exchange into normal form.
+pub(crate) fn normal(exchange: &Exchange) -> Answer {
+    match exchange.dns_answer() {
+        Some(answer) => Answer {
+            conflicting: is_conflicting(&exchange.seen),
+            response: exchange.seen.round_trip,
+            ..from_wire(answer)
+        },
+        None => Answer::without_addresses(failure_of(&exchange.seen)),
+    }
+}
+
+fn is_conflicting(seen: &Seen) -> bool {
+    matches!(&seen.protocol, Protocol::Dns(reply) if reply.conflicting)
+}
+
+fn failure_of(seen: &Seen) -> Outcome {
+    let strays = matches!(&seen.protocol, Protocol::Dns(reply) if reply.strays > 0);
+    match seen.stop.as_ref().map(|stop| &stop.trouble) {
+        Some(Trouble::Malformed(_) | Trouble::TooMuch(_)) => Outcome::Malformed,
+        _ if strays => Outcome::Malformed,
+        _ => Outcome::Timeout,
+    }
+}
+
+fn from_wire(answer: &dns::Answer) -> Answer {
+    let outcome = match answer.rcode {
+        Rcode::NoError if answer.addresses.is_empty() => Outcome::Nodata,
+        Rcode::NoError => Outcome::Answer,
+        Rcode::NxDomain => Outcome::Nxdomain,
+        Rcode::Refused => Outcome::Refused,
+        Rcode::FormErr | Rcode::ServFail | Rcode::Other(_) => Outcome::Servfail,
+    };
+    let addresses: BTreeSet<IpAddr> = answer.addresses.iter().copied().collect();
+    Answer {
+        outcome,
+        chain: answer.chain.clone(),
+        recent: addresses.clone(),
+        addresses,
+        soa_zone: answer.soa_zone.clone(),
+        conflicting: false,
+        authoritative: answer.authoritative,
+        ttl: answer.min_ttl,
+        response: None,
+    }
+}
+
+/// Both families together; IPv4 decides where neither has an address.
+fn merge(v4: Answer, v6: Answer) -> Answer {
+    match (v4.outcome, v6.outcome) {
+        (Outcome::Answer, Outcome::Answer) => {
+            let mut both = v4;
+            both.addresses.extend(&v6.addresses);
+            both.recent.extend(&v6.addresses);
+            both.conflicting |= v6.conflicting;
+            both.ttl = both.ttl.into_iter().chain(v6.ttl).min();
+            both
+        }
+        (Outcome::Answer, _) => v4,
+        (_, Outcome::Answer) => v6,
+        (_, _) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_origin_must_hold_every_address_of_both_sides() {
+        let origins = BTreeMap::from([
+            ("near".to_owned(), vec!["20.0.0.0/16".parse().expect("a prefix")]),
+            ("wide".to_owned(), ["20.0.0.0/16", "20.9.0.0/16"].iter().map(|p| p.parse().expect("a prefix")).collect()),
+        ]);
+        let found = |custom: &[&str], azure: &[&str]| {
+            same_origin(&origins, &Answer::with(&[], custom), &Answer::with(&[], azure))
+        };
+        assert_eq!(found(&["20.0.0.1"], &["20.0.9.1"]), Some("near".to_owned()));
+        assert_eq!(found(&["20.0.0.1"], &["20.9.0.1"]), Some("wide".to_owned()));
+        assert_eq!(found(&["20.0.0.1", "20.1.0.1"], &["20.0.0.2"]), None);
+        assert_eq!(found(&[], &["20.0.0.2"]), None);
+    }
+
+    #[test]
+    fn a_family_without_addresses_takes_nothing_from_the_other() {
+        let v4 = Answer::with(&["a.net"], &["20.0.0.1"]);
+        let v6 = Answer::with(&["a.net"], &["2a01::1"]);
+        let none = Answer::without_addresses;
+        assert_eq!(merge(v4.clone(), none(Outcome::Nodata)), v4);
+        assert_eq!(merge(none(Outcome::Nodata), v6.clone()), v6);
+        assert_eq!(merge(none(Outcome::Nxdomain), none(Outcome::Timeout)), none(Outcome::Nxdomain));
+        assert_eq!(merge(v4, v6).addresses.len(), 2);
+    }
+}

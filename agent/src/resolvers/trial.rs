@@ -1,0 +1,94 @@
+//! What the servers are asked now and then to see whether they, or something on the path to them, invent answers: each
+//! one a name that cannot exist (NXDOMAIN rewriting), and an address where no server can be any name (interception).
+
+use std::{net::SocketAddr, time::Duration};
+
+use ase_probes::clock;
+use rand::{Rng, rngs::StdRng};
+
+use crate::resolvers::{compare::Outcome, survey::Surveyor};
+
+/// The names that cannot exist lie below this one. No wildcard is there, and every network resolves it.
+pub const BELOW: &str = "microsoft.com";
+
+/// What one server did with a name that cannot exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerTrial {
+    /// The server.
+    pub server: SocketAddr,
+    /// How it answered: NXDOMAIN is right, an address is invented.
+    pub outcome: Outcome,
+}
+
+impl ServerTrial {
+    /// Whether the server invents answers; `None` if it said neither yes nor no.
+    pub fn invents(&self) -> Option<bool> {
+        match self.outcome {
+            Outcome::Answer => Some(true),
+            Outcome::Nodata | Outcome::Nxdomain => Some(false),
+            Outcome::Servfail | Outcome::Refused | Outcome::Timeout | Outcome::Malformed => None,
+        }
+    }
+}
+
+/// One trial of all servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// When it was made, since the Unix epoch.
+    pub at: Duration,
+    /// Whether something answers DNS where no server can be; `None` where it was not asked.
+    pub intercepted: Option<bool>,
+    /// Every server, in order.
+    pub servers: Vec<ServerTrial>,
+}
+
+impl Trial {
+    /// Whether this server invents answers; `None` if that is not known.
+    pub fn invents(&self, server: SocketAddr) -> Option<bool> {
+        self.servers.iter().find(|trial| trial.server == server)?.invents()
+    }
+}
+
+impl Surveyor {
+    /// Tries every server once.
+    pub async fn trial(&self, mut rng: StdRng) -> Trial {
+        let at = clock::wall();
+        let mut targets = self.custom.clone();
+        if !targets.contains(&self.azure) {
+            targets.push(self.azure);
+        }
+        let name = format!("ase-agent-{:016x}.{BELOW}", rng.next_u64());
+        let canary = self.canary_answers(rng.next_u64());
+        let servers = async {
+            let mut tried = Vec::new();
+            for server in targets {
+                let answer = self.ask(server, &name, rng.next_u64()).await;
+                tried.push(ServerTrial { server, outcome: answer.outcome });
+            }
+            tried
+        };
+        let (intercepted, servers) = tokio::join!(canary, servers);
+        Trial { at, intercepted, servers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_for_a_name_that_cannot_exist_is_invented_and_silence_says_nothing() {
+        let server = SocketAddr::from(([10, 0, 0, 4], 53));
+        for (outcome, invents) in [
+            (Outcome::Answer, Some(true)),
+            (Outcome::Nxdomain, Some(false)),
+            (Outcome::Nodata, Some(false)),
+            (Outcome::Timeout, None),
+            (Outcome::Refused, None),
+        ] {
+            let trial = Trial { at: Duration::ZERO, intercepted: None, servers: vec![ServerTrial { server, outcome }] };
+            assert_eq!(trial.invents(server), invents, "{outcome:?}");
+            assert_eq!(trial.invents(SocketAddr::from(([10, 0, 0, 5], 53))), None);
+        }
+    }
+}

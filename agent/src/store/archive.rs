@@ -1,0 +1,151 @@
+//! Which incidents are to be remembered anew, because they began, changed or ended. Pure. An incident that was open
+//! when an earlier process ended goes on in this one if the same cause still shows at some of the same endpoints.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    diagnosis::{Incident, Ledger},
+    model::catalog::EndpointId,
+    store::rows::IncidentRow,
+};
+
+/// What the store was told of incidents.
+#[derive(Clone, Debug, Default)]
+pub struct Archive {
+    /// Part of every row's id, so that two processes never share one.
+    run: u64,
+    told: BTreeMap<u64, (Arc<Incident>, IncidentRow)>,
+    earlier: Vec<IncidentRow>,
+}
+
+impl Archive {
+    /// `run` tells processes apart; `earlier` are the incidents that were open when the last one ended.
+    pub fn new(run: u64, earlier: Vec<IncidentRow>) -> Self {
+        Self { run, told: BTreeMap::new(), earlier }
+    }
+
+    /// The rows that are new or changed. `ready` says that every endpoint was visited since the start: what an earlier
+    /// process left open and does not show by then is over.
+    pub fn update(&mut self, ledger: &Ledger, ready: bool, now: Duration) -> Vec<IncidentRow> {
+        let mut changed = Vec::new();
+        for incident in &ledger.open {
+            match self.told.get_mut(&incident.id) {
+                Some((told, _)) if Arc::ptr_eq(told, incident) => {}
+                Some((told, row)) => {
+                    *told = Arc::clone(incident);
+                    let next = IncidentRow { since: row.since.min(incident.since), ..row_of(incident, row.id.clone()) };
+                    if *row != next {
+                        row.clone_from(&next);
+                        changed.push(next);
+                    }
+                }
+                None => changed.push(self.begin(incident)),
+            }
+        }
+        let is_open = |id: &u64| ledger.open.iter().any(|incident| incident.id == *id);
+        let over: Vec<u64> = self.told.keys().copied().filter(|id| !is_open(id)).collect();
+        for (_, row) in over.iter().filter_map(|id| self.told.remove(id)) {
+            changed.push(IncidentRow { closed: Some(now), ..row });
+        }
+        if ready {
+            changed.extend(self.earlier.drain(..).map(|row| IncidentRow { closed: Some(now), ..row }));
+        }
+        changed
+    }
+
+    fn begin(&mut self, incident: &Arc<Incident>) -> IncidentRow {
+        let same = |row: &IncidentRow| {
+            row.cause == incident.finding.cause.label()
+                && incident.endpoints.iter().any(|id| row.endpoints.iter().any(|known| **known == *id.0))
+        };
+        let row = match self.earlier.iter().position(same).map(|index| self.earlier.remove(index)) {
+            Some(earlier) => IncidentRow {
+                since: earlier.since.min(incident.since),
+                published: earlier.published.min(incident.published),
+                ..row_of(incident, earlier.id)
+            },
+            None => row_of(incident, format!("{}-{}", self.run, incident.id)),
+        };
+        self.told.insert(incident.id, (Arc::clone(incident), row.clone()));
+        row
+    }
+}
+
+fn row_of(incident: &Incident, id: String) -> IncidentRow {
+    let text = |id: &EndpointId| id.0.to_string();
+    IncidentRow {
+        id,
+        cause: incident.finding.cause.label().to_owned(),
+        phase: incident.finding.phase.label().to_owned(),
+        side: incident.finding.side.label().to_owned(),
+        scope: incident.scope.label().to_owned(),
+        confidence: incident.finding.confidence.label().to_owned(),
+        component: incident.component.clone(),
+        endpoints: incident.endpoints.iter().map(text).collect(),
+        evidence: incident.evidence.clone(),
+        since: incident.since,
+        published: incident.published,
+        closed: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::Scope;
+    use ase_probes::{
+        cause::Cause,
+        verdict::{Confidence, Finding, Phase},
+    };
+
+    const AT: fn(u64) -> Duration = Duration::from_secs;
+
+    fn incident(id: u64, endpoints: &[&str], since: u64) -> Arc<Incident> {
+        Arc::new(Incident {
+            id,
+            component: "port 1433".to_owned(),
+            finding: Finding::new(Cause::Dropped, Phase::Connect, Confidence::Likely),
+            scope: Scope::Port,
+            hint: None,
+            endpoints: endpoints.iter().map(|id| EndpointId((*id).into())).collect(),
+            hides: Vec::new(),
+            evidence: Vec::new(),
+            alternatives: Vec::new(),
+            since: AT(since),
+            published: AT(since + 4),
+        })
+    }
+
+    fn ledger(open: &[Arc<Incident>]) -> Ledger {
+        Ledger { open: open.to_vec(), ..Ledger::default() }
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let mut archive = Archive::new(7, Vec::new());
+        let (first, spread) =
+            (ledger(&[incident(1, &["a:1433"], 100)]), ledger(&[incident(1, &["a:1433", "b:1433"], 100)]));
+        let told = archive.update(&first, true, AT(110));
+        assert_eq!((told.len(), &*told[0].id, told[0].closed), (1, "7-1", None));
+        assert_eq!(archive.update(&first, true, AT(111)), []);
+        assert_eq!(archive.update(&spread, true, AT(112))[0].endpoints, ["a:1433", "b:1433"]);
+        let over = archive.update(&ledger(&[]), true, AT(130));
+        assert_eq!((over.len(), over[0].closed), (1, Some(AT(130))));
+        assert_eq!(archive.update(&ledger(&[]), true, AT(131)), []);
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_open_goes_on_or_ends_after_the_first_round() {
+        let mut before = Archive::new(7, Vec::new());
+        let rows =
+            before.update(&ledger(&[incident(1, &["a:1433"], 100), incident(2, &["c:443"], 105)]), true, AT(110));
+        let mut archive = Archive::new(8, rows);
+        let again = ledger(&[incident(1, &["a:1433"], 200)]);
+        let told = archive.update(&again, false, AT(201));
+        assert_eq!((told.len(), &*told[0].id, told[0].since), (1, "7-1", AT(100)));
+        let over = archive.update(&again, true, AT(230));
+        assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(230))));
+        let closed = archive.update(&ledger(&[]), true, AT(240));
+        assert_eq!((&*closed[0].id, closed[0].since), ("7-1", AT(100)));
+    }
+}

@@ -1,0 +1,124 @@
+//! What the loop hands to the memory, and what it takes from it at the start. Without a state directory it does nothing.
+
+use std::time::Duration;
+
+use crate::{
+    diagnosis::Ledger,
+    engine::snapshot::{EndpointView, Status, StoreView},
+    model::settings::Settings,
+    risk::clock::{ClockMemory, RiskClock},
+    store::{
+        Store,
+        archive::Archive,
+        rows::{OutcomeRow, StateRow},
+        stretches::Stretches,
+    },
+    visit::visitor::Visit,
+};
+
+/// The memory, if there is one.
+#[derive(Debug)]
+pub struct Keeping {
+    store: Option<Store>,
+    stretches: Stretches,
+    archive: Archive,
+    /// Without a store: whether one was wanted.
+    view: StoreView,
+}
+
+impl Keeping {
+    /// Remembers nothing.
+    pub fn nothing() -> Self {
+        let (stretches, archive) = (Stretches::default(), Archive::default());
+        Self { store: None, stretches, archive, view: StoreView::default() }
+    }
+
+    /// Opens the store of the settings' state directory, if there is one. A store that cannot be used is no reason not to
+    /// watch: it is logged and shown.
+    pub fn open(settings: &Settings, now: Duration) -> Self {
+        let Some(folder) = &settings.state_dir else { return Self::nothing() };
+        match Store::open(folder, now) {
+            Ok(store) => {
+                let run = u64::try_from(now.as_millis()).unwrap_or_default();
+                let archive = Archive::new(run, store.open_incidents().to_vec());
+                Self { store: Some(store), archive, ..Self::nothing() }
+            }
+            Err(error) => {
+                tracing::error!(%error, "nothing will be remembered");
+                Self { view: StoreView { ok: Some(false), ..StoreView::default() }, ..Self::nothing() }
+            }
+        }
+    }
+
+    /// Lets the risk take up where an earlier process ended.
+    pub fn recall(&self, clock: &mut RiskClock, now: Duration) {
+        if let Some(state) = self.store.as_ref().and_then(Store::recalled) {
+            clock.recall(&state.memory);
+            let away = now.saturating_sub(state.saved).as_secs();
+            let level = state.memory.risk.level.label();
+            tracing::info!(
+                level,
+                away_seconds = away,
+                "took up the clocks of an earlier process; its absence counts as unknown"
+            );
+        }
+    }
+
+    /// Takes what a visit learned.
+    pub fn visited(&mut self, view: &EndpointView, visit: &Visit) {
+        if let Some(store) = &mut self.store {
+            self.stretches.take(outcome(view, visit)).into_iter().for_each(|row| store.add(row));
+        }
+    }
+
+    /// Takes the clocks after a step.
+    pub fn stepped(&mut self, memory: ClockMemory, now: Duration) {
+        if let Some(store) = &mut self.store {
+            store.save(StateRow { saved: now, memory });
+        }
+    }
+
+    /// Takes the incidents of this moment.
+    pub fn diagnosed(&mut self, ledger: &Ledger, ready: bool, now: Duration) {
+        if let Some(store) = &mut self.store {
+            self.archive.update(ledger, ready, now).into_iter().for_each(|row| store.report(row));
+        }
+    }
+
+    /// Hands over what is still open and waits until it is on the disk.
+    pub fn close(&mut self, memory: Option<ClockMemory>, now: Duration) {
+        if let Some(mut store) = self.store.take() {
+            self.stretches.finish().into_iter().for_each(|row| store.add(row));
+            if let Some(memory) = memory {
+                store.save(StateRow { saved: now, memory });
+            }
+            if !store.flush() {
+                tracing::warn!("not everything could be remembered");
+            }
+        }
+    }
+
+    /// How the memory does.
+    pub fn view(&self) -> StoreView {
+        self.store.as_ref().map_or_else(|| self.view.clone(), Store::view)
+    }
+}
+
+fn outcome(view: &EndpointView, visit: &Visit) -> OutcomeRow {
+    let status = match visit.result {
+        Ok(verdict) => Status::from(verdict),
+        Err(untested) => Status::Unknown(untested),
+    };
+    let finding = status.finding();
+    OutcomeRow {
+        endpoint: view.endpoint.id.0.to_string(),
+        class: view.endpoint.class.label().to_owned(),
+        result: status.label().to_owned(),
+        cause: finding.map(|finding| finding.cause.label().to_owned()),
+        phase: finding.map(|finding| finding.phase.label().to_owned()),
+        began: visit.began,
+        ended: visit.began + visit.took,
+        count: 1,
+        took: visit.took,
+    }
+}

@@ -1,0 +1,261 @@
+//! What a store keeps, and what it does with one that is not what was written.
+
+use std::collections::BTreeMap;
+
+use ase_probes::class::Class;
+use rand::{RngExt as _, SeedableRng, rngs::StdRng};
+
+use super::{
+    database::{Database, VERSION},
+    history::{self, Query},
+    *,
+};
+use crate::{
+    model::catalog::EndpointId,
+    risk::{
+        clock::ClockMemory,
+        estimate::{ClockTime, Level, RiskMemory},
+        hysteresis::{Hysteresis, Standing},
+    },
+};
+
+const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+fn state(outage: f64) -> StateRow {
+    let clocks = BTreeMap::from([(Class::Sql, ClockTime { outage, loss: 0.5, healthy: 0 })]);
+    let risk =
+        RiskMemory { clocks, level: Level::Warn, since_change: Duration::from_secs(90), sequence: outage as u64 };
+    let standing = Hysteresis { standing: Standing::Down, bad: 4, good: 0, tested: false };
+    let standings = BTreeMap::from([(EndpointId("db:1433".into()), standing)]);
+    StateRow { saved: NOW, memory: ClockMemory { risk, standings } }
+}
+
+fn outcome(result: &str, number: u64) -> OutcomeRow {
+    OutcomeRow {
+        endpoint: "db:1433".to_owned(),
+        class: "sql".to_owned(),
+        result: result.to_owned(),
+        cause: (result == "failed").then(|| "dropped".to_owned()),
+        phase: (result == "failed").then(|| "connect".to_owned()),
+        began: NOW + Duration::from_secs(number),
+        ended: NOW + Duration::from_secs(number + 1),
+        count: 1,
+        took: Duration::from_millis(250),
+    }
+}
+
+fn incident(id: &str, closed: Option<Duration>) -> IncidentRow {
+    IncidentRow {
+        id: id.to_owned(),
+        cause: "dropped".to_owned(),
+        component: "port 1433".to_owned(),
+        endpoints: vec!["db:1433".to_owned(), "db-b:1433".to_owned()],
+        evidence: vec!["no answer to 4 SYN".to_owned()],
+        since: NOW,
+        published: NOW + Duration::from_secs(4),
+        closed,
+        ..IncidentRow::default()
+    }
+}
+
+/// A store with clocks, an open incident and fifty outcomes, closed again.
+fn filled(folder: &Path) {
+    let mut store = Store::open(folder, NOW).expect("the folder is writable");
+    store.save(state(1234.5));
+    store.report(incident("one", None));
+    (0..50).for_each(|number| store.add(outcome(if number % 5 == 0 { "failed" } else { "healthy" }, number)));
+    assert!(store.flush());
+}
+
+fn all(folder: &Path) -> history::History {
+    history::read(folder, &Query::default()).expect("the store can be read")
+}
+
+#[test]
+fn what_was_handed_over_is_there_after_the_end() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    filled(folder.path());
+    let mut store = Store::open(folder.path(), NOW).expect("it opens again");
+    assert_eq!(store.recalled(), Some(&state(1234.5)));
+    assert_eq!(store.view().resets, 0);
+    store.report(incident("one", Some(NOW + Duration::from_secs(60))));
+    assert!(store.flush());
+    let history = all(folder.path());
+    assert_eq!(history.incidents, [incident("one", Some(NOW + Duration::from_secs(60)))]);
+    assert_eq!((history.outcomes.len(), history.damaged), (50, 0));
+    assert_eq!(history.outcomes[5], outcome("failed", 5));
+}
+
+#[test]
+fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
+    store.report(incident("open", None));
+    store.report(incident("old", Some(NOW)));
+    (0..10).for_each(|number| store.add(outcome("failed", number)));
+    assert!(store.flush());
+    let asked = |since: u64, endpoint: &str| {
+        let query = Query { since: NOW + Duration::from_secs(since), endpoint: Some(endpoint.to_owned()) };
+        let history = history::read(folder.path(), &query).expect("it is readable while it is written");
+        (history.incidents.len(), history.outcomes.len())
+    };
+    assert_eq!((asked(0, "db:1433"), asked(5, "db:1433"), asked(0, "nowhere:1")), ((2, 10), (1, 6), (0, 0)));
+}
+
+#[test]
+fn one_agent_at_a_time_uses_a_store() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let first = Store::open(folder.path(), NOW).expect("the folder is writable");
+    assert!(matches!(Store::open(folder.path(), NOW), Err(StoreError::Locked { .. })));
+    drop(first);
+    assert!(Store::open(folder.path(), NOW).is_ok());
+}
+
+#[test]
+fn a_truncated_store_is_set_aside_at_every_length() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(FILE);
+    filled(folder.path());
+    let whole = fs::read(&path).expect("the store is there");
+    for length in [0, 1, 15, 100, 4095, 4096, 8192, whole.len() / 2, whole.len() - 4096] {
+        fs::write(&path, &whole[..length]).expect("the store can be cut");
+        let store = Store::open(folder.path(), NOW).expect("the agent runs on");
+        assert_eq!(store.recalled(), None, "cut to {length} of {}", whole.len());
+        assert!(store.view().resets > 0);
+    }
+    // Zeros at the end of the last page may be missing: SQLite reads them all the same.
+    fs::write(&path, &whole[..whole.len() - 1]).expect("the store can be cut");
+    let store = Store::open(folder.path(), NOW).expect("the agent runs on");
+    assert!([None, Some(&state(1234.5))].contains(&store.recalled()), "{:?}", store.recalled());
+    assert_eq!(aside::remains(folder.path()), 5, "no more than five remain");
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_or_harmless() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(FILE);
+    filled(folder.path());
+    let (whole, expected) = (fs::read(&path).expect("the store is there"), all(folder.path()));
+    let mut rng = StdRng::from_seed([3; 32]);
+    let mut noticed = 0;
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        let at = rng.random_range(0..bytes.len());
+        bytes[at] ^= 1 << rng.random_range(0..8);
+        fs::write(&path, &bytes).expect("the store can be changed");
+        drop(fs::remove_file(path.with_extension("db-wal")));
+        match Database::open(&path).and_then(|database| database.state()) {
+            Ok(found) => {
+                assert_eq!(found, expected.state, "byte {at}");
+                assert_eq!(all(folder.path()), expected, "byte {at}");
+            }
+            Err(StoreError::Damaged { .. } | StoreError::Newer { .. }) => noticed += 1,
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+    assert!(noticed > 30, "{noticed} of 300");
+}
+
+#[test]
+fn a_flipped_bit_in_the_clocks_is_always_noticed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(FILE);
+    filled(folder.path());
+    let whole = fs::read(&path).expect("the store is there");
+    let at = whole.windows(6).position(|text| text == b"1234.5").expect("the clock is text");
+    for (offset, bit) in (0..6).flat_map(|offset| (0..8).map(move |bit| (offset, bit))) {
+        let mut bytes = whole.clone();
+        bytes[at + offset] ^= 1 << bit;
+        fs::write(&path, &bytes).expect("the store can be changed");
+        assert!(matches!(Database::open(&path), Err(StoreError::Damaged { .. })), "byte {offset}, bit {bit}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_journal_leads_to_an_earlier_commit_and_to_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (path, copy) = (folder.path().join(FILE), tempfile::tempdir().expect("a temporary folder"));
+    let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
+    for step in 1..=20 {
+        store.save(state(f64::from(step)));
+        assert!(store.flush());
+    }
+    let (whole, journal) =
+        (fs::read(&path).expect("a store"), fs::read(path.with_extension("db-wal")).expect("a journal"));
+    let mut rng = StdRng::from_seed([4; 32]);
+    let mut earlier = 0;
+    for _ in 0..100 {
+        let mut bytes = journal.clone();
+        let at = rng.random_range(0..bytes.len());
+        bytes[at] ^= 1 << rng.random_range(0..8);
+        let target = copy.path().join(FILE);
+        drop(fs::remove_file(target.with_extension("db-shm")));
+        fs::write(&target, &whole).expect("a copy");
+        fs::write(target.with_extension("db-wal"), &bytes).expect("a copy");
+        match Database::open(&target).and_then(|database| database.state()) {
+            Ok(found) => {
+                let step = found.as_ref().map_or(0, |found| found.memory.risk.sequence);
+                assert!(found.is_none() || found == Some(state(step as f64)), "byte {at}: {found:?}");
+                earlier += u32::from(step < 20);
+            }
+            Err(StoreError::Damaged { .. }) => {}
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+    assert!(earlier > 0);
+}
+
+#[test]
+fn a_newer_store_is_kept_for_the_newer_agent() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(FILE);
+    filled(folder.path());
+    let connection = rusqlite::Connection::open(&path).expect("SQLite opens it");
+    connection.execute_batch(&format!("PRAGMA user_version = {}", VERSION + 1)).expect("the version is raised");
+    drop(connection);
+    assert!(matches!(history::read(folder.path(), &Query::default()), Err(StoreError::Newer { found: 2, .. })));
+    let store = Store::open(folder.path(), NOW).expect("the agent runs on");
+    assert_eq!((store.recalled(), store.view().resets), (None, 1));
+    assert!(folder.path().join("memory.db.newer-1800000000").exists());
+}
+
+#[test]
+fn another_programs_file_is_no_store() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let connection = rusqlite::Connection::open(folder.path().join(FILE)).expect("SQLite opens it");
+    connection.execute_batch("CREATE TABLE other (a)").expect("a table");
+    drop(connection);
+    let store = Store::open(folder.path(), NOW).expect("the agent runs on");
+    assert_eq!(store.view().resets, 1);
+    assert!(matches!(
+        history::read(tempfile::tempdir().expect("empty").path(), &Query::default()),
+        Err(StoreError::Io { .. })
+    ));
+}
+
+#[test]
+fn successes_are_forgotten_before_failures() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(FILE);
+    let mut database = Database::open(&path).expect("a new store");
+    database.most_outcomes = 1000;
+    let rows = |result: &str, range: std::ops::Range<u64>| range.map(|n| outcome(result, n)).collect::<Vec<_>>();
+    database.write(None, &rows("failed", 0..300), &[]).expect("written");
+    for batch in 0..20 {
+        database.write(None, &rows("healthy", 300 + batch * 100..400 + batch * 100), &[]).expect("written");
+    }
+    let count = |result: &str| all(folder.path()).outcomes.iter().filter(|row| row.result == result).count();
+    assert_eq!(count("failed"), 300);
+    assert!((200..=700).contains(&count("healthy")), "{}", count("healthy"));
+    for batch in 0..20 {
+        database.write(None, &rows("failed", 3000 + batch * 100..3100 + batch * 100), &[]).expect("written");
+    }
+    assert_eq!(count("healthy"), 0);
+    assert!((500..=1000).contains(&count("failed")));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error_with_its_name() {
+    let error = Store::open(Path::new("/dev/null/state"), NOW).expect_err("no folder can be made there");
+    assert!(error.to_string().starts_with("cannot make /dev/null/state: "), "{error}");
+}

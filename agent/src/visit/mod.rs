@@ -1,0 +1,4 @@
+//! One question asked to the end: a name resolved, its addresses asked, redirects followed, all within a budget.
+
+pub mod flow_budget;
+pub mod visitor;

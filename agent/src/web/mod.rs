@@ -1,0 +1,4 @@
+//! Everything that listens, or asks another agent that listens.
+
+pub mod server;
+pub mod witness;

@@ -1,0 +1,196 @@
+//! Drives the web server over loopback with a client that sees every byte.
+#![allow(clippy::disallowed_methods, reason = "the client of the tests needs a plain connection, not a probe")]
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::sample;
+
+struct Server {
+    address: SocketAddr,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    commands: mpsc::Receiver<Command>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+async fn start(limits: Limits) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+    let address = listener.local_addr().expect("bound above");
+    let (snapshots, receiver) = watch::channel(Arc::new(sample::snapshot()));
+    let (sender, commands) = mpsc::channel(1);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async { drop(stopped.await) };
+    let task = tokio::spawn(serve(listener, router(receiver, sender), limits, shutdown));
+    Server { address, snapshots, commands, stop, task }
+}
+
+/// Sends these bytes and returns everything that comes back until the server closes.
+async fn send(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("the server listens");
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("the server closes in order");
+    String::from_utf8(answer).expect("every answer is text")
+}
+
+async fn ask(server: &Server, method: &str, path: &str) -> (u16, String, String) {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
+    let answer = send(server.address, &request).await;
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+#[tokio::test]
+async fn each_path_answers_with_its_reader() {
+    let server = start(Limits::default()).await;
+    let (status, head, body) = ask(&server, "GET", "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert_eq!(body, metrics::render(&sample::snapshot(), VERSION));
+
+    let (status, head, body) = ask(&server, "GET", "/api/v1/status").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert_eq!(body, json::to_json(&sample::snapshot(), VERSION));
+
+    let (status, head, body) = ask(&server, "GET", "/").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("text/html") && head.contains("content-security-policy"), "{head}");
+    assert!(body.contains("href=\"/metrics\"") && body.contains("lost something critical: sql"), "{body}");
+
+    assert_eq!(ask(&server, "GET", "/-/healthy").await.2, "Healthy\n");
+    let (status, _, body) = ask(&server, "HEAD", "/metrics").await;
+    assert_eq!((status, body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn ready_follows_the_snapshot() {
+    let server = start(Limits::default()).await;
+    assert_eq!(ask(&server, "GET", "/-/ready").await.0, 200);
+    server.snapshots.send_modify(|snapshot| Arc::make_mut(snapshot).agent.ready = false);
+    assert_eq!(ask(&server, "GET", "/-/ready").await.0, 503);
+    assert_eq!(ask(&server, "GET", "/-/healthy").await.0, 200);
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_are_told_apart() {
+    let server = start(Limits::default()).await;
+    for path in ["/nothing", "/metrics/", "/-/quit", "/api/v1/"] {
+        assert_eq!(ask(&server, "GET", path).await.0, 404, "{path}");
+    }
+    let (status, head, _) = ask(&server, "GET", "/-/reload").await;
+    assert_eq!(status, 405);
+    assert!(head.contains("allow: post"), "{head}");
+    assert_eq!(ask(&server, "POST", "/metrics").await.0, 405);
+}
+
+#[tokio::test]
+async fn reload_hands_the_answer_of_the_loop_to_the_client() {
+    let mut server = start(Limits::default()).await;
+    for (answer, status, said) in [
+        (Ok(()), 200, "reloaded\n"),
+        (Err("agent.yml:3: timeout (8s) must be shorter than interval (5s)".to_owned()), 500, "agent.yml:3: timeout"),
+    ] {
+        let request = "POST /-/reload HTTP/1.1\r\nhost: agent\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let client = tokio::spawn(send(server.address, request));
+        let Some(Command::Reload(reply)) = server.commands.recv().await else { panic!("a command is due") };
+        reply.send(answer).expect("the client waits");
+        let answer = client.await.expect("the client does not panic");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(said), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn reload_of_a_loop_that_is_gone_fails_at_once() {
+    let mut server = start(Limits::default()).await;
+    server.commands.close();
+    let (status, _, body) = ask(&server, "POST", "/-/reload").await;
+    assert_eq!((status, body.as_str()), (500, "the agent is stopping\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_head_is_cut() {
+    let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
+    let server = start(limits).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: agent\r\nx-slow: ").await.expect("the server reads");
+    let mut answer = Vec::new();
+    let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "the server must close the connection");
+    assert!(!String::from_utf8_lossy(&answer).contains(" 200 "));
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = start(Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+    let head = format!("GET / HTTP/1.1\r\nx-large: {}", "a".repeat(2 * HEAD_LIMIT));
+    stream.write_all(head.as_bytes()).await.expect("the kernel takes it");
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.expect("an answer comes before the head is whole");
+    assert_eq!(&start, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn silent_clients_hold_no_more_than_their_slots_for_no_longer_than_the_head_may_take() {
+    let limits = Limits { connections: 2, head: Duration::from_millis(100), ..Limits::default() };
+    let server = start(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(server.address).await.expect("the kernel's backlog has room"));
+    }
+    let answer = timeout(Duration::from_secs(5), ask(&server, "GET", "/-/healthy")).await;
+    assert_eq!(answer.expect("a slot becomes free").0, 200);
+}
+
+#[tokio::test]
+async fn an_old_connection_is_asked_to_end() {
+    let limits = Limits { lifetime: Duration::from_millis(50), ..Limits::default() };
+    let server = start(limits).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: agent\r\n\r\n").await.expect("the server reads");
+    let mut answer = String::new();
+    let ended = timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
+    assert!(ended.is_ok() && answer.contains("Healthy"), "{answer}");
+}
+
+#[tokio::test]
+async fn shutdown_lets_an_answer_under_way_end() {
+    let mut server = start(Limits::default()).await;
+    let request = "POST /-/reload HTTP/1.1\r\nhost: agent\r\ncontent-length: 0\r\n\r\n";
+    let client = tokio::spawn(send(server.address, request));
+    let Some(Command::Reload(reply)) = server.commands.recv().await else { panic!("a command is due") };
+    server.stop.send(()).expect("the server runs");
+    reply.send(Ok(())).expect("the client waits");
+    assert!(client.await.expect("the client does not panic").contains("reloaded"));
+    server.task.await.expect("the server does not panic");
+    assert!(TcpStream::connect(server.address).await.is_err(), "the listener is closed");
+}
+
+#[tokio::test]
+async fn shutdown_is_bounded_by_the_drain() {
+    let mut server = start(Limits { drain: Duration::from_millis(50), ..Limits::default() }).await;
+    let client = tokio::spawn(send(server.address, "POST /-/reload HTTP/1.1\r\nhost: agent\r\n\r\n"));
+    let command = server.commands.recv().await.expect("a command is due");
+    server.stop.send(()).expect("the server runs");
+    let ended = timeout(Duration::from_secs(5), server.task).await;
+    ended.expect("the drain bounds the end").expect("the server does not panic");
+    client.abort();
+    drop(command);
+}
+
+#[test]
+fn the_landing_page_escapes_what_the_configuration_says() {
+    let mut snapshot = sample::snapshot();
+    snapshot.agent.vantage = "<script>alert('x')</script>&\"".to_owned();
+    let page = page(&snapshot);
+    assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"), "{page}");
+    assert!(!page.contains("<script"));
+}
