@@ -18,14 +18,13 @@ use proptest::{collection::vec, prelude::*, sample::subsequence};
 use crate::{
     early::{burn_rate::BurnRate, phi::Phi},
     engine::schedule::{self, Rhythm, Rounds, Schedule},
-    model::catalog::Severity,
+    model::{assumptions::Assumptions, catalog::Severity, visit::Visit},
     risk::{
         clock::{MOST_STEPS, STEP},
-        estimate::{Assumptions, Level, Loss, Risk},
+        estimate::{Level, Loss, Risk},
         hysteresis::{Counted, Hysteresis, Sample},
         quorum::{self, Member, needed},
     },
-    visit::visitor::Visit,
 };
 
 /// Each invariant and the property that holds it.

@@ -23,15 +23,16 @@ use ase_probes::{
 };
 
 use crate::{
-    engine::snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status, StoreView},
+    engine::snapshot::{ClassView, Histogram, SelfView, Snapshot},
     model::{
         catalog::{
             About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
         },
+        endpoint::{EndpointView, Status, StoreView},
         settings::{ResolverSource, Resolvers},
+        visit::{Untested, Visit},
     },
     resolvers::host_files::HostDns,
-    visit::visitor::{Untested, Visit},
 };
 
 /// The moment of the sample: 2027-01-15T08:00:00Z.

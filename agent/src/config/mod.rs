@@ -24,10 +24,14 @@ use file::File;
 
 use crate::{
     config::{host::Found, profile::Profile},
-    model::settings::{AddressPolicy, Declared, DiagnosisKeys, Pace, Prefix, ResolverSource, Resolvers, Settings},
-    net::duration::show,
-    resolvers::shell,
-    risk::estimate::Assumptions,
+    model::{
+        assumptions::Assumptions,
+        settings::{self, Declared, DiagnosisKeys, Pace, ResolverSource, Resolvers, Settings},
+    },
+    net::{
+        duration::show,
+        policy::{AddressPolicy, Prefix},
+    },
 };
 
 /// Azure DNS: the same address in every region and cloud.
@@ -177,7 +181,7 @@ fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> R
         state_dir: state_dir(file)?,
         warnings,
     };
-    let (names, limit) = (shell::names(&settings).len(), file.dns.max_names.unwrap_or(MAX_NAMES));
+    let (names, limit) = (settings::names(&settings).len(), file.dns.max_names.unwrap_or(MAX_NAMES));
     if names > limit {
         return broken(
             "dns.max_names",

@@ -16,21 +16,23 @@ use ase_probes::{
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
-use super::{
-    Diagnosis, Ledger,
-    conclude::{Conclusion, conclude},
-    contrast::{Ask, Contrast, Contrasts},
-    memory::Memory,
-    neighbours::{Neighbours, Target, port_of},
-    symptom::{self, Sign, Symptom},
-};
 use asks::{ASKED, SEEN_ELSEWHERE, keys};
 
 use crate::{
-    diagnosis::measure::{Errand, Key, Measured},
-    engine::snapshot::{EndpointView, Status},
-    model::catalog::{Endpoint, Host},
-    visit::visitor::{Untested, Visit},
+    diagnosis::{
+        ask::{Errand, Key, Measured},
+        conclude::{Conclusion, conclude},
+        memory::Memory,
+        neighbours::{Neighbours, Target, port_of},
+        symptom::{self, Sign, Symptom},
+    },
+    model::{
+        catalog::{Endpoint, Host},
+        contrast::{Ask, Contrast, Contrasts},
+        diagnosis::{Diagnosis, Ledger, Scope},
+        endpoint::{EndpointView, Status},
+        visit::{Untested, Visit},
+    },
 };
 
 /// A measurement is not repeated before this, then after twice that, and so on.
@@ -397,7 +399,7 @@ fn nothing() -> Arc<Diagnosis> {
     Arc::new(Diagnosis {
         finding: Finding::new(Cause::Unknown, Phase::None, Confidence::Possible),
         rule: "",
-        scope: super::Scope::Endpoint,
+        scope: Scope::Endpoint,
         hint: None,
         contrasts: Vec::new(),
         alternatives: Vec::new(),

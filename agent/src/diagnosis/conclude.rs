@@ -6,11 +6,15 @@ use ase_probes::{
     verdict::{Finding, Phase},
 };
 
-use super::{
-    Alternative, Diagnosis, Scope,
-    contrast::{Contrast, Contrasts},
-    rules::{RULES, Rule},
-    symptom::{Sign, Symptom},
+use crate::{
+    diagnosis::{
+        rules::{RULES, Rule},
+        symptom::{Sign, Symptom},
+    },
+    model::{
+        contrast::{Contrast, Contrasts},
+        diagnosis::{Alternative, Diagnosis, Scope},
+    },
 };
 
 /// What the table says.

@@ -9,7 +9,7 @@ use ase_probes::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::diagnosis::contrast::Contrast::*;
+use crate::model::contrast::Contrast::*;
 
 fn sign(symptom: Symptom, alone: Cause) -> Sign {
     let finding = Finding::new(alone, Phase::Connect, Confidence::Possible);

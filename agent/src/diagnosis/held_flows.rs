@@ -12,10 +12,11 @@ use ase_probes::held_flow::{FlowState, HeldFlow};
 
 use crate::{
     diagnosis::{
-        measure::{Measured, Measurer, look_at},
+        ask::Measured,
+        measure::{Measurer, look_at},
         neighbours::port_of,
     },
-    engine::snapshot::{EndpointView, Status},
+    model::endpoint::{EndpointView, Status},
 };
 
 /// A flow that ended or could not be opened is not opened again before this.

@@ -4,20 +4,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ase_probes::verdict::Finding;
 
-use super::{Alternative, Incident, Ledger, Scope, localise::follows_the_flow};
-use crate::model::catalog::EndpointId;
-
-/// Closed incidents that are remembered.
-pub const CLOSED_LIMIT: usize = 100;
-
-/// An incident that is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// What it was.
-    pub incident: Arc<Incident>,
-    /// When it ended, since the Unix epoch.
-    pub ended: Duration,
-}
+use crate::{
+    diagnosis::localise::follows_the_flow,
+    model::{
+        catalog::EndpointId,
+        diagnosis::{Alternative, CLOSED_LIMIT, Closed, Incident, Ledger, Scope},
+    },
+};
 
 /// What is the case at this moment; an incident without number and times.
 #[derive(Clone, Debug, PartialEq, Eq)]

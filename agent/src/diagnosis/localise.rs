@@ -12,11 +12,13 @@ use ase_probes::{
     verdict::{Finding, Phase},
 };
 
-use super::{
-    Scope,
-    neighbours::{Neighbours, Showing, address_of, port_of},
+use crate::{
+    diagnosis::neighbours::{Neighbours, Showing, address_of, port_of},
+    model::{
+        catalog::{Endpoint, Host},
+        diagnosis::Scope,
+    },
 };
-use crate::model::catalog::{Endpoint, Host};
 
 /// Endpoints outside that must fail, on at least two ports, before everything outside is called lost.
 const EGRESS_FAILURES: usize = 3;

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::{
-    engine::snapshot::{EndpointView, Status},
+    model::{
+        endpoint::{EndpointView, Status},
+        visit::Visit,
+    },
     sample,
-    visit::visitor::Visit,
 };
 use ase_probes::{
     outcome::{Outcome, Phases, Seen},

@@ -1,11 +1,7 @@
 //! Follow-up measurements: small questions that tell causes apart, asked only after a failure or on a slow cadence.
 //! Each knows its cost in flows and answers contrasts; what they mean is not its business.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use ase_probes::{
     attempt::{Attempt, Shape},
@@ -28,12 +24,13 @@ use ase_probes::{
 use rand::{Rng, rngs::StdRng};
 
 use crate::{
-    diagnosis::contrast::{Ask, Contrast, Contrasts},
-    model::{catalog::Endpoint, settings::Settings},
+    diagnosis::ask::{Errand, Measured},
+    model::{
+        contrast::{Ask, Contrast, Contrasts},
+        settings::Settings,
+    },
 };
 
-/// RFC 5737 (TEST-NET-1): nobody can be here; whoever answers does so in others' place.
-pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// A name that nobody can have (RFC 6761 section 6.4).
 pub const NOBODY: &str = "ase-agent-contrast.invalid";
 /// A path that no server has.
@@ -50,76 +47,6 @@ const FEW_HOPS: u8 = 2;
 const CANARY_PATIENCE: Duration = Duration::from_millis(1200);
 /// Bytes of two pages that are compared.
 const PAGE_START: usize = 256;
-
-/// Which measurement: endpoints that ask the same share it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// How it is asked.
-    pub ask: Ask,
-    /// Whom it asks.
-    pub peer: SocketAddr,
-    /// What it asks, where that matters: the endpoint's id.
-    pub about: Option<Arc<str>>,
-}
-
-/// A measurement to make.
-#[derive(Clone, Debug)]
-pub struct Errand {
-    /// Which one.
-    pub key: Key,
-    /// The endpoint that it is about.
-    pub endpoint: Arc<Endpoint>,
-    /// Another host that works on the same port, for [`Ask::OtherName`] and [`Ask::FewHops`].
-    pub beside: Option<Beside>,
-    /// The page that the endpoint itself got, for [`Ask::BogusHost`].
-    pub page: Option<(u16, Vec<u8>)>,
-}
-
-/// Another host that works on the same port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beside {
-    /// Its name.
-    pub name: String,
-    /// Where it answered.
-    pub address: SocketAddr,
-}
-
-/// What a measurement taught.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
-    /// The contrasts that it answers.
-    pub answers: Contrasts,
-    /// What it showed, in plain words.
-    pub lines: Vec<String>,
-}
-
-impl From<Contrasts> for Measured {
-    fn from(answers: Contrasts) -> Self {
-        Self { answers, lines: Vec::new() }
-    }
-}
-
-impl Errand {
-    /// New flows that it opens at most.
-    pub fn flows(&self) -> u32 {
-        match self.key.ask {
-            Ask::Control => 2,
-            Ask::SourcePorts => source_ports::CONTRAST_FLOWS as u32,
-            Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32 + 1,
-            Ask::FewHops => 2,
-            Ask::TcpCanary
-            | Ask::UdpCanary
-            | Ask::DnsCanary
-            | Ask::SmallSegments
-            | Ask::SmallDatagram
-            | Ask::OtherName
-            | Ask::DnsOverTcp
-            | Ask::AnySource
-            | Ask::BogusHost => 1,
-            Ask::Neighbours | Ask::HeldFlow | Ask::ThisMachine | Ask::Comparison | Ask::Memory => 0,
-        }
-    }
-}
 
 /// Makes follow-up measurements, all under the same settings.
 #[derive(Debug)]

@@ -10,17 +10,19 @@ use ase_probes::{
     verdict::{Finding, Verdict},
 };
 
-use super::contrast::{Contrast, Contrasts};
 use crate::{
-    diagnosis::measure::Beside,
-    engine::snapshot::EndpointView,
-    model::catalog::{Endpoint, Host},
+    diagnosis::ask::Beside,
+    model::{
+        catalog::{Endpoint, Host},
+        contrast::{Contrast, Contrasts},
+        endpoint::EndpointView,
+        visit::Visit,
+    },
     net::address::is_private,
     resolvers::{
         compare::{Outcome as Answered, Worry},
         names::NameView,
     },
-    visit::visitor::Visit,
 };
 
 /// Clocks that must agree before this machine's own is doubted.

@@ -8,9 +8,9 @@ use ase_probes::{
     verdict::Confidence::{self, Confirmed, Likely, Possible},
 };
 
-use super::{
-    contrast::Contrast::{self, *},
-    symptom::Symptom::{self, *},
+use crate::{
+    diagnosis::symptom::Symptom::{self, *},
+    model::contrast::Contrast::{self, *},
 };
 
 /// One row of the table.

@@ -13,17 +13,14 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     diagnosis::{
-        Ledger,
+        ask::{Errand, Key, Measured},
         cases::{Cases, Moment, Wanted},
-        contrast::Ask,
         held_flows::{self, HeldFlows, Returned},
-        measure::{Errand, Key, Measured, Measurer},
+        measure::Measurer,
         neighbours::Neighbours,
     },
-    engine::snapshot::EndpointView,
-    model::settings::Settings,
+    model::{contrast::Ask, diagnosis::Ledger, endpoint::EndpointView, settings::Settings, visit::Visit},
     resolvers::names::NameView,
-    visit::visitor::Visit,
 };
 
 /// New flows that follow-up measurements open per period.

@@ -10,7 +10,7 @@ use ase_probes::{
     verdict::{Confidence, Finding, Phase},
 };
 
-use crate::visit::visitor::Visit;
+use crate::model::visit::Visit;
 
 /// What a failed exchange looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

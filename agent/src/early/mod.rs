@@ -19,10 +19,12 @@ use ase_probes::{
 };
 
 use crate::{
-    engine::snapshot::EndpointView,
-    model::catalog::{Catalog, EndpointId},
+    model::{
+        catalog::{Catalog, EndpointId},
+        endpoint::EndpointView,
+        visit::Visit,
+    },
     risk::estimate::Loss,
-    visit::visitor::Visit,
 };
 use burn_rate::{BurnRate, Window};
 use cusum::Cusum;

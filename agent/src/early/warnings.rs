@@ -6,10 +6,13 @@ use ase_probes::class::Class;
 
 use super::{burn_rate, drift, phi};
 use crate::{
-    engine::snapshot::{EndpointView, Snapshot},
-    model::catalog::EndpointId,
+    engine::snapshot::Snapshot,
+    model::{
+        catalog::EndpointId,
+        endpoint::{EndpointView, addresses, crl, earliest_expiry, ntp_offset},
+    },
     net::duration::show,
-    readers::summary::{addresses, crl, earliest_expiry, ntp_offset, rfc3339_seconds},
+    readers::summary::rfc3339_seconds,
     resolvers::compare::Worry,
 };
 

@@ -19,14 +19,16 @@ use tokio::{
 use crate::{
     engine::{
         schedule::{Rhythm, Rounds, STALL, Sample, Schedule},
-        snapshot::{Snapshot, Status},
+        snapshot::Snapshot,
         state::Known,
     },
     model::{
         catalog::Endpoint,
+        endpoint::Status,
         settings::{Pace, Settings},
+        visit::{Untested, Visit},
     },
-    visit::visitor::{Untested, Visit, Visitor},
+    visit::visitor::Visitor,
 };
 
 /// RFC 8633 practice: one time server is not asked more often than this in the steady state.

@@ -22,11 +22,13 @@ use crate::{
     early::Early,
     engine::{
         schedule::Rounds,
-        snapshot::{ClassView, EndpointView, Histogram, SelfView, Snapshot, Status},
+        snapshot::{ClassView, Histogram, SelfView, Snapshot},
     },
     model::{
         catalog::{Catalog, Endpoint, Host},
+        endpoint::{EndpointView, Status},
         settings::Settings,
+        visit::{Untested, Visit},
     },
     resolvers::{
         compare::Outcome,
@@ -37,7 +39,6 @@ use crate::{
     },
     risk::{clock::RiskClock, hysteresis::Sample},
     store::keeping::Keeping,
-    visit::visitor::{Untested, Visit},
 };
 
 /// Everything that a snapshot shows.

@@ -1,4 +1,9 @@
-//! Types that other rooms share.
+//! Types that other rooms share. No behaviour beyond what follows from their own fields.
 
+pub mod assumptions;
 pub mod catalog;
+pub mod contrast;
+pub mod diagnosis;
+pub mod endpoint;
 pub mod settings;
+pub mod visit;

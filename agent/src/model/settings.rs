@@ -10,7 +10,13 @@ use std::{
 
 use ase_probes::{egress::Egress, tls::Trust};
 
-use crate::{model::catalog::Catalog, risk::estimate::Assumptions};
+use crate::{
+    model::{
+        assumptions::Assumptions,
+        catalog::{Catalog, Host},
+    },
+    net::policy::{AddressPolicy, Prefix},
+};
 
 /// Where the list of custom DNS servers came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,24 +68,6 @@ pub struct Pace {
     pub drain: Duration,
 }
 
-/// Which addresses a name may lead the agent to. Checked after resolution and on every redirect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AddressPolicy {
-    /// Prefixes allowed although they are denied by default (loopback, link-local, multicast, reserved).
-    pub allow: Vec<Prefix>,
-    /// Prefixes denied although they are allowed by default.
-    pub deny: Vec<Prefix>,
-}
-
-/// An address prefix in CIDR notation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    /// The first address; host bits are zero.
-    pub network: IpAddr,
-    /// The number of network bits.
-    pub length: u8,
-}
-
 /// What the agent does to find out why something is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiagnosisKeys {
@@ -128,4 +116,24 @@ pub struct Settings {
     pub vantage: String,
     /// What was noticed while completing the configuration and does not prevent a start.
     pub warnings: Vec<String>,
+}
+
+/// Every name that the catalogue or the configuration watches, each once.
+pub fn names(settings: &Settings) -> Vec<String> {
+    let mut names = names_of(&settings.catalog);
+    names.extend(settings.declared.compared.iter().cloned());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Every name of a catalogue.
+fn names_of(catalog: &Catalog) -> Vec<String> {
+    let hosts = catalog.endpoints.iter().map(|endpoint| &endpoint.host);
+    hosts
+        .filter_map(|host| match host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) => None,
+        })
+        .collect()
 }

@@ -7,10 +7,25 @@ use std::{
     str::FromStr,
 };
 
-use crate::{
-    model::settings::{AddressPolicy, Prefix},
-    net::address::is_private,
-};
+use crate::net::address::is_private;
+
+/// Which addresses a name may lead the agent to. Checked after resolution and on every redirect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressPolicy {
+    /// Prefixes allowed although they are denied by default (loopback, link-local, multicast, reserved).
+    pub allow: Vec<Prefix>,
+    /// Prefixes denied although they are allowed by default.
+    pub deny: Vec<Prefix>,
+}
+
+/// An address prefix in CIDR notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// The first address; host bits are zero.
+    pub network: IpAddr,
+    /// The number of network bits.
+    pub length: u8,
+}
 
 /// How the agent came to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

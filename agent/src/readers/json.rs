@@ -18,14 +18,15 @@ use ase_probes::{
 use serde::Serialize;
 
 use crate::{
-    diagnosis::Scope,
-    engine::snapshot::{ClassView, EndpointView, Snapshot, Status},
+    engine::snapshot::{ClassView, Snapshot},
     model::{
         catalog::{Slot, Workload},
+        diagnosis::Scope,
+        endpoint::{EndpointView, Status, earliest_expiry},
         settings::ResolverSource,
+        visit::Untested,
     },
-    readers::summary::{Summary, earliest_expiry, rfc3339, rfc3339_seconds},
-    visit::visitor::Untested,
+    readers::summary::{Summary, rfc3339, rfc3339_seconds},
     web::witness::Witness,
 };
 
@@ -237,7 +238,7 @@ impl<'a> EndpointEntry<'a> {
             why: Why { scope: scope(view), ..Why::of(view.status.finding()) },
             severity: endpoint.severity.label(),
             since: Some(rfc3339(view.since)),
-            evidence: visit.map(crate::visit::visitor::Visit::evidence).unwrap_or_default(),
+            evidence: visit.map(crate::model::visit::Visit::evidence).unwrap_or_default(),
             addresses: outcomes.iter().map(AddressEntry::of).collect(),
             certificate: CertificateEntry::of(view),
             attempts: view.attempts,

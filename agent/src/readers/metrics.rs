@@ -27,8 +27,8 @@ use prometheus::{
 };
 
 use crate::{
-    engine::snapshot::{self, BUCKETS, ClassView, EndpointView, Snapshot},
-    readers::summary::earliest_expiry,
+    engine::snapshot::{self, BUCKETS, ClassView, Snapshot},
+    model::endpoint::{EndpointView, earliest_expiry},
 };
 use series::{
     is_good, is_unknown, is_up, newest, packet, reach_ratio, response, root_distance, round_trip, server, transport,
@@ -333,7 +333,9 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
 mod tests {
     use super::*;
     use crate::{
-        engine::snapshot::Status, golden::assert_golden, model::catalog::EndpointId, sample, visit::visitor::Untested,
+        golden::assert_golden,
+        model::{catalog::EndpointId, endpoint::Status, visit::Untested},
+        sample,
     };
     use ase_probes::outcome::Protocol;
     use std::{

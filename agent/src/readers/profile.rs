@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::{
     config::profile::Profile,
-    diagnosis::{self, cases, measure},
+    diagnosis::{self, ask, cases, measure},
     model::{
         catalog::{Addresses, Endpoint, Workload},
+        settings,
         settings::Settings,
     },
     net::duration,
-    resolvers::{self, survey, trial},
+    resolvers::{survey, trial},
 };
 
 /// Lists the built-in profiles.
@@ -89,7 +90,7 @@ fn traffic(settings: &Settings) -> Vec<String> {
 /// What finding out causes sends.
 fn diagnosis(settings: &Settings) -> Vec<String> {
     let (quiet, again) = (format!("once for {} visits", cases::QUIET), duration::show(cases::REPEAT));
-    let (canary, azure) = (measure::CANARY, settings.resolvers.azure);
+    let (canary, azure) = (ask::CANARY, settings.resolvers.azure);
     let mut lines = vec![
         format!(
             "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, {quiet}"
@@ -111,7 +112,7 @@ fn diagnosis(settings: &Settings) -> Vec<String> {
 
 /// What comparing the two resolvers sends.
 fn comparison(settings: &Settings) -> [String; 6] {
-    let (names, every) = (resolvers::shell::names(settings).len(), duration::show(settings.compare_every));
+    let (names, every) = (settings::names(settings).len(), duration::show(settings.compare_every));
     let azure = settings.resolvers.azure;
     [
         format!(

@@ -15,10 +15,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
     early::warnings::{self, Kind, Warning},
-    engine::snapshot::{ClassView, EndpointView, Snapshot, Status},
-    model::catalog::{EndpointId, Severity},
+    engine::snapshot::{ClassView, Snapshot},
+    model::{
+        catalog::{EndpointId, Severity},
+        endpoint::{EndpointView, Status},
+        visit::Untested,
+    },
     readers::summary::{Summary, count, rfc3339},
-    visit::visitor::Untested,
     web::witness::Witness,
 };
 
@@ -363,7 +366,7 @@ mod tests {
     #[test]
     fn a_hundred_endpoints_of_one_cause_share_their_advice() {
         let mut snapshot = sample::large(100);
-        snapshot.incidents = crate::diagnosis::Ledger::default();
+        snapshot.incidents = crate::model::diagnosis::Ledger::default();
         let lost = sample::snapshot().endpoints[8].status;
         sample::set_all(&mut snapshot, lost);
         let text = render(&snapshot, None, NARROW);

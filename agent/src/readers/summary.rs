@@ -1,14 +1,13 @@
 //! What every reader takes from a snapshot in the same way and says in the same words: counts, the verdict in one
 //! sentence, the exit code, the evidence, certificates and times.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use ase_probes::{http::Crl, outcome::Outcome, verdict::Verdict};
 use jiff::Timestamp;
 
 use crate::{
-    engine::snapshot::{EndpointView, Snapshot, Status},
-    model::catalog::Severity,
+    engine::snapshot::Snapshot,
+    model::{catalog::Severity, endpoint::Status},
 };
 
 /// How many endpoints stand how.
@@ -98,43 +97,6 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// The end of validity of the certificate that expires first among all that the last visit was shown, in seconds
-/// since the Unix epoch. `None` before the first handshake and after a visit that was shown none.
-pub(crate) fn earliest_expiry(view: &EndpointView) -> Option<i64> {
-    let outcomes = &view.last.as_ref()?.outcomes;
-    outcomes
-        .iter()
-        .filter_map(Outcome::handshake)
-        .flat_map(|tls| &tls.chain)
-        .map(|certificate| certificate.not_after)
-        .min()
-}
-
-/// The revocation list that the last visit brought.
-pub(crate) fn crl(view: &EndpointView) -> Option<&Crl> {
-    view.last.as_ref()?.outcomes.iter().find_map(|outcome| outcome.http_answer()?.crl.as_ref())
-}
-
-/// The offset that the last visit's reply shows: server clock minus this machine's clock, in seconds.
-pub(crate) fn ntp_offset(view: &EndpointView) -> Option<f64> {
-    let packets = view.last.as_ref()?.outcomes.iter().filter_map(Outcome::ntp_packet);
-    packets.filter(|packet| packet.has_timestamps).map(|packet| packet.offset).next()
-}
-
-/// How many of the addresses that the last visit tested answered as they should, and how many it tested.
-pub(crate) fn addresses(view: &EndpointView) -> (usize, usize) {
-    let mut addresses: BTreeMap<SocketAddr, bool> = BTreeMap::new();
-    for outcome in view.last.iter().flat_map(|visit| &visit.outcomes) {
-        let good = match outcome.verdict {
-            Verdict::Healthy | Verdict::Degraded(_) => true,
-            Verdict::Failed(_) => false,
-            Verdict::Inconclusive(_) => continue,
-        };
-        addresses.insert(outcome.address, good);
-    }
-    (addresses.values().filter(|good| **good).count(), addresses.len())
-}
-
 /// A wall-clock time as RFC 3339 in UTC, to the millisecond.
 pub(crate) fn rfc3339(since_epoch: Duration) -> String {
     let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
@@ -150,7 +112,7 @@ pub(crate) fn rfc3339_seconds(since_epoch: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{sample, visit::visitor::Untested};
+    use crate::{model::visit::Untested, sample};
 
     #[test]
     fn the_exit_code_follows_the_worst_that_was_found() {

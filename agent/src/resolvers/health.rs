@@ -10,10 +10,13 @@ use ase_probes::{
 };
 
 use crate::{
-    engine::snapshot::{EndpointView, Snapshot, Status},
-    model::catalog::Host,
+    engine::snapshot::Snapshot,
+    model::{
+        catalog::Host,
+        endpoint::{EndpointView, Status},
+        visit::Visit,
+    },
     resolvers::load::{Load, Throttling},
-    visit::visitor::Visit,
 };
 
 /// One server over one transport.

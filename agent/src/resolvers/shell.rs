@@ -14,8 +14,8 @@ use tokio::task::{self, JoinError, JoinSet};
 use crate::{
     engine::schedule::Rounds,
     model::{
-        catalog::{Catalog, Host},
-        settings::Settings,
+        catalog::Host,
+        settings::{Settings, names},
     },
     resolvers::{
         compare::Outcome,
@@ -166,24 +166,4 @@ impl Comparing {
             }
         }
     }
-}
-
-/// Every name that the catalogue or the configuration watches, each once.
-pub fn names(settings: &Settings) -> Vec<String> {
-    let mut names = names_of(&settings.catalog);
-    names.extend(settings.declared.compared.iter().cloned());
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Every name of a catalogue.
-fn names_of(catalog: &Catalog) -> Vec<String> {
-    let hosts = catalog.endpoints.iter().map(|endpoint| &endpoint.host);
-    hosts
-        .filter_map(|host| match host {
-            Host::Name(name) => Some(name.clone()),
-            Host::Address(_) => None,
-        })
-        .collect()
 }

@@ -25,8 +25,8 @@ use rand::{Rng, rngs::StdRng};
 use tokio::sync::Mutex;
 
 use crate::{
-    model::settings::{AddressPolicy, Declared, Prefix, Settings},
-    net::policy::Reached,
+    model::settings::{Declared, Settings},
+    net::policy::{AddressPolicy, Prefix, Reached},
     resolvers::compare::{
         self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation,
     },

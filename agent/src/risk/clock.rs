@@ -9,8 +9,7 @@ use std::{
 use ase_probes::{class::Class, clock};
 
 use crate::{
-    engine::snapshot::EndpointView,
-    model::{catalog::EndpointId, settings::Settings},
+    model::{catalog::EndpointId, endpoint::EndpointView, settings::Settings},
     risk::{
         estimate::{Estimate, Loss, Risk, RiskMemory},
         hysteresis::{Counted, Hysteresis, Sample},

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ase_probes::{cause::Side, verdict::Verdict};
 
-use crate::visit::visitor::Visit;
+use crate::model::visit::Visit;
 
 /// Bad samples in a row that take an endpoint down.
 pub const DOWN_AFTER: u8 = 3;

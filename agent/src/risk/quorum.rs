@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use ase_probes::{cause::Side, class::Class};
 
 use crate::{
-    engine::snapshot::Status,
     model::{
         catalog::{Endpoint, Host, Severity},
+        endpoint::Status,
         settings::Resolvers,
     },
     risk::{estimate::Loss, hysteresis::Counted},

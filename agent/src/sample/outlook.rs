@@ -10,9 +10,13 @@ use ase_probes::{
 
 use super::{AT, address};
 use crate::{
-    diagnosis::{Alternative, Incident, Ledger, Scope, contrast::Contrast},
     early::{ClassEarly, EarlyView},
-    model::catalog::{Catalog, EndpointId},
+    model::{
+        assumptions::Assumptions,
+        catalog::{Catalog, EndpointId},
+        contrast::Contrast,
+        diagnosis::{Alternative, Incident, Ledger, Scope},
+    },
     resolvers::{
         compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry},
         load::Loads,
@@ -20,7 +24,7 @@ use crate::{
         survey::Survey,
         trial::{ServerTrial, Trial},
     },
-    risk::estimate::{Assumptions, Estimate, Loss, Risk},
+    risk::estimate::{Estimate, Loss, Risk},
 };
 
 /// A private endpoint that the custom DNS bypasses.

@@ -4,8 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    diagnosis::{Incident, Ledger},
-    model::catalog::EndpointId,
+    model::{
+        catalog::EndpointId,
+        diagnosis::{Incident, Ledger},
+    },
     store::rows::IncidentRow,
 };
 
@@ -92,7 +94,7 @@ fn row_of(incident: &Incident, id: String) -> IncidentRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::Scope;
+    use crate::model::diagnosis::Scope;
     use ase_probes::{
         cause::Cause,
         verdict::{Confidence, Finding, Phase},

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::{
-    diagnosis::Ledger,
-    engine::snapshot::{EndpointView, Status, StoreView},
-    model::settings::Settings,
+    model::{
+        diagnosis::Ledger,
+        endpoint::{EndpointView, Status, StoreView},
+        settings::Settings,
+        visit::Visit,
+    },
     risk::clock::{ClockMemory, RiskClock},
     store::{
         Store,
@@ -13,7 +16,6 @@ use crate::{
         rows::{OutcomeRow, StateRow},
         stretches::Stretches,
     },
-    visit::visitor::Visit,
 };
 
 /// The memory, if there is one.

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use crate::engine::snapshot::StoreView;
+use crate::model::endpoint::StoreView;
 use rows::{IncidentRow, OutcomeRow, StateRow};
 use writer::{Order, Writer};
 

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use ase_agent::diagnosis::{conclude::{asked_of, conclude}, contrast::{Contrast, Contrasts}, symptom::{Sign, self}};
+use ase_agent::{diagnosis::{conclude::{asked_of, conclude}, symptom::{Sign, self}}, model::contrast::{Contrast, Contrasts}};
 use ase_probes::{
     cause::Cause,
     evidence::{IcmpError, Operation, Stop, TcpInfo, Trouble},

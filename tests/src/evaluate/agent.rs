@@ -14,10 +14,10 @@ use ase_agent::{
         phi::{self, Phi},
     },
     engine::schedule::{self, Rhythm, Rounds, Schedule},
-    model::catalog::Severity,
+    model::{assumptions::Assumptions, catalog::Severity},
     risk::{
         clock::{LOOK, MOST_STEPS, STEP},
-        estimate::{Assumptions, Loss, Risk},
+        estimate::{Loss, Risk},
         hysteresis::{Counted, Hysteresis, Sample},
         quorum::{self, Member},
     },

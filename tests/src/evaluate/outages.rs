@@ -4,7 +4,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use ase_agent::risk::estimate::{Assumptions, Level, Loss, Risk};
+use ase_agent::{
+    model::assumptions::Assumptions,
+    risk::estimate::{Level, Loss, Risk},
+};
 use ase_probes::class::Class;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 use serde::Serialize;

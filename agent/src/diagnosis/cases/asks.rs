@@ -9,11 +9,13 @@ use std::{
 use ase_probes::cause::Cause;
 
 use super::{Ask, Case, Cases, Moment, QUIET, Wanted};
-use crate::diagnosis::{
-    conclude::Conclusion,
-    contrast::Contrast,
-    measure::{CANARY, Errand, Key},
-    neighbours::{Neighbours, port_of},
+use crate::{
+    diagnosis::{
+        ask::{CANARY, Errand, Key},
+        conclude::Conclusion,
+        neighbours::{Neighbours, port_of},
+    },
+    model::contrast::Contrast,
 };
 
 /// Clocks that are read at once where this machine's own may be wrong.

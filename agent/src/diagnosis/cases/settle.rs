@@ -5,15 +5,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{Ask, Case, Cases, Moment, SLACK, asks::keys, is_confirmed};
 use crate::{
     diagnosis::{
-        Scope,
         conclude::asked_of,
-        contrast::Contrast,
         incidents::Situation,
         localise::{Failing, localise},
         neighbours::{Neighbours, port_of},
     },
-    model::catalog::EndpointId,
-    visit::visitor::Visit,
+    model::{catalog::EndpointId, contrast::Contrast, diagnosis::Scope, visit::Visit},
 };
 
 /// Evidence lines that an incident takes from one of its endpoints.

@@ -10,7 +10,8 @@ use crate::{
         burn_rate::Window,
         warnings::{self, Warning},
     },
-    engine::snapshot::{Snapshot, StoreView},
+    engine::snapshot::Snapshot,
+    model::endpoint::StoreView,
     readers::summary::rfc3339,
 };
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Alternative, Incident, Ledger},
+    model::diagnosis::{Alternative, Incident, Ledger},
     readers::summary::rfc3339,
 };
 

@@ -12,8 +12,8 @@ use crate::{
         burn_rate::Window,
         warnings::{self, Kind},
     },
-    engine::snapshot::{EndpointView, Snapshot},
-    readers::summary::{addresses, crl},
+    engine::snapshot::Snapshot,
+    model::endpoint::{EndpointView, addresses, crl},
 };
 
 /// Adds the series. Those that need a past are there where the snapshot has one.

@@ -13,8 +13,11 @@ use ase_probes::{
 };
 
 use crate::{
-    engine::snapshot::{ClassView, EndpointView, Snapshot, Status},
-    model::catalog::{Endpoint, Host, Severity},
+    engine::snapshot::{ClassView, Snapshot},
+    model::{
+        catalog::{Endpoint, Host, Severity},
+        endpoint::{EndpointView, Status},
+    },
 };
 
 /// Whether the endpoint could not be tested.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, age, count};
 use crate::{
-    diagnosis::Incident,
-    engine::snapshot::{EndpointView, Snapshot, Status},
-    model::catalog::{EndpointId, Severity},
+    engine::snapshot::Snapshot,
+    model::{
+        catalog::{EndpointId, Severity},
+        diagnosis::Incident,
+        endpoint::{EndpointView, Status},
+    },
     web::witness::{Told, Witness},
 };
 

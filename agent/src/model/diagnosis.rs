@@ -1,0 +1,126 @@
+//! Why endpoints are as they are: diagnoses of single ones, and incidents that make one thing of what broke together.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ase_probes::{cause::Cause, verdict::Finding};
+
+use super::{catalog::EndpointId, contrast::Contrast};
+
+/// How much is lost for one and the same reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// One endpoint.
+    Endpoint,
+    /// Everything at one host or address.
+    Host,
+    /// Everything on one port, whoever the peer is.
+    Port,
+    /// A whole class of dependency.
+    Class,
+    /// Everything outside this network.
+    Egress,
+    /// Everything this machine asks, its own platform included.
+    Vm,
+}
+
+impl Scope {
+    /// Every scope, the narrowest first.
+    pub const ALL: [Self; 6] = [Self::Endpoint, Self::Host, Self::Port, Self::Class, Self::Egress, Self::Vm];
+
+    /// Returns the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Endpoint => "endpoint",
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::Class => "class",
+            Self::Egress => "egress",
+            Self::Vm => "vm",
+        }
+    }
+}
+
+/// Another cause that the evidence does not exclude, and what would settle it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    /// The cause.
+    pub cause: Cause,
+    /// The contrast that would tell.
+    pub open: Contrast,
+    /// The answer that would speak for it.
+    pub answer: bool,
+}
+
+impl Alternative {
+    /// What would speak for it, in plain words.
+    pub fn words(self) -> &'static str {
+        self.open.words(self.answer)
+    }
+}
+
+/// Why one endpoint is as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Cause, phase, side and confidence.
+    pub finding: Finding,
+    /// The rule that decided, for example `R38`.
+    pub rule: &'static str,
+    /// How much is lost for the same reason.
+    pub scope: Scope,
+    /// What this network's owner should look at first, more precise than the cause's own advice.
+    pub hint: Option<&'static str>,
+    /// The contrasts that speak for it, in plain words.
+    pub contrasts: Vec<String>,
+    /// What else it could be.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// One broken component and everything that fails with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Its number since the start of the agent, from 1.
+    pub id: u64,
+    /// The broken component, in plain words.
+    pub component: String,
+    /// Cause, phase, side and confidence.
+    pub finding: Finding,
+    /// How much is lost.
+    pub scope: Scope,
+    /// What to look at first.
+    pub hint: Option<&'static str>,
+    /// Every endpoint that fails for this reason, in the catalogue's order.
+    pub endpoints: Vec<EndpointId>,
+    /// Those among them whose own service was not tested, because something before it failed.
+    pub hides: Vec<EndpointId>,
+    /// What it rests on, in plain words: contrasts first, then the evidence of one endpoint.
+    pub evidence: Vec<String>,
+    /// What else it could be.
+    pub alternatives: Vec<Alternative>,
+    /// When the first visit that showed it began, since the Unix epoch.
+    pub since: Duration,
+    /// When this cause and scope first stood in a snapshot, since the Unix epoch.
+    pub published: Duration,
+}
+
+/// Closed incidents that are remembered.
+pub const CLOSED_LIMIT: usize = 100;
+
+/// An incident that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// What it was.
+    pub incident: Arc<Incident>,
+    /// When it ended, since the Unix epoch.
+    pub ended: Duration,
+}
+
+/// The incidents that are open, and how many there were.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Open incidents, the oldest first.
+    pub open: Vec<Arc<Incident>>,
+    /// Incidents closed since the start, the newest last, at most [`CLOSED_LIMIT`].
+    pub closed: Vec<Arc<Closed>>,
+    /// Incidents opened since the start, by cause.
+    pub opened: BTreeMap<Cause, u64>,
+}

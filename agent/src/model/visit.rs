@@ -1,0 +1,73 @@
+//! What one visit learned, or why there was nothing to learn.
+
+use std::{net::IpAddr, time::Duration};
+
+use ase_probes::{
+    outcome::{Outcome, Phases},
+    resolve::Resolution,
+    verdict::{Finding, Verdict},
+};
+
+/// Why an endpoint could not be tested. Nothing is silently untested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untested {
+    /// Its first visit has not ended.
+    NotYet,
+    /// The agent's own machine prevented the test.
+    Inconclusive(Finding),
+    /// The destination's budget of new flows was spent.
+    BudgetSpent,
+    /// The policy forbids the address that its name or a redirect leads to.
+    Forbidden(IpAddr),
+}
+
+impl Untested {
+    /// Returns the finding behind it, if there is one.
+    pub fn finding(self) -> Option<Finding> {
+        match self {
+            Self::Inconclusive(finding) => Some(finding),
+            Self::NotYet | Self::BudgetSpent | Self::Forbidden(_) => None,
+        }
+    }
+
+    /// Says why, in plain words.
+    pub fn reason(self) -> String {
+        match self {
+            Self::NotYet => "not visited yet".to_owned(),
+            Self::Inconclusive(finding) => finding.cause.definition().summary.to_owned(),
+            Self::BudgetSpent => "the budget of new flows to its destination is spent".to_owned(),
+            Self::Forbidden(address) => format!("the address policy forbids {address}"),
+        }
+    }
+}
+
+/// What one visit learned.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// When it began, since the Unix epoch.
+    pub began: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// How long each phase took, the resolution and the deciding exchange together.
+    pub phases: Phases,
+    /// How the name was resolved; `None` for a fixed address.
+    pub resolution: Option<Resolution>,
+    /// Every exchange with the endpoint, the deciding one first.
+    pub outcomes: Vec<Outcome>,
+    /// What the visit itself noticed: redirects followed or forbidden, addresses of the wrong kind.
+    pub remarks: Vec<String>,
+    /// What it means, or why there is no meaning.
+    pub result: Result<Verdict, Untested>,
+}
+
+impl Visit {
+    /// The evidence in plain words, one line each: what the visit noticed, the deciding exchange, the resolution.
+    pub fn evidence(&self) -> Vec<String> {
+        let mut lines = self.remarks.clone();
+        lines.extend(self.outcomes.first().map(Outcome::evidence).unwrap_or_default());
+        if let Some(resolution) = &self.resolution {
+            resolution.describe(&mut lines);
+        }
+        lines
+    }
+}
