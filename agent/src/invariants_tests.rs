@@ -17,8 +17,8 @@ use proptest::{collection::vec, prelude::*, sample::subsequence};
 
 use crate::{
     early::{burn_rate::BurnRate, phi::Phi},
-    engine::schedule::{self, Rhythm, Rounds, Schedule},
-    model::{assumptions::Assumptions, catalog::Severity, visit::Visit},
+    engine::schedule::{self, Rhythm, Schedule},
+    model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds, visit::Visit},
     risk::{
         clock::{MOST_STEPS, STEP},
         estimate::{Level, Loss, Risk},

@@ -21,7 +21,7 @@ use ase_agent::{
         worker::{Platform, WorkerDns},
     },
     store::history::{Query, read},
-    web::witness::Witness,
+    web::witness,
 };
 use ase_probes::{cause::Cause, resolve::valid_name};
 use clap::Parser;
@@ -106,7 +106,7 @@ fn check(arguments: &Check) -> Result<ExitCode, Failure> {
     let listen = settings.listen;
     let (snapshot, witness) = runtime()?.block_on(async {
         let snapshot = check::round(settings, |settled| bar.set_position(settled as u64)).await;
-        (snapshot, Witness::ask(listen).await)
+        (snapshot, witness::ask(listen).await)
     });
     bar.finish_and_clear();
     match arguments.output {

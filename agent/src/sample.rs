@@ -1,6 +1,7 @@
 //! A small environment at one fixed moment, with an endpoint in every state, for the tests of the readers.
 
 mod outlook;
+mod troubled;
 
 use std::{
     collections::BTreeMap,
@@ -51,10 +52,10 @@ pub(crate) fn snapshot() -> Snapshot {
         healthy_https(),
         untestable_https(),
         warning_https(),
-        lost_sql("asedb-a.database.windows.net", 40),
-        lost_sql("asedb-b.database.windows.net", 41),
-        accepting("10.1.0.8", Class::Monitoring),
-        accepting("10.1.0.9", Class::Tcp),
+        troubled::lost_sql("asedb-a.database.windows.net", 40),
+        troubled::lost_sql("asedb-b.database.windows.net", 41),
+        troubled::accepting("10.1.0.8", Class::Monitoring),
+        troubled::accepting("10.1.0.9", Class::Tcp),
     ];
     assemble(endpoints)
 }
@@ -422,30 +423,4 @@ fn warning_https() -> EndpointView {
         last_success: None,
         reach: 0,
     }
-}
-
-fn lost_sql(host: &str, last_octet: u8) -> EndpointView {
-    let question = tds::Question { host: host.to_owned(), flavour: tds::Flavour::Tds7 };
-    let finding = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
-    let peer = IpAddr::V4(Ipv4Addr::new(203, 0, 113, last_octet));
-    let mut outcome = stopped(peer, 1433, Trouble::TimedOut, Duration::from_secs(5), finding);
-    outcome.seen.tcp = Some(TcpInfo { retransmits: 2, unacked: 1, ..TcpInfo::default() });
-    let view = healthy(endpoint(host, 1433, Class::Sql, Probe::Tds(question)), outcome);
-    EndpointView {
-        status: Status::Failed(finding),
-        since: AT - Duration::from_secs(725),
-        failures: BTreeMap::from([(Cause::Dropped, 4)]),
-        diagnosis: None,
-        last_success: Some(AT - Duration::from_secs(755)),
-        reach: 0b1111_0000,
-        ..view
-    }
-}
-
-fn accepting(host: &str, class: Class) -> EndpointView {
-    let protocol = Protocol::Tcp(tcp::Reply { greeting: Vec::new() });
-    healthy(
-        endpoint(host, 12000, class, Probe::Tcp(tcp::Question::default())),
-        outcome(address(host), 12000, &[(Phase::Connect, MS(1))], protocol),
-    )
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ase_probes::class::Class;
 
 use crate::{
-    engine::{monitor::Monitor, schedule::Rounds, snapshot::Snapshot},
-    model::{catalog::Catalog, settings::Settings},
+    engine::{monitor::Monitor, snapshot::Snapshot},
+    model::{catalog::Catalog, rounds::Rounds, settings::Settings},
 };
 
 /// Which endpoints to check. Empty lists choose all.

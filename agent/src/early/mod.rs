@@ -8,7 +8,6 @@ pub mod burn_rate;
 pub mod cusum;
 pub mod drift;
 pub mod phi;
-pub mod warnings;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -18,13 +18,14 @@ use tokio::{
 
 use crate::{
     engine::{
-        schedule::{Rhythm, Rounds, STALL, Sample, Schedule},
+        schedule::{Rhythm, STALL, Sample, Schedule},
         snapshot::Snapshot,
         state::Known,
     },
     model::{
         catalog::Endpoint,
         endpoint::Status,
+        rounds::Rounds,
         settings::{Pace, Settings},
         visit::{Untested, Visit},
     },

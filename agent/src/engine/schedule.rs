@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::model::rounds::Rounds;
+
 /// Due times are rounded up to this grid, so that several visits share one wake-up.
 const GRID: Duration = Duration::from_millis(100);
 /// The longest pause after a time server's plea to ask less often.
@@ -38,18 +40,6 @@ pub enum Sample {
     Unknown,
     /// The peer asked to be left alone for longer (NTP kiss code RATE).
     AskedToSlowDown,
-}
-
-/// How often each task is visited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rounds {
-    /// Again and again, the first visits spread over this time.
-    Endless {
-        /// The time over which the first visits are spread.
-        spread: Duration,
-    },
-    /// Once, and once more to confirm a bad sample.
-    One,
 }
 
 /// A visit to begin now.

@@ -20,13 +20,11 @@ use rand::rngs::StdRng;
 use crate::{
     diagnosis::{cases::Wanted, neighbours::Neighbours, shell::Diagnosing},
     early::Early,
-    engine::{
-        schedule::Rounds,
-        snapshot::{ClassView, Histogram, SelfView, Snapshot},
-    },
+    engine::snapshot::{ClassView, Histogram, SelfView, Snapshot},
     model::{
         catalog::{Catalog, Endpoint, Host},
         endpoint::{EndpointView, Status},
+        rounds::Rounds,
         settings::Settings,
         visit::{Untested, Visit},
     },

@@ -5,5 +5,6 @@ pub mod catalog;
 pub mod contrast;
 pub mod diagnosis;
 pub mod endpoint;
+pub mod rounds;
 pub mod settings;
 pub mod visit;

@@ -26,8 +26,10 @@ use crate::{
         settings::ResolverSource,
         visit::Untested,
     },
-    readers::summary::{Summary, rfc3339, rfc3339_seconds},
-    web::witness::Witness,
+    readers::{
+        summary::{Summary, rfc3339, rfc3339_seconds},
+        witness::Witness,
+    },
 };
 
 /// The name and version of the shape. Fields are added within a version; none is removed or changes its meaning.

@@ -7,4 +7,7 @@ pub mod metrics;
 pub mod nameresolver;
 pub mod profile;
 pub mod report;
+pub mod resolver_health;
 pub mod summary;
+pub mod warnings;
+pub mod witness;

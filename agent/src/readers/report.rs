@@ -14,15 +14,17 @@ use ase_probes::cause::Cause;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
-    early::warnings::{self, Kind, Warning},
     engine::snapshot::{ClassView, Snapshot},
     model::{
         catalog::{EndpointId, Severity},
         endpoint::{EndpointView, Status},
         visit::Untested,
     },
-    readers::summary::{Summary, count, rfc3339},
-    web::witness::Witness,
+    readers::{
+        summary::{Summary, count, rfc3339},
+        warnings::{self, Kind, Warning},
+        witness::Witness,
+    },
 };
 
 /// Endpoints of one cause whose evidence is shown; of the others the line alone.
@@ -312,7 +314,7 @@ fn footer(paper: &mut Paper, snapshot: &Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{golden::assert_golden, model::catalog::EndpointId, sample, web::witness::Told};
+    use crate::{golden::assert_golden, model::catalog::EndpointId, readers::witness::Told, sample};
     use std::sync::Arc;
 
     const NARROW: Look = Look { width: Some(100), colour: false, verbose: false };

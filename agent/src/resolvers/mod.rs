@@ -2,7 +2,6 @@
 
 pub mod compare;
 pub mod dhcp_lease;
-pub mod health;
 pub mod host_files;
 pub mod load;
 pub mod names;

@@ -12,9 +12,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::task::{self, JoinError, JoinSet};
 
 use crate::{
-    engine::schedule::Rounds,
     model::{
         catalog::Host,
+        rounds::Rounds,
         settings::{Settings, names},
     },
     resolvers::{

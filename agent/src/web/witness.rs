@@ -1,89 +1,36 @@
-//! What a daemon on this machine says while somebody looks once: it has watched for a while, and knows what comes and goes.
+//! Asks a daemon on this machine what it has seen, for somebody who looks once.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
-use ase_probes::cause::Cause;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use crate::engine::snapshot::Snapshot;
+use crate::readers::witness::{Told, Witness};
 
 /// The longest status document that is read, in bytes.
 const LONGEST: usize = 16 << 20;
 /// The time that the daemon gets in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the daemon says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Witness {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Its open incidents.
-    pub incidents: Vec<Told>,
-}
-
-/// An incident as the daemon tells it (`docs/status.schema.json`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// The cause's label.
-    pub cause: String,
-    /// The broken component, in plain words.
-    pub component: String,
-    /// Which side it lies on.
-    pub side: String,
-    /// How much is lost.
-    pub scope: String,
-    /// How sure that is.
-    pub confidence: String,
-    /// What to look at first.
-    pub hint: Option<String>,
-    /// The ids of the endpoints.
-    pub endpoints: Vec<String>,
-    /// What it rests on.
-    pub evidence: Vec<String>,
-    /// Since when, RFC 3339.
-    pub since: String,
-}
-
 #[derive(Deserialize)]
 struct Status {
     incidents: Vec<Told>,
 }
 
-impl Witness {
-    /// Asks the daemon that would listen at this address; `None` where the address is another machine's, or nobody answers
-    /// in time as a daemon does.
-    pub async fn ask(listen: SocketAddr) -> Option<Self> {
-        let address = here(listen);
-        // Only an address of this machine can be bound.
-        UdpSocket::bind((address.ip(), 0)).ok()?;
-        let status = tokio::time::timeout(PATIENCE, read(address)).await.ok()??;
-        Some(Self { listen: address, incidents: serde_json::from_slice::<Status>(&status).ok()?.incidents })
-    }
-
-    /// The incidents of causes that a snapshot of one look does not show.
-    pub fn beyond<'a>(&'a self, snapshot: &Snapshot) -> impl Iterator<Item = &'a Told> {
-        let shown: Vec<&str> = snapshot.incidents.open.iter().map(|incident| incident.finding.cause.label()).collect();
-        self.incidents.iter().filter(move |told| !shown.contains(&told.cause.as_str()))
-    }
-}
-
-impl Told {
-    /// What happened, in plain words; empty for a cause that this version does not know.
-    pub fn summary(&self) -> &'static str {
-        Cause::from_label(&self.cause).map_or("", |cause| cause.definition().summary)
-    }
-
-    /// What to do next, in plain words.
-    pub fn next_step(&self) -> Option<&'static str> {
-        Cause::from_label(&self.cause).map(|cause| cause.definition().next_step)
-    }
+/// Asks the daemon that would listen at this address; `None` where the address is another machine's, or nobody answers
+/// in time as a daemon does.
+pub async fn ask(listen: SocketAddr) -> Option<Witness> {
+    let address = here(listen);
+    // Only an address of this machine can be bound.
+    UdpSocket::bind((address.ip(), 0)).ok()?;
+    let status = tokio::time::timeout(PATIENCE, read(address)).await.ok()??;
+    Some(Witness { listen: address, incidents: serde_json::from_slice::<Status>(&status).ok()?.incidents })
 }
 
 /// Where to find on this machine what listens there: on every address means on loopback too.
@@ -130,7 +77,7 @@ mod tests {
             assert!(asked[..count].starts_with(b"GET /api/v1/status HTTP/1.1\r\n"));
             stream.write_all(body.as_bytes()).await.expect("somebody listens");
         };
-        let (witness, ()) = tokio::join!(Witness::ask(listen), daemon);
+        let (witness, ()) = tokio::join!(ask(listen), daemon);
         witness
     }
 
@@ -153,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(answered(other).await, None, "{other}");
         }
-        assert_eq!(Witness::ask("192.0.2.1:9110".parse().expect("an address")).await, None, "another machine's");
-        assert_eq!(Witness::ask("127.0.0.1:1".parse().expect("an address")).await, None);
+        assert_eq!(ask("192.0.2.1:9110".parse().expect("an address")).await, None, "another machine's");
+        assert_eq!(ask("127.0.0.1:1".parse().expect("an address")).await, None);
     }
 }

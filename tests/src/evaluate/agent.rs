@@ -13,8 +13,8 @@ use ase_agent::{
         cusum::Cusum,
         phi::{self, Phi},
     },
-    engine::schedule::{self, Rhythm, Rounds, Schedule},
-    model::{assumptions::Assumptions, catalog::Severity},
+    engine::schedule::{self, Rhythm, Schedule},
+    model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds},
     risk::{
         clock::{LOOK, MOST_STEPS, STEP},
         estimate::{Loss, Risk},

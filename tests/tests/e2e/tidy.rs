@@ -1,6 +1,7 @@
 //! The repository's own rules: which way imports point, and what may stand nowhere.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -38,6 +39,86 @@ fn files_with(folder: &str, needle: &str) -> Vec<String> {
     sources(folder).into_iter().filter(|(_, text)| has(text)).map(|(name, _)| name).collect()
 }
 
+/// The rooms of the agent, the highest first: each imports only from rooms below it.
+const ROOMS: [&str; 13] = [
+    "commands",
+    "web",
+    "readers",
+    "engine",
+    "diagnosis",
+    "store",
+    "early",
+    "risk",
+    "resolvers",
+    "visit",
+    "config",
+    "model",
+    "net",
+];
+
+/// The first word behind each `crate::` in a file's code: the rooms that it imports.
+fn imported(text: &str) -> BTreeSet<String> {
+    let code = code(text).collect::<Vec<_>>().join("\n");
+    code.split("crate::").skip(1).flat_map(first_words).collect()
+}
+
+/// The first word of a path, or of each path in a brace.
+fn first_words(path: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let Some(inside) = path.strip_prefix('{') else { return vec![word(path)] };
+    let (mut words, mut depth, mut begins) = (Vec::new(), 0, true);
+    for (at, c) in inside.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => return words,
+            '}' => depth -= 1,
+            ',' if depth == 0 => begins = true,
+            c if begins && !c.is_whitespace() => {
+                words.push(word(&inside[at..]));
+                begins = false;
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+/// Every arrow between rooms, as the code draws it: from, to.
+fn arrows() -> BTreeSet<(String, String)> {
+    let mut arrows = BTreeSet::new();
+    for room in ROOMS {
+        for (_, text) in sources(&format!("agent/src/{room}")).iter().filter(|(name, _)| !name.ends_with("tests.rs")) {
+            let others = imported(text).into_iter().filter(|to| to != room && ROOMS.contains(&to.as_str()));
+            arrows.extend(others.map(|to| (room.to_owned(), to)));
+        }
+    }
+    arrows
+}
+
+#[test]
+fn imports_are_read_as_rust_reads_them() {
+    let text = "use crate::{\n    model::{a::B, c},\n    net::d,\n};\nfn f() { crate::store::open() }\n// crate::web\n";
+    assert_eq!(imported(text), ["model", "net", "store"].map(str::to_owned).into());
+}
+
+#[test]
+fn a_room_imports_only_from_rooms_below_it() {
+    let floor = |name: &str| ROOMS.iter().position(|room| *room == name);
+    let up: Vec<_> = arrows().into_iter().filter(|(from, to)| floor(from) > floor(to)).collect();
+    assert_eq!(up, [], "arrows that run up");
+    let mut folders: Vec<String> = fs::read_dir(root().join("agent/src"))
+        .expect("the folder is readable")
+        .map(|entry| entry.expect("the entry is readable").path())
+        .filter(|path| path.is_dir())
+        .map(|path| path.file_name().expect("it has a name").to_string_lossy().into_owned())
+        .filter(|name| name != "sample")
+        .collect();
+    folders.sort();
+    let mut rooms = ROOMS.map(str::to_owned);
+    rooms.sort();
+    assert_eq!(folders, rooms, "every folder is a room of the list");
+}
+
 #[test]
 fn probes_know_nothing_of_the_agent() {
     for word in ["ase_agent", "serde", "prometheus"] {
@@ -64,6 +145,7 @@ fn only_the_edges_name_serde() {
         "agent/src/net/duration.rs",
         "agent/src/readers/json",
         "agent/src/readers/profile.rs",
+        "agent/src/readers/witness.rs",
         "agent/src/web/",
     ];
     for file in files_with("agent/src", "serde") {

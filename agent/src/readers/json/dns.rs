@@ -8,11 +8,13 @@ use serde_json::Value;
 use super::resolver::survey_value;
 use crate::{
     engine::snapshot::Snapshot,
-    readers::summary::rfc3339,
+    readers::{
+        resolver_health,
+        resolver_health::{ResolverHealth, Side},
+        summary::rfc3339,
+    },
     resolvers::{
         compare::Outcome,
-        health,
-        health::{ResolverHealth, Side},
         load::{Load, OUTCOMES},
         names::NameView,
     },
@@ -74,7 +76,7 @@ impl DnsEntry {
                 findings: host.findings(&snapshot.resolvers),
             },
             intercepted: snapshot.trial.as_ref().and_then(|trial| trial.intercepted),
-            resolvers: health::of(snapshot)
+            resolvers: resolver_health::of(snapshot)
                 .iter()
                 .map(|health| ResolverEntry::of(health, snapshot.resolver_loads.of(health.server)))
                 .collect(),

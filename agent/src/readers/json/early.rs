@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    early::{
-        ClassEarly,
-        burn_rate::Window,
-        warnings::{self, Warning},
-    },
+    early::{ClassEarly, burn_rate::Window},
     engine::snapshot::Snapshot,
     model::endpoint::StoreView,
-    readers::summary::rfc3339,
+    readers::{
+        summary::rfc3339,
+        warnings::{self, Warning},
+    },
 };
 
 /// What moves before a class is lost.

@@ -7,13 +7,10 @@ use super::{
     series::{newest, server},
 };
 use crate::{
-    early::{
-        ClassEarly,
-        burn_rate::Window,
-        warnings::{self, Kind},
-    },
+    early::{ClassEarly, burn_rate::Window},
     engine::snapshot::Snapshot,
     model::endpoint::{EndpointView, addresses, crl},
+    readers::warnings::{self, Kind},
 };
 
 /// Adds the series. Those that need a past are there where the snapshot has one.

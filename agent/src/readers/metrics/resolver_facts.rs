@@ -5,11 +5,8 @@ use std::net::SocketAddr;
 use super::{Page, flag};
 use crate::{
     engine::snapshot::Snapshot,
-    resolvers::{
-        health,
-        health::ResolverHealth,
-        load::{Load, OUTCOMES},
-    },
+    readers::{resolver_health, resolver_health::ResolverHealth},
+    resolvers::load::{Load, OUTCOMES},
 };
 
 /// The flags of an answer, in the order of [`flags`].
@@ -18,7 +15,7 @@ const FLAGS: [&str; 4] = ["aa", "ad", "ra", "tc"];
 /// Adds the series.
 pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
     let servers: Vec<(String, ResolverHealth)> =
-        health::of(snapshot).into_iter().map(|health| (label(health.server), health)).collect();
+        resolver_health::of(snapshot).into_iter().map(|health| (label(health.server), health)).collect();
     let loads: Vec<(String, &Load)> =
         snapshot.resolver_loads.iter().map(|(server, load)| (label(*server), load)).collect();
     answers(page, &loads);

@@ -10,7 +10,7 @@ use crate::{
         diagnosis::Incident,
         endpoint::{EndpointView, Status},
     },
-    web::witness::{Told, Witness},
+    readers::witness::{Told, Witness},
 };
 
 /// Endpoints of one incident that are named; the others are counted.

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use super::{PLAIN, Paper, RED, YELLOW};
 use crate::{
     engine::snapshot::Snapshot,
-    resolvers::{
-        compare::{Comparison, Worry},
-        health,
-    },
+    readers::resolver_health,
+    resolvers::compare::{Comparison, Worry},
 };
 
 /// Names of one kind that are listed; of the others the number.
@@ -17,7 +15,7 @@ const LISTED: usize = 5;
 /// Writes it; nothing where all is well.
 pub(super) fn write(paper: &mut Paper, snapshot: &Snapshot) {
     compared(paper, snapshot);
-    for health in health::of(snapshot) {
+    for health in resolver_health::of(snapshot) {
         let remarks = health.remarks();
         if !remarks.is_empty() {
             paper.heading(format_args!("DNS  server {}", health.server), YELLOW);

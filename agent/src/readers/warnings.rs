@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ase_probes::class::Class;
 
-use super::{burn_rate, drift, phi};
+use crate::early::{burn_rate, drift, phi};
 use crate::{
     engine::snapshot::Snapshot,
     model::{
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn each_detector_has_its_warning() {
         let mut snapshot = sample::snapshot();
-        let class = super::super::ClassEarly {
+        let class = crate::early::ClassEarly {
             burn: [200.0, 50.0, 20.0, 3.0, 0.3],
             phi: Some(9.0),
             latency: Some(1.2),

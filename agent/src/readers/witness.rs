@@ -1,0 +1,61 @@
+//! What a daemon on this machine says while somebody looks once: it has watched for a while, and knows what comes and goes.
+//! `web/witness.rs` asks it.
+
+use std::net::SocketAddr;
+
+use ase_probes::cause::Cause;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::snapshot::Snapshot;
+
+/// What the daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its open incidents.
+    pub incidents: Vec<Told>,
+}
+
+/// An incident as the daemon tells it (`docs/status.schema.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The cause's label.
+    pub cause: String,
+    /// The broken component, in plain words.
+    pub component: String,
+    /// Which side it lies on.
+    pub side: String,
+    /// How much is lost.
+    pub scope: String,
+    /// How sure that is.
+    pub confidence: String,
+    /// What to look at first.
+    pub hint: Option<String>,
+    /// The ids of the endpoints.
+    pub endpoints: Vec<String>,
+    /// What it rests on.
+    pub evidence: Vec<String>,
+    /// Since when, RFC 3339.
+    pub since: String,
+}
+
+impl Witness {
+    /// The incidents of causes that a snapshot of one look does not show.
+    pub fn beyond<'a>(&'a self, snapshot: &Snapshot) -> impl Iterator<Item = &'a Told> {
+        let shown: Vec<&str> = snapshot.incidents.open.iter().map(|incident| incident.finding.cause.label()).collect();
+        self.incidents.iter().filter(move |told| !shown.contains(&told.cause.as_str()))
+    }
+}
+
+impl Told {
+    /// What happened, in plain words; empty for a cause that this version does not know.
+    pub fn summary(&self) -> &'static str {
+        Cause::from_label(&self.cause).map_or("", |cause| cause.definition().summary)
+    }
+
+    /// What to do next, in plain words.
+    pub fn next_step(&self) -> Option<&'static str> {
+        Cause::from_label(&self.cause).map(|cause| cause.definition().next_step)
+    }
+}
