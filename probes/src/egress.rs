@@ -1,4 +1,4 @@
-//! How packets leave: the source address and interface that a probe is told to use.
+//! How packets leave: the source address and interface that a probe is told to use, and what is special about them.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -8,7 +8,6 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    attempt::Shape,
     evidence::{Operation, Trouble},
     kernel,
 };
@@ -20,6 +19,23 @@ pub struct Egress {
     pub source: Option<IpAddr>,
     /// The interface to send through (`SO_BINDTODEVICE`, unprivileged since Linux 5.7).
     pub interface: Option<String>,
+}
+
+/// How the packets of one attempt differ from plain probing; the default is plain probing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// The largest TCP segment in either direction, in bytes (`TCP_MAXSEG`): small ones pass an MTU black hole.
+    pub segment_size: Option<u16>,
+    /// Hops that a packet may travel (`IP_TTL`, `IPV6_UNICAST_HOPS`): the last device within them names itself.
+    pub hop_limit: Option<u8>,
+    /// Answers with a smaller hop limit than this are dropped unseen (`IP_MINTTL`, `IPV6_MINHOPCOUNT`): it measures how
+    /// far away the answer was made.
+    pub min_hop_limit: Option<u8>,
+    /// The local port, where the kernel shall not choose one. TCP connections are then closed with a reset, so that the
+    /// same port can be used again at once.
+    pub source_port: Option<u16>,
+    /// UDP only: answers from other addresses than the peer's are heard too.
+    pub any_source: bool,
 }
 
 /// Turns an I/O error of `operation` into evidence.

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    attempt::{Attempt, Shape},
-    egress::Egress,
+    attempt::Attempt,
+    egress::{Egress, Shape},
     limits::Deadline,
     outcome::Outcome,
     probe::Probe,

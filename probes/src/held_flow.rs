@@ -199,8 +199,7 @@ fn ending(error: &io::Error) -> FlowState {
 mod tests {
     use super::*;
     use crate::{
-        attempt::Shape,
-        egress::Egress,
+        egress::{Egress, Shape},
         fixture::{PATIENCE, reset, serve},
         tls::Trust,
     };

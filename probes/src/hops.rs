@@ -4,7 +4,8 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use crate::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
+    egress::Shape,
     evidence::Millis,
     knock::{Answer, Knock, knock},
     together,

@@ -13,7 +13,7 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use socket2::Type;
 
 pub use self::route::{Neighbour, NextHop};
-use crate::{attempt::Shape, egress::Egress};
+use crate::egress::{Egress, Shape};
 
 /// Bytes read of any one file: 64 KiB hold the neighbours and routes of any machine that the agent is made for.
 const FILE_LIMIT: usize = 64 * 1024;

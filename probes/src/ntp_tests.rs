@@ -1,7 +1,12 @@
 //! The NTP probe against scripted servers on loopback: good, bad and hostile.
 
 use super::*;
-use crate::{attempt::Shape, egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
+use crate::{
+    egress::{Egress, Shape},
+    fixture::udp,
+    limits::Deadline,
+    tls::Trust,
+};
 use proptest::prelude::*;
 use tokio::net::UdpSocket;
 

@@ -61,7 +61,7 @@ pub struct Seen {
     /// The round trip as the kernel measured it: SYN to SYN-ACK, or datagram to datagram.
     pub round_trip: Option<Duration>,
     /// Who sent the UDP reply that was taken; another address than the peer's shows only with
-    /// [`Shape::any_source`](crate::attempt::Shape::any_source).
+    /// [`Shape::any_source`](crate::egress::Shape::any_source).
     pub reply_source: Option<SocketAddr>,
     /// The hop limit (TTL) with which the UDP reply arrived.
     pub hop_limit: Option<u8>,

@@ -71,7 +71,12 @@ async fn try_port(attempt: &Attempt<'_>, port: u16) -> (u16, Knock) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attempt::Shape, egress::Egress, fixture::PATIENCE as LONG, limits::Deadline, tls::Trust};
+    use crate::{
+        egress::{Egress, Shape},
+        fixture::PATIENCE as LONG,
+        limits::Deadline,
+        tls::Trust,
+    };
 
     async fn sample(nonce: u64, shape: Shape) -> PortSample {
         let (egress, trust) = (Egress::default(), Trust::none());

@@ -6,11 +6,11 @@ use std::{
 };
 
 use crate::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     cause::Cause,
     clock,
     dns::{Question, RecordType, Transport},
-    egress::Egress,
+    egress::{Egress, Shape},
     evidence::Millis,
     limits::Deadline,
     outcome::Outcome,

@@ -3,13 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{
-    attempt::{Attempt, Shape},
-    cause::Cause,
-    probe::Probe,
-    together,
-    verdict::Verdict,
-};
+use crate::{attempt::Attempt, cause::Cause, egress::Shape, probe::Probe, together, verdict::Verdict};
 
 /// Flows that [`contrast`] opens at most.
 pub const CONTRAST_FLOWS: usize = FIRST_ROUND + 2 * REPEATS;

@@ -75,8 +75,8 @@ pub(crate) fn finish(tap: &Tap, failed: bool, seen: &mut Seen) {
 mod tests {
     use super::*;
     use crate::{
-        attempt::Shape,
         cause::Cause,
+        egress::Shape,
         fixture::{ask_shaped, serve},
         probe::Probe,
         tcp,

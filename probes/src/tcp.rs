@@ -80,7 +80,13 @@ fn judge(attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attempt::Shape, cause::Cause, egress::Egress, limits::Deadline, tls::Trust, verdict::Phase};
+    use crate::{
+        cause::Cause,
+        egress::{Egress, Shape},
+        limits::Deadline,
+        tls::Trust,
+        verdict::Phase,
+    };
     use std::{net::SocketAddr, time::Duration};
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 

@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     dns::{self, Question, Transport},
-    egress::Egress,
+    egress::{Egress, Shape},
     evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
     http,

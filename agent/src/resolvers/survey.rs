@@ -9,10 +9,10 @@ use std::{
 };
 
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     clock,
     dns::{self, Question, Rcode, RecordType, Transport},
-    egress::Egress,
+    egress::{Egress, Shape},
     evidence::Trouble,
     http,
     limits::Deadline,

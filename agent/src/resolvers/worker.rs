@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     dns::{Answer, Question, Rcode, RecordType, Transport},
-    egress::Egress,
+    egress::{Egress, Shape},
     limits::Deadline,
     outcome::Outcome,
     tls::Trust,

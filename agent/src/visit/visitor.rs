@@ -7,10 +7,10 @@ use std::{
 };
 
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     cause::Cause,
     clock,
-    egress::Egress,
+    egress::{Egress, Shape},
     http,
     limits::Deadline,
     outcome::{Outcome, Phases, Protocol},

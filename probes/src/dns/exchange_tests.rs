@@ -1,7 +1,12 @@
 //! The DNS probe against scripted servers on loopback: good, bad and hostile.
 
 use super::*;
-use crate::{attempt::Shape, egress::Egress, fixture::udp, limits::Deadline, tls::Trust};
+use crate::{
+    egress::{Egress, Shape},
+    fixture::udp,
+    limits::Deadline,
+    tls::Trust,
+};
 use tokio::net::{TcpListener, UdpSocket};
 
 const PATIENCE: Duration = Duration::from_millis(400);

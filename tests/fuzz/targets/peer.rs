@@ -8,9 +8,9 @@ use std::{
 };
 
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     cause::Cause,
-    egress::Egress,
+    egress::{Egress, Shape},
     limits::Deadline,
     outcome::Outcome,
     probe::Probe,

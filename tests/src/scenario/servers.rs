@@ -11,9 +11,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     dns::{Question, Transport},
-    egress::Egress,
+    egress::{Egress, Shape},
     limits::Deadline,
     outcome::Outcome,
     tls::Trust,

@@ -11,9 +11,9 @@ use std::{
 
 use ase_lab::namespace::{inside, tool_in};
 use ase_probes::{
-    attempt::{Attempt, Shape},
+    attempt::Attempt,
     cause::Cause,
-    egress::Egress,
+    egress::{Egress, Shape},
     held_flow::{FlowState, HeldFlow},
     hops,
     http::{self, Proof, Scheme},
