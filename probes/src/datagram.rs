@@ -18,10 +18,8 @@ use tokio::{io::Interest, net::UdpSocket};
 
 use crate::{
     attempt::Attempt,
-    clock,
-    egress::os,
-    error_queue,
-    evidence::{IcmpError, Operation, Trouble},
+    clock, error_queue,
+    evidence::{IcmpError, Operation, Trouble, os},
 };
 
 /// A datagram and what the kernel says about its arrival.

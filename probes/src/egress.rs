@@ -8,7 +8,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    evidence::{Operation, Trouble},
+    evidence::{Operation, Trouble, os},
     kernel,
 };
 
@@ -36,11 +36,6 @@ pub struct Shape {
     pub source_port: Option<u16>,
     /// UDP only: answers from other addresses than the peer's are heard too.
     pub any_source: bool,
-}
-
-/// Turns an I/O error of `operation` into evidence.
-pub(crate) fn os(operation: Operation) -> impl Fn(std::io::Error) -> Trouble {
-    move |error| Trouble::Os { operation, errno: error.raw_os_error().unwrap_or(0) }
 }
 
 impl Egress {

@@ -1,6 +1,6 @@
 //! What the kernel and the peer left behind: facts, each with one line of plain words. It draws no conclusions.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, io, net::IpAddr, time::Duration};
 
 use nix::errno::Errno;
 
@@ -79,6 +79,11 @@ impl fmt::Display for Trouble {
             Self::Unasked(rule) => write!(f, "the question cannot be asked: {rule}"),
         }
     }
+}
+
+/// Turns an I/O error of `operation` into evidence.
+pub(crate) fn os(operation: Operation) -> impl Fn(io::Error) -> Trouble {
+    move |error| Trouble::Os { operation, errno: error.raw_os_error().unwrap_or(0) }
 }
 
 /// How an exchange ended early, as far as the connection tells.

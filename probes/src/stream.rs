@@ -8,10 +8,8 @@ use tokio::net::TcpStream;
 
 use crate::{
     attempt::Attempt,
-    clock,
-    egress::os,
-    error_queue,
-    evidence::{Operation, Stop, Trouble},
+    clock, error_queue,
+    evidence::{Operation, Stop, Trouble, os},
     kernel,
     outcome::{Phases, Seen},
     tap::Tap,

@@ -15,9 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    egress::os,
     error_queue,
-    evidence::{Operation, Trouble},
+    evidence::{Operation, Trouble, os},
 };
 
 /// Bytes of the peer's first words that are kept.
