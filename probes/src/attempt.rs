@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::{
+    deadline::Deadline,
     egress::{Egress, Shape},
-    limits::Deadline,
     tls::Trust,
 };
 

@@ -17,8 +17,8 @@ use tokio::{
 
 use crate::{
     attempt::Attempt,
+    deadline::Deadline,
     egress::{Egress, Shape},
-    limits::Deadline,
     outcome::Outcome,
     probe::Probe,
     tls::Trust,

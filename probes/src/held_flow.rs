@@ -13,10 +13,11 @@ use tokio::{io::Interest, net::TcpStream};
 
 use crate::{
     attempt::Attempt,
-    clock, error_queue,
+    clock,
+    deadline::Deadline,
+    error_queue,
     evidence::Stop,
     kernel,
-    limits::Deadline,
     outcome::{Phases, Seen},
     stream,
 };

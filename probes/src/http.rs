@@ -9,8 +9,8 @@ pub use self::redirect::redirect_target;
 use crate::{
     attempt::Attempt,
     cause::Cause,
+    deadline::Elapsed,
     evidence::{Escaped, Stop, Trouble},
-    limits::Elapsed,
     outcome::{Outcome, Phases, Protocol, Seen},
     progress::Progress,
     stream,

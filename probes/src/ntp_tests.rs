@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
+    deadline::Deadline,
     egress::{Egress, Shape},
     fixture::udp,
-    limits::Deadline,
     tls::Trust,
 };
 use proptest::prelude::*;

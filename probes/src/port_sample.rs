@@ -72,9 +72,9 @@ async fn try_port(attempt: &Attempt<'_>, port: u16) -> (u16, Knock) {
 mod tests {
     use super::*;
     use crate::{
+        deadline::Deadline,
         egress::{Egress, Shape},
         fixture::PATIENCE as LONG,
-        limits::Deadline,
         tls::Trust,
     };
 

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::{
     clock,
+    deadline::Elapsed,
     evidence::{Stop, Trouble},
-    limits::Elapsed,
     outcome::Phases,
     verdict::Phase,
 };

@@ -82,8 +82,8 @@ mod tests {
     use super::*;
     use crate::{
         cause::Cause,
+        deadline::Deadline,
         egress::{Egress, Shape},
-        limits::Deadline,
         tls::Trust,
         verdict::Phase,
     };

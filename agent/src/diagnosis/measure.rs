@@ -5,12 +5,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use ase_probes::{
     attempt::Attempt,
+    deadline::Deadline,
     dns::{self, Question, Transport},
     egress::{Egress, Shape},
     evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
     http,
-    limits::Deadline,
     local_facts::LocalFacts,
     ntp,
     outcome::Outcome,

@@ -11,11 +11,11 @@ use std::{
 use ase_probes::{
     attempt::Attempt,
     clock,
+    deadline::Deadline,
     dns::{self, Question, Rcode, RecordType, Transport},
     egress::{Egress, Shape},
     evidence::Trouble,
     http,
-    limits::Deadline,
     outcome::{Outcome as Exchange, Protocol, Seen},
     probe::Probe,
     tls::{Trust, Verify},

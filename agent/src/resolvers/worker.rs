@@ -5,9 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ase_probes::{
     attempt::Attempt,
+    deadline::Deadline,
     dns::{Answer, Question, Rcode, RecordType, Transport},
     egress::{Egress, Shape},
-    limits::Deadline,
     outcome::Outcome,
     tls::Trust,
 };

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{egress::Egress, evidence::IcmpError, fixture::PATIENCE as LONG, limits::Deadline, tls::Trust};
+use crate::{deadline::Deadline, egress::Egress, evidence::IcmpError, fixture::PATIENCE as LONG, tls::Trust};
 
 async fn listener(hop_limit: u32) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");

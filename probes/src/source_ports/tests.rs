@@ -7,10 +7,10 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::{
+    deadline::Deadline,
     dns::{self, Transport},
     egress::Egress,
     fixture::PATIENCE,
-    limits::Deadline,
     tcp,
     tls::Trust,
 };

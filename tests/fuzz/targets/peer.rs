@@ -11,7 +11,7 @@ use ase_probes::{
     attempt::Attempt,
     cause::Cause,
     egress::{Egress, Shape},
-    limits::Deadline,
+    deadline::Deadline,
     outcome::Outcome,
     probe::Probe,
     tls::Trust,

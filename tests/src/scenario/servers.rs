@@ -12,9 +12,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use ase_probes::{
     attempt::Attempt,
+    deadline::Deadline,
     dns::{Question, Transport},
     egress::{Egress, Shape},
-    limits::Deadline,
     outcome::Outcome,
     tls::Trust,
 };

@@ -13,12 +13,12 @@ use ase_lab::namespace::{inside, tool_in};
 use ase_probes::{
     attempt::Attempt,
     cause::Cause,
+    deadline::Deadline,
     egress::{Egress, Shape},
     held_flow::{FlowState, HeldFlow},
     hops,
     http::{self, Proof, Scheme},
     knock::{Answer, knock},
-    limits::Deadline,
     local_facts::LocalFacts,
     ntp,
     outcome::Outcome,

@@ -1,4 +1,4 @@
-//! The bounds no peer can make a probe exceed: one deadline over all phases, one budget of bytes.
+//! The bound in time that no peer can make a probe exceed: one deadline over all phases.
 
 use std::time::{Duration, Instant};
 
