@@ -10,7 +10,7 @@ use ase_probes::{
     cause::{Cause, Side},
     class::Class,
     clock,
-    outcome::Phases,
+    seen::Phases,
     verdict::{Confidence, Finding, Phase},
 };
 use proptest::{collection::vec, prelude::*, sample::subsequence};

@@ -16,9 +16,10 @@ use ase_probes::{
     dns,
     evidence::{Stop, TcpInfo, Trouble},
     http, ntp,
-    outcome::{Outcome, Phases, Protocol, Seen},
+    outcome::{Outcome, Protocol},
     probe::Probe,
     resolve::Resolution,
+    seen::{Phases, Seen},
     tcp, tds, tls,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -236,12 +237,10 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
 
 fn outcome(host: IpAddr, port: u16, times: &[(Phase, Duration)], protocol: Protocol) -> Outcome {
     let mut phases = Phases::default();
-    for (phase, elapsed) in times {
-        phases.record(*phase, *elapsed);
-    }
+    times.iter().for_each(|(phase, elapsed)| phases.record(*phase, *elapsed));
     let round_trip = times.first().map(|(_, elapsed)| *elapsed);
-    let seen = Seen { round_trip, protocol, ..Seen::default() };
-    Outcome { address: SocketAddr::new(host, port), phases, verdict: Verdict::Healthy, seen }
+    let seen = Seen { round_trip, ..Seen::default() };
+    Outcome { address: SocketAddr::new(host, port), phases, verdict: Verdict::Healthy, seen, protocol }
 }
 
 fn resolver(server: &str, transport: dns::Transport) -> EndpointView {

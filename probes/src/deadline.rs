@@ -37,4 +37,12 @@ impl Deadline {
     pub async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
         tokio::time::timeout_at(self.at.into(), work).await.map_err(|_| Elapsed)
     }
+
+    /// Waits for `work`, which can fail; to pass the deadline is one more way to.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Elapsed`]; `work` is dropped then.
+    pub async fn bound<T, E: From<Elapsed>>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.limit(work).await?
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     clock,
     datagram::Datagram,
     evidence::{Operation, Stop, Trouble, os},
-    outcome::{Outcome, Phases, Protocol, Seen},
+    seen::{Exchange, Seen, Trace},
     stream,
     tap::Tap,
     transport,
@@ -214,22 +214,21 @@ impl Question {
     }
 
     /// Makes one attempt.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
-        let mut exchange = Exchange { question: self, attempt, phases: Phases::default(), seen: Seen::default() };
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+        let mut asking = Asking { question: self, attempt, trace: Trace::default() };
         let mut reply = Reply::default();
         let result = match self.transport {
-            Transport::Udp => exchange.by_datagram(&mut reply).await,
-            Transport::Tcp => exchange.by_stream(&mut reply).await,
+            Transport::Udp => asking.by_datagram(&mut reply).await,
+            Transport::Tcp => asking.by_stream(&mut reply).await,
         };
-        let Exchange { phases, mut seen, .. } = exchange;
-        seen.stop = result.err();
-        seen.protocol = Protocol::Dns(Box::new(reply));
-        Outcome { address: attempt.address, phases, verdict: self.judge(attempt.address, &seen), seen }
+        let mut trace = asking.trace;
+        trace.seen.stop = result.err();
+        let verdict = self.judge(attempt.address, &trace.seen, &reply);
+        trace.conclude(attempt.address, verdict, reply)
     }
 
     /// Says what the exchange means.
-    fn judge(&self, server: SocketAddr, seen: &Seen) -> Verdict {
-        let Protocol::Dns(reply) = &seen.protocol else { return Verdict::Healthy };
+    fn judge(&self, server: SocketAddr, seen: &Seen, reply: &Reply) -> Verdict {
         if seen.is_reply_from_elsewhere(server) {
             return Finding::new(Cause::AsymmetricReply, Phase::Dns, Confidence::Confirmed).failed();
         }
@@ -260,19 +259,18 @@ impl Question {
 }
 
 /// One exchange under way.
-struct Exchange<'a> {
+struct Asking<'a> {
     question: &'a Question,
     attempt: &'a Attempt<'a>,
-    phases: Phases,
-    seen: Seen,
+    trace: Trace,
 }
 
-impl Exchange<'_> {
+impl Asking<'_> {
     async fn by_datagram(&mut self, reply: &mut Reply) -> Result<(), Stop> {
         let start = clock::now();
         let result = self.ask_by_datagram(reply).await;
         let elapsed = start.elapsed();
-        self.phases.record(Phase::Dns, elapsed);
+        self.trace.phases.record(Phase::Dns, elapsed);
         result.map_err(|trouble| Stop { phase: Phase::Dns, trouble, elapsed })
     }
 
@@ -286,7 +284,7 @@ impl Exchange<'_> {
             Err(trouble) => Err(trouble),
         };
         if result.is_err() {
-            self.seen.icmp = socket.icmp();
+            self.trace.seen.icmp = socket.icmp();
         }
         result
     }
@@ -300,12 +298,11 @@ impl Exchange<'_> {
     ) -> Result<(), Trouble> {
         let mut buffer = [0; DATAGRAM];
         while reply.strays <= MAX_STRAYS {
-            let received = self.attempt.deadline.limit(socket.receive(&mut buffer)).await;
-            let received = received.map_err(|_| Trouble::TimedOut)??;
+            let received = self.attempt.deadline.bound(socket.receive(&mut buffer)).await?;
             if self.accept(&buffer[..received.len], id, reply) {
-                self.seen.round_trip = Some(received.at.saturating_sub(sent));
-                self.seen.icmp = socket.notice();
-                (self.seen.reply_source, self.seen.hop_limit) = (received.from, received.hop_limit);
+                self.trace.seen.round_trip = Some(received.at.saturating_sub(sent));
+                self.trace.seen.icmp = socket.notice();
+                (self.trace.seen.reply_source, self.trace.seen.hop_limit) = (received.from, received.hop_limit);
                 reply.conflicting = self.hear_conflict(socket, id, reply).await;
                 return Ok(());
             }
@@ -334,13 +331,13 @@ impl Exchange<'_> {
     }
 
     async fn by_stream(&mut self, reply: &mut Reply) -> Result<(), Stop> {
-        let stream = stream::connect(self.attempt, &mut self.phases, &mut self.seen).await?;
+        let stream = stream::connect(self.attempt, &mut self.trace).await?;
         let start = clock::now();
         let tap = Tap::new(stream);
         let result = self.ask_by_stream(tap.clone(), reply).await;
         let elapsed = start.elapsed();
-        stream::finish(&tap, result.is_err(), &mut self.seen);
-        self.phases.record(Phase::Dns, elapsed);
+        stream::finish(&tap, result.is_err(), &mut self.trace.seen);
+        self.trace.phases.record(Phase::Dns, elapsed);
         result.map_err(|trouble| Stop { phase: Phase::Dns, trouble, elapsed })
     }
 
@@ -354,8 +351,8 @@ impl Exchange<'_> {
             stream.write_all(&framed).await.map_err(os(Operation::Send))?;
             read_framed(&mut stream).await
         };
-        let message = self.attempt.deadline.limit(exchange).await.map_err(|_| Trouble::TimedOut).flatten();
-        if self.accept(&message?, id, reply) {
+        let message = self.attempt.deadline.bound(exchange).await?;
+        if self.accept(&message, id, reply) {
             return Ok(());
         }
         Err(Trouble::Malformed(reply.broken.unwrap_or("the answer is for another question")))
@@ -405,8 +402,7 @@ pub fn fuzz(bytes: &[u8]) {
     let reply = Reply { answer: Some(answer), ..Reply::default() };
     reply.describe(&mut Vec::new());
     let server = SocketAddr::from(([10, 0, 0, 4], 53));
-    let seen = Seen { protocol: Protocol::Dns(Box::new(reply)), ..Seen::default() };
-    _ = question.judge(server, &seen);
+    _ = question.judge(server, &Seen::default(), &reply);
 }
 
 async fn read_framed(stream: &mut Tap) -> Result<Vec<u8>, Trouble> {

@@ -4,7 +4,7 @@ use std::{fmt, io, net::IpAddr, time::Duration};
 
 use nix::errno::Errno;
 
-use crate::verdict::Phase;
+use crate::{deadline::Elapsed, verdict::Phase};
 
 /// The operation that a system error came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,12 @@ impl fmt::Display for Trouble {
 /// Turns an I/O error of `operation` into evidence.
 pub(crate) fn os(operation: Operation) -> impl Fn(io::Error) -> Trouble {
     move |error| Trouble::Os { operation, errno: error.raw_os_error().unwrap_or(0) }
+}
+
+impl From<Elapsed> for Trouble {
+    fn from(_: Elapsed) -> Self {
+        Self::TimedOut
+    }
 }
 
 /// How an exchange ended early, as far as the connection tells.

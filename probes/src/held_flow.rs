@@ -11,16 +11,7 @@ use nix::errno::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{io::Interest, net::TcpStream};
 
-use crate::{
-    attempt::Attempt,
-    clock,
-    deadline::Deadline,
-    error_queue,
-    evidence::Stop,
-    kernel,
-    outcome::{Phases, Seen},
-    stream,
-};
+use crate::{attempt::Attempt, clock, deadline::Deadline, error_queue, evidence::Stop, kernel, seen::Trace, stream};
 
 /// How long a check waits at most: four keep-alive packets, one second apart, all unanswered.
 pub const CHECK_PATIENCE: Duration = Duration::from_millis(3500);
@@ -113,7 +104,7 @@ impl HeldFlow {
     /// # Errors
     /// Where and how the handshake ended.
     pub async fn open(attempt: &Attempt<'_>) -> Result<Self, Stop> {
-        let stream = stream::connect(attempt, &mut Phases::default(), &mut Seen::default()).await?;
+        let stream = stream::connect(attempt, &mut Trace::default()).await?;
         let flow = Self { stream, address: attempt.address, opened: clock::now() };
         flow.keep_alive(KEEP_ALIVE, KEEP_ALIVE_AGAIN);
         Ok(flow)

@@ -9,10 +9,9 @@ pub use self::redirect::redirect_target;
 use crate::{
     attempt::Attempt,
     cause::Cause,
-    deadline::Elapsed,
     evidence::{Escaped, Stop, Trouble},
-    outcome::{Outcome, Phases, Protocol, Seen},
     progress::Progress,
+    seen::{Exchange, Seen, Trace},
     stream,
     tap::Tap,
     tls::{self, Handshake, Utc, Verify},
@@ -116,24 +115,22 @@ pub struct Crl {
 
 impl Question {
     /// Makes one attempt.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
-        let (mut phases, mut seen) = (Phases::default(), Seen::default());
-        match exchange::Request::new(self) {
-            Err(rule) => seen.stop = Some(Stop::unasked(rule)),
-            Ok(request) => match stream::connect(attempt, &mut phases, &mut seen).await {
-                Err(stop) => seen.stop = Some(stop),
-                Ok(stream) => {
-                    let tap = Tap::new(stream);
-                    let mut progress = Progress::begin(self.first_phase(), &mut phases);
-                    let (result, reply) = converse(&request, attempt, &tap, &mut progress).await;
-                    seen.stop = progress.end(result);
-                    seen.protocol = Protocol::Http(Box::new(reply));
-                    stream::finish(&tap, seen.stop.is_some(), &mut seen);
-                }
-            },
-        }
-        let verdict = self.judge(attempt, &seen);
-        Outcome { address: attempt.address, phases, verdict, seen }
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+        let (mut trace, mut reply) = (Trace::default(), Reply::default());
+        trace.seen.stop = self.ask(attempt, &mut trace, &mut reply).await.err();
+        let verdict = self.judge(attempt, &trace.seen, &reply);
+        trace.conclude(attempt.address, verdict, reply)
+    }
+
+    async fn ask(&self, attempt: &Attempt<'_>, trace: &mut Trace, reply: &mut Reply) -> Result<(), Stop> {
+        let request = exchange::Request::new(self).map_err(Stop::unasked)?;
+        let tap = Tap::new(stream::connect(attempt, trace).await?);
+        let mut progress = Progress::begin(self.first_phase(), &mut trace.phases);
+        let result = attempt.deadline.bound(request.run(attempt, &tap, &mut progress, reply)).await;
+        let result = progress.end(result);
+        reply.hear_without_tls(&tap);
+        stream::finish(&tap, result.is_err(), &mut trace.seen);
+        result
     }
 
     fn first_phase(&self) -> Phase {
@@ -145,9 +142,7 @@ impl Question {
 
     /// Says what the exchange means: block pages first, whoever sent them, then the certificate, the connection and
     /// at last the proof.
-    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
-        let nothing = Reply::default();
-        let reply = if let Protocol::Http(reply) = &seen.protocol { reply } else { &nothing };
+    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen, reply: &Reply) -> Verdict {
         if reply.answer.as_ref().is_some_and(Answer::is_block_page) {
             let phase = seen.stop.as_ref().map_or(Phase::Response, |stop| stop.phase);
             return Finding::new(Cause::HttpBlocked, phase, Confidence::Confirmed).failed();
@@ -202,24 +197,6 @@ impl Question {
             Scheme::Https(_) => Confidence::Confirmed,
         }
     }
-}
-
-async fn converse(
-    request: &exchange::Request<'_>,
-    attempt: &Attempt<'_>,
-    tap: &Tap,
-    progress: &mut Progress<'_>,
-) -> (Result<Result<(), Trouble>, Elapsed>, Reply) {
-    let mut reply = Reply::default();
-    let result = attempt.deadline.limit(request.run(attempt, tap, progress, &mut reply)).await;
-    if let Some(tls) = &mut reply.tls
-        && tls.version.is_none()
-    {
-        let head = tap.head();
-        reply.answer = Answer::without_tls(&head);
-        tls.keep_prefix(head);
-    }
-    (result, reply)
 }
 
 /// What must hold for any revocation list: it is one or it is none, and can be shown.
@@ -323,6 +300,17 @@ impl std::fmt::Display for Crl {
 }
 
 impl Reply {
+    /// Where no TLS came, keeps what the peer said instead; plain HTTP in its place is an answer too.
+    fn hear_without_tls(&mut self, tap: &Tap) {
+        if let Some(tls) = &mut self.tls
+            && tls.version.is_none()
+        {
+            let head = tap.head();
+            self.answer = Answer::without_tls(&head);
+            tls.keep_prefix(head);
+        }
+    }
+
     /// Adds the evidence lines.
     pub(crate) fn describe(&self, lines: &mut Vec<String>) {
         if let Some(answer) = &self.answer {

@@ -10,7 +10,7 @@ use crate::{
     attempt::Attempt,
     clock,
     evidence::{IcmpError, Millis, Trouble},
-    outcome::{Phases, Seen},
+    seen::Trace,
     stream,
 };
 
@@ -62,10 +62,10 @@ impl fmt::Display for Knock {
 /// attempt's deadline and the 4 s of any handshake.
 pub async fn knock(attempt: &Attempt<'_>, patience: Duration) -> Knock {
     let attempt = Attempt { deadline: attempt.deadline.at_most(patience), ..*attempt };
-    let (mut phases, mut seen) = (Phases::default(), Seen::default());
+    let mut trace = Trace::default();
     let start = clock::now();
-    let result = stream::connect(&attempt, &mut phases, &mut seen).await;
-    let waited = start.elapsed();
+    let result = stream::connect(&attempt, &mut trace).await;
+    let (waited, seen) = (start.elapsed(), trace.seen);
     let answer = match result {
         Ok(stream) => {
             hang_up(&stream);

@@ -1,6 +1,6 @@
 //! Asks one network dependency one question that only the real peer can answer.
 //!
-//! Every probe has the same skeleton: a `Question`, `run(&Attempt) -> Outcome`, a `Reply` (what came back before
+//! Every probe has the same skeleton: a `Question`, `run(&Attempt) -> Exchange<Reply>`, a `Reply` (what came back before
 //! anyone says what it means) and a pure `judge`. This crate knows no configuration, no schedule and no metrics.
 
 pub mod attempt;
@@ -30,6 +30,7 @@ pub mod port_sample;
 pub mod probe;
 mod progress;
 pub mod resolve;
+pub mod seen;
 pub mod source_ports;
 mod stream;
 mod tap;

@@ -17,7 +17,7 @@ use crate::{
     clock,
     datagram::{Datagram, Received},
     evidence::{Stop, Trouble},
-    outcome::{Outcome, Phases, Protocol, Seen},
+    seen::{Exchange, Seen, Trace},
     transport,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -112,16 +112,15 @@ impl Reply {
 
 impl Question {
     /// Makes one attempt.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
-        let (mut phases, mut seen, mut reply) = (Phases::default(), Seen::default(), Reply::default());
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+        let (mut trace, mut reply) = (Trace::default(), Reply::default());
         let start = clock::now();
-        let result = exchange(attempt, &mut seen, &mut reply).await;
+        let result = exchange(attempt, &mut trace.seen, &mut reply).await;
         let elapsed = start.elapsed();
-        phases.record(Phase::Ntp, elapsed);
-        seen.stop = result.err().map(|trouble| Stop { phase: Phase::Ntp, trouble, elapsed });
-        let verdict = judge(attempt.address, &seen, &reply);
-        seen.protocol = Protocol::Ntp(Box::new(reply));
-        Outcome { address: attempt.address, phases, verdict, seen }
+        trace.phases.record(Phase::Ntp, elapsed);
+        trace.seen.stop = result.err().map(|trouble| Stop { phase: Phase::Ntp, trouble, elapsed });
+        let verdict = judge(attempt.address, &trace.seen, &reply);
+        trace.conclude(attempt.address, verdict, reply)
     }
 }
 

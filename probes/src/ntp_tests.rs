@@ -5,6 +5,7 @@ use crate::{
     deadline::Deadline,
     egress::{Egress, Shape},
     fixture::udp,
+    outcome::{Outcome, Protocol},
     tls::Trust,
 };
 use proptest::prelude::*;
@@ -42,7 +43,8 @@ async fn ask(address: SocketAddr) -> Outcome {
     let start = clock::now();
     let outcome = Question
         .run(&Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() })
-        .await;
+        .await
+        .into();
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
     outcome
 }
@@ -60,7 +62,7 @@ async fn cause_of(change: impl Fn(&mut Vec<u8>) + Send + 'static) -> Cause {
 async fn a_good_server_is_healthy_and_measured() {
     let outcome = ask(udp(|request| vec![good(request, Duration::ZERO)]).await).await;
     assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
-    let Protocol::Ntp(reply) = &outcome.seen.protocol else { panic!("an NTP reply is due") };
+    let Protocol::Ntp(reply) = &outcome.protocol else { panic!("an NTP reply is due") };
     let packet = reply.packet.as_ref().expect("accepted");
     assert!(packet.offset.abs() < 0.1 && packet.delay < PATIENCE, "{packet:?}");
     assert_eq!((packet.stratum, packet.reference().as_str()), (2, "10.0.0.1"));
@@ -72,7 +74,7 @@ async fn a_clock_that_is_off_is_measured_but_not_blamed() {
     let outcome = ask(udp(|request| vec![good(request, Duration::from_secs(90))]).await).await;
     let Verdict::Degraded(finding) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
     assert_eq!((finding.cause, finding.side), (Cause::NtpWrongTime, Side::Unknown));
-    let Protocol::Ntp(reply) = &outcome.seen.protocol else { panic!("an NTP reply is due") };
+    let Protocol::Ntp(reply) = &outcome.protocol else { panic!("an NTP reply is due") };
     assert!((reply.packet.as_ref().expect("accepted").offset - 90.0).abs() < 0.1);
 }
 

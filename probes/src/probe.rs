@@ -21,11 +21,11 @@ impl Probe {
     /// Makes one attempt. It never outlives the attempt's deadline.
     pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
         match self {
-            Self::Dns(question) => question.run(attempt).await,
-            Self::Ntp(question) => question.run(attempt).await,
-            Self::Http(question) => question.run(attempt).await,
-            Self::Tds(question) => question.run(attempt).await,
-            Self::Tcp(question) => question.run(attempt).await,
+            Self::Dns(question) => question.run(attempt).await.into(),
+            Self::Ntp(question) => question.run(attempt).await.into(),
+            Self::Http(question) => question.run(attempt).await.into(),
+            Self::Tds(question) => question.run(attempt).await.into(),
+            Self::Tcp(question) => question.run(attempt).await.into(),
         }
     }
 }

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use crate::{
     clock,
-    deadline::Elapsed,
     evidence::{Stop, Trouble},
-    outcome::Phases,
+    seen::Phases,
     verdict::Phase,
 };
 
@@ -40,12 +39,14 @@ impl<'a> Progress<'a> {
         self.phase
     }
 
-    /// Ends the last phase; a result that is not good becomes the stop.
-    pub(crate) fn end(self, result: Result<Result<(), Trouble>, Elapsed>) -> Option<Stop> {
+    /// Ends the last phase.
+    ///
+    /// # Errors
+    /// What ended the exchange early, with the phase that it was in.
+    pub(crate) fn end(self, result: Result<(), Trouble>) -> Result<(), Stop> {
         let elapsed = clock::now().saturating_duration_since(self.since);
         self.phases.record(self.phase, elapsed);
-        let trouble = result.unwrap_or(Err(Trouble::TimedOut)).err()?;
-        Some(Stop { phase: self.phase, trouble, elapsed })
+        result.map_err(|trouble| Stop { phase: self.phase, trouble, elapsed })
     }
 }
 

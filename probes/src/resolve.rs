@@ -184,11 +184,11 @@ impl Asker<'_> {
             shape: Shape::default(),
         };
         let question = |transport| Question::address(self.name.to_owned(), record, transport);
-        let outcome = question(Transport::Udp).run(&attempt).await;
+        let outcome: Outcome = question(Transport::Udp).run(&attempt).await.into();
         if !outcome.dns_answer().is_some_and(|answer| answer.truncated) {
             return outcome;
         }
-        let mut whole = question(Transport::Tcp).run(&attempt).await;
+        let mut whole: Outcome = question(Transport::Tcp).run(&attempt).await.into();
         if let Verdict::Failed(finding) = whole.verdict
             && whole.dns_answer().is_none()
         {

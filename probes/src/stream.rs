@@ -11,7 +11,7 @@ use crate::{
     clock, error_queue,
     evidence::{Operation, Stop, Trouble, os},
     kernel,
-    outcome::{Phases, Seen},
+    seen::{Seen, Trace},
     tap::Tap,
     verdict::Phase,
 };
@@ -23,12 +23,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 /// Connects to the attempt's address and records the kernel's round trip.
 ///
 /// # Errors
-/// The [`Stop`] that ended the handshake; the ICMP error and the kernel's counters are then in `seen`.
-pub(crate) async fn connect(attempt: &Attempt<'_>, phases: &mut Phases, seen: &mut Seen) -> Result<TcpStream, Stop> {
+/// The [`Stop`] that ended the handshake; the ICMP error and the kernel's counters are then in `trace`.
+pub(crate) async fn connect(attempt: &Attempt<'_>, trace: &mut Trace) -> Result<TcpStream, Stop> {
     let start = clock::now();
-    let result = handshake(attempt, seen).await;
+    let result = handshake(attempt, &mut trace.seen).await;
     let elapsed = start.elapsed();
-    phases.record(Phase::Connect, elapsed);
+    trace.phases.record(Phase::Connect, elapsed);
     result.map_err(|trouble| Stop { phase: Phase::Connect, trouble, elapsed })
 }
 

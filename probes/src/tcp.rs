@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use crate::{
     attempt::Attempt,
     evidence::Escaped,
-    outcome::{Outcome, Phases, Protocol, Seen},
+    seen::{Exchange, Seen, Trace},
     stream,
     tap::Tap,
     transport,
@@ -42,18 +42,23 @@ impl Reply {
 }
 
 impl Question {
-    /// Makes one attempt.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
-        let (mut phases, mut seen) = (Phases::default(), Seen::default());
-        match stream::connect(attempt, &mut phases, &mut seen).await {
-            Err(stop) => seen.stop = Some(stop),
+    /// Makes one attempt. There is no reply where nobody accepted.
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Option<Reply>> {
+        let mut trace = Trace::default();
+        let reply = match stream::connect(attempt, &mut trace).await {
+            Err(stop) => {
+                trace.seen.stop = Some(stop);
+                None
+            }
             Ok(stream) => {
                 let tap = Tap::new(stream);
-                seen.protocol = Protocol::Tcp(Reply { greeting: self.listen(tap.clone(), attempt).await });
-                stream::finish(&tap, false, &mut seen);
+                let greeting = self.listen(tap.clone(), attempt).await;
+                stream::finish(&tap, false, &mut trace.seen);
+                Some(Reply { greeting })
             }
-        }
-        Outcome { address: attempt.address, phases, verdict: judge(attempt, &seen), seen }
+        };
+        let verdict = judge(attempt, &trace.seen);
+        trace.conclude(attempt.address, verdict, reply)
     }
 
     async fn listen(&self, mut tap: Tap, attempt: &Attempt<'_>) -> Vec<u8> {
@@ -84,6 +89,7 @@ mod tests {
         cause::Cause,
         deadline::Deadline,
         egress::{Egress, Shape},
+        outcome::{Outcome, Protocol},
         tls::Trust,
         verdict::Phase,
     };
@@ -94,7 +100,7 @@ mod tests {
         let (egress, trust) = (Egress::default(), Trust::none());
         let deadline = Deadline::within(Duration::from_secs(5));
         let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7, shape: Shape::default() };
-        Question { listen: Duration::from_millis(200) }.run(&attempt).await
+        Question { listen: Duration::from_millis(200) }.run(&attempt).await.into()
     }
 
     async fn listener() -> (TcpListener, SocketAddr) {
@@ -121,7 +127,7 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let outcome = ask(address).await;
-        let Protocol::Tcp(reply) = outcome.seen.protocol else { panic!("a TCP reply is due") };
+        let Protocol::Tcp(reply) = outcome.protocol else { panic!("a TCP reply is due") };
         assert_eq!(reply.greeting.len(), GREETING_LIMIT);
     }
 

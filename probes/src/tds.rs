@@ -13,8 +13,8 @@ use crate::{
     attempt::Attempt,
     cause::Cause,
     evidence::{Stop, Trouble},
-    outcome::{Outcome, Phases, Protocol, Seen},
     progress::Progress,
+    seen::{Exchange, Seen, Trace},
     stream,
     tap::Tap,
     tls::{self, Application, Client, Handshake, Verify},
@@ -81,27 +81,23 @@ pub struct Prelogin {
 
 impl Question {
     /// Makes one attempt. No login is ever sent.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
-        let (mut phases, mut seen) = (Phases::default(), Seen::default());
-        match tls::server_name(&self.host) {
-            Err(rule) => seen.stop = Some(Stop::unasked(rule)),
-            Ok(name) => match stream::connect(attempt, &mut phases, &mut seen).await {
-                Err(stop) => seen.stop = Some(stop),
-                Ok(stream) => {
-                    let tap = Tap::new(stream);
-                    let mut progress = Progress::begin(self.first_phase(), &mut phases);
-                    let mut reply = Reply::default();
-                    let talk = self.converse(attempt, &name, &tap, &mut progress, &mut reply);
-                    let result = attempt.deadline.limit(talk).await;
-                    seen.stop = progress.end(result);
-                    reply.keep_prefix(&tap);
-                    seen.protocol = Protocol::Tds(Box::new(reply));
-                    stream::finish(&tap, seen.stop.is_some(), &mut seen);
-                }
-            },
-        }
-        let verdict = self.judge(attempt, &seen);
-        Outcome { address: attempt.address, phases, verdict, seen }
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+        let (mut trace, mut reply) = (Trace::default(), Reply::default());
+        trace.seen.stop = self.ask(attempt, &mut trace, &mut reply).await.err();
+        let verdict = self.judge(attempt, &trace.seen, &reply);
+        trace.conclude(attempt.address, verdict, reply)
+    }
+
+    async fn ask(&self, attempt: &Attempt<'_>, trace: &mut Trace, reply: &mut Reply) -> Result<(), Stop> {
+        let name = tls::server_name(&self.host).map_err(Stop::unasked)?;
+        let tap = Tap::new(stream::connect(attempt, trace).await?);
+        let mut progress = Progress::begin(self.first_phase(), &mut trace.phases);
+        let talk = self.converse(attempt, &name, &tap, &mut progress, reply);
+        let result = attempt.deadline.bound(talk).await;
+        let result = progress.end(result);
+        reply.keep_prefix(&tap);
+        stream::finish(&tap, result.is_err(), &mut trace.seen);
+        result
     }
 
     fn first_phase(&self) -> Phase {
@@ -140,9 +136,7 @@ impl Question {
     }
 
     /// Says what the exchange means; only the certificate proves the server.
-    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen) -> Verdict {
-        let nothing = Reply::default();
-        let reply = if let Protocol::Tds(reply) = &seen.protocol { reply } else { &nothing };
+    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen, reply: &Reply) -> Verdict {
         if let (Some(stop), Some(confidence)) = (&seen.stop, reply.speaks_http()) {
             return Finding::new(Cause::HttpBlocked, stop.phase, confidence).failed();
         }

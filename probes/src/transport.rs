@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::{
     cause::{Cause, Side},
     evidence::{IcmpError, Operation, Stop, Trouble},
-    outcome::Seen,
+    seen::Seen,
     verdict::{Confidence, Finding, Phase},
 };
 

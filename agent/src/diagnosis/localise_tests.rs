@@ -9,7 +9,8 @@ use crate::{
     sample,
 };
 use ase_probes::{
-    outcome::{Outcome, Phases, Seen},
+    outcome::{Outcome, Protocol},
+    seen::{Phases, Seen},
     verdict::{Confidence, Verdict},
 };
 use std::sync::Arc;
@@ -30,7 +31,13 @@ fn views(hosts: &[&str], ports: &[u16], fails: impl Fn(&str, u16) -> bool) -> Ve
             endpoint.probe = ase_probes::probe::Probe::Tcp(ase_probes::tcp::Question::default());
             let verdict = if fails(host, *port) { Verdict::Failed(dropped()) } else { Verdict::Healthy };
             let address = SocketAddr::from(([20, 0, 0, number], *port));
-            let outcome = Outcome { address, phases: Phases::default(), verdict, seen: Seen::default() };
+            let outcome = Outcome {
+                address,
+                phases: Phases::default(),
+                verdict,
+                seen: Seen::default(),
+                protocol: Protocol::Nothing,
+            };
             let visit = Visit {
                 began: ONSET + Duration::from_secs(1),
                 took: Duration::from_secs(4),

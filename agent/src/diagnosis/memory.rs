@@ -219,7 +219,8 @@ fn lower_bound(hits: u64, of: u64) -> f64 {
 mod tests {
     use super::*;
     use ase_probes::{
-        outcome::{Phases, Seen},
+        outcome::Protocol,
+        seen::{Phases, Seen},
         verdict::Verdict,
     };
 
@@ -233,7 +234,13 @@ mod tests {
         let round_trip = Duration::from_millis(round_trip);
         let tcp = TcpInfo { retransmits, round_trip, path_mtu: FULL_MTU, ..TcpInfo::default() };
         let seen = Seen { tcp: Some(tcp), round_trip: Some(round_trip), ..Seen::default() };
-        Outcome { address: ([198, 18, 0, 1], 443).into(), phases: Phases::default(), verdict: Verdict::Healthy, seen }
+        Outcome {
+            address: ([198, 18, 0, 1], 443).into(),
+            phases: Phases::default(),
+            verdict: Verdict::Healthy,
+            seen,
+            protocol: Protocol::Nothing,
+        }
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Early {
 }
 
 fn offset(outcome: &Outcome) -> Option<f64> {
-    match &outcome.seen.protocol {
+    match &outcome.protocol {
         Protocol::Ntp(reply) => {
             reply.packet.as_ref().filter(|packet| packet.has_timestamps).map(|packet| packet.offset)
         }

@@ -246,10 +246,13 @@ fn servers_of(settings: &Settings) -> Vec<SocketAddr> {
 /// How DNS servers answered in a visit: each that was asked for the name, and the endpoint where it is one over UDP.
 fn heard_in(visit: &Visit) -> impl Iterator<Item = (SocketAddr, Outcome)> {
     let failures = visit.resolution.iter().flat_map(|resolution| &resolution.failures);
-    let exchanges = failures.chain(&visit.outcomes).filter(|outcome| matches!(outcome.seen.protocol, Protocol::Dns(_)));
+    let exchanges = failures.chain(&visit.outcomes).filter_map(|outcome| match &outcome.protocol {
+        Protocol::Dns(reply) => Some((outcome.address, survey::normal(&outcome.seen, reply).outcome)),
+        Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
+    });
     let found = visit.resolution.iter().filter(|resolution| !resolution.addresses.is_empty());
     let found = found.filter_map(|resolution| Some((resolution.server?, Outcome::Answer)));
-    exchanges.map(|outcome| (outcome.address, survey::normal(outcome).outcome)).chain(found)
+    exchanges.chain(found)
 }
 
 /// Takes a visit into an endpoint's view. A bad sample that waits for its confirmation changes no status yet.

@@ -3,8 +3,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use ase_probes::{
-    outcome::{Outcome, Phases},
+    outcome::Outcome,
     resolve::Resolution,
+    seen::Phases,
     verdict::{Finding, Verdict},
 };
 

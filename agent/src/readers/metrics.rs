@@ -374,7 +374,7 @@ mod tests {
             view.endpoint = Arc::new(endpoint);
             let mut visit = (**view.last.as_ref().expect("the sample visited it")).clone();
             visit.began += std::time::Duration::from_secs(later);
-            if let Protocol::Ntp(reply) = &mut visit.outcomes[0].seen.protocol {
+            if let Protocol::Ntp(reply) = &mut visit.outcomes[0].protocol {
                 reply.packet.as_mut().expect("the sample got a reply").offset = 0.5;
             }
             view.last = Some(Arc::new(visit));

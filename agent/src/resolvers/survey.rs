@@ -16,8 +16,8 @@ use ase_probes::{
     egress::{Egress, Shape},
     evidence::Trouble,
     http,
-    outcome::{Outcome as Exchange, Protocol, Seen},
     probe::Probe,
+    seen::Seen,
     tls::{Trust, Verify},
     verdict::Verdict,
 };
@@ -31,6 +31,8 @@ use crate::{
         self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation,
     },
 };
+
+type Exchange = ase_probes::seen::Exchange<dns::Reply>;
 
 /// Both sides are asked within this time.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -147,7 +149,7 @@ impl Surveyor {
             return answer;
         }
         let start = self.exchange(server, name, RecordType::Soa, Deadline::within(PATIENCE), nonce).await;
-        Answer { soa_zone: start.dns_answer().and_then(|found| found.soa_zone.clone()), ..answer }
+        Answer { soa_zone: start.reply.answer.and_then(|found| found.soa_zone), ..answer }
     }
 
     fn circumstances(&self, name: &str) -> Circumstances {
@@ -180,7 +182,7 @@ impl Surveyor {
             self.exchange(server, name, RecordType::A, deadline, nonce),
             self.exchange(server, name, RecordType::Aaaa, deadline, nonce.rotate_left(17)),
         );
-        merge(normal(&v4), normal(&v6))
+        merge(normal(&v4.seen, &v4.reply), normal(&v6.seen, &v6.reply))
     }
 
     async fn exchange(
@@ -201,7 +203,7 @@ impl Surveyor {
         };
         let question = |transport| Question::address(name.to_owned(), record, transport).lingering(LINGER);
         let outcome = question(Transport::Udp).run(&attempt).await;
-        if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
+        if outcome.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {
             return question(Transport::Tcp).run(&attempt).await;
         }
         outcome
@@ -240,7 +242,7 @@ impl Surveyor {
             Some(_) | None => {
                 let deadline = Deadline::within(CANARY_PATIENCE);
                 let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
-                let answered = outcome.dns_answer().is_some();
+                let answered = outcome.reply.answer.is_some();
                 *last = Some((clock::now(), answered));
                 answered
             }
@@ -296,26 +298,17 @@ fn same_origin(origins: &BTreeMap<String, Vec<Prefix>>, custom: &Answer, azure: 
 }
 
 /// Brings one exchange into normal form.
-pub(crate) fn normal(exchange: &Exchange) -> Answer {
-    match exchange.dns_answer() {
-        Some(answer) => Answer {
-            conflicting: is_conflicting(&exchange.seen),
-            response: exchange.seen.round_trip,
-            ..from_wire(answer)
-        },
-        None => Answer::without_addresses(failure_of(&exchange.seen)),
+pub(crate) fn normal(seen: &Seen, reply: &dns::Reply) -> Answer {
+    match &reply.answer {
+        Some(answer) => Answer { conflicting: reply.conflicting, response: seen.round_trip, ..from_wire(answer) },
+        None => Answer::without_addresses(failure_of(seen, reply)),
     }
 }
 
-fn is_conflicting(seen: &Seen) -> bool {
-    matches!(&seen.protocol, Protocol::Dns(reply) if reply.conflicting)
-}
-
-fn failure_of(seen: &Seen) -> Outcome {
-    let strays = matches!(&seen.protocol, Protocol::Dns(reply) if reply.strays > 0);
+fn failure_of(seen: &Seen, reply: &dns::Reply) -> Outcome {
     match seen.stop.as_ref().map(|stop| &stop.trouble) {
         Some(Trouble::Malformed(_) | Trouble::TooMuch(_)) => Outcome::Malformed,
-        _ if strays => Outcome::Malformed,
+        _ if reply.strays > 0 => Outcome::Malformed,
         _ => Outcome::Timeout,
     }
 }

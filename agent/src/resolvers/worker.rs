@@ -135,10 +135,10 @@ fn ask(address: SocketAddr, name: String, timeout: Duration, egress: Arc<Egress>
         let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() };
         let question = |transport| Question::address(name.clone(), RecordType::A, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
-        if outcome.dns_answer().is_some_and(|answer| answer.truncated) {
-            return question(Transport::Tcp).run(&attempt).await;
+        if outcome.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {
+            return question(Transport::Tcp).run(&attempt).await.into();
         }
-        outcome
+        outcome.into()
     })
 }
 

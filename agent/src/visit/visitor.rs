@@ -13,9 +13,10 @@ use ase_probes::{
     deadline::Deadline,
     egress::{Egress, Shape},
     http,
-    outcome::{Outcome, Phases, Protocol},
+    outcome::{Outcome, Protocol},
     probe::Probe,
     resolve::{Resolution, Resolver},
+    seen::Phases,
     tls::Trust,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -230,7 +231,7 @@ impl Errand<'_> {
 }
 
 fn redirect(question: &http::Question, outcome: &Outcome) -> Option<Result<http::Question, &'static str>> {
-    match (&question.proof, &outcome.seen.protocol) {
+    match (&question.proof, &outcome.protocol) {
         (http::Proof::AnyResponse, _) => None,
         (_, Protocol::Http(reply)) => http::redirect_target(question, reply.answer.as_ref()?),
         (_, Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tds(_) | Protocol::Tcp(_)) => None,
@@ -261,11 +262,11 @@ fn sum_up(outcomes: &[Outcome]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ase_probes::outcome::Seen;
+    use ase_probes::seen::Seen;
 
     fn outcome(verdict: Verdict) -> Outcome {
         let address = ([198, 18, 0, 1], 443).into();
-        Outcome { address, phases: Phases::default(), verdict, seen: Seen::default() }
+        Outcome { address, phases: Phases::default(), verdict, seen: Seen::default(), protocol: Protocol::Nothing }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     deadline::Deadline,
     egress::{Egress, Shape},
     fixture::udp,
+    outcome::{Outcome, Protocol},
     tls::Trust,
 };
 use tokio::net::{TcpListener, UdpSocket};
@@ -25,7 +26,7 @@ async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outco
         edns: Some(EDNS_PAYLOAD),
     };
     let start = clock::now();
-    let outcome = question.run(&attempt).await;
+    let outcome = question.run(&attempt).await.into();
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
     outcome
 }
@@ -115,7 +116,7 @@ async fn strays_alone_break_the_protocol_and_a_flood_of_them_ends_the_wait() {
 
 #[tokio::test]
 async fn a_second_different_answer_is_a_conflict_and_a_copy_is_none() {
-    let conflicting = |outcome: &Outcome| matches!(&outcome.seen.protocol, Protocol::Dns(reply) if reply.conflicting);
+    let conflicting = |outcome: &Outcome| matches!(&outcome.protocol, Protocol::Dns(reply) if reply.conflicting);
     let injected = udp(|question| vec![answer(question, 0), answer(question, 3)]).await;
     assert!(conflicting(&ask(injected, Transport::Udp, Expect::Address).await));
     let copied = udp(|question| vec![answer(question, 0), answer(question, 0)]).await;

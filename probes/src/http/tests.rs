@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     fixture::{Authority, IMPATIENCE, PATIENCE, Served, ask, drain, read_head, reset, serve},
+    outcome::{Outcome, Protocol},
     probe::Probe,
     tls::{Invalid, Trust},
 };
@@ -33,7 +34,7 @@ fn https() -> Probe {
 }
 
 fn reply(outcome: &Outcome) -> &Reply {
-    match &outcome.seen.protocol {
+    match &outcome.protocol {
         Protocol::Http(reply) => reply,
         other => panic!("an HTTP reply is due, not {other:?}"),
     }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     fixture::{Authority, IMPATIENCE, PATIENCE, ask, drain, reset, serve},
+    outcome::{Outcome, Protocol},
     probe::Probe,
     tls::{Invalid, Trust},
 };
@@ -21,7 +22,7 @@ fn probe(flavour: Flavour) -> Probe {
 }
 
 fn reply(outcome: &Outcome) -> &Reply {
-    match &outcome.seen.protocol {
+    match &outcome.protocol {
         Protocol::Tds(reply) => reply,
         other => panic!("a TDS reply is due, not {other:?}"),
     }

@@ -7,7 +7,8 @@ use ase_agent::{diagnosis::{conclude::{asked_of, conclude}, symptom::{Sign, self
 use ase_probes::{
     cause::Cause,
     evidence::{IcmpError, Operation, Stop, TcpInfo, Trouble},
-    outcome::{Outcome, Phases, Protocol, Seen},
+    outcome::{Outcome, Protocol},
+    seen::{Phases, Seen},
     tls::{Certificate, Handshake, Invalid},
     verdict::{Confidence, Finding, Phase},
 };
@@ -71,11 +72,11 @@ fn outcome(any: &mut Unstructured<'_>, finding: Finding) -> Result<Outcome> {
         stop: any.arbitrary::<bool>()?.then(|| stop(any)).transpose()?,
         icmp,
         tcp: tcp.map(|unacked| TcpInfo { unacked, ..TcpInfo::default() }),
-        protocol: protocol(any)?,
         ..Seen::default()
     };
+    let protocol = protocol(any)?;
     let address = SocketAddr::from(([20, 0, 0, 1], any.arbitrary()?));
-    Ok(Outcome { address, phases: Phases::default(), verdict: finding.failed(), seen })
+    Ok(Outcome { address, phases: Phases::default(), verdict: finding.failed(), seen, protocol })
 }
 
 fn stop(any: &mut Unstructured<'_>) -> Result<Stop> {

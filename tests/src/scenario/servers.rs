@@ -15,7 +15,7 @@ use ase_probes::{
     deadline::Deadline,
     dns::{Question, Transport},
     egress::{Egress, Shape},
-    outcome::Outcome,
+    seen::Seen,
     tls::Trust,
 };
 
@@ -229,8 +229,8 @@ async fn until_listening(server: &str) -> Result<()> {
             nonce: u64::from(nonce),
             shape: Shape::default(),
         };
-        let outcome = Question::liveness("ready.lab".to_owned(), Transport::Udp).run(&attempt).await;
-        if !is_closed(&outcome) {
+        let exchange = Question::liveness("ready.lab".to_owned(), Transport::Udp).run(&attempt).await;
+        if !is_closed(&exchange.seen) {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
@@ -238,6 +238,6 @@ async fn until_listening(server: &str) -> Result<()> {
     bail!("{server} did not open port 53 within {:?}", LOOK * LOOKS)
 }
 
-fn is_closed(outcome: &Outcome) -> bool {
-    outcome.seen.icmp.is_some()
+fn is_closed(seen: &Seen) -> bool {
+    seen.icmp.is_some()
 }

@@ -117,7 +117,7 @@ pub(super) fn server(endpoint: &Endpoint, usual: u16) -> String {
 
 /// The NTP reply of the last visit, from the first address that gave one.
 pub(super) fn packet(view: &EndpointView) -> Option<&Packet> {
-    outcomes(view).find_map(|outcome| match &outcome.seen.protocol {
+    outcomes(view).find_map(|outcome| match &outcome.protocol {
         Protocol::Ntp(reply) => reply.packet.as_ref(),
         Protocol::Nothing | Protocol::Dns(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
     })
@@ -144,7 +144,7 @@ pub(super) fn transport(transport: Transport) -> &'static str {
 
 /// The time that the DNS server took to answer, in seconds.
 pub(super) fn response(view: &EndpointView) -> Option<f64> {
-    let answered = |outcome: &&Outcome| match &outcome.seen.protocol {
+    let answered = |outcome: &&Outcome| match &outcome.protocol {
         Protocol::Dns(reply) => reply.answer.is_some(),
         Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => false,
     };
