@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use crate::{
     deadline::Deadline,
     egress::{Egress, Shape},
-    tls::Trust,
 };
 
 /// The circumstances of one attempt. The question itself is the probe's.
@@ -17,8 +16,6 @@ pub struct Attempt<'a> {
     pub deadline: Deadline,
     /// Source address and interface.
     pub egress: &'a Egress,
-    /// The authorities that certificates are verified against.
-    pub trust: &'a Trust,
     /// Unpredictable bits for ids and timestamps that the peer must echo (RFC 5452, RFC 9109).
     pub nonce: u64,
     /// How its packets differ from plain probing.

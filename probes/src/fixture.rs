@@ -147,8 +147,8 @@ pub(crate) async fn ask_shaped(
 ) -> Outcome {
     let egress = Egress::default();
     let start = std::time::Instant::now();
-    let attempt = Attempt { address, deadline: Deadline::within(timeout), egress: &egress, trust, nonce: 7, shape };
-    let outcome = probe.run(&attempt).await;
+    let attempt = Attempt { address, deadline: Deadline::within(timeout), egress: &egress, nonce: 7, shape };
+    let outcome = probe.run(&attempt, trust).await;
     let elapsed = start.elapsed();
     assert!(elapsed < timeout + Duration::from_secs(2), "the deadline of {timeout:?} was missed: {elapsed:?}");
     outcome

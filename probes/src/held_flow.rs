@@ -193,14 +193,13 @@ mod tests {
     use crate::{
         egress::{Egress, Shape},
         fixture::{PATIENCE, reset, serve},
-        tls::Trust,
     };
     use tokio::{io::AsyncWriteExt, sync::oneshot};
 
     async fn hold(address: SocketAddr) -> HeldFlow {
-        let (egress, trust) = (Egress::default(), Trust::none());
+        let egress = Egress::default();
         let deadline = Deadline::within(PATIENCE);
-        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7, shape: Shape::default() };
+        let attempt = Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() };
         HeldFlow::open(&attempt).await.expect("loopback accepts")
     }
 

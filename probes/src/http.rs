@@ -5,6 +5,8 @@ mod crl;
 mod exchange;
 mod redirect;
 
+use std::net::IpAddr;
+
 pub use self::redirect::redirect_target;
 use crate::{
     attempt::Attempt,
@@ -14,7 +16,7 @@ use crate::{
     seen::{Exchange, Seen, Trace},
     stream,
     tap::Tap,
-    tls::{self, Handshake, Utc, Verify},
+    tls::{self, Handshake, Trust, Utc, Verify},
     transport,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -114,19 +116,26 @@ pub struct Crl {
 }
 
 impl Question {
-    /// Makes one attempt.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+    /// Makes one attempt; a certificate is verified against `trust`.
+    pub async fn run(&self, attempt: &Attempt<'_>, trust: &Trust) -> Exchange<Reply> {
         let (mut trace, mut reply) = (Trace::default(), Reply::default());
-        trace.seen.stop = self.ask(attempt, &mut trace, &mut reply).await.err();
-        let verdict = self.judge(attempt, &trace.seen, &reply);
+        trace.seen.stop = self.ask(attempt, trust, &mut trace, &mut reply).await.err();
+        let certificate = reply.tls.as_ref().and_then(|tls| tls::judge(tls, trust));
+        let verdict = self.judge(attempt.address.ip(), &trace.seen, &reply, certificate);
         trace.conclude(attempt.address, verdict, reply)
     }
 
-    async fn ask(&self, attempt: &Attempt<'_>, trace: &mut Trace, reply: &mut Reply) -> Result<(), Stop> {
+    async fn ask(
+        &self,
+        attempt: &Attempt<'_>,
+        trust: &Trust,
+        trace: &mut Trace,
+        reply: &mut Reply,
+    ) -> Result<(), Stop> {
         let request = exchange::Request::new(self).map_err(Stop::unasked)?;
         let tap = Tap::new(stream::connect(attempt, trace).await?);
         let mut progress = Progress::begin(self.first_phase(), &mut trace.phases);
-        let result = attempt.deadline.bound(request.run(attempt, &tap, &mut progress, reply)).await;
+        let result = attempt.deadline.bound(request.run(trust, &tap, &mut progress, reply)).await;
         let result = progress.end(result);
         reply.hear_without_tls(&tap);
         stream::finish(&tap, result.is_err(), &mut trace.seen);
@@ -142,12 +151,12 @@ impl Question {
 
     /// Says what the exchange means: block pages first, whoever sent them, then the certificate, the connection and
     /// at last the proof.
-    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen, reply: &Reply) -> Verdict {
+    fn judge(&self, peer: IpAddr, seen: &Seen, reply: &Reply, certificate: Option<Finding>) -> Verdict {
         if reply.answer.as_ref().is_some_and(Answer::is_block_page) {
             let phase = seen.stop.as_ref().map_or(Phase::Response, |stop| stop.phase);
             return Finding::new(Cause::HttpBlocked, phase, Confidence::Confirmed).failed();
         }
-        if let Some(finding) = reply.tls.as_ref().and_then(|tls| tls::judge(tls, attempt.trust)) {
+        if let Some(finding) = certificate {
             return finding.failed();
         }
         let proved = match &reply.answer {
@@ -157,9 +166,9 @@ impl Question {
         match (&seen.stop, proved) {
             (None, proved) => proved,
             (Some(stop), Verdict::Healthy | Verdict::Degraded(_)) if self.is_proved_by_head(reply, stop) => {
-                Verdict::Degraded(cut_short(stop, reply, seen, attempt))
+                Verdict::Degraded(cut_short(stop, reply, seen, peer))
             }
-            (Some(stop), _) => cut_short(stop, reply, seen, attempt).failed(),
+            (Some(stop), _) => cut_short(stop, reply, seen, peer).failed(),
         }
     }
 
@@ -213,7 +222,7 @@ pub fn fuzz_list(bytes: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_redirect(bytes: &[u8]) {
     let question = Question {
-        scheme: Scheme::Https(crate::tls::Verify::Full),
+        scheme: Scheme::Https(Verify::Full),
         host: "a.example".to_owned(),
         port: 443,
         path: "/x/y?z".to_owned(),
@@ -230,7 +239,7 @@ pub fn fuzz_redirect(bytes: &[u8]) {
 }
 
 /// Names the cause of an exchange that ended early, where the answer tells more than the connection.
-fn cut_short(stop: &Stop, reply: &Reply, seen: &Seen, attempt: &Attempt<'_>) -> Finding {
+fn cut_short(stop: &Stop, reply: &Reply, seen: &Seen, peer: IpAddr) -> Finding {
     let trickles = reply.answer.as_ref().is_none_or(|answer| answer.body_len > 0);
     if stop.phase == Phase::Response && stop.trouble == Trouble::TimedOut && trickles {
         return Finding::new(Cause::Slow, stop.phase, Confidence::Possible);
@@ -239,7 +248,7 @@ fn cut_short(stop: &Stop, reply: &Reply, seen: &Seen, attempt: &Attempt<'_>) -> 
     if stop.phase == Phase::Response && stop.trouble == Trouble::Closed && reply.answer.is_some() {
         return Finding::new(Cause::ProtocolViolation, stop.phase, Confidence::Likely);
     }
-    transport::judge(stop, seen, attempt.address.ip())
+    transport::judge(stop, seen, peer)
 }
 
 impl Answer {

@@ -6,7 +6,6 @@ use crate::{
     egress::{Egress, Shape},
     fixture::udp,
     outcome::{Outcome, Protocol},
-    tls::Trust,
 };
 use proptest::prelude::*;
 use tokio::net::UdpSocket;
@@ -37,14 +36,12 @@ fn good(request: &[u8], ahead: Duration) -> Vec<u8> {
 }
 
 async fn ask(address: SocketAddr) -> Outcome {
-    let (egress, trust) = (Egress::default(), Trust::none());
+    let egress = Egress::default();
     let deadline = Deadline::within(PATIENCE);
     let nonce = 0x0123_4567_89ab_cdef;
     let start = clock::now();
-    let outcome = Question
-        .run(&Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() })
-        .await
-        .into();
+    let outcome =
+        Question.run(&Attempt { address, deadline, egress: &egress, nonce, shape: Shape::default() }).await.into();
     assert!(start.elapsed() < PATIENCE * 3, "the deadline holds");
     outcome
 }

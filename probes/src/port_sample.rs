@@ -75,13 +75,12 @@ mod tests {
         deadline::Deadline,
         egress::{Egress, Shape},
         fixture::PATIENCE as LONG,
-        tls::Trust,
     };
 
     async fn sample(nonce: u64, shape: Shape) -> PortSample {
-        let (egress, trust) = (Egress::default(), Trust::none());
+        let egress = Egress::default();
         let (address, deadline) = (SocketAddr::from(([127, 0, 0, 9], 1433)), Deadline::within(LONG));
-        sql_redirect(&Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape }).await
+        sql_redirect(&Attempt { address, deadline, egress: &egress, nonce, shape }).await
     }
 
     #[tokio::test]

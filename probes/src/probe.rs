@@ -1,6 +1,6 @@
 //! The closed set of probes.
 
-use crate::{attempt::Attempt, dns, http, ntp, outcome::Outcome, tcp, tds};
+use crate::{attempt::Attempt, dns, http, ntp, outcome::Outcome, tcp, tds, tls::Trust};
 
 /// One question to one dependency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// Makes one attempt. It never outlives the attempt's deadline.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Outcome {
+    /// Makes one attempt. It never outlives the attempt's deadline. `trust` matters only to the probes that speak TLS.
+    pub async fn run(&self, attempt: &Attempt<'_>, trust: &Trust) -> Outcome {
         match self {
             Self::Dns(question) => question.run(attempt).await.into(),
             Self::Ntp(question) => question.run(attempt).await.into(),
-            Self::Http(question) => question.run(attempt).await.into(),
-            Self::Tds(question) => question.run(attempt).await.into(),
+            Self::Http(question) => question.run(attempt, trust).await.into(),
+            Self::Tds(question) => question.run(attempt, trust).await.into(),
             Self::Tcp(question) => question.run(attempt).await.into(),
         }
     }

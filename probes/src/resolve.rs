@@ -14,7 +14,6 @@ use crate::{
     egress::{Egress, Shape},
     evidence::Millis,
     outcome::Outcome,
-    tls::Trust,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
@@ -173,13 +172,11 @@ struct Asker<'a> {
 impl Asker<'_> {
     /// Asks over UDP, and over TCP when the answer was cut.
     async fn ask(&self, record: RecordType) -> Outcome {
-        let trust = Trust::none();
         let nonce = if record == RecordType::A { self.nonce } else { self.nonce.rotate_left(32) };
         let attempt = Attempt {
             address: self.server,
             deadline: self.deadline,
             egress: self.egress,
-            trust: &trust,
             nonce,
             shape: Shape::default(),
         };

@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{attempt::Attempt, cause::Cause, egress::Shape, probe::Probe, together, verdict::Verdict};
+use crate::{attempt::Attempt, cause::Cause, egress::Shape, probe::Probe, tls::Trust, together, verdict::Verdict};
 
 /// Flows that [`contrast`] opens at most.
 pub const CONTRAST_FLOWS: usize = FIRST_ROUND + 2 * REPEATS;
@@ -109,37 +109,46 @@ impl fmt::Display for PortOutcomes {
     }
 }
 
-/// Asks `probe` from 6 source ports of the range `ports` (both ends included), then three times again from one that failed
+/// What is asked from each port.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The question.
+    pub probe: &'a Probe,
+    /// The authorities that certificates are verified against.
+    pub trust: &'a Trust,
+}
+
+/// Asks from 6 source ports of the range `ports` (both ends included), then three times again from one that failed
 /// and one that worked; at most [`CONTRAST_FLOWS`], and about 7 s where flows are dropped. The nonce chooses the ports.
-pub async fn contrast(probe: &Probe, attempt: &Attempt<'_>, ports: (u16, u16)) -> PortOutcomes {
+pub async fn contrast(asked: Asked<'_>, attempt: &Attempt<'_>, ports: (u16, u16)) -> PortOutcomes {
     let chosen = choose(ports, attempt.nonce);
-    let firsts = chosen.into_iter().map(|port| try_from(probe, attempt, port, FIRST_PATIENCE, attempt.nonce));
+    let firsts = chosen.into_iter().map(|port| try_from(asked, attempt, port, FIRST_PATIENCE, attempt.nonce));
     let mut tries: Vec<Try> = together::all(firsts).await.into_iter().flatten().collect();
     let first = |works| tries.iter().find(|attempt| attempt.works == works).map(|attempt| attempt.source_port);
     if let (Some(good), Some(bad)) = (first(true), first(false)) {
-        let again = together::all([good, bad].map(|port| repeat(probe, attempt, port))).await;
+        let again = together::all([good, bad].map(|port| repeat(asked, attempt, port))).await;
         tries.extend(again.into_iter().flatten());
     }
     PortOutcomes { tries }
 }
 
-async fn repeat(probe: &Probe, attempt: &Attempt<'_>, port: u16) -> Vec<Try> {
+async fn repeat(asked: Asked<'_>, attempt: &Attempt<'_>, port: u16) -> Vec<Try> {
     let mut tries = Vec::new();
     for turn in 1..=REPEATS as u32 {
         if attempt.deadline.remaining() < REPEAT_PATIENCE {
             break;
         }
         let nonce = attempt.nonce.rotate_left(turn * 11);
-        tries.extend(try_from(probe, attempt, port, REPEAT_PATIENCE, nonce).await);
+        tries.extend(try_from(asked, attempt, port, REPEAT_PATIENCE, nonce).await);
     }
     tries
 }
 
 /// One try; `None` where this machine prevented it, for example because the port is in use.
-async fn try_from(probe: &Probe, attempt: &Attempt<'_>, port: u16, patience: Duration, nonce: u64) -> Option<Try> {
+async fn try_from(asked: Asked<'_>, attempt: &Attempt<'_>, port: u16, patience: Duration, nonce: u64) -> Option<Try> {
     let shape = Shape { source_port: Some(port), ..attempt.shape };
     let deadline = attempt.deadline.at_most(patience);
-    let verdict = probe.run(&Attempt { shape, deadline, nonce, ..*attempt }).await.verdict;
+    let verdict = asked.probe.run(&Attempt { shape, deadline, nonce, ..*attempt }, asked.trust).await.verdict;
     let works = match verdict {
         Verdict::Healthy | Verdict::Degraded(_) => true,
         Verdict::Failed(_) => false,

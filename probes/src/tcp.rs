@@ -90,16 +90,15 @@ mod tests {
         deadline::Deadline,
         egress::{Egress, Shape},
         outcome::{Outcome, Protocol},
-        tls::Trust,
         verdict::Phase,
     };
     use std::{net::SocketAddr, time::Duration};
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     async fn ask(address: SocketAddr) -> Outcome {
-        let (egress, trust) = (Egress::default(), Trust::none());
+        let egress = Egress::default();
         let deadline = Deadline::within(Duration::from_secs(5));
-        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7, shape: Shape::default() };
+        let attempt = Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() };
         Question { listen: Duration::from_millis(200) }.run(&attempt).await.into()
     }
 

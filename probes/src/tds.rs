@@ -3,9 +3,8 @@
 mod envelope;
 mod wire;
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use self::{envelope::Envelope, wire::Message};
@@ -17,7 +16,7 @@ use crate::{
     seen::{Exchange, Seen, Trace},
     stream,
     tap::Tap,
-    tls::{self, Application, Client, Handshake, Verify},
+    tls::{self, Application, Client, Handshake, Trust, Verify},
     transport,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -80,19 +79,27 @@ pub struct Prelogin {
 }
 
 impl Question {
-    /// Makes one attempt. No login is ever sent.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+    /// Makes one attempt; the certificate is verified against `trust`. No login is ever sent.
+    pub async fn run(&self, attempt: &Attempt<'_>, trust: &Trust) -> Exchange<Reply> {
         let (mut trace, mut reply) = (Trace::default(), Reply::default());
-        trace.seen.stop = self.ask(attempt, &mut trace, &mut reply).await.err();
-        let verdict = self.judge(attempt, &trace.seen, &reply);
+        trace.seen.stop = self.ask(attempt, trust, &mut trace, &mut reply).await.err();
+        let certificate = reply.tls.as_ref().and_then(|tls| tls::judge(tls, trust));
+        let verdict = self.judge(attempt.address.ip(), &trace.seen, &reply, certificate);
         trace.conclude(attempt.address, verdict, reply)
     }
 
-    async fn ask(&self, attempt: &Attempt<'_>, trace: &mut Trace, reply: &mut Reply) -> Result<(), Stop> {
+    async fn ask(
+        &self,
+        attempt: &Attempt<'_>,
+        trust: &Trust,
+        trace: &mut Trace,
+        reply: &mut Reply,
+    ) -> Result<(), Stop> {
         let name = tls::server_name(&self.host).map_err(Stop::unasked)?;
         let tap = Tap::new(stream::connect(attempt, trace).await?);
         let mut progress = Progress::begin(self.first_phase(), &mut trace.phases);
-        let talk = self.converse(attempt, &name, &tap, &mut progress, reply);
+        let client = |application| Client { trust, name: &name, application, verify: Verify::Full };
+        let talk = self.converse(client, &tap, &mut progress, reply);
         let result = attempt.deadline.bound(talk).await;
         let result = progress.end(result);
         reply.keep_prefix(&tap);
@@ -107,15 +114,13 @@ impl Question {
         }
     }
 
-    async fn converse(
+    async fn converse<'a>(
         &self,
-        attempt: &Attempt<'_>,
-        name: &ServerName<'static>,
+        client: impl Fn(Application) -> Client<'a>,
         tap: &Tap,
         progress: &mut Progress<'_>,
         reply: &mut Reply,
     ) -> Result<(), Trouble> {
-        let client = |application| Client { trust: attempt.trust, name, application, verify: Verify::Full };
         match self.flavour {
             Flavour::Tds7 => {
                 let prelogin = *reply.prelogin.insert(greet(tap.clone(), tap).await?);
@@ -136,15 +141,15 @@ impl Question {
     }
 
     /// Says what the exchange means; only the certificate proves the server.
-    fn judge(&self, attempt: &Attempt<'_>, seen: &Seen, reply: &Reply) -> Verdict {
+    fn judge(&self, peer: IpAddr, seen: &Seen, reply: &Reply, certificate: Option<Finding>) -> Verdict {
         if let (Some(stop), Some(confidence)) = (&seen.stop, reply.speaks_http()) {
             return Finding::new(Cause::HttpBlocked, stop.phase, confidence).failed();
         }
-        if let Some(finding) = reply.tls.as_ref().and_then(|tls| tls::judge(tls, attempt.trust)) {
+        if let Some(finding) = certificate {
             return finding.failed();
         }
         if let Some(stop) = &seen.stop {
-            return transport::judge(stop, seen, attempt.address.ip()).failed();
+            return transport::judge(stop, seen, peer).failed();
         }
         let failed = |cause| Finding::new(cause, Phase::Tds, Confidence::Confirmed).failed();
         match (self.flavour, reply.prelogin.map(|prelogin| prelogin.encryption)) {

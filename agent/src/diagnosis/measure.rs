@@ -16,7 +16,7 @@ use ase_probes::{
     outcome::Outcome,
     port_sample,
     probe::Probe,
-    source_ports::{self, Pattern},
+    source_ports::{self, Asked, Pattern},
     tcp,
     tls::{Trust, Verify},
     verdict::{Phase, Verdict},
@@ -87,9 +87,8 @@ impl Measurer {
 
     /// Opens a flow that is held from now on.
     pub async fn hold(&self, address: SocketAddr) -> Option<HeldFlow> {
-        let (egress, trust) = (&self.egress, &self.trust);
-        let deadline = Deadline::within(PATIENCE);
-        HeldFlow::open(&Attempt { address, deadline, egress, trust, nonce: 0, shape: Shape::default() }).await.ok()
+        let (egress, deadline) = (&self.egress, Deadline::within(PATIENCE));
+        HeldFlow::open(&Attempt { address, deadline, egress, nonce: 0, shape: Shape::default() }).await.ok()
     }
 }
 
@@ -116,12 +115,13 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     async fn run(&mut self, probe: &Probe, address: SocketAddr, shape: Shape, patience: Duration) -> Outcome {
-        probe.run(&self.attempt(address, shape, patience)).await
+        let trust = &self.measurer.trust;
+        probe.run(&self.attempt(address, shape, patience), trust).await
     }
 
     fn attempt(&mut self, address: SocketAddr, shape: Shape, patience: Duration) -> Attempt<'_> {
-        let Measurer { egress, trust, .. } = self.measurer;
-        Attempt { address, deadline: Deadline::within(patience), egress, trust, nonce: self.rng.next_u64(), shape }
+        let egress = &self.measurer.egress;
+        Attempt { address, deadline: Deadline::within(patience), egress, nonce: self.rng.next_u64(), shape }
     }
 
     async fn plain(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
@@ -245,10 +245,11 @@ impl Asking<'_> {
     }
 
     async fn source_ports(&mut self) -> Measured {
-        let (probe, peer) = (self.errand.endpoint.probe.clone(), self.errand.key.peer);
-        let ports = LocalFacts::about(peer, &self.measurer.egress).port_range.unwrap_or(source_ports::DEFAULT_PORTS);
+        let (probe, peer, measurer) = (self.errand.endpoint.probe.clone(), self.errand.key.peer, self.measurer);
+        let ports = LocalFacts::about(peer, &measurer.egress).port_range.unwrap_or(source_ports::DEFAULT_PORTS);
         let attempt = self.attempt(peer, Shape::default(), SOURCE_PORTS);
-        let outcomes = source_ports::contrast(&probe, &attempt, ports).await;
+        let asked = Asked { probe: &probe, trust: &measurer.trust };
+        let outcomes = source_ports::contrast(asked, &attempt, ports).await;
         let answers = |decides, mixed| {
             [(Contrast::PortDecides, decides), (Contrast::NewFlowsMixed, mixed)].into_iter().collect::<Contrasts>()
         };

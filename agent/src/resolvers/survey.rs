@@ -193,14 +193,7 @@ impl Surveyor {
         deadline: Deadline,
         nonce: u64,
     ) -> Exchange {
-        let attempt = Attempt {
-            address: server,
-            deadline,
-            egress: &self.egress,
-            trust: &self.trust,
-            nonce,
-            shape: Shape::default(),
-        };
+        let attempt = Attempt { address: server, deadline, egress: &self.egress, nonce, shape: Shape::default() };
         let question = |transport| Question::address(name.to_owned(), record, transport).lingering(LINGER);
         let outcome = question(Transport::Udp).run(&attempt).await;
         if outcome.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {
@@ -270,15 +263,9 @@ impl Surveyor {
         let (egress, trust) = (&*self.egress, &self.trust);
         for address in &allowed {
             let address = SocketAddr::new(**address, 443);
-            let attempt = Attempt {
-                address,
-                deadline: Deadline::within(HANDSHAKE),
-                egress,
-                trust,
-                nonce,
-                shape: Shape::default(),
-            };
-            let outcome = probe.run(&attempt).await;
+            let attempt =
+                Attempt { address, deadline: Deadline::within(HANDSHAKE), egress, nonce, shape: Shape::default() };
+            let outcome = probe.run(&attempt, trust).await;
             if matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_)) {
                 return Some(true);
             }

@@ -9,7 +9,6 @@ use ase_probes::{
     dns::{Answer, Question, Rcode, RecordType, Transport},
     egress::{Egress, Shape},
     outcome::Outcome,
-    tls::Trust,
 };
 use rand::{Rng, rngs::StdRng};
 use tokio::task::JoinHandle;
@@ -131,8 +130,8 @@ impl WorkerDns {
 
 fn ask(address: SocketAddr, name: String, timeout: Duration, egress: Arc<Egress>, nonce: u64) -> JoinHandle<Outcome> {
     tokio::spawn(async move {
-        let (trust, deadline) = (Trust::none(), Deadline::within(timeout));
-        let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() };
+        let deadline = Deadline::within(timeout);
+        let attempt = Attempt { address, deadline, egress: &egress, nonce, shape: Shape::default() };
         let question = |transport| Question::address(name.clone(), RecordType::A, transport);
         let outcome = question(Transport::Udp).run(&attempt).await;
         if outcome.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {

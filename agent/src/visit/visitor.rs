@@ -201,16 +201,8 @@ impl Errand<'_> {
 
     async fn attempt(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
         let Visitor { egress, trust, .. } = self.visitor;
-        probe
-            .run(&Attempt {
-                address,
-                deadline: self.deadline,
-                egress,
-                trust,
-                nonce: self.rng.next_u64(),
-                shape: Shape::default(),
-            })
-            .await
+        let (deadline, nonce) = (self.deadline, self.rng.next_u64());
+        probe.run(&Attempt { address, deadline, egress, nonce, shape: Shape::default() }, trust).await
     }
 
     /// Reachable over the wrong kind of address is a finding, even where the peer proves itself.

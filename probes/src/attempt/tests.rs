@@ -15,6 +15,7 @@ use crate::{
     outcome::Outcome,
     probe::Probe,
     tcp,
+    tls::Trust,
 };
 
 async fn accept(address: SocketAddr, timeout: Duration, shape: Shape) -> Outcome {

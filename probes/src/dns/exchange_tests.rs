@@ -6,17 +6,15 @@ use crate::{
     egress::{Egress, Shape},
     fixture::udp,
     outcome::{Outcome, Protocol},
-    tls::Trust,
 };
 use tokio::net::{TcpListener, UdpSocket};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
 async fn ask(address: SocketAddr, transport: Transport, expect: Expect) -> Outcome {
-    let (egress, trust) = (Egress::default(), Trust::none());
+    let egress = Egress::default();
     let deadline = Deadline::within(PATIENCE);
-    let attempt =
-        Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 0x1234_5678, shape: Shape::default() };
+    let attempt = Attempt { address, deadline, egress: &egress, nonce: 0x1234_5678, shape: Shape::default() };
     let question = Question {
         name: "login.example".to_owned(),
         record: RecordType::A,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{deadline::Deadline, egress::Egress, evidence::IcmpError, fixture::PATIENCE as LONG, tls::Trust};
+use crate::{deadline::Deadline, egress::Egress, evidence::IcmpError, fixture::PATIENCE as LONG};
 
 async fn listener(hop_limit: u32) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
@@ -16,9 +16,9 @@ async fn listener(hop_limit: u32) -> (TcpListener, SocketAddr) {
 }
 
 async fn with_attempt<T>(address: SocketAddr, work: impl AsyncFnOnce(&Attempt<'_>) -> T) -> T {
-    let (egress, trust) = (Egress::default(), Trust::none());
+    let egress = Egress::default();
     let deadline = Deadline::within(LONG);
-    work(&Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7, shape: Shape::default() }).await
+    work(&Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() }).await
 }
 
 #[tokio::test]

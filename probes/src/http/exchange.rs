@@ -28,13 +28,12 @@ use tokio::{
 
 use super::{Answer, BODY_START_LIMIT, Proof, Question, Reply, Scheme, crl, redirect::LOCATION_LIMIT};
 use crate::{
-    attempt::Attempt,
     clock,
     evidence::{Escaped, Trouble},
     http::exchange::stamped::{FirstByte, Stamped},
     progress::Progress,
     tap::Tap,
-    tls::{Application, Client, Handshake, Verify, server_name},
+    tls::{Application, Client, Handshake, Trust, Verify, server_name},
     verdict::Phase,
 };
 
@@ -94,7 +93,7 @@ impl<'a> Request<'a> {
     /// Asks and reads the answer; what was seen stays in `reply` however it ends.
     pub(super) async fn run(
         &self,
-        attempt: &Attempt<'_>,
+        trust: &Trust,
         tap: &Tap,
         progress: &mut Progress<'_>,
         reply: &mut Reply,
@@ -104,7 +103,7 @@ impl<'a> Request<'a> {
             return self.http1(tap.clone(), tap, progress, &mut reply.answer).await;
         };
         let record = reply.tls.insert(Handshake::default());
-        let client = Client { trust: attempt.trust, name, application: Application::Web, verify: *verify };
+        let client = Client { trust, name, application: Application::Web, verify: *verify };
         let stream = client.handshake(tap.clone(), tap, record).await?;
         progress.enter(Phase::Request);
         tap.allow(self.budget(), "256 KiB in all");

@@ -38,11 +38,11 @@ async fn server(answers: impl Fn(u16, usize) -> bool + Send + 'static) -> Socket
 }
 
 async fn ask(probe: &Probe, address: SocketAddr, ports: (u16, u16)) -> PortOutcomes {
-    let (egress, trust) = (Egress::default(), Trust::none());
+    let egress = Egress::default();
     let deadline = Deadline::within(PATIENCE);
     let nonce = 0x1357_9bdf_0246_8ace;
-    let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape: Shape::default() };
-    contrast(probe, &attempt, ports).await
+    let attempt = Attempt { address, deadline, egress: &egress, nonce, shape: Shape::default() };
+    contrast(Asked { probe, trust: &Trust::none() }, &attempt, ports).await
 }
 
 fn dns() -> Probe {
@@ -72,13 +72,15 @@ async fn the_same_port_connects_again_and_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
     let address = listener.local_addr().expect("bound above");
     let probe = Probe::Tcp(tcp::Question::default());
-    let (egress, trust) = (Egress::default(), Trust::none());
+    let egress = Egress::default();
     let deadline = Deadline::within(PATIENCE);
-    let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce: 7, shape: Shape::default() };
-    let tries = repeat(&probe, &attempt, PORTS.0 + 4711).await;
+    let attempt = Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() };
+    let trust = Trust::none();
+    let asked = Asked { probe: &probe, trust: &trust };
+    let tries = repeat(asked, &attempt, PORTS.0 + 4711).await;
     assert_eq!(tries.iter().filter(|attempt| attempt.works).count(), REPEATS, "{tries:?}");
     drop(listener);
-    let outcomes = contrast(&probe, &attempt, PORTS).await;
+    let outcomes = contrast(asked, &attempt, PORTS).await;
     assert_eq!(outcomes.pattern(), Pattern::AllFail, "{outcomes}");
     assert!(outcomes.tries.iter().all(|attempt| attempt.cause == Cause::Refused), "{outcomes:?}");
 }

@@ -53,7 +53,6 @@ impl Peer {
             address,
             deadline: Deadline::within(PATIENCE),
             egress: &egress,
-            trust,
             nonce: 7,
             shape: Shape::default(),
         };
@@ -66,7 +65,7 @@ impl Peer {
                 let mut rest = [0; 4096];
                 while std::io::Read::read(&mut stream, &mut rest).is_ok_and(|count| count > 0) {}
             });
-            let outcome = self.runtime.block_on(probe.run(&attempt));
+            let outcome = self.runtime.block_on(probe.run(&attempt, trust));
             drop(peer.join());
             outcome
         })

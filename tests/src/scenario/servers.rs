@@ -16,7 +16,6 @@ use ase_probes::{
     dns::{Question, Transport},
     egress::{Egress, Shape},
     seen::Seen,
-    tls::Trust,
 };
 
 use nix::{
@@ -217,18 +216,11 @@ fn start(program: &str, arguments: &[&str], folder: &Path) -> Result<Program> {
 
 /// Waits until a server has its port: a closed port answers with ICMP at once, everything else means that it is there.
 async fn until_listening(server: &str) -> Result<()> {
-    let (egress, trust) = (Egress::default(), Trust::none());
+    let egress = Egress::default();
     let address = SocketAddr::new(server.parse()?, 53);
     for nonce in 0..LOOKS {
         let deadline = Deadline::within(LOOK * 8);
-        let attempt = Attempt {
-            address,
-            deadline,
-            egress: &egress,
-            trust: &trust,
-            nonce: u64::from(nonce),
-            shape: Shape::default(),
-        };
+        let attempt = Attempt { address, deadline, egress: &egress, nonce: u64::from(nonce), shape: Shape::default() };
         let exchange = Question::liveness("ready.lab".to_owned(), Transport::Udp).run(&attempt).await;
         if !is_closed(&exchange.seen) {
             return Ok(());

@@ -23,7 +23,7 @@ use ase_probes::{
     ntp,
     outcome::Outcome,
     probe::Probe,
-    source_ports::{self, Pattern},
+    source_ports::{self, Asked, Pattern},
     tcp,
     tls::Trust,
     verdict::{Confidence, Phase},
@@ -123,10 +123,10 @@ impl Wires {
     ) -> T {
         let done = inside(self.guest.0.id(), move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let (egress, trust) = (Egress::default(), Trust::none());
+            let egress = Egress::default();
             let deadline = Deadline::within(Duration::from_secs(20));
             let (nonce, shape) = (0x1234_5678_90ab_cdef, Shape::default());
-            let attempt = Attempt { address, deadline, egress: &egress, trust: &trust, nonce, shape };
+            let attempt = Attempt { address, deadline, egress: &egress, nonce, shape };
             Ok(runtime.block_on(work(&attempt)))
         });
         done.expect("the guest's namespace can be entered")
@@ -135,7 +135,7 @@ impl Wires {
     fn ask(&self, address: SocketAddr, probe: Probe) -> Outcome {
         self.in_guest(address, async move |attempt| {
             let deadline = attempt.deadline.at_most(Duration::from_secs(5));
-            probe.run(&Attempt { deadline, ..*attempt }).await
+            probe.run(&Attempt { deadline, ..*attempt }, &Trust::none()).await
         })
     }
 
@@ -250,7 +250,7 @@ fn a_held_flow_outlives_a_rule_for_new_ones_and_stalls_with_the_path() {
         let mut flow = HeldFlow::open(attempt).await.expect("the server accepts");
         filter(router, "input", "tcp flags & (syn | ack) == syn drop");
         let short = Attempt { deadline: attempt.deadline.at_most(Duration::from_millis(300)), ..*attempt };
-        let new = Probe::Tcp(tcp::Question::default()).run(&short).await;
+        let new = tcp::Question::default().run(&short).await;
         let first = flow.check().await;
         filter(router, "input", "drop");
         let second = flow.check().await;
@@ -279,7 +279,9 @@ fn a_flow_hash_is_told_from_silence() {
     let Some(wires) = Wires::new() else { return };
     let address = wires.server(1433);
     let contrast = async |attempt: &Attempt<'_>| {
-        source_ports::contrast(&Probe::Tcp(tcp::Question::default()), attempt, source_ports::DEFAULT_PORTS).await
+        let (probe, trust) = (Probe::Tcp(tcp::Question::default()), Trust::none());
+        let asked = Asked { probe: &probe, trust: &trust };
+        source_ports::contrast(asked, attempt, source_ports::DEFAULT_PORTS).await
     };
     wires.rule("input", "tcp sport & 1 == 1 drop");
     let outcomes = wires.in_guest(address, contrast);
@@ -315,7 +317,8 @@ fn the_guests_own_facts_tell_its_next_hop_from_its_firewall() {
     // Until the guest's kernel has noticed, it sends to the neighbour it knew: that is silence.
     wait_for("the end of the link", || (facts().link == Some(false)).then_some(()));
     tool_in(guest, "ip", &["neigh", "flush", "dev", "wire1"]).expect("the guest takes it");
-    let outcome = wires.in_guest(behind(443), async |attempt| Probe::Tcp(tcp::Question::default()).run(attempt).await);
+    let outcome =
+        wires.in_guest(behind(443), async |attempt| Outcome::from(tcp::Question::default().run(attempt).await));
     let found = outcome.verdict.finding().expect("nobody is there");
     assert_eq!((found.cause, found.phase), (Cause::NextHopDown, Phase::Connect), "{:?}", outcome.evidence());
     let down = facts();
