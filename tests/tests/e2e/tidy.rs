@@ -1,7 +1,7 @@
 //! The repository's own rules: which way imports point, and what may stand nowhere.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -124,6 +124,91 @@ fn probes_know_nothing_of_the_agent() {
     for word in ["ase_agent", "serde", "prometheus"] {
         assert_eq!(files_with("probes/src", word), Vec::<String>::new(), "probes names {word}");
     }
+}
+
+/// What each module imports from its own crate. A file and the folder of its name are one module here.
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+fn imports_within(folder: &str) -> Imports {
+    let mut imports = Imports::new();
+    for (name, text) in sources(folder) {
+        let below = name.strip_prefix(folder).expect("below the folder").trim_start_matches('/');
+        let module = below.split(['/', '.']).next().expect("a path has a first part");
+        if module != "lib" && module != "fixture" && !name.ends_with("tests.rs") {
+            let found = imports.entry(module.to_owned()).or_default();
+            found.extend(own_imports(&text).into_iter().filter(|import| import != module));
+        }
+    }
+    imports
+}
+
+/// The modules of the own crate that a file's code names: `crate::a::B` and each `a` of `crate::{a::B, a::C}`.
+fn own_imports(text: &str) -> BTreeSet<String> {
+    let code: String = code(text).collect::<Vec<_>>().join("\n");
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    code.split("crate::")
+        .skip(1)
+        .flat_map(|path| match path.strip_prefix('{') {
+            Some(list) => listed(list).iter().map(|part| word(part.trim())).collect(),
+            None => vec![word(path)],
+        })
+        .filter(|module| !module.is_empty())
+        .collect()
+}
+
+/// The parts of a list in braces, without the parts of lists inside it.
+fn listed(list: &str) -> Vec<String> {
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for letter in list.chars() {
+        match letter {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => parts.push(String::new()),
+            letter => {
+                depth += i32::from(letter == '{') - i32::from(letter == '}');
+                parts.last_mut().expect("there is always one").push(letter);
+            }
+        }
+    }
+    parts
+}
+
+/// One way round, where imports lead back to where they began.
+fn circle(imports: &Imports) -> Option<Vec<&str>> {
+    let mut left: BTreeSet<&str> = imports.keys().map(String::as_str).collect();
+    let goes_on = |module: &&str, left: &BTreeSet<&str>| imports[*module].iter().find(|to| left.contains(to.as_str()));
+    while let Some(end) = left.iter().find(|module| goes_on(module, &left).is_none()).copied() {
+        left.remove(end);
+    }
+    let mut way = vec![*left.first()?];
+    loop {
+        let next = goes_on(way.last().expect("it has begun"), &left).expect("only those that go on are left");
+        if let Some(start) = way.iter().position(|module| *module == next) {
+            return Some(way.split_off(start));
+        }
+        way.push(next);
+    }
+}
+
+#[test]
+fn the_files_of_probes_import_in_no_circle() {
+    let imports = imports_within("probes/src");
+    assert!(
+        imports["outcome"].contains("dns") && imports["attempt"].contains("egress"),
+        "imports are seen: {imports:?}"
+    );
+    assert_eq!(circle(&imports), None);
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    let file = |text: &str| own_imports(text);
+    let a = file("use crate::{\n    b::{C, D},\n    e,\n};\n// use crate::no;\n#[cfg(test)]\nuse crate::test;");
+    assert_eq!(a, BTreeSet::from(["b".to_owned(), "e".to_owned()]));
+    let mut imports = Imports::from([("a".to_owned(), a), ("b".to_owned(), file("fn f(_: crate::e::G) {}"))]);
+    imports.insert("e".to_owned(), BTreeSet::new());
+    assert_eq!(circle(&imports), None);
+    imports.insert("e".to_owned(), file("use crate::b::C;"));
+    assert_eq!(circle(&imports), Some(vec!["b", "e"]));
 }
 
 #[test]
