@@ -2,12 +2,16 @@
 
 use super::*;
 use crate::{
+    clock,
     deadline::Deadline,
     egress::{Egress, Shape},
     fixture::udp,
     outcome::{Outcome, Protocol},
 };
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, UdpSocket},
+};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
