@@ -121,13 +121,20 @@ impl Cases {
         Self { samples_redirects, has_past, ..Self::default() }
     }
 
-    /// Takes in a visit and says what it means in the light of all that is known.
-    pub fn take_in(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>, at: Moment) -> Option<Verdict> {
+    /// Takes in a visit and says what it means in the light of all that is known: the judgement, which may differ from
+    /// what the visit alone showed. The visit itself stays as it was observed.
+    pub fn take_in(
+        &mut self,
+        index: usize,
+        visit: &Visit,
+        around: &Neighbours<'_>,
+        at: Moment,
+    ) -> Result<Verdict, Untested> {
         let verdict = match visit.result {
             Ok(verdict) => verdict,
             Err(untested) => {
                 self.take_in_untested(index, visit, untested, around, at);
-                return None;
+                return Err(untested);
             }
         };
         let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
@@ -137,7 +144,7 @@ impl Cases {
         visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));
         let Some(sign) = self.sign(index, visit, verdict, around, at) else {
             self.cases.remove(&index);
-            return Some(verdict);
+            return Ok(verdict);
         };
         // What was well until now is no part of the trouble that begins.
         let goes_on = |case: &Case| case.is_trouble() && (!works || case.sign.symptom == sign.symptom);
@@ -145,15 +152,7 @@ impl Cases {
         let (since, opened) = earlier.map_or((visit.began, at.now), |case| (case.since, case.opened));
         let case = Case { since, opened, foreign_redirect: redirects_away(visit), diagnosis: nothing(), sign };
         self.cases.insert(index, case);
-        let finding = self.diagnose(index, around, at);
-        if finding.cause == Cause::None {
-            return Some(verdict);
-        }
-        Some(match verdict {
-            Verdict::Failed(_) | Verdict::Inconclusive(_) => finding.failed(),
-            Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
-            Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
-        })
+        Ok(judged(verdict, self.diagnose(index, around, at)))
     }
 
     /// Nobody is asked at an address that no name may lead to; why the name leads there, the comparison may know.
@@ -392,6 +391,16 @@ fn redirects_away(visit: &Visit) -> bool {
     visit.resolution.as_ref().is_some_and(|resolution| {
         super::neighbours::domain(&Host::Name(resolution.name.clone())) != super::neighbours::domain(&Host::Name(host))
     })
+}
+
+/// The verdict of a visit in the light of its diagnosis. A fault of this machine's own counts against nobody.
+fn judged(observed: Verdict, finding: Finding) -> Verdict {
+    match observed {
+        _ if finding.cause == Cause::None => observed,
+        Verdict::Failed(_) | Verdict::Inconclusive(_) => finding.failed(),
+        Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
+        Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
+    }
 }
 
 /// Stands in until the case is thought over for the first time.

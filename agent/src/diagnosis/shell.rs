@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::clock;
+use ase_probes::{clock, verdict::Verdict};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::task::{JoinError, JoinSet};
 
@@ -19,7 +19,13 @@ use crate::{
         measure::Measurer,
         neighbours::Neighbours,
     },
-    model::{contrast::Ask, diagnosis::Ledger, endpoint::EndpointView, settings::Settings, visit::Visit},
+    model::{
+        contrast::Ask,
+        diagnosis::Ledger,
+        endpoint::EndpointView,
+        settings::Settings,
+        visit::{Untested, Visit},
+    },
     resolvers::names::NameView,
 };
 
@@ -84,15 +90,13 @@ impl Diagnosing {
         self.is_news = true;
     }
 
-    /// Says what a visit means in the light of all that is known.
-    pub fn refine(&mut self, index: usize, visit: &mut Visit, around: &Neighbours<'_>) {
+    /// Says what a visit means in the light of all that is known. The visit stays as it was observed.
+    pub fn judge(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>) -> Result<Verdict, Untested> {
         if !self.is_on {
-            return;
+            return visit.result;
         }
         self.is_news = true;
-        if let Some(verdict) = self.cases.take_in(index, visit, around, moment(around.now)) {
-            visit.result = Ok(verdict);
-        }
+        self.cases.take_in(index, visit, around, moment(around.now))
     }
 
     /// Thinks the open cases over and brings the endpoints' views up to date. Says which endpoints' visits and which

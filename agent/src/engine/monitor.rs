@@ -191,7 +191,7 @@ impl Monitor {
             );
             visit.result = Ok(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Likely).failed());
         } else {
-            self.known.refine(task, &mut visit);
+            visit.result = self.known.judge(task, &visit);
         }
         self.schedule.finished(task, sample(&visit), now);
         self.known.record(task, visit, self.schedule.is_confirming(task));

@@ -127,11 +127,11 @@ impl Known {
     }
 
     /// Says what a visit means in the light of everything else that is known.
-    pub fn refine(&mut self, task: usize, visit: &mut Visit) {
+    pub fn judge(&mut self, task: usize, visit: &Visit) -> Result<Verdict, Untested> {
         let names = self.comparing.views();
         let platform = self.settings.resolvers.azure.ip();
         let around = Neighbours { views: &self.views, names: &names, platform, now: clock::wall() };
-        self.diagnosing.refine(task, visit, &around);
+        self.diagnosing.judge(task, visit, &around)
     }
 
     /// Thinks over what is lost, and says what would tell more.
