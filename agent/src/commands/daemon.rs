@@ -1,18 +1,21 @@
-//! The daemon: the monitor's loop, the web server beside it, and the signals that end or reload it.
+//! The daemon: the monitor's loop, the web server on a thread beside it, and the signals that end or reload it.
 
 use std::{future::Future, net::SocketAddr, path::Path};
 
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::mpsc,
 };
 
 use crate::{
     config::ConfigError,
     engine::monitor::{FIRST_ROUND, Monitor},
     model::settings::Settings,
-    web::server::{self, Command, Limits},
+    web::{
+        server::{self, Command, Limits},
+        thread::WebThread,
+    },
 };
 
 /// Reload requests that may wait.
@@ -29,6 +32,9 @@ pub enum DaemonError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The web server's thread could not be started.
+    #[error("cannot start the web server: {0}")]
+    Web(#[source] std::io::Error),
     /// Signals could not be subscribed to.
     #[error("cannot watch signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -46,7 +52,7 @@ pub async fn bind(settings: &Settings) -> Result<TcpListener, DaemonError> {
 /// Runs until `stop` resolves or SIGTERM or SIGINT arrives, then drains. `load` reads the configuration again.
 ///
 /// # Errors
-/// [`DaemonError::Signals`] when signals cannot be watched.
+/// [`DaemonError::Signals`] when signals cannot be watched, [`DaemonError::Web`] when the web server cannot be started.
 pub async fn run(
     settings: Settings,
     listener: TcpListener,
@@ -65,9 +71,8 @@ pub async fn run(
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
     let mut monitor = Monitor::new(settings, FIRST_ROUND, rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
-    let (close, closed) = oneshot::channel::<()>();
     let router = server::router(monitor.subscribe(), commands);
-    let serving = tokio::spawn(server::serve(listener, router, limits, async move { drop(closed.await) }));
+    let web = WebThread::start(listener, router, limits).await.map_err(DaemonError::Web)?;
     tokio::pin!(stop);
     loop {
         tokio::select! {
@@ -81,8 +86,7 @@ pub async fn run(
     }
     tracing::info!("draining");
     monitor.drain().await;
-    drop(close);
-    drop(serving.await);
+    web.stop().await;
     tracing::info!("stopped");
     Ok(())
 }

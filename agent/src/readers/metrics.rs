@@ -18,7 +18,10 @@ mod resolver_facts;
 mod series;
 mod suspension;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ase_probes::{cause::Cause, class::Class, http::Scheme, ntp::Packet, probe::Probe, verdict::Phase};
 use prometheus::{
@@ -53,6 +56,37 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     suspension::render(&mut page, snapshot);
     early::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);
+    page.text
+}
+
+/// What the web server says about itself when it shows a snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Serving {
+    /// How old the snapshot is that is shown.
+    pub snapshot_age: Duration,
+    /// How long rendering took so far, by page.
+    pub renders: Vec<(&'static str, snapshot::Histogram)>,
+}
+
+/// Renders what the web server says about itself, to stand behind [`render`]'s text.
+pub fn render_serving(serving: &Serving) -> String {
+    let mut page = Page::default();
+    page.gauge(
+        "ase_agent_snapshot_age_seconds",
+        "Age of the snapshot that this page shows.",
+        serving.snapshot_age.as_secs_f64(),
+    );
+    let metrics = serving.renders.iter().map(|(label, counts)| {
+        let mut metric = Metric::from_label(pairs([("page", label)]));
+        metric.set_histogram(histogram(counts));
+        metric
+    });
+    page.family(
+        "ase_agent_render_seconds",
+        "Time that the web server's thread took to render a page; clients of one snapshot share one rendering.",
+        MetricType::HISTOGRAM,
+        metrics.collect(),
+    );
     page.text
 }
 

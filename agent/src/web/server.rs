@@ -1,4 +1,4 @@
-//! The web server: the snapshot's readers behind their paths, and the one command, reload. It holds no state of its own.
+//! The web server: the pages behind their paths, and the one command, reload. It holds no state of its own.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -21,9 +21,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::pages::{Page, Pages};
 use crate::{
     engine::snapshot::Snapshot,
-    readers::{json, metrics, summary::Summary},
+    readers::{
+        json,
+        metrics::{self, Serving},
+        summary::Summary,
+    },
 };
 
 /// What a client can ask of the daemon's loop.
@@ -67,18 +72,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Clone)]
 struct Web {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    pages: Pages,
     commands: mpsc::Sender<Command>,
-}
-
-impl Web {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshots.borrow())
-    }
 }
 
 /// The routes over the newest snapshot.
 pub fn router(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<Command>) -> Router {
+    routes(Pages::new(snapshots, Arc::new(render)), commands)
+}
+
+/// The routes over these pages.
+pub(super) fn routes(pages: Pages, commands: mpsc::Sender<Command>) -> Router {
     Router::new()
         .route("/", get(landing))
         .route("/metrics", get(show_metrics))
@@ -88,7 +92,7 @@ pub fn router(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<
         .route("/-/reload", post(reload))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
-        .with_state(Web { snapshots, commands })
+        .with_state(Web { pages, commands })
 }
 
 /// Serves until `shutdown` completes, then lets connections end within `limits.drain`.
@@ -156,16 +160,24 @@ fn note(ended: hyper::Result<()>) {
     }
 }
 
+fn render(page: Page, snapshot: &Snapshot, serving: &Serving) -> String {
+    match page {
+        Page::Metrics => metrics::render(snapshot, VERSION) + &metrics::render_serving(serving),
+        Page::Status => json::to_json(snapshot, VERSION),
+        Page::Landing => landing_page(snapshot),
+    }
+}
+
 async fn show_metrics(State(web): State<Web>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&web.snapshot(), VERSION)).into_response()
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], web.pages.body(Page::Metrics)).into_response()
 }
 
 async fn show_status(State(web): State<Web>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], json::to_json(&web.snapshot(), VERSION)).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], web.pages.body(Page::Status)).into_response()
 }
 
 async fn ready(State(web): State<Web>) -> (StatusCode, &'static str) {
-    if web.snapshot().agent.ready {
+    if web.pages.snapshot().agent.ready {
         (StatusCode::OK, "Ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: not every endpoint was visited once\n")
@@ -192,13 +204,13 @@ async fn landing(State(web): State<Web>) -> Response {
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, page(&web.snapshot())).into_response()
+    (headers, web.pages.body(Page::Landing)).into_response()
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}\
 th,td{text-align:left;padding:.1rem 1rem .1rem 0}";
 
-fn page(snapshot: &Snapshot) -> String {
+fn landing_page(snapshot: &Snapshot) -> String {
     let (agent, catalog) = (&snapshot.agent, &snapshot.catalog);
     let mut rows = String::new();
     for class in &snapshot.classes {
