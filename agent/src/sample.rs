@@ -70,7 +70,7 @@ pub(crate) fn large(endpoints: usize) -> Snapshot {
         view.endpoint = Arc::new(endpoint);
         view
     };
-    Snapshot { names: Vec::new(), ..assemble((0..endpoints).map(make).collect()) }
+    Snapshot { names: Arc::default(), ..assemble((0..endpoints).map(make).collect()) }
 }
 
 /// Gives every endpoint this status, and the classes what follows from it.
@@ -122,7 +122,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         },
         resolver_loads: Arc::new(outlook::loads()),
         trial: Some(Arc::new(outlook::trial())),
-        names: vec![Arc::new(outlook::bypassed()), Arc::new(outlook::uncompared())],
+        names: Arc::new(vec![Arc::new(outlook::bypassed()), Arc::new(outlook::uncompared())]),
         durations: Arc::new(durations(&views)),
         catalog: Arc::new(catalog),
         endpoints: views,

@@ -37,5 +37,5 @@ pub async fn run(
         }
         state.views().first().iter().for_each(|view| show(round, view));
     }
-    state.views().into_iter().next()
+    state.views().first().cloned()
 }

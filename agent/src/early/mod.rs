@@ -9,7 +9,7 @@ pub mod cusum;
 pub mod drift;
 pub mod phi;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ase_probes::{
     class::Class,
@@ -61,7 +61,7 @@ pub struct EarlyView {
     /// Every class that has endpoints.
     pub classes: BTreeMap<Class, ClassEarly>,
     /// Seconds per second that a time server's offset grows, where enough is known.
-    pub drifts: BTreeMap<EndpointId, f64>,
+    pub drifts: Arc<BTreeMap<EndpointId, f64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,27 +69,61 @@ struct ClassState {
     burn: BurnRate,
     phi: Phi,
     untested: Duration,
+    latencies: Latencies,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Latency {
-    class: Option<Class>,
     cusum: Cusum,
     last: Duration,
+}
+
+/// The round trips of one class's endpoints, and which of them rose most. Only a fall of that one makes the others be
+/// looked at again.
+#[derive(Clone, Debug, Default)]
+struct Latencies {
+    of: BTreeMap<EndpointId, Latency>,
+    worst: Option<(f64, EndpointId)>,
+}
+
+impl Latencies {
+    fn observe(&mut self, id: &EndpointId, round_trip: Duration, now: Duration) {
+        let latency = self.of.entry(id.clone()).or_insert(Latency { cusum: Cusum::default(), last: now });
+        latency.cusum.observe(round_trip, now.saturating_sub(latency.last));
+        latency.last = now;
+        let Some(ratio) = latency.cusum.ratio() else { return };
+        match &self.worst {
+            Some((worst, slowest)) if (*worst, slowest) <= (ratio, id) => self.worst = Some((ratio, id.clone())),
+            Some((_, slowest)) if slowest == id => self.look_again(),
+            Some(_) => {}
+            None => self.worst = Some((ratio, id.clone())),
+        }
+    }
+
+    fn retain(&mut self, watched: impl Fn(&EndpointId) -> bool) {
+        self.of.retain(|id, _| watched(id));
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
+        let ratios = self.of.iter().filter_map(|(id, latency)| Some((latency.cusum.ratio()?, id)));
+        let worst = ratios.max_by(|one, other| one.0.total_cmp(&other.0));
+        self.worst = worst.map(|(ratio, id)| (ratio, id.clone()));
+    }
 }
 
 /// The detectors. Times are those of one monotonic clock, from any beginning.
 #[derive(Clone, Debug)]
 pub struct Early {
     classes: BTreeMap<Class, ClassState>,
-    latencies: BTreeMap<EndpointId, Latency>,
     drifts: BTreeMap<EndpointId, Drift>,
+    slopes: Arc<BTreeMap<EndpointId, f64>>,
 }
 
 impl Early {
     /// Detectors that have seen nothing.
     pub fn new(catalog: &Catalog) -> Self {
-        let mut early = Self { classes: BTreeMap::new(), latencies: BTreeMap::new(), drifts: BTreeMap::new() };
+        let mut early = Self { classes: BTreeMap::new(), drifts: BTreeMap::new(), slopes: Arc::default() };
         early.reload(catalog);
         early
     }
@@ -103,31 +137,41 @@ impl Early {
         }
         self.classes.retain(|class, _| expected.contains_key(class));
         for (class, expected) in expected {
-            let fresh = || ClassState { burn: BurnRate::default(), phi: Phi::new(expected), untested: Duration::ZERO };
+            let fresh = || ClassState {
+                burn: BurnRate::default(),
+                phi: Phi::new(expected),
+                untested: Duration::ZERO,
+                latencies: Latencies::default(),
+            };
             self.classes.entry(class).or_insert_with(fresh).phi.expect(expected);
         }
-        let watched = |id: &EndpointId| catalog.endpoints.iter().any(|endpoint| endpoint.id == *id);
-        self.latencies.retain(|id, _| watched(id));
-        self.drifts.retain(|id, _| watched(id));
+        let watched: BTreeMap<&EndpointId, Class> =
+            catalog.endpoints.iter().map(|endpoint| (&endpoint.id, endpoint.class)).collect();
+        for (class, state) in &mut self.classes {
+            state.latencies.retain(|id| watched.get(id) == Some(class));
+        }
+        self.drifts.retain(|id, _| watched.contains_key(id));
+        Arc::make_mut(&mut self.slopes).retain(|id, _| watched.contains_key(id));
     }
 
     /// Takes what a visit learned.
     pub fn observe(&mut self, view: &EndpointView, visit: &Visit, now: Duration) {
-        let (id, class) = (&view.endpoint.id, view.endpoint.class);
-        if matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_)))
-            && let Some(state) = self.classes.get_mut(&class)
-        {
-            state.phi.success(now);
-        }
-        if let Some(round_trip) = visit.outcomes.iter().find_map(|outcome| outcome.seen.round_trip) {
-            let latency =
-                self.latencies.entry(id.clone()).or_insert(Latency { class: None, last: now, ..Latency::default() });
-            latency.class = Some(class);
-            latency.cusum.observe(round_trip, now.saturating_sub(latency.last));
-            latency.last = now;
+        let id = &view.endpoint.id;
+        if let Some(state) = self.classes.get_mut(&view.endpoint.class) {
+            if matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))) {
+                state.phi.success(now);
+            }
+            if let Some(round_trip) = visit.outcomes.iter().find_map(|outcome| outcome.seen.round_trip) {
+                state.latencies.observe(id, round_trip, now);
+            }
         }
         if let Some(offset) = visit.outcomes.iter().find_map(offset) {
-            self.drifts.entry(id.clone()).or_default().observe(offset, now);
+            let drift = self.drifts.entry(id.clone()).or_default();
+            drift.observe(offset, now);
+            match drift.slope() {
+                Some(slope) => drop(Arc::make_mut(&mut self.slopes).insert(id.clone(), slope)),
+                None => drop(Arc::make_mut(&mut self.slopes).remove(id)),
+            }
         }
     }
 
@@ -156,21 +200,20 @@ impl Early {
 
     /// What the detectors say at this moment.
     pub fn view(&self, now: Duration) -> EarlyView {
-        let classes = self.classes.iter().map(|(class, state)| (*class, self.class_view(*class, state, now)));
-        let drifts = self.drifts.iter().filter_map(|(id, drift)| Some((id.clone(), drift.slope()?)));
-        EarlyView { classes: classes.collect(), drifts: drifts.collect() }
+        let classes = self.classes.iter().map(|(class, state)| (*class, state.view(now)));
+        EarlyView { classes: classes.collect(), drifts: Arc::clone(&self.slopes) }
     }
+}
 
-    fn class_view(&self, class: Class, state: &ClassState, now: Duration) -> ClassEarly {
-        let of_class = self.latencies.iter().filter(|(_, latency)| latency.class == Some(class));
-        let ratios = of_class.filter_map(|(id, latency)| Some((id, latency.cusum.ratio()?)));
-        let worst = ratios.max_by(|(_, one), (_, other)| one.total_cmp(other));
+impl ClassState {
+    fn view(&self, now: Duration) -> ClassEarly {
+        let worst = self.latencies.worst.as_ref();
         ClassEarly {
-            burn: state.burn.rates(),
-            phi: state.phi.phi(now),
-            latency: worst.map(|(_, ratio)| ratio),
-            slowest: worst.map(|(id, _)| id.clone()),
-            untested: state.untested,
+            burn: self.burn.rates(),
+            phi: self.phi.phi(now),
+            latency: worst.map(|(ratio, _)| *ratio),
+            slowest: worst.map(|(_, id)| id.clone()),
+            untested: self.untested,
         }
     }
 }
@@ -217,6 +260,29 @@ mod tests {
         assert_eq!(view.classes[&Class::Sql].phi, None, "it never answered");
         assert!(view.classes[&Class::Https].latency.is_some_and(|ratio| ratio < 0.1));
         assert_eq!(view.drifts.len(), 1);
+    }
+
+    #[test]
+    fn the_slowest_endpoint_is_the_one_whose_round_trips_rose_most_also_after_it_recovered() {
+        let mut latencies = Latencies::default();
+        let ids = ["a", "b", "c"].map(|id| EndpointId(id.into()));
+        let mut feed = |round: u32, slow: Option<usize>| {
+            for (index, id) in ids.iter().enumerate() {
+                let millis = if slow == Some(index) { 30 } else { 10 };
+                latencies.observe(id, Duration::from_millis(millis), ROUND * round);
+            }
+            let told = latencies.worst.clone();
+            latencies.look_again();
+            assert_eq!(told, latencies.worst, "round {round}");
+            told.map(|(_, id)| id.0.to_string())
+        };
+        (0..60).for_each(|round| drop(feed(round, None)));
+        assert_eq!(feed(60, None).as_deref(), Some("c"), "the last among equals");
+        (61..80).for_each(|round| drop(feed(round, Some(0))));
+        assert_eq!(feed(80, Some(0)).as_deref(), Some("a"));
+        (81..400).for_each(|round| drop(feed(round, None)));
+        (400..440).for_each(|round| drop(feed(round, Some(1))));
+        assert_eq!(feed(440, Some(1)).as_deref(), Some("b"));
     }
 
     #[test]

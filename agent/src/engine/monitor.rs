@@ -1,7 +1,11 @@
 //! The one loop that owns all mutable state: it begins visits when they are due, takes in what they learned
 //! and publishes snapshots. It judges nothing and formats nothing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::{
     cause::Cause,
@@ -18,12 +22,14 @@ use tokio::{
 
 use crate::{
     engine::{
+        publishing::Publisher,
         schedule::{Rhythm, STALL, Sample, Schedule},
         snapshot::Snapshot,
         state::Known,
     },
     model::{
         catalog::Endpoint,
+        diagnosis::Incident,
         endpoint::Status,
         rounds::Rounds,
         settings::{Pace, Settings},
@@ -52,7 +58,7 @@ pub struct Monitor {
     visits: JoinSet<Visit>,
     under_way: BTreeMap<task::Id, usize>,
     rng: StdRng,
-    publish: watch::Sender<Arc<Snapshot>>,
+    publisher: Publisher,
 }
 
 impl Monitor {
@@ -67,19 +73,20 @@ impl Monitor {
             visits: JoinSet::new(),
             under_way: BTreeMap::new(),
             rng,
-            publish: watch::Sender::new(Arc::new(known.snapshot())),
+            publisher: Publisher::new(known.snapshot()),
             known,
         }
     }
 
     /// A receiver of every snapshot to come; it holds the latest one already.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.publish.subscribe()
+        self.publisher.subscribe()
     }
 
     /// Does the next thing there is to do: begins what is due, or takes in what ended. Cancel safe.
     pub async fn step(&mut self) {
-        let due = self.schedule.next_due().into_iter().chain(self.known.due()).min();
+        // Time passes for what is known when it is published, so a snapshot that is due comes first.
+        let due = self.schedule.next_due().into_iter().chain(self.publisher.due().or_else(|| self.known.due())).min();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -91,19 +98,20 @@ impl Monitor {
             Some(ended) = self.visits.join_next_with_id() => self.take_in(ended),
             step = self.known.comparing.step(&mut self.rng) => {
                 self.known.hear(step);
-                self.publish();
+                self.changed();
             }
-            () = self.known.diagnosing.step() => self.publish(),
+            () = self.known.diagnosing.step() => self.changed(),
         }
     }
 
-    /// Whether every endpoint was visited, no bad sample waits for its confirmation, every name was compared, and no
-    /// measurement would tell more.
+    /// Whether every endpoint was visited, no bad sample waits for its confirmation, every name was compared, no
+    /// measurement would tell more, and all of it is published.
     pub fn is_settled(&self) -> bool {
         self.visits.is_empty()
             && self.schedule.next_due().is_none()
             && self.known.comparing.is_settled()
             && self.known.diagnosing.is_settled()
+            && self.publisher.due().is_none()
     }
 
     /// How many endpoints have a confirmed status.
@@ -118,13 +126,15 @@ impl Monitor {
         self.known.reload(settings, self.rounds);
         self.visitor = Arc::new(Visitor::new(&self.known.settings));
         self.schedule = plan(&self.known.settings, self.rounds);
-        self.publish();
+        self.publisher.hurry(clock::now());
+        self.changed();
     }
 
     /// Notes that new settings were bad and the old ones stay in force.
     pub fn reload_failed(&mut self) {
         self.known.agent.reload_ok = false;
-        self.publish();
+        self.publisher.hurry(clock::now());
+        self.changed();
     }
 
     /// Begins no more visits and waits for those under way, at most for the drain time. Then remembers.
@@ -144,7 +154,11 @@ impl Monitor {
 
     fn begin(&mut self) {
         let now = clock::now();
-        for due in self.schedule.take_due(now) {
+        let due = self.schedule.take_due(now);
+        if !due.is_empty() || self.known.due().is_some_and(|at| at <= now) {
+            self.publisher.changed(now);
+        }
+        for due in due {
             let view = Arc::make_mut(&mut self.known.views[due.task]);
             view.attempts += 1;
             let endpoint = Arc::clone(&view.endpoint);
@@ -153,16 +167,16 @@ impl Monitor {
             let visit = self.visits.spawn(async move { visitor.visit(&endpoint, rng).await });
             self.under_way.insert(visit.id(), due.task);
         }
-        self.publish();
+        self.consider(now);
     }
 
-    /// Takes in this visit and every other one that ended meanwhile, then publishes once.
+    /// Takes in this visit and every other one that ended meanwhile.
     fn take_in(&mut self, ended: Ended) {
         self.settle(ended);
         while let Some(ended) = self.visits.try_join_next_with_id() {
             self.settle(ended);
         }
-        self.publish();
+        self.changed();
     }
 
     fn settle(&mut self, ended: Ended) {
@@ -197,14 +211,31 @@ impl Monitor {
         self.known.record(task, visit, self.schedule.is_confirming(task));
     }
 
-    fn publish(&mut self) {
-        self.known.agent.schedule_lag = self.schedule.lag();
-        self.known.agent.in_flight = self.visits.len();
+    /// Something was learned.
+    fn changed(&mut self) {
         let now = clock::now();
-        self.known.review().visits.iter().for_each(|task| self.schedule.hurry(*task, now));
-        self.known.advance();
-        self.publish.send_replace(Arc::new(self.known.snapshot()));
+        self.publisher.changed(now);
+        self.consider(now);
     }
+
+    /// Thinks over what is known, and publishes it if that is due. An incident that begins, changes or ends does not wait.
+    fn consider(&mut self, now: Instant) {
+        self.known.review().visits.iter().for_each(|task| self.schedule.hurry(*task, now));
+        if !same(&self.known.diagnosing.ledger().open, &self.publisher.latest().incidents.open) {
+            self.publisher.hurry(now);
+        }
+        if self.publisher.is_due(now) {
+            self.known.agent.schedule_lag = self.schedule.lag();
+            self.known.agent.in_flight = self.visits.len();
+            self.known.advance();
+            self.publisher.publish(self.known.snapshot());
+        }
+    }
+}
+
+/// Whether these are the same incidents, and none of them changed: the ledger makes a new one for every change.
+fn same(open: &[Arc<Incident>], published: &[Arc<Incident>]) -> bool {
+    open.len() == published.len() && open.iter().zip(published).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// The first visits of a daemon are spread over this time.

@@ -9,10 +9,10 @@ use crate::{
     model::{
         catalog::{Catalog, Severity},
         diagnosis::Ledger,
-        endpoint::{EndpointView, StoreView},
+        endpoint::{EndpointView, Status, StoreView},
         settings::Resolvers,
     },
-    resolvers::{host_files::HostDns, load::Loads, names::NameView, trial::Trial},
+    resolvers::{host_files::HostDns, load::Loads, names::NameViews, trial::Trial},
     risk::estimate::Estimate,
 };
 
@@ -39,6 +39,19 @@ impl ClassView {
     /// Whether the class works: `None` while nothing of it could be tested.
     pub fn is_up(&self) -> Option<bool> {
         if self.up + self.failed == 0 { None } else { Some(self.worst < Some(Severity::Critical) && self.up > 0) }
+    }
+
+    /// Counts one of its endpoints.
+    pub fn count(&mut self, view: &EndpointView) {
+        self.endpoints += 1;
+        match view.status {
+            Status::Healthy | Status::Degraded(_) => self.up += 1,
+            Status::Unknown(_) => self.unknown += 1,
+            Status::Failed(_) => {
+                self.failed += 1;
+                self.worst = self.worst.max(Some(view.endpoint.severity));
+            }
+        }
     }
 }
 
@@ -116,7 +129,7 @@ pub struct Snapshot {
     /// The last trial of the DNS servers; `None` before the first.
     pub trial: Option<Arc<Trial>>,
     /// Every name that is compared, in order.
-    pub names: Vec<Arc<NameView>>,
+    pub names: NameViews,
     /// The incidents that are open, and how many there were.
     pub incidents: Ledger,
     /// How close the environment is to suspension; `None` in a one-shot check, which has no past.

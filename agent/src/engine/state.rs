@@ -110,7 +110,7 @@ impl Known {
         self.comparing.reload(&settings, rounds);
         self.diagnosing.reload(&settings);
         let mut loads = Loads::new(servers_of(&settings));
-        loads.inherit((*self.resolver_loads).clone());
+        loads.inherit(&self.resolver_loads);
         self.resolver_loads = Arc::new(loads);
         if let Some(clock) = &mut self.risk {
             clock.reload(&settings);
@@ -128,16 +128,14 @@ impl Known {
 
     /// Says what a visit means in the light of everything else that is known.
     pub fn judge(&mut self, task: usize, visit: &Visit) -> Result<Verdict, Untested> {
-        let names = self.comparing.views();
-        let platform = self.settings.resolvers.azure.ip();
-        let around = Neighbours { views: &self.views, names: &names, platform, now: clock::wall() };
+        let (names, platform) = (self.comparing.views(), self.settings.resolvers.azure.ip());
+        let around = Neighbours { views: &self.views, names, platform, now: clock::wall() };
         self.diagnosing.judge(task, visit, &around)
     }
 
     /// Thinks over what is lost, and says what would tell more.
     pub fn review(&mut self) -> Wanted {
-        let names = self.comparing.views();
-        let wanted = self.diagnosing.review(&mut self.views, &names, &self.settings);
+        let wanted = self.diagnosing.review(&mut self.views, self.comparing.views(), &self.settings);
         wanted.names.iter().for_each(|host| self.comparing.hurry(host));
         wanted
     }
@@ -180,7 +178,8 @@ impl Known {
 
     /// Lets time pass for what depends on it.
     pub fn advance(&mut self) {
-        self.agent.ready |= self.views.iter().all(|view| view.status != Status::Unknown(Untested::NotYet));
+        let visited = |view: &Arc<EndpointView>| view.status != Status::Unknown(Untested::NotYet);
+        self.agent.ready = self.agent.ready || self.views.iter().all(visited);
         if let Some(clock) = &mut self.risk {
             if let (Some(step), Some(early)) = (clock.advance(&self.views, &self.settings), &mut self.early) {
                 early.step(&step.losses, step.elapsed, self.born.elapsed());
@@ -205,7 +204,6 @@ impl Known {
 
     /// All of it at this moment.
     pub fn snapshot(&self) -> Snapshot {
-        let classes = Class::ALL.into_iter().filter_map(|class| class_view(class, &self.settings, &self.views));
         Snapshot {
             at: clock::wall(),
             agent: self.agent.clone(),
@@ -213,10 +211,10 @@ impl Known {
             host_dns: self.resolver_watch.seen().clone(),
             catalog: Arc::clone(&self.settings.catalog),
             endpoints: self.views.clone(),
-            classes: classes.collect(),
+            classes: classes_of(&self.settings.catalog, &self.views),
             resolver_loads: Arc::clone(&self.resolver_loads),
             trial: self.comparing.trial(),
-            names: self.comparing.views(),
+            names: Arc::clone(self.comparing.views()),
             incidents: self.diagnosing.ledger().clone(),
             risk: self.risk.as_ref().map(RiskClock::estimate),
             early: self.early.as_ref().map(|early| early.view(self.born.elapsed())),
@@ -345,19 +343,16 @@ fn durations_of(catalog: &Catalog) -> BTreeMap<(Class, Phase), Histogram> {
     keys.map(|key| (key, Histogram::default())).collect()
 }
 
-fn class_view(class: Class, settings: &Settings, views: &[Arc<EndpointView>]) -> Option<ClassView> {
-    let not_configured = settings.catalog.slots.iter().filter(|slot| slot.class == class).count();
-    let mut sum = ClassView { class, endpoints: 0, up: 0, failed: 0, unknown: 0, worst: None, not_configured };
-    for view in views.iter().filter(|view| view.endpoint.class == class) {
-        sum.endpoints += 1;
-        match view.status {
-            Status::Healthy | Status::Degraded(_) => sum.up += 1,
-            Status::Unknown(_) => sum.unknown += 1,
-            Status::Failed(_) => {
-                sum.failed += 1;
-                sum.worst = sum.worst.max(Some(view.endpoint.severity));
-            }
-        }
+/// Every class that has endpoints or slots, in order: one walk over all endpoints.
+fn classes_of(catalog: &Catalog, views: &[Arc<EndpointView>]) -> Vec<ClassView> {
+    let none = |class| ClassView { class, endpoints: 0, up: 0, failed: 0, unknown: 0, worst: None, not_configured: 0 };
+    let mut classes = BTreeMap::new();
+    for slot in &catalog.slots {
+        classes.entry(slot.class).or_insert_with(|| none(slot.class)).not_configured += 1;
     }
-    (sum.endpoints + not_configured > 0).then_some(sum)
+    for view in views {
+        let class = view.endpoint.class;
+        classes.entry(class).or_insert_with(|| none(class)).count(view);
+    }
+    classes.into_values().collect()
 }

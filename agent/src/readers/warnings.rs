@@ -159,7 +159,7 @@ fn clock_trouble(snapshot: &Snapshot, view: &EndpointView) -> Option<String> {
 }
 
 fn of_names(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
-    for view in &snapshot.names {
+    for view in snapshot.names.iter() {
         if let Some(comparison) = view.published.as_ref().filter(|comparison| comparison.worry != Worry::Fine) {
             let (subject, text) = (Some(view.name.to_string()), comparison.reason.clone());
             warnings.push(Warning { kind: Kind::DnsDivergence, class: Some(Class::Dns), subject, text });
@@ -200,7 +200,7 @@ mod tests {
             untested: Duration::from_secs(120),
         };
         let drifts = [(snapshot.endpoints[3].endpoint.id.clone(), -0.001)].into();
-        snapshot.early = Some(EarlyView { classes: [(Class::Dns, class)].into(), drifts });
+        snapshot.early = Some(EarlyView { classes: [(Class::Dns, class)].into(), drifts: std::sync::Arc::new(drifts) });
         let found = kinds(&snapshot);
         let wanted =
             [Kind::BurnRate, Kind::SuccessGap, Kind::Latency, Kind::AgentBlind, Kind::Addresses, Kind::NtpDrift];

@@ -2,8 +2,9 @@
 //! asked. Pure: what was heard goes in, with its time.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -52,6 +53,7 @@ pub struct Throttling {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     counts: BTreeMap<Outcome, u64>,
+    /// In order of time.
     seconds: VecDeque<Second>,
 }
 
@@ -60,12 +62,17 @@ impl Load {
     pub fn hear(&mut self, outcome: Outcome, at: Duration) {
         *self.counts.entry(outcome).or_default() += 1;
         let (at, lost) = (at.as_secs(), u32::from(outcome == Outcome::Timeout));
-        match self.seconds.iter_mut().rev().find(|second| second.at == at) {
+        // A visit is heard of when it ends, so the second is the newest or, by its timeout, a few before.
+        let later = self.seconds.iter().rev().take_while(|second| second.at > at).count();
+        let place = self.seconds.len() - later;
+        match place.checked_sub(1).map(|before| &mut self.seconds[before]).filter(|second| second.at == at) {
             Some(second) => (second.asked, second.lost) = (second.asked + 1, second.lost + lost),
-            None => self.seconds.push_back(Second { at, asked: 1, lost }),
+            None => self.seconds.insert(place, Second { at, asked: 1, lost }),
         }
-        let newest = self.seconds.iter().map(|second| second.at).max().unwrap_or(at);
-        self.seconds.retain(|second| second.at + WINDOW > newest);
+        let newest = self.seconds.back().map_or(at, |second| second.at);
+        while self.seconds.front().is_some_and(|oldest| oldest.at + WINDOW <= newest) {
+            self.seconds.pop_front();
+        }
     }
 
     /// How often the server answered like this.
@@ -90,40 +97,47 @@ impl Load {
     }
 }
 
-/// What every server did; only servers that are known from the start are counted.
+/// What every server did; only servers that are known from the start are counted. A clone shares each server's load
+/// until more is heard of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Loads(BTreeMap<SocketAddr, Load>);
+pub struct Loads {
+    /// Each server's place in `loads`.
+    places: Arc<BTreeMap<SocketAddr, usize>>,
+    loads: Vec<Arc<Load>>,
+}
 
 impl Loads {
     /// Nothing was asked yet.
     pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Self {
-        Self(servers.into_iter().map(|server| (server, Load::default())).collect())
+        let servers: BTreeSet<SocketAddr> = servers.into_iter().collect();
+        let loads = servers.iter().map(|_| Arc::default()).collect();
+        Self { places: Arc::new(servers.into_iter().zip(0..).collect()), loads }
     }
 
     /// Takes in how one question to a server fared.
     pub fn hear(&mut self, server: SocketAddr, outcome: Outcome, at: Duration) {
-        if let Some(load) = self.0.get_mut(&server) {
-            load.hear(outcome, at);
+        if let Some(place) = self.places.get(&server) {
+            Arc::make_mut(&mut self.loads[*place]).hear(outcome, at);
         }
     }
 
     /// Carries over what is known of servers that stay.
-    pub fn inherit(&mut self, mut earlier: Self) {
-        for (server, load) in &mut self.0 {
-            if let Some(known) = earlier.0.remove(server) {
-                *load = known;
+    pub fn inherit(&mut self, earlier: &Self) {
+        for (server, place) in &*self.places {
+            if let Some(known) = earlier.places.get(server) {
+                self.loads[*place] = Arc::clone(&earlier.loads[*known]);
             }
         }
     }
 
     /// Every server in order.
     pub fn iter(&self) -> impl Iterator<Item = (&SocketAddr, &Load)> {
-        self.0.iter()
+        self.places.keys().zip(self.loads.iter().map(|load| &**load))
     }
 
     /// What this server did, if it is known.
     pub fn of(&self, server: SocketAddr) -> Option<&Load> {
-        self.0.get(&server)
+        self.places.get(&server).map(|place| &*self.loads[*place])
     }
 }
 
@@ -167,7 +181,7 @@ mod tests {
         loads.hear(known, Outcome::Servfail, Duration::ZERO);
         loads.hear(stranger, Outcome::Answer, Duration::ZERO);
         let mut next = Loads::new([known, stranger]);
-        next.inherit(loads);
+        next.inherit(&loads);
         assert_eq!(next.of(known).map(|load| load.count(Outcome::Servfail)), Some(1));
         assert_eq!(next.of(stranger).map(|load| load.count(Outcome::Answer)), Some(0));
     }
@@ -179,6 +193,7 @@ mod tests {
         ) {
             let load = after(&seconds);
             prop_assert!(load.seconds.len() as u64 <= WINDOW);
+            prop_assert!(load.seconds.iter().is_sorted_by(|one, next| one.at < next.at));
             if let Some(found) = load.throttling() {
                 prop_assert!(found.from_rate >= MANY && found.lost >= LOST && found.quiet >= RECOVERED);
                 prop_assert!(load.seconds.iter().all(|second| second.lost == 0 || second.asked >= found.from_rate));

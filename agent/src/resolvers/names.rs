@@ -41,18 +41,24 @@ pub struct NameView {
     pub since: Duration,
 }
 
-/// What is remembered of one name.
-#[derive(Debug)]
+/// What is remembered of one name beside its view.
+#[derive(Debug, Default)]
 struct Name {
-    view: Arc<NameView>,
     history: History,
     asked: Option<Instant>,
+    /// Its place in the order of what is due.
+    planned: Option<Instant>,
 }
+
+/// Every name as it stands, in order. What is published of it is shared until a name changes.
+pub type NameViews = Arc<Vec<Arc<NameView>>>;
 
 /// All names.
 #[derive(Debug)]
 pub struct Comparisons {
     names: Vec<Name>,
+    views: NameViews,
+    index: BTreeMap<Arc<str>, usize>,
     due: BTreeSet<(Instant, usize)>,
     under_way: usize,
     cadence: Cadence,
@@ -61,14 +67,17 @@ pub struct Comparisons {
 impl Comparisons {
     /// Plans the first comparison of every name.
     pub fn new(names: impl IntoIterator<Item = String>, cadence: Cadence, now: Instant) -> Self {
-        let names: Vec<Name> = names.into_iter().map(|name| Name::new(&name)).collect();
-        let count = u32::try_from(names.len()).unwrap_or(u32::MAX).max(1);
+        let views: Vec<_> = names.into_iter().map(|name| Arc::new(NameView::new(&name))).collect();
+        let count = u32::try_from(views.len()).unwrap_or(u32::MAX).max(1);
         let step = match cadence {
             Cadence::Every(interval) => interval / count,
             Cadence::Once => Duration::ZERO,
         };
-        let due = (0..names.len()).zip(0u32..).map(|(index, turn)| (now + step * turn, index)).collect();
-        Self { names, due, under_way: 0, cadence }
+        let index = views.iter().enumerate().map(|(index, view)| (Arc::clone(&view.name), index)).collect();
+        let names = views.iter().map(|_| Name::default()).collect();
+        let mut all = Self { names, views: Arc::new(views), index, due: BTreeSet::new(), under_way: 0, cadence };
+        (0..all.names.len()).zip(0u32..).for_each(|(index, turn)| all.plan(index, now + step * turn));
+        all
     }
 
     /// When [`Comparisons::take_due`] has something to give.
@@ -85,40 +94,44 @@ impl Comparisons {
         {
             self.due.pop_first();
             self.under_way += 1;
-            self.names[index].asked = Some(now);
-            taken.push((index, Arc::clone(&self.names[index].view.name)));
+            (self.names[index].asked, self.names[index].planned) = (Some(now), None);
+            taken.push((index, Arc::clone(&self.views[index].name)));
         }
         taken
     }
 
     /// Brings a name forward whose endpoint was lost while it was resolved.
     pub fn hurry(&mut self, name: &str, now: Instant) {
-        let found = self.names.iter().position(|known| &*known.view.name == name);
-        let Some(index) = found else { return };
+        let Some(index) = self.index.get(name).copied() else { return };
         let recently = self.names[index].asked.is_some_and(|asked| now.duration_since(asked) < HURRY);
-        if let Some(planned) = self.due.iter().copied().find(|(_, at)| *at == index)
-            && !recently
-        {
-            self.due.remove(&planned);
-            self.due.insert((now, index));
+        if self.names[index].planned.is_some() && !recently {
+            self.plan(index, now);
         }
+    }
+
+    fn plan(&mut self, index: usize, at: Instant) {
+        if let Some(earlier) = self.names[index].planned.replace(at) {
+            self.due.remove(&(earlier, index));
+        }
+        self.due.insert((at, index));
     }
 
     /// Takes a survey in: unites it with the last rounds, and publishes what is firm.
     pub fn take_in(&mut self, index: usize, survey: Survey, at: Duration, now: Instant) {
         self.under_way -= 1;
         if let Cadence::Every(interval) = self.cadence {
-            self.due.insert((now + interval, index));
+            self.plan(index, now + interval);
         }
-        self.names[index].take_in(survey, at, self.cadence);
+        let view = &mut Arc::make_mut(&mut self.views)[index];
+        self.names[index].take_in(view, survey, at, self.cadence);
     }
 
     /// Something answers in every server's place: what the last surveys showed means nothing, and that is said at once.
     pub fn intercepted(&mut self, at: Duration) {
-        for name in &mut self.names {
-            if let Some(last) = name.view.last.clone() {
+        for (name, view) in self.names.iter_mut().zip(Arc::make_mut(&mut self.views)) {
+            if let Some(last) = view.last.clone() {
                 let known = Circumstances { intercepted: true, ..last.known.clone() };
-                name.settle(Survey { known, ..(*last).clone() }, at, self.cadence);
+                name.settle(view, Survey { known, ..(*last).clone() }, at, self.cadence);
             }
         }
     }
@@ -127,7 +140,7 @@ impl Comparisons {
     pub fn give_up(&mut self, index: usize, now: Instant) {
         self.under_way -= 1;
         if let Cadence::Every(interval) = self.cadence {
-            self.due.insert((now + interval, index));
+            self.plan(index, now + interval);
         }
     }
 
@@ -137,29 +150,32 @@ impl Comparisons {
     }
 
     /// Every name, in order.
-    pub fn views(&self) -> Vec<Arc<NameView>> {
-        self.names.iter().map(|name| Arc::clone(&name.view)).collect()
+    pub fn views(&self) -> &NameViews {
+        &self.views
     }
 
     /// Carries over what is known of names that stay.
-    pub fn inherit(&mut self, earlier: Self) {
-        let mut known: BTreeMap<Arc<str>, Name> =
-            earlier.names.into_iter().map(|name| (Arc::clone(&name.view.name), name)).collect();
-        for name in &mut self.names {
-            if let Some(earlier) = known.remove(&name.view.name) {
-                *name = earlier;
+    pub fn inherit(&mut self, mut earlier: Self) {
+        let views = Arc::make_mut(&mut self.views);
+        for (index, view) in views.iter_mut().enumerate() {
+            if let Some(known) = earlier.index.get(&view.name).copied() {
+                *view = Arc::clone(&earlier.views[known]);
+                self.names[index].history = std::mem::take(&mut earlier.names[known].history);
+                self.names[index].asked = earlier.names[known].asked;
             }
         }
     }
 }
 
-impl Name {
+impl NameView {
+    /// A name that nobody asked for yet.
     fn new(name: &str) -> Self {
-        let view = NameView { name: name.into(), last: None, published: None, changes: 0, since: Duration::ZERO };
-        Self { view: Arc::new(view), history: History::default(), asked: None }
+        Self { name: name.into(), last: None, published: None, changes: 0, since: Duration::ZERO }
     }
+}
 
-    fn take_in(&mut self, mut survey: Survey, at: Duration, cadence: Cadence) {
+impl Name {
+    fn take_in(&mut self, view: &mut Arc<NameView>, mut survey: Survey, at: Duration, cadence: Cadence) {
         let unions = self.history.remember(&survey.custom, &survey.azure, at);
         (survey.custom.recent, survey.azure.recent) = unions;
         survey.known.stale = match cadence {
@@ -167,17 +183,17 @@ impl Name {
             Cadence::Once => false,
         };
         survey.annotations = annotate(&survey.custom, &self.history);
-        self.settle(survey, at, cadence);
+        self.settle(view, survey, at, cadence);
     }
 
-    fn settle(&mut self, mut survey: Survey, at: Duration, cadence: Cadence) {
+    fn settle(&mut self, view: &mut Arc<NameView>, mut survey: Survey, at: Duration, cadence: Cadence) {
         survey.comparison = classify(&survey.name, &survey.custom, &survey.azure, &survey.known);
         let firm = self.history.settle(survey.comparison.clone()).map(|published| published.comparison.clone());
         let in_force = match cadence {
             Cadence::Every(_) => firm,
             Cadence::Once => Some(survey.comparison.clone()),
         };
-        let view = Arc::make_mut(&mut self.view);
+        let view = Arc::make_mut(view);
         let class = |comparison: &Option<Comparison>| comparison.as_ref().map(|comparison| comparison.class);
         if class(&view.published) != class(&in_force) {
             view.since = at;

@@ -19,7 +19,7 @@ use crate::{
     },
     resolvers::{
         compare::Outcome,
-        names::{Cadence, Comparisons, NameView},
+        names::{Cadence, Comparisons, NameViews},
         survey::{Survey, Surveyor},
         trial::Trial,
     },
@@ -109,7 +109,7 @@ impl Comparing {
     }
 
     /// Every name as it stands.
-    pub fn views(&self) -> Vec<Arc<NameView>> {
+    pub fn views(&self) -> &NameViews {
         self.state.views()
     }
 

@@ -80,11 +80,8 @@ mod tests {
     use super::*;
     use crate::{
         config,
-        engine::{
-            monitor::Monitor,
-            schedule::Rounds,
-            snapshot::{Snapshot, Status},
-        },
+        engine::{monitor::Monitor, schedule::Rounds, snapshot::Snapshot},
+        model::endpoint::Status,
         readers::metrics::{self, Serving},
         sample,
         web::pages::{Page, Pages},

@@ -32,7 +32,7 @@ pub(super) fn write(paper: &mut Paper, snapshot: &Snapshot) {
 /// One heading for all names that are led astray in the same way.
 fn compared(paper: &mut Paper, snapshot: &Snapshot) {
     let mut groups: BTreeMap<(Worry, &str, &str), (Vec<&str>, &Comparison)> = BTreeMap::new();
-    for view in &snapshot.names {
+    for view in snapshot.names.iter() {
         if let Some(comparison) = view.published.as_ref().filter(|comparison| comparison.worry > Worry::Fine) {
             let key = (comparison.worry, comparison.class.label(), comparison.reason.as_str());
             groups.entry(key).or_insert((Vec::new(), comparison)).0.push(&view.name);
