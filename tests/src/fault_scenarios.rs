@@ -29,7 +29,7 @@ use nix::unistd::geteuid;
 
 use self::file::Scenario;
 pub(crate) use self::report::Row;
-use crate::namespace;
+use crate::{namespace, programs};
 
 /// Arguments of `scenarios`.
 #[derive(Debug, Args)]
@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         jobs.iter().for_each(|job| println!("{}", job.title()));
         return Ok(ExitCode::SUCCESS);
     }
+    programs::need_agent()?;
     let is_root = geteuid().is_root();
     let needs_root = jobs.iter().any(|job| matches!(job, Job::Fault(..)));
     ensure!(is_root || !needs_root, "fault scenarios need root: only root may open /dev/net/tun");

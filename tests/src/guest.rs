@@ -20,7 +20,7 @@ use crate::{
     authority::Authority,
     fault::Engine,
     fault_box::{self, FaultBox},
-    namespace, sandbox,
+    namespace, programs, sandbox,
 };
 
 /// The custom DNS of the guest.
@@ -67,8 +67,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub fn new(authority: &Authority) -> Result<Self> {
-        let folder = Self(tempfile::Builder::new().prefix("ase-lab-").tempdir()?);
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
+        let folder = Self(programs::open_folder()?);
         folder.write("ca.pem", &authority.pem())?;
         folder.write("resolv.conf", &format!("nameserver {CUSTOM_DNS}\n"))?;
         Ok(folder)
@@ -200,11 +199,13 @@ pub fn become_command(folder: &Path, is_root: bool, words: &[OsString]) -> Resul
     namespace::die_with_parent()?;
     namespace::enter()?;
     namespace::put_over(&folder.join("resolv.conf"), Path::new("/etc/resolv.conf"))?;
+    programs::bring_own(folder)?;
+    let words = programs::bring_named(folder, words)?;
     fs::write(folder.join("ready"), "").context("cannot say that the guest is ready")?;
     let mut go = [0; 2];
     std::io::stdin().read_exact(&mut go).context("the lab ended before it was ready")?;
     sandbox::enter(folder)?;
-    namespace::exec_unprivileged(&mut command_in(folder, words)?, is_root)
+    namespace::exec_unprivileged(&mut command_in(folder, &words)?, is_root)
 }
 
 /// Enters the namespaces of a guest and becomes a command there, with the guest's rights.
@@ -224,7 +225,7 @@ fn command_in(folder: &Path, words: &[OsString]) -> Result<Command> {
     command
         .args(arguments)
         .stdin(Stdio::null())
-        .env("PATH", own_path())
+        .env("PATH", programs::search_path(folder))
         .env("HOME", folder)
         .env("TMPDIR", folder)
         .env("SSL_CERT_FILE", folder.join("ca.pem"))
@@ -234,13 +235,4 @@ fn command_in(folder: &Path, words: &[OsString]) -> Result<Command> {
         .env_remove("SSL_CERT_DIR")
         .env_remove("ASE_AGENT_CONFIG");
     Ok(command)
-}
-
-/// The search path with this program's own folder first, where `ase-agent` lies too.
-fn own_path() -> OsString {
-    let folder = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
-    let mut path = folder.unwrap_or_default().into_os_string();
-    path.push(":/usr/sbin:/sbin:");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    path
 }

@@ -14,6 +14,7 @@ pub mod guest;
 pub mod guest_fault;
 pub mod loopback;
 pub mod namespace;
+pub mod programs;
 pub mod remember;
 pub mod sandbox;
 pub mod scaled;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use ase_lab::{
     alert,
     dashboard::show as dashboards,
-    demo, evaluate, fault_scenarios, guest, remember,
+    demo, evaluate, fault_scenarios, guest, programs, remember,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -15,6 +15,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "ase-lab", version, about)]
 struct Cli {
+    /// Build ase-agent beside this program first, with cargo; what `cargo lab` does
+    #[arg(long)]
+    build_agent: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -109,7 +112,11 @@ enum Command {
 }
 
 fn main() -> Result<ExitCode> {
-    match Cli::parse().command {
+    let arguments = Cli::parse();
+    if arguments.build_agent {
+        programs::build_agent()?;
+    }
+    match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Subnet { stop, fault, command } => subnet::run(&Plan { command, stopped: stop, fault }),
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),

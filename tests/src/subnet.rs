@@ -17,7 +17,7 @@ use crate::{
     azure::{Authorities, Azure, Place, SLOTS, Stopped, zone_of},
     fault::{Engine, rules::FaultFile},
     guest::{self, CUSTOM_DNS, Folder, Guest},
-    namespace,
+    namespace, programs,
     sim::dns::{self, Zone},
 };
 
@@ -37,6 +37,9 @@ pub struct Plan {
 /// # Errors
 /// When the namespaces, the servers or the command cannot be started.
 pub fn run(plan: &Plan) -> Result<ExitCode> {
+    if programs::names_agent(&plan.command) {
+        programs::need_agent()?;
+    }
     let is_root = geteuid().is_root();
     namespace::enter()?;
     let authorities = Authorities::new()?;

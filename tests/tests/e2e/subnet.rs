@@ -1,6 +1,6 @@
 //! The unmodified built-in profile in a subnet with a whole simulated Azure around it.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, process::Command};
 
 use serde_json::Value;
 
@@ -166,4 +166,45 @@ fn any_command_runs_against_any_fault_on_the_path() {
     for words in ["Failed to connect to login.live.com", "Action: Deny", "Microsoft Connect Test", "simulated"] {
         assert!(text.contains(words), "{words}: {text}{error}");
     }
+}
+
+/// The binaries in a folder that only its owner may enter, with these rights: a clone in a private home.
+fn private_home(programs: &[&'static str], rights: u32) -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).expect("the folder is ours");
+    for name in programs {
+        let (built, own) = (binary(name), home.path().join(name));
+        // A link costs nothing; its rights are those of the file, so another umask needs a copy.
+        if rights != 0o755 || fs::hard_link(built, &own).is_err() {
+            fs::copy(built, &own).expect("the folder is writable");
+            fs::set_permissions(&own, fs::Permissions::from_mode(rights)).expect("the file is ours");
+        }
+    }
+    home
+}
+
+#[test]
+fn from_a_private_home_the_lab_brings_the_agent_and_the_files_that_a_command_names() {
+    if !require("ip", "iproute2") {
+        return;
+    }
+    for (rights, is_path) in [(0o755, false), (0o700, true)] {
+        let home = private_home(&["ase-lab", "ase-agent"], rights);
+        let config = home.path().join("own.yaml");
+        fs::write(&config, "vantage: a private home\n").expect("the folder is writable");
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        let agent = if is_path { home.path().join("ase-agent") } else { "ase-agent".into() };
+        let mut lab = Command::new(home.path().join("ase-lab"));
+        let output = run(lab.args(["subnet", "--"]).arg(agent).args(["config", "check"]).arg(&config));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{rights:o}: {error}");
+    }
+}
+
+#[test]
+fn without_the_agent_the_lab_says_how_to_build_it() {
+    let home = private_home(&["ase-lab"], 0o755);
+    let output = run(Command::new(home.path().join("ase-lab")).args(["subnet", "--", "ase-agent", "check"]));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("ase-agent is missing: run `cargo build`"), "{error}");
 }
