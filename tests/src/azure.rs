@@ -162,7 +162,21 @@ impl Azure {
         authorities: &Authorities,
         stopped: &Stopped,
     ) -> Result<Self> {
-        let zone = Arc::new(zone_of(&settings.catalog, place));
+        Self::start_with(settings, zone_of(&settings.catalog, place), authorities, stopped).await
+    }
+
+    /// The same with these names, which must hold every host of the settings. A host's servers run at each of its
+    /// addresses; at all but the first they are known to the switches by the address.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub async fn start_with(
+        settings: &Settings,
+        zone: Zone,
+        authorities: &Authorities,
+        stopped: &Stopped,
+    ) -> Result<Self> {
+        let zone = Arc::new(zone);
         let azure_dns = settings.resolvers.azure;
         let mut azure = Self {
             moods: Moods::default(),
@@ -173,10 +187,14 @@ impl Azure {
         };
         let mut started = BTreeSet::new();
         for endpoint in &settings.catalog.endpoints {
-            let address = SocketAddr::new(azure.address_of(&endpoint.host)?, endpoint.port);
             let is_udp = matches!(endpoint.probe, Probe::Ntp(_));
-            if !stopped.has(endpoint) && started.insert((address, is_udp)) {
-                azure.serve(endpoint, address, authorities).await.with_context(|| endpoint.id.to_string())?;
+            for (index, address) in azure.addresses_of(&endpoint.host)?.into_iter().enumerate() {
+                let known_as = if index == 0 { endpoint.host.to_string() } else { address.to_string() };
+                let address = SocketAddr::new(address, endpoint.port);
+                if !stopped.has(endpoint) && started.insert((address, is_udp)) {
+                    let served = azure.serve(endpoint, address, &known_as, authorities).await;
+                    served.with_context(|| endpoint.id.to_string())?;
+                }
             }
         }
         Ok(azure)
@@ -187,16 +205,26 @@ impl Azure {
     /// # Errors
     /// When the zone does not know the name.
     pub fn address_of(&self, host: &Host) -> Result<IpAddr> {
+        self.addresses_of(host)?.first().copied().with_context(|| format!("{host} has no address"))
+    }
+
+    fn addresses_of(&self, host: &Host) -> Result<Vec<IpAddr>> {
         match host {
-            Host::Address(address) => Ok(*address),
+            Host::Address(address) => Ok(vec![*address]),
             Host::Name(name) => {
                 let entry = self.zone.get(name).with_context(|| format!("{name} has no address"))?;
-                entry.addresses.first().copied().with_context(|| format!("{name} has no address"))
+                Ok(entry.addresses.clone())
             }
         }
     }
 
-    async fn serve(&mut self, endpoint: &Endpoint, address: SocketAddr, authorities: &Authorities) -> Result<()> {
+    async fn serve(
+        &mut self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        known_as: &str,
+        authorities: &Authorities,
+    ) -> Result<()> {
         let Authorities { lab, inspector } = authorities.clone();
         let name = endpoint.host.to_string();
         let world = lab.world().clone();
@@ -236,7 +264,7 @@ impl Azure {
                 Switch::Web(mood)
             }
         };
-        self.switches.add(&name, endpoint.port, switch);
+        self.switches.add(known_as, endpoint.port, switch);
         Ok(())
     }
 }

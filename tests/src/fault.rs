@@ -31,6 +31,8 @@ use self::{
 
 /// The hop of an appliance, where most faults happen.
 const APPLIANCE: u8 = 2;
+/// The port of time servers.
+const NTP: u16 = 123;
 /// The first router: the gateway of the guest's subnet.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 53, 1, 1);
 /// The appliance.
@@ -73,6 +75,8 @@ pub struct Engine {
     /// Per rule: when its token bucket is full of waiting bytes no more.
     busy_until: Vec<Duration>,
     counts: BTreeMap<(&'static str, u16), Count>,
+    /// When each time server was asked.
+    asked: BTreeMap<Ipv4Addr, Vec<Duration>>,
 }
 
 impl Engine {
@@ -92,6 +96,7 @@ impl Engine {
             tables: Vec::new(),
             busy_until: Vec::new(),
             counts: BTreeMap::new(),
+            asked: BTreeMap::new(),
         };
         engine.set_rules(Duration::ZERO, rules, lookup)?;
         Ok(engine)
@@ -115,10 +120,18 @@ impl Engine {
         &self.counts
     }
 
+    /// When a time server was asked, whether or not the question reached it, since the start.
+    pub fn asked(&self, server: Ipv4Addr) -> &[Duration] {
+        self.asked.get(&server).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Takes a packet that goes this way, at this time since the start.
     pub fn take(&mut self, now: Duration, direction: Direction, bytes: &[u8]) -> Vec<Emission> {
         let Some(view) = View::of(bytes) else { return Vec::new() };
         self.count(direction, &view, bytes.len());
+        if direction == Direction::Out && view.kind == Kind::Udp && view.destination_port == NTP {
+            self.asked.entry(view.destination).or_default().push(now);
+        }
         match direction {
             Direction::Out => self.outwards(now, view, bytes.to_vec()),
             Direction::In => self.inwards(now, view, bytes.to_vec()),

@@ -6,7 +6,9 @@ mod judge;
 pub mod packets;
 mod play;
 mod report;
+mod stage;
 mod surroundings;
+mod watch;
 
 use std::{
     fs,
@@ -100,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(mut file) = file {
         writeln!(file, "{:#}", report::document(&rows, start.elapsed())).context("cannot write the report")?;
     }
-    Ok(ExitCode::from(u8::from(rows.iter().any(|row| !row.exact))))
+    Ok(ExitCode::from(u8::from(rows.iter().any(|row| !row.is_strict()))))
 }
 
 /// The jobs whose group and name hold every word.
@@ -113,11 +115,16 @@ fn choose(words: &[String], is_quick: bool) -> Result<Vec<Job>> {
     if rest.len() == words.len() {
         for file in file::files()? {
             let scenario = Scenario::load(&file)?;
-            if (scenario.quick || !is_quick) && words.iter().all(|word| scenario.path().contains(word.as_str())) {
-                jobs.push(Job::Fault(file, Box::new(scenario)));
+            let is_quick_enough = scenario.quick || !is_quick;
+            for play in scenario.plays().into_iter().filter(|_| is_quick_enough) {
+                if words.iter().all(|word| play.path().contains(word.as_str())) {
+                    jobs.push(Job::Fault(file.clone(), Box::new(play)));
+                }
             }
         }
     }
+    // The longest first, so that none runs alone in the end.
+    jobs.sort_by_key(Job::is_short);
     if jobs.is_empty() {
         bail!("no scenario's group or name holds ({})", words.join(" "));
     }
@@ -125,6 +132,11 @@ fn choose(words: &[String], is_quick: bool) -> Result<Vec<Job>> {
 }
 
 impl Job {
+    /// Whether it is over soon.
+    fn is_short(&self) -> bool {
+        matches!(self, Self::Fault(_, scenario) if scenario.is_short())
+    }
+
     fn title(&self) -> String {
         match self {
             Self::Fault(_, scenario) => scenario.path(),
@@ -140,7 +152,9 @@ impl Job {
     fn rows(&self, every: Duration) -> Result<Vec<Row>> {
         let mut command = Command::new(std::env::current_exe()?);
         match self {
-            Self::Fault(file, _) => command.arg("play").arg(file).arg(every.as_secs().to_string()),
+            Self::Fault(file, scenario) => {
+                command.arg("play").arg(file).arg(every.as_secs().to_string()).arg(&scenario.name)
+            }
             Self::Comparisons(word) => command.arg("compare-resolvers").arg(word),
         };
         command.env("RUST_BACKTRACE", "0").env_remove("RUST_LIB_BACKTRACE");
@@ -155,17 +169,19 @@ impl Job {
             Self::Comparisons(_) => (COMPARISONS.to_owned(), "all".to_owned(), "comparisons".to_owned()),
         };
         let misses = vec![error.to_owned()];
-        Row { group, name, expected, got: "broken".to_owned(), misses, ..Row::default() }
+        let file = if let Self::Fault(_, scenario) = self { Some(scenario.file.clone()) } else { None };
+        Row { file, group, name, expected, got: "broken".to_owned(), misses, ..Row::default() }
     }
 }
 
 /// Plays one scenario in this process and prints its row as JSON.
 ///
 /// # Errors
-/// When the file is broken or its world cannot be built.
-pub fn play_one(file: &Path, every: Duration) -> Result<ExitCode> {
+/// When the file is broken, is not played under this name, or its world cannot be built.
+pub fn play_one(file: &Path, every: Duration, name: &str) -> Result<ExitCode> {
     namespace::die_with_parent()?;
-    let scenario = Scenario::load(file)?;
+    let scenario = Scenario::load(file)?.plays().into_iter().find(|play| play.name == name);
+    let scenario = scenario.with_context(|| format!("{} is not played as {name}", file.display()))?;
     let played = play::play(&scenario, every)?;
     let rows = [report::Row::of(&scenario, &played)];
     println!("{}", serde_json::to_string(&rows)?);

@@ -148,6 +148,11 @@ pub struct Lasting {
 }
 
 impl GuestFault {
+    /// Whether it is over without being undone.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Stalls { .. })
+    }
+
     /// Makes it happen.
     ///
     /// # Errors

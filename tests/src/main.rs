@@ -64,7 +64,7 @@ enum Command {
     },
     /// One scenario of `scenarios`
     #[command(hide = true)]
-    Play { file: PathBuf, seconds: u64 },
+    Play { file: PathBuf, seconds: u64, name: String },
     /// The comparisons of `scenarios`
     #[command(hide = true)]
     CompareResolvers { filter: String },
@@ -122,7 +122,7 @@ fn main() -> Result<ExitCode> {
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
         Command::Packets(arguments) => fault_scenarios::packets::run(&arguments),
         Command::CountPackets { seconds, is_diagnosing } => fault_scenarios::packets::count(seconds, is_diagnosing),
-        Command::Play { file, seconds } => fault_scenarios::play_one(&file, Duration::from_secs(seconds)),
+        Command::Play { file, seconds, name } => fault_scenarios::play_one(&file, Duration::from_secs(seconds), &name),
         Command::CompareResolvers { filter } => fault_scenarios::compare_resolvers(&filter),
         Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),
         Command::Alert(arguments) => alert::run(&arguments),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use ase_agent::net::duration::HumanDuration;
 use ase_probes::cause::{Cause, Side};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -19,6 +19,8 @@ use crate::{
 
 /// What `expect` says where nothing may be said.
 const SILENT: &str = "silent";
+/// What `expect` says where incidents are not what is judged.
+const ANYTHING: &str = "anything";
 /// The scopes of an incident, from the narrowest.
 const SCOPES: [&str; 6] = ["endpoint", "host", "port", "class", "egress", "vm"];
 /// How sure an incident can be, from the least.
@@ -34,6 +36,9 @@ pub(super) struct Scenario {
     /// The folder's name.
     #[serde(skip)]
     pub(super) group: String,
+    /// Group and name of the file.
+    #[serde(skip)]
+    pub(super) file: String,
     /// What is the case, one line.
     pub(super) what: String,
     /// The row of the fault catalogue, or `combo`, or `healthy`.
@@ -57,14 +62,146 @@ pub(super) struct Scenario {
     /// How long all is healthy before the fault.
     #[serde(default)]
     pub(super) healthy: Option<HumanDuration>,
+    /// Which endpoints there are.
+    #[serde(default)]
+    pub(super) world: World,
+    /// Who is asked what it says.
+    #[serde(default)]
+    pub(super) by: By,
+    /// Endpoints beside the lab's own, as in the configuration.
+    #[serde(default)]
+    pub(super) add: Vec<Value>,
+    /// Names that get so many addresses, each with the same servers.
+    #[serde(default)]
+    pub(super) addresses: BTreeMap<String, u8>,
+    /// The fault comes and goes before it is judged; in the end it stays, unless `expect` is `silent`.
+    #[serde(default)]
+    pub(super) flaps: Option<Flaps>,
+    /// What happens when the right thing was said, in turn.
+    #[serde(default)]
+    pub(super) then: Vec<Step>,
     /// What the agent must say.
     pub(super) expect: Expect,
-    /// Words that `ase-agent check` must print.
+    /// Causes and words that may not be said at any moment, neither by the daemon nor by `check`.
     #[serde(default)]
-    pub(super) check: Vec<String>,
+    pub(super) never: Vec<String>,
+    /// Words that the daemon must have said at some moment, of an incident or of an endpoint.
+    #[serde(default)]
+    pub(super) says: Vec<String>,
+    /// Time servers that are asked no more often than a public one may be.
+    #[serde(default)]
+    pub(super) polite: Option<Polite>,
+    /// What `ase-agent check` must print.
+    #[serde(default)]
+    pub(super) check: Option<Check>,
     /// The longest time for the right incident, from the fault.
     #[serde(default)]
     pub(super) limit: Option<HumanDuration>,
+}
+
+/// Which endpoints the world holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum World {
+    /// Few, chosen so that each has partners to compare it with.
+    #[default]
+    Small,
+    /// The built-in profile, unmodified, with every slot filled.
+    Builtin,
+}
+
+/// Who is asked what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum By {
+    /// A daemon, and then `check` beside it, if `check` is given.
+    #[default]
+    Daemon,
+    /// `check` alone, where no daemon runs.
+    Check,
+    /// Each of them, in a world of its own.
+    Both,
+}
+
+/// A fault that comes and goes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Flaps {
+    /// How long it lasts.
+    pub(super) on: HumanDuration,
+    /// How long it is gone.
+    pub(super) off: HumanDuration,
+    /// How often.
+    pub(super) times: u32,
+}
+
+/// Something that happens after the right thing was said.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    /// How long after what was before it.
+    #[serde(default)]
+    pub(super) after: Option<HumanDuration>,
+    /// What happens.
+    pub(super) r#do: Deed,
+}
+
+/// What happens in a step.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) enum Deed {
+    /// The agent reads its configuration again, with these keys put over it. The incident must live on as it is.
+    Reload(serde_json::Map<String, Value>),
+    /// The fault ends. The incident must end too, and none may begin.
+    Repair,
+    /// Nothing but the time that passes.
+    Wait,
+}
+
+/// How often time servers may be asked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Polite {
+    /// Their names.
+    pub(super) names: Vec<String>,
+    /// The least time from one question to the next; one confirmation may follow each.
+    pub(super) apart: HumanDuration,
+}
+
+/// What `ase-agent check` must print.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Check {
+    /// Words that it must print.
+    pub(super) says: Vec<String>,
+    /// Words that its first incident must hold.
+    pub(super) first: Vec<String>,
+    /// Words that it must not print.
+    pub(super) not: Vec<String>,
+    /// How long it may take.
+    pub(super) within: Option<HumanDuration>,
+}
+
+/// The written form of [`Check`]: a list is what it says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CheckKeys {
+    says: Vec<String>,
+    first: Vec<String>,
+    not: Vec<String>,
+    within: Option<HumanDuration>,
+}
+
+impl TryFrom<Value> for Check {
+    type Error = anyhow::Error;
+
+    fn try_from(value: Value) -> Result<Self> {
+        if value.is_array() {
+            return Ok(Self { says: serde_json::from_value(value).context("check")?, ..Self::default() });
+        }
+        let CheckKeys { says, first, not, within } = serde_json::from_value(value).context("check")?;
+        Ok(Self { says, first, not, within })
+    }
 }
 
 /// A row of the fault catalogue.
@@ -91,12 +228,30 @@ pub(super) struct Faults {
     pub(super) guest: Vec<GuestFault>,
 }
 
+impl Faults {
+    /// These, while others last: a rule of the box comes before the earlier ones, because it may take another's place.
+    pub(super) fn during(&self, before: &Self) -> Self {
+        Self { r#box: self.r#box.iter().chain(&before.r#box).cloned().collect(), ..self.clone() }
+    }
+
+    /// These and others, all from the start.
+    fn with(&self, before: &Self) -> Self {
+        Self {
+            servers: before.servers.clone().into_iter().chain(self.servers.clone()).collect(),
+            guest: before.guest.iter().chain(&self.guest).cloned().collect(),
+            ..self.during(before)
+        }
+    }
+}
+
 /// What the agent must say.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value")]
 pub(super) enum Expect {
     /// Nothing, ever.
     Silence,
+    /// Whatever it likes: something else is judged.
+    Anything,
     /// One incident for each.
     Incidents(Vec<Expectation>),
 }
@@ -132,9 +287,10 @@ impl TryFrom<Value> for Expect {
 
     fn try_from(value: Value) -> Result<Self> {
         let incidents: Vec<Expectation> = match value {
+            Value::String(word) if word == SILENT => return Ok(Self::Silence),
+            Value::String(word) if word == ANYTHING => return Ok(Self::Anything),
             Value::String(word) => {
-                ensure!(word == SILENT, "expect ({word}) must be the word {SILENT}, an incident, or a list of them");
-                return Ok(Self::Silence);
+                bail!("expect ({word}) must be the word {SILENT} or {ANYTHING}, an incident, or a list of them")
             }
             Value::Array(list) => list.into_iter().map(read).collect::<Result<_>>()?,
             one => vec![read(one)?],
@@ -189,8 +345,14 @@ impl Scenario {
     pub(super) fn expected(&self) -> String {
         match &self.expect {
             Expect::Silence => SILENT.to_owned(),
+            Expect::Anything => ANYTHING.to_owned(),
             Expect::Incidents(incidents) => join(incidents.iter().map(|incident| incident.cause.as_str()).collect()),
         }
+    }
+
+    /// Whether it is over soon: few endpoints, and neither a long wait nor anything after the first word.
+    pub(super) fn is_short(&self) -> bool {
+        self.world == World::Small && self.then.is_empty() && self.flaps.is_none() && self.limit.is_none()
     }
 
     /// Group and name.
@@ -207,7 +369,39 @@ impl Scenario {
         };
         scenario.name = word(Some(file)).unwrap_or_default();
         scenario.group = word(file.parent()).unwrap_or_default();
+        scenario.file = scenario.path();
+        scenario.check_whole().with_context(|| file.display().to_string())?;
         Ok(scenario)
+    }
+
+    /// What is wrong beyond the shape of each key.
+    fn check_whole(&self) -> Result<()> {
+        let has_daemon = self.by != By::Check;
+        ensure!(has_daemon || self.fault.is_none(), "fault must be under before where only check is asked (by: check)");
+        ensure!(has_daemon || self.then.is_empty(), "then needs a daemon: by (check) must be daemon");
+        ensure!(self.flaps.is_none() || self.fault.is_some(), "flaps needs a fault that comes and goes");
+        let cannot_end = self.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
+        let is_repaired = self.then.iter().any(|step| matches!(step.r#do, Deed::Repair));
+        ensure!(
+            !cannot_end || !(is_repaired || self.flaps.is_some()),
+            "fault.guest lasts for ever: it cannot be repaired"
+        );
+        Ok(())
+    }
+
+    /// The ways in which it is played, one after the other.
+    pub(super) fn plays(self) -> Vec<Self> {
+        if self.by != By::Both {
+            return vec![self];
+        }
+        let mut by_check = Self { by: By::Check, name: format!("{}-by-check", self.name), ..self.clone() };
+        // Where nobody was there before, what happens is so from the start.
+        if let Some(fault) = by_check.fault.take() {
+            by_check.before = fault.with(&by_check.before);
+        }
+        by_check.then.clear();
+        by_check.says.clear();
+        vec![Self { by: By::Daemon, ..self }, by_check]
     }
 }
 
@@ -237,15 +431,34 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    /// How many scenario files each group has, as written down by whoever adds or removes one: none is lost unseen.
+    fn manifest() -> Result<BTreeMap<String, usize>> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/count.yaml");
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_saphyr::from_str(&text).with_context(|| file.display().to_string())
+    }
+
     #[test]
     fn every_file_is_whole() {
         let files = files().expect("the folder is there");
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for file in &files {
             let scenario = Scenario::load(file).unwrap_or_else(|error| panic!("{error:#}"));
             let is_healthy = matches!(&scenario.row, Row::Word(word) if word == "healthy");
             assert_eq!(is_healthy, scenario.is_healthy(), "{}", scenario.path());
+            *counts.entry(scenario.group).or_default() += 1;
         }
-        assert!(!files.is_empty());
+        assert_eq!(counts, manifest().expect("the manifest is there"), "a file was added or lost: update count.yaml");
+    }
+
+    #[test]
+    fn both_are_two_plays_and_check_alone_starts_into_the_fault() {
+        let text = "what: x\nrow: 17\nby: both\nfault: {servers: {world: 1}}\nexpect: silent\ncheck: {within: 15s}\n";
+        let plays = serde_saphyr::from_str::<Scenario>(text).expect(text).plays();
+        let of = |by: By| plays.iter().find(|play| play.by == by).expect("it is played by both");
+        assert_eq!((plays.len(), of(By::Daemon).fault.is_some(), of(By::Check).fault.is_some()), (2, true, false));
+        assert!(of(By::Check).before.servers.contains_key("world"));
+        assert!(of(By::Check).check.as_ref().is_some_and(|check| check.within.is_some()));
     }
 
     #[test]

@@ -1,18 +1,29 @@
 //! Whether what the agent says is what it must say.
 
+use std::time::Duration;
+
+use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::file::{CONFIDENCES, Expect, Expectation, Scenario, join};
+use super::file::{CONFIDENCES, Check, Expect, Expectation, Scenario, join};
 
 /// A visit that was under way when the fault began may have begun so long before.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(2);
+/// A visit that was under way at the repair may still fail, and its confirmation may come after it: the longest time-out,
+/// the pause before the confirmation, and a margin.
+const STILL_FAILING: SignedDuration = SignedDuration::from_secs(10);
+/// How soon after a question its confirmation comes at the latest: a time-out and the pause before it.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(10);
+/// How early a question may come: clocks and wake-ups are not exact.
+const EARLY: Duration = Duration::from_millis(500);
 
 /// What differs from the expectation; empty when it is met.
 pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {
     let incidents = incidents(status);
     match &scenario.expect {
         Expect::Silence => incidents.iter().map(|incident| format!("{} must not be said", told(incident))).collect(),
+        Expect::Anything => Vec::new(),
         Expect::Incidents(expected) => unmet(expected, &incidents, &endpoints(status)),
     }
 }
@@ -32,6 +43,88 @@ pub(super) fn too_early(fault: Timestamp, status: &Value) -> Vec<String> {
     early.map(|incident| format!("{} since {}, before the fault", told(incident), incident["since"])).collect()
 }
 
+/// Incidents that began after the repair.
+pub(super) fn begun_after(repair: Timestamp, status: &Value) -> Vec<String> {
+    let since = |incident: &Value| incident["since"].as_str().and_then(|since| since.parse::<Timestamp>().ok());
+    let is_late = |incident: &&Value| since(incident).is_none_or(|since| since.duration_since(repair) > STILL_FAILING);
+    let late = incidents(status).into_iter().filter(is_late);
+    late.map(|incident| format!("{} since {}, after the repair", told(incident), incident["since"])).collect()
+}
+
+/// Whether a cause is given to an incident or an endpoint, or, where the word is no cause, whether it is said of one.
+/// Alternatives are not said: they are what else it could be.
+pub(super) fn says(status: &Value, word: &str) -> bool {
+    let endpoints = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = incidents(status).into_iter().chain(endpoints);
+    if Cause::from_label(word).is_some() {
+        return all.map(|one| &one["cause"]).any(|cause| cause == word);
+    }
+    let keys = ["summary", "component", "evidence", "hint", "advice"];
+    all.flat_map(|one| keys.map(|key| &one[key])).any(|said| holds(said, word))
+}
+
+/// Whether a text in a value holds a word.
+fn holds(value: &Value, word: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(word),
+        Value::Array(list) => list.iter().any(|value| holds(value, word)),
+        Value::Object(map) => map.values().any(|value| holds(value, word)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// What is missing in what `check` printed, and what is too slow.
+pub(super) fn lacks(check: &Check, text: &str, took: Duration) -> Vec<String> {
+    let missing = check.says.iter().filter(|words| !text.contains(*words));
+    let mut lacks: Vec<String> = missing.map(|words| format!("check does not print ({words}):\n{text}")).collect();
+    let first = text.split_once("INCIDENT").map_or("", |(_, rest)| rest);
+    let first = first.split("\n\n").next().unwrap_or_default();
+    let missing = check.first.iter().filter(|words| !first.contains(*words));
+    lacks.extend(missing.map(|words| format!("check's first incident does not say ({words}): {first}")));
+    if let Some(within) = check.within.filter(|within| took > within.0) {
+        lacks.push(format!("check took {:.1} s, not {} s", took.as_secs_f64(), within.0.as_secs()));
+    }
+    lacks
+}
+
+/// What `check` printed though it must not: its own `not`, and what may never be said. A cause is said of an incident.
+pub(super) fn forbidden(scenario: &Scenario, text: &str) -> Vec<String> {
+    let own = scenario.check.iter().flat_map(|check| &check.not);
+    let is_said = |word: &&String| match Cause::from_label(word) {
+        Some(_) => text.contains(&format!("INCIDENT  {word}:")),
+        None => text.contains(word.as_str()),
+    };
+    own.chain(&scenario.never).filter(is_said).map(|word| format!("check prints ({word})")).collect()
+}
+
+/// What is wrong with the times at which a server was asked: two questions are apart, but for one confirmation each.
+pub(super) fn impolite(asked: &[Duration], apart: Duration) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut last: Option<(Duration, bool)> = None;
+    for at in asked {
+        last = match last {
+            Some((before, is_confirmed)) if *at + EARLY < before + apart => {
+                let gap = *at - before;
+                if is_confirmed || gap > CONFIRMED_WITHIN {
+                    wrong.push(format!(
+                        "was asked {:.1} s after a question, not {} s",
+                        gap.as_secs_f64(),
+                        apart.as_secs()
+                    ));
+                }
+                Some((before, true))
+            }
+            _ => Some((*at, false)),
+        };
+    }
+    wrong
+}
+
+/// By what an incident is known again.
+pub(super) fn known_by(incident: &Value) -> String {
+    format!("{} {} since {}", incident["id"], incident["cause"], incident["since"])
+}
+
 /// The causes that the agent names, as one word.
 pub(super) fn got(status: &Value) -> String {
     join(incidents(status).iter().filter_map(|incident| incident["cause"].as_str()).collect())
@@ -39,7 +132,11 @@ pub(super) fn got(status: &Value) -> String {
 
 /// Whether the named causes are the expected ones, each once, beside those that are tolerated.
 pub(super) fn names_causes(scenario: &Scenario, status: &Value) -> bool {
-    let Expect::Incidents(expected) = &scenario.expect else { return incidents(status).is_empty() };
+    let expected = match &scenario.expect {
+        Expect::Silence => return incidents(status).is_empty(),
+        Expect::Anything => return true,
+        Expect::Incidents(expected) => expected,
+    };
     let mut rest: Vec<&Value> = incidents(status);
     for expectation in expected {
         match rest.iter().position(|incident| expectation.is(&incident["cause"])) {
@@ -229,6 +326,59 @@ mod tests {
         assert_eq!(too_early(fault, &since("2026-01-01T00:00:59Z")), Vec::<String>::new());
         assert_eq!(too_early(fault, &since("2026-01-01T00:00:57Z")).len(), 1);
         assert_eq!(too_early(fault, &since("never")).len(), 1);
+    }
+
+    #[test]
+    fn an_incident_may_not_begin_after_the_repair() {
+        let since = |at: &str| status(json!([{"cause": "dropped", "since": at, "endpoints": []}]));
+        let repair: Timestamp = "2026-01-01T00:01:00Z".parse().expect("a time");
+        assert_eq!(begun_after(repair, &since("2026-01-01T00:01:09Z")), Vec::<String>::new());
+        assert_eq!(begun_after(repair, &since("2026-01-01T00:01:11Z")).len(), 1);
+    }
+
+    #[test]
+    fn causes_are_said_of_incidents_and_endpoints_and_alternatives_are_not_said() {
+        let status = json!({
+            "endpoints": [{"id": "a:443", "cause": "refused", "evidence": ["a pause"]}],
+            "incidents": [{"cause": "dropped", "component": "the road", "alternatives": [{"cause": "slow", "summary": "a hill"}]}],
+        });
+        for (word, is_said) in [
+            ("refused", true),
+            ("dropped", true),
+            ("slow", false),
+            ("a pause", true),
+            ("the road", true),
+            ("a hill", false),
+        ] {
+            assert_eq!(says(&status, word), is_said, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_check_prints_is_judged_by_words_order_and_time() {
+        let text = "2 lost\n\nINCIDENT  dropped: silence\n  where: everything\n\nINCIDENT  slow: late\n";
+        let of = |keys: &str| {
+            let text = format!("what: x\nrow: 17\nexpect: silent\nnever: [slow, refused]\ncheck: {keys}\n");
+            serde_saphyr::from_str::<Scenario>(&text).expect(keys)
+        };
+        let lacking = |keys: &str| {
+            let check = of(keys).check.expect("it is given");
+            lacks(&check, text, Duration::from_secs(9)).len()
+        };
+        assert_eq!((lacking("[dropped, slow]"), lacking("[refused]")), (0, 1));
+        assert_eq!((lacking("{first: [everything]}"), lacking("{first: [late]}")), (0, 1));
+        assert_eq!((lacking("{within: 10s}"), lacking("{within: 8s}")), (0, 1));
+        assert_eq!(forbidden(&of("{not: [silence]}"), text), ["check prints (silence)", "check prints (slow)"]);
+    }
+
+    #[test]
+    fn one_confirmation_is_polite_and_more_is_not() {
+        let asked = |seconds: &[u64]| {
+            let times: Vec<Duration> = seconds.iter().map(|second| Duration::from_secs(*second)).collect();
+            impolite(&times, Duration::from_secs(64)).len()
+        };
+        assert_eq!((asked(&[0, 64, 128]), asked(&[0, 4, 64, 66, 130])), (0, 0));
+        assert_eq!((asked(&[0, 30]), asked(&[0, 4, 8]), asked(&[0, 10, 20, 30])), (1, 1, 2));
     }
 
     #[test]

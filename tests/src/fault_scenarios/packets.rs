@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{file::Scenario, play::Stage, surroundings::EVERY};
+use super::{file::Scenario, stage::Stage, surroundings::EVERY};
 use crate::namespace;
 
 /// The most that packets may grow by, in percent.

@@ -1,88 +1,68 @@
-//! One scenario, played: the world, the healthy agent in it, the fault, and what the agent says until it says no more.
+//! One scenario, played: the world, the healthy agent in it, the fault, what the agent says until it says no more, and
+//! what happens then.
 
 use std::{
-    collections::BTreeSet,
-    ffi::OsString,
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, TcpStream},
-    process::{Command, Stdio},
-    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use ase_agent::{config, model::catalog::Host};
+use anyhow::{Context, Result, bail};
 use ase_probes::clock;
 use jiff::Timestamp;
-use serde_json::Value;
-use tokio::runtime::Runtime;
+use serde_json::{Map, Value};
 
 use super::{
-    file::{Faults, Scenario},
+    file::{By, Deed, Expect, Flaps, Scenario, Step, World},
     judge,
-    surroundings::{EVERY, configuration},
-};
-use crate::{
-    azure::{Authorities, Azure, Place, Stopped, zone_of},
-    fault::Engine,
-    fault_box::{DEVICE, FaultBox},
-    guest::{self, Folder, Guest},
-    guest_fault::{Lasting, Victim},
-    namespace,
-    sim::dns::{self, Zone},
+    stage::Stage,
+    surroundings::EVERY,
+    watch::Watch,
 };
 
-/// Where the agent listens in the guest's namespace.
-const PORT: u16 = 10123;
 /// The longest time until the agent is healthy.
-const UNTIL_HEALTHY: Duration = Duration::from_secs(40);
+const UNTIL_HEALTHY: Duration = Duration::from_secs(60);
 /// How long it must be healthy before the fault: it learns what is usual.
 const HEALTHY: Duration = Duration::from_secs(4);
 /// How long incidents must not change to count as the last word.
 const STABLE: Duration = Duration::from_secs(5);
 /// How long a healthy world is watched.
 const WATCH: Duration = Duration::from_secs(25);
-/// The longest time from the fault to the last word.
+/// The longest time from the fault to the last word, and from the repair to silence.
 const LIMIT: Duration = Duration::from_secs(40);
+/// Time between two steps where a file does not say more.
+const BETWEEN: Duration = Duration::from_secs(2);
+/// How long the agent is watched after a reload, and after the silence that follows a repair: longer than the endpoints'
+/// interval, so that each was visited again.
+const AFTER: Duration = Duration::from_secs(10);
 /// Time between two looks at the status.
 const LOOK: Duration = Duration::from_millis(250);
-/// The longest status document, in bytes.
-const LONGEST: u64 = 4 << 20;
+/// The same, where the status is long.
+const LOOK_AT_MANY: Duration = Duration::from_millis(500);
+/// The gauge that shows an open incident to Prometheus.
+const OPEN: &str = "ase_incidents_open ";
 
 /// What came of a scenario.
 #[derive(Debug, Default)]
 pub(super) struct Played {
-    /// The last status.
+    /// The status that is judged: the last one before a repair.
     pub(super) status: Value,
-    /// What `check` printed, if it was asked.
-    pub(super) check: Option<String>,
+    /// What `check` printed, if it was asked, and how long it took.
+    pub(super) check: Option<(String, Duration)>,
     /// When the fault began.
     pub(super) began: Option<Timestamp>,
-    /// What was said at which time, in seconds from the fault.
-    pub(super) course: Vec<(f64, String)>,
-    /// Causes that were named on the way and are wrong.
-    pub(super) in_passing: BTreeSet<String>,
-    /// Whether at any time a fault of the machine itself was blamed on others.
-    pub(super) has_blamed: bool,
-    /// Incidents that were seen where none may be.
-    pub(super) early: Vec<String>,
+    /// What was seen on the way.
+    pub(super) watch: Watch,
 }
 
-/// Everything that runs for a scenario.
-pub(super) struct Stage {
-    guest: Guest,
-    /// The box on the path.
-    pub(super) fault_box: FaultBox,
-    azure: Azure,
-    zone: Zone,
-    folder: Folder,
-    /// Faults of the guest that last while they are held.
-    lasting: Vec<Lasting>,
-    /// The connection to the agent's status.
-    line: Mutex<Option<BufReader<TcpStream>>>,
-    _runtime: Runtime,
+/// A scenario that is being played.
+struct Play<'a> {
+    scenario: &'a Scenario,
+    stage: Stage,
+    played: Played,
+    /// When the fault began, or the agent's start into it.
+    start: Instant,
+    /// Who is visited less often is watched for longer.
+    stretch: f64,
 }
 
 /// Plays a scenario.
@@ -90,216 +70,217 @@ pub(super) struct Stage {
 /// # Errors
 /// When the world cannot be built, or the agent does not become healthy in it.
 pub(super) fn play(scenario: &Scenario, every: Duration) -> Result<Played> {
-    // Who is visited less often is watched for longer.
-    let stretched = |time: Duration| time.mul_f64((every.as_secs_f64() / EVERY.as_secs_f64()).max(1.0));
-    let mut stage = Stage::build(scenario, every)?;
-    stage.inject(&scenario.before).context("before")?;
-    stage.begin()?;
-    let mut played = Played::default();
-    if scenario.fault.is_some() || scenario.is_healthy() {
-        stage.until_healthy(scenario.healthy.map_or(HEALTHY, |healthy| healthy.0), &mut played)?;
+    let stretch = (every.as_secs_f64() / EVERY.as_secs_f64()).max(1.0);
+    let stage = Stage::build(scenario, every)?;
+    let mut play = Play { scenario, stage, played: Played::default(), start: clock::now(), stretch };
+    play.stage.inject(&scenario.before).context("before")?;
+    play.stage.begin()?;
+    play.start = clock::now();
+    match scenario.by {
+        By::Check => play.by_check()?,
+        By::Daemon | By::Both => play.by_daemon()?,
     }
-    if let Some(fault) = &scenario.fault {
-        // What happens comes before what was there: a rule may take another's place.
-        let rules = fault.r#box.iter().chain(&scenario.before.r#box).cloned().collect();
-        played.began = Some(Timestamp::now());
-        stage.inject(&Faults { r#box: rules, ..fault.clone() }).context("fault")?;
-    }
-    if scenario.is_healthy() {
-        stage.watch(stretched(WATCH), &mut played)?;
-    } else {
-        let limit = scenario.limit.map_or(LIMIT, |limit| limit.0);
-        stage.until_said(stretched(limit), scenario, &mut played)?;
-    }
-    if !scenario.check.is_empty() {
-        played.check = Some(stage.check()?);
-    }
-    Ok(played)
+    Ok(play.played)
 }
 
-impl Stage {
-    /// Builds the world; the agent waits at its door.
-    pub(super) fn build(scenario: &Scenario, every: Duration) -> Result<Self> {
-        namespace::enter()?;
-        let authorities = Authorities::new()?;
-        let folder = Folder::new(&authorities.lab)?;
-        let file = folder.write("ase-agent.yaml", &configuration(&scenario.config, PORT, every))?;
-        let settings = config::load(Some(&file))?;
-        namespace::ip("link set lo up")?;
-        let zone = zone_of(&settings.catalog, Place::OwnAddresses);
-        let engine = Engine::new(scenario.path, &[], &|name| dns::first_v4(&zone, name))?;
-        let words = ["sh", "-c", "exec ase-agent run --config \"$ASE_LAB_CONFIG\" 2>\"$HOME/agent.log\""];
-        let mut fault_box = None;
-        let lay = |guest| guest::lay_box(guest, engine).map(|laid| fault_box = Some(laid));
-        let guest = Guest::start_on(lay, &words.map(OsString::from), &folder, true, Stdio::null())?;
-        let fixed = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
-            Host::Address(address) => Some(*address),
-            Host::Name(_) => None,
-        });
-        let mut fixed: Vec<IpAddr> = fixed.collect();
-        fixed.sort();
-        fixed.dedup();
-        fixed.into_iter().try_for_each(namespace::make_address_local)?;
-        namespace::make_local("198.18.0.0/15")?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let azure =
-            runtime.block_on(Azure::start(&settings, Place::OwnAddresses, &authorities, &Stopped::default()))?;
-        let fault_box = fault_box.context("the box was laid with the wire")?;
-        Ok(Self {
-            guest,
-            fault_box,
-            azure,
-            zone,
-            folder,
-            lasting: Vec::new(),
-            line: Mutex::default(),
-            _runtime: runtime,
-        })
-    }
-
-    /// Lets the agent start.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.guest.begin()
-    }
-
-    /// Lets faults happen.
-    fn inject(&mut self, faults: &Faults) -> Result<()> {
-        self.fault_box.set_rules(&faults.r#box, &|name| dns::first_v4(&self.zone, name))?;
-        faults.servers.iter().try_for_each(|(server, mood)| self.azure.switches.set(server, mood))?;
-        let victim = Victim { process: self.guest.id(), device: DEVICE, folder: self.folder.path() };
-        for fault in &faults.guest {
-            self.lasting.push(fault.befall(victim)?);
-        }
+impl Play<'_> {
+    /// Asks `check` alone: once as people read it, once as it is judged.
+    fn by_check(&mut self) -> Result<()> {
+        self.check()?;
+        let output = self.stage.run("ase-agent check --output json --config \"$ASE_LAB_CONFIG\"")?;
+        let error = || format!("check printed no JSON: {}", String::from_utf8_lossy(&output.stderr));
+        let status: Value = serde_json::from_slice(&output.stdout).with_context(error)?;
+        self.played.watch.look(self.scenario, &status, self.start.elapsed().as_secs_f64());
+        self.played.status = status;
         Ok(())
     }
 
-    /// The agent's status, asked on its own loopback: nothing of it passes the box. One connection is kept, because a
-    /// guest without files or ports could not make another.
-    pub(super) fn status(&self) -> Result<Value> {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stream = match line.take() {
-            Some(stream) => stream,
-            None => BufReader::new(namespace::inside(self.guest.id(), || {
-                let stream = TcpStream::connect(("127.0.0.1", PORT))?;
-                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-                Ok(stream)
-            })?),
-        };
-        let status = ask(&mut stream)?;
-        *line = Some(stream);
-        Ok(status)
+    fn by_daemon(&mut self) -> Result<()> {
+        let scenario = self.scenario;
+        if scenario.fault.is_some() || scenario.is_healthy() {
+            self.until_healthy(scenario.healthy.map_or(HEALTHY, |healthy| healthy.0))?;
+        }
+        if let Some(fault) = &scenario.fault {
+            self.played.began = Some(Timestamp::now());
+            self.start = clock::now();
+            if let Some(flaps) = scenario.flaps {
+                self.flap(flaps)?;
+            }
+            if scenario.flaps.is_none() || matches!(scenario.expect, Expect::Incidents(_)) {
+                self.stage.inject(&fault.during(&scenario.before)).context("fault")?;
+            }
+        }
+        let limit = scenario.limit.map(|limit| limit.0.mul_f64(self.stretch));
+        match scenario.expect {
+            Expect::Silence => self.observe(limit.unwrap_or(WATCH.mul_f64(self.stretch)))?,
+            Expect::Anything => self.observe(limit.unwrap_or(LIMIT.mul_f64(self.stretch)))?,
+            Expect::Incidents(_) => self.until_said(limit.unwrap_or(LIMIT.mul_f64(self.stretch)))?,
+        }
+        if scenario.check.is_some() {
+            self.check()?;
+        }
+        scenario.then.iter().try_for_each(|step| self.step(step))?;
+        self.ask_who_was_polite()
     }
 
     /// Waits until every endpoint is healthy, and a while longer.
-    fn until_healthy(&self, lasting: Duration, played: &mut Played) -> Result<()> {
+    fn until_healthy(&mut self, lasting: Duration) -> Result<()> {
         let start = clock::now();
         let mut healthy_since: Option<Instant> = None;
         loop {
             // Before the agent listens there is no status.
-            let status = self.status().unwrap_or_default();
-            played.note_early(&status);
+            let status = self.stage.status().unwrap_or_default();
+            self.played.watch.look_early(self.scenario, &status);
             healthy_since = if is_healthy(&status) { healthy_since.or(Some(clock::now())) } else { None };
             if healthy_since.is_some_and(|since| since.elapsed() >= lasting) {
                 return Ok(());
             }
             if start.elapsed() > UNTIL_HEALTHY + lasting {
-                bail!("the agent is not healthy: {}{}", ailing(&status), self.log());
+                bail!("the agent is not healthy: {}{}", ailing(&status), self.stage.log());
             }
-            thread::sleep(LOOK);
+            thread::sleep(self.pause());
         }
     }
 
-    /// Watches a world in which nothing may be said.
-    fn watch(&self, lasting: Duration, played: &mut Played) -> Result<()> {
+    fn pause(&self) -> Duration {
+        match self.scenario.world {
+            World::Small => LOOK,
+            World::Builtin => LOOK_AT_MANY,
+        }
+    }
+
+    /// Takes one look; whether there was something to see. An agent that reloads may miss one.
+    fn look(&mut self) -> bool {
+        let Ok(status) = self.stage.status() else { return false };
+        if self.scenario.is_healthy() {
+            self.played.watch.look_early(self.scenario, &status);
+        }
+        self.played.watch.look(self.scenario, &status, self.start.elapsed().as_secs_f64());
+        if self.played.watch.is_steady() {
+            self.look_at_gauge();
+        }
+        self.played.status = status;
+        true
+    }
+
+    /// The gauge that pages must not say that nothing is open while an incident is.
+    fn look_at_gauge(&mut self) {
+        let Ok(page) = self.stage.get("/metrics") else { return };
+        let page = String::from_utf8_lossy(&page);
+        let open = page.lines().find_map(|line| line.strip_prefix(OPEN));
+        if open.and_then(|open| open.parse().ok()).is_none_or(|open: f64| open < 1.0) {
+            self.played.watch.wrong(format!("{OPEN}is {}, though an incident is open", open.unwrap_or("missing")));
+        }
+    }
+
+    /// Looks for so long.
+    fn observe(&mut self, lasting: Duration) -> Result<()> {
         let start = clock::now();
+        let mut has_seen = false;
         while start.elapsed() < lasting {
-            played.status = self.status().with_context(|| self.log())?;
-            let status = played.status.clone();
-            played.note_early(&status);
-            thread::sleep(LOOK);
+            has_seen |= self.look();
+            thread::sleep(self.pause().min(lasting.saturating_sub(start.elapsed())));
+        }
+        if !has_seen && lasting > AFTER {
+            bail!("the agent never told its status{}", self.stage.log());
+        }
+        Ok(())
+    }
+
+    /// Lets the fault come and go.
+    fn flap(&mut self, flaps: Flaps) -> Result<()> {
+        let scenario = self.scenario;
+        let fault = scenario.fault.as_ref().context("flaps needs a fault")?;
+        for _ in 0..flaps.times {
+            self.stage.inject(&fault.during(&scenario.before)).context("fault")?;
+            self.observe(flaps.on.0)?;
+            self.stage.repair(&scenario.before)?;
+            self.observe(flaps.off.0)?;
         }
         Ok(())
     }
 
     /// Waits until the agent has said the right thing for a while, or its time is over.
-    fn until_said(&self, limit: Duration, scenario: &Scenario, played: &mut Played) -> Result<()> {
+    fn until_said(&mut self, limit: Duration) -> Result<()> {
         let start = clock::now();
-        let (mut before, mut changed) = (String::new(), clock::now());
+        let (mut before, mut changed) = (0, clock::now());
         while start.elapsed() < limit {
-            if let Ok(status) = self.status() {
-                let said = judge::incidents(&status).into_iter().map(judge::told).collect::<Vec<_>>().join("; ");
-                if said != before {
-                    changed = clock::now();
-                    played.course.push((start.elapsed().as_secs_f64(), said.clone()));
-                    before = said;
-                }
-                played.in_passing.extend(judge::strangers(scenario, &status));
-                played.has_blamed |= judge::blames_others(scenario, &status);
-                let is_right = judge::misses(scenario, &status).is_empty();
-                played.status = status;
-                if is_right && changed.elapsed() >= STABLE {
-                    return Ok(());
-                }
+            self.look();
+            let said = self.played.watch.course.len();
+            if said != before {
+                (before, changed) = (said, clock::now());
             }
-            thread::sleep(LOOK);
+            let is_right = judge::misses(self.scenario, &self.played.status).is_empty();
+            if is_right && changed.elapsed() >= STABLE {
+                return Ok(());
+            }
+            thread::sleep(self.pause());
         }
-        if played.status.is_null() {
-            bail!("the agent never told its status{}", self.log());
+        if self.played.status.is_null() {
+            bail!("the agent never told its status{}", self.stage.log());
         }
         Ok(())
     }
 
     /// What `ase-agent check` prints in the guest's place, as a person would run it.
-    fn check(&self) -> Result<String> {
-        let output = Command::new(std::env::current_exe()?)
-            .arg("enter")
-            .arg(self.guest.id().to_string())
-            .arg(self.folder.path())
-            .args(["--", "sh", "-c", "ase-agent check --config \"$ASE_LAB_CONFIG\""])
-            .output()
-            .context("cannot run check")?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    fn check(&mut self) -> Result<()> {
+        let start = clock::now();
+        let output = self.stage.run("ase-agent check --config \"$ASE_LAB_CONFIG\"")?;
+        self.played.check = Some((String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed()));
+        Ok(())
     }
 
-    /// The end of the agent's log.
-    fn log(&self) -> String {
-        let text = fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        format!("\n{}", lines[lines.len().saturating_sub(6)..].join("\n"))
+    /// Lets something happen after the right thing was said.
+    fn step(&mut self, step: &Step) -> Result<()> {
+        self.observe(step.after.map_or(BETWEEN, |after| after.0))?;
+        match &step.r#do {
+            Deed::Wait => Ok(()),
+            Deed::Reload(keys) => self.reload(keys),
+            Deed::Repair => self.repair(),
+        }
     }
-}
 
-impl Played {
-    /// Notes incidents where none may be.
-    fn note_early(&mut self, status: &Value) {
-        for incident in judge::incidents(status) {
-            let told = format!("{}: {}", judge::told(incident), incident["evidence"]);
-            if self.early.len() < 8 && !self.early.contains(&told) {
-                self.early.push(told);
+    fn reload(&mut self, keys: &Map<String, Value>) -> Result<()> {
+        if let Some(incident) = judge::right(self.scenario, &self.played.status) {
+            self.played.watch.hold_steady(&incident.clone());
+        }
+        self.stage.reload(keys)?;
+        self.observe(AFTER)
+    }
+
+    /// Ends the fault and waits for silence; the status before it is what is judged.
+    fn repair(&mut self) -> Result<()> {
+        let judged = self.played.status.clone();
+        self.stage.repair(&self.scenario.before)?;
+        self.played.watch.note_repair(Timestamp::now());
+        let (start, limit) = (clock::now(), self.scenario.limit.map_or(LIMIT, |limit| limit.0).mul_f64(self.stretch));
+        while !(self.look() && judge::incidents(&self.played.status).is_empty()) {
+            if start.elapsed() > limit {
+                let still = judge::got(&self.played.status);
+                self.played.watch.wrong(format!("{still} still stands {} s after the repair", limit.as_secs()));
+                break;
             }
+            thread::sleep(self.pause());
         }
+        self.observe(AFTER)?;
+        self.played.status = judged;
+        Ok(())
     }
-}
 
-/// Asks for the status on a connection that stays open.
-fn ask(stream: &mut BufReader<TcpStream>) -> Result<Value> {
-    stream.get_mut().write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")?;
-    let mut length = None;
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = Some(value.trim().parse()?),
-            Some(_) => {}
-            None if line.starts_with("HTTP/") => {}
-            None => break,
+    /// Notes every time server that was asked too often.
+    fn ask_who_was_polite(&mut self) -> Result<()> {
+        let Some(polite) = &self.scenario.polite else { return Ok(()) };
+        for name in &polite.names {
+            let server = self.stage.address(name)?;
+            let asked = self.stage.fault_box.engine().asked(server).to_vec();
+            if asked.is_empty() {
+                self.played.watch.wrong(format!("{name} was never asked for the time"));
+            }
+            let told = judge::impolite(&asked, polite.apart.0);
+            told.into_iter().for_each(|told| self.played.watch.wrong(format!("{name} {told}")));
         }
+        Ok(())
     }
-    let length: u64 = length.context("the answer has no length")?;
-    ensure!(length <= LONGEST, "the status has {length} bytes");
-    let mut body = Vec::new();
-    stream.take(length).read_to_end(&mut body)?;
-    serde_json::from_slice(&body).context("the status is no JSON")
 }
 
 fn endpoints(status: &Value) -> impl Iterator<Item = &Value> {

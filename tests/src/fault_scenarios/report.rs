@@ -1,6 +1,9 @@
 //! What came of all scenarios: a line each while they run, then the confusions, the accuracy and the misses.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,21 +38,31 @@ pub(crate) struct Row {
     /// What was said in between: seconds from the fault, and the incidents.
     pub(crate) course: Vec<(f64, String)>,
     pub(crate) misses: Vec<String>,
+    /// What was said though it may never be, by the daemon at any moment or by `check`.
+    pub(crate) never_violated: Vec<String>,
+    /// The file that it was played from, as group and name; none for the comparisons of resolvers.
+    pub(crate) file: Option<String>,
     pub(crate) evidence: Value,
 }
 
 impl Row {
     /// The row of a scenario that was played.
     pub(super) fn of(scenario: &Scenario, played: &Played) -> Self {
+        let watch = &played.watch;
         let mut misses = judge::misses(scenario, &played.status);
-        misses.extend(played.early.iter().map(|told| format!("said while all was well: {told}")));
+        misses.extend(watch.wrong.iter().cloned());
         misses.extend(played.began.iter().flat_map(|began| judge::too_early(*began, &played.status)));
-        if let Some(text) = &played.check {
-            let missing = scenario.check.iter().filter(|words| !text.contains(*words));
-            misses.extend(missing.map(|words| format!("check does not print ({words}):\n{text}")));
+        let unheard = scenario.says.iter().filter(|word| !watch.heard.contains(*word));
+        misses.extend(unheard.map(|word| format!("the daemon never said ({word})")));
+        let mut never_violated: Vec<String> =
+            watch.never.iter().map(|word| format!("the agent said ({word})")).collect();
+        if let Some((text, took)) = &played.check {
+            misses.extend(scenario.check.iter().flat_map(|check| judge::lacks(check, text, *took)));
+            never_violated.extend(judge::forbidden(scenario, text));
         }
         let got = judge::got(&played.status);
-        let cause_exact = judge::names_causes(scenario, &played.status) && played.early.is_empty();
+        let is_silent = judge::incidents(&played.status).is_empty() && !watch.has_cried;
+        let cause_exact = judge::names_causes(scenario, &played.status) && !watch.has_cried;
         let seconds_to_diagnosis = judge::right(scenario, &played.status).and_then(seconds);
         Self {
             group: scenario.group.clone(),
@@ -60,19 +73,26 @@ impl Row {
             exact: misses.is_empty(),
             cause_exact,
             healthy: scenario.is_healthy(),
-            silent: judge::incidents(&played.status).is_empty() && played.early.is_empty(),
-            local_blamed: played.has_blamed,
-            wrong_in_passing: played.in_passing.iter().cloned().collect(),
+            silent: is_silent,
+            local_blamed: watch.has_blamed,
+            wrong_in_passing: watch.in_passing.iter().cloned().collect(),
             seconds_to_diagnosis,
-            course: played.course.clone(),
+            course: watch.course.clone(),
             misses,
+            never_violated,
+            file: Some(scenario.file.clone()),
             evidence: evidence(&played.status),
         }
     }
 
+    /// Whether everything was as it must be: exact, and nothing said that may never be.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.exact && self.never_violated.is_empty()
+    }
+
     /// One line, and what is wrong.
     pub(super) fn print(&self, number: usize) {
-        let mark = match (self.exact, self.cause_exact) {
+        let mark = match (self.is_strict(), self.cause_exact) {
             (true, _) => "ok  ",
             (false, true) => "part",
             (false, false) => "MISS",
@@ -107,7 +127,10 @@ pub(super) fn document(rows: &[Row], took: Duration) -> Value {
     json!({
         "summary": {
             "total": rows.len(),
+            "files": rows.iter().filter_map(|row| row.file.as_ref()).collect::<BTreeSet<_>>().len(),
             "exact": count(|row| row.exact),
+            "strict": count(|row| row.is_strict()),
+            "never_violated": count(|row| !row.never_violated.is_empty()),
             "cause_exact": count(|row| row.cause_exact),
             "healthy": count(|row| row.healthy),
             "healthy_silent": count(|row| row.healthy && row.silent),
@@ -128,8 +151,9 @@ fn median(rows: &[Row]) -> Option<f64> {
 
 /// Prints confusions, accuracy, and misses with their evidence.
 pub(super) fn print(rows: &[Row], took: Duration) {
-    for row in rows.iter().filter(|row| !row.exact) {
+    for row in rows.iter().filter(|row| !row.is_strict()) {
         println!("\n{}/{}: {}", row.group, row.name, row.what);
+        row.never_violated.iter().for_each(|told| println!("    NEVER: {told}"));
         row.misses.iter().for_each(|miss| println!("    {miss}"));
         row.course.iter().for_each(|(seconds, said)| println!("    after {seconds:.1} s: {said}"));
         print_evidence(&row.evidence);
@@ -145,25 +169,26 @@ pub(super) fn print(rows: &[Row], took: Duration) {
     let mut groups: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
     for row in rows {
         let (exact, cause, total) = groups.entry(&row.group).or_default();
-        *exact += usize::from(row.exact);
+        *exact += usize::from(row.is_strict());
         *cause += usize::from(row.cause_exact);
         *total += 1;
     }
-    println!("\ngroup        total  exact  cause exact");
+    println!("\ngroup        total  strict  cause exact");
     for (group, (exact, cause, total)) in groups {
-        println!("{group:12} {total:5}  {exact:5}  {cause:5}  {:5.1} %", 100.0 * cause as f64 / total as f64);
+        println!("{group:12} {total:5}  {exact:6}  {cause:5}  {:5.1} %", 100.0 * cause as f64 / total as f64);
     }
     let document = document(rows, took);
     let summary = &document["summary"];
     println!(
-        "\n{} of {} exact, {} with the exact cause; {} of {} healthy ones silent; {} local faults blamed on others; {} named \
-         another cause for a while",
-        summary["exact"],
+        "\n{} of {} strictly right, {} with the exact cause; {} of {} healthy ones silent; {} local faults blamed on others; \
+         {} said what may never be said; {} named another cause for a while",
+        summary["strict"],
         summary["total"],
         summary["cause_exact"],
         summary["healthy_silent"],
         summary["healthy"],
         summary["local_blamed"],
+        summary["never_violated"],
         summary["wrong_in_passing"]
     );
     if let Some(median) = median(rows) {

@@ -1,31 +1,50 @@
-//! The world of every scenario: few endpoints, chosen so that each has partners to compare it with.
+//! The worlds of the scenarios: few endpoints, chosen so that each has partners to compare it with, or the whole built-in
+//! profile.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::guest::CUSTOM_DNS;
+use super::file::{Scenario, World};
+use crate::{azure::SLOTS, guest::CUSTOM_DNS};
 
 /// How often every endpoint is visited where nothing else is wished: more often than a daemon does, for a shorter run.
 pub(super) const EVERY: Duration = Duration::from_secs(8);
 
-/// The agent's configuration: the lab's, with a scenario's own keys put over it.
-pub(super) fn configuration(own: &Map<String, Value>, port: u16, every: Duration) -> String {
+/// The agent's configuration for a scenario, with the scenario's own keys put over it.
+pub(super) fn configuration(scenario: &Scenario, port: u16, every: Duration) -> Value {
+    let mut all = match scenario.world {
+        World::Small => small(every),
+        World::Builtin => builtin(),
+    };
+    all["vantage"] = json!("ase-lab");
+    all["listen"] = json!(format!("127.0.0.1:{port}"));
+    all["resolvers"] = json!({"custom": [CUSTOM_DNS]});
+    put_over(&mut all, &Value::Object(scenario.config.clone()));
+    if let Some(added) = all["endpoints"]["add"].as_array_mut() {
+        added.extend(scenario.add.iter().cloned());
+    }
+    all
+}
+
+/// Few endpoints.
+fn small(every: Duration) -> Value {
     let every = format!("{}s", every.as_secs());
     let intervals: Map<String, Value> = ["dns", "ntp", "http", "https", "sql", "monitoring"]
         .map(|class| (class.to_owned(), json!(every)))
         .into_iter()
         .collect();
-    let mut all = json!({
-        "vantage": "ase-lab",
-        "listen": format!("127.0.0.1:{port}"),
-        "resolvers": {"custom": [CUSTOM_DNS]},
+    json!({
         "intervals": intervals,
         "pace": {"flows_per_destination": 600},
         "endpoints": {"remove": ["*:80", "*:443", "*:123", "*:11371"], "add": endpoints()},
-    });
-    put_over(&mut all, &Value::Object(own.clone()));
-    format!("{all:#}")
+    })
+}
+
+/// The whole built-in profile at its own pace: only the slots are filled.
+fn builtin() -> Value {
+    let slots: Map<String, Value> = SLOTS.iter().map(|(slot, host)| ((*slot).to_owned(), json!([host]))).collect();
+    json!({"slots": slots, "endpoints": {"add": []}})
 }
 
 /// Names of different owners, two ports of one host, two hosts of every port.
@@ -52,7 +71,7 @@ fn endpoints() -> Value {
 }
 
 /// Puts values over others: maps are joined, everything else is replaced.
-fn put_over(all: &mut Value, own: &Value) {
+pub(super) fn put_over(all: &mut Value, own: &Value) {
     match (all, own) {
         (Value::Object(all), Value::Object(own)) => {
             for (key, value) in own {
@@ -67,12 +86,25 @@ fn put_over(all: &mut Value, own: &Value) {
 mod tests {
     use super::*;
 
+    fn scenario(keys: &str) -> Scenario {
+        serde_saphyr::from_str(&format!("what: x\nrow: 17\nexpect: silent\n{keys}")).expect(keys)
+    }
+
     #[test]
     fn own_keys_replace_and_join() {
-        let own = json!({"intervals": {"dns": "9s"}, "vantage": "elsewhere"});
-        let text = configuration(own.as_object().expect("a map"), 1, EVERY);
-        let all: Value = serde_json::from_str(&text).expect("JSON");
+        let own =
+            scenario("config: {intervals: {dns: 9s}, vantage: elsewhere}\nadd: [{class: ntp, host: time.example}]");
+        let all = configuration(&own, 1, EVERY);
         assert_eq!((&all["intervals"]["dns"], &all["intervals"]["sql"]), (&json!("9s"), &json!("8s")));
         assert_eq!(all["vantage"], "elsewhere");
+        let added = all["endpoints"]["add"].as_array().expect("a list");
+        assert_eq!((added.len(), &added[added.len() - 1]["host"]), (14, &json!("time.example")));
+    }
+
+    #[test]
+    fn the_built_in_profile_keeps_its_endpoints_and_its_pace() {
+        let all = configuration(&scenario("world: builtin"), 1, EVERY);
+        assert!(all["intervals"].is_null() && all["endpoints"]["remove"].is_null() && all["pace"].is_null(), "{all}");
+        assert_eq!(all["slots"].as_object().map(Map::len), Some(SLOTS.len()));
     }
 }
