@@ -80,8 +80,9 @@ mod tests {
     use super::*;
     use crate::{
         config,
-        engine::{monitor::Monitor, schedule::Rounds, snapshot::Snapshot},
+        engine::{monitor::Monitor, snapshot::Snapshot},
         model::endpoint::Status,
+        model::rounds::Rounds,
         readers::metrics::{self, Serving},
         sample,
         web::pages::{Page, Pages},

@@ -95,6 +95,36 @@ fn arrows() -> BTreeSet<(String, String)> {
     arrows
 }
 
+/// The rooms and their arrows as ARCHITECTURE.md draws them: a row for each room, a mark below each room that it imports.
+/// Marks stand right of the diagonal only, as arrows run down only.
+fn drawing() -> String {
+    let arrows = arrows();
+    let mut drawn = format!("{:>11}", "");
+    ROOMS.iter().for_each(|room| drawn.push_str(&format!(" {:<3}", &room[..3])));
+    for (floor, room) in ROOMS.iter().enumerate() {
+        drawn.push_str(&format!("\n{room:>11}"));
+        for (other, to) in ROOMS.iter().enumerate() {
+            let mark = match arrows.contains(&((*room).to_owned(), (*to).to_owned())) {
+                true => "*",
+                false if other == floor => "\\",
+                false => ".",
+            };
+            drawn.push_str(&format!(" {mark:<3}"));
+        }
+    }
+    drawn.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn the_drawing_of_the_rooms_is_the_code() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the map is there");
+    let drawing = drawing();
+    assert!(text.contains(&drawing), "ARCHITECTURE.md should draw the rooms so:\n{drawing}");
+    for room in ROOMS {
+        assert!(text.contains(&format!("\n| `{room}/` |")), "ARCHITECTURE.md has a sentence for {room}");
+    }
+}
+
 #[test]
 fn imports_are_read_as_rust_reads_them() {
     let text = "use crate::{\n    model::{a::B, c},\n    net::d,\n};\nfn f() { crate::store::open() }\n// crate::web\n";
