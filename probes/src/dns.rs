@@ -1,6 +1,7 @@
 //! The DNS probe: one question to one named server, over UDP or TCP. Only a reply with our id and our
 //! question counts; everything else is counted as a stray and waited past.
 
+mod ask;
 mod exchange;
 mod wire;
 

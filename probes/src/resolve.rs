@@ -10,10 +10,11 @@ use crate::{
     cause::Cause,
     clock,
     deadline::Deadline,
-    dns::{Question, RecordType, Transport},
+    dns::{Question, RecordType, Reply, Transport},
     egress::{Egress, Shape},
     evidence::Millis,
     outcome::Outcome,
+    seen::Exchange,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
@@ -145,14 +146,14 @@ impl Resolver {
             };
             let (v4, v6) = tokio::join!(asker.ask(RecordType::A), asker.ask(RecordType::Aaaa));
             resolution.server = Some(*server);
-            resolution.addresses = addresses(&v4, &v6);
+            resolution.addresses = addresses(&v4.reply, &v6.reply);
             if !resolution.addresses.is_empty() {
                 resolution.finding = None;
                 return;
             }
-            resolution.finding = Some(finding(&v4));
-            let denied = says_no(&v4);
-            resolution.failures.push(v4);
+            resolution.finding = Some(finding(&v4.verdict));
+            let denied = says_no(&v4.verdict);
+            resolution.failures.push(v4.into());
             if denied || deadline.remaining().is_zero() {
                 return;
             }
@@ -170,35 +171,18 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Asks over UDP, and over TCP when the answer was cut.
-    async fn ask(&self, record: RecordType) -> Outcome {
+    async fn ask(&self, record: RecordType) -> Exchange<Reply> {
         let nonce = if record == RecordType::A { self.nonce } else { self.nonce.rotate_left(32) };
-        let attempt = Attempt {
-            address: self.server,
-            deadline: self.deadline,
-            egress: self.egress,
-            nonce,
-            shape: Shape::default(),
-        };
-        let question = |transport| Question::address(self.name.to_owned(), record, transport);
-        let outcome: Outcome = question(Transport::Udp).run(&attempt).await.into();
-        if !outcome.dns_answer().is_some_and(|answer| answer.truncated) {
-            return outcome;
-        }
-        let mut whole: Outcome = question(Transport::Tcp).run(&attempt).await.into();
-        if let Verdict::Failed(finding) = whole.verdict
-            && whole.dns_answer().is_none()
-        {
-            whole.verdict = Verdict::Failed(Finding::new(Cause::DnsNoTcp, finding.phase, Confidence::Confirmed));
-        }
-        whole
+        let Self { server, deadline, egress, .. } = *self;
+        let attempt = Attempt { address: server, deadline, egress, nonce, shape: Shape::default() };
+        Question::address(self.name.to_owned(), record, Transport::Udp).ask(&attempt).await
     }
 }
 
 /// The addresses of both answers, IPv4 first, each once.
-fn addresses(v4: &Outcome, v6: &Outcome) -> Vec<IpAddr> {
+fn addresses(v4: &Reply, v6: &Reply) -> Vec<IpAddr> {
     let mut all = Vec::new();
-    for address in [v4, v6].into_iter().filter_map(Outcome::dns_answer).flat_map(|answer| &answer.addresses) {
+    for address in [v4, v6].into_iter().filter_map(|reply| reply.answer.as_ref()).flat_map(|answer| &answer.addresses) {
         if !all.contains(address) && all.len() < MAX_ADDRESSES {
             all.push(*address);
         }
@@ -207,14 +191,14 @@ fn addresses(v4: &Outcome, v6: &Outcome) -> Vec<IpAddr> {
 }
 
 /// Whether the server denied the name, so that asking another one would only hide it.
-fn says_no(outcome: &Outcome) -> bool {
-    let cause = outcome.verdict.finding().map(|finding| finding.cause);
+fn says_no(verdict: &Verdict) -> bool {
+    let cause = verdict.finding().map(|finding| finding.cause);
     matches!(cause, Some(Cause::DnsNxdomain | Cause::DnsNodata))
 }
 
 /// Whatever phase the exchange itself was in, the endpoint was lost while its name was resolved.
-fn finding(outcome: &Outcome) -> Finding {
-    match outcome.verdict.finding() {
+fn finding(verdict: &Verdict) -> Finding {
+    match verdict.finding() {
         Some(finding) if finding.cause.is_local() => finding,
         Some(finding) => Finding { phase: Phase::Dns, ..finding },
         None => Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed),

@@ -194,12 +194,7 @@ impl Surveyor {
         nonce: u64,
     ) -> Exchange {
         let attempt = Attempt { address: server, deadline, egress: &self.egress, nonce, shape: Shape::default() };
-        let question = |transport| Question::address(name.to_owned(), record, transport).lingering(LINGER);
-        let outcome = question(Transport::Udp).run(&attempt).await;
-        if outcome.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {
-            return question(Transport::Tcp).run(&attempt).await;
-        }
-        outcome
+        Question::address(name.to_owned(), record, Transport::Udp).lingering(LINGER).ask(&attempt).await
     }
 
     /// Whether the side that answers also answers a sibling name that cannot exist, with the same addresses (D17).

@@ -132,12 +132,7 @@ fn ask(address: SocketAddr, name: String, timeout: Duration, egress: Arc<Egress>
     tokio::spawn(async move {
         let deadline = Deadline::within(timeout);
         let attempt = Attempt { address, deadline, egress: &egress, nonce, shape: Shape::default() };
-        let question = |transport| Question::address(name.clone(), RecordType::A, transport);
-        let outcome = question(Transport::Udp).run(&attempt).await;
-        if outcome.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {
-            return question(Transport::Tcp).run(&attempt).await.into();
-        }
-        outcome.into()
+        Question::address(name, RecordType::A, Transport::Udp).ask(&attempt).await.into()
     })
 }
 
