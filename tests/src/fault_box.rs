@@ -71,7 +71,8 @@ impl PartialEq for Due {
 
 impl Eq for Due {}
 
-fn device() -> Result<SyncDevice> {
+/// Makes a device in the namespace of the caller.
+pub(crate) fn device() -> Result<SyncDevice> {
     DeviceBuilder::new().name(DEVICE).build_sync().context(CANNOT)
 }
 

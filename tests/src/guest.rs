@@ -26,7 +26,7 @@ use crate::{
 /// The custom DNS of the guest.
 pub const CUSTOM_DNS: &str = "10.53.0.4";
 /// The guest's address.
-const GUEST: &str = "10.53.1.4";
+pub(crate) const GUEST: &str = "10.53.1.4";
 /// Its router.
 pub(crate) const ROUTER: &str = "10.53.1.1";
 /// Time between two looks at whether the guest is ready.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use ase_lab::{
-    alert,
+    alert, bench,
     dashboard::show as dashboards,
     demo, evaluate, fault_scenarios, guest, programs, remember,
     subnet::{self, Plan},
@@ -53,6 +53,18 @@ enum Command {
     #[command(after_help = "Examples:\n  ase-lab scenarios\n  ase-lab scenarios path nsg --report out.json\n  \
         ase-lab scenarios dns private")]
     Scenarios(fault_scenarios::Arguments),
+    /// Measure what a probe costs: the agent against blackbox_exporter, and the agent alone (needs root)
+    ///
+    /// Each measurement runs in namespaces of its own, behind a path with a round trip of 10 ms and jitter. Prints CPU per
+    /// probe with ratios, rhythm, memory, pages, and what the bench itself took. Build everything for release first.
+    #[command(
+        after_help = "Examples:\n  ase-lab bench\n  ase-lab bench --cases tcp,https --rounds 3 --report out.json\n  \
+        ase-lab bench --cases alone-141 --for 5m\n  ase-lab bench --cases tcp,dns --agent old/ase-agent"
+    )]
+    Bench(bench::Arguments),
+    /// One measurement of `bench`
+    #[command(hide = true)]
+    PlayBench { plan: String },
     /// Count what diagnosis costs in packets while nothing is wrong
     Packets(fault_scenarios::packets::Arguments),
     /// One count of `packets`
@@ -120,6 +132,8 @@ fn main() -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Subnet { stop, fault, command } => subnet::run(&Plan { command, stopped: stop, fault }),
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::PlayBench { plan } => bench::play_one(&plan),
         Command::Packets(arguments) => fault_scenarios::packets::run(&arguments),
         Command::CountPackets { seconds, is_diagnosing } => fault_scenarios::packets::count(seconds, is_diagnosing),
         Command::Play { file, seconds, name } => fault_scenarios::play_one(&file, Duration::from_secs(seconds), &name),

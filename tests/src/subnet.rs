@@ -81,7 +81,7 @@ fn faulty(file: &Path, zone: &Zone) -> Result<Engine> {
 }
 
 /// The configuration that fills every slot with a simulated host.
-fn filled_slots() -> String {
+pub(crate) fn filled_slots() -> String {
     let rows: String = SLOTS.iter().map(|(slot, host)| format!("  {slot}: [{host}]\n")).collect();
     format!("vantage: ase-lab subnet\nresolvers:\n  custom: [{CUSTOM_DNS}]\nslots:\n{rows}")
 }

@@ -2,6 +2,7 @@
 
 mod alert;
 mod bad_input;
+mod bench;
 mod daemon;
 mod dashboards;
 mod demo;

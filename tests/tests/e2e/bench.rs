@@ -1,0 +1,80 @@
+//! The bench itself, in small: every part of it runs, and its figures agree with a count that it does not make.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+
+use crate::process::{binary, require, run};
+
+/// How often the agent may spend the figures to reach here. They are those of an optimised build at a thousand endpoints;
+/// this is an unoptimised one, which also wakes an idle machine for each of its few probes.
+const FACTOR: &str = "40";
+
+/// Runs the bench and returns its report; `None` without root where that may be skipped.
+fn bench(arguments: &[&str]) -> Option<(String, Value)> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let report = folder.path().join("report.json");
+    let mut lab = Command::new(binary("ase-lab"));
+    let output = run(lab.arg("bench").args(arguments).args(["--budget", FACTOR, "--report"]).arg(&report));
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if error.contains("only root may open /dev/net/tun") {
+        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "{error}");
+        println!("SKIPPED: {error}");
+        return None;
+    }
+    assert!(output.status.success(), "{text}{error}");
+    let report = fs::read_to_string(report).expect("the bench writes its report");
+    Some((text.into_owned(), serde_json::from_str(&report).expect("the report is JSON")))
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is a number"))
+}
+
+/// What must be true of every measurement, however slow the day.
+fn check(one: &Value) {
+    let of = |key: &str| number(&one[key]);
+    // While counters are read some probes are made, and at each end some are under way: one side has counted them.
+    let at_the_ends = of("expected") / of("seconds") * (of("counting_seconds") + 0.5);
+    assert!(of("arrived") > 0.0 && (of("reported") - of("arrived")).abs() <= at_the_ends, "{one}");
+    assert!(of("healthy") > of("watched") / 2.0, "{one}");
+    let spent = one["spent"].as_object().expect("programs are listed");
+    assert!(spent.values().all(|spent| number(&spent["memory"]["peak"]) > 0.0), "{one}");
+    let is_alone = one["plan"]["subject"] == "agent-alone";
+    assert_eq!(spent.len(), if is_alone { 1 } else { 2 }, "{one}");
+    let pages = one["readings"].as_object().expect("pages are listed").len();
+    assert_eq!(pages, if spent.contains_key("agent") { 2 } else { 0 }, "{one}");
+}
+
+/// Runs cases with few endpoints, checks each measurement, and looks for words in the tables.
+fn small(cases: &str, count: usize, words: &[&str]) {
+    let tools = [("ip", "iproute2"), ("prometheus", "prometheus"), ("prometheus-blackbox-exporter", "of this name")];
+    if !tools.into_iter().all(|(program, package)| require(program, package)) {
+        return;
+    }
+    let few = ["--endpoints", "50", "--interval", "1s", "--warm-up", "2s", "--for", "3s"];
+    let Some((text, report)) = bench(&[&few[..], &["--cases", cases]].concat()) else { return };
+    let measurements = report["measurements"].as_array().expect("measurements are listed");
+    assert_eq!(measurements.len(), count, "{text}");
+    measurements.iter().for_each(check);
+    for words in words {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn what_is_reported_of_tcp_and_dns_is_what_the_servers_saw() {
+    small("tcp,dns", 4, &["CPU per probe", "agent/blackbox", "within: tcp CPU per probe", "path late"]);
+}
+
+#[test]
+fn what_is_reported_of_http_https_and_the_agent_alone_is_what_the_servers_saw() {
+    small("http,https,alone-40", 5, &["within: https CPU per probe", "within: alone-40 CPU per probe"]);
+}
+
+#[test]
+fn a_case_that_there_is_not_is_refused_with_those_that_there_are() {
+    let output = run(Command::new(binary("ase-lab")).args(["bench", "--cases", "udp"]));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("tcp, dns, http, https or alone-N"), "{error}");
+}
