@@ -17,7 +17,10 @@ use proptest::{collection::vec, prelude::*, sample::subsequence};
 
 use crate::{
     early::{burn_rate::BurnRate, phi::Phi},
-    engine::schedule::{self, Rhythm, Schedule},
+    engine::{
+        room::Bounds,
+        schedule::{self, Ended, Rhythm, Schedule},
+    },
     model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds, visit::Visit},
     risk::{
         clock::{MOST_STEPS, STEP},
@@ -135,19 +138,25 @@ fn standing(shares: &[f64], weights: &BTreeMap<Class, f64>) -> f64 {
 /// One endpoint under the real schedule: the first sample of a visit is bad where the pattern says so; its confirmation
 /// is bad where `confirmed` says so. Returns the confirmed samples that the risk is told of.
 fn scheduled(pattern: &[bool], confirmed: impl Fn(usize) -> bool) -> Vec<Sample> {
-    let rhythm =
-        Rhythm { interval: ROUND, confirm_after: Duration::from_secs(1), failing_interval: Duration::from_secs(10) };
+    let rhythm = Rhythm {
+        interval: ROUND,
+        confirm_after: Duration::from_secs(1),
+        failing_interval: Duration::from_secs(10),
+        sockets: 1,
+        courtesy: None,
+    };
+    let bounds = Bounds { active: 1, sockets: 1 };
     let start: Instant = clock::now();
-    let mut schedule = Schedule::new([rhythm], 1, Rounds::Endless { spread: Duration::ZERO }, start);
+    let mut schedule = Schedule::new([rhythm], bounds, Rounds::Endless { spread: Duration::ZERO }, start);
     let (mut told, mut visit) = (Vec::new(), 0);
     while visit < pattern.len() {
         let at = schedule.next_due().expect("an endless schedule goes on");
-        schedule.take_due(at);
+        let due = schedule.take_due(at);
         let confirming = schedule.is_confirming(0);
         let bad = if confirming { confirmed(visit - 1) } else { pattern[visit] };
         visit += usize::from(!confirming);
         let sample = if bad { schedule::Sample::Bad } else { schedule::Sample::Good };
-        schedule.finished(0, sample, at);
+        schedule.finished(due[0].visit, Ended { sample, asked: true }, at);
         if !schedule.is_confirming(0) {
             told.push(if bad { Sample::Bad } else { Sample::Good });
         }
@@ -374,7 +383,7 @@ proptest! {
         samples in vec(prop::sample::select(vec![Sample::Good, Sample::Bad]), 0..30), cause in prop::sample::select(Cause::ALL.to_vec()),
         rounds in 1usize..50,
     ) {
-        let local = Sample::of(&visit(cause, Side::Local), Duration::from_secs(5));
+        let local = Sample::of(&visit(cause, Side::Local));
         prop_assert_eq!(local, Sample::Unknown);
         let mut hysteresis = Hysteresis::default();
         samples.iter().for_each(|sample| hysteresis.take(*sample));

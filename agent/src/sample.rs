@@ -135,13 +135,22 @@ fn agent() -> SelfView {
         started: AT - Duration::from_secs(3600),
         ready: true,
         schedule_lag: MS(3),
+        schedule_wait: MS(40),
+        schedule_delays: delays(),
         in_flight: 2,
+        sockets: 3840,
         budget_spent: 5,
         reload_ok: true,
         loaded: AT - Duration::from_secs(3600),
         origin: "built-in defaults".to_owned(),
         warnings: vec!["no configuration file; resolvers come from /etc/resolv.conf".to_owned()],
     }
+}
+
+fn delays() -> Histogram {
+    let mut delays = Histogram::default();
+    [1, 1, 2, 3].into_iter().for_each(|late| delays.observe(MS(late)));
+    delays
 }
 
 fn classes(views: &[Arc<EndpointView>], slots: &[Slot]) -> Vec<ClassView> {

@@ -76,7 +76,7 @@ pub struct Definition {
 macro_rules! causes {
     ($($variant:ident, $label:literal, $side:ident, $owner:ident, $summary:literal, $next:literal,
         $check:literal;)+) => {
-        /// Why an exchange did not prove its peer. The set is closed: 40 causes, labels never change.
+        /// Why an exchange did not prove its peer. The set is closed: 41 causes, labels never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Cause {
             $(#[doc = $summary] $variant,)+
@@ -128,6 +128,9 @@ causes! {
     LocalSetup, "local_setup", Local, ThisMachine,
         "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options",
         "the agent's warnings at start, and `systemctl show ase-agent` for limits";
+    LocalStall, "local_stall", Local, ThisMachine,
+        "this machine or the agent stood still while it waited for an answer", "look for a CPU quota, steal time, a paused or suspended VM; the dependency itself was not tested",
+        "`/proc/pressure/cpu`, the steal column of `vmstat 1`, and the VM's activity log around that time";
     NextHopDown, "next_hop_down", Path, NetworkTeam,
         "the next hop does not answer on the link", "check the NIC and the subnet's gateway; in Azure redeploy the VM or open a ticket",
         "`ip neigh` and `ip link` on this machine, and the VM's health in the portal";
@@ -258,7 +261,7 @@ mod tests {
     fn the_set_has_forty_distinct_labels() {
         let labels: BTreeSet<_> = Cause::ALL.iter().map(|c| c.label()).collect();
         assert_eq!(labels.len(), 40);
-        assert_eq!(Cause::ALL.len(), 40);
+        assert_eq!(Cause::ALL.len(), 41);
     }
 
     #[test]

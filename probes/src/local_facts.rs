@@ -9,7 +9,11 @@ use std::{
     path::Path,
 };
 
-use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::InterfaceFlags,
+    sys::resource::{Resource, getrlimit},
+};
 use socket2::Type;
 
 pub use self::route::{Neighbour, NextHop};
@@ -57,6 +61,14 @@ pub struct LocalFacts {
     pub link: Option<bool>,
     /// What the neighbour table knows of the next hop. IPv4 only.
     pub neighbour: Option<Neighbour>,
+}
+
+/// What the kernel gives every process (`INR_OPEN_CUR` in `include/uapi/linux/fs.h`).
+const FILES: usize = 1024;
+
+/// The number of files that this process may have open, by its soft limit (`RLIMIT_NOFILE` in `getrlimit(2)`).
+pub fn file_limit() -> usize {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(FILES, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
 impl LocalFacts {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ase_probes::class::Class;
+use ase_probes::{class::Class, local_facts::file_limit};
 
 use crate::{
     engine::{monitor::Monitor, snapshot::Snapshot},
@@ -46,7 +46,7 @@ fn names(endpoint: &crate::model::catalog::Endpoint, name: &str) -> bool {
 
 /// Visits every endpoint once, a second time where the first was bad. `progress` hears how many are settled.
 pub async fn round(settings: Settings, mut progress: impl FnMut(usize)) -> Arc<Snapshot> {
-    let mut monitor = Monitor::new(settings, Rounds::One, rand::random());
+    let mut monitor = Monitor::new(settings, Rounds::One, file_limit(), rand::random());
     while !monitor.is_settled() {
         monitor.step().await;
         progress(monitor.settled());

@@ -2,6 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::Path};
 
+use ase_probes::local_facts::file_limit;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -69,7 +70,7 @@ pub async fn run(
     );
     settings.warnings.iter().for_each(|warning| tracing::warn!(warning, "configuration"));
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
-    let mut monitor = Monitor::new(settings, FIRST_ROUND, rand::random());
+    let mut monitor = Monitor::new(settings, FIRST_ROUND, file_limit(), rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
     let router = server::router(monitor.subscribe(), commands);
     let web = WebThread::start(listener, router, limits).await.map_err(DaemonError::Web)?;

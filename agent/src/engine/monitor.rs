@@ -9,7 +9,6 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
-    class::Class,
     clock,
     evidence::Ending,
     verdict::{Confidence, Finding, Phase, Verdict},
@@ -22,31 +21,29 @@ use tokio::{
 
 use crate::{
     engine::{
+        plan,
         publishing::Publisher,
-        schedule::{Rhythm, STALL, Sample, Schedule},
+        pulse::{Clocks, Pulse},
+        room::{Bounds, VisitNumber},
+        schedule::{Ended, Sample, Schedule},
         snapshot::Snapshot,
         state::Known,
     },
     model::{
-        catalog::Endpoint,
         diagnosis::Incident,
         endpoint::Status,
         rounds::Rounds,
-        settings::{Pace, Settings},
+        settings::Settings,
         visit::{Untested, Visit},
     },
     visit::visitor::Visitor,
 };
 
-/// RFC 8633 practice: one time server is not asked more often than this in the steady state.
-const NTP_INTERVAL: Duration = Duration::from_secs(64);
-/// Bursts to one time server keep this distance.
-const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
-/// Pause before a visit is tried again whose destination's flow budget was spent.
-const BUDGET_PAUSE: Duration = Duration::from_secs(15);
+/// Visits that wait for room this long are worth a word: the alert `AseAgentBehind` begins there too.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// A visit that ended, with the task it ran in; an error if it died.
-type Ended = Result<(task::Id, Visit), JoinError>;
+type Finished = Result<(task::Id, Visit), JoinError>;
 
 /// The loop: what is known, what is due, what is under way.
 #[derive(Debug)]
@@ -55,21 +52,28 @@ pub struct Monitor {
     rounds: Rounds,
     visitor: Arc<Visitor>,
     schedule: Schedule,
+    pulse: Pulse,
+    is_slow: bool,
+    files: usize,
     visits: JoinSet<Visit>,
-    under_way: BTreeMap<task::Id, usize>,
+    under_way: BTreeMap<task::Id, (VisitNumber, usize)>,
     rng: StdRng,
     publisher: Publisher,
 }
 
 impl Monitor {
-    /// Prepares the loop and publishes a first snapshot in which nothing was visited yet.
-    pub fn new(settings: Settings, rounds: Rounds, seed: [u8; 32]) -> Self {
+    /// Prepares the loop of a process that may have so many files open, and publishes a first snapshot in which nothing
+    /// was visited yet.
+    pub fn new(settings: Settings, rounds: Rounds, files: usize, seed: [u8; 32]) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let known = Known::new(settings, rounds, StdRng::from_rng(&mut rng));
         Self {
             rounds,
             visitor: Arc::new(Visitor::new(&known.settings)),
-            schedule: plan(&known.settings, rounds),
+            schedule: schedule(&known.settings, rounds, files),
+            pulse: Pulse::new(Clocks::read()),
+            is_slow: false,
+            files,
             visits: JoinSet::new(),
             under_way: BTreeMap::new(),
             rng,
@@ -93,22 +97,33 @@ impl Monitor {
                 None => std::future::pending().await,
             }
         };
+        let beat = self.pulse.due();
         tokio::select! {
-            () = timer => self.begin(),
-            Some(ended) = self.visits.join_next_with_id() => self.take_in(ended),
+            () = timer => {
+                self.beat();
+                self.begin();
+            }
+            Some(ended) = self.visits.join_next_with_id() => {
+                self.beat();
+                self.take_in(ended);
+            }
             step = self.known.comparing.step(&mut self.rng) => {
+                self.beat();
                 self.known.hear(step);
                 self.changed();
             }
-            () = self.known.diagnosing.step() => self.changed(),
+            () = self.known.diagnosing.step() => {
+                self.beat();
+                self.changed();
+            }
+            () = tokio::time::sleep_until(beat.into()) => self.beat(),
         }
     }
 
     /// Whether every endpoint was visited, no bad sample waits for its confirmation, every name was compared, no
     /// measurement would tell more, and all of it is published.
     pub fn is_settled(&self) -> bool {
-        self.visits.is_empty()
-            && self.schedule.next_due().is_none()
+        self.schedule.is_over()
             && self.known.comparing.is_settled()
             && self.known.diagnosing.is_settled()
             && self.publisher.due().is_none()
@@ -125,7 +140,7 @@ impl Monitor {
         self.under_way.clear();
         self.known.reload(settings, self.rounds);
         self.visitor = Arc::new(Visitor::new(&self.known.settings));
-        self.schedule = plan(&self.known.settings, self.rounds);
+        self.schedule = schedule(&self.known.settings, self.rounds, self.files);
         self.publisher.hurry(clock::now());
         self.changed();
     }
@@ -152,6 +167,14 @@ impl Monitor {
         self.known.close();
     }
 
+    /// Looks at the clocks: whatever is concluded from silence afterwards knows whether this machine stood still.
+    fn beat(&mut self) {
+        if let Some(stall) = self.pulse.beat(Clocks::read()) {
+            let seconds = stall.lasted.as_secs_f64();
+            tracing::warn!(seconds, kind = ?stall.kind, "the agent did not run for a while");
+        }
+    }
+
     fn begin(&mut self) {
         let now = clock::now();
         let due = self.schedule.take_due(now);
@@ -165,13 +188,13 @@ impl Monitor {
             let visitor = Arc::clone(&self.visitor);
             let rng = StdRng::from_rng(&mut self.rng);
             let visit = self.visits.spawn(async move { visitor.visit(&endpoint, rng).await });
-            self.under_way.insert(visit.id(), due.task);
+            self.under_way.insert(visit.id(), (due.visit, due.task));
         }
         self.consider(now);
     }
 
     /// Takes in this visit and every other one that ended meanwhile.
-    fn take_in(&mut self, ended: Ended) {
+    fn take_in(&mut self, ended: Finished) {
         self.settle(ended);
         while let Some(ended) = self.visits.try_join_next_with_id() {
             self.settle(ended);
@@ -179,36 +202,37 @@ impl Monitor {
         self.changed();
     }
 
-    fn settle(&mut self, ended: Ended) {
-        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(task) = self.under_way.remove(&id) else { return };
-        match ended {
-            Ok((_, visit)) => self.record(task, visit),
+    fn settle(&mut self, finished: Finished) {
+        let id = finished.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some((number, task)) = self.under_way.remove(&id) else { return };
+        match finished {
+            Ok((_, visit)) => self.record(number, task, visit),
             Err(error) => {
                 tracing::error!(%error, endpoint = %self.known.views[task].endpoint.id, "a visit died; this is a defect of the agent");
-                self.schedule.finished(task, Sample::Unknown, clock::now());
+                let died = Ended { sample: Sample::Unknown, asked: true };
+                self.schedule.finished(number, died, clock::now());
             }
         }
     }
 
-    fn record(&mut self, task: usize, mut visit: Visit) {
+    fn record(&mut self, number: VisitNumber, task: usize, mut visit: Visit) {
         let now = clock::now();
-        if visit.result == Err(Untested::BudgetSpent) && visit.outcomes.is_empty() {
-            self.known.agent.budget_spent += 1;
-            self.schedule.put_off(task, BUDGET_PAUSE, now);
-            return;
-        }
         let began = now.checked_sub(visit.took).unwrap_or(now);
-        if self.schedule.stalled_since(began) >= STALL && is_silence(&visit) {
-            visit.remarks.push(
-                "this machine stood still for more than a second meanwhile: the silence proves nothing".to_owned(),
-            );
-            visit.result = Ok(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Likely).failed());
-        } else {
-            visit.result = self.known.judge(task, &visit);
+        match self.pulse.stalled_since(began).filter(|_| is_silence(&visit)) {
+            Some(stall) => {
+                visit.remarks.push(stall.remark());
+                visit.result = Ok(Finding::new(Cause::LocalStall, Phase::Local, Confidence::Likely).failed());
+            }
+            None => visit.result = self.known.judge(task, &visit),
         }
-        self.schedule.finished(task, sample(&visit), now);
-        self.known.record(task, visit, self.schedule.is_confirming(task));
+        let ended = plan::ended(&visit);
+        self.schedule.finished(number, ended, now);
+        match ended.sample {
+            Sample::PutOff(_) => self.known.agent.budget_spent += 1,
+            Sample::Good | Sample::Bad | Sample::Unknown | Sample::AskedToSlowDown => {
+                self.known.record(task, visit, self.schedule.is_confirming(task));
+            }
+        }
     }
 
     /// Something was learned.
@@ -218,15 +242,39 @@ impl Monitor {
         self.consider(now);
     }
 
+    fn look_at_the_schedule(&mut self) {
+        let (agent, lateness) = (&mut self.known.agent, self.schedule.lateness());
+        (agent.schedule_lag, agent.schedule_wait) = (lateness.lag(), lateness.wait());
+        agent.schedule_delays = *lateness.lags();
+        agent.in_flight = self.schedule.room().in_flight();
+        agent.sockets = self.schedule.room().bounds().sockets;
+    }
+
+    /// Says once that visits wait for room, and once that they do no longer.
+    fn say_if_slow(&mut self) {
+        let waited = self.schedule.lateness().wait();
+        let (seconds, Bounds { active, sockets }) = (waited.as_secs_f64(), self.schedule.room().bounds());
+        match (waited >= SLOW, std::mem::replace(&mut self.is_slow, waited >= SLOW)) {
+            (true, false) => tracing::warn!(
+                seconds,
+                active,
+                sockets,
+                "endpoints are asked more slowly than configured: visits wait for `pace.concurrency` or for file descriptors"
+            ),
+            (false, true) => tracing::info!("visits no longer wait for room"),
+            (true, true) | (false, false) => {}
+        }
+    }
+
     /// Thinks over what is known, and publishes it if that is due. An incident that begins, changes or ends does not wait.
     fn consider(&mut self, now: Instant) {
-        self.known.review().visits.iter().for_each(|task| self.schedule.hurry(*task, now));
+        self.known.review().visits.iter().for_each(|task| self.schedule.bring_forward(*task, now));
         if !same(&self.known.diagnosing.ledger().open, &self.publisher.latest().incidents.open) {
             self.publisher.hurry(now);
         }
         if self.publisher.is_due(now) {
-            self.known.agent.schedule_lag = self.schedule.lag();
-            self.known.agent.in_flight = self.visits.len();
+            self.say_if_slow();
+            self.look_at_the_schedule();
             self.known.advance();
             self.publisher.publish(self.known.snapshot());
         }
@@ -241,37 +289,14 @@ fn same(open: &[Arc<Incident>], published: &[Arc<Incident>]) -> bool {
 /// The first visits of a daemon are spread over this time.
 pub const FIRST_ROUND: Rounds = Rounds::Endless { spread: Duration::from_secs(5) };
 
-fn plan(settings: &Settings, rounds: Rounds) -> Schedule {
+fn schedule(settings: &Settings, rounds: Rounds, files: usize) -> Schedule {
     let pace = &settings.pace;
-    let rhythms = settings.catalog.endpoints.iter().map(|endpoint| rhythm(endpoint, pace));
-    Schedule::new(rhythms, pace.concurrency, rounds, clock::now())
-}
-
-fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
-    let interval = endpoint.interval;
-    match endpoint.class {
-        Class::Ntp if !endpoint.host.is_own() => Rhythm {
-            interval,
-            confirm_after: pace.confirm_after.max(NTP_CONFIRM_AFTER),
-            failing_interval: pace.failing_interval.max(NTP_INTERVAL),
-        },
-        Class::Dns | Class::Ntp | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
-            Rhythm { interval, confirm_after: pace.confirm_after, failing_interval: pace.failing_interval }
-        }
-    }
+    let rhythms = settings.catalog.endpoints.iter().map(|endpoint| plan::rhythm(endpoint, pace));
+    Schedule::new(rhythms, plan::bounds(pace, files), rounds, clock::now())
 }
 
 /// Whether a visit failed because nobody answered in time.
 fn is_silence(visit: &Visit) -> bool {
     let stop = visit.outcomes.first().and_then(|outcome| outcome.seen.stop.as_ref());
     matches!(visit.result, Ok(Verdict::Failed(_))) && stop.is_none_or(|stop| stop.trouble.ending() == Ending::Silence)
-}
-
-fn sample(visit: &Visit) -> Sample {
-    match visit.result {
-        Ok(Verdict::Failed(finding)) if finding.cause == Cause::NtpDenied => Sample::AskedToSlowDown,
-        Ok(Verdict::Failed(_)) => Sample::Bad,
-        Ok(Verdict::Healthy | Verdict::Degraded(_)) => Sample::Good,
-        Ok(Verdict::Inconclusive(_)) | Err(_) => Sample::Unknown,
-    }
 }

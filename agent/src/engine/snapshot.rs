@@ -91,10 +91,16 @@ pub struct SelfView {
     pub started: Duration,
     /// Whether every endpoint was visited once.
     pub ready: bool,
-    /// The largest lateness of a visit in the last minute.
+    /// The largest delay of the loop itself in the last minute: a visit was due and there was room, but it did not begin.
     pub schedule_lag: Duration,
+    /// The longest time in the last minute that a visit which was due waited for room.
+    pub schedule_wait: Duration,
+    /// Every delay of the loop since the start.
+    pub schedule_delays: Histogram,
     /// Visits under way.
     pub in_flight: usize,
+    /// Sockets that all visits under way may hold.
+    pub sockets: usize,
     /// Visits put off because the destination's flow budget was spent.
     pub budget_spent: u64,
     /// Whether the last reload took.

@@ -70,7 +70,10 @@ impl Known {
             started: now,
             ready: settings.catalog.endpoints.is_empty(),
             schedule_lag: Duration::ZERO,
+            schedule_wait: Duration::ZERO,
+            schedule_delays: Histogram::default(),
             in_flight: 0,
+            sockets: 0,
             budget_spent: 0,
             reload_ok: true,
             loaded: now,
@@ -151,7 +154,7 @@ impl Known {
         }
         self.keeping.visited(view, &visit);
         if let Some(clock) = self.risk.as_mut().filter(|_| !unconfirmed) {
-            clock.observe(&view.endpoint.id, Sample::of(&visit, view.endpoint.timeout));
+            clock.observe(&view.endpoint.id, Sample::of(&visit));
         }
         let before = view.status;
         absorb(view, visit, unconfirmed);

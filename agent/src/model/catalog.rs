@@ -77,6 +77,16 @@ pub enum Addresses {
     First,
 }
 
+impl Addresses {
+    /// How many addresses of one name are asked at most.
+    pub fn most(self) -> usize {
+        match self {
+            Self::All => 8,
+            Self::First => 1,
+        }
+    }
+}
+
 /// Which kind of address a name is expected to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExpectAddress {

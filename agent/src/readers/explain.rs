@@ -50,6 +50,7 @@ pub fn elsewhere(cause: Cause) -> Elsewhere {
     let (nel, curl) = match cause {
         Cause::None => (Some("ok"), Some(0)),
         Cause::LocalFdLimit | Cause::LocalFirewall | Cause::LocalSetup => (Some("abandoned"), Some(2)),
+        Cause::LocalStall => (Some("abandoned"), None),
         Cause::LocalPorts => (Some("abandoned"), Some(45)),
         Cause::LocalRoute => (Some("tcp.address_unreachable"), Some(7)),
         Cause::NextHopDown | Cause::Unreachable => (Some("tcp.address_unreachable"), Some(7)),

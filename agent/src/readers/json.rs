@@ -110,7 +110,9 @@ struct Agent<'a> {
     reload_ok: bool,
     warnings: &'a [String],
     schedule_lag_seconds: f64,
+    schedule_wait_seconds: f64,
     visits_in_flight: usize,
+    sockets_limit: usize,
     flow_budget_spent: u64,
 }
 
@@ -130,7 +132,9 @@ impl<'a> Agent<'a> {
             reload_ok: agent.reload_ok,
             warnings: &agent.warnings,
             schedule_lag_seconds: agent.schedule_lag.as_secs_f64(),
+            schedule_wait_seconds: agent.schedule_wait.as_secs_f64(),
             visits_in_flight: agent.in_flight,
+            sockets_limit: agent.sockets,
             flow_budget_spent: agent.budget_spent,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Three rules hold for every series:
 //! - It exists from the first scrape. The one bounded exception is `ase_probe_failures_total`: each endpoint starts with
-//!   the causes that its probe commonly meets (7 to 14), because all 40 causes for 145 endpoints would be 5 800
+//!   the causes that its probe commonly meets (7 to 14), because all 41 causes for 145 endpoints would be 5 945
 //!   series that stay zero. Any other cause appears when it is first seen, so `increase()` misses its first failure;
 //!   alerts that must not miss it ask `ase_probe_success`.
 //! - What could not be tested is never an outage: while `ase_probe_unknown` or `ase_dependency_unknown` is 1, the paired
@@ -245,6 +245,18 @@ fn durations(page: &mut Page, snapshot: &Snapshot) {
     );
 }
 
+/// How punctual visits begin.
+fn delays(page: &mut Page, agent: &snapshot::SelfView) {
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram(&agent.schedule_delays));
+    page.family(
+        "ase_agent_schedule_delay_seconds",
+        "Delay of the loop itself for every visit: from when it was due and there was room until it began.",
+        MetricType::HISTOGRAM,
+        vec![metric],
+    );
+}
+
 fn histogram(counts: &snapshot::Histogram) -> Histogram {
     let mut below = 0;
     let bucket = |(bound, count): (&f64, &u64)| {
@@ -342,10 +354,21 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
     page.gauge("ase_agent_start_time_seconds", "When the agent started.", agent.started.as_secs_f64());
     page.gauge(
         "ase_agent_schedule_lag_seconds",
-        "The largest lateness of a visit in the last minute.",
+        "The largest delay of the loop itself in the last minute: a visit was due, there was room, and it did not begin.",
         agent.schedule_lag.as_secs_f64(),
     );
+    page.gauge(
+        "ase_agent_schedule_wait_seconds",
+        "The longest time in the last minute that a visit which was due waited for room.",
+        agent.schedule_wait.as_secs_f64(),
+    );
+    delays(page, agent);
     page.gauge("ase_agent_visits_in_flight", "Visits under way.", agent.in_flight as f64);
+    page.gauge(
+        "ase_agent_visit_sockets_limit",
+        "Sockets that all visits under way may hold, by the limit of open files of the process.",
+        agent.sockets as f64,
+    );
     page.counters(
         "ase_agent_flow_budget_spent_total",
         "Visits put off because the destination's budget of new flows was spent.",

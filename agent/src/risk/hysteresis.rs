@@ -4,8 +4,6 @@
 //! A bad sample counts only after the schedule's confirmation with a new socket failed too, so that one lost packet can
 //! never make one. Whatever the agent's own machine prevented is no sample at all.
 
-use std::time::Duration;
-
 use ase_probes::{cause::Side, verdict::Verdict};
 
 use crate::model::visit::Visit;
@@ -14,8 +12,6 @@ use crate::model::visit::Visit;
 pub const DOWN_AFTER: u8 = 3;
 /// Good samples in a row that bring it back.
 pub const UP_AFTER: u8 = 2;
-/// A visit that outlived its timeout by this much was stalled by this machine, not by the peer.
-const STALLED: Duration = Duration::from_secs(1);
 
 /// What one confirmed visit says about an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +25,11 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// The sample of a visit that needs no confirmation any more. `timeout` is the endpoint's.
-    pub fn of(visit: &Visit, timeout: Duration) -> Self {
+    /// The sample of a visit that needs no confirmation any more.
+    pub fn of(visit: &Visit) -> Self {
         match visit.result {
             Ok(Verdict::Healthy | Verdict::Degraded(_)) => Self::Good,
-            Ok(Verdict::Failed(finding)) if finding.side == Side::Local || visit.took > timeout + STALLED => {
-                Self::Unknown
-            }
+            Ok(Verdict::Failed(finding)) if finding.side == Side::Local => Self::Unknown,
             Ok(Verdict::Failed(_)) => Self::Bad,
             Ok(Verdict::Inconclusive(_)) | Err(_) => Self::Unknown,
         }

@@ -110,7 +110,7 @@ mod tests {
             peer.port()
         );
         std::fs::write(file.path(), text).expect("the file takes text");
-        Monitor::new(config::load(Some(file.path())).expect("a good configuration"), Rounds::One, [7; 32])
+        Monitor::new(config::load(Some(file.path())).expect("a good configuration"), Rounds::One, 1024, [7; 32])
     }
 
     #[tokio::test]

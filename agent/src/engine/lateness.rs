@@ -1,0 +1,102 @@
+//! How late visits began, and for how long they waited for room: the loop's own delay and the bounds' doing, apart.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::snapshot::Histogram;
+
+/// The window over which the largest value is reported is between one and two of these.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// What the schedule says of its own punctuality.
+#[derive(Clone, Debug)]
+pub struct Lateness {
+    lag: Largest,
+    wait: Largest,
+    lags: Histogram,
+}
+
+impl Lateness {
+    /// Nothing began yet.
+    pub fn new(now: Instant) -> Self {
+        Self { lag: Largest::new(now), wait: Largest::new(now), lags: Histogram::default() }
+    }
+
+    /// Takes in a visit that begins `now`. It was `due`, and there was `room` for it since then.
+    pub fn observe(&mut self, now: Instant, due: Instant, room: Instant) -> Duration {
+        let late = now.saturating_duration_since(due.max(room));
+        self.lag.observe(now, late);
+        self.wait.observe(now, room.saturating_duration_since(due));
+        self.lags.observe(late);
+        late
+    }
+
+    /// The largest delay of the loop itself in the last half to full minute: due and room for it, but not begun.
+    pub fn lag(&self) -> Duration {
+        self.lag.value()
+    }
+
+    /// The longest wait for room in the last half to full minute.
+    pub fn wait(&self) -> Duration {
+        self.wait.value()
+    }
+
+    /// Every delay of the loop since the start.
+    pub fn lags(&self) -> &Histogram {
+        &self.lags
+    }
+}
+
+/// The largest value over the current and the previous window.
+#[derive(Clone, Debug)]
+struct Largest {
+    began: Instant,
+    current: Duration,
+    previous: Duration,
+}
+
+impl Largest {
+    fn new(now: Instant) -> Self {
+        Self { began: now, current: Duration::ZERO, previous: Duration::ZERO }
+    }
+
+    fn observe(&mut self, now: Instant, value: Duration) {
+        let windows = now.saturating_duration_since(self.began).as_nanos() / WINDOW.as_nanos();
+        if windows > 0 {
+            self.previous = if windows == 1 { self.current } else { Duration::ZERO };
+            (self.current, self.began) = (Duration::ZERO, now);
+        }
+        self.current = self.current.max(value);
+    }
+
+    fn value(&self) -> Duration {
+        self.current.max(self.previous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn waiting_for_room_is_not_lateness() {
+        let start = ase_probes::clock::now();
+        let mut lateness = Lateness::new(start);
+        assert_eq!(lateness.observe(start + 5 * SECOND, start, start + 5 * SECOND), Duration::ZERO);
+        assert_eq!((lateness.lag(), lateness.wait()), (Duration::ZERO, 5 * SECOND));
+        assert_eq!(lateness.observe(start + 6 * SECOND, start + 4 * SECOND, start + 3 * SECOND), 2 * SECOND);
+        assert_eq!((lateness.lag(), lateness.lags().count()), (2 * SECOND, 2));
+    }
+
+    #[test]
+    fn what_was_late_is_forgotten_after_two_windows() {
+        let start = ase_probes::clock::now();
+        let mut lateness = Lateness::new(start);
+        let _late = lateness.observe(start + SECOND, start, start);
+        let _on_time = lateness.observe(start + WINDOW, start + WINDOW, start);
+        assert_eq!(lateness.lag(), SECOND, "the window before still counts");
+        let _on_time = lateness.observe(start + 3 * WINDOW, start + 3 * WINDOW, start);
+        assert_eq!(lateness.lag(), Duration::ZERO);
+    }
+}

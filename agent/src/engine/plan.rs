@@ -1,0 +1,102 @@
+//! What each endpoint wants of the schedule, how many visits this machine has room for, and what a visit meant. Pure.
+
+use std::time::Duration;
+
+use ase_probes::{
+    cause::Cause,
+    class::Class,
+    outcome::Outcome,
+    verdict::{Finding, Verdict},
+};
+
+use crate::{
+    engine::{
+        courtesy::Courtesy,
+        room::Bounds,
+        schedule::{Ended, Rhythm, Sample},
+    },
+    model::{
+        catalog::Endpoint,
+        settings::Pace,
+        visit::{Untested, Visit},
+    },
+};
+
+/// One time server is not asked more often than this (RFC 8633 section 3 asks for politeness; 64 s is the shortest interval
+/// that RFC 5905 appendix A.1 lets a client poll at by default, 2⁶ s).
+const NTP_SPACING: Duration = Duration::from_secs(64);
+/// A second question to one time server keeps this distance (the smallest spacing in a burst, RFC 5905 section 13).
+const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
+/// Pause before a visit is tried again whose destination's flow budget was spent: a quarter of the budget's period.
+const BUDGET_PAUSE: Duration = Duration::from_secs(15);
+/// Descriptors that are not for visits: 64 connections of the web server, 8 held flows, 8 follow-up measurements that ask
+/// from several ports each, the surveys of names, the store, and the runtime's own.
+const RESERVED: usize = 256;
+
+/// How an endpoint wants to be visited.
+pub fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
+    let is_time_server = endpoint.class == Class::Ntp;
+    let confirm_after = if is_time_server { pace.confirm_after.max(NTP_CONFIRM_AFTER) } else { pace.confirm_after };
+    Rhythm {
+        interval: endpoint.interval,
+        confirm_after,
+        failing_interval: pace.failing_interval,
+        sockets: endpoint.addresses.most(),
+        courtesy: is_time_server.then(|| courtesy(endpoint)),
+    }
+}
+
+/// Every time server's plea to be left alone is heard; one that is not ours is given rest unasked.
+fn courtesy(endpoint: &Endpoint) -> Courtesy {
+    let spacing = if endpoint.host.is_own() { Duration::ZERO } else { NTP_SPACING };
+    Courtesy { peer: format!("{}:{}", endpoint.host, endpoint.port).into(), spacing }
+}
+
+/// The room for visits in a process that may have so many files open. Where there are few, half of them are for visits.
+pub fn bounds(pace: &Pace, files: usize) -> Bounds {
+    Bounds { active: pace.concurrency, sockets: files.saturating_sub(RESERVED).max(files / 2).max(1) }
+}
+
+/// What a visit meant for the schedule.
+pub fn ended(visit: &Visit) -> Ended {
+    Ended { sample: sample(visit), asked: visit.outcomes.iter().any(was_asked) }
+}
+
+fn sample(visit: &Visit) -> Sample {
+    if visit.outcomes.iter().any(|outcome| outcome.verdict.finding().is_some_and(is_plea)) {
+        return Sample::AskedToSlowDown;
+    }
+    match visit.result {
+        Ok(Verdict::Failed(_)) => Sample::Bad,
+        Ok(Verdict::Healthy | Verdict::Degraded(_)) => Sample::Good,
+        Err(Untested::BudgetSpent) if visit.outcomes.is_empty() => Sample::PutOff(BUDGET_PAUSE),
+        Ok(Verdict::Inconclusive(_)) | Err(_) => Sample::Unknown,
+    }
+}
+
+fn is_plea(finding: Finding) -> bool {
+    finding.cause == Cause::NtpDenied
+}
+
+/// Whether a packet may have reached the peer: this machine did not prevent the exchange.
+fn was_asked(outcome: &Outcome) -> bool {
+    !matches!(outcome.verdict, Verdict::Inconclusive(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visits_leave_descriptors_for_everything_else() {
+        let pace = Pace {
+            concurrency: 64,
+            flows_per_destination: 60,
+            confirm_after: Duration::from_secs(1),
+            failing_interval: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+        };
+        let sockets = |files| bounds(&pace, files).sockets;
+        assert_eq!((sockets(4096), sockets(1024), sockets(100), sockets(0)), (3840, 768, 50, 1));
+    }
+}

@@ -1,0 +1,256 @@
+use super::{super::room::PATIENCE, *};
+use proptest::prelude::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const SPACING: Duration = Duration::from_secs(64);
+const GOOD: Ended = Ended { sample: Sample::Good, asked: true };
+const BAD: Ended = Ended { sample: Sample::Bad, asked: true };
+const DENIED: Ended = Ended { sample: Sample::AskedToSlowDown, asked: true };
+
+fn rhythm() -> Rhythm {
+    let interval = Duration::from_secs(30);
+    Rhythm { interval, confirm_after: SECOND, failing_interval: Duration::from_secs(10), sockets: 1, courtesy: None }
+}
+
+fn time_server(peer: &str) -> Rhythm {
+    let courtesy = Some(Courtesy { peer: peer.into(), spacing: SPACING });
+    Rhythm { interval: SPACING, confirm_after: 2 * SECOND, courtesy, ..rhythm() }
+}
+
+fn bounds(active: usize) -> Bounds {
+    Bounds { active, sockets: 10_000 }
+}
+
+fn start() -> Instant {
+    ase_probes::clock::now()
+}
+
+fn endless(rhythms: Vec<Rhythm>, active: usize, now: Instant) -> Schedule {
+    Schedule::new(rhythms, bounds(active), Rounds::Endless { spread: 5 * SECOND }, now)
+}
+
+/// Takes the next visit when it is due and ends it at once; returns when that was.
+fn visit(schedule: &mut Schedule, ended: Ended) -> Instant {
+    let at = schedule.next_due().expect("a task is planned");
+    let [due] = schedule.take_due(at)[..] else { panic!("one visit is due") };
+    assert_eq!(schedule.finished(due.visit, ended, at), Some(due.task));
+    at
+}
+
+/// Ends the only task's visit and returns how long it then waits.
+fn wait_after(schedule: &mut Schedule, ended: Ended) -> Duration {
+    let at = visit(schedule, ended);
+    schedule.next_due().expect("planned again") - at
+}
+
+#[test]
+fn a_healthy_task_keeps_its_interval() {
+    let mut schedule = endless(vec![rhythm()], 1, start());
+    let _settles = wait_after(&mut schedule, GOOD);
+    for _ in 0..5 {
+        assert_eq!(wait_after(&mut schedule, GOOD), rhythm().interval);
+    }
+}
+
+#[test]
+fn a_bad_sample_is_confirmed_then_asked_faster_with_back_off() {
+    let mut schedule = endless(vec![rhythm()], 1, start());
+    assert_eq!(wait_after(&mut schedule, BAD), SECOND);
+    assert!(schedule.is_confirming(0));
+    let waits: Vec<_> = (0..4).map(|_| wait_after(&mut schedule, BAD).as_secs()).collect();
+    assert_eq!(waits, [10, 20, 30, 30]);
+    assert!(wait_after(&mut schedule, GOOD) >= rhythm().interval / 2);
+}
+
+#[test]
+fn a_plea_for_peace_doubles_the_pause_and_is_never_confirmed() {
+    let mut schedule = endless(vec![rhythm()], 1, start());
+    let waits: Vec<_> = (0..6).map(|_| wait_after(&mut schedule, DENIED).as_secs()).collect();
+    assert_eq!(waits, [60, 120, 240, 480, 960, 1024]);
+}
+
+#[test]
+fn waiting_for_room_is_not_lateness() {
+    let now = start();
+    let mut schedule = Schedule::new(vec![rhythm(); 10], bounds(4), Rounds::One, now);
+    let first = schedule.take_due(now);
+    assert_eq!((first.len(), schedule.next_due()), (4, Some(now + PATIENCE)));
+    let later = now + PATIENCE / 2;
+    assert_eq!(schedule.finished(first[0].visit, GOOD, later), Some(first[0].task));
+    let next = schedule.take_due(later + SECOND / 100);
+    assert_eq!((next.len(), next[0].late), (1, SECOND / 100), "it was there since the other one ended");
+    assert_eq!(schedule.lateness().lag(), SECOND / 100);
+    assert_eq!(schedule.lateness().wait(), PATIENCE / 2);
+}
+
+#[test]
+fn a_thousand_silent_peers_begin_at_once_but_for_a_pause() {
+    let now = start();
+    let mut schedule = Schedule::new(vec![rhythm(); 1000], bounds(64), Rounds::One, now);
+    let mut begun = 0;
+    let mut at = now;
+    while begun < 1000 {
+        at = schedule.next_due().expect("silence makes room");
+        begun += schedule.take_due(at).len();
+    }
+    assert_eq!(schedule.room().in_flight(), 1000);
+    assert!(at - now <= 16 * PATIENCE, "{:?}", at - now);
+    assert_eq!(schedule.lateness().lag(), Duration::ZERO);
+}
+
+#[test]
+fn descriptors_bound_what_is_under_way_and_the_rest_waits_its_turn() {
+    let now = start();
+    let scarce = Bounds { active: 64, sockets: 100 };
+    let mut schedule = Schedule::new(vec![rhythm(); 150], scarce, Rounds::One, now);
+    let first = schedule.take_due(now);
+    let second = schedule.take_due(now + PATIENCE);
+    assert_eq!((first.len(), second.len(), schedule.next_due()), (64, 36, None), "only an end makes room");
+    for due in &first {
+        assert_eq!(schedule.finished(due.visit, GOOD, now + 7 * SECOND), Some(due.task));
+    }
+    assert_eq!(schedule.take_due(now + 7 * SECOND).len(), 50, "nothing is dropped");
+    assert_eq!(schedule.lateness().wait(), 7 * SECOND);
+}
+
+#[test]
+fn one_round_visits_each_task_once_and_confirms_the_bad() {
+    let now = start();
+    let mut schedule = Schedule::new(vec![rhythm(); 2], bounds(8), Rounds::One, now);
+    let taken = schedule.take_due(now);
+    assert_eq!(schedule.finished(taken[0].visit, GOOD, now), Some(0));
+    assert_eq!(schedule.finished(taken[1].visit, BAD, now), Some(1));
+    assert!(!schedule.is_over());
+    let again = schedule.take_due(now + SECOND);
+    assert_eq!(again.iter().map(|due| due.task).collect::<Vec<_>>(), [1]);
+    assert_eq!(schedule.finished(again[0].visit, BAD, now + SECOND), Some(1));
+    assert!(schedule.next_due().is_none() && schedule.is_over());
+}
+
+#[test]
+fn starts_are_spread_evenly_and_share_wake_ups() {
+    let now = start();
+    let mut schedule = endless(vec![rhythm(); 1000], 1000, now);
+    let (mut wake_ups, mut largest) = (0, 0);
+    while let Some(at) = schedule.next_due() {
+        largest = largest.max(schedule.take_due(at).len());
+        wake_ups += 1;
+    }
+    assert!(wake_ups <= 51, "{wake_ups} wake-ups for 5 s at 100 ms");
+    assert!(largest <= 25, "{largest} visits in one of 50 slots for 1000");
+}
+
+#[test]
+fn a_visit_that_is_brought_forward_is_due_at_once_and_a_confirmation_keeps_its_wait() {
+    let mut schedule = endless(vec![rhythm()], 1, start());
+    let at = visit(&mut schedule, GOOD);
+    schedule.bring_forward(0, at + SECOND);
+    assert_eq!(schedule.next_due(), Some(at + SECOND));
+    let at = visit(&mut schedule, BAD);
+    let planned = schedule.next_due();
+    schedule.bring_forward(0, at + SECOND / 10);
+    assert_eq!(schedule.next_due(), planned);
+}
+
+#[test]
+fn nobody_brings_a_time_server_forward_past_its_rest() {
+    let mut schedule = endless(vec![time_server("a:123")], 8, start());
+    let asked = visit(&mut schedule, GOOD);
+    for tenth in 0..600 {
+        schedule.bring_forward(0, asked + SECOND / 10 * tenth);
+    }
+    let again = visit(&mut schedule, BAD);
+    assert!(again - asked >= SPACING, "{:?}", again - asked);
+    let confirmed = visit(&mut schedule, BAD);
+    assert_eq!(confirmed - again, 2 * SECOND, "a failure is confirmed as ever");
+    schedule.bring_forward(0, confirmed + SECOND);
+    assert!(visit(&mut schedule, BAD) - confirmed >= SPACING, "but a failing server is asked no more often");
+}
+
+#[test]
+fn a_plea_outlasts_everything_also_at_a_server_of_ones_own() {
+    let own = Courtesy { peer: "10.0.0.1:123".into(), spacing: Duration::ZERO };
+    let mut schedule = endless(vec![Rhythm { courtesy: Some(own), ..rhythm() }], 8, start());
+    let asked = visit(&mut schedule, DENIED);
+    schedule.bring_forward(0, asked + SECOND);
+    assert!(schedule.next_due().expect("planned") - asked >= 2 * rhythm().interval);
+}
+
+#[test]
+fn a_server_whose_name_failed_was_not_asked_and_need_not_rest() {
+    let mut schedule = endless(vec![time_server("a:123")], 8, start());
+    let unasked = Ended { sample: Sample::Bad, asked: false };
+    let _first = visit(&mut schedule, unasked);
+    let confirmed = visit(&mut schedule, unasked);
+    assert_eq!(visit(&mut schedule, unasked) - confirmed, 10 * SECOND);
+    schedule.bring_forward(0, confirmed + 11 * SECOND);
+    assert_eq!(schedule.next_due(), Some(confirmed + 11 * SECOND));
+}
+
+#[test]
+fn two_endpoints_of_one_time_server_share_its_rest() {
+    let mut schedule = endless(vec![time_server("a:123"), time_server("a:123"), time_server("b:123")], 8, start());
+    let mut asked: Vec<Instant> = Vec::new();
+    for _ in 0..12 {
+        let at = schedule.next_due().expect("planned");
+        for due in schedule.take_due(at) {
+            if due.task < 2 {
+                asked.push(at);
+            }
+            assert_eq!(schedule.finished(due.visit, GOOD, at), Some(due.task));
+        }
+    }
+    assert!(asked.len() >= 3);
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= SPACING), "{asked:?}");
+}
+
+#[test]
+fn a_visit_that_was_put_off_keeps_the_state_of_its_task() {
+    let mut schedule = endless(vec![rhythm()], 1, start());
+    let _bad = visit(&mut schedule, BAD);
+    let pause = 15 * SECOND;
+    assert_eq!(wait_after(&mut schedule, Ended { sample: Sample::PutOff(pause), asked: false }), pause);
+    assert!(schedule.is_confirming(0));
+}
+
+proptest! {
+    #[test]
+    fn a_task_is_never_visited_twice_at_once_nor_forgotten(
+        steps in proptest::collection::vec((0u8..5, any::<bool>(), 0u64..3000, 0usize..3), 1..200),
+    ) {
+        let mut now = start();
+        let mut schedule = endless(vec![rhythm(), rhythm(), time_server("a:123")], 2, now);
+        let mut under_way: Vec<Due> = Vec::new();
+        let mut questions: Vec<(Instant, bool)> = Vec::new();
+        for (sample, asked, pause, forward) in steps {
+            now += Duration::from_millis(pause);
+            schedule.bring_forward(forward, now);
+            if let Some(at) = schedule.next_due() {
+                now = now.max(at);
+                for due in schedule.take_due(now) {
+                    prop_assert!(!under_way.iter().any(|other| other.task == due.task));
+                    if due.task == 2 {
+                        questions.push((now, schedule.is_confirming(2)));
+                    }
+                    under_way.push(due);
+                }
+            }
+            if !under_way.is_empty() {
+                let due = under_way.remove(0);
+                let pause = Sample::PutOff(15 * SECOND);
+                let sample = [Sample::Good, Sample::Bad, Sample::Unknown, Sample::AskedToSlowDown, pause][usize::from(sample)];
+                let asked = asked || sample == Sample::AskedToSlowDown;
+                if due.task == 2 && !asked {
+                    questions.pop();
+                }
+                prop_assert_eq!(schedule.finished(due.visit, Ended { sample, asked }, now), Some(due.task));
+            }
+            prop_assert_eq!(schedule.planned.len() + under_way.len(), 3);
+            prop_assert_eq!(schedule.room().in_flight(), under_way.len());
+        }
+        for pair in questions.windows(2) {
+            let least = if pair[1].1 { 2 * SECOND } else { SPACING };
+            prop_assert!(pair[1].0 - pair[0].0 >= least, "{:?}", questions);
+        }
+    }
+}
