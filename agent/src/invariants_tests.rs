@@ -201,6 +201,8 @@ fn visit(cause: Cause, side: Side) -> Visit {
         phases: Phases::default(),
         resolution: None,
         outcomes: Vec::new(),
+        unasked: Vec::new(),
+        failed: Vec::new(),
         remarks: Vec::new(),
         result: Ok(finding.failed()),
     }

@@ -229,6 +229,8 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
         result: Ok(outcome.verdict),
         outcomes: vec![outcome],
         resolution,
+        unasked: Vec::new(),
+        failed: Vec::new(),
         remarks: Vec::new(),
     };
     EndpointView {
@@ -417,6 +419,8 @@ fn warning_https() -> EndpointView {
         phases: Phases::default(),
         outcomes: Vec::new(),
         resolution: Some(resolved(host, &[], vec![denied()])),
+        unasked: Vec::new(),
+        failed: Vec::new(),
         remarks: Vec::new(),
         result: Ok(Verdict::Failed(finding)),
     };

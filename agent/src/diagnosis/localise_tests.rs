@@ -44,6 +44,8 @@ fn views(hosts: &[&str], ports: &[u16], fails: impl Fn(&str, u16) -> bool) -> Ve
                 phases: Phases::default(),
                 resolution: None,
                 outcomes: vec![outcome],
+                unasked: Vec::new(),
+                failed: Vec::new(),
                 remarks: Vec::new(),
                 result: Ok(verdict),
             };

@@ -185,9 +185,11 @@ impl Monitor {
             let view = Arc::make_mut(&mut self.known.views[due.task]);
             view.attempts += 1;
             let endpoint = Arc::clone(&view.endpoint);
+            let last = view.last.as_ref().filter(|_| self.schedule.is_confirming(due.task));
+            let confirm = last.map(|last| last.failed.clone()).unwrap_or_default();
             let visitor = Arc::clone(&self.visitor);
             let rng = StdRng::from_rng(&mut self.rng);
-            let visit = self.visits.spawn(async move { visitor.visit(&endpoint, rng).await });
+            let visit = self.visits.spawn(async move { visitor.visit(&endpoint, &confirm, rng).await });
             self.under_way.insert(visit.id(), (due.visit, due.task));
         }
         self.consider(now);

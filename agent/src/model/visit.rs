@@ -1,6 +1,9 @@
 //! What one visit learned, or why there was nothing to learn.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ase_probes::{
     outcome::Outcome,
@@ -20,6 +23,10 @@ pub enum Untested {
     BudgetSpent,
     /// The policy forbids the address that its name or a redirect leads to.
     Forbidden(IpAddr),
+    /// The visit's deadline was over, or nearly so, before the exchange began: its silence proves nothing.
+    NoTime,
+    /// Its name has more addresses than one visit asks.
+    BeyondLimit,
 }
 
 impl Untested {
@@ -27,7 +34,7 @@ impl Untested {
     pub fn finding(self) -> Option<Finding> {
         match self {
             Self::Inconclusive(finding) => Some(finding),
-            Self::NotYet | Self::BudgetSpent | Self::Forbidden(_) => None,
+            Self::NotYet | Self::BudgetSpent | Self::Forbidden(_) | Self::NoTime | Self::BeyondLimit => None,
         }
     }
 
@@ -38,7 +45,24 @@ impl Untested {
             Self::Inconclusive(finding) => finding.cause.definition().summary.to_owned(),
             Self::BudgetSpent => "the budget of new flows to its destination is spent".to_owned(),
             Self::Forbidden(address) => format!("the address policy forbids {address}"),
+            Self::NoTime => "no time was left before the deadline".to_owned(),
+            Self::BeyondLimit => "its name has more addresses than one visit asks".to_owned(),
         }
+    }
+}
+
+/// An address of the endpoint about which a visit learned nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unasked {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why nothing was learned.
+    pub why: Untested,
+}
+
+impl std::fmt::Display for Unasked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is untested: {}", self.address, self.why.reason())
     }
 }
 
@@ -55,17 +79,24 @@ pub struct Visit {
     pub resolution: Option<Resolution>,
     /// Every exchange with the endpoint, the deciding one first.
     pub outcomes: Vec<Outcome>,
-    /// What the visit itself noticed: redirects followed or forbidden, addresses of the wrong kind.
+    /// The addresses about which nothing was learned, each with the reason.
+    pub unasked: Vec<Unasked>,
+    /// The endpoint's own addresses that failed; a confirmation asks them again, wherever the name leads by then.
+    pub failed: Vec<IpAddr>,
+    /// What the visit itself noticed: redirects followed or forbidden, addresses of the wrong kind,
+    /// a name that moved between a failure and its confirmation.
     pub remarks: Vec<String>,
     /// What it means, or why there is no meaning.
     pub result: Result<Verdict, Untested>,
 }
 
 impl Visit {
-    /// The evidence in plain words, one line each: what the visit noticed, the deciding exchange, the resolution.
+    /// The evidence in plain words, one line each: what the visit noticed, the deciding exchange, the
+    /// addresses that are untested, the resolution.
     pub fn evidence(&self) -> Vec<String> {
         let mut lines = self.remarks.clone();
         lines.extend(self.outcomes.first().map(Outcome::evidence).unwrap_or_default());
+        lines.extend(self.unasked.iter().map(Unasked::to_string));
         if let Some(resolution) = &self.resolution {
             resolution.describe(&mut lines);
         }

@@ -24,7 +24,7 @@ use crate::{
         diagnosis::Scope,
         endpoint::{EndpointView, Status, earliest_expiry},
         settings::ResolverSource,
-        visit::Untested,
+        visit::{Unasked, Untested},
     },
     readers::{
         summary::{Summary, rfc3339, rfc3339_seconds},
@@ -214,6 +214,8 @@ struct EndpointEntry<'a> {
     since: Option<String>,
     evidence: Vec<String>,
     addresses: Vec<AddressEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    untested_addresses: Vec<UnaskedEntry>,
     certificate: Option<CertificateEntry<'a>>,
     attempts: u64,
     failures: BTreeMap<&'static str, u64>,
@@ -246,6 +248,7 @@ impl<'a> EndpointEntry<'a> {
             since: Some(rfc3339(view.since)),
             evidence: visit.map(crate::model::visit::Visit::evidence).unwrap_or_default(),
             addresses: outcomes.iter().map(AddressEntry::of).collect(),
+            untested_addresses: visit.into_iter().flat_map(|visit| &visit.unasked).map(UnaskedEntry::of).collect(),
             certificate: CertificateEntry::of(view),
             attempts: view.attempts,
             failures: view.failures.iter().map(|(cause, count)| (cause.label(), *count)).collect(),
@@ -276,6 +279,7 @@ impl<'a> EndpointEntry<'a> {
             since: None,
             evidence: Vec::new(),
             addresses: Vec::new(),
+            untested_addresses: Vec::new(),
             certificate: None,
             attempts: 0,
             failures: BTreeMap::new(),
@@ -313,6 +317,19 @@ fn workload(workload: Workload) -> &'static str {
         Workload::Any => "any",
         Workload::Linux => "linux",
         Workload::Windows => "windows",
+    }
+}
+
+/// An address about which the last visit learned nothing.
+#[derive(Clone, Debug, Serialize)]
+struct UnaskedEntry {
+    address: String,
+    reason: String,
+}
+
+impl UnaskedEntry {
+    fn of(unasked: &Unasked) -> Self {
+        Self { address: unasked.address.to_string(), reason: unasked.why.reason() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! One visit to one endpoint: resolve its name, ask each address, follow redirects, and sum up.
+//! One visit to one endpoint: resolve its name, ask all its addresses side by side, and sum up.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -7,37 +7,36 @@ use std::{
 };
 
 use ase_probes::{
-    attempt::Attempt,
     cause::Cause,
     clock,
     deadline::Deadline,
-    egress::{Egress, Shape},
-    http,
-    outcome::{Outcome, Protocol},
-    probe::Probe,
+    egress::Egress,
+    outcome::Outcome,
     resolve::{Resolution, Resolver},
     seen::Phases,
     tls::Trust,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
-use rand::{Rng, rngs::StdRng};
+use futures_util::future::join_all;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     model::{
         catalog::{Addresses, Endpoint, ExpectAddress, Host},
         settings::Settings,
-        visit::{Untested, Visit},
+        visit::{Unasked, Untested, Visit},
     },
     net::{
         address::is_private,
         policy::{AddressPolicy, Reached},
     },
-    visit::flow_budget::FlowBudget,
+    visit::{
+        exchange::{Asked, Exchange, fair},
+        flow_budget::FlowBudget,
+    },
 };
 
-/// Redirects followed at most.
-const MAX_HOPS: usize = 3;
-/// Addresses of one name tried at most.
+/// Addresses of one name asked at most, all at once.
 const MAX_ADDRESSES: usize = 8;
 /// Time one DNS server gets to answer one question before the next is asked.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
@@ -46,18 +45,17 @@ const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Visitor {
     resolver: Resolver,
-    egress: Egress,
-    trust: Trust,
-    policy: AddressPolicy,
+    pub(super) egress: Egress,
+    pub(super) trust: Trust,
+    pub(super) policy: AddressPolicy,
     flows: Mutex<FlowBudget>,
 }
 
-/// A visit under way: what is spent and noticed so far.
-struct Errand<'a> {
-    visitor: &'a Visitor,
-    deadline: Deadline,
-    rng: StdRng,
-    remarks: Vec<String>,
+/// The addresses that a visit is about.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chosen {
+    asked: Vec<IpAddr>,
+    unasked: Vec<(IpAddr, Untested)>,
 }
 
 impl Visitor {
@@ -73,160 +71,170 @@ impl Visitor {
         }
     }
 
-    /// Makes one visit within the endpoint's timeout.
-    pub async fn visit(&self, endpoint: &Endpoint, rng: StdRng) -> Visit {
+    /// Makes one visit within the endpoint's timeout. `confirm` are the addresses that failed a moment ago, where the visit
+    /// is to confirm that: they are asked beside what the name gives now.
+    pub async fn visit(&self, endpoint: &Endpoint, confirm: &[IpAddr], mut rng: StdRng) -> Visit {
         let (began, start) = (clock::wall(), clock::now());
         let deadline = Deadline::within(endpoint.timeout);
-        let mut errand = Errand { visitor: self, deadline, rng, remarks: Vec::new() };
-        let resolution = errand.resolve(&endpoint.host).await;
-        let (outcomes, result) = match errand.addresses(endpoint, resolution.as_ref()) {
-            Err(result) => (Vec::new(), result),
-            Ok(addresses) => errand.ask_all(endpoint, &addresses).await,
+        let resolution = match &endpoint.host {
+            Host::Address(_) => None,
+            Host::Name(name) => Some(self.look_up(name, deadline, rng.next_u64()).await),
         };
-        let mut phases = Phases::default();
-        if let Some(resolution) = &resolution {
-            phases.record(Phase::Dns, resolution.elapsed);
+        let mut visit = Visit {
+            began,
+            took: Duration::ZERO,
+            phases: Phases::default(),
+            outcomes: Vec::new(),
+            unasked: Vec::new(),
+            failed: Vec::new(),
+            remarks: moved(confirm, resolution.as_ref()).into_iter().collect(),
+            result: Err(Untested::NotYet),
+            resolution,
+        };
+        match self.choose(endpoint, visit.resolution.as_ref(), confirm) {
+            Err(finding) => visit.result = Ok(finding.failed()),
+            Ok(chosen) => {
+                let asked = self.ask_all(endpoint, &chosen.asked, deadline, rng).await;
+                take_in(&mut visit, asked);
+                let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, endpoint.port), why };
+                visit.unasked.extend(chosen.unasked.into_iter().map(on_port));
+                visit.result = match sum_up(&visit.outcomes) {
+                    Some(verdict) => Ok(expected_kind(endpoint, &chosen.asked, verdict, &mut visit.remarks)),
+                    None => Err(visit.unasked.first().map_or(Untested::NoTime, |unasked| unasked.why)),
+                };
+            }
         }
-        if let Some(outcome) = outcomes.first() {
-            phases.add(&outcome.phases);
-        }
-        Visit { began, took: start.elapsed(), phases, resolution, outcomes, remarks: errand.remarks, result }
+        visit.phases = phases(&visit);
+        visit.took = start.elapsed();
+        visit
     }
 
-    fn may_open(&self, destination: SocketAddr) -> bool {
+    pub(super) fn may_open(&self, destination: SocketAddr) -> bool {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner).take(destination, clock::now())
     }
-}
 
-impl Errand<'_> {
-    async fn resolve(&mut self, host: &Host) -> Option<Resolution> {
-        match host {
-            Host::Address(_) => None,
-            Host::Name(name) => Some(self.look_up(name).await),
-        }
+    pub(super) async fn look_up(&self, name: &str, deadline: Deadline, nonce: u64) -> Resolution {
+        self.resolver.resolve(name, &self.egress, deadline, nonce).await
     }
 
-    async fn look_up(&mut self, name: &str) -> Resolution {
-        let nonce = self.rng.next_u64();
-        self.visitor.resolver.resolve(name, &self.visitor.egress, self.deadline, nonce).await
-    }
-
-    /// The addresses to ask, or the end of the visit.
-    fn addresses(
+    /// The addresses to ask, or why there is none.
+    fn choose(
         &self,
         endpoint: &Endpoint,
         resolution: Option<&Resolution>,
-    ) -> Result<Vec<IpAddr>, Result<Verdict, Untested>> {
+        confirm: &[IpAddr],
+    ) -> Result<Chosen, Finding> {
         let (found, reached) = match (&endpoint.host, resolution) {
             (Host::Address(address), _) => (vec![*address], Reached::Literal),
             (Host::Name(_), None) => (Vec::new(), Reached::Name),
-            (Host::Name(_), Some(resolution)) => {
-                if let Some(finding) = resolution.finding {
-                    return Err(Ok(finding.failed()));
-                }
-                (resolution.addresses.clone(), Reached::Name)
-            }
+            (Host::Name(_), Some(resolution)) => match resolution.finding {
+                Some(finding) => return Err(finding),
+                None => (resolution.addresses.clone(), Reached::Name),
+            },
         };
-        let limit = match endpoint.addresses {
+        if found.is_empty() {
+            return Err(Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed));
+        }
+        let mut chosen = Chosen::default();
+        chosen.add(&found, endpoint.addresses, |address| self.policy.allows(address, reached));
+        chosen.add(confirm, Addresses::All, |address| self.policy.allows(address, reached));
+        Ok(chosen)
+    }
+
+    /// Asks all addresses at once: each has all the time that is left.
+    async fn ask_all(
+        &self,
+        endpoint: &Endpoint,
+        addresses: &[IpAddr],
+        deadline: Deadline,
+        mut rng: StdRng,
+    ) -> Vec<Asked> {
+        let exchanges = addresses.iter().map(|address| {
+            let rng = StdRng::from_rng(&mut rng);
+            let exchange = Exchange { visitor: self, deadline, fair: fair(endpoint.timeout), rng, remarks: Vec::new() };
+            exchange.ask(&endpoint.probe, SocketAddr::new(*address, endpoint.port))
+        });
+        join_all(exchanges).await
+    }
+}
+
+impl Chosen {
+    /// Adds addresses, each once; what may not be asked is noted with the reason.
+    fn add(&mut self, addresses: &[IpAddr], which: Addresses, is_allowed: impl Fn(IpAddr) -> bool) {
+        let mut room = match which {
             Addresses::All => MAX_ADDRESSES,
             Addresses::First => 1,
         };
-        let policy = &self.visitor.policy;
-        let allowed: Vec<_> = found.iter().copied().filter(|ip| policy.allows(*ip, reached)).take(limit).collect();
-        match (allowed.is_empty(), found.first()) {
-            (true, Some(first)) => Err(Err(Untested::Forbidden(*first))),
-            (true, None) => Err(Ok(Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed).failed())),
-            (false, _) => Ok(allowed),
-        }
-    }
-
-    async fn ask_all(
-        &mut self,
-        endpoint: &Endpoint,
-        addresses: &[IpAddr],
-    ) -> (Vec<Outcome>, Result<Verdict, Untested>) {
-        let mut outcomes = Vec::with_capacity(addresses.len());
-        for address in addresses {
-            let destination = SocketAddr::new(*address, endpoint.port);
-            if !self.visitor.may_open(destination) {
-                return (outcomes, Err(Untested::BudgetSpent));
+        for address in addresses.iter().copied() {
+            if self.asked.contains(&address) {
+                continue;
             }
-            match self.ask(&endpoint.probe, destination).await {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(untested) => return (outcomes, Err(untested)),
+            if !is_allowed(address) {
+                self.unasked.push((address, Untested::Forbidden(address)));
+            } else if room > 0 {
+                room -= 1;
+                self.asked.push(address);
+            } else if which == Addresses::All {
+                self.unasked.push((address, Untested::BeyondLimit));
+            } else {
+                return;
             }
-        }
-        outcomes.sort_by_key(|outcome| rank(&outcome.verdict));
-        let verdict = self.expected_kind(endpoint, addresses, sum_up(&outcomes));
-        (outcomes, Ok(verdict))
-    }
-
-    /// Asks one address; follows redirects where the proof lies behind them.
-    async fn ask(&mut self, probe: &Probe, destination: SocketAddr) -> Result<Outcome, Untested> {
-        let mut outcome = self.attempt(probe, destination).await;
-        let Probe::Http(first) = probe else { return Ok(outcome) };
-        let mut question = first.clone();
-        for _ in 0..MAX_HOPS {
-            let Some(next) = redirect(&question, &outcome) else { return Ok(outcome) };
-            let next = match next {
-                Ok(next) => next,
-                Err(rule) => {
-                    self.remarks.push(format!("the redirect from {} is not followed: {rule}", question.host));
-                    return Ok(outcome);
-                }
-            };
-            self.remarks.push(format!("{} redirects to {}, a dependency of its own", question.host, next.host));
-            let Some(hop) = self.hop_address(&next).await? else { return Ok(outcome) };
-            let phases = outcome.phases;
-            outcome = self.attempt(&Probe::Http(next.clone()), hop).await;
-            outcome.phases.add(&phases);
-            question = next;
-        }
-        self.remarks.push(format!("more than {MAX_HOPS} redirects"));
-        Ok(outcome)
-    }
-
-    async fn hop_address(&mut self, question: &http::Question) -> Result<Option<SocketAddr>, Untested> {
-        let resolution = self.look_up(&question.host).await;
-        let Some(address) = resolution.addresses.first().copied() else {
-            resolution.describe(&mut self.remarks);
-            return Ok(None);
-        };
-        if !self.visitor.policy.allows(address, Reached::Redirect) {
-            return Err(Untested::Forbidden(address));
-        }
-        let destination = SocketAddr::new(address, question.port);
-        if self.visitor.may_open(destination) { Ok(Some(destination)) } else { Err(Untested::BudgetSpent) }
-    }
-
-    async fn attempt(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
-        let Visitor { egress, trust, .. } = self.visitor;
-        let (deadline, nonce) = (self.deadline, self.rng.next_u64());
-        probe.run(&Attempt { address, deadline, egress, nonce, shape: Shape::default() }, trust).await
-    }
-
-    /// Reachable over the wrong kind of address is a finding, even where the peer proves itself.
-    fn expected_kind(&mut self, endpoint: &Endpoint, addresses: &[IpAddr], verdict: Verdict) -> Verdict {
-        let wrong = |address: &&IpAddr| match endpoint.expect_address {
-            ExpectAddress::Any => false,
-            ExpectAddress::Private => !is_private(**address),
-            ExpectAddress::Public => is_private(**address),
-        };
-        match (verdict, addresses.iter().find(wrong)) {
-            (Verdict::Healthy, Some(address)) => {
-                self.remarks.push(format!("{address} is not the kind of address that the configuration expects"));
-                Verdict::Degraded(Finding::new(Cause::DnsDivergent, Phase::Dns, Confidence::Likely))
-            }
-            (verdict, _) => verdict,
         }
     }
 }
 
-fn redirect(question: &http::Question, outcome: &Outcome) -> Option<Result<http::Question, &'static str>> {
-    match (&question.proof, &outcome.protocol) {
-        (http::Proof::AnyResponse, _) => None,
-        (_, Protocol::Http(reply)) => http::redirect_target(question, reply.answer.as_ref()?),
-        (_, Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tds(_) | Protocol::Tcp(_)) => None,
+/// What is worth saying about a name that led elsewhere when its failure was confirmed.
+fn moved(confirm: &[IpAddr], resolution: Option<&Resolution>) -> Option<String> {
+    let now = resolution.filter(|resolution| resolution.finding.is_none())?;
+    let gone: Vec<_> =
+        confirm.iter().filter(|address| !now.addresses.contains(address)).map(IpAddr::to_string).collect();
+    let first = now.addresses.first().filter(|_| !gone.is_empty())?;
+    Some(format!("{} moved meanwhile: from {}, which failed and is asked again, to {first}", now.name, gone.join(", ")))
+}
+
+/// Takes in what the addresses brought, the deciding exchange first.
+fn take_in(visit: &mut Visit, asked: Vec<Asked>) {
+    for Asked { address, result, remarks } in asked {
+        visit.remarks.extend(remarks);
+        match result {
+            Ok(outcome) => {
+                if matches!(outcome.verdict, Verdict::Failed(_)) {
+                    visit.failed.push(address.ip());
+                }
+                visit.outcomes.push(outcome);
+            }
+            Err(why) => visit.unasked.push(Unasked { address, why }),
+        }
+    }
+    visit.remarks.dedup();
+    visit.outcomes.sort_by_key(|outcome| rank(&outcome.verdict));
+}
+
+/// The time of each phase: the resolution's, and those of the deciding exchange.
+fn phases(visit: &Visit) -> Phases {
+    let mut phases = Phases::default();
+    if let Some(resolution) = &visit.resolution {
+        phases.record(Phase::Dns, resolution.elapsed);
+    }
+    if let Some(outcome) = visit.outcomes.first() {
+        phases.add(&outcome.phases);
+    }
+    phases
+}
+
+/// Reachable over the wrong kind of address is a finding, even where the peer proves itself.
+fn expected_kind(endpoint: &Endpoint, addresses: &[IpAddr], verdict: Verdict, remarks: &mut Vec<String>) -> Verdict {
+    let wrong = |address: &&IpAddr| match endpoint.expect_address {
+        ExpectAddress::Any => false,
+        ExpectAddress::Private => !is_private(**address),
+        ExpectAddress::Public => is_private(**address),
+    };
+    match (verdict, addresses.iter().find(wrong)) {
+        (Verdict::Healthy, Some(address)) => {
+            remarks.push(format!("{address} is not the kind of address that the configuration expects"));
+            Verdict::Degraded(Finding::new(Cause::DnsDivergent, Phase::Dns, Confidence::Likely))
+        }
+        (verdict, _) => verdict,
     }
 }
 
@@ -240,41 +248,16 @@ fn rank(verdict: &Verdict) -> u8 {
     }
 }
 
-/// The verdict per name: lost only when no address works, degraded when some do not.
-fn sum_up(outcomes: &[Outcome]) -> Verdict {
+/// The verdict per name: lost only when no address works, degraded when some do not. `None` when nobody was asked.
+fn sum_up(outcomes: &[Outcome]) -> Option<Verdict> {
     let works = |v: &Verdict| matches!(v, Verdict::Healthy | Verdict::Degraded(_));
     let any_works = outcomes.iter().any(|outcome| works(&outcome.verdict));
-    match outcomes.first().map(|outcome| outcome.verdict) {
-        Some(Verdict::Failed(finding)) if any_works => Verdict::Degraded(finding),
-        Some(verdict) => verdict,
-        None => Verdict::Inconclusive(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Possible)),
+    match outcomes.first()?.verdict {
+        Verdict::Failed(finding) if any_works => Some(Verdict::Degraded(finding)),
+        verdict => Some(verdict),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ase_probes::seen::Seen;
-
-    fn outcome(verdict: Verdict) -> Outcome {
-        let address = ([198, 18, 0, 1], 443).into();
-        Outcome { address, phases: Phases::default(), verdict, seen: Seen::default(), protocol: Protocol::Nothing }
-    }
-
-    #[test]
-    fn one_bad_address_behind_a_good_name_degrades_it() {
-        let refused = Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely);
-        let local = Finding::new(Cause::LocalRoute, Phase::Local, Confidence::Confirmed);
-        let (good, bad, own) =
-            (outcome(Verdict::Healthy), outcome(Verdict::Failed(refused)), outcome(Verdict::Inconclusive(local)));
-        let sorted = |mut outcomes: Vec<Outcome>| {
-            outcomes.sort_by_key(|outcome| rank(&outcome.verdict));
-            sum_up(&outcomes)
-        };
-        assert_eq!(sorted(vec![good.clone(), bad.clone()]), Verdict::Degraded(refused));
-        assert_eq!(sorted(vec![bad.clone(), bad]), Verdict::Failed(refused));
-        assert_eq!(sorted(vec![own.clone(), good.clone()]), Verdict::Healthy);
-        assert_eq!(sorted(vec![own.clone(), own]), Verdict::Inconclusive(local));
-        assert_eq!(sorted(vec![good]), Verdict::Healthy);
-    }
-}
+#[path = "visitor_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! One address asked to the end: within the flow budget, along redirects, and fairly, so that silence counts against a
+//! peer only where it had time to answer.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ase_probes::{
+    attempt::Attempt,
+    deadline::Deadline,
+    egress::Shape,
+    evidence::Ending,
+    http,
+    outcome::{Outcome, Protocol},
+    probe::Probe,
+    resolve::Resolution,
+    verdict::Verdict,
+};
+use rand::{Rng, rngs::StdRng};
+
+use crate::{model::visit::Untested, net::policy::Reached, visit::visitor::Visitor};
+
+/// Redirects followed at most.
+const MAX_HOPS: usize = 3;
+/// A peer that stays silent for less than this was not given a chance: TCP sends an unanswered SYN again after 1 s
+/// (RFC 6298 section 2), so that less than that is one packet's luck.
+const FAIR: Duration = Duration::from_secs(1);
+
+/// The time that a peer must have had before its silence counts, under a deadline that was once so long. Short time-outs
+/// are the operator's choice: a quarter of them is fair then.
+pub(super) fn fair(timeout: Duration) -> Duration {
+    FAIR.min(timeout / 4)
+}
+
+/// What asking one address brought.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The endpoint's address; the outcome may be that of a redirect's target.
+    pub(super) address: SocketAddr,
+    /// What was learned, or why nothing was.
+    pub(super) result: Result<Outcome, Untested>,
+    /// What was noticed on the way.
+    pub(super) remarks: Vec<String>,
+}
+
+/// One address under way.
+pub(super) struct Exchange<'a> {
+    pub(super) visitor: &'a Visitor,
+    pub(super) deadline: Deadline,
+    pub(super) fair: Duration,
+    pub(super) rng: StdRng,
+    pub(super) remarks: Vec<String>,
+}
+
+impl Exchange<'_> {
+    /// Asks one address; follows redirects where the proof lies behind them.
+    pub(super) async fn ask(mut self, probe: &Probe, address: SocketAddr) -> Asked {
+        let result = match self.attempt(probe, address).await {
+            Ok(outcome) => self.follow(probe, outcome).await,
+            Err(untested) => Err(untested),
+        };
+        Asked { address, result, remarks: self.remarks }
+    }
+
+    async fn follow(&mut self, probe: &Probe, mut outcome: Outcome) -> Result<Outcome, Untested> {
+        let Probe::Http(first) = probe else { return Ok(outcome) };
+        let mut question = first.clone();
+        for _ in 0..MAX_HOPS {
+            let Some(next) = redirect(&question, &outcome) else { return Ok(outcome) };
+            let next = match next {
+                Ok(next) => next,
+                Err(rule) => {
+                    self.remarks.push(format!("the redirect from {} is not followed: {rule}", question.host));
+                    return Ok(outcome);
+                }
+            };
+            self.remarks.push(format!("{} redirects to {}, a dependency of its own", question.host, next.host));
+            let Some(hop) = self.hop_address(&next).await? else { return Ok(outcome) };
+            let phases = outcome.phases;
+            outcome = self.attempt(&Probe::Http(next.clone()), hop).await?;
+            outcome.phases.add(&phases);
+            question = next;
+        }
+        self.remarks.push(format!("more than {MAX_HOPS} redirects"));
+        Ok(outcome)
+    }
+
+    async fn hop_address(&mut self, question: &http::Question) -> Result<Option<SocketAddr>, Untested> {
+        let had = self.deadline.remaining();
+        let nonce = self.rng.next_u64();
+        let resolution = self.visitor.look_up(&question.host, self.deadline, nonce).await;
+        let Some(address) = resolution.addresses.first().copied() else {
+            if had < self.fair && is_silent(&resolution) {
+                return Err(Untested::NoTime);
+            }
+            resolution.describe(&mut self.remarks);
+            return Ok(None);
+        };
+        if !self.visitor.policy.allows(address, Reached::Redirect) {
+            return Err(Untested::Forbidden(address));
+        }
+        Ok(Some(SocketAddr::new(address, question.port)))
+    }
+
+    /// Makes one exchange, where there is time and budget for it.
+    async fn attempt(&mut self, probe: &Probe, address: SocketAddr) -> Result<Outcome, Untested> {
+        let had = self.deadline.remaining();
+        if had.is_zero() {
+            return Err(Untested::NoTime);
+        }
+        if !self.visitor.may_open(address) {
+            return Err(Untested::BudgetSpent);
+        }
+        let Visitor { egress, trust, .. } = self.visitor;
+        let (deadline, nonce) = (self.deadline, self.rng.next_u64());
+        let outcome = probe.run(&Attempt { address, deadline, egress, nonce, shape: Shape::default() }, trust).await;
+        if had < self.fair && is_silence(&outcome) { Err(Untested::NoTime) } else { Ok(outcome) }
+    }
+}
+
+/// Whether an exchange failed because nobody spoke.
+fn is_silence(outcome: &Outcome) -> bool {
+    let stop = outcome.seen.stop.as_ref();
+    matches!(outcome.verdict, Verdict::Failed(_)) && stop.is_some_and(|s| s.trouble.ending() == Ending::Silence)
+}
+
+/// Whether a name has no address because the last server that was asked did not answer.
+fn is_silent(resolution: &Resolution) -> bool {
+    resolution.failures.last().is_some_and(is_silence)
+}
+
+fn redirect(question: &http::Question, outcome: &Outcome) -> Option<Result<http::Question, &'static str>> {
+    match (&question.proof, &outcome.protocol) {
+        (http::Proof::AnyResponse, _) => None,
+        (_, Protocol::Http(reply)) => http::redirect_target(question, reply.answer.as_ref()?),
+        (_, Protocol::Nothing | Protocol::Dns(_) | Protocol::Ntp(_) | Protocol::Tds(_) | Protocol::Tcp(_)) => None,
+    }
+}

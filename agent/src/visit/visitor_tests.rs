@@ -1,0 +1,204 @@
+//! Visits over loopback: some addresses of a name answer, some stay silent, some are not asked.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use ase_probes::{outcome::Protocol, probe::Probe, seen::Seen, tcp};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+
+use super::*;
+use crate::sample;
+
+/// The endpoint's time-out in these tests.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+const A: [u8; 4] = [127, 0, 0, 2];
+const B: [u8; 4] = [127, 0, 0, 3];
+const C: [u8; 4] = [127, 0, 0, 4];
+
+/// A DNS server whose n-th question for IPv4 addresses brings the n-th of these answers, the last one for ever.
+async fn names(answers: &'static [&'static [[u8; 4]]]) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let address = socket.local_addr().expect("bound");
+    let asked = AtomicUsize::new(0);
+    tokio::spawn(async move {
+        let mut bytes = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+            // Behind the question stand 11 bytes of EDNS.
+            let question = &bytes[..length - 11];
+            let is_v4 = question[question.len() - 3] == 1;
+            let turn = if is_v4 { asked.fetch_add(1, Ordering::Relaxed) } else { 0 };
+            let addresses = if is_v4 { answers[turn.min(answers.len() - 1)] } else { &[] };
+            drop(socket.send_to(&answer(question, addresses), from).await);
+        }
+    });
+    address
+}
+
+fn answer(question: &[u8], addresses: &[[u8; 4]]) -> Vec<u8> {
+    let mut bytes = question.to_vec();
+    bytes[2..4].copy_from_slice(&[0x81, 0x80]);
+    bytes[6..12].copy_from_slice(&[0, u8::try_from(addresses.len()).expect("few"), 0, 0, 0, 0]);
+    for address in addresses {
+        bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04");
+        bytes.extend(address);
+    }
+    bytes
+}
+
+/// A listener whose queue is full: the kernel drops what knocks.
+struct Silent {
+    _listener: TcpListener,
+    _in_queue: TcpStream,
+}
+
+async fn silent(at: SocketAddr) -> Silent {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(at).expect("a free port");
+    let listener = socket.listen(0).expect("listens");
+    let first = TcpSocket::new_v4().expect("a socket").connect(at);
+    Silent { _in_queue: first.await.expect("one fits in the queue"), _listener: listener }
+}
+
+async fn open(address: [u8; 4]) -> (TcpListener, u16) {
+    let listener = TcpListener::bind((IpAddr::from(address), 0)).await.expect("loopback");
+    let port = listener.local_addr().expect("bound").port();
+    (listener, port)
+}
+
+fn at(address: [u8; 4], port: u16) -> SocketAddr {
+    (address, port).into()
+}
+
+fn visitor(server: SocketAddr, flows: u32) -> Visitor {
+    let allow = vec!["127.0.0.0/8".parse().expect("a prefix")];
+    Visitor {
+        resolver: Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 },
+        egress: Egress::default(),
+        trust: Trust::none(),
+        policy: AddressPolicy { allow, deny: Vec::new() },
+        flows: Mutex::new(FlowBudget::new(flows)),
+    }
+}
+
+fn endpoint(port: u16, addresses: Addresses) -> Endpoint {
+    let mut endpoint = (*sample::snapshot().endpoints[0].endpoint).clone();
+    endpoint.host = Host::Name("peer.example".to_owned());
+    (endpoint.port, endpoint.addresses, endpoint.timeout) = (port, addresses, TIMEOUT);
+    endpoint.expect_address = ExpectAddress::Any;
+    endpoint.probe = Probe::Tcp(tcp::Question::default());
+    endpoint
+}
+
+fn rng() -> StdRng {
+    StdRng::from_seed([7; 32])
+}
+
+fn verdicts(visit: &Visit) -> Vec<(SocketAddr, u8)> {
+    let mut all: Vec<_> = visit.outcomes.iter().map(|outcome| (outcome.address, rank(&outcome.verdict))).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test]
+async fn an_open_address_is_heard_beside_two_silent_ones_within_one_timeout() {
+    let (_open, port) = open(C).await;
+    let _silent = (silent(at(A, port)).await, silent(at(B, port)).await);
+    let visitor = visitor(names(&[&[A, B, C]]).await, 60);
+    let visit = visitor.visit(&endpoint(port, Addresses::All), &[], rng()).await;
+    assert!(matches!(visit.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{visit:?}");
+    assert_eq!(verdicts(&visit), [(at(A, port), 0), (at(B, port), 0), (at(C, port), 2)]);
+    assert_eq!((visit.failed, visit.unasked), (vec![A.into(), B.into()], Vec::new()));
+}
+
+#[tokio::test]
+async fn a_spent_budget_of_one_address_hides_nothing_of_the_others() {
+    let (_open, port) = open(C).await;
+    let _silent = silent(at(A, port)).await;
+    let visitor = visitor(names(&[&[A, C]]).await, 1);
+    assert!(visitor.may_open(at(A, port)));
+    let visit = visitor.visit(&endpoint(port, Addresses::All), &[], rng()).await;
+    assert_eq!(visit.result, Ok(Verdict::Healthy));
+    assert_eq!(visit.unasked, [Unasked { address: at(A, port), why: Untested::BudgetSpent }]);
+    let lines = visit.evidence();
+    assert!(lines.iter().any(|line| line.contains("is untested: the budget")), "{lines:?}");
+    let again = visitor.visit(&endpoint(port, Addresses::All), &[], rng()).await;
+    assert_eq!((again.result, again.outcomes.len()), (Err(Untested::BudgetSpent), 0));
+}
+
+#[tokio::test]
+async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_moved() {
+    let (_open, port) = open(B).await;
+    let _silent = silent(at(A, port)).await;
+    let visitor = visitor(names(&[&[A], &[B]]).await, 60);
+    let endpoint = endpoint(port, Addresses::First);
+    let first = visitor.visit(&endpoint, &[], rng()).await;
+    assert_eq!(first.failed, [IpAddr::from(A)]);
+    let second = visitor.visit(&endpoint, &first.failed, rng()).await;
+    assert!(matches!(second.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{second:?}");
+    assert_eq!(verdicts(&second), [(at(A, port), 0), (at(B, port), 2)]);
+    assert_eq!(
+        second.remarks,
+        ["peer.example moved meanwhile: from 127.0.0.2, which failed and is asked again, to 127.0.0.3"]
+    );
+}
+
+#[tokio::test]
+async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
+    let (_open, port) = open(C).await;
+    let _silent = silent(at(A, port)).await;
+    let visitor = Arc::new(visitor(names(&[&[A]]).await, 60));
+    for left in [Duration::ZERO, TIMEOUT / 5] {
+        let exchange = Exchange {
+            visitor: &visitor,
+            deadline: Deadline::within(left),
+            fair: fair(TIMEOUT),
+            rng: rng(),
+            remarks: Vec::new(),
+        };
+        let asked = exchange.ask(&Probe::Tcp(tcp::Question::default()), at(A, port)).await;
+        assert!(matches!(asked.result, Err(Untested::NoTime)), "{asked:?}");
+    }
+}
+
+#[test]
+fn what_may_not_be_asked_is_noted_and_what_need_not_be_is_not() {
+    let addresses: Vec<IpAddr> = (1..=10).map(|host| [20, 0, 0, host].into()).collect();
+    let not_first = |address| address != addresses[0];
+    let mut first = Chosen::default();
+    first.add(&addresses, Addresses::First, not_first);
+    assert_eq!(first.asked, addresses[1..2]);
+    assert_eq!(first.unasked, [(addresses[0], Untested::Forbidden(addresses[0]))]);
+    let mut all = Chosen::default();
+    all.add(&addresses, Addresses::All, |_| true);
+    all.add(&addresses[..2], Addresses::All, |_| true);
+    assert_eq!(all.asked, addresses[..8]);
+    assert_eq!(all.unasked, [(addresses[8], Untested::BeyondLimit), (addresses[9], Untested::BeyondLimit)]);
+}
+
+#[test]
+fn one_bad_address_behind_a_good_name_degrades_it() {
+    let outcome = |verdict| Outcome {
+        address: ([198, 18, 0, 1], 443).into(),
+        phases: Phases::default(),
+        verdict,
+        seen: Seen::default(),
+        protocol: Protocol::Nothing,
+    };
+    let refused = Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely);
+    let local = Finding::new(Cause::LocalRoute, Phase::Local, Confidence::Confirmed);
+    let (good, bad, own) =
+        (outcome(Verdict::Healthy), outcome(Verdict::Failed(refused)), outcome(Verdict::Inconclusive(local)));
+    let sorted = |mut outcomes: Vec<Outcome>| {
+        outcomes.sort_by_key(|outcome| rank(&outcome.verdict));
+        sum_up(&outcomes)
+    };
+    assert_eq!(sorted(vec![good.clone(), bad.clone()]), Some(Verdict::Degraded(refused)));
+    assert_eq!(sorted(vec![bad.clone(), bad]), Some(Verdict::Failed(refused)));
+    assert_eq!(sorted(vec![own.clone(), good.clone()]), Some(Verdict::Healthy));
+    assert_eq!(sorted(vec![own.clone(), own]), Some(Verdict::Inconclusive(local)));
+    assert_eq!(sorted(vec![good]), Some(Verdict::Healthy));
+    assert_eq!(sorted(Vec::new()), None);
+}
