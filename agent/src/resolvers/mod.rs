@@ -6,6 +6,7 @@ pub mod host_files;
 pub mod load;
 pub mod names;
 pub mod shell;
+mod silence;
 pub mod survey;
 pub mod trial;
 pub mod worker;

@@ -8,12 +8,15 @@ use std::{
 };
 
 use crate::resolvers::{
-    compare::{Circumstances, Comparison, History, annotate, classify},
+    compare::{Circumstances, Comparison, History, Server, annotate, classify},
+    silence::Silence,
     survey::Survey,
 };
 
-/// Surveys under way at once.
+/// Surveys under way at once, on the slow cadence.
 const CONCURRENCY: usize = 4;
+/// Surveys under way at once where somebody waits for the end of the only round.
+const CONCURRENCY_ONCE: usize = 16;
 /// A name whose endpoint failed to resolve is asked again at once, but not more often than this.
 const HURRY: Duration = Duration::from_secs(60);
 
@@ -62,6 +65,8 @@ pub struct Comparisons {
     due: BTreeSet<(Instant, usize)>,
     under_way: usize,
     cadence: Cadence,
+    silence: Silence,
+    skipped: Option<(Server, usize)>,
 }
 
 impl Comparisons {
@@ -75,20 +80,29 @@ impl Comparisons {
         };
         let index = views.iter().enumerate().map(|(index, view)| (Arc::clone(&view.name), index)).collect();
         let names = views.iter().map(|_| Name::default()).collect();
-        let mut all = Self { names, views: Arc::new(views), index, due: BTreeSet::new(), under_way: 0, cadence };
+        let mut all = Self {
+            names,
+            views: Arc::new(views),
+            index,
+            due: BTreeSet::new(),
+            under_way: 0,
+            cadence,
+            silence: Silence::default(),
+            skipped: None,
+        };
         (0..all.names.len()).zip(0u32..).for_each(|(index, turn)| all.plan(index, now + step * turn));
         all
     }
 
     /// When [`Comparisons::take_due`] has something to give.
     pub fn next_due(&self) -> Option<Instant> {
-        if self.under_way >= CONCURRENCY { None } else { self.due.first().map(|(at, _)| *at) }
+        if self.under_way >= self.room() { None } else { self.due.first().map(|(at, _)| *at) }
     }
 
     /// Takes the names that are due, as many as may be under way.
     pub fn take_due(&mut self, now: Instant) -> Vec<(usize, Arc<str>)> {
         let mut taken = Vec::new();
-        while self.under_way < CONCURRENCY
+        while self.under_way < self.room()
             && let Some(&(at, index)) = self.due.first()
             && at <= now
         {
@@ -98,6 +112,32 @@ impl Comparisons {
             taken.push((index, Arc::clone(&self.views[index].name)));
         }
         taken
+    }
+
+    /// How many surveys may be under way: while a server is silent one at a time is enough to hear when it speaks again.
+    fn room(&self) -> usize {
+        match (self.cadence, self.silence.side()) {
+            (Cadence::Once, _) => CONCURRENCY_ONCE,
+            (Cadence::Every(_), None) => CONCURRENCY,
+            (Cadence::Every(_), Some(_)) => 1,
+        }
+    }
+
+    fn skip_the_rest(&mut self, side: Server) {
+        let rest = std::mem::take(&mut self.due);
+        rest.iter().for_each(|(_, index)| self.names[*index].planned = None);
+        let already = self.skipped.map_or(0, |(_, count)| count);
+        self.skipped = Some((side, already + rest.len())).filter(|(_, count)| *count > 0);
+    }
+
+    /// The side that was silent in the only round, and how many names were not compared for it.
+    pub fn skipped(&self) -> Option<(Server, usize)> {
+        self.skipped
+    }
+
+    /// How many names are yet to be compared in the only round.
+    pub fn remaining(&self) -> usize {
+        self.due.len() + self.under_way
     }
 
     /// Brings a name forward whose endpoint was lost while it was resolved.
@@ -121,6 +161,10 @@ impl Comparisons {
         self.under_way -= 1;
         if let Cadence::Every(interval) = self.cadence {
             self.plan(index, now + interval);
+        }
+        self.silence.hear(survey.custom.outcome, survey.azure.outcome);
+        if let (Cadence::Once, Some(side)) = (self.cadence, self.silence.side()) {
+            self.skip_the_rest(side);
         }
         let view = &mut Arc::make_mut(&mut self.views)[index];
         self.names[index].take_in(view, survey, at, self.cadence);
@@ -277,6 +321,28 @@ mod tests {
         once.take_in(0, survey("20.0.0.1", "10.0.0.4"), Duration::ZERO, start);
         assert_eq!(once.views()[0].published.as_ref().map(|c| c.class), Some(ComparisonClass::PrivateBypass));
         assert!(!once.is_settled());
+    }
+
+    #[test]
+    fn a_silent_server_is_not_asked_for_the_other_names_of_a_single_round() {
+        let start = ase_probes::clock::now();
+        let mut silent = survey("20.0.0.1", "20.0.0.1");
+        silent.custom = Answer::without_addresses(crate::resolvers::compare::Outcome::Timeout);
+        let forty = (0..40).map(|number| format!("n{number}.example"));
+        let mut once = Comparisons::new(forty.clone(), Cadence::Once, start);
+        assert_eq!((once.take_due(start).len(), once.remaining()), (CONCURRENCY_ONCE, 40));
+        (0..2).for_each(|index| once.take_in(index, silent.clone(), Duration::ZERO, start));
+        assert_eq!((once.skipped(), once.take_due(start).len()), (None, 2));
+        (2..18).for_each(|index| once.take_in(index, silent.clone(), Duration::ZERO, start));
+        assert_eq!((once.skipped(), once.is_settled()), (Some((Server::Custom, 22)), true));
+        // A daemon goes on, one name at a time, and hears when the server speaks again.
+        let mut every = Comparisons::new(forty, Cadence::Every(INTERVAL), start);
+        let late = start + INTERVAL;
+        assert_eq!(every.take_due(late).len(), CONCURRENCY);
+        (0..4).for_each(|index| every.take_in(index, silent.clone(), Duration::ZERO, late));
+        assert_eq!((every.skipped(), every.take_due(late).len()), (None, 1));
+        every.take_in(4, survey("20.0.0.1", "20.0.0.1"), Duration::ZERO, late);
+        assert_eq!(every.take_due(late).len(), CONCURRENCY);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use ase_probes::{
     tls::{Trust, Verify},
     verdict::Verdict,
 };
+use futures_util::future::join_all;
 use rand::{Rng, rngs::StdRng};
 use tokio::sync::Mutex;
 
@@ -240,9 +241,10 @@ impl Surveyor {
     /// Whether a certificate for the name verifies at each side's addresses (rule 19). `None` where one side has no
     /// address that may be reached.
     async fn confirm(&self, name: &str, custom: &Answer, azure: &Answer, rng: &mut StdRng) -> Option<TlsConfirmation> {
-        let custom = self.proves(name, &custom.addresses, rng.next_u64()).await?;
-        let azure = self.proves(name, &azure.addresses, rng.next_u64()).await?;
-        Some(TlsConfirmation { custom, azure })
+        let (nonce, other) = (rng.next_u64(), rng.next_u64());
+        let (custom, azure) =
+            tokio::join!(self.proves(name, &custom.addresses, nonce), self.proves(name, &azure.addresses, other));
+        Some(TlsConfirmation { custom: custom?, azure: azure? })
     }
 
     async fn proves(&self, name: &str, addresses: &BTreeSet<IpAddr>, nonce: u64) -> Option<bool> {
@@ -256,16 +258,14 @@ impl Surveyor {
             proof: http::Proof::AnyResponse,
         });
         let (egress, trust) = (&*self.egress, &self.trust);
-        for address in &allowed {
+        let deadline = Deadline::within(HANDSHAKE);
+        let proofs = allowed.iter().map(|address| async {
             let address = SocketAddr::new(**address, 443);
-            let attempt =
-                Attempt { address, deadline: Deadline::within(HANDSHAKE), egress, nonce, shape: Shape::default() };
-            let outcome = probe.run(&attempt, trust).await;
-            if matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_)) {
-                return Some(true);
-            }
-        }
-        (!allowed.is_empty()).then_some(false)
+            let attempt = Attempt { address, deadline, egress, nonce, shape: Shape::default() };
+            matches!(probe.run(&attempt, trust).await.verdict, Verdict::Healthy | Verdict::Degraded(_))
+        });
+        let proofs = join_all(proofs).await;
+        (!proofs.is_empty()).then(|| proofs.contains(&true))
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use ase_probes::clock;
+use futures_util::future::join_all;
 use rand::{Rng, rngs::StdRng};
 
 use crate::resolvers::{compare::Outcome, survey::Surveyor};
@@ -59,15 +60,11 @@ impl Surveyor {
         }
         let name = format!("ase-agent-{:016x}.{BELOW}", rng.next_u64());
         let canary = self.canary_answers(rng.next_u64());
-        let servers = async {
-            let mut tried = Vec::new();
-            for server in targets {
-                let answer = self.ask(server, &name, rng.next_u64()).await;
-                tried.push(ServerTrial { server, outcome: answer.outcome });
-            }
-            tried
-        };
-        let (intercepted, servers) = tokio::join!(canary, servers);
+        let servers = targets.into_iter().map(|server| {
+            let answer = self.ask(server, &name, rng.next_u64());
+            async move { ServerTrial { server, outcome: answer.await.outcome } }
+        });
+        let (intercepted, servers) = tokio::join!(canary, join_all(servers));
         Trial { at, intercepted, servers }
     }
 }

@@ -1,0 +1,55 @@
+//! Servers that do not answer: when the next names need not be asked there any more.
+
+use crate::resolvers::compare::{Outcome, Server};
+
+/// So many names in a row without an answer show that a server is silent. One question may be lost, and a name may be the
+/// server's own trouble; three different ones in a row, IPv4 and IPv6 each, are not.
+const ENOUGH: u32 = 3;
+
+/// How many surveys in a row each side left without any answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Silence {
+    custom: u32,
+    azure: u32,
+}
+
+impl Silence {
+    /// Takes in how both sides answered for one name.
+    pub(super) fn hear(&mut self, custom: Outcome, azure: Outcome) {
+        let count = |before: u32, outcome| if outcome == Outcome::Timeout { before.saturating_add(1) } else { 0 };
+        (self.custom, self.azure) = (count(self.custom, custom), count(self.azure, azure));
+    }
+
+    /// The side that is silent, the custom DNS first.
+    pub(super) fn side(self) -> Option<Server> {
+        if self.custom >= ENOUGH {
+            Some(Server::Custom)
+        } else if self.azure >= ENOUGH {
+            Some(Server::Azure)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_silent_after_three_names_in_a_row_and_speaks_after_one_answer() {
+        let mut silence = Silence::default();
+        for (custom, azure, side) in [
+            (Outcome::Timeout, Outcome::Answer, None),
+            (Outcome::Timeout, Outcome::Answer, None),
+            (Outcome::Servfail, Outcome::Timeout, None),
+            (Outcome::Timeout, Outcome::Timeout, None),
+            (Outcome::Timeout, Outcome::Timeout, Some(Server::Azure)),
+            (Outcome::Timeout, Outcome::Timeout, Some(Server::Custom)),
+            (Outcome::Nxdomain, Outcome::Answer, None),
+        ] {
+            silence.hear(custom, azure);
+            assert_eq!(silence.side(), side, "{custom:?}, {azure:?}");
+        }
+    }
+}
