@@ -1,6 +1,7 @@
 //! The JSON of `/api/v1/status` and of `ase-agent check --output json`: one versioned shape, described by
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
+mod address;
 mod dns;
 mod early;
 mod history;
@@ -8,12 +9,12 @@ mod incidents;
 mod resolver;
 mod risk;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use ase_probes::{
     outcome::Outcome,
     tls::{Handshake, Invalid},
-    verdict::{Finding, Verdict},
+    verdict::Finding,
 };
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ use crate::{
         diagnosis::Scope,
         endpoint::{EndpointView, Status, earliest_expiry},
         settings::ResolverSource,
-        visit::{Unasked, Untested},
+        visit::Untested,
     },
     readers::{
         summary::{Summary, rfc3339, rfc3339_seconds},
@@ -54,6 +55,7 @@ pub struct Document<'a> {
     daemon: Option<&'a Witness>,
 }
 
+use address::{AddressEntry, UnaskedEntry};
 use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use incidents::IncidentEntry;
@@ -317,55 +319,6 @@ fn workload(workload: Workload) -> &'static str {
         Workload::Any => "any",
         Workload::Linux => "linux",
         Workload::Windows => "windows",
-    }
-}
-
-/// An address about which the last visit learned nothing.
-#[derive(Clone, Debug, Serialize)]
-struct UnaskedEntry {
-    address: String,
-    reason: String,
-}
-
-impl UnaskedEntry {
-    fn of(unasked: &Unasked) -> Self {
-        Self { address: unasked.address.to_string(), reason: unasked.why.reason() }
-    }
-}
-
-/// One exchange of the last visit.
-#[derive(Clone, Debug, Serialize)]
-struct AddressEntry {
-    address: String,
-    verdict: &'static str,
-    cause: Option<&'static str>,
-    phase: Option<&'static str>,
-    phases_seconds: BTreeMap<&'static str, f64>,
-    round_trip_seconds: Option<f64>,
-    evidence: Vec<String>,
-}
-
-impl AddressEntry {
-    fn of(outcome: &Outcome) -> Self {
-        let finding = outcome.verdict.finding();
-        Self {
-            address: outcome.address.to_string(),
-            verdict: verdict(&outcome.verdict),
-            cause: finding.map(|finding| finding.cause.label()),
-            phase: finding.map(|finding| finding.phase.label()),
-            phases_seconds: outcome.phases.iter().map(|(phase, time)| (phase.label(), time.as_secs_f64())).collect(),
-            round_trip_seconds: outcome.seen.round_trip.as_ref().map(Duration::as_secs_f64),
-            evidence: outcome.evidence(),
-        }
-    }
-}
-
-fn verdict(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Healthy => "healthy",
-        Verdict::Degraded(_) => "degraded",
-        Verdict::Failed(_) => "failed",
-        Verdict::Inconclusive(_) => "unknown",
     }
 }
 
