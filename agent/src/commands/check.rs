@@ -1,13 +1,88 @@
-//! The one-shot check: one round over the chosen endpoints, with the same engine and snapshot as the daemon.
+//! `ase-agent check`: one round over the chosen endpoints, with the same engine and snapshot as the daemon.
 
-use std::sync::Arc;
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
 use ase_probes::{class::Class, local_facts::file_limit};
+use clap::builder::TypedValueParser as _;
+use clap::{Args, builder::PossibleValuesParser};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    commands::{
+        cli::{ConfigFile, Output},
+        failure::{Failure, runtime},
+    },
+    config,
     engine::{monitor::Monitor, snapshot::Snapshot},
     model::{catalog::Catalog, rounds::Rounds, settings::Settings},
+    readers::{VERSION, json, report},
+    web::witness,
 };
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Check only this class (repeatable)
+    #[arg(long, value_name = "CLASS", value_parser = PossibleValuesParser::new(Class::ALL.map(Class::label))
+        .map(|label| Class::from_label(&label).expect("clap admits only labels of classes")))]
+    pub class: Vec<Class>,
+    /// Check only this endpoint: its id or its host name (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// List healthy endpoints too
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Checks once and prints the report; the exit code says how bad it is.
+///
+/// # Errors
+/// A bad configuration, or an endpoint that the catalogue does not have.
+pub fn run(arguments: &Check) -> Result<ExitCode, Failure> {
+    let settings = config::load(arguments.config.config.as_deref())?;
+    let choice = Choice { classes: arguments.class.clone(), endpoints: arguments.endpoint.clone() };
+    let catalog = choice.apply(&settings.catalog).map_err(|name| {
+        Failure::Usage(format!(
+            "--endpoint ({name}): the catalogue has no such endpoint; `ase-agent profile show` lists them"
+        ))
+    })?;
+    let bar = progress(catalog.endpoints.len());
+    let settings = Settings { catalog: Arc::new(catalog), ..settings };
+    let listen = settings.listen;
+    let (snapshot, witness) = runtime()?.block_on(async {
+        let snapshot = round(settings, |settled| bar.set_position(settled as u64)).await;
+        (snapshot, witness::ask(listen).await)
+    });
+    bar.finish_and_clear();
+    match arguments.output {
+        Output::Json => println!("{}", json::check_to_json(&snapshot, witness.as_ref(), VERSION)),
+        Output::Table => {
+            anstream::print!("{}", report::render(&snapshot, witness.as_ref(), look(arguments.verbose)));
+        }
+    }
+    Ok(ExitCode::from(report::exit_code(&snapshot)))
+}
+
+fn look(verbose: bool) -> report::Look {
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|_| is_terminal);
+    report::Look { width, colour: is_terminal, verbose }
+}
+
+/// A progress bar on a terminal, nothing elsewhere.
+fn progress(endpoints: usize) -> ProgressBar {
+    let bar = ProgressBar::new(endpoints as u64);
+    if let Ok(style) = ProgressStyle::with_template("probing {bar:40} {pos}/{len} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
 
 /// Which endpoints to check. Empty lists choose all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,16 @@
 //! Log lines to standard error, as logfmt or JSON. Secrets never reach them: no type that holds one is printable.
 
+use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::commands::cli::LogFormat;
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// key=value pairs
+    Logfmt,
+    /// one JSON object per line
+    Json,
+}
 
 /// Starts logging.
 ///

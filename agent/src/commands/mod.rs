@@ -2,6 +2,14 @@
 
 pub mod check;
 pub mod cli;
+pub mod config;
 pub mod daemon;
+pub mod explain;
+pub mod failure;
+pub mod history;
 pub mod logs;
 pub mod name_rounds;
+pub mod nameresolver;
+pub mod nslookup;
+pub mod profile;
+pub mod run;

@@ -11,3 +11,6 @@ pub mod resolver_health;
 pub mod summary;
 pub mod warnings;
 pub mod witness;
+
+/// The agent's version, part of every document.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,48 @@
+//! What ends a command early, with its exit code.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// The command line is wrong (`sysexits.h`, EX_USAGE).
+pub const EXIT_USAGE: u8 = 64;
+/// The configuration is wrong (`sysexits.h`, EX_CONFIG).
+const EXIT_CONFIG: u8 = 78;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something else went wrong.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// A failure that is neither the command line's nor the configuration's.
+    pub fn other(error: impl std::fmt::Display) -> Self {
+        Self::Other(error.to_string())
+    }
+
+    /// The exit code that scripts see.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => EXIT_USAGE,
+            Self::Config(_) => EXIT_CONFIG,
+            Self::Other(_) => 1,
+        })
+    }
+}
+
+/// The runtime of one command: one thread, as in the daemon.
+///
+/// # Errors
+/// What the system refused.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)
+}

@@ -1,0 +1,51 @@
+//! `ase-agent profile`: the built-in catalogues, and all that would be sent.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::{
+    commands::{
+        cli::{ConfigFile, Output},
+        failure::Failure,
+    },
+    config,
+    readers::profile as layout,
+};
+
+/// Commands on profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the built-in profiles and their clouds
+    List,
+    /// Show every endpoint and slot that would be watched, and all that the agent itself sends
+    Show {
+        /// Where the configuration is.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Show this profile instead of the configured one
+        #[arg(value_name = "PROFILE")]
+        profile: Option<String>,
+        /// The cloud: public, usgov or china
+        #[arg(long)]
+        cloud: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
+
+/// Prints it.
+///
+/// # Errors
+/// A bad configuration, or a profile that there is not.
+pub fn run(command: ProfileCommand) -> Result<ExitCode, Failure> {
+    match command {
+        ProfileCommand::List => print!("{}", layout::render_list()),
+        ProfileCommand::Show { config: ConfigFile { config }, profile, cloud, output } => {
+            let settings = config::load_profile(config.as_deref(), profile.as_deref(), cloud.as_deref())?;
+            print!("{}", layout::render_show(&settings, output == Output::Json));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,51 @@
+//! `ase-agent run`: the daemon, from its arguments to its end.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::{
+    commands::{
+        cli::ConfigFile,
+        daemon,
+        failure::{Failure, runtime},
+        logs::{self, LogFormat},
+    },
+    config,
+    model::settings::Settings,
+};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Listen here instead of where the configuration says
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// What to log: error, warn, info, debug or trace, also per module (`info,ase_agent::visit::visitor=debug`)
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub log_level: String,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Logfmt)]
+    pub log_format: LogFormat,
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// A bad filter, a bad configuration, an address that cannot be bound.
+pub fn run(arguments: &Run) -> Result<ExitCode, Failure> {
+    logs::start(&arguments.log_level, arguments.log_format).map_err(Failure::Usage)?;
+    let load = || {
+        config::load(arguments.config.config.as_deref())
+            .map(|settings| Settings { listen: arguments.listen.unwrap_or(settings.listen), ..settings })
+    };
+    let settings = load()?;
+    runtime()?.block_on(async {
+        let listener = daemon::bind(&settings).await.map_err(Failure::other)?;
+        daemon::run(settings, listener, load, std::future::pending()).await.map_err(Failure::other)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
