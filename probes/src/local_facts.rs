@@ -1,23 +1,29 @@
 //! What this machine says about itself without any privilege and without sending a packet: its descriptors, ports,
-//! sockets, flow table, route, next hop and link. What the kernel does not tell is `None`, never an error.
+//! sockets, flow table, route, next hop and link. What is not known says why: a machine may have nothing of the kind, or a
+//! sandbox may hide it.
 
+mod netlink;
 mod route;
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     net::{IpAddr, SocketAddr},
     path::Path,
 };
 
 use nix::{
-    ifaddrs::getifaddrs,
-    net::if_::InterfaceFlags,
+    errno::Errno,
+    libc,
     sys::resource::{Resource, getrlimit},
 };
 use socket2::Type;
 
+use self::route::Way;
 pub use self::route::{Neighbour, NextHop};
-use crate::egress::{Egress, Shape};
+use crate::{
+    egress::{Egress, Shape},
+    evidence::Trouble,
+};
 
 /// Bytes read of any one file: 64 KiB hold the neighbours and routes of any machine that the agent is made for.
 const FILE_LIMIT: usize = 64 * 1024;
@@ -38,29 +44,59 @@ impl Usage {
     }
 }
 
+/// A fact, or why it is not known.
+pub type Fact<T> = Result<T, Unread>;
+
+/// Why a fact is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// The machine has nothing of the kind: no connection tracking, no route to the peer, no neighbour asked so far.
+    Absent,
+    /// The kernel refused with this `errno(3)`: a sandbox hides the file or forbids the socket.
+    Refused(i32),
+    /// The kernel told it in a form that is not known here.
+    Unintelligible,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("there is none"),
+            Self::Refused(errno) => f.write_str(&Errno::from_raw(*errno).desc().to_lowercase()),
+            Self::Unintelligible => f.write_str("its form is not known"),
+        }
+    }
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        error.raw_os_error().map_or(Self::Unintelligible, Self::Refused)
+    }
+}
+
 /// What a machine says about itself, as far as it matters for one peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalFacts {
     /// Descriptors of this process and their soft limit (`RLIMIT_NOFILE`).
-    pub files: Option<Usage>,
+    pub files: Fact<Usage>,
     /// The local ports that the kernel chooses from, both ends included.
-    pub port_range: Option<(u16, u16)>,
+    pub port_range: Fact<(u16, u16)>,
     /// TCP sockets in use on this machine, both families, without the waiting ones.
-    pub tcp_sockets: Option<u64>,
+    pub tcp_sockets: Fact<u64>,
     /// TCP sockets that wait for late segments (TIME-WAIT).
-    pub tcp_waiting: Option<u64>,
+    pub tcp_waiting: Fact<u64>,
     /// UDP sockets in use on this machine, both families.
-    pub udp_sockets: Option<u64>,
+    pub udp_sockets: Fact<u64>,
     /// Flows in this machine's connection tracking and their maximum.
-    pub tracked_flows: Option<Usage>,
+    pub tracked_flows: Fact<Usage>,
     /// The address that packets to the peer leave from; the error number of `errno(3)` where there is no route.
-    pub source: Option<Result<IpAddr, i32>>,
-    /// The device and router that packets to the peer leave through. IPv4 only.
-    pub next_hop: Option<NextHop>,
+    pub source: Fact<Result<IpAddr, i32>>,
+    /// The device and router that packets to the peer leave through.
+    pub next_hop: Fact<NextHop>,
     /// Whether that device has a link. Where the device is not known: whether any device but loopback has one.
-    pub link: Option<bool>,
-    /// What the neighbour table knows of the next hop. IPv4 only.
-    pub neighbour: Option<Neighbour>,
+    pub link: Fact<bool>,
+    /// What the neighbour table knows of the next hop.
+    pub neighbour: Fact<Neighbour>,
 }
 
 /// What the kernel gives every process (`INR_OPEN_CUR` in `include/uapi/linux/fs.h`).
@@ -72,103 +108,130 @@ pub fn file_limit() -> usize {
 }
 
 impl LocalFacts {
-    /// Reads everything that concerns `peer`. A few small files of `/proc`, one socket, no packet.
+    /// Reads everything that concerns `peer`. A few small files of `/proc`, two sockets, no packet.
     pub fn about(peer: SocketAddr, egress: &Egress) -> Self {
-        let mut facts = Self::from_proc(Path::new("/proc"), peer.ip());
-        facts.source = source(peer, egress);
-        let device = egress.interface.as_deref().or(facts.next_hop.as_ref().map(|hop| hop.device.as_str()));
-        facts.link = link(device);
-        facts
+        Self::from_parts(Path::new("/proc"), source(peer, egress), Way::to(peer.ip(), egress))
     }
 
-    fn from_proc(proc: &Path, peer: IpAddr) -> Self {
+    fn from_parts(proc: &Path, source: Fact<Result<IpAddr, i32>>, way: Way) -> Self {
         // Of this thread's network namespace, which need not be the process's.
-        let read = |name: &str| read(&proc.join(name));
-        let sockets = [read("thread-self/net/sockstat"), read("thread-self/net/sockstat6")];
-        let next_hop = read("thread-self/net/route").and_then(|table| route::next_hop(&table, peer));
-        let neighbour =
-            read("thread-self/net/arp").zip(next_hop.as_ref()).and_then(|(table, hop)| route::neighbour(&table, hop));
+        let sockets = ["sockstat", "sockstat6"].map(|name| read(&proc.join("thread-self/net").join(name)));
         Self {
             files: files(proc),
-            port_range: read("sys/net/ipv4/ip_local_port_range").and_then(|text| pair(&text)),
+            port_range: read(&proc.join("sys/net/ipv4/ip_local_port_range")).and_then(|text| pair(&text)),
             tcp_sockets: sum(&sockets, &["TCP:", "TCP6:"], "inuse"),
             tcp_waiting: sum(&sockets, &["TCP:"], "tw"),
             udp_sockets: sum(&sockets, &["UDP:", "UDP6:"], "inuse"),
-            tracked_flows: number(read("sys/net/netfilter/nf_conntrack_count"))
-                .zip(number(read("sys/net/netfilter/nf_conntrack_max")))
-                .map(|(used, limit)| Usage { used, limit }),
-            source: None,
-            next_hop,
-            link: None,
-            neighbour,
+            tracked_flows: tracked_flows(&proc.join("sys/net")),
+            source,
+            next_hop: way.next_hop,
+            link: way.link,
+            neighbour: way.neighbour,
         }
+    }
+
+    /// What this machine has but does not tell, each with the reason: what rests on it can never be found out here.
+    pub fn hidden(&self) -> Vec<(&'static str, Unread)> {
+        let all = [
+            ("the count of open files", self.files.as_ref().err()),
+            ("the range of local ports", self.port_range.as_ref().err()),
+            ("the count of TCP sockets", self.tcp_sockets.as_ref().err()),
+            ("the count of waiting TCP sockets", self.tcp_waiting.as_ref().err()),
+            ("the count of UDP sockets", self.udp_sockets.as_ref().err()),
+            ("the connection tracking table", self.tracked_flows.as_ref().err()),
+            ("the source address", self.source.as_ref().err()),
+            ("the route", self.next_hop.as_ref().err()),
+            ("the link state", self.link.as_ref().err()),
+            ("the neighbour table", self.neighbour.as_ref().err()),
+        ];
+        all.into_iter()
+            .filter_map(|(what, why)| Some((what, *why?)))
+            .filter(|(_, why)| *why != Unread::Absent)
+            .collect()
     }
 
     /// The number of ports that the kernel chooses from.
     pub fn ports(&self) -> Option<u64> {
-        self.port_range.map(|(first, last)| u64::from(last.saturating_sub(first)) + 1)
+        self.port_range.ok().map(|(first, last)| u64::from(last.saturating_sub(first)) + 1)
     }
 
     /// The facts in plain words, one line each.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some(Usage { used, limit }) = self.files {
+        if let Ok(Usage { used, limit }) = self.files {
             lines.push(format!("{used} of {limit} file descriptors are in use"));
         }
         if let Some(ports) = self.ports() {
-            let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+            let count = |count: Fact<u64>| count.map_or_else(|_| "?".to_owned(), |count| count.to_string());
             let (tcp, waiting, udp) = (count(self.tcp_sockets), count(self.tcp_waiting), count(self.udp_sockets));
             lines.push(format!(
                 "{tcp} TCP sockets ({waiting} more waiting) and {udp} UDP sockets on {ports} local ports"
             ));
         }
-        if let Some(Usage { used, limit }) = self.tracked_flows {
+        if let Ok(Usage { used, limit }) = self.tracked_flows {
             lines.push(format!("connection tracking of this machine holds {used} of {limit} flows"));
         }
-        lines.extend(self.source.map(|source| match source {
+        lines.extend(self.source.ok().map(|source| match source {
             Ok(address) => format!("packets leave from {address}"),
-            Err(errno) => format!("no route: {}", nix::errno::Errno::from_raw(errno).desc().to_lowercase()),
+            Err(errno) => format!("no route: {}", Errno::from_raw(errno).desc().to_lowercase()),
         }));
-        lines.extend(self.next_hop.as_ref().map(NextHop::to_string));
-        lines.extend(self.neighbour.as_ref().map(Neighbour::to_string));
-        if self.link == Some(false) {
+        lines.extend(self.next_hop.as_ref().ok().map(NextHop::to_string));
+        lines.extend(self.neighbour.as_ref().ok().map(Neighbour::to_string));
+        if self.link == Ok(false) {
             lines.push("the network device has no link".to_owned());
         }
+        lines.extend(self.hidden().into_iter().map(|(what, why)| format!("{what} cannot be read: {why}")));
         lines
     }
 }
 
-/// The start of a file; `None` if it cannot be read.
-fn read(path: &Path) -> Option<String> {
+/// The start of a file.
+fn read(path: &Path) -> Fact<String> {
     let mut text = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(fs::File::open(path).ok()?, FILE_LIMIT as u64), &mut text).ok()?;
-    String::from_utf8(text).ok()
+    io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, FILE_LIMIT as u64), &mut text)?;
+    String::from_utf8(text).map_err(|_| Unread::Unintelligible)
 }
 
-fn number(text: Option<String>) -> Option<u64> {
-    text?.trim().parse().ok()
+fn number(path: &Path) -> Fact<u64> {
+    read(path)?.trim().parse().map_err(|_| Unread::Unintelligible)
 }
 
-fn pair(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.trim().split_once(char::is_whitespace)?;
-    Some((first.parse().ok()?, last.trim().parse().ok()?))
+fn pair(text: &str) -> Fact<(u16, u16)> {
+    let (first, last) = text.trim().split_once(char::is_whitespace).ok_or(Unread::Unintelligible)?;
+    let port = |word: &str| word.trim().parse().map_err(|_| Unread::Unintelligible);
+    Ok((port(first)?, port(last)?))
+}
+
+/// Flows and their maximum. Without the kernel's module there are no such files; where all of `sys/net` is missing,
+/// nobody can tell.
+fn tracked_flows(net: &Path) -> Fact<Usage> {
+    let gauge = |name: &str| number(&net.join("netfilter").join(name));
+    match (gauge("nf_conntrack_count"), gauge("nf_conntrack_max")) {
+        (Ok(used), Ok(limit)) => Ok(Usage { used, limit }),
+        (Err(Unread::Refused(libc::ENOENT)), _) if net.is_dir() => Err(Unread::Absent),
+        (Err(why), _) | (_, Err(why)) => Err(why),
+    }
 }
 
 /// Descriptors in use. Linux 6.2 and later say the count without opening anything, even when none is left.
-fn files(proc: &Path) -> Option<Usage> {
+fn files(proc: &Path) -> Fact<Usage> {
     let folder = proc.join("self/fd");
-    let used = match fs::metadata(&folder).ok()?.len() {
+    let used = match fs::metadata(&folder)?.len() {
         // The folder itself is open while it is read.
-        0 => fs::read_dir(&folder).ok()?.count().saturating_sub(1) as u64,
+        0 => fs::read_dir(&folder)?.count().saturating_sub(1) as u64,
         count => count,
     };
     let limits = read(&proc.join("self/limits"))?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    Some(Usage { used, limit: line.split_whitespace().next()?.parse().ok()? })
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).ok_or(Unread::Unintelligible)?;
+    let limit = line.split_whitespace().next().and_then(|word| word.parse().ok()).ok_or(Unread::Unintelligible)?;
+    Ok(Usage { used, limit })
 }
 
-/// The sum of a key's values over the lines of these protocols (`/proc/net/sockstat`, `/proc/net/sockstat6`).
-fn sum(files: &[Option<String>], protocols: &[&str], key: &str) -> Option<u64> {
+/// The sum of a key's values over the lines of these protocols (`/proc/net/sockstat`, `/proc/net/sockstat6`). Without
+/// IPv6 the second file is missing.
+fn sum(files: &[Fact<String>; 2], protocols: &[&str], key: &str) -> Fact<u64> {
+    let [first, _] = files;
+    first.as_ref().map_err(|why| *why)?;
     let values: Vec<u64> = files
         .iter()
         .flatten()
@@ -176,31 +239,20 @@ fn sum(files: &[Option<String>], protocols: &[&str], key: &str) -> Option<u64> {
         .filter(|line| protocols.iter().any(|protocol| line.starts_with(protocol)))
         .filter_map(|line| line.split_whitespace().skip_while(|word| *word != key).nth(1)?.parse().ok())
         .collect();
-    (!values.is_empty()).then(|| values.iter().sum())
+    if values.is_empty() { Err(Unread::Unintelligible) } else { Ok(values.iter().sum()) }
 }
 
 /// The route lookup: the kernel chooses the source address when a UDP socket is connected, and sends nothing.
-fn source(peer: SocketAddr, egress: &Egress) -> Option<Result<IpAddr, i32>> {
-    let socket = egress.socket(peer, Type::DGRAM, Shape::default()).ok()?;
+fn source(peer: SocketAddr, egress: &Egress) -> Fact<Result<IpAddr, i32>> {
+    let socket = egress.socket(peer, Type::DGRAM, Shape::default()).map_err(|trouble| {
+        let Trouble::Os { errno, .. } = trouble else { return Unread::Unintelligible };
+        // The device that probes are told to use does not exist.
+        if errno == libc::ENODEV { Unread::Absent } else { Unread::Refused(errno) }
+    })?;
     match socket.connect(&peer.into()) {
-        Ok(()) => socket.local_addr().ok()?.as_socket().map(|local| Ok(local.ip())),
-        Err(error) => error.raw_os_error().map(Err),
+        Ok(()) => Ok(Ok(socket.local_addr()?.as_socket().ok_or(Unread::Unintelligible)?.ip())),
+        Err(error) => Ok(Err(error.raw_os_error().ok_or(Unread::Unintelligible)?)),
     }
-}
-
-/// Whether the device has a link, by the kernel's own list of this network namespace.
-fn link(device: Option<&str>) -> Option<bool> {
-    let mut known = None;
-    for interface in getifaddrs().ok()? {
-        let wanted = device.map_or(!interface.flags.contains(InterfaceFlags::IFF_LOOPBACK), |device| {
-            interface.interface_name == device
-        });
-        if wanted {
-            *known.get_or_insert(false) |=
-                interface.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING);
-        }
-    }
-    known
 }
 
 #[cfg(test)]

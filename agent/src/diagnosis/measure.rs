@@ -276,8 +276,8 @@ impl Asking<'_> {
 
     fn this_machine(&self) -> Measured {
         let facts = LocalFacts::about(self.errand.key.peer, &self.measurer.egress);
-        let link = facts.link.map(|link| (Contrast::LinkUp, link));
-        let tracking = facts.tracked_flows.map(|flows| (Contrast::TrackingFull, flows.is_nearly_full()));
+        let link = facts.link.ok().map(|link| (Contrast::LinkUp, link));
+        let tracking = facts.tracked_flows.ok().map(|flows| (Contrast::TrackingFull, flows.is_nearly_full()));
         Measured { answers: link.into_iter().chain(tracking).collect(), lines: facts.describe() }
     }
 

@@ -1,16 +1,22 @@
-//! The kernel's tables of routes and neighbours, as `/proc/net/route` and `/proc/net/arp` print them.
+//! The way to a peer as this machine's kernel would send a packet now, for both families: rules, tables and metrics are
+//! the kernel's business, which is asked for its decision.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
+use std::{fmt, net::IpAddr};
+
+use netlink_packet_core::Parseable;
+use netlink_packet_route::{
+    AddressFamily,
+    link::{LinkFlags, LinkHeader},
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourHeader, NeighbourMessage, NeighbourState},
+    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia},
 };
+use nix::net::if_::{if_indextoname, if_nametoindex};
 
-/// The route is in use (`RTF_UP` in `linux/route.h`).
-const UP: u32 = 0x1;
-/// The route rejects instead of carrying (`RTF_REJECT`).
-const REJECT: u32 = 0x200;
-/// The neighbour's link address is known (`ATF_COM` in `linux/if_arp.h`).
-const COMPLETE: u32 = 0x2;
+use super::{
+    Fact, Unread,
+    netlink::{About, Kernel, Scope},
+};
+use crate::egress::Egress;
 
 /// Where packets to a peer go first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +24,7 @@ pub struct NextHop {
     /// The network device.
     pub device: String,
     /// The router; the peer itself where it is on the link.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
 }
 
 impl fmt::Display for NextHop {
@@ -27,11 +33,11 @@ impl fmt::Display for NextHop {
     }
 }
 
-/// What the neighbour table (ARP) knows of the next hop.
+/// What the neighbour table (ARP, IPv6 neighbour discovery) knows of the next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// The next hop.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Whether it has told its link address. `false`: it was asked and did not answer.
     pub answered: bool,
 }
@@ -43,55 +49,152 @@ impl fmt::Display for Neighbour {
     }
 }
 
-/// The most specific route to `peer`, as the main table has it; rules and other tables are not seen.
-pub(super) fn next_hop(table: &str, peer: IpAddr) -> Option<NextHop> {
-    let IpAddr::V4(peer) = peer else { return None };
-    let routes = table.lines().skip(1).filter_map(Route::parse);
-    let best = routes.filter(|route| route.carries(peer)).max_by_key(|route| (route.mask, !route.metric))?;
-    let address = if best.gateway.is_unspecified() { peer } else { best.gateway };
-    Some(NextHop { device: best.device.to_owned(), address })
+/// The way to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) next_hop: Fact<NextHop>,
+    pub(super) neighbour: Fact<Neighbour>,
+    pub(super) link: Fact<bool>,
 }
 
-/// The entry of the next hop.
-pub(super) fn neighbour(table: &str, hop: &NextHop) -> Option<Neighbour> {
-    table.lines().skip(1).find_map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [address, _, flags, _, _, device] = words[..] else { return None };
-        let flags = u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()?;
-        let wanted = device == hop.device && address.parse() == Ok(hop.address);
-        wanted.then_some(Neighbour { address: hop.address, answered: flags & COMPLETE != 0 })
-    })
-}
-
-struct Route<'a> {
-    device: &'a str,
-    destination: u32,
-    mask: u32,
-    gateway: Ipv4Addr,
-    metric: u32,
-}
-
-impl<'a> Route<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [device, destination, gateway, flags, _, _, metric, mask, ..] = words[..] else { return None };
-        let flags = u32::from_str_radix(flags, 16).ok()?;
-        let route = Self {
-            device,
-            destination: address(destination)?,
-            mask: address(mask)?,
-            gateway: address(gateway)?.into(),
-            metric: metric.parse().ok()?,
-        };
-        (flags & (UP | REJECT) == UP).then_some(route)
+impl Way {
+    /// Asks the kernel for the way to `peer`.
+    pub(super) fn to(peer: IpAddr, egress: &Egress) -> Self {
+        let told = egress.interface.as_deref().map(|name| if_nametoindex(name).map_err(|_| Unread::Absent)).transpose();
+        match (Kernel::open().map_err(Unread::from), told) {
+            (Ok(mut kernel), Ok(told)) => Self::asked(&mut kernel, peer, egress, told),
+            (Err(why), _) | (_, Err(why)) => Self { next_hop: Err(why), neighbour: Err(why), link: Err(why) },
+        }
     }
 
-    fn carries(&self, peer: Ipv4Addr) -> bool {
-        u32::from(peer) & self.mask == self.destination
+    fn asked(kernel: &mut Kernel, peer: IpAddr, egress: &Egress, told: Option<u32>) -> Self {
+        let hop = hop(kernel, peer, egress.source, told);
+        let device = told.or(hop.ok().map(|hop| hop.device));
+        Self {
+            next_hop: hop.and_then(Hop::named),
+            neighbour: hop.and_then(|hop| neighbour(kernel, hop)),
+            link: match device {
+                Some(device) => link(kernel, device),
+                None => any_link(kernel),
+            },
+        }
     }
 }
 
-/// Addresses stand in the table as the machine's own number whose bytes are in network order.
-fn address(hex: &str) -> Option<u32> {
-    Some(u32::from_be(u32::from_str_radix(hex, 16).ok()?))
+/// A next hop by its device's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hop {
+    device: u32,
+    address: IpAddr,
 }
+
+impl Hop {
+    fn named(self) -> Fact<NextHop> {
+        let name = if_indextoname(self.device).map_err(|errno| Unread::Refused(errno as i32))?;
+        Ok(NextHop { device: name.to_string_lossy().into_owned(), address: self.address })
+    }
+
+    /// Reads the kernel's answer to a question for the route to `peer`.
+    fn parse(message: &[u8], peer: IpAddr) -> Fact<Self> {
+        let route = RouteMessage::parse(message).map_err(|_| Unread::Unintelligible)?;
+        if !matches!(route.header.kind, RouteType::Unicast | RouteType::Local | RouteType::Anycast) {
+            return Err(Unread::Absent);
+        }
+        let find = |wanted: fn(&RouteAttribute) -> Option<IpAddr>| route.attributes.iter().find_map(wanted);
+        let device = route.attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::Oif(device) => Some(*device),
+            _ => None,
+        });
+        Ok(Self { device: device.ok_or(Unread::Absent)?, address: find(router).unwrap_or(peer) })
+    }
+}
+
+/// The router that an attribute of a route names. One of the other family is a `Via` (RFC 9229).
+fn router(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) | RouteAttribute::Via(RouteVia::Inet(address)) => {
+            Some((*address).into())
+        }
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) | RouteAttribute::Via(RouteVia::Inet6(address)) => {
+            Some((*address).into())
+        }
+        _ => None,
+    }
+}
+
+fn hop(kernel: &mut Kernel, peer: IpAddr, source: Option<IpAddr>, device: Option<u32>) -> Fact<Hop> {
+    let whole = if peer.is_ipv4() { 32 } else { 128 };
+    let source = source.filter(|source| source.is_ipv4() == peer.is_ipv4());
+    let mut question = RouteMessage::default();
+    question.header =
+        RouteHeader { address_family: family(peer), destination_prefix_length: whole, ..RouteHeader::default() };
+    question.header.source_prefix_length = if source.is_some() { whole } else { 0 };
+    question.attributes.push(RouteAttribute::Destination(peer.into()));
+    question.attributes.extend(source.map(|source| RouteAttribute::Source(source.into())));
+    question.attributes.extend(device.map(RouteAttribute::Oif));
+    let answer = kernel.ask(About::Route, Scope::One, &question)?;
+    Hop::parse(answer.first().ok_or(Unread::Absent)?, peer)
+}
+
+fn neighbour(kernel: &mut Kernel, hop: Hop) -> Fact<Neighbour> {
+    let mut question = NeighbourMessage::default();
+    question.header =
+        NeighbourHeader { family: family(hop.address), ifindex: hop.device, ..NeighbourHeader::default() };
+    question.attributes.push(NeighbourAttribute::Destination(match hop.address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    }));
+    let answer = kernel.ask(About::Neighbour, Scope::One, &question)?;
+    let answered = answered(answer.first().ok_or(Unread::Absent)?)?;
+    Ok(Neighbour { address: hop.address, answered })
+}
+
+/// Whether the neighbour of an entry has told its link address (`NUD_VALID` in the kernel's `net/neighbour.h`).
+fn answered(entry: &[u8]) -> Fact<bool> {
+    let header = NeighbourHeader::parse(entry).map_err(|_| Unread::Unintelligible)?;
+    match header.state {
+        NeighbourState::Reachable
+        | NeighbourState::Stale
+        | NeighbourState::Delay
+        | NeighbourState::Probe
+        | NeighbourState::Noarp
+        | NeighbourState::Permanent => Ok(true),
+        NeighbourState::Incomplete | NeighbourState::Failed => Ok(false),
+        _ => Err(Unread::Absent),
+    }
+}
+
+/// Whether a device has a link.
+fn link(kernel: &mut Kernel, device: u32) -> Fact<bool> {
+    let question = LinkHeader { index: device, ..LinkHeader::default() };
+    let answer = kernel.ask(About::Link, Scope::One, &question)?;
+    Ok(has_link(flags(answer.first().ok_or(Unread::Absent)?)?))
+}
+
+/// Whether any device but loopback has a link.
+fn any_link(kernel: &mut Kernel) -> Fact<bool> {
+    let mut any = Err(Unread::Absent);
+    for message in kernel.ask(About::Link, Scope::All, &LinkHeader::default())? {
+        let flags = flags(&message)?;
+        if !flags.contains(LinkFlags::Loopback) {
+            any = Ok(any.unwrap_or(false) || has_link(flags));
+        }
+    }
+    any
+}
+
+/// The header suffices, so that no attribute of an unusual device can make it unreadable.
+fn flags(message: &[u8]) -> Fact<LinkFlags> {
+    LinkHeader::parse(message).map(|header| header.flags).map_err(|_| Unread::Unintelligible)
+}
+
+fn has_link(flags: LinkFlags) -> bool {
+    flags.contains(LinkFlags::Up | LinkFlags::Running)
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+#[cfg(test)]
+mod tests;

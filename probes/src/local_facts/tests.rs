@@ -1,21 +1,8 @@
-//! Facts from canned tables, from this machine, and from no machine at all.
-
-use std::net::Ipv4Addr;
+//! Facts from canned files, from this machine, and from no machine at all.
 
 use proptest::prelude::*;
 
 use super::*;
-
-const ROUTES: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
-    eth0\t00000000\t0101000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
-    eth1\t00000000\t0102000A\t0003\t0\t0\t200\t00000000\t0\t0\t0\n\
-    eth0\t0001000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
-    eth1\t0000A8C0\t0102000A\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
-    *\t070AA8C0\t00000000\t0205\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
-const NEIGHBOURS: &str = "IP address       HW type     Flags       HW address            Mask     Device\n\
-    10.0.1.1         0x1         0x2         02:fc:00:00:00:05     *        eth0\n\
-    10.0.2.1         0x1         0x0         00:00:00:00:00:00     *        eth1\n\
-    10.0.1.1         0x1         0x0         00:00:00:00:00:00     *        eth1\n";
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -27,22 +14,10 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-#[test]
-#[cfg(target_endian = "little")]
-fn the_most_specific_usable_route_names_the_next_hop() {
-    let folder = folder(&[("thread-self/net/route", ROUTES), ("thread-self/net/arp", NEIGHBOURS)]);
-    for (peer, device, hop, answered) in [
-        ("20.1.2.3", "eth0", "10.0.1.1", Some(true)),
-        ("10.0.1.9", "eth0", "10.0.1.9", None),
-        ("192.168.10.8", "eth1", "10.0.2.1", Some(false)),
-        ("192.168.10.7", "eth1", "10.0.2.1", Some(false)),
-    ] {
-        let facts = LocalFacts::from_proc(folder.path(), peer.parse().expect("an address"));
-        let address: Ipv4Addr = hop.parse().expect("an address");
-        assert_eq!(facts.next_hop, Some(NextHop { device: device.to_owned(), address }), "{peer}");
-        assert_eq!(facts.neighbour, answered.map(|answered| Neighbour { address, answered }), "{peer}");
-    }
-    assert_eq!(LocalFacts::from_proc(folder.path(), "2001:db8::1".parse().expect("an address")).next_hop, None);
+/// The facts of a folder in the place of `/proc`; about the way the kernel says nothing.
+fn facts_of(folder: &tempfile::TempDir) -> LocalFacts {
+    let way = Way { next_hop: Err(Unread::Absent), neighbour: Err(Unread::Absent), link: Err(Unread::Absent) };
+    LocalFacts::from_parts(folder.path(), Err(Unread::Absent), way)
 }
 
 #[test]
@@ -62,10 +37,10 @@ fn gauges_are_read_with_their_limits() {
         ),
         ("self/fd/0", ""),
     ]);
-    let facts = LocalFacts::from_proc(folder.path(), [20, 0, 0, 1].into());
-    assert_eq!((facts.tcp_sockets, facts.tcp_waiting, facts.udp_sockets), (Some(8), Some(33), Some(5)));
-    assert_eq!((facts.port_range, facts.ports()), (Some((32768, 60999)), Some(28232)));
-    assert_eq!(facts.files.map(|files| files.limit), Some(1024));
+    let facts = facts_of(&folder);
+    assert_eq!((facts.tcp_sockets, facts.tcp_waiting, facts.udp_sockets), (Ok(8), Ok(33), Ok(5)));
+    assert_eq!((facts.port_range, facts.ports()), (Ok((32768, 60999)), Some(28232)));
+    assert_eq!(facts.files.map(|files| files.limit), Ok(1024));
     let flows = facts.tracked_flows.expect("both files are there");
     assert!(flows.is_nearly_full() && !Usage { used: 249_000, ..flows }.is_nearly_full());
     let lines = facts.describe();
@@ -77,35 +52,64 @@ fn gauges_are_read_with_their_limits() {
 }
 
 #[test]
-fn a_machine_that_tells_nothing_has_no_facts() {
+fn what_is_hidden_says_why_and_what_is_not_there_is_not_called_hidden() {
     let folder = folder(&[]);
-    let facts = LocalFacts::from_proc(folder.path(), [20, 0, 0, 1].into());
-    assert_eq!((&facts, facts.describe()), (&LocalFacts::default(), Vec::new()));
+    let nothing = facts_of(&folder);
+    let gone = Unread::Refused(libc::ENOENT);
+    let names = ["count of open files", "range of local ports", "count of TCP sockets", "count of waiting TCP sockets"];
+    let names = names.into_iter().chain(["count of UDP sockets", "connection tracking table"]);
+    let expected: Vec<_> = names.map(|name| (format!("the {name}"), gone)).collect();
+    let hidden: Vec<_> = nothing.hidden().into_iter().map(|(what, why)| (what.to_owned(), why)).collect();
+    assert_eq!(hidden, expected);
+    let line = "the connection tracking table cannot be read: no such file or directory".to_owned();
+    assert_eq!((nothing.describe().len(), nothing.describe().contains(&line)), (6, true), "{:?}", nothing.describe());
 }
 
 #[test]
-fn this_machine_knows_its_files_ports_and_loopback() {
-    let peer = SocketAddr::from(([127, 0, 0, 1], 53));
-    let facts = LocalFacts::about(peer, &Egress::default());
-    assert!(facts.files.is_some_and(|files| files.used >= 3 && files.used < files.limit), "{:?}", facts.files);
-    assert!(facts.ports() > Some(0) && facts.tcp_sockets.is_some(), "{facts:?}");
-    assert_eq!(facts.source, Some(Ok(peer.ip())));
-    let through_loopback = Egress { source: None, interface: Some("lo".to_owned()) };
-    assert_eq!(LocalFacts::about(peer, &through_loopback).link, Some(true));
+fn a_machine_without_connection_tracking_hides_nothing() {
+    let without = folder(&[("sys/net/ipv4/ip_local_port_range", "32768\t60999\n")]);
+    assert_eq!(facts_of(&without).tracked_flows, Err(Unread::Absent));
+    let odd = folder(&[
+        ("sys/net/netfilter/nf_conntrack_count", "many\n"),
+        ("sys/net/netfilter/nf_conntrack_max", "262144\n"),
+        ("sys/net/ipv4/ip_local_port_range", "32768\n"),
+    ]);
+    let facts = facts_of(&odd);
+    assert_eq!((facts.tracked_flows, facts.port_range), (Err(Unread::Unintelligible), Err(Unread::Unintelligible)));
+    assert_eq!(facts.hidden()[1].1.to_string(), "its form is not known");
+}
+
+#[test]
+fn this_machine_knows_its_files_ports_and_loopback_and_hides_nothing() {
+    for peer in [SocketAddr::from(([127, 0, 0, 1], 53)), SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 53))] {
+        let facts = LocalFacts::about(peer, &Egress::default());
+        assert!(facts.files.is_ok_and(|files| files.used >= 3 && files.used < files.limit), "{:?}", facts.files);
+        assert!(facts.ports() > Some(0) && facts.tcp_sockets.is_ok(), "{facts:?}");
+        assert_eq!(facts.hidden(), Vec::new());
+        // A machine may have no IPv6.
+        if peer.is_ipv4() || facts.source == Ok(Ok(peer.ip())) {
+            assert_eq!((facts.source, facts.link), (Ok(Ok(peer.ip())), Ok(true)));
+            assert_eq!(facts.next_hop, Ok(NextHop { device: "lo".to_owned(), address: peer.ip() }));
+        }
+    }
+}
+
+#[test]
+fn a_device_that_does_not_exist_has_no_facts() {
     let through_nothing = Egress { source: None, interface: Some("nothing7".to_owned()) };
-    let facts = LocalFacts::about(peer, &through_nothing);
-    assert_eq!((facts.source, facts.link), (None, None));
+    let facts = LocalFacts::about(SocketAddr::from(([127, 0, 0, 1], 53)), &through_nothing);
+    assert_eq!((facts.source, facts.link), (Err(Unread::Absent), Err(Unread::Absent)));
+    let through_loopback = Egress { source: None, interface: Some("lo".to_owned()) };
+    assert_eq!(LocalFacts::about(SocketAddr::from(([127, 0, 0, 1], 53)), &through_loopback).link, Ok(true));
 }
 
 proptest! {
     #[test]
-    fn any_table_is_read(route in "\\PC*", line in "[ 0-9a-fA-F\\tx.*]{0,80}", peer: [u8; 4]) {
-        let hop = NextHop { device: "eth0".to_owned(), address: peer.into() };
-        for table in [route, format!("header\n{line}")] {
-            prop_assert!(route::next_hop(&table, peer.into()).is_none_or(|hop| !hop.device.is_empty()));
-            prop_assert!(route::neighbour(&table, &hop).is_none_or(|found| found.address == hop.address));
-            prop_assert!(pair(&table).is_none() || table.contains(char::is_numeric));
-            prop_assert!(sum(&[Some(table.clone())], &["TCP:"], "inuse").is_none() || table.contains("inuse"));
+    fn any_file_is_read(text in "\\PC*", line in "[ 0-9a-zA-Z:\\tx.*]{0,80}") {
+        for table in [text, format!("TCP: inuse 1\n{line}")] {
+            prop_assert!(pair(&table).is_err() || table.contains(char::is_numeric));
+            let files = [Ok(table.clone()), Err(Unread::Absent)];
+            prop_assert!(sum(&files, &["TCP:"], "inuse").is_err() || table.contains("inuse"));
         }
     }
 }

@@ -19,7 +19,7 @@ use ase_probes::{
     hops,
     http::{self, Proof, Scheme},
     knock::{Answer, knock},
-    local_facts::LocalFacts,
+    local_facts::{LocalFacts, Neighbour, NextHop, Unread},
     ntp,
     outcome::Outcome,
     probe::Probe,
@@ -28,7 +28,7 @@ use ase_probes::{
     tls::Trust,
     verdict::{Confidence, Phase},
 };
-use nix::unistd::geteuid;
+use nix::{errno::Errno, unistd::geteuid};
 
 use crate::process::{require, wait_for};
 
@@ -306,22 +306,44 @@ fn the_guests_own_facts_tell_its_next_hop_from_its_firewall() {
     filter(guest, "output", "accept");
 
     let facts = || wires.in_guest(behind(443), async |a| LocalFacts::about(a.address, a.egress));
-    wait_for("the link", || (facts().link == Some(true)).then_some(()));
+    wait_for("the link", || (facts().link == Ok(true)).then_some(()));
     tool_in(guest, "ip", &["route", "del", "default"]).expect("the guest takes it");
     let gone = facts();
-    assert_eq!((gone.link, gone.next_hop.as_ref()), (Some(true), None), "{gone:?}");
-    assert!(gone.source.is_some_and(|source| source.is_err()), "{gone:?}");
+    assert_eq!((gone.link, gone.next_hop.as_ref()), (Ok(true), Err(&Unread::Absent)), "{gone:?}");
+    assert!(gone.source.is_ok_and(|source| source.is_err()), "{gone:?}");
 
     tool_in(guest, "ip", &["route", "add", "default", "via", ROUTER]).expect("the guest takes it");
     wires.router("ip", &["link", "set", "far", "down"]);
     // Until the guest's kernel has noticed, it sends to the neighbour it knew: that is silence.
-    wait_for("the end of the link", || (facts().link == Some(false)).then_some(()));
+    wait_for("the end of the link", || (facts().link == Ok(false)).then_some(()));
     tool_in(guest, "ip", &["neigh", "flush", "dev", "wire1"]).expect("the guest takes it");
     let outcome =
         wires.in_guest(behind(443), async |attempt| Outcome::from(tcp::Question::default().run(attempt).await));
     let found = outcome.verdict.finding().expect("nobody is there");
     assert_eq!((found.cause, found.phase), (Cause::NextHopDown, Phase::Connect), "{:?}", outcome.evidence());
     let down = facts();
-    assert_eq!((down.link, down.neighbour.map(|neighbour| neighbour.answered)), (Some(false), Some(false)), "{down:?}");
-    assert_eq!(down.next_hop.map(|hop| hop.device).as_deref(), Some("wire1"));
+    assert_eq!((down.link, down.neighbour.map(|neighbour| neighbour.answered)), (Ok(false), Ok(false)), "{down:?}");
+    assert_eq!(down.next_hop.map(|hop| hop.device).as_deref(), Ok("wire1"));
+}
+
+#[test]
+fn the_guest_knows_its_way_over_ipv6_too() {
+    let Some(wires) = Wires::new() else { return };
+    let guest = wires.guest.0.id();
+    let peer = SocketAddr::new("2001:db8::1".parse().expect("an address"), 443);
+    let facts = || wires.in_guest(peer, async |a| LocalFacts::about(a.address, a.egress));
+    let router = "fd53::1".parse().expect("an address");
+    let ways = facts();
+    assert_eq!(ways.next_hop, Ok(NextHop { device: "wire1".to_owned(), address: router }));
+    assert_eq!((ways.source, ways.link), (Ok(Ok("fd53::4".parse().expect("an address"))), Ok(true)));
+    wires.ask(peer, Probe::Tcp(tcp::Question::default()));
+    assert_eq!(facts().neighbour, Ok(Neighbour { address: router, answered: true }));
+    for (route, errno) in
+        [("unreachable", Errno::EHOSTUNREACH), ("prohibit", Errno::EACCES), ("blackhole", Errno::EINVAL)]
+    {
+        tool_in(guest, "ip", &["-6", "route", "replace", route, "2001:db8::/32"]).expect("the guest takes it");
+        let closed = facts();
+        assert_eq!((closed.source, closed.next_hop), (Ok(Err(errno as i32)), Err(Unread::Absent)), "{route}");
+        assert_eq!(closed.link, Ok(true));
+    }
 }
