@@ -15,7 +15,9 @@ use ase_probes::{
     class::Class,
     dns,
     evidence::{Stop, TcpInfo, Trouble},
-    http, ntp,
+    http,
+    local_facts::{LocalFacts, Unread, Usage},
+    ntp,
     outcome::{Outcome, Protocol},
     probe::Probe,
     resolve::Resolution,
@@ -39,6 +41,9 @@ use crate::{
 
 /// The moment of the sample: 2027-01-15T08:00:00Z.
 pub(crate) const AT: Duration = Duration::from_secs(1_800_000_000);
+
+/// `EAFNOSUPPORT` in `errno(3)`.
+const EAFNOSUPPORT: i32 = 97;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -104,6 +109,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
     Snapshot {
         at: AT,
         agent: agent(),
+        machine: Arc::new(machine()),
         resolvers: Resolvers {
             custom: vec![SocketAddr::new(address("10.0.0.4"), 53)],
             source: ResolverSource::File("/etc/resolv.conf".to_owned()),
@@ -126,6 +132,23 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         durations: Arc::new(durations(&views)),
         catalog: Arc::new(catalog),
         endpoints: views,
+    }
+}
+
+/// A machine without connection tracking in a sandbox without netlink.
+fn machine() -> LocalFacts {
+    let forbidden = Unread::Refused(EAFNOSUPPORT);
+    LocalFacts {
+        files: Ok(Usage { used: 23, limit: 16_384 }),
+        port_range: Ok((32_768, 60_999)),
+        tcp_sockets: Ok(8),
+        tcp_waiting: Ok(33),
+        udp_sockets: Ok(5),
+        tracked_flows: Err(Unread::Absent),
+        source: Ok(Ok(address("10.0.1.4"))),
+        next_hop: Err(forbidden),
+        link: Err(forbidden),
+        neighbour: Err(forbidden),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use ase_probes::{class::Class, verdict::Phase};
+use ase_probes::{class::Class, local_facts::LocalFacts, verdict::Phase};
 
 use crate::{
     early::EarlyView,
@@ -120,6 +120,8 @@ pub struct Snapshot {
     pub at: Duration,
     /// The agent itself.
     pub agent: SelfView,
+    /// What this machine says about itself, on the way to the platform's own address.
+    pub machine: Arc<LocalFacts>,
     /// The DNS servers in use.
     pub resolvers: Resolvers,
     /// What the host's files say about DNS.

@@ -20,7 +20,10 @@ use rand::rngs::StdRng;
 use crate::{
     diagnosis::{cases::Wanted, neighbours::Neighbours, shell::Diagnosing},
     early::Early,
-    engine::snapshot::{ClassView, Histogram, SelfView, Snapshot},
+    engine::{
+        machine::MachineWatch,
+        snapshot::{ClassView, Histogram, SelfView, Snapshot},
+    },
     model::{
         catalog::{Catalog, Endpoint, Host},
         endpoint::{EndpointView, Status},
@@ -58,6 +61,7 @@ pub struct Known {
     born: Instant,
     keeping: Keeping,
     resolver_watch: ResolverWatch,
+    machine: MachineWatch,
     resolver_loads: Arc<Loads>,
 }
 
@@ -97,6 +101,7 @@ impl Known {
             early: has_past(rounds).then(|| Early::new(&settings.catalog)),
             born: clock::now(),
             resolver_watch: ResolverWatch::start(),
+            machine: MachineWatch::start(&settings),
             resolver_loads: Arc::new(Loads::new(servers_of(&settings))),
             settings: Arc::new(settings),
         }
@@ -192,6 +197,7 @@ impl Known {
             }
             self.keeping.diagnosed(self.diagnosing.ledger(), self.agent.ready, clock::wall());
             self.resolver_watch.look();
+            self.machine.look(&self.settings);
         }
     }
 
@@ -210,6 +216,7 @@ impl Known {
         Snapshot {
             at: clock::wall(),
             agent: self.agent.clone(),
+            machine: Arc::clone(self.machine.seen()),
             resolvers: self.settings.resolvers.clone(),
             host_dns: self.resolver_watch.seen().clone(),
             catalog: Arc::clone(&self.settings.catalog),

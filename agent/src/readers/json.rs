@@ -6,6 +6,7 @@ mod dns;
 mod early;
 mod history;
 mod incidents;
+mod machine;
 mod resolver;
 mod risk;
 
@@ -42,6 +43,7 @@ pub struct Document<'a> {
     schema: &'static str,
     at: String,
     agent: Agent<'a>,
+    machine: MachineEntry<'a>,
     summary: Totals,
     endpoints: Vec<EndpointEntry<'a>>,
     classes: Vec<ClassEntry>,
@@ -59,6 +61,7 @@ use address::{AddressEntry, UnaskedEntry};
 use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use incidents::IncidentEntry;
+use machine::MachineEntry;
 use risk::RiskEntry;
 
 pub use history::history_to_json;
@@ -84,6 +87,7 @@ impl<'a> Document<'a> {
             schema: SCHEMA,
             at: rfc3339(snapshot.at),
             agent: Agent::of(snapshot, version),
+            machine: MachineEntry::of(&snapshot.machine),
             summary: Totals::of(&Summary::of(snapshot)),
             endpoints: watched.chain(unfilled).collect(),
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
