@@ -1,0 +1,169 @@
+//! A systemd of one's own: this machine's `/usr` in a container without any wire, where a unit file is run as on a real
+//! machine. Whatever it starts ends with it. Not enforced there: limits of memory, tasks and processor (no controllers).
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use ase_lab::namespace;
+use nix::unistd::geteuid;
+
+use crate::process::{agent, require, run, wait_for};
+
+/// Enters the control groups (`$2`), puts a writable layer in memory over `/usr`, so that the agent can be bound to its
+/// place in it, and becomes the container. It is process 1 of its own process namespace: whatever ends it ends all.
+const CONTAINER: &str = r#"
+set -e
+folder=$1; groups=$2; agent=$3
+for group in $groups; do echo 0 >"$group/cgroup.procs"; done
+mount -t tmpfs -o size=64m tmpfs "$folder/memory"
+mkdir "$folder/memory/usr"
+exec systemd-nspawn --quiet --directory=/ --volatile=yes --overlay="/usr:$folder/memory/usr:/usr" \
+  --bind-ro="$agent:/usr/bin/ase-agent" --bind-ro="$folder/unit:/etc/systemd/system/ase-agent.service" \
+  --bind="$folder/etc:/etc/ase-agent" --register=no --keep-unit --boot --private-network --resolv-conf=off \
+  --timezone=off --link-journal=no --console=pipe \
+  systemd.unit=basic.target systemd.mask=systemd-networkd.service systemd.show_status=no
+"#;
+/// Looks for the end of the last process of a control group.
+const MAX_LOOKS: usize = 100;
+
+/// A booted systemd with the unit in it, not yet started.
+pub(crate) struct PrivateSystemd {
+    container: Child,
+    first: u32,
+    groups: Vec<PathBuf>,
+    folder: tempfile::TempDir,
+}
+
+impl PrivateSystemd {
+    /// Boots; `None` with a loud skip where the tools or the rights are missing.
+    pub(crate) fn boot(unit: &str, configuration: &str) -> Option<Self> {
+        if !(require("systemd-nspawn", "systemd-container") && require("nft", "nftables") && require("ip", "iproute2"))
+        {
+            return None;
+        }
+        if !geteuid().is_root() {
+            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can boot a private systemd");
+            println!("SKIPPED for want of root");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["memory", "etc"] {
+            fs::create_dir(folder.path().join(name)).expect("the folder is writable");
+        }
+        fs::write(folder.path().join("unit"), unit).expect("the folder is writable");
+        fs::write(folder.path().join("etc/ase-agent.yaml"), configuration).expect("the folder is writable");
+        let groups = control_groups(folder.path());
+        let container = start(folder.path(), &groups);
+        let mut booted = Self { container, first: 0, groups, folder };
+        booted.first = wait_for("the container's first process", || booted.find_first());
+        wait_for("basic.target", || (booted.says("systemctl is-active basic.target").trim() == "active").then_some(()));
+        Some(booted)
+    }
+
+    /// What a root shell in the container prints.
+    pub(crate) fn says(&self, script: &str) -> String {
+        let process = self.first.to_string();
+        let script = format!("({script}) 2>&1");
+        let output = run(Command::new("nsenter").args(["-t", &process, "-a", "/bin/sh", "-c", &script]));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs a root shell in the container that must succeed.
+    pub(crate) fn does(&self, script: &str) {
+        let text = self.says(&format!("set -e; {script}; echo and all is done"));
+        assert!(text.ends_with("and all is done\n"), "{script}: {text}");
+    }
+
+    /// Does something in the container's network namespace.
+    pub(crate) fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        namespace::inside(self.first, move || Ok(work())).expect("the container's namespace can be entered")
+    }
+
+    /// What the unit and its systemd wrote.
+    pub(crate) fn journal(&self) -> String {
+        self.says("systemctl status --no-pager --full --lines=50 ase-agent; journalctl --no-pager --lines=50")
+    }
+
+    /// The process that is the first in the innermost of three process namespaces: this one's, the container's guard's,
+    /// the container's.
+    fn find_first(&self) -> Option<u32> {
+        let console = || fs::read_to_string(self.folder.path().join("console")).unwrap_or_default();
+        let guard = children(self.container.id());
+        assert!(Path::new(&format!("/proc/{}/exe", self.container.id())).exists(), "{}", console());
+        let found = guard.into_iter().flat_map(children).find(|process| {
+            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+            let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+            ids.split_whitespace().count() == 3 && ids.split_whitespace().last() == Some("1")
+        });
+        // Before it becomes systemd it has not entered all of its namespaces.
+        found.filter(|process| {
+            fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "systemd")
+        })
+    }
+}
+
+impl Drop for PrivateSystemd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.journal());
+        }
+        drop(self.container.kill());
+        drop(self.container.wait());
+        for _ in 0..MAX_LOOKS {
+            self.groups.retain(|group| !removed(group));
+            if self.groups.is_empty() {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+fn start(folder: &Path, groups: &[PathBuf]) -> Child {
+    let console = File::create(folder.join("console")).expect("the folder is writable");
+    let groups: Vec<_> = groups.iter().map(|group| group.to_string_lossy()).collect();
+    // The guard dies with this thread, and the container with its guard.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--fork"])
+        .args(["--kill-child", "--mount-proc", "/bin/sh", "-c", CONTAINER, "sh"])
+        .arg(folder)
+        .arg(groups.join(" "))
+        .arg(agent())
+        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+        .stdin(Stdio::null())
+        .stdout(console.try_clone().expect("a file can be shared"))
+        .stderr(console)
+        .process_group(0);
+    command.spawn().expect("setpriv starts")
+}
+
+/// A control group of one's own in each hierarchy that systemd uses, named after the folder.
+fn control_groups(folder: &Path) -> Vec<PathBuf> {
+    let name = folder.file_name().expect("a temporary folder has a name");
+    let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"].map(Path::new);
+    let used = hierarchies.into_iter().filter(|hierarchy| hierarchy.join("cgroup.procs").exists());
+    let group = |hierarchy: &Path| hierarchy.join(format!("ase-lab-{}", name.to_string_lossy().trim_matches('.')));
+    let groups: Vec<_> = used.map(group).collect();
+    groups.iter().for_each(|group| fs::create_dir(group).expect("root may make control groups"));
+    groups
+}
+
+/// Removes a control group and those below it. `false` while a process is in one.
+fn removed(group: &Path) -> bool {
+    for below in fs::read_dir(group).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+        removed(&below.path());
+    }
+    fs::remove_dir(group).is_ok() || !group.exists()
+}
+
+/// The children of a process's first thread.
+fn children(process: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
