@@ -77,11 +77,11 @@ pub fn state(step: u64) -> StateRow {
 
 fn outcome(step: u64, number: u64) -> OutcomeRow {
     OutcomeRow {
-        endpoint: format!("db-{number}:1433"),
-        class: "sql".to_owned(),
-        result: "failed".to_owned(),
-        cause: Some("dropped".to_owned()),
-        phase: Some("connect".to_owned()),
+        endpoint: format!("db-{number}:1433").into(),
+        class: "sql".into(),
+        result: "failed".into(),
+        cause: Some("dropped".into()),
+        phase: Some("connect".into()),
         began: at(step),
         ended: at(step) + Duration::from_secs(7),
         count: 1,

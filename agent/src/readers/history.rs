@@ -9,7 +9,7 @@ use crate::{
     readers::summary::{count, rfc3339},
     store::{
         history::History,
-        rows::{IncidentRow, OutcomeRow, StateRow},
+        rows::{IncidentRow, Label, OutcomeRow, StateRow},
     },
 };
 
@@ -88,11 +88,11 @@ fn outcomes(rows: &[OutcomeRow]) -> String {
     table(
         &["from", "to", "visits", "result", "cause", "phase", "took", "endpoint"],
         rows.iter().map(|row| {
-            let or_dash = |label: &Option<String>| label.clone().unwrap_or_else(|| "-".to_owned());
+            let or_dash = |label: &Option<Label>| label.as_deref().unwrap_or("-").to_owned();
             let took = format!("{:.1} ms", row.took.as_secs_f64() * 1e3);
             let (from, to) = (rfc3339(row.began), rfc3339(row.ended));
             let (cause, phase) = (or_dash(&row.cause), or_dash(&row.phase));
-            vec![from, to, row.count.to_string(), row.result.clone(), cause, phase, took, row.endpoint.clone()]
+            vec![from, to, row.count.to_string(), row.result.to_string(), cause, phase, took, row.endpoint.to_string()]
         }),
     )
 }
@@ -142,9 +142,9 @@ mod tests {
             ..IncidentRow::default()
         };
         let outcome = OutcomeRow {
-            endpoint: "db:1433".to_owned(),
-            class: "sql".to_owned(),
-            result: "healthy".to_owned(),
+            endpoint: "db:1433".into(),
+            class: "sql".into(),
+            result: "healthy".into(),
             cause: None,
             phase: None,
             began: AT - Duration::from_secs(1000),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, Row, Transaction, params_from_iter, types:
 use super::{
     StoreError,
     rows::{
-        IncidentRow, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
+        IncidentRow, Label, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
         standings_to_text,
     },
     seal::Seal,
@@ -273,7 +273,7 @@ fn state_values(state: &StateRow) -> Vec<Value> {
 }
 
 fn outcome_values(id: i64, outcome: &OutcomeRow) -> Vec<Value> {
-    let or_null = |label: &Option<String>| label.clone().map_or(Value::Null, Value::Text);
+    let or_null = |label: &Option<Label>| label.as_deref().map_or(Value::Null, text);
     vec![
         Value::Integer(id),
         Value::Integer(i64::from(outcome.is_good())),
@@ -362,12 +362,13 @@ pub(super) fn read_outcomes(
             damaged += 1;
             continue;
         }
+        let label = |column| row.get(column).map(|label: Option<String>| label.map(Label::from));
         found.push(OutcomeRow {
             endpoint: row.get(2)?,
-            class: row.get(3)?,
-            result: row.get(4)?,
-            cause: row.get(5)?,
-            phase: row.get(6)?,
+            class: label(3)?.unwrap_or_default(),
+            result: label(4)?.unwrap_or_default(),
+            cause: label(5)?,
+            phase: label(6)?,
             began: time(row, 7)?,
             ended: time(row, 8)?,
             count: row.get(9)?,

@@ -1,6 +1,6 @@
 //! What the loop hands to the memory, and what it takes from it at the start. Without a state directory it does nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     model::{
@@ -113,11 +113,11 @@ fn outcome(view: &EndpointView, visit: &Visit) -> OutcomeRow {
     };
     let finding = status.finding();
     OutcomeRow {
-        endpoint: view.endpoint.id.0.to_string(),
-        class: view.endpoint.class.label().to_owned(),
-        result: status.label().to_owned(),
-        cause: finding.map(|finding| finding.cause.label().to_owned()),
-        phase: finding.map(|finding| finding.phase.label().to_owned()),
+        endpoint: Arc::clone(&view.endpoint.id.0),
+        class: view.endpoint.class.label().into(),
+        result: status.label().into(),
+        cause: finding.map(|finding| finding.cause.label().into()),
+        phase: finding.map(|finding| finding.phase.label().into()),
         began: visit.began,
         ended: visit.began + visit.took,
         count: 1,

@@ -1,6 +1,6 @@
 //! What the store holds: the clocks' state, outcomes, incidents; and how a state is written as text.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use ase_probes::class::Class;
 
@@ -22,19 +22,23 @@ pub struct StateRow {
     pub memory: ClockMemory,
 }
 
-/// A stretch of equal outcomes of one endpoint. Failures stand alone, successes are summed up.
+/// A label of a closed set: the agent's own is borrowed, one that was read may be of a later version.
+pub type Label = Cow<'static, str>;
+
+/// A stretch of equal outcomes of one endpoint. Failures stand alone, successes are summed up. One is made per visit, so
+/// making one copies no text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomeRow {
     /// The endpoint's id.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// Its class's label.
-    pub class: String,
+    pub class: Label,
     /// `healthy`, `degraded`, `failed` or `unknown`.
-    pub result: String,
+    pub result: Label,
     /// The cause's label, where there is a finding.
-    pub cause: Option<String>,
+    pub cause: Option<Label>,
     /// The phase's label, where there is a finding.
-    pub phase: Option<String>,
+    pub phase: Option<Label>,
     /// When the first visit began, since the Unix epoch.
     pub began: Duration,
     /// When the last visit ended.

@@ -1,7 +1,7 @@
 //! Sums up outcomes before they are remembered: successes in stretches of at most five minutes, failures one by one.
 //! Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::rows::OutcomeRow;
 
@@ -11,27 +11,25 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// The stretches that still grow, by endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Stretches {
-    open: BTreeMap<String, OutcomeRow>,
+    open: BTreeMap<Arc<str>, OutcomeRow>,
 }
 
 impl Stretches {
     /// Takes one visit's outcome and returns what is to be remembered now, in the order it happened.
     pub fn take(&mut self, outcome: OutcomeRow) -> Vec<OutcomeRow> {
-        let mut finished = Vec::new();
-        match self.open.remove(&outcome.endpoint) {
-            Some(open) if goes_on(&open, &outcome) => {
-                self.open.insert(outcome.endpoint.clone(), joined(open, &outcome));
-                return finished;
+        match self.open.get_mut(&outcome.endpoint) {
+            Some(open) if goes_on(open, &outcome) => {
+                join(open, &outcome);
+                Vec::new()
             }
-            Some(open) => finished.push(open),
-            None => {}
+            Some(open) if outcome.is_good() => vec![std::mem::replace(open, outcome)],
+            Some(_) => self.open.remove(&outcome.endpoint).into_iter().chain([outcome]).collect(),
+            None if outcome.is_good() => {
+                self.open.insert(Arc::clone(&outcome.endpoint), outcome);
+                Vec::new()
+            }
+            None => vec![outcome],
         }
-        if outcome.is_good() {
-            self.open.insert(outcome.endpoint.clone(), outcome);
-        } else {
-            finished.push(outcome);
-        }
-        finished
     }
 
     /// Ends every stretch.
@@ -45,10 +43,11 @@ fn goes_on(open: &OutcomeRow, next: &OutcomeRow) -> bool {
     same && next.is_good() && next.ended.saturating_sub(open.began) <= LONGEST
 }
 
-fn joined(open: OutcomeRow, next: &OutcomeRow) -> OutcomeRow {
+fn join(open: &mut OutcomeRow, next: &OutcomeRow) {
     let count = open.count.saturating_add(next.count);
-    let took = (open.took * open.count + next.took * next.count) / count.max(1);
-    OutcomeRow { ended: next.ended.max(open.ended), count, took, ..open }
+    open.took = (open.took * open.count + next.took * next.count) / count.max(1);
+    open.ended = next.ended.max(open.ended);
+    open.count = count;
 }
 
 #[cfg(test)]
@@ -57,10 +56,10 @@ mod tests {
 
     fn outcome(result: &str, at: u64) -> OutcomeRow {
         OutcomeRow {
-            endpoint: "a:1".to_owned(),
-            class: "tcp".to_owned(),
-            result: result.to_owned(),
-            cause: (result == "failed").then(|| "refused".to_owned()),
+            endpoint: "a:1".into(),
+            class: "tcp".into(),
+            result: result.to_owned().into(),
+            cause: (result == "failed").then(|| "refused".into()),
             phase: None,
             began: Duration::from_secs(at),
             ended: Duration::from_secs(at + 1),
@@ -74,7 +73,7 @@ mod tests {
         let mut rows: Vec<_> =
             (0..).zip(results).flat_map(|(n, result)| stretches.take(outcome(result, n * 30))).collect();
         rows.extend(stretches.finish());
-        rows.into_iter().map(|row| (row.result, row.count)).collect()
+        rows.into_iter().map(|row| (row.result.into_owned(), row.count)).collect()
     }
 
     fn rows(rows: &[(&str, u32)]) -> Vec<(String, u32)> {

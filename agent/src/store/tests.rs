@@ -32,11 +32,11 @@ fn state(outage: f64) -> StateRow {
 
 fn outcome(result: &str, number: u64) -> OutcomeRow {
     OutcomeRow {
-        endpoint: "db:1433".to_owned(),
-        class: "sql".to_owned(),
-        result: result.to_owned(),
-        cause: (result == "failed").then(|| "dropped".to_owned()),
-        phase: (result == "failed").then(|| "connect".to_owned()),
+        endpoint: "db:1433".into(),
+        class: "sql".into(),
+        result: result.to_owned().into(),
+        cause: (result == "failed").then(|| "dropped".into()),
+        phase: (result == "failed").then(|| "connect".into()),
         began: NOW + Duration::from_secs(number),
         ended: NOW + Duration::from_secs(number + 1),
         count: 1,
