@@ -42,8 +42,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const LONG_INTERVAL: Duration = Duration::from_secs(30);
 /// More endpoints than this are asked every [`LONG_INTERVAL`].
 const MANY: usize = 2_000;
-/// The built-in profile's longest interval: one time server is not asked more often than every 64 s.
-const PROFILE_INTERVAL: Duration = Duration::from_secs(64);
+/// The interval of most endpoints of the built-in profile.
+const PROFILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ pub struct Arguments {
     /// How often each endpoint is asked [default: 5s, more than 2000 endpoints 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     interval: Option<Duration>,
-    /// Time before the window [default: two intervals]
+    /// Time between the first visit of every endpoint and the window [default: two intervals]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     warm_up: Option<Duration>,
     /// The agent's binary [default: the one beside this program]
@@ -207,6 +207,7 @@ fn plan(arguments: &Arguments, case: Case, subject: Subject, agent: PathBuf) -> 
         case: case.label(),
         subject,
         endpoints,
+        // A visit reaches its endpoint's own phase within one and a half intervals of the first.
         warm_up: arguments.warm_up.unwrap_or(2 * interval),
         lasting: arguments.lasting.unwrap_or_else(|| case.lasting()),
         agent,

@@ -14,10 +14,10 @@ pub(super) fn sum(page: &str, start: &str) -> f64 {
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
-/// The only value of an answer to a query; 0 if there is none.
-pub(super) fn value(answer: &str) -> f64 {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    answer["data"]["result"][0]["value"][1].as_str().and_then(|value| value.parse().ok()).unwrap_or_default()
+/// The only value of Prometheus's answer to a query; `None` if there is none.
+pub(super) fn value(answer: &str) -> Option<f64> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
 }
 
 /// How late the agent says that visits begin.
@@ -74,9 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_series_is_zero() {
-        assert_eq!(value("{\"data\":{\"result\":[{\"value\":[1,\"12\"]}]}}"), 12.0);
-        assert_eq!((value("{\"data\":{\"result\":[]}}"), value("")), (0.0, 0.0));
+    fn an_answer_without_a_series_has_no_value() {
+        assert_eq!(value("{\"data\":{\"result\":[{\"value\":[1,\"12\"]}]}}"), Some(12.0));
+        assert_eq!((value("{\"data\":{\"result\":[]}}"), value("")), (None, None));
     }
 
     #[test]

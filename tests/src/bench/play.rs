@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, thread, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ase_probes::clock;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ const SCRAPE: Duration = Duration::from_secs(15);
 const READING: Duration = Duration::from_secs(5);
 /// The pause between two timed readings.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The longest wait for a program to become ready, beside the warm-up.
+/// The longest wait for a program to become ready, beside two intervals.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The name of the agent in a report.
@@ -52,7 +52,7 @@ pub(super) struct Plan {
     pub(super) subject: Subject,
     /// What is watched; `None`: the whole built-in profile.
     pub(super) endpoints: Option<Endpoints>,
-    /// The time before the window.
+    /// The time between being ready and the window.
     pub(super) warm_up: Duration,
     /// The window.
     pub(super) lasting: Duration,
@@ -165,9 +165,8 @@ pub(super) fn play(mut plan: Plan) -> Result<Measurement> {
     if let Some(endpoints) = &mut plan.endpoints {
         fit(endpoints, &stage, &agent)?;
     }
-    let begin = clock::now();
     start(&mut stage, &plan, &agent)?;
-    thread::sleep(plan.warm_up.saturating_sub(begin.elapsed()));
+    thread::sleep(plan.warm_up);
     let before = Account::of(&stage, &plan)?;
     stage.path.take_late();
     wait(&stage, &plan)?;
@@ -225,38 +224,61 @@ fn fit(endpoints: &mut Endpoints, stage: &Stage, agent: &std::path::Path) -> Res
     stage.folder.write("ase-agent.yaml", &endpoints.for_agent(stage.folder.path())).map(drop)
 }
 
-/// Starts the programs and waits until they work.
+/// Starts the programs and waits until every endpoint was asked once.
 fn start(stage: &mut Stage, plan: &Plan, agent: &std::path::Path) -> Result<()> {
-    let folder = stage.folder.path().to_owned();
-    let file = |name: &str| folder.join(name).display().to_string();
-    let patience = PATIENCE + plan.warm_up;
-    match (plan.subject, &plan.endpoints) {
-        (Subject::AgentAlone | Subject::Agent, _) => {
-            let words =
-                [&agent.display().to_string(), "run", "--config", &file("ase-agent.yaml"), "--log-level", "warn"];
-            stage.start(AGENT_NAME, &words.map(str::to_owned))?;
-            stage.until_ready(AGENT, patience)?;
-        }
+    let patience = PATIENCE + plan.endpoints.as_ref().map_or(PATIENCE, |endpoints| 2 * endpoints.interval);
+    let targets = match (plan.subject, &plan.endpoints) {
         (Subject::Blackbox, Some(endpoints)) => {
-            stage.folder.write("blackbox.yml", &endpoints.for_blackbox(&folder))?;
-            let config = format!("--config.file={}", file("blackbox.yml"));
-            let listen = format!("--web.listen-address={BLACKBOX}");
-            let words = ["prometheus-blackbox-exporter", &config, &listen, "--log.level=error"];
-            stage.start(BLACKBOX_NAME, &words.map(str::to_owned))?;
+            start_blackbox(stage, endpoints)?;
+            start_prometheus(stage, &endpoints.for_prometheus_with_blackbox())?;
+            endpoints.count
         }
-        (Subject::Blackbox, None) => anyhow::bail!("the built-in profile is the agent's own"),
-    }
-    let scrape = match (plan.subject, &plan.endpoints) {
-        (Subject::Agent, Some(endpoints)) => endpoints.for_prometheus_with_agent(),
-        (Subject::Blackbox, Some(endpoints)) => endpoints.for_prometheus_with_blackbox(),
-        (_, None) | (Subject::AgentAlone, _) => return Ok(()),
+        (Subject::Blackbox, None) => bail!("the built-in profile is the agent's own"),
+        (Subject::Agent, Some(endpoints)) => {
+            start_agent(stage, agent)?;
+            start_prometheus(stage, &endpoints.for_prometheus_with_agent())?;
+            1
+        }
+        (Subject::Agent, None) | (Subject::AgentAlone, _) => {
+            start_agent(stage, agent)?;
+            0
+        }
     };
-    let config = format!("--config.file={}", stage.folder.write("prometheus.yml", &scrape)?.display());
-    let storage = format!("--storage.tsdb.path={}", file("data"));
+    if plan.subject != Subject::Blackbox {
+        stage.until("the agent is ready", patience, |stage| Ok(stage.page(AGENT, "/-/ready")?.is_some()))?;
+    }
+    // Prometheus begins to scrape some seconds after it says that it is ready.
+    stage.until("Prometheus has scraped every target", patience, |stage| {
+        Ok(targets == 0 || asked_of_prometheus(stage, "count(up)")?.is_some_and(|count| count as usize >= targets))
+    })
+}
+
+fn start_agent(stage: &mut Stage, agent: &std::path::Path) -> Result<()> {
+    let config = stage.folder.path().join("ase-agent.yaml");
+    let words = [agent.as_os_str(), "run".as_ref(), "--config".as_ref(), config.as_ref()];
+    stage.start(AGENT_NAME, &[&words[..], &["--log-level".as_ref(), "warn".as_ref()]].concat())
+}
+
+fn start_blackbox(stage: &mut Stage, endpoints: &Endpoints) -> Result<()> {
+    let config = stage.folder.write("blackbox.yml", &endpoints.for_blackbox(stage.folder.path()))?;
+    let config = format!("--config.file={}", config.display());
+    let listen = format!("--web.listen-address={BLACKBOX}");
+    let words = ["prometheus-blackbox-exporter", &config, &listen, "--log.level=error"];
+    stage.start(BLACKBOX_NAME, &words.map(AsRef::as_ref))
+}
+
+fn start_prometheus(stage: &mut Stage, config: &str) -> Result<()> {
+    let config = format!("--config.file={}", stage.folder.write("prometheus.yml", config)?.display());
+    let storage = format!("--storage.tsdb.path={}", stage.folder.path().join("data").display());
     let listen = format!("--web.listen-address={PROMETHEUS}");
     let words = ["prometheus", &config, &storage, &listen, "--log.level=warn"];
-    stage.start(PROMETHEUS_NAME, &words.map(str::to_owned))?;
-    stage.until_ready(PROMETHEUS, patience)
+    stage.start(PROMETHEUS_NAME, &words.map(AsRef::as_ref))
+}
+
+/// The only value of an expression; `None` while nobody answers or there is no series.
+fn asked_of_prometheus(stage: &Stage, expression: &str) -> Result<Option<f64>> {
+    let answer = stage.page(PROMETHEUS, &format!("/api/v1/query?query={}", loopback::escaped(expression)))?;
+    Ok(answer.and_then(|answer| page::value(&answer)))
 }
 
 /// Lets the window pass.
@@ -327,11 +349,9 @@ impl Account {
         let machine = spent::of_machine()?;
         let (reported, healthy, lag) = if plan.subject == Subject::Blackbox {
             let page = stage.page(PROMETHEUS, "/metrics")?.context("Prometheus gives its page")?;
-            let query = format!("/api/v1/query?query={}", loopback::escaped("sum(probe_success)"));
-            let answer = stage.page(PROMETHEUS, &query)?.context("Prometheus answers")?;
+            let good = asked_of_prometheus(stage, "sum(probe_success)")?.unwrap_or_default();
             // One interval for each scrape but a target's first.
-            let scrapes = page::sum(&page, "prometheus_target_interval_length_seconds_count");
-            (scrapes, page::value(&answer), None)
+            (page::sum(&page, "prometheus_target_interval_length_seconds_count"), good, None)
         } else {
             let page = stage.page(AGENT, "/metrics")?.context("the agent gives its page")?;
             let [made, good] = ["ase_probe_attempts_total{", "ase_probe_success{"].map(|name| page::sum(&page, name));

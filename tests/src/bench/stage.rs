@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File},
     net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Time between two looks.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Everything around the programs.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn start(&mut self, name: &'static str, words: &[String]) -> Result<()> {
+    pub(super) fn start(&mut self, name: &'static str, words: &[&OsStr]) -> Result<()> {
         let log = File::create(self.folder.path().join(format!("{name}.log")))?;
         let child = Command::new(std::env::current_exe()?)
             .args(["enter", &self.guest.id().to_string()])
@@ -133,15 +134,20 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until a page of a program in the guest can be had.
+    /// Waits until something is so.
     ///
     /// # Errors
     /// When it takes too long or a program ends, with what the programs wrote.
-    pub(super) fn until_ready(&mut self, place: SocketAddr, patience: Duration) -> Result<()> {
+    pub(super) fn until(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut is_so: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result<()> {
         let start = clock::now();
-        while self.page(place, "/-/ready")?.is_none() {
+        while !is_so(self)? {
             self.check()?;
-            ensure!(start.elapsed() < patience, "{place} is not ready after {patience:?}: {}", self.logs());
+            ensure!(start.elapsed() < patience, "waited {patience:?} in vain: {what}: {}", self.logs());
             std::thread::park_timeout(LOOK);
         }
         Ok(())

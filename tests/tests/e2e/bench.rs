@@ -52,7 +52,7 @@ fn small(cases: &str, count: usize, words: &[&str]) {
     if !tools.into_iter().all(|(program, package)| require(program, package)) {
         return;
     }
-    let few = ["--endpoints", "50", "--interval", "1s", "--warm-up", "2s", "--for", "3s"];
+    let few = ["--endpoints", "50", "--interval", "1s", "--warm-up", "500ms", "--for", "2s"];
     let Some((text, report)) = bench(&[&few[..], &["--cases", cases]].concat()) else { return };
     let measurements = report["measurements"].as_array().expect("measurements are listed");
     assert_eq!(measurements.len(), count, "{text}");
