@@ -111,7 +111,7 @@ async fn show(arguments: &Arguments) -> Result<()> {
     let address = listener.local_addr()?;
     let azure = Azure::start(&settings, Place::Loopback, &authorities, &Stopped::default()).await?;
     introduce(address, &file.display().to_string());
-    let load = || config::load(Some(&file));
+    let load = move || config::load(Some(&file));
     let lasting = arguments.lasting;
     let end = async move {
         match lasting {

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    commands::reloads::Reloads,
     config::ConfigError,
     engine::monitor::{FIRST_ROUND, Monitor},
     model::settings::Settings,
@@ -57,7 +58,7 @@ pub async fn bind(settings: &Settings) -> Result<TcpListener, DaemonError> {
 pub async fn run(
     settings: Settings,
     listener: TcpListener,
-    load: impl Fn() -> Result<Settings, ConfigError>,
+    load: impl Fn() -> Result<Settings, ConfigError> + Send + Sync + 'static,
     stop: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::watch().map_err(DaemonError::Signals)?;
@@ -74,6 +75,7 @@ pub async fn run(
     let (commands, mut requests) = mpsc::channel(COMMANDS);
     let router = server::router(monitor.subscribe(), commands);
     let web = WebThread::start(listener, router, limits).await.map_err(DaemonError::Web)?;
+    let mut reloads = Reloads::new(load);
     tokio::pin!(stop);
     loop {
         tokio::select! {
@@ -81,8 +83,12 @@ pub async fn run(
             () = &mut stop => break,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hang_up.recv() => drop(reload(&mut monitor, &load, listen, state_dir.as_deref())),
-            Some(Command::Reload(reply)) = requests.recv() => drop(reply.send(reload(&mut monitor, &load, listen, state_dir.as_deref()))),
+            _ = signals.hang_up.recv() => reloads.ask(None),
+            Some(Command::Reload(reply)) = requests.recv() => reloads.ask(Some(reply)),
+            (loaded, replies) = reloads.loaded() => {
+                let result = reload(&mut monitor, loaded, listen, state_dir.as_deref());
+                replies.into_iter().for_each(|reply| drop(reply.send(result.clone())));
+            }
         }
     }
     tracing::info!("draining");
@@ -95,11 +101,13 @@ pub async fn run(
 /// Takes a new configuration in force, or keeps the old one and says why.
 fn reload(
     monitor: &mut Monitor,
-    load: &impl Fn() -> Result<Settings, ConfigError>,
+    loaded: Option<Result<Settings, ConfigError>>,
     listen: SocketAddr,
     state_dir: Option<&Path>,
 ) -> Result<(), String> {
-    let settings = load().map_err(|error| error.to_string()).and_then(|settings| match settings.listen {
+    let died = || Err("reading it died; this is a defect of the agent".to_owned());
+    let loaded = loaded.map_or_else(died, |read| read.map_err(|error| error.to_string()));
+    let settings = loaded.and_then(|settings| match settings.listen {
         same if same == listen && settings.state_dir.as_deref() == state_dir => Ok(settings),
         same if same == listen => Err("state_dir cannot change at a reload: restart".to_owned()),
         other => Err(format!("listen ({other}) cannot differ from the address in use ({listen}) at a reload: restart")),

@@ -12,4 +12,5 @@ pub mod name_rounds;
 pub mod nameresolver;
 pub mod nslookup;
 pub mod profile;
+pub mod reloads;
 pub mod run;

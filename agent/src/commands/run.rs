@@ -38,9 +38,9 @@ pub struct Run {
 /// A bad filter, a bad configuration, an address that cannot be bound.
 pub fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     logs::start(&arguments.log_level, arguments.log_format).map_err(Failure::Usage)?;
-    let load = || {
-        config::load(arguments.config.config.as_deref())
-            .map(|settings| Settings { listen: arguments.listen.unwrap_or(settings.listen), ..settings })
+    let (file, listen) = (arguments.config.config.clone(), arguments.listen);
+    let load = move || {
+        config::load(file.as_deref()).map(|settings| Settings { listen: listen.unwrap_or(settings.listen), ..settings })
     };
     let settings = load()?;
     runtime()?.block_on(async {

@@ -25,13 +25,14 @@ use crate::{
         publishing::Publisher,
         pulse::{Clocks, Pulse},
         room::{Bounds, VisitNumber},
-        schedule::{Ended, Sample, Schedule},
+        schedule::{Ended, Rhythm, Sample, Schedule},
         snapshot::Snapshot,
         state::Known,
     },
     model::{
         diagnosis::Incident,
         endpoint::Status,
+        remap::Remap,
         rounds::Rounds,
         settings::Settings,
         visit::{Untested, Visit},
@@ -56,7 +57,7 @@ pub struct Monitor {
     is_slow: bool,
     files: usize,
     visits: JoinSet<Visit>,
-    under_way: BTreeMap<task::Id, (VisitNumber, usize)>,
+    under_way: BTreeMap<task::Id, VisitNumber>,
     rng: StdRng,
     publisher: Publisher,
 }
@@ -134,13 +135,16 @@ impl Monitor {
         self.known.views.iter().filter(|view| view.status != Status::Unknown(Untested::NotYet)).count()
     }
 
-    /// Takes new settings in force. Endpoints that stay as they were keep what is known of them.
+    /// Takes new settings in force. Endpoints that stay as they were keep what is known of them, their place in the
+    /// schedule and the visit that is under way.
     pub fn reload(&mut self, settings: Settings) {
-        self.visits = JoinSet::new();
-        self.under_way.clear();
+        let remap = Remap::between(&self.known.settings.catalog.endpoints, &settings.catalog.endpoints);
+        let bounds = plan::bounds(&settings.pace, self.files);
+        self.schedule.reload(rhythms(&settings).collect(), bounds, &remap, clock::now());
         self.known.reload(settings, self.rounds);
-        self.visitor = Arc::new(Visitor::new(&self.known.settings));
-        self.schedule = schedule(&self.known.settings, self.rounds, self.files);
+        let mut visitor = Visitor::new(&self.known.settings);
+        visitor.inherit(&self.visitor);
+        self.visitor = Arc::new(visitor);
         self.publisher.hurry(clock::now());
         self.changed();
     }
@@ -190,7 +194,7 @@ impl Monitor {
             let visitor = Arc::clone(&self.visitor);
             let rng = StdRng::from_rng(&mut self.rng);
             let visit = self.visits.spawn(async move { visitor.visit(&endpoint, &confirm, rng).await });
-            self.under_way.insert(visit.id(), (due.visit, due.task));
+            self.under_way.insert(visit.id(), due.visit);
         }
         self.consider(now);
     }
@@ -206,11 +210,14 @@ impl Monitor {
 
     fn settle(&mut self, finished: Finished) {
         let id = finished.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some((number, task)) = self.under_way.remove(&id) else { return };
-        match finished {
-            Ok((_, visit)) => self.record(number, task, visit),
-            Err(error) => {
-                tracing::error!(%error, endpoint = %self.known.views[task].endpoint.id, "a visit died; this is a defect of the agent");
+        let Some(number) = self.under_way.remove(&id) else { return };
+        match (finished, self.schedule.task_of(number)) {
+            (Ok((_, visit)), Some(task)) => self.record(number, task, visit),
+            // A reload has dropped its endpoint.
+            (Ok((_, visit)), None) => drop(self.schedule.finished(number, plan::ended(&visit), clock::now())),
+            (Err(error), task) => {
+                let endpoint = task.map(|task| self.known.views[task].endpoint.id.to_string());
+                tracing::error!(%error, endpoint, "a visit died; this is a defect of the agent");
                 let died = Ended { sample: Sample::Unknown, asked: true };
                 self.schedule.finished(number, died, clock::now());
             }
@@ -292,9 +299,11 @@ fn same(open: &[Arc<Incident>], published: &[Arc<Incident>]) -> bool {
 pub const FIRST_ROUND: Rounds = Rounds::Endless { spread: Duration::from_secs(5) };
 
 fn schedule(settings: &Settings, rounds: Rounds, files: usize) -> Schedule {
-    let pace = &settings.pace;
-    let rhythms = settings.catalog.endpoints.iter().map(|endpoint| plan::rhythm(endpoint, pace));
-    Schedule::new(rhythms, plan::bounds(pace, files), rounds, clock::now())
+    Schedule::new(rhythms(settings), plan::bounds(&settings.pace, files), rounds, clock::now())
+}
+
+fn rhythms(settings: &Settings) -> impl Iterator<Item = Rhythm> {
+    settings.catalog.endpoints.iter().map(|endpoint| plan::rhythm(endpoint, &settings.pace))
 }
 
 /// Whether a visit failed because nobody answered in time.

@@ -56,9 +56,10 @@ impl Room {
         self.bounds
     }
 
-    /// Puts other bounds in force; what is under way beyond them ends in its own time.
-    pub fn rebuild(&mut self, bounds: Bounds) {
-        self.bounds = bounds;
+    /// Puts other bounds in force, while a visit with so many sockets is `next`; what is under way beyond them ends in its
+    /// own time.
+    pub fn rebuild(&mut self, bounds: Bounds, next: usize, now: Instant) {
+        self.change(next, now, |room| room.bounds = bounds);
     }
 
     /// Visits under way.

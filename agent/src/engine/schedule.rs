@@ -12,7 +12,7 @@ use super::{
     lateness::Lateness,
     room::{Bounds, Room, VisitNumber},
 };
-use crate::model::rounds::Rounds;
+use crate::model::{remap::Remap, rounds::Rounds};
 
 /// Due times are rounded up to this grid, so that several visits share one wake-up.
 const GRID: Duration = Duration::from_millis(100);
@@ -123,6 +123,34 @@ impl Schedule {
         schedule
     }
 
+    /// Takes another plan in force. A task that stays keeps its place, its state and its visit under way; the visit of one
+    /// that does not stay ends in its own time, and its peer is given the same rest.
+    pub fn reload(&mut self, rhythms: Vec<Rhythm>, bounds: Bounds, remap: &Remap, now: Instant) {
+        let mut stay: Vec<Option<Task>> = rhythms.iter().map(|_| None).collect();
+        for (before, task) in std::mem::take(&mut self.tasks).into_iter().enumerate() {
+            if let Some(after) = remap.get(before) {
+                stay[after] = Some(task);
+            }
+        }
+        self.planned.clear();
+        self.rests.forget(now);
+        for (rhythm, task) in rhythms.into_iter().zip(stay) {
+            match task {
+                Some(task) => self.keep(Task { rhythm, ..task }),
+                None => self.add(rhythm, now),
+            }
+        }
+        for visit in self.under_way.values_mut() {
+            visit.task = visit.task.and_then(|before| remap.get(before));
+        }
+        self.room.rebuild(bounds, self.next_sockets(), now);
+    }
+
+    fn keep(&mut self, task: Task) {
+        self.planned.extend(task.planned.map(|at| (at, self.tasks.len())));
+        self.tasks.push(task);
+    }
+
     /// Adds a task that was never visited.
     fn add(&mut self, rhythm: Rhythm, now: Instant) {
         let index = self.tasks.len();
@@ -190,6 +218,11 @@ impl Schedule {
             self.unplan(task);
             self.put(task, at);
         }
+    }
+
+    /// The task that a visit under way is for; `None` if a reload has dropped it.
+    pub fn task_of(&self, visit: VisitNumber) -> Option<usize> {
+        self.under_way.get(&visit)?.task
     }
 
     /// Whether the last sample of a task was bad and waits for its confirmation.

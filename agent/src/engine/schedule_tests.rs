@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use super::{super::room::PATIENCE, *};
+use crate::{model::catalog::EndpointId, sample};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -211,6 +214,81 @@ fn a_visit_that_was_put_off_keeps_the_state_of_its_task() {
     let pause = 15 * SECOND;
     assert_eq!(wait_after(&mut schedule, Ended { sample: Sample::PutOff(pause), asked: false }), pause);
     assert!(schedule.is_confirming(0));
+}
+
+/// The numbers after a reload: `None` where the task does not stay.
+fn remap(numbers: &[Option<usize>], after: usize) -> Remap {
+    let endpoint = |id: String| {
+        let mut endpoint = (*sample::snapshot().endpoints[0].endpoint).clone();
+        endpoint.id = EndpointId(id.into());
+        Arc::new(endpoint)
+    };
+    let before: Vec<_> = (0..numbers.len()).map(|number| endpoint(format!("before {number}"))).collect();
+    let mut stays: Vec<_> = (0..after).map(|number| endpoint(format!("after {number}"))).collect();
+    for (number, to) in numbers.iter().enumerate() {
+        if let Some(to) = to {
+            stays[*to] = Arc::clone(&before[number]);
+        }
+    }
+    Remap::between(&before, &stays)
+}
+
+#[test]
+fn a_reload_moves_no_visit_of_a_task_that_stays() {
+    let now = start();
+    let (mut one, mut other) = (endless(vec![rhythm(); 5], 8, now), endless(vec![rhythm(); 5], 8, now));
+    let (mut seen, mut undisturbed) = (Vec::new(), Vec::new());
+    for turn in 0..60 {
+        undisturbed.push((visit(&mut other, if turn % 7 == 0 { BAD } else { GOOD }), turn));
+        seen.push((visit(&mut one, if turn % 7 == 0 { BAD } else { GOOD }), turn));
+        let at = seen.last().map_or(now, |(at, _)| *at);
+        one.reload(vec![rhythm(); 5], bounds(8), &remap(&[Some(4), Some(2), Some(0), Some(1), Some(3)], 5), at);
+    }
+    assert_eq!(seen, undisturbed);
+}
+
+#[test]
+fn a_visit_under_way_finds_its_task_after_a_reload_or_tells_nothing() {
+    let now = start();
+    let mut schedule = Schedule::new(vec![rhythm(); 2], bounds(8), Rounds::Endless { spread: Duration::ZERO }, now);
+    let taken = schedule.take_due(now);
+    schedule.reload(vec![rhythm(); 2], bounds(8), &remap(&[Some(1), None], 2), now + SECOND);
+    let fresh = schedule.take_due(now + 10 * SECOND);
+    assert_eq!(fresh.iter().map(|due| due.task).collect::<Vec<_>>(), [0], "the other one is under way");
+    assert_eq!(schedule.finished(taken[0].visit, GOOD, now + 11 * SECOND), Some(1));
+    assert_eq!(schedule.finished(taken[1].visit, GOOD, now + 11 * SECOND), None);
+    assert_eq!(schedule.room().in_flight(), 1, "what was dropped gave its place back");
+}
+
+#[test]
+fn no_reload_gets_past_the_rest_of_a_time_server() {
+    let mut schedule = endless(vec![time_server("a:123"), time_server("b:123")], 8, start());
+    let mut asked = BTreeMap::new();
+    for _ in 0..2 {
+        let at = schedule.next_due().expect("planned");
+        let [due] = schedule.take_due(at)[..] else { panic!("one is due") };
+        let ended = if due.task == 0 { GOOD } else { DENIED };
+        assert_eq!(schedule.finished(due.visit, ended, at), Some(due.task));
+        asked.insert(due.task, at);
+    }
+    let mut now = asked.values().copied().max().expect("both were asked");
+    for turn in 0..10 {
+        now += SECOND;
+        // They change, they go, they come again under other numbers.
+        let plan = if turn % 2 == 0 { vec![] } else { vec![time_server("b:123"), time_server("a:123")] };
+        let (before, after) = (schedule.tasks.len(), plan.len());
+        schedule.reload(plan, bounds(8), &remap(&vec![None; before], after), now);
+    }
+    let mut again = 0;
+    while again < 2 {
+        let at = schedule.next_due().expect("planned");
+        for due in schedule.take_due(at) {
+            again += 1;
+            let (was, least) = if due.task == 1 { (asked[&0], SPACING) } else { (asked[&1], 2 * SPACING) };
+            assert!(at - was >= least, "{:?}", at - was);
+            assert_eq!(schedule.finished(due.visit, GOOD, at), Some(due.task));
+        }
+    }
 }
 
 proptest! {

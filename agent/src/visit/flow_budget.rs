@@ -23,6 +23,11 @@ impl FlowBudget {
         Self { limit, spent: BTreeMap::new() }
     }
 
+    /// Takes over what was spent under an earlier limit.
+    pub fn inherit(&mut self, earlier: &Self) {
+        self.spent.clone_from(&earlier.spent);
+    }
+
     /// Takes one flow to `destination`; false when its budget is spent.
     pub fn take(&mut self, destination: SocketAddr, now: Instant) -> bool {
         let is_new = !self.spent.contains_key(&destination);
@@ -54,6 +59,17 @@ mod tests {
         assert!(!budget.take(one, start));
         assert!(budget.take(other, start));
         assert!(budget.take(one, start + PERIOD));
+    }
+
+    #[test]
+    fn a_budget_that_takes_over_from_another_gives_nothing_twice() {
+        let start = ase_probes::clock::now();
+        let one: SocketAddr = ([198, 18, 0, 1], 443).into();
+        let mut before = FlowBudget::new(2);
+        assert!(before.take(one, start) && before.take(one, start));
+        let mut after = FlowBudget::new(3);
+        after.inherit(&before);
+        assert!(after.take(one, start) && !after.take(one, start));
     }
 
     #[test]

@@ -109,6 +109,12 @@ impl Visitor {
         visit
     }
 
+    /// Takes over what an earlier visitor has spent: new settings give no destination new flows.
+    pub fn inherit(&mut self, earlier: &Self) {
+        let spent = earlier.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        self.flows.get_mut().unwrap_or_else(PoisonError::into_inner).inherit(&spent);
+    }
+
     pub(super) fn may_open(&self, destination: SocketAddr) -> bool {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner).take(destination, clock::now())
     }

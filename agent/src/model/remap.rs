@@ -1,0 +1,50 @@
+//! Where endpoints went at a reload: what is known by number finds its endpoint again under the new numbers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::catalog::{Endpoint, EndpointId};
+
+/// The new number of every endpoint that stays as it was, by its old number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remap(Vec<Option<usize>>);
+
+impl Remap {
+    /// Follows endpoints from one catalogue to the next. One whose question, pace or weight changed does not stay.
+    pub fn between(before: &[Arc<Endpoint>], after: &[Arc<Endpoint>]) -> Self {
+        let numbers: BTreeMap<&EndpointId, usize> =
+            after.iter().enumerate().map(|(number, endpoint)| (&endpoint.id, number)).collect();
+        let follow = |endpoint: &Arc<Endpoint>| {
+            let number = *numbers.get(&endpoint.id)?;
+            (after[number] == *endpoint).then_some(number)
+        };
+        Self(before.iter().map(follow).collect())
+    }
+
+    /// The new number of an endpoint; `None` where it did not stay.
+    pub fn get(&self, before: usize) -> Option<usize> {
+        self.0.get(before).copied().flatten()
+    }
+
+    /// Renumbers what is known by endpoint; what belongs to endpoints that did not stay is dropped.
+    pub fn apply<T>(&self, known: BTreeMap<usize, T>) -> BTreeMap<usize, T> {
+        known.into_iter().filter_map(|(before, what)| Some((self.get(before)?, what))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn endpoints_that_stay_are_found_again_and_changed_ones_are_not() {
+        let before: Vec<Arc<Endpoint>> =
+            sample::snapshot().endpoints.iter().take(3).map(|view| Arc::clone(&view.endpoint)).collect();
+        let mut changed = (*before[1]).clone();
+        changed.interval *= 2;
+        let after = vec![Arc::new(changed), Arc::clone(&before[2])];
+        let remap = Remap::between(&before, &after);
+        assert_eq!([0, 1, 2, 3].map(|number| remap.get(number)), [None, None, Some(1), None]);
+        assert_eq!(remap.apply(BTreeMap::from([(0, 'a'), (2, 'c')])), BTreeMap::from([(1, 'c')]));
+    }
+}
