@@ -19,8 +19,13 @@ const MAX_BODY: usize = 64 << 20;
 
 /// Fetches a page; `None` while nobody listens or the answer is not 200.
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    get_within(PATIENCE, address, path)
+}
+
+/// Fetches a page from somebody who may be slow: `patience` is the longest wait for anything to come.
+pub fn get_within(patience: Duration, address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
     // In version 1.0 the end of the connection is the end of the body.
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
     let mut text = String::new();

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ase_agent::duration::show;
+use ase_agent::duration;
 use serde::{Deserialize, Serialize};
 
 use super::servers::ZONE;
@@ -159,6 +159,11 @@ impl Endpoints {
     }
 }
 
+/// A duration as all three programs read it: without blanks.
+fn show(time: Duration) -> String {
+    duration::show(time).replace(' ', "")
+}
+
 /// The address of an endpoint, in the benchmarking space of RFC 2544.
 fn address(index: u32) -> Ipv4Addr {
     let first = u32::from(Ipv4Addr::new(198, 18, 1, 1));
@@ -203,6 +208,7 @@ mod tests {
         for target in ["- 198.18.1.1:53\n", "- https://198.18.1.2/\n", "- 198.18.1.3:53\n", "- https://198.18.1.4/\n"] {
             assert!(text.contains(target), "{target}: {text}");
         }
-        assert!(text.contains("scrape_interval: 5s") && text.contains("module: [dns]"), "{text}");
+        let head = "{scrape_interval: 5s, scrape_timeout: 4s500ms}";
+        assert!(text.contains(head) && text.contains("module: [dns]"), "{text}");
     }
 }

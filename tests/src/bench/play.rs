@@ -11,7 +11,7 @@ use super::{
     endpoints::{AGENT, BLACKBOX, Endpoints, PROMETHEUS},
     page::{self, Lag},
     spent::{self, Memory},
-    stage::Stage,
+    stage::{self, Stage},
 };
 use crate::loopback;
 
@@ -306,7 +306,8 @@ fn read(stage: &Stage, plan: &Plan) -> Result<(BTreeMap<String, Reading>, Window
         while start.elapsed() < lasting {
             for path in ["/metrics", "/api/v1/status"] {
                 let asked = clock::now();
-                let page = loopback::get(AGENT, path).with_context(|| format!("the agent gives no {path}"))?;
+                let page = loopback::get_within(stage::PATIENCE, AGENT, path);
+                let page = page.with_context(|| format!("the agent gives no {path}"))?;
                 let (bytes, times) = times.entry(path).or_default();
                 times.push(asked.elapsed());
                 *bytes = page.len();

@@ -28,6 +28,9 @@ use crate::{
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The longest wait for a page: a program under test may be too busy to give one soon, and that is a finding.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Everything around the programs.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -173,7 +176,7 @@ impl Stage {
     /// When the guest is gone.
     pub(super) fn page(&self, place: SocketAddr, path: &str) -> Result<Option<String>> {
         let path = path.to_owned();
-        self.inside(move || Ok(loopback::get(place, &path)))
+        self.inside(move || Ok(loopback::get_within(PATIENCE, place, &path)))
     }
 
     /// Does something in the guest's network.
