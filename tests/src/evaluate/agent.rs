@@ -13,7 +13,10 @@ use ase_agent::{
         cusum::Cusum,
         phi::{self, Phi},
     },
-    engine::schedule::{self, Rhythm, Schedule},
+    engine::{
+        room::{Bounds, VisitNumber},
+        schedule::{self, Ended, Rhythm, Schedule},
+    },
     model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds},
     risk::{
         clock::{LOOK, MOST_STEPS, STEP},
@@ -38,7 +41,11 @@ const RHYTHM: Rhythm = Rhythm {
     interval: Duration::from_secs(30),
     confirm_after: Duration::from_secs(1),
     failing_interval: Duration::from_secs(10),
+    sockets: 1,
+    courtesy: None,
 };
+/// Room for every endpoint at once.
+const BOUNDS: Bounds = Bounds { active: 64, sockets: 1024 };
 /// A probe that took this much longer than its timeout was held up by this machine.
 const STALLED: f64 = TIMEOUT + 1.0;
 
@@ -78,6 +85,7 @@ pub(super) fn labelled(day: &Day) -> String {
 /// A probe under way.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
+    visit: VisitNumber,
     ends: f64,
     sent: f64,
     endpoint: usize,
@@ -110,7 +118,7 @@ impl Process {
         Self {
             base,
             began: at,
-            schedule: Schedule::new([RHYTHM; ENDPOINTS], 64, rounds, base),
+            schedule: Schedule::new([RHYTHM; ENDPOINTS], BOUNDS, rounds, base),
             flights: Vec::new(),
             standings: [Hysteresis::default(); ENDPOINTS],
             confirmed: [Counted::Untested { was_down: false }; ENDPOINTS],
@@ -160,7 +168,7 @@ impl Process {
                 Seen::Silence => TIMEOUT,
                 Seen::Local => 0.001,
             };
-            self.flights.push(Flight { ends: now + took, sent: now, endpoint: due.task, seen });
+            self.flights.push(Flight { visit: due.visit, ends: now + took, sent: now, endpoint: due.task, seen });
         }
         let (ended, rest) = self.flights.iter().partition(|flight| flight.ends <= now);
         self.flights = rest;
@@ -184,7 +192,7 @@ impl Process {
             Seen::Silence => schedule::Sample::Bad,
             Seen::Local => schedule::Sample::Unknown,
         };
-        self.schedule.finished(endpoint, sample, self.instant(now));
+        self.schedule.finished(flight.visit, Ended { sample, asked: true }, self.instant(now));
         let bad = sample == schedule::Sample::Bad;
         if sample != schedule::Sample::Unknown {
             self.failing[endpoint] = if bad { self.failing[endpoint] + 1 } else { 0 };
@@ -202,7 +210,7 @@ impl Process {
         let (told, counted) = match sample {
             schedule::Sample::Good => (Sample::Good, Counted::Up),
             schedule::Sample::Bad => (Sample::Bad, Counted::Down),
-            schedule::Sample::Unknown | schedule::Sample::AskedToSlowDown => {
+            schedule::Sample::Unknown | schedule::Sample::AskedToSlowDown | schedule::Sample::PutOff(_) => {
                 (Sample::Unknown, Counted::Untested { was_down: false })
             }
         };
