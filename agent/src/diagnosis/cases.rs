@@ -2,10 +2,14 @@
 //! of visits, measurements and the time, and says what things mean and what would settle them; it asks nobody.
 
 mod asks;
+mod known;
+mod lessons;
 mod settle;
+mod usual;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,37 +20,32 @@ use ase_probes::{
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
-use asks::{ASKED, SEEN_ELSEWHERE, keys};
-
+use super::{
+    ask::{Key, Measured},
+    conclude::conclude,
+    memory::Memory,
+    neighbourhood::{Neighbourhood, Target},
+    neighbours::Neighbours,
+    symptom::{self, Sign, Symptom},
+};
 use crate::{
-    diagnosis::{
-        ask::{Errand, Key, Measured},
-        conclude::{Conclusion, conclude},
-        memory::Memory,
-        neighbours::{Neighbours, Target, port_of},
-        symptom::{self, Sign, Symptom},
-    },
     model::{
         catalog::{Endpoint, Host},
-        contrast::{Ask, Contrast, Contrasts},
-        diagnosis::{Diagnosis, Ledger, Scope},
+        contrast::{Contrast, Contrasts},
+        diagnosis::{Diagnosis, Ledger, Origin, Scope},
         endpoint::{EndpointView, Status},
+        remap::Remap,
+        settings::Settings,
         visit::{Untested, Visit},
     },
+    net::port::Port,
 };
+use asks::{REPRESENTATIVES, Wishes};
+use lessons::Lessons;
+use usual::Usual;
 
-/// A measurement is not repeated before this, then after twice that, and so on.
-pub const REPEAT: Duration = Duration::from_secs(60);
-/// While nothing is wrong, one measurement for so many visits.
-pub const QUIET: u32 = 2;
-/// The longest pause between two measurements of the same.
-const LONGEST_REPEAT: Duration = Duration::from_secs(600);
-/// What was measured longer ago than this says nothing.
-const WORTH: Duration = Duration::from_secs(900);
-/// What source ports showed at one endpoint speaks for others this long.
-const SHARED: Duration = Duration::from_secs(180);
-/// A measurement that began this long before a case still speaks for it.
-const SLACK: Duration = Duration::from_secs(1);
+pub use lessons::REPEAT;
+pub use usual::QUIET;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -61,54 +60,88 @@ pub struct Moment {
 #[derive(Clone, Debug)]
 struct Case {
     sign: Sign,
+    /// Whom the lost exchange was with.
+    target: Target,
     /// When the first visit that showed it began, since the Unix epoch.
     since: Duration,
     /// The same on the monotonic clock, as far as the agent noticed.
     opened: Instant,
     foreign_redirect: bool,
+    /// What the last conclusion was drawn from; `None` before the first.
+    known: Option<Contrasts>,
+    /// The contrasts that could still change the conclusion.
+    open: Vec<Contrast>,
     diagnosis: Arc<Diagnosis>,
 }
 
 impl Case {
+    fn new(sign: Sign, since: Duration, opened: Instant, target: Target) -> Self {
+        let (known, open) = (None, Vec::new());
+        Self { sign, target, since, opened, foreign_redirect: false, known, open, diagnosis: nothing() }
+    }
+
     fn is_trouble(&self) -> bool {
         self.diagnosis.finding.cause != Cause::None
     }
 
-    /// Whom the lost exchange was with: a DNS server, where the endpoint's name did not resolve.
-    fn target(&self, endpoint: &Endpoint) -> Target {
-        match self.sign.peer.filter(|_| self.sign.is_resolving) {
-            Some(server) => Target { host: Host::Address(server.ip()), port: (server.port(), true) },
-            None => Target { host: endpoint.host.clone(), port: port_of(endpoint) },
-        }
+    /// Whether a visit with this sign belongs to it. An endpoint that was healthy until this visit starts a new case; it
+    /// is no part of the one that was open before.
+    fn goes_on(&self, sign: &Sign, works: bool) -> bool {
+        self.is_trouble() && (!works || self.sign.symptom == sign.symptom)
     }
 }
 
-/// What a measurement taught.
-#[derive(Clone, Debug)]
-struct Learned {
-    measured: Measured,
-    before: Contrasts,
-    at: Instant,
-    pause: Duration,
+/// What the cases can be about.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'a> {
+    /// Every endpoint, in the catalogue's order.
+    pub endpoints: &'a [Arc<Endpoint>],
+    /// The platform's own address.
+    pub platform: IpAddr,
+    /// Whether the redirect ports of SQL gateways are sampled.
+    pub samples_redirects: bool,
+}
+
+impl<'a> Watched<'a> {
+    /// What these settings watch.
+    pub fn under(settings: &'a Settings) -> Self {
+        Self {
+            endpoints: &settings.catalog.endpoints,
+            platform: settings.resolvers.azure.ip(),
+            samples_redirects: settings.diagnosis.sql_redirect,
+        }
+    }
 }
 
 /// What to ask next.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Measurements.
-    pub errands: Vec<Errand>,
+    /// Measurements, each with the endpoint that it is about, the most urgent first.
+    pub errands: Vec<(Key, usize)>,
     /// Endpoints whose visits would tell.
     pub visits: BTreeSet<usize>,
     /// Hosts whose names should be compared.
     pub names: BTreeSet<Host>,
+    /// Endpoints whose status or diagnosis may have changed since the last review.
+    pub changed: BTreeSet<usize>,
 }
 
 /// All open cases.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cases {
     cases: BTreeMap<usize, Case>,
-    learned: BTreeMap<Key, Learned>,
+    usual: Usual,
+    neighbourhood: Neighbourhood,
+    /// The endpoints' numbers by their ids.
+    numbers: BTreeMap<Arc<str>, usize>,
+    lessons: Lessons,
     memory: Memory,
+    /// How many cases prove a cause by themselves.
+    observed: BTreeMap<Cause, usize>,
+    /// How many cases with a symptom are about a peer, by the endpoint's port.
+    peers: BTreeMap<(Symptom, Port, SocketAddr), usize>,
+    changed: BTreeSet<usize>,
+    explained: BTreeSet<usize>,
     samples_redirects: bool,
     has_past: bool,
     /// The incidents that follow from the cases.
@@ -116,9 +149,49 @@ pub struct Cases {
 }
 
 impl Cases {
-    /// No case is open. The redirect ports of SQL gateways are sampled only where wanted; who looks once has no past.
-    pub fn new(samples_redirects: bool, has_past: bool) -> Self {
-        Self { samples_redirects, has_past, ..Self::default() }
+    /// No case is open. An agent that looks once, as `check` does, has no past: rules that need one are off.
+    pub fn new(watched: &Watched<'_>, has_past: bool) -> Self {
+        Self {
+            cases: BTreeMap::new(),
+            usual: Usual::default(),
+            neighbourhood: Neighbourhood::new(watched.endpoints, watched.platform),
+            numbers: numbers_of(watched.endpoints),
+            lessons: Lessons::default(),
+            memory: Memory::default(),
+            observed: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            explained: BTreeSet::new(),
+            samples_redirects: watched.samples_redirects,
+            has_past,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Watches something else: endpoints that stay keep their cases, their incidents and what is remembered of them.
+    pub fn reload(&mut self, watched: &Watched<'_>, remap: &Remap) {
+        self.neighbourhood = self.neighbourhood.remapped(watched.endpoints, watched.platform, remap);
+        self.numbers = numbers_of(watched.endpoints);
+        self.memory.remap(remap);
+        self.usual.remap(remap, |index| self.neighbourhood.port(index));
+        self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
+        self.samples_redirects = watched.samples_redirects;
+        (self.observed, self.peers) = (BTreeMap::new(), BTreeMap::new());
+        self.changed = (0..self.neighbourhood.len()).collect();
+        for (index, case) in remap.apply(std::mem::take(&mut self.cases)) {
+            self.insert(index, case);
+        }
+    }
+
+    /// Whether a review would find something to do: a case is open, has just been closed, or is to be opened by what was
+    /// learned.
+    pub fn is_stirred(&self) -> bool {
+        !self.cases.is_empty() || !self.changed.is_empty() || self.usual.is_stirred()
+    }
+
+    /// How many cases are open.
+    pub fn open(&self) -> usize {
+        self.cases.len()
     }
 
     /// Takes in a visit and says what it means in the light of all that is known: the judgement, which may differ from
@@ -130,6 +203,8 @@ impl Cases {
         around: &Neighbours<'_>,
         at: Moment,
     ) -> Result<Verdict, Untested> {
+        self.memory.elapse(at.now);
+        self.neighbourhood.take_in(index, visit);
         let verdict = match visit.result {
             Ok(verdict) => verdict,
             Err(untested) => {
@@ -138,21 +213,21 @@ impl Cases {
             }
         };
         let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
+        let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
-            self.memory.record(index, port_of(&around.views[index].endpoint), works, at.now);
+            self.memory.record(index, port, works, at.now);
         }
         visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));
-        let Some(sign) = self.sign(index, visit, verdict, around, at) else {
-            self.cases.remove(&index);
+        let sign = self.sign(index, visit, verdict, around);
+        let usual = sign.as_ref().map(|sign| sign.symptom).filter(|symptom| symptom.is_usual());
+        self.usual.set(index, port, usual);
+        let Some(sign) = sign.filter(|sign| usual.is_none() || !self.is_as_usual(index, sign, at)) else {
+            self.close(index);
             return Ok(verdict);
         };
-        // What was well until now is no part of the trouble that begins.
-        let goes_on = |case: &Case| case.is_trouble() && (!works || case.sign.symptom == sign.symptom);
-        let earlier = self.cases.remove(&index).filter(goes_on);
-        let (since, opened) = earlier.map_or((visit.began, at.now), |case| (case.since, case.opened));
-        let case = Case { since, opened, foreign_redirect: redirects_away(visit), diagnosis: nothing(), sign };
-        self.cases.insert(index, case);
-        Ok(judged(verdict, self.diagnose(index, around, at)))
+        let target = self.target(index, Some(&sign));
+        let case = Case { foreign_redirect: redirects_away(visit), ..Case::new(sign, visit.began, at.now, target) };
+        Ok(judged(verdict, self.open_case(index, case, works, around, at)))
     }
 
     /// Nobody is asked at an address that no name may lead to; why the name leads there, the comparison may know.
@@ -164,42 +239,41 @@ impl Cases {
         around: &Neighbours<'_>,
         at: Moment,
     ) {
-        let Some(sign) = compared(index, around).filter(|_| matches!(untested, Untested::Forbidden(_))) else { return };
-        let earlier = self.cases.remove(&index);
-        let (since, opened) = earlier.map_or((visit.began, at.now), |case| (case.since, case.opened));
-        let case = Case { since, opened, foreign_redirect: false, diagnosis: nothing(), sign };
-        self.cases.insert(index, case);
-        self.diagnose(index, around, at);
+        if matches!(untested, Untested::Forbidden(_))
+            && let Some(sign) = self.compared(index, around)
+        {
+            let target = self.target(index, None);
+            self.open_case(index, Case::new(sign, visit.began, at.now, target), false, around, at);
+        }
     }
 
     /// Takes in what a measurement taught.
     pub fn learn(&mut self, key: Key, measured: Measured, at: Moment) {
-        let (before, pause) = match self.learned.remove(&key) {
-            Some(earlier) => (earlier.measured.answers, (earlier.pause * 2).min(LONGEST_REPEAT)),
-            None => (Contrasts::default(), REPEAT),
-        };
-        self.learned.insert(key, Learned { measured, before, at: at.now, pause });
-        self.learned.retain(|_, learned| at.now.duration_since(learned.at) <= WORTH);
+        let before = self.lessons.get(&key, at.now).map(|learned| learned.measured.answers).unwrap_or_default();
+        self.usual.learned(&key, before != measured.answers);
+        self.lessons.learn(key, measured, at.now);
     }
 
-    /// Whether a measurement was made lately.
-    fn knows(&self, key: &Key, now: Instant) -> bool {
-        self.learned.get(key).is_some_and(|learned| now.duration_since(learned.at) < learned.pause)
-    }
-
-    /// Thinks all cases over and says what would settle what is open.
+    /// Thinks over all open cases and says what would settle what is open.
     pub fn review(&mut self, around: &Neighbours<'_>, at: Moment) -> Wanted {
-        let mut wanted = Wanted::default();
-        let mut asked: BTreeMap<(Ask, (u16, bool)), usize> = BTreeMap::new();
-        let open: Vec<usize> = self.cases.keys().copied().collect();
-        for index in open {
-            let Some((conclusion, known)) = self.conclusion(index, around, at) else { continue };
-            self.want(index, &conclusion, around, at, &mut asked, &mut wanted);
-            if let Some(case) = self.cases.get_mut(&index) {
-                case.diagnosis = Arc::new(conclusion.diagnosis(&known));
+        self.memory.elapse(at.now);
+        self.review_usual(around, at);
+        let mut wishes = Wishes::default();
+        for index in self.cases.keys().copied().collect::<Vec<usize>>() {
+            self.think(index, around, at);
+            match self.cases.get(&index) {
+                Some(case) if case.sign.symptom.is_usual() && !case.is_trouble() => drop(self.close(index)),
+                Some(_) | None => self.want(index, around, at, &mut wishes),
             }
         }
+        let mut wanted = wishes.wanted;
+        wanted.errands.extend(self.usual.due().map(|(key, index)| (key.clone(), index)));
         wanted
+    }
+
+    /// Takes the endpoints whose status or diagnosis may have changed since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.changed)
     }
 
     /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody.
@@ -224,152 +298,123 @@ impl Cases {
         case.is_trouble().then(|| Arc::clone(&case.diagnosis))
     }
 
-    /// Forgets all cases, as indices change at a reload; the incidents go on if they are found again.
-    pub fn clear(&mut self) {
-        self.cases.clear();
-        self.memory.clear();
-    }
-
-    fn diagnose(&mut self, index: usize, around: &Neighbours<'_>, at: Moment) -> Finding {
-        let Some((conclusion, known)) = self.conclusion(index, around, at) else {
-            return Finding::new(Cause::None, Phase::None, Confidence::Confirmed);
-        };
-        let finding = conclusion.finding;
-        if let Some(case) = self.cases.get_mut(&index) {
-            case.diagnosis = Arc::new(conclusion.diagnosis(&known));
+    /// Opens a case, or goes on with the one that is open, and returns what it is about. One that shows what it showed
+    /// before keeps its conclusion: the next review thinks all of them over.
+    fn open_case(&mut self, index: usize, mut case: Case, works: bool, around: &Neighbours<'_>, at: Moment) -> Finding {
+        let earlier = self.close(index).filter(|earlier| earlier.goes_on(&case.sign, works));
+        if let Some(earlier) = earlier {
+            (case.since, case.opened) = (earlier.since, earlier.opened);
+            let is_same = earlier.sign == case.sign && earlier.foreign_redirect == case.foreign_redirect;
+            if is_same {
+                case = earlier;
+            }
         }
-        finding
+        self.insert(index, case);
+        if self.cases.get(&index).is_some_and(|case| case.known.is_none()) {
+            self.think(index, around, at);
+        }
+        self.cases.get(&index).map_or_else(nothing_found, |case| case.diagnosis.finding)
     }
 
-    fn conclusion(&self, index: usize, around: &Neighbours<'_>, at: Moment) -> Option<(Conclusion, Contrasts)> {
-        let case = self.cases.get(&index)?;
+    /// Draws a case's conclusion again, if what is known has changed.
+    fn think(&mut self, index: usize, around: &Neighbours<'_>, at: Moment) {
+        let Some(case) = self.cases.get(&index) else { return };
         let known = self.known(index, case, around, at);
-        Some((conclude(&case.sign, &known), known))
+        if case.known == Some(known) {
+            return;
+        }
+        let conclusion = conclude(&case.sign, &known);
+        let Some(mut case) = self.close(index) else { return };
+        case.known = Some(known);
+        case.open.clone_from(&conclusion.open);
+        let diagnosis = Diagnosis { scope: case.diagnosis.scope, ..conclusion.diagnosis(&known) };
+        if *case.diagnosis != diagnosis {
+            case.diagnosis = Arc::new(diagnosis);
+        }
+        self.insert(index, case);
+    }
+
+    fn insert(&mut self, index: usize, case: Case) {
+        if let Some(cause) = case.observed() {
+            *self.observed.entry(cause).or_default() += 1;
+        }
+        if let Some(peer) = case.sign.peer {
+            *self.peers.entry((case.sign.symptom, self.neighbourhood.port(index), peer)).or_default() += 1;
+        }
+        self.changed.insert(index);
+        self.cases.insert(index, case);
+    }
+
+    fn close(&mut self, index: usize) -> Option<Case> {
+        let case = self.cases.remove(&index)?;
+        if let Some(cause) = case.observed() {
+            count_down(&mut self.observed, cause);
+        }
+        if let Some(peer) = case.sign.peer {
+            count_down(&mut self.peers, (case.sign.symptom, self.neighbourhood.port(index), peer));
+        }
+        self.changed.insert(index);
+        Some(case)
+    }
+
+    /// Whom an exchange was with: a DNS server, where the endpoint's name did not resolve.
+    fn target(&self, index: usize, sign: Option<&Sign>) -> Target {
+        match sign.filter(|sign| sign.is_resolving).and_then(|sign| sign.peer) {
+            Some(server) => Target { host: Host::Address(server.ip()), port: Port::udp(server.port()) },
+            None => {
+                let host = self.neighbourhood.endpoint(index).host.clone();
+                Target { host, port: self.neighbourhood.port(index) }
+            }
+        }
     }
 
     /// The sign that a visit shows; one that worked may still prove too little.
-    fn sign(&self, index: usize, visit: &Visit, verdict: Verdict, around: &Neighbours<'_>, at: Moment) -> Option<Sign> {
+    fn sign(&self, index: usize, visit: &Visit, verdict: Verdict, around: &Neighbours<'_>) -> Option<Sign> {
         if let Some(finding) = verdict.finding() {
             // Whatever happens at an address that somebody invented, the invention comes first.
-            let invented = compared(index, around).filter(|sign| sign.finding.cause == Cause::DnsIntercepted);
+            let invented = self.compared(index, around).filter(|sign| sign.finding.cause == Cause::DnsIntercepted);
             return Some(invented.unwrap_or_else(|| symptom::read(visit, finding)));
         }
         let outcome = visit.outcomes.first()?;
-        let quiet = |symptom| Sign {
-            symptom,
-            finding: Finding::new(Cause::None, Phase::None, Confidence::Confirmed),
-            peer: Some(outcome.address),
-            is_resolving: false,
-        };
-        if let Some(sign) = compared(index, around) {
+        let quiet = |symptom| Sign::quiet(symptom, Some(outcome.address));
+        if let Some(sign) = self.compared(index, around) {
             return Some(sign);
         }
-        let port = port_of(&around.views[index].endpoint);
-        let intermittent = self.memory.has_recovered(index, at.now) && self.memory.is_intermittent(port, at.now);
-        let repeats = self.memory.is_lossy(at.now) || self.memory.only_handshakes_repeat(at.now);
-        let lossy = self.memory.has_lost(index, at.now) && repeats;
-        if intermittent || lossy || self.memory.is_slow(index) {
+        let port = self.neighbourhood.port(index);
+        let intermittent = self.memory.has_recovered(index) && self.memory.is_intermittent(port);
+        let repeats = || self.memory.is_lossy() || self.memory.only_handshakes_repeat();
+        if intermittent || self.memory.has_lost(index) && repeats() || self.memory.is_slow(index) {
             return Some(quiet(Symptom::Passed));
         }
         if outcome.is_bare_accept() {
             return Some(quiet(Symptom::BareAccept));
         }
-        match &around.views[index].endpoint.probe {
+        match &self.neighbourhood.endpoint(index).probe {
             Probe::Tds(_) => self.samples_redirects.then(|| quiet(Symptom::Gateway)),
-            Probe::Dns(_) | Probe::Ntp(_) if port.1 => Some(quiet(Symptom::Answered)),
+            Probe::Dns(_) | Probe::Ntp(_) if port.by_datagram => Some(quiet(Symptom::Answered)),
             Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
         }
     }
 
-    /// Everything that is known beside a case's own sign.
-    fn known(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> Contrasts {
-        let endpoint = &around.views[index].endpoint;
-        let port = port_of(endpoint);
-        let mut known = around.contrasts(index, &case.target(endpoint), case.since);
-        known.learn(Contrast::Intermittent, self.memory.is_intermittent(port, at.now));
-        for (contrast, cause) in SEEN_ELSEWHERE {
-            known.learn(*contrast, self.is_seen_elsewhere(index, *cause));
-        }
-        known.learn(Contrast::OnlyHandshakesRepeat, self.memory.only_handshakes_repeat(at.now));
-        known.learn(Contrast::LossyPath, self.memory.is_lossy(at.now));
-        known.learn(Contrast::RoundTripGrew, self.memory.is_slow(index));
-        known.learn(Contrast::FirstLook, !self.has_past);
-        known.learn(Contrast::AsksTheTime, matches!(endpoint.probe, Probe::Ntp(_)));
-        known.learn(Contrast::ForeignRedirect, case.foreign_redirect);
-        for ask in ASKED {
-            let keys = keys(*ask, endpoint.id.0.clone(), case.sign.peer, port, around);
-            let own = keys.iter().find_map(|key| self.fresh(key, case, at.now));
-            match own.or_else(|| self.like_others(*ask, index, case, around, at.now)) {
-                Some(learned) => {
-                    let answers = &learned.measured.answers;
-                    known.extend(answers);
-                    let accepted = learned.before.get(Contrast::CanaryAccepts);
-                    if let (Some(before), Some(now)) = (accepted, answers.get(Contrast::CanaryAccepts)) {
-                        known.learn(Contrast::CanaryAcceptedBefore, before && !now);
-                    }
-                }
-                None => continue,
-            }
-        }
-        if self.memory.is_intermittent_everywhere(at.now) && self.ports_decide(at.now) {
-            known.learn(Contrast::PortDecides, true);
-        }
-        known
-    }
-
-    /// Whether another endpoint shows a fault of this machine or its link by itself, not because others do.
-    fn is_seen_elsewhere(&self, index: usize, cause: Cause) -> bool {
-        let by_itself = |case: &Case| case.diagnosis.finding.cause == cause && !case.diagnosis.rule.ends_with('n');
-        self.cases.iter().any(|(other, case)| *other != index && by_itself(case))
-    }
-
-    /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.
-    fn ports_decide(&self, now: Instant) -> bool {
-        let recent = self.learned.values().filter(|learned| now.duration_since(learned.at) <= SHARED);
-        recent.map(|learned| &learned.measured.answers).any(|answers| answers.get(Contrast::PortDecides) == Some(true))
-    }
-
-    fn fresh(&self, key: &Key, case: &Case, now: Instant) -> Option<&Learned> {
-        let learned = self.learned.get(key)?;
-        let quiet = case.sign.symptom.is_quiet();
-        let speaks = quiet || learned.at + SLACK >= case.opened;
-        (speaks && now.duration_since(learned.at) <= WORTH).then_some(learned)
-    }
-
-    /// What was measured for endpoints with the same symptom on the same port, where they all say the same.
-    fn like_others(
-        &self,
-        ask: Ask,
-        index: usize,
-        case: &Case,
-        around: &Neighbours<'_>,
-        now: Instant,
-    ) -> Option<&Learned> {
-        let port = port_of(&around.views[index].endpoint);
-        let alike = self.cases.iter().filter(|(other, beside)| {
-            **other != index
-                && beside.sign.symptom == case.sign.symptom
-                && port_of(&around.views[**other].endpoint) == port
-        });
-        let mut found: Option<&Learned> = None;
-        for (other, beside) in alike {
-            let about = around.views[*other].endpoint.id.0.clone();
-            let keys = keys(ask, about, beside.sign.peer, port, around);
-            let Some(learned) = keys.iter().find_map(|key| self.fresh(key, case, now)) else { continue };
-            if found.is_some_and(|found| found.measured.answers != learned.measured.answers) {
-                return None;
-            }
-            found = Some(learned);
-        }
-        found
+    /// The sign of an endpoint that works while the comparison of its name should worry somebody.
+    fn compared(&self, index: usize, around: &Neighbours<'_>) -> Option<Sign> {
+        let cause = around.comparison_cause(&self.neighbourhood.endpoint(index).host)?;
+        let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
+        Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
     }
 }
 
-/// The sign of an endpoint that works while the comparison of its name should worry somebody.
-fn compared(index: usize, around: &Neighbours<'_>) -> Option<Sign> {
-    let cause = around.comparison_cause(&around.views[index].endpoint.host)?;
-    let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
-    Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
+fn numbers_of(endpoints: &[Arc<Endpoint>]) -> BTreeMap<Arc<str>, usize> {
+    endpoints.iter().enumerate().map(|(number, endpoint)| (Arc::clone(&endpoint.id.0), number)).collect()
+}
+
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
 }
 
 fn is_confirmed(view: &EndpointView) -> bool {
@@ -388,9 +433,11 @@ fn redirects_away(visit: &Visit) -> bool {
         return false;
     };
     let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
-    visit.resolution.as_ref().is_some_and(|resolution| {
-        super::neighbours::domain(&Host::Name(resolution.name.clone())) != super::neighbours::domain(&Host::Name(host))
-    })
+    let domain = super::neighbourhood::domain;
+    visit
+        .resolution
+        .as_ref()
+        .is_some_and(|resolution| domain(&Host::Name(resolution.name.clone())) != domain(&Host::Name(host)))
 }
 
 /// The verdict of a visit in the light of its diagnosis. A fault of this machine's own counts against nobody.
@@ -403,14 +450,23 @@ fn judged(observed: Verdict, finding: Finding) -> Verdict {
     }
 }
 
+fn nothing_found() -> Finding {
+    Finding::new(Cause::Unknown, Phase::None, Confidence::Possible)
+}
+
 /// Stands in until the case is thought over for the first time.
 fn nothing() -> Arc<Diagnosis> {
     Arc::new(Diagnosis {
-        finding: Finding::new(Cause::Unknown, Phase::None, Confidence::Possible),
+        finding: nothing_found(),
         rule: "",
+        origin: Origin::Guess,
         scope: Scope::Endpoint,
         hint: None,
         contrasts: Vec::new(),
         alternatives: Vec::new(),
     })
 }
+
+#[cfg(test)]
+#[path = "cases_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! Reads the decision table: a symptom and the known contrasts give one cause, what else it could be, and which
 //! contrasts would tell.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use ase_probes::{
     cause::Cause,
     verdict::{Finding, Phase},
@@ -12,10 +14,37 @@ use crate::{
         symptom::{Sign, Symptom},
     },
     model::{
-        contrast::{Contrast, Contrasts},
+        contrast::{Ask, Contrast, ContrastSet, Contrasts},
         diagnosis::{Alternative, Diagnosis, Scope},
     },
 };
+
+/// The part of the table that is about one symptom.
+#[derive(Debug)]
+pub struct Section {
+    /// Its rules, in order; the last needs nothing.
+    pub rules: Vec<&'static Rule>,
+    /// Every contrast that one of them asks for.
+    pub asked: ContrastSet,
+    /// How those contrasts are answered.
+    pub asks: Vec<Ask>,
+}
+
+impl Section {
+    /// The section of a symptom.
+    pub fn of(symptom: Symptom) -> &'static Self {
+        static SECTIONS: LazyLock<Vec<Section>> =
+            LazyLock::new(|| Symptom::ALL.into_iter().map(Section::collect).collect());
+        &SECTIONS[symptom as usize]
+    }
+
+    fn collect(symptom: Symptom) -> Self {
+        let rules: Vec<&'static Rule> = RULES.iter().filter(|rule| rule.symptoms.contains(&symptom)).collect();
+        let asked: ContrastSet = rules.iter().flat_map(|rule| rule.needs.iter().map(|(need, _)| *need)).collect();
+        let asks: BTreeSet<Ask> = asked.iter().map(Contrast::ask).collect();
+        Self { rules, asked, asks: asks.into_iter().collect() }
+    }
+}
 
 /// What the table says.
 #[derive(Clone, Debug)]
@@ -32,9 +61,15 @@ pub struct Conclusion {
     symptom: Symptom,
 }
 
+/// The rule that decides: the first of the symptom's whose needs are all known to hold.
+pub fn decide(symptom: Symptom, known: &Contrasts) -> Option<&'static Rule> {
+    Section::of(symptom).rules.iter().copied().find(|rule| is_met(rule, known))
+}
+
 /// Concludes from one sign and what is known beside it. Total: every sign has exactly one cause.
 pub fn conclude(sign: &Sign, known: &Contrasts) -> Conclusion {
-    let possible: Vec<&'static Rule> = rules_of(sign.symptom).filter(|rule| is_possible(rule, known)).collect();
+    let rules = Section::of(sign.symptom).rules.iter().copied();
+    let possible: Vec<&'static Rule> = rules.filter(|rule| is_possible(rule, known)).collect();
     let decided = possible.iter().position(|rule| is_met(rule, known));
     // The last rule of each symptom needs nothing, so that one is always met; a test holds the table to it.
     let decided = decided.unwrap_or(possible.len() - 1);
@@ -65,14 +100,15 @@ impl Conclusion {
     /// The diagnosis of one endpoint, before it is known what else fails with it.
     pub fn diagnosis(self, known: &Contrasts) -> Diagnosis {
         // What the deciding rule rests on comes first, then whatever else was asked because of this symptom.
-        let symptom = self.symptom;
-        let mut contrasts: Vec<_> = known.iter().filter(|(c, _)| asked_of(symptom).any(|asked| asked == *c)).collect();
+        let asked = Section::of(self.symptom).asked;
+        let mut contrasts: Vec<_> = known.iter().filter(|(contrast, _)| asked.contains(*contrast)).collect();
         contrasts.retain(|(contrast, _)| !contrast.is_circumstance());
         contrasts.retain(|(contrast, answer)| *answer || rules_mention(self.rule, *contrast) || !contrast.is_dull());
         contrasts.sort_by_key(|(contrast, _)| !rules_mention(self.rule, *contrast));
         Diagnosis {
             finding: self.finding,
             rule: self.rule.id,
+            origin: self.rule.origin,
             scope: Scope::Endpoint,
             hint: self.rule.hint,
             contrasts: contrasts.iter().map(|(contrast, answer)| contrast.words(*answer).to_owned()).collect(),
@@ -83,11 +119,7 @@ impl Conclusion {
 
 /// The contrasts that any rule of this symptom asks for.
 pub fn asked_of(symptom: Symptom) -> impl Iterator<Item = Contrast> {
-    rules_of(symptom).flat_map(|rule| rule.needs.iter().map(|(contrast, _)| *contrast))
-}
-
-fn rules_of(symptom: Symptom) -> impl Iterator<Item = &'static Rule> {
-    RULES.iter().filter(move |rule| rule.symptoms.contains(&symptom))
+    Section::of(symptom).asked.iter()
 }
 
 fn rules_mention(rule: &Rule, contrast: Contrast) -> bool {

@@ -9,7 +9,7 @@ use ase_probes::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::contrast::Contrast::*;
+use crate::model::{contrast::Contrast::*, diagnosis::Origin};
 
 fn sign(symptom: Symptom, alone: Cause) -> Sign {
     let finding = Finding::new(alone, Phase::Connect, Confidence::Possible);
@@ -23,13 +23,34 @@ fn known(answers: &[(Contrast, bool)]) -> Contrasts {
 #[test]
 fn the_table_is_total_and_its_numbers_are_unique() {
     for symptom in Symptom::ALL {
-        let last = rules_of(symptom).last().unwrap_or_else(|| panic!("{symptom:?} has no rule"));
+        let rules = &Section::of(symptom).rules;
+        let last = rules.last().unwrap_or_else(|| panic!("{symptom:?} has no rule"));
         assert!(last.needs.is_empty(), "{symptom:?}: the last rule ({}) must need nothing", last.id);
-        let early = rules_of(symptom).filter(|rule| rule.needs.is_empty()).count();
+        let early = rules.iter().filter(|rule| rule.needs.is_empty()).count();
         assert_eq!(early, 1, "{symptom:?}: a rule after one that needs nothing can never win");
     }
     let ids: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
     assert_eq!(ids.len(), RULES.len());
+}
+
+#[test]
+fn every_symptom_has_its_own_section() {
+    for symptom in Symptom::ALL {
+        let section = Section::of(symptom);
+        assert!(section.rules.iter().all(|rule| rule.symptoms.contains(&symptom)), "{symptom:?}");
+    }
+}
+
+#[test]
+fn only_what_an_endpoint_shows_itself_is_observed() {
+    for rule in RULES {
+        let by_neighbours = rule.needs.iter().any(|(need, _)| need.ask() == Ask::Neighbours);
+        let observed = rule.cause.is_none() || (!by_neighbours && rule.confidence > Confidence::Possible);
+        assert_eq!(rule.origin == Origin::Observed, observed, "{}", rule.id);
+    }
+    let origin = |id: &str| RULES.iter().find(|rule| rule.id == id).map(|rule| rule.origin);
+    assert_eq!(origin("R64a"), Some(Origin::Guess), "nothing answers, and nothing says why");
+    assert_eq!(origin("R34c"), Some(Origin::Inferred), "a bundle of authorities is judged by many hosts");
 }
 
 #[test]

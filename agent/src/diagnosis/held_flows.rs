@@ -10,18 +10,14 @@ use std::{
 
 use ase_probes::held_flow::{FlowState, HeldFlow};
 
-use crate::{
-    diagnosis::{
-        ask::Measured,
-        measure::{Measurer, look_at},
-        neighbours::port_of,
-    },
-    model::endpoint::{EndpointView, Status},
+use crate::diagnosis::{
+    ask::Measured,
+    measure::{Measurer, look_at},
 };
 
-/// A flow that ended or could not be opened is not opened again before this.
+/// A flow that ended or could not be opened is not opened again before this: two visits at the default interval.
 const AGAIN: Duration = Duration::from_secs(60);
-/// Ports that have a flow at most.
+/// Ports that have a flow at most: the built-in catalogue has six over TCP, and each flow costs the peer a connection.
 const PORTS: usize = 8;
 
 /// What a task about a held flow brought.
@@ -45,24 +41,17 @@ enum Held {
 pub struct HeldFlows(BTreeMap<u16, Held>);
 
 impl HeldFlows {
-    /// The ports that want a flow now, each with a peer that works.
-    pub fn wanted(&mut self, views: &[Arc<EndpointView>], now: Instant) -> Vec<SocketAddr> {
-        let mut wanted = Vec::new();
-        for view in views.iter().filter(|view| view.status == Status::Healthy && !port_of(&view.endpoint).1) {
-            let Some(address) = view.last.as_deref().and_then(|visit| Some(visit.outcomes.first()?.address)) else {
-                continue;
-            };
-            let may_open = match self.0.get(&address.port()) {
-                None => self.0.len() < PORTS,
-                Some(Held::Missing(since)) => now.duration_since(*since) >= AGAIN,
-                Some(Held::Open(_) | Held::Away) => false,
-            };
-            if may_open {
-                self.0.insert(address.port(), Held::Away);
-                wanted.push(address);
-            }
+    /// Whether the port of a peer that works wants a flow now; it is taken to be opened then.
+    pub fn wants(&mut self, peer: SocketAddr, now: Instant) -> bool {
+        let may_open = match self.0.get(&peer.port()) {
+            None => self.0.len() < PORTS,
+            Some(Held::Missing(since)) => now.duration_since(*since) >= AGAIN,
+            Some(Held::Open(_) | Held::Away) => false,
+        };
+        if may_open {
+            self.0.insert(peer.port(), Held::Away);
         }
-        wanted
+        may_open
     }
 
     /// Takes a port's flow for a look at it; `None` where there is none.

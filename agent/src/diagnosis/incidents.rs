@@ -1,101 +1,105 @@
 //! The ledger of incidents: which are open, since when, and how many there were. It is told the groups of the moment.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use ase_probes::verdict::Finding;
+use ase_probes::cause::Cause;
 
 use crate::{
     diagnosis::localise::follows_the_flow,
     model::{
         catalog::EndpointId,
-        diagnosis::{Alternative, CLOSED_LIMIT, Closed, Incident, Ledger, Scope},
+        diagnosis::{CLOSED_LIMIT, Closed, Incident, Ledger},
     },
 };
 
-/// What is the case at this moment; an incident without number and times.
+/// What an update of the ledger brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Situation {
-    /// The broken component, in plain words.
-    pub component: String,
-    /// Cause, phase, side and confidence.
-    pub finding: Finding,
-    /// How much is lost.
-    pub scope: Scope,
-    /// What to look at first.
-    pub hint: Option<&'static str>,
-    /// Every endpoint that fails for this reason.
-    pub endpoints: Vec<EndpointId>,
-    /// Those whose own service was not tested.
-    pub hides: Vec<EndpointId>,
-    /// What it rests on.
-    pub evidence: Vec<String>,
-    /// What else it could be.
-    pub alternatives: Vec<Alternative>,
-    /// When the first of its endpoints began to fail, since the Unix epoch.
-    pub since: Duration,
+pub enum Change {
+    /// An incident began.
+    Began(Arc<Incident>),
+    /// An incident ended.
+    Ended(Arc<Incident>),
 }
 
 impl Ledger {
-    /// Takes in the situations of this moment: opens, continues and closes incidents.
-    pub fn update(&mut self, situations: Vec<Situation>, now: Duration) {
-        let mut before = std::mem::take(&mut self.open);
+    /// Takes in what is the case at this moment: opens, continues and closes incidents. The ledger gives numbers and
+    /// times; whatever `situations` have there counts for nothing.
+    pub fn update(&mut self, situations: Vec<Incident>, now: Duration) -> Vec<Change> {
+        let mut before = Before::new(std::mem::take(&mut self.open));
+        let mut changes = Vec::new();
         for situation in situations {
-            let known = before.iter().position(|incident| continues(incident, &situation));
-            let incident = match known.map(|index| before.remove(index)) {
+            let incident = match before.take(&situation) {
                 Some(earlier) => carry_on(earlier, situation, now),
-                None => Arc::new(self.begin(situation, now)),
+                None => {
+                    let begun = Arc::new(self.begin(situation, now));
+                    changes.push(Change::Began(Arc::clone(&begun)));
+                    begun
+                }
             };
             self.open.push(incident);
         }
-        self.close(before, now);
         self.open.sort_by_key(|incident| incident.id);
-    }
-
-    fn begin(&mut self, situation: Situation, now: Duration) -> Incident {
-        let id = self.opened.values().sum::<u64>() + 1;
-        *self.opened.entry(situation.finding.cause).or_default() += 1;
-        let since = situation.since;
-        tracing::warn!(
-            id,
-            cause = situation.finding.cause.label(),
-            component = situation.component,
-            scope = situation.scope.label(),
-            endpoints = situation.endpoints.len(),
-            "an incident began"
-        );
-        build(situation, id, since, now)
-    }
-
-    fn close(&mut self, ended: Vec<Arc<Incident>>, now: Duration) {
-        for incident in ended {
-            tracing::info!(id = incident.id, cause = incident.finding.cause.label(), "an incident ended");
-            self.closed.push(Arc::new(Closed { incident, ended: now }));
+        for incident in before.incidents.into_values() {
+            self.closed.push(Arc::new(Closed { incident: Arc::clone(&incident), ended: now }));
+            changes.push(Change::Ended(incident));
         }
         let surplus = self.closed.len().saturating_sub(CLOSED_LIMIT);
         self.closed.drain(..surplus);
+        changes
+    }
+
+    fn begin(&mut self, situation: Incident, now: Duration) -> Incident {
+        let id = self.opened.values().sum::<u64>() + 1;
+        *self.opened.entry(situation.finding.cause).or_default() += 1;
+        Incident { id, published: now, ..situation }
     }
 }
 
-/// The same cause at some of the same endpoints is the same incident, however far it has spread meanwhile. A fault that
-/// takes some flows and spares others hits other endpoints at each turn.
-fn continues(incident: &Incident, situation: &Situation) -> bool {
-    let known: BTreeSet<&EndpointId> = incident.endpoints.iter().collect();
-    let cause = incident.finding.cause;
-    let shared = || situation.endpoints.iter().any(|id| known.contains(id));
-    cause == situation.finding.cause && (follows_the_flow(cause) || shared())
+/// The incidents that were open until now, findable by what they are about.
+struct Before {
+    incidents: BTreeMap<u64, Arc<Incident>>,
+    by_endpoint: BTreeMap<(Cause, EndpointId), u64>,
+    by_cause: BTreeMap<Cause, VecDeque<u64>>,
 }
 
-fn carry_on(earlier: Arc<Incident>, situation: Situation, now: Duration) -> Arc<Incident> {
+impl Before {
+    fn new(open: Vec<Arc<Incident>>) -> Self {
+        let mut new = Self { incidents: BTreeMap::new(), by_endpoint: BTreeMap::new(), by_cause: BTreeMap::new() };
+        for incident in open {
+            let cause = incident.finding.cause;
+            let ids = incident.endpoints.iter().map(|endpoint| ((cause, endpoint.clone()), incident.id));
+            new.by_endpoint.extend(ids);
+            new.by_cause.entry(cause).or_default().push_back(incident.id);
+            new.incidents.insert(incident.id, incident);
+        }
+        new
+    }
+
+    /// Takes the incident that a situation continues, the oldest if there are several. The same cause at some of the same
+    /// endpoints is the same incident, however far it has spread meanwhile. A fault that takes some flows and spares
+    /// others hits other endpoints at each turn, so that there the cause alone counts.
+    fn take(&mut self, situation: &Incident) -> Option<Arc<Incident>> {
+        let cause = situation.finding.cause;
+        let ids: BTreeSet<u64> = if follows_the_flow(cause) {
+            self.by_cause.get_mut(&cause).and_then(VecDeque::pop_front).into_iter().collect()
+        } else {
+            let known = |endpoint: &EndpointId| self.by_endpoint.get(&(cause, endpoint.clone())).copied();
+            situation.endpoints.iter().filter_map(known).collect()
+        };
+        ids.into_iter().find_map(|id| self.incidents.remove(&id))
+    }
+}
+
+fn carry_on(earlier: Arc<Incident>, situation: Incident, now: Duration) -> Arc<Incident> {
     let same = (earlier.scope, earlier.finding) == (situation.scope, situation.finding);
     let published = if same { earlier.published } else { now };
     let since = earlier.since.min(situation.since);
-    let next = build(situation, earlier.id, since, published);
+    let next = Incident { id: earlier.id, since, published, ..situation };
     if *earlier == next { earlier } else { Arc::new(next) }
-}
-
-fn build(situation: Situation, id: u64, since: Duration, published: Duration) -> Incident {
-    let Situation { component, finding, scope, hint, endpoints, hides, evidence, alternatives, since: _ } = situation;
-    Incident { id, component, finding, scope, hint, endpoints, hides, evidence, alternatives, since, published }
 }
 
 #[cfg(test)]
@@ -103,11 +107,15 @@ mod tests {
     use super::*;
     use ase_probes::{
         cause::Cause,
-        verdict::{Confidence, Phase},
+        verdict::{Confidence, Finding, Phase},
     };
 
-    fn situation(cause: Cause, endpoints: &[&str], scope: Scope) -> Situation {
-        Situation {
+    use crate::model::diagnosis::Scope;
+
+    fn situation(cause: Cause, endpoints: &[&str], scope: Scope) -> Incident {
+        Incident {
+            id: 0,
+            published: Duration::ZERO,
             component: "TCP 1433 to every host".to_owned(),
             finding: Finding::new(cause, Phase::Connect, Confidence::Likely),
             scope,

@@ -12,15 +12,14 @@ use ase_probes::{
     verdict::{Finding, Phase},
 };
 
+use super::neighbourhood::Neighbourhood;
 use crate::{
-    diagnosis::neighbours::{Neighbours, Showing, address_of, port_of},
-    model::{
-        catalog::{Endpoint, Host},
-        diagnosis::Scope,
-    },
+    model::{catalog::Host, diagnosis::Scope},
+    net::port::Port,
 };
 
-/// Endpoints outside that must fail, on at least two ports, before everything outside is called lost.
+/// Endpoints outside that must fail, on at least two ports, before everything outside is called lost: two may share a
+/// server or a rule, and one port may have a rule of its own.
 const EGRESS_FAILURES: usize = 3;
 
 /// One endpoint that fails, or works with something wrong.
@@ -45,8 +44,8 @@ pub enum Component {
     Vm,
     /// Everything outside this network.
     Egress,
-    /// A port, and whether by datagram.
-    Port(u16, bool),
+    /// A port.
+    Port(Port),
     /// A class.
     Class(&'static str),
     /// A DNS server.
@@ -56,7 +55,7 @@ pub enum Component {
     /// A server's address.
     Address(IpAddr),
     /// Single endpoints that have only the cause and the port in common.
-    Endpoints(u16, bool),
+    Endpoints(Port),
 }
 
 impl Component {
@@ -65,26 +64,25 @@ impl Component {
         match self {
             Self::Vm => Scope::Vm,
             Self::Egress => Scope::Egress,
-            Self::Port(_, _) => Scope::Port,
+            Self::Port(_) => Scope::Port,
             Self::Class(_) => Scope::Class,
             Self::Resolver(_) | Self::Host(_) | Self::Address(_) => Scope::Host,
-            Self::Endpoints(_, _) => Scope::Endpoint,
+            Self::Endpoints(_) => Scope::Endpoint,
         }
     }
 }
 
 impl std::fmt::Display for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let transport = |by_datagram: &bool| if *by_datagram { "UDP" } else { "TCP" };
         match self {
             Self::Vm => f.write_str("this machine"),
             Self::Egress => f.write_str("everything outside this network"),
-            Self::Port(port, by_datagram) => write!(f, "{} {port} to every host", transport(by_datagram)),
+            Self::Port(port) => write!(f, "{port} to every host"),
             Self::Class(class) => write!(f, "the class {class}"),
             Self::Resolver(address) => write!(f, "the DNS server {address}"),
             Self::Host(host) => write!(f, "the host {host}"),
             Self::Address(address) => write!(f, "the address {address}"),
-            Self::Endpoints(port, by_datagram) => write!(f, "single hosts on {} {port}", transport(by_datagram)),
+            Self::Endpoints(port) => write!(f, "single hosts on {port}"),
         }
     }
 }
@@ -99,19 +97,16 @@ pub struct Group {
 }
 
 /// Groups failures by the component they share. Every failure is in exactly one group.
-pub fn localise(failing: &[Failing], neighbours: &Neighbours<'_>) -> Vec<Group> {
-    let mut by_cause: BTreeMap<Cause, Vec<usize>> = BTreeMap::new();
-    for (number, failure) in failing.iter().enumerate() {
-        by_cause.entry(failure.finding.cause).or_default().push(number);
-    }
-    let crowd = Crowd { failing, neighbours };
+pub fn localise(failing: &[Failing], neighbourhood: &Neighbourhood) -> Vec<Group> {
+    let by_cause = collect(0..failing.len(), |number| Some(failing[number].finding.cause));
+    let crowd = Crowd { failing, neighbourhood };
     by_cause.into_iter().flat_map(|(cause, members)| crowd.groups(cause, members)).collect()
 }
 
 /// All failures and what surrounds them.
 struct Crowd<'a> {
     failing: &'a [Failing],
-    neighbours: &'a Neighbours<'a>,
+    neighbourhood: &'a Neighbourhood,
 }
 
 impl Crowd<'_> {
@@ -119,52 +114,98 @@ impl Crowd<'_> {
         if cause.is_local() || cause == Cause::NextHopDown {
             return vec![Group { component: Component::Vm, members: left }];
         }
-        let mut groups = Vec::new();
         if cause == Cause::DnsIntercepted {
-            return vec![Group { component: Component::Port(53, true), members: left }];
+            return vec![Group { component: Component::Port(Port::udp(53)), members: left }];
         }
         if follows_the_flow(cause) {
             let component = self.reach(&left);
             return vec![Group { component, members: left }];
         }
-        while let Some(resolver) = left.iter().find_map(|number| self.resolver(*number)) {
-            let asked = |number: &usize| self.resolver(*number) == Some(resolver);
-            let members: Vec<usize> = take(&mut left, |number| asked(number) || self.is_server(*number, resolver));
-            let component = if self.resolver_works(&members, resolver) {
-                Component::Endpoints(resolver.port(), true)
+        let mut groups = self.resolvers(&mut left);
+        if self.is_egress(&left) {
+            let members = take(&mut left, |number| self.is_outside(*number));
+            groups.push(Group { component: Component::Egress, members });
+        }
+        groups.extend(self.whole(
+            &mut left,
+            |number| Some(self.port(number)),
+            |port, here, since| {
+                let hosts: BTreeSet<&Host> = here.iter().map(|number| self.host(*number)).collect();
+                let is_lost = hosts.len() > 1 && !self.neighbourhood.works_on(*port, since);
+                is_lost.then_some(Component::Port(*port))
+            },
+        ));
+        groups.extend(self.whole(
+            &mut left,
+            |number| Some(self.host(number).clone()),
+            |host, here, since| {
+                let is_lost = here.len() > 1 && !self.neighbourhood.works_at(host, since);
+                is_lost.then(|| Component::Host(host.clone()))
+            },
+        ));
+        groups.extend(self.whole(
+            &mut left,
+            |number| self.address(number),
+            |address, here, since| {
+                let is_lost = here.len() > 1 && !self.neighbourhood.works_at_address(*address, since);
+                is_lost.then_some(Component::Address(*address))
+            },
+        ));
+        let single = |(port, members)| Group { component: Component::Endpoints(port), members };
+        groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
+        groups
+    }
+
+    /// Names that a DNS server did not resolve, with the server itself where it is watched.
+    fn resolvers(&self, left: &mut Vec<usize>) -> Vec<Group> {
+        let asked = collect(left.iter().copied(), |number| self.resolver(number));
+        let mut groups = Vec::new();
+        for resolver in asked.into_keys() {
+            let wanted = |number: &usize| self.resolver(*number) == Some(resolver) || self.is_server(*number, resolver);
+            let members = take(left, wanted);
+            let component = if self.neighbourhood.resolves(resolver, self.since(&members)) {
+                Component::Endpoints(Port::udp(resolver.port()))
             } else {
                 Component::Resolver(resolver.ip())
             };
             groups.push(Group { component, members });
         }
-        if self.is_egress(&left) {
-            let members = take(&mut left, |number| self.neighbours.is_outside(self.failing[*number].index));
-            groups.push(Group { component: Component::Egress, members });
-        }
-        for port in self.ports(&left) {
-            if self.is_whole_port(&left, port) {
-                let members = take(&mut left, |number| self.port(*number) == port);
-                groups.push(Group { component: Component::Port(port.0, port.1), members });
-            }
-        }
-        groups.extend(self.hosts(&mut left));
-        for port in self.ports(&left) {
-            let members = take(&mut left, |number| self.port(*number) == port);
-            groups.push(Group { component: Component::Endpoints(port.0, port.1), members });
-        }
         groups
     }
 
-    fn endpoint(&self, number: usize) -> &Endpoint {
-        &self.neighbours.views[self.failing[number].index].endpoint
+    /// Takes out the failures that have something in common of which `component` says that it is lost as a whole, given
+    /// those failures and when the first of them began.
+    fn whole<K: Ord>(
+        &self,
+        left: &mut Vec<usize>,
+        key: impl Fn(usize) -> Option<K>,
+        component: impl Fn(&K, &[usize], Duration) -> Option<Component>,
+    ) -> Vec<Group> {
+        let mut groups = Vec::new();
+        for (key, members) in collect(left.iter().copied(), key) {
+            if let Some(component) = component(&key, &members, self.since(&members)) {
+                groups.push(Group { component, members });
+            }
+        }
+        let taken: BTreeSet<usize> = groups.iter().flat_map(|group| group.members.iter().copied()).collect();
+        left.retain(|number| !taken.contains(number));
+        groups
     }
 
-    fn port(&self, number: usize) -> (u16, bool) {
-        port_of(self.endpoint(number))
+    fn host(&self, number: usize) -> &Host {
+        &self.neighbourhood.endpoint(self.failing[number].index).host
     }
 
-    fn ports(&self, members: &[usize]) -> BTreeSet<(u16, bool)> {
-        members.iter().map(|number| self.port(*number)).collect()
+    fn port(&self, number: usize) -> Port {
+        self.neighbourhood.port(self.failing[number].index)
+    }
+
+    fn address(&self, number: usize) -> Option<IpAddr> {
+        self.neighbourhood.address(self.failing[number].index)
+    }
+
+    fn is_outside(&self, number: usize) -> bool {
+        self.neighbourhood.is_outside(self.failing[number].index)
     }
 
     /// The DNS server that did not resolve an endpoint's name.
@@ -174,81 +215,43 @@ impl Crowd<'_> {
     }
 
     fn is_server(&self, number: usize, resolver: SocketAddr) -> bool {
-        let endpoint = self.endpoint(number);
-        endpoint.host == Host::Address(resolver.ip()) && endpoint.port == resolver.port()
-    }
-
-    /// Whether a DNS server resolves other names since the first of these failed.
-    fn resolver_works(&self, members: &[usize], resolver: SocketAddr) -> bool {
-        let since = self.since(members);
-        self.neighbours.views.iter().any(|view| {
-            let visit = view.last.as_deref().filter(|visit| visit.began >= since);
-            let resolution = visit.and_then(|visit| visit.resolution.as_ref());
-            resolution.is_some_and(|found| found.server == Some(resolver) && !found.addresses.is_empty())
-        })
+        *self.host(number) == Host::Address(resolver.ip()) && self.port(number).number == resolver.port()
     }
 
     fn since(&self, members: &[usize]) -> Duration {
         members.iter().map(|number| self.failing[*number].since).min().unwrap_or_default()
     }
 
-    /// Whether any of the chosen endpoints works since the first of these failed.
-    fn any_works(&self, members: &[usize], chosen: impl Fn(usize) -> bool) -> bool {
-        let since = self.since(members);
-        let mut others = (0..self.neighbours.views.len()).filter(|index| chosen(*index));
-        others.any(|index| self.neighbours.showing(index, since) == Showing::Works)
-    }
-
     fn is_egress(&self, members: &[usize]) -> bool {
-        let outside: Vec<usize> =
-            members.iter().copied().filter(|number| self.neighbours.is_outside(self.failing[*number].index)).collect();
-        outside.len() >= EGRESS_FAILURES
-            && self.ports(&outside).len() > 1
-            && !self.any_works(&outside, |index| self.neighbours.is_outside(index))
-    }
-
-    fn is_whole_port(&self, members: &[usize], port: (u16, bool)) -> bool {
-        let on_port: Vec<usize> = members.iter().copied().filter(|number| self.port(*number) == port).collect();
-        let hosts: BTreeSet<&Host> = on_port.iter().map(|number| &self.endpoint(*number).host).collect();
-        hosts.len() > 1 && !self.any_works(&on_port, |index| port_of(&self.neighbours.views[index].endpoint) == port)
-    }
-
-    /// Hosts all of whose endpoints fail, by name, then by address.
-    fn hosts(&self, left: &mut Vec<usize>) -> Vec<Group> {
-        let mut groups = Vec::new();
-        let names: BTreeSet<Host> = left.iter().map(|number| self.endpoint(*number).host.clone()).collect();
-        for host in names {
-            let here: Vec<usize> = left.iter().copied().filter(|number| self.endpoint(*number).host == host).collect();
-            let works = self.any_works(&here, |index| self.neighbours.views[index].endpoint.host == host);
-            if here.len() > 1 && !works {
-                let members = take(left, |number| self.endpoint(*number).host == host);
-                groups.push(Group { component: Component::Host(host), members });
-            }
-        }
-        let address = |index: usize| address_of(&self.neighbours.views[index]);
-        let addresses: BTreeSet<IpAddr> =
-            left.iter().filter_map(|number| address(self.failing[*number].index)).collect();
-        for ip in addresses {
-            let here: Vec<usize> =
-                left.iter().copied().filter(|number| address(self.failing[*number].index) == Some(ip)).collect();
-            if here.len() > 1 && !self.any_works(&here, |index| address(index) == Some(ip)) {
-                let members = take(left, |number| address(self.failing[*number].index) == Some(ip));
-                groups.push(Group { component: Component::Address(ip), members });
-            }
-        }
-        groups
+        let outside: Vec<usize> = members.iter().copied().filter(|number| self.is_outside(*number)).collect();
+        let ports: BTreeSet<Port> = outside.iter().map(|number| self.port(*number)).collect();
+        outside.len() >= EGRESS_FAILURES && ports.len() > 1 && !self.neighbourhood.works_outside(self.since(&outside))
     }
 
     /// How far a fault reaches that takes some flows and spares others.
     fn reach(&self, members: &[usize]) -> Component {
-        let ports = self.ports(members);
-        let hosts: BTreeSet<&Host> = members.iter().map(|number| &self.endpoint(*number).host).collect();
-        match (ports.first(), members.first()) {
-            (Some(port), _) if ports.len() == 1 && hosts.len() > 1 => Component::Port(port.0, port.1),
-            (Some(_), Some(first)) if hosts.len() == 1 => Component::Host(self.endpoint(*first).host.clone()),
+        let ports: BTreeSet<Port> = members.iter().map(|number| self.port(*number)).collect();
+        let hosts: BTreeSet<&Host> = members.iter().map(|number| self.host(*number)).collect();
+        match (ports.first(), hosts.first()) {
+            (Some(port), _) if ports.len() == 1 && hosts.len() > 1 => Component::Port(*port),
+            (_, Some(host)) if hosts.len() == 1 => Component::Host((*host).clone()),
             (_, _) => Component::Egress,
         }
     }
+}
+
+/// Collects numbers by what they have in common; those that have nothing are left out.
+fn collect<K: Ord>(
+    numbers: impl IntoIterator<Item = usize>,
+    key: impl Fn(usize) -> Option<K>,
+) -> BTreeMap<K, Vec<usize>> {
+    let mut collected: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+    for number in numbers {
+        if let Some(key) = key(number) {
+            collected.entry(key).or_default().push(number);
+        }
+    }
+    collected
 }
 
 /// Causes that take some flows to a destination and spare others, so that a success there excludes nothing.

@@ -65,7 +65,11 @@ fn dropped() -> Finding {
 
 /// The scopes of the groups that these endpoints' failures make, with how many each explains.
 fn groups(views: &[Arc<EndpointView>]) -> Vec<(Scope, usize)> {
-    let around = Neighbours { views, names: &[], platform: PLATFORM, now: ONSET };
+    let endpoints: Vec<_> = views.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+    let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+    for (index, view) in views.iter().enumerate() {
+        around.take_in(index, view.last.as_ref().expect("every view was visited"));
+    }
     let failing: Vec<Failing> = (0..views.len())
         .filter(|index| matches!(views[*index].status, Status::Failed(_)))
         .map(|index| Failing { index, finding: dropped(), peer: None, is_resolving: false, since: ONSET })

@@ -2,65 +2,72 @@
 //! sent again, which round trips grew.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
 use ase_probes::{evidence::TcpInfo, outcome::Outcome, verdict::Phase};
 
-/// What happened longer ago than this is forgotten.
-const SPAN: Duration = Duration::from_secs(180);
-/// A success within this time after a failure is a recovery; later it is the end of an outage.
+use super::window::Window;
+use crate::{model::remap::Remap, net::port::Port};
+
+/// A success within this time after a failure is a recovery; later it is the end of an outage. It holds a confirmation
+/// (after 1 s), the first visit at the failing interval (10 s), and a time-out between them.
 const SOON: Duration = Duration::from_secs(15);
-/// Failures in a row beyond which a success ends an outage.
+/// Failures in a row beyond which a success ends an outage: chance at even odds makes four in a row once in sixteen times.
 const SHORT: u32 = 3;
-/// Recoveries that make a port's failures intermittent.
-const RECOVERIES: usize = 2;
-/// Recoveries and connections that are kept.
-const KEPT: usize = 1024;
+/// Recoveries that make a port's failures intermittent: one is chance.
+const RECOVERIES: u64 = 2;
 /// Segments that a probe sends at least: SYN, ACK, request, ACK, FIN.
 const SEGMENTS: u64 = 5;
-/// The share of lost packets that is worth a word, as the lower end of the 95 % interval.
+/// The share of lost packets that is worth a word, as the lower end of the 95 % interval: at one packet in fifty TCP's
+/// throughput falls by an order of magnitude (Mathis et al. 1997), and below it a healthy path cannot be told apart.
 const LOSS: f64 = 0.02;
-/// Packets sent again, on that many endpoints, below which nothing is said.
+/// Packets sent again, on that many endpoints, below which nothing is said: fewer than five make no share, and one
+/// endpoint speaks only for itself.
 const RESENT: (u64, usize) = (5, 2);
 /// Loss goes on: a burst that is shorter is a moment of a busy machine, here or there.
 const LASTING: Duration = Duration::from_secs(5);
-/// Connections whose handshake had to be repeated, per endpoint and in all, that make a pattern.
-const HANDSHAKES: (usize, usize) = (1, 3);
-/// The kernel repeats an unanswered SYN after this (RFC 6298 section 2).
+/// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
+/// meets the same endpoints again, chance does not.
+const HANDSHAKES: u64 = 3;
+/// The kernel repeats an unanswered SYN after one second (RFC 6298 section 2); a hundredth of it is left to timers.
 const SYN_AGAIN: Duration = Duration::from_millis(990);
-/// Above this round trip the kernel sends a SYN again before its answer can be there (RFC 6298).
+/// Above a round trip of one second the kernel sends a SYN again before its answer can be there (RFC 6298 section 2); a
+/// tenth of it is left to jitter.
 const SPURIOUS: Duration = Duration::from_millis(900);
-/// A path with a smaller MTU costs one packet that is sent again.
+/// A path with a smaller MTU than Ethernet's costs one packet that is sent again.
 const FULL_MTU: u32 = 1500;
-/// Round trips in a row that must have grown.
+/// Round trips in a row that must have grown, and that make what is usual: jitter seldom does that three times running.
 const GROWN: usize = 3;
-/// How much round trips must have grown, as a factor and by how long.
+/// How much round trips must have grown, as a factor and by how long: a queue that fills doubles them, another path or a
+/// policed one makes them several times as long, and below 100 ms nobody minds.
 const ROUND_TRIP: (u32, Duration) = (4, Duration::from_millis(100));
 /// How much the time of a whole exchange must have grown: servers may take their time.
 const EXCHANGE: (u32, Duration) = (4, Duration::from_secs(1));
-
-/// A port, and whether by datagram.
-pub type Port = (u16, bool);
 
 /// The last failures of each endpoint, the recoveries from them, packets sent again, and round trips.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     failing: BTreeMap<usize, (u32, Instant)>,
-    recoveries: VecDeque<(Instant, usize, Port)>,
-    connections: VecDeque<Connection>,
+    recoveries: Window<Port>,
+    recovered: Window<usize>,
+    packets: Window<Packet>,
+    /// Connections on which packets were sent again, by endpoint.
+    hit: Window<usize>,
     round_trips: BTreeMap<usize, Usual>,
     exchanges: BTreeMap<usize, Usual>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Connection {
-    at: Instant,
-    index: usize,
-    resent: u64,
-    /// Whether its handshake took a second or longer, which is when the kernel repeats a SYN.
-    shook_hands_again: bool,
+/// What is counted about the packets of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Packet {
+    /// Sent for the first time.
+    Sent,
+    /// Sent again because it was lost.
+    Resent,
+    /// Sent again on a connection whose handshake took less than a second, so that it was no SYN.
+    ResentMidstream,
 }
 
 /// How long something usually takes, and how often in a row it took several times as long.
@@ -86,7 +93,6 @@ impl Usual {
 impl Memory {
     /// Takes in whether a visit that tested an endpoint worked.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
-        self.forget(now);
         if !works {
             let (count, at) = self.failing.entry(index).or_insert((0, now));
             (*count, *at) = (count.saturating_add(1), now);
@@ -96,7 +102,8 @@ impl Memory {
             && count <= SHORT
             && now.duration_since(at) <= SOON
         {
-            self.recoveries.push_back((now, index, port));
+            self.recoveries.add(port, 1, now);
+            self.recovered.add(index, 1, now);
         }
     }
 
@@ -110,64 +117,57 @@ impl Memory {
         }
         let handshake = outcome.phases.of(Phase::Connect).unwrap_or_default();
         self.exchanges.entry(index).or_default().observe(outcome.phases.total().saturating_sub(handshake), EXCHANGE);
-        if let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) {
-            self.connections.push_back(Connection {
-                at: now,
-                index,
-                resent,
-                shook_hands_again: handshake >= SYN_AGAIN,
-            });
+        let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) else { return };
+        self.packets.add(Packet::Sent, SEGMENTS, now);
+        if resent > 0 {
+            let knocked_again = handshake >= SYN_AGAIN;
+            self.packets.add(Packet::Resent, resent, now);
+            self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
+            self.hit.add(index, 1, now);
         }
+    }
+
+    /// Forgets what is too long ago.
+    pub fn elapse(&mut self, now: Instant) {
+        self.recoveries.elapse(now);
+        self.recovered.elapse(now);
+        self.packets.elapse(now);
+        self.hit.elapse(now);
     }
 
     /// Whether visits on a port fail and succeed in turn.
-    pub fn is_intermittent(&self, port: Port, now: Instant) -> bool {
-        let here = self.recoveries.iter().filter(|(at, _, on)| *on == port && is_recent(*at, now)).count();
-        here >= RECOVERIES || self.is_intermittent_everywhere(now)
+    pub fn is_intermittent(&self, port: Port) -> bool {
+        self.recoveries.get(port) >= RECOVERIES || self.is_intermittent_everywhere()
     }
 
     /// Whether visits fail and succeed in turn on several ports.
-    pub fn is_intermittent_everywhere(&self, now: Instant) -> bool {
-        let recent = || self.recoveries.iter().filter(|(at, ..)| is_recent(*at, now));
-        let ports: BTreeSet<Port> = recent().map(|(_, _, port)| *port).collect();
-        ports.len() > 1 && recent().count() > RECOVERIES
+    pub fn is_intermittent_everywhere(&self) -> bool {
+        self.recoveries.kinds() > 1 && self.recoveries.sum() > RECOVERIES
     }
 
     /// Whether an endpoint recovered from a short failure lately.
-    pub fn has_recovered(&self, index: usize, now: Instant) -> bool {
-        self.recoveries.iter().any(|(at, who, _)| *who == index && is_recent(*at, now))
+    pub fn has_recovered(&self, index: usize) -> bool {
+        self.recovered.get(index) > 0
     }
 
     /// Whether packets are lost at a rate worth a word, on several endpoints' connections.
-    pub fn is_lossy(&self, now: Instant) -> bool {
-        let recent = || self.connections.iter().filter(|connection| is_recent(connection.at, now));
-        let resent: u64 = recent().map(|connection| connection.resent).sum();
-        let sent = recent().count() as u64 * SEGMENTS + resent;
-        let hit: BTreeSet<usize> = recent().filter(|connection| connection.resent > 0).map(|c| c.index).collect();
-        let hits = || recent().filter(|connection| connection.resent > 0).map(|connection| connection.at);
-        let lasts = hits().min().zip(hits().max()).is_some_and(|(first, last)| last.duration_since(first) >= LASTING);
-        let in_midstream = recent().any(|connection| connection.resent > 0 && !connection.shook_hands_again);
-        lasts && in_midstream && resent >= RESENT.0 && hit.len() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
+    pub fn is_lossy(&self) -> bool {
+        let resent = self.packets.get(Packet::Resent);
+        let sent = self.packets.get(Packet::Sent) + resent;
+        let in_midstream = self.packets.get(Packet::ResentMidstream) > 0;
+        let lasts = self.hit.length() >= LASTING;
+        lasts && in_midstream && resent >= RESENT.0 && self.hit.kinds() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
     }
 
     /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing.
-    pub fn only_handshakes_repeat(&self, now: Instant) -> bool {
-        let hit = self.connections.iter().filter(|c| is_recent(c.at, now) && c.resent > 0);
-        let mut by_endpoint: BTreeMap<usize, usize> = BTreeMap::new();
-        for connection in hit {
-            if !connection.shook_hands_again {
-                return false;
-            }
-            *by_endpoint.entry(connection.index).or_default() += 1;
-        }
-        let (each, all) = HANDSHAKES;
-        by_endpoint.values().sum::<usize>() >= all && by_endpoint.values().any(|count| *count > each)
+    pub fn only_handshakes_repeat(&self) -> bool {
+        let any_twice = self.hit.sum() > self.hit.kinds() as u64;
+        self.packets.get(Packet::ResentMidstream) == 0 && self.hit.sum() >= HANDSHAKES && any_twice
     }
 
     /// Whether packets of an endpoint's connections were sent again lately.
-    pub fn has_lost(&self, index: usize, now: Instant) -> bool {
-        let hit = |connection: &&Connection| connection.index == index && connection.resent > 0;
-        self.connections.iter().filter(hit).any(|connection| is_recent(connection.at, now))
+    pub fn has_lost(&self, index: usize) -> bool {
+        self.hit.get(index) > 0
     }
 
     /// Whether an endpoint's last round trips or exchanges took several times as long as they did.
@@ -177,23 +177,19 @@ impl Memory {
             .any(|kept| kept.get(&index).is_some_and(|usual| usual.grown >= GROWN))
     }
 
-    /// Forgets everything, as indices change at a reload.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// Follows endpoints to their numbers after a reload; those that did not stay are forgotten.
+    pub fn remap(&mut self, remap: &Remap) {
+        let before = std::mem::take(self);
+        *self = Self {
+            failing: remap.apply(before.failing),
+            recoveries: before.recoveries,
+            recovered: before.recovered.renamed(|index| remap.get(index)),
+            packets: before.packets,
+            hit: before.hit.renamed(|index| remap.get(index)),
+            round_trips: remap.apply(before.round_trips),
+            exchanges: remap.apply(before.exchanges),
+        };
     }
-
-    fn forget(&mut self, now: Instant) {
-        while self.recoveries.len() > KEPT || self.recoveries.front().is_some_and(|(at, ..)| !is_recent(*at, now)) {
-            self.recoveries.pop_front();
-        }
-        while self.connections.len() > KEPT || self.connections.front().is_some_and(|c| !is_recent(c.at, now)) {
-            self.connections.pop_front();
-        }
-    }
-}
-
-fn is_recent(at: Instant, now: Instant) -> bool {
-    now.duration_since(at) <= SPAN
 }
 
 /// The packets that were sent again because they were lost; `None` where something else may be behind it.
@@ -224,7 +220,7 @@ mod tests {
         verdict::Verdict,
     };
 
-    const HTTPS: Port = (443, false);
+    const HTTPS: Port = Port::tcp(443);
 
     fn start() -> Instant {
         ase_probes::clock::now()
@@ -250,18 +246,19 @@ mod tests {
         let mut memory = Memory::default();
         memory.record(0, HTTPS, false, at(0));
         memory.record(0, HTTPS, true, at(2));
-        assert!(!memory.is_intermittent(HTTPS, at(2)), "one lost packet is no pattern");
+        assert!(!memory.is_intermittent(HTTPS), "one lost packet is no pattern");
         memory.record(1, HTTPS, false, at(5));
         memory.record(1, HTTPS, true, at(7));
-        assert!(memory.is_intermittent(HTTPS, at(7)) && !memory.is_intermittent((80, false), at(7)));
-        assert!(!memory.is_intermittent(HTTPS, at(200)), "forgotten after three minutes");
+        assert!(memory.is_intermittent(HTTPS) && !memory.is_intermittent(Port::tcp(80)));
+        memory.elapse(at(200));
+        assert!(!memory.is_intermittent(HTTPS), "forgotten after three minutes");
 
         let mut outage = Memory::default();
         for second in 0..10 {
             (0..5).for_each(|index| outage.record(index, HTTPS, false, at(second * 10)));
         }
         (0..5).for_each(|index| outage.record(index, HTTPS, true, at(100)));
-        assert!(!outage.is_intermittent(HTTPS, at(100)));
+        assert!(!outage.is_intermittent(HTTPS));
     }
 
     #[test]
@@ -270,16 +267,16 @@ mod tests {
         let later = now + LASTING;
         let mut memory = Memory::default();
         (0..40).for_each(|turn| memory.measure(turn % 8, &outcome(u32::from(turn < 4), 5), now));
-        assert!(!memory.is_lossy(later), "four packets are no pattern");
+        assert!(!memory.is_lossy(), "four packets are no pattern");
         (0..6).for_each(|turn| memory.measure(turn, &outcome(1, 5), now));
-        assert!(!memory.is_lossy(now), "a burst is a busy moment");
+        assert!(!memory.is_lossy(), "a burst is a busy moment");
         memory.measure(5, &outcome(1, 5), later);
-        assert!(!memory.only_handshakes_repeat(later), "data was sent again too");
-        assert!(memory.is_lossy(later) && memory.has_lost(5, later) && !memory.has_lost(7, later));
+        assert!(!memory.only_handshakes_repeat(), "data was sent again too");
+        assert!(memory.is_lossy() && memory.has_lost(5) && !memory.has_lost(7));
         let many = |index: fn(usize) -> usize, outcome: &Outcome| {
             let mut memory = Memory::default();
             (0..20).for_each(|turn| memory.measure(index(turn), outcome, now + LASTING * (turn % 2) as u32));
-            memory.is_lossy(later)
+            memory.is_lossy()
         };
         assert!(many(|turn| turn, &outcome(2, 5)));
         assert!(!many(|_| 0, &outcome(2, 5)), "one endpoint speaks for itself");
@@ -296,11 +293,11 @@ mod tests {
         again.phases.record(Phase::Connect, Duration::from_millis(1010));
         let mut memory = Memory::default();
         (0..5).for_each(|index| memory.measure(index, &again, now));
-        assert!(!memory.only_handshakes_repeat(now), "one lost SYN each is chance");
+        assert!(!memory.only_handshakes_repeat(), "one lost SYN each is chance");
         (0..2).for_each(|_| memory.measure(0, &again, now));
-        assert!(memory.only_handshakes_repeat(now) && !memory.is_lossy(now));
+        assert!(memory.only_handshakes_repeat() && !memory.is_lossy());
         memory.measure(3, &outcome(1, 5), now);
-        assert!(!memory.only_handshakes_repeat(now), "an established flow lost something");
+        assert!(!memory.only_handshakes_repeat(), "an established flow lost something");
     }
 
     #[test]
@@ -315,6 +312,42 @@ mod tests {
         assert!(memory.is_slow(0));
         memory.measure(0, &outcome(0, 7), now);
         assert!(!memory.is_slow(0));
+    }
+
+    /// A memory of these connections, one in so many milliseconds; each endpoint's are spread over `parts` endpoints.
+    fn remembered(lost: &[u32], parts: usize, pause: Duration) -> Memory {
+        let (mut memory, start) = (Memory::default(), start());
+        for (turn, retransmits) in (0u32..).zip(lost) {
+            let (endpoint, part) = (turn as usize % 7, turn as usize / 7 % parts);
+            memory.measure(endpoint * parts + part, &outcome(*retransmits, 5), start + pause * turn);
+        }
+        memory
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+        #[test]
+        fn the_same_share_of_loss_means_the_same_at_any_rate_and_on_any_number_of_endpoints(
+            lost in proptest::collection::vec(proptest::sample::select(vec![0u32, 0, 0, 0, 0, 0, 0, 1, 2]), 200..400),
+            parts in 1usize..12,
+        ) {
+            let slow = remembered(&lost, 1, Duration::from_millis(100));
+            proptest::prop_assert_eq!(
+                slow.is_lossy(), remembered(&lost, parts, Duration::from_millis(100)).is_lossy(), "on more endpoints"
+            );
+            // Ten times the rate: a ring of so many connections would hold a tenth of the time.
+            let often: Vec<u32> = lost.iter().cycle().take(lost.len() * 10).copied().collect();
+            let quick = remembered(&often, parts, Duration::from_millis(10));
+            proptest::prop_assert!(quick.is_lossy() || !slow.is_lossy(), "at ten times the rate");
+        }
+
+        #[test]
+        fn a_rate_below_the_threshold_is_no_loss_however_many_connections_there_are(often in 1usize..20) {
+            let lost: Vec<u32> = (0..1000 * often).map(|turn| u32::from(turn % 50 == 0)).collect();
+            let pause = Duration::from_secs(100) / (1000 * often as u32);
+            proptest::prop_assert!(!remembered(&lost, 3, pause).is_lossy(), "one in 250 packets is lost");
+        }
     }
 
     #[test]

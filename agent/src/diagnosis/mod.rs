@@ -4,13 +4,15 @@
 pub mod ask;
 pub mod cases;
 pub mod conclude;
-
 pub mod held_flows;
 pub mod incidents;
 pub mod localise;
 pub mod measure;
 pub mod memory;
+pub mod moments;
+pub mod neighbourhood;
 pub mod neighbours;
 pub mod rules;
 pub mod shell;
 pub mod symptom;
+pub mod window;

@@ -10,7 +10,13 @@ use ase_probes::{
 
 use crate::{
     diagnosis::symptom::Symptom::{self, *},
-    model::contrast::Contrast::{self, *},
+    model::{
+        contrast::{
+            Ask,
+            Contrast::{self, *},
+        },
+        diagnosis::Origin,
+    },
 };
 
 /// One row of the table.
@@ -28,6 +34,8 @@ pub struct Rule {
     pub side: Option<Side>,
     /// How sure that is.
     pub confidence: Confidence,
+    /// What it rests on.
+    pub origin: Origin,
     /// What to look at first, where that is more than the cause's own advice.
     pub hint: Option<&'static str>,
 }
@@ -39,7 +47,31 @@ const fn rule(
     cause: Cause,
     confidence: Confidence,
 ) -> Rule {
-    Rule { id, symptoms, needs, cause: Some(cause), side: None, confidence, hint: None }
+    Rule {
+        id,
+        symptoms,
+        needs,
+        cause: Some(cause),
+        side: None,
+        confidence,
+        origin: origin(needs, confidence),
+        hint: None,
+    }
+}
+
+/// A rule that needs what neighbours show rests on them, and what is no more than possible rests on nothing.
+const fn origin(needs: &[(Contrast, bool)], confidence: Confidence) -> Origin {
+    if matches!(confidence, Possible) {
+        return Origin::Guess;
+    }
+    let mut next = 0;
+    while next < needs.len() {
+        if matches!(needs[next].0.ask(), Ask::Neighbours) {
+            return Origin::Inferred;
+        }
+        next += 1;
+    }
+    Origin::Observed
 }
 
 impl Rule {
@@ -112,7 +144,7 @@ const fn keep(
     needs: &'static [(Contrast, bool)],
     confidence: Confidence,
 ) -> Rule {
-    Rule { id, symptoms, needs, cause: None, side: None, confidence, hint: None }
+    Rule { id, symptoms, needs, cause: None, side: None, confidence, origin: Origin::Observed, hint: None }
 }
 
 /// Every rule, in order.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,19 +15,22 @@ use tokio::task::{JoinError, JoinSet};
 use crate::{
     diagnosis::{
         ask::{Errand, Key, Measured},
-        cases::{Cases, Moment, Wanted},
+        cases::{Cases, Moment, Wanted, Watched},
         held_flows::{self, HeldFlows, Returned},
+        incidents::Change,
         measure::Measurer,
+        neighbourhood::port_of,
         neighbours::Neighbours,
     },
     model::{
         contrast::Ask,
         diagnosis::Ledger,
         endpoint::EndpointView,
+        remap::Remap,
         settings::Settings,
         visit::{Untested, Visit},
     },
-    resolvers::names::NameView,
+    resolvers::names::Comparisons,
 };
 
 /// New flows that follow-up measurements open per period.
@@ -35,8 +39,10 @@ pub const FLOWS: u32 = 60;
 pub const PERIOD: Duration = Duration::from_secs(60);
 /// Measurements under way at once.
 const CONCURRENCY: usize = 8;
-/// Cases are thought over at most this often.
+/// Cases are thought over at most this often: no person and no scrape would notice more.
 const PACE: Duration = Duration::from_millis(100);
+/// What each open case adds to the time between two reviews.
+const PACE_PER_CASE: Duration = Duration::from_micros(100);
 
 /// What a task brought.
 #[derive(Debug)]
@@ -68,7 +74,7 @@ impl Diagnosing {
     pub fn new(settings: &Settings, has_past: bool, rng: StdRng) -> Self {
         Self {
             is_on: settings.diagnosis.enabled,
-            cases: Cases::new(settings.diagnosis.sql_redirect, has_past),
+            cases: Cases::new(&Watched::under(settings), has_past),
             measurer: Arc::new(Measurer::new(settings)),
             waiting: VecDeque::new(),
             under_way: BTreeSet::new(),
@@ -81,13 +87,20 @@ impl Diagnosing {
         }
     }
 
-    /// Takes new settings in force. Cases begin anew, open incidents go on where they are found again.
-    pub fn reload(&mut self, settings: &Settings) {
-        let rng = StdRng::from_rng(&mut self.rng);
-        let earlier = std::mem::replace(self, Self::new(settings, self.held.is_some(), rng));
-        self.cases = earlier.cases;
-        self.cases.clear();
+    /// Takes new settings in force. Endpoints that stay keep their cases and incidents; held flows stay open, and
+    /// measurements under way come to their end.
+    pub fn reload(&mut self, settings: &Settings, remap: &Remap) {
+        self.is_on = settings.diagnosis.enabled;
+        self.measurer = Arc::new(Measurer::new(settings));
+        self.waiting.clear();
         self.is_news = true;
+        if self.is_on {
+            self.cases.reload(&Watched::under(settings), remap);
+        } else {
+            let ledger = std::mem::take(&mut self.cases.ledger);
+            self.cases = Cases::new(&Watched::under(settings), self.held.is_some());
+            self.cases.ledger = ledger;
+        }
     }
 
     /// Says what a visit means in the light of all that is known. The visit stays as it was observed.
@@ -95,50 +108,80 @@ impl Diagnosing {
         if !self.is_on {
             return visit.result;
         }
-        self.is_news = true;
-        self.cases.take_in(index, visit, around, moment(around.now))
+        let at = moment(around.now);
+        let judgement = self.cases.take_in(index, visit, around, at);
+        // A visit is news for every case that is open, and where none is open, nothing can change.
+        self.is_news |= self.cases.is_stirred();
+        if judgement == Ok(Verdict::Healthy)
+            && !port_of(&around.views[index].endpoint).by_datagram
+            && let Some(outcome) = visit.outcomes.first()
+        {
+            self.hold(outcome.address, at.now);
+        }
+        judgement
     }
 
-    /// Thinks the open cases over and brings the endpoints' views up to date. Says which endpoints' visits and which
-    /// names' comparisons would tell more.
-    pub fn review(&mut self, views: &mut [Arc<EndpointView>], names: &[Arc<NameView>], settings: &Settings) -> Wanted {
+    /// Thinks the open cases over and brings the views of endpoints up to date that it changes; `Wanted::changed` names
+    /// them. Says which endpoints' visits and which names' comparisons would tell more.
+    pub fn review(&mut self, views: &mut [Arc<EndpointView>], names: &Comparisons, settings: &Settings) -> Wanted {
         let now = clock::now();
-        if !self.is_news || self.reviewed.is_some_and(|at| now.duration_since(at) < PACE) {
+        if !self.is_news || self.reviewed.is_some_and(|at| now < at + self.pace()) {
             return Wanted::default();
         }
         (self.is_news, self.reviewed) = (false, Some(now));
-        let platform = settings.resolvers.azure.ip();
-        let (now, wall) = (clock::now(), clock::wall());
-        let mut wanted = self.cases.review(&Neighbours { views, names, platform, now: wall }, Moment { now, wall });
-        for (index, view) in views.iter_mut().enumerate() {
-            let status = self.cases.restate(index, view.status);
-            if view.status != status {
-                Arc::make_mut(view).status = status;
+        let (platform, at) = (settings.resolvers.azure.ip(), moment(clock::wall()));
+        let mut wanted = self.cases.review(&Neighbours { views, names, platform, now: at.wall }, at);
+        let mut changed = self.cases.take_changed();
+        for index in &changed {
+            let status = self.cases.restate(*index, views[*index].status);
+            if views[*index].status != status {
+                Arc::make_mut(&mut views[*index]).status = status;
             }
         }
-        self.cases.settle(&Neighbours { views, names, platform, now: wall }, Moment { now, wall });
-        for (index, view) in views.iter_mut().enumerate() {
-            let diagnosis = self.cases.diagnosis(index);
-            if view.diagnosis != diagnosis {
-                Arc::make_mut(view).diagnosis = diagnosis;
+        let around = Neighbours { views, names, platform, now: at.wall };
+        self.cases.settle(&around, at).iter().for_each(log);
+        self.queue(std::mem::take(&mut wanted.errands), &around);
+        changed.extend(self.cases.take_changed());
+        for index in &changed {
+            let diagnosis = self.cases.diagnosis(*index);
+            if views[*index].diagnosis != diagnosis {
+                Arc::make_mut(&mut views[*index]).diagnosis = diagnosis;
             }
         }
-        for errand in std::mem::take(&mut wanted.errands) {
-            let waits = self.waiting.iter().any(|waiting| waiting.key == errand.key);
-            if !waits && !self.under_way.contains(&errand.key) {
-                self.waiting.push_back(errand);
-            }
-        }
-        self.hold(views, now);
+        wanted.changed = changed;
         wanted
     }
 
-    /// Opens the flows that are to be held.
-    fn hold(&mut self, views: &[Arc<EndpointView>], now: Instant) {
-        for address in self.held.iter_mut().flat_map(|held| held.wanted(views, now)) {
-            let measurer = Arc::clone(&self.measurer);
-            self.measurements.spawn(async move { Ended::Held(None, held_flows::open(measurer, address).await) });
+    /// The time between two reviews: one takes about 10 µs per open case, and shall not take more than a tenth of it.
+    fn pace(&self) -> Duration {
+        PACE + PACE_PER_CASE * u32::try_from(self.cases.open()).unwrap_or(u32::MAX)
+    }
+
+    /// Queues the measurements that are wanted now, and drops those that no open case wants any more.
+    fn queue(&mut self, errands: Vec<(Key, usize)>, around: &Neighbours<'_>) {
+        let wanted: BTreeSet<&Key> = errands.iter().map(|(key, _)| key).collect();
+        self.waiting.retain(|waiting| wanted.contains(&waiting.key));
+        let mut known: BTreeSet<Key> = self.waiting.iter().map(|waiting| waiting.key.clone()).collect();
+        known.extend(self.under_way.iter().cloned());
+        for (key, index) in errands {
+            if known.insert(key.clone()) {
+                self.waiting.push_back(self.cases.errand(key, index, around));
+            }
         }
+    }
+
+    /// Opens a flow to hold to a peer that works, where its port has none.
+    fn hold(&mut self, peer: SocketAddr, now: Instant) {
+        if self.held.as_mut().is_some_and(|held| held.wants(peer, now)) {
+            let measurer = Arc::clone(&self.measurer);
+            self.measurements.spawn(async move { Ended::Held(None, held_flows::open(measurer, peer).await) });
+        }
+    }
+
+    /// Whether an endpoint's failure is explained by a common cause that others have established, so that its own
+    /// confirmation would tell nothing more.
+    pub fn is_explained(&self, index: usize) -> bool {
+        self.cases.is_explained(index)
     }
 
     /// The incidents.
@@ -168,7 +211,7 @@ impl Diagnosing {
 
     /// When something can begin, or the cases are to be thought over again.
     fn next_due(&self) -> Option<Instant> {
-        let review = self.is_news.then(|| self.reviewed.map_or_else(clock::now, |at| at + PACE));
+        let review = self.is_news.then(|| self.reviewed.map_or_else(clock::now, |at| at + self.pace()));
         let errand = self.waiting.front().filter(|_| self.measurements.len() < CONCURRENCY);
         let errand = errand.map(|errand| self.budget.next_free(errand.flows()));
         review.into_iter().chain(errand).min()
@@ -223,6 +266,22 @@ impl Diagnosing {
         self.under_way.remove(&key);
         tracing::debug!(ask = ?key.ask, peer = %key.peer, answers = ?measured.answers, "a follow-up measurement ended");
         self.cases.learn(key, measured, moment(clock::wall()));
+    }
+}
+
+fn log(change: &Change) {
+    match change {
+        Change::Began(incident) => tracing::warn!(
+            id = incident.id,
+            cause = incident.finding.cause.label(),
+            component = incident.component,
+            scope = incident.scope.label(),
+            endpoints = incident.endpoints.len(),
+            "an incident began"
+        ),
+        Change::Ended(incident) => {
+            tracing::info!(id = incident.id, cause = incident.finding.cause.label(), "an incident ended");
+        }
     }
 }
 

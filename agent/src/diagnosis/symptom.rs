@@ -118,6 +118,12 @@ impl Symptom {
     pub fn is_quiet(self) -> bool {
         matches!(self, Self::BareAccept | Self::Answered | Self::Gateway | Self::Passed | Self::NamesCompared)
     }
+
+    /// Whether every healthy visit of its kind shows it: an answer that proves too little, here as everywhere. Such
+    /// endpoints have no case until a measurement says that the answers are somebody else's.
+    pub fn is_usual(self) -> bool {
+        matches!(self, Self::BareAccept | Self::Answered | Self::Gateway)
+    }
 }
 
 /// A symptom, whom it was seen at, and what the exchange alone made of it.
@@ -131,6 +137,14 @@ pub struct Sign {
     pub peer: Option<SocketAddr>,
     /// Whether it was seen while the endpoint's name was resolved, so that the endpoint itself was not tested.
     pub is_resolving: bool,
+}
+
+impl Sign {
+    /// The sign of an endpoint that worked.
+    pub fn quiet(symptom: Symptom, peer: Option<SocketAddr>) -> Self {
+        let finding = Finding::new(Cause::None, Phase::None, Confidence::Confirmed);
+        Self { symptom, finding, peer, is_resolving: false }
+    }
 }
 
 /// Reads the sign of a visit that ended with this finding.

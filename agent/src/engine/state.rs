@@ -27,6 +27,7 @@ use crate::{
     model::{
         catalog::{Catalog, Endpoint, Host},
         endpoint::{EndpointView, Status},
+        remap::Remap,
         rounds::Rounds,
         settings::Settings,
         visit::{Untested, Visit},
@@ -116,7 +117,8 @@ impl Known {
         durations.extend(self.durations.iter().map(|(key, histogram)| (*key, *histogram)));
         self.durations = Arc::new(durations);
         self.comparing.reload(&settings, rounds);
-        self.diagnosing.reload(&settings);
+        let remap = Remap::between(&self.settings.catalog.endpoints, &settings.catalog.endpoints);
+        self.diagnosing.reload(&settings, &remap);
         let mut loads = Loads::new(servers_of(&settings));
         loads.inherit(&self.resolver_loads);
         self.resolver_loads = Arc::new(loads);
@@ -136,14 +138,14 @@ impl Known {
 
     /// Says what a visit means in the light of everything else that is known.
     pub fn judge(&mut self, task: usize, visit: &Visit) -> Result<Verdict, Untested> {
-        let (names, platform) = (self.comparing.views(), self.settings.resolvers.azure.ip());
+        let (names, platform) = (self.comparing.names(), self.settings.resolvers.azure.ip());
         let around = Neighbours { views: &self.views, names, platform, now: clock::wall() };
         self.diagnosing.judge(task, visit, &around)
     }
 
     /// Thinks over what is lost, and says what would tell more.
     pub fn review(&mut self) -> Wanted {
-        let wanted = self.diagnosing.review(&mut self.views, self.comparing.views(), &self.settings);
+        let wanted = self.diagnosing.review(&mut self.views, self.comparing.names(), &self.settings);
         wanted.names.iter().for_each(|host| self.comparing.hurry(host));
         wanted
     }

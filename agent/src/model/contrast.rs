@@ -53,7 +53,7 @@ macro_rules! contrasts {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// How it is answered.
-            pub fn ask(self) -> Ask {
+            pub const fn ask(self) -> Ask {
                 match self { $(Self::$variant => Ask::$ask,)+ }
             }
 
@@ -231,19 +231,57 @@ impl Contrast {
     }
 }
 
-/// The answers that are known, by contrast.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contrasts(std::collections::BTreeMap<Contrast, bool>);
+/// A set of contrasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContrastSet(u64);
+
+impl ContrastSet {
+    /// Whether a contrast belongs to it.
+    pub fn contains(self, contrast: Contrast) -> bool {
+        self.0 & bit(contrast) != 0
+    }
+
+    /// Every member, in the order of [`Contrast::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Contrast> {
+        Contrast::ALL.iter().copied().filter(move |contrast| self.contains(*contrast))
+    }
+}
+
+impl FromIterator<Contrast> for ContrastSet {
+    fn from_iter<T: IntoIterator<Item = Contrast>>(contrasts: T) -> Self {
+        Self(contrasts.into_iter().fold(0, |bits, contrast| bits | bit(contrast)))
+    }
+}
+
+/// The answers that are known, by contrast. As small as two words, since each case is compared with its last answers
+/// again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contrasts {
+    known: u64,
+    yes: u64,
+}
+
+const _: () = assert!(Contrast::ALL.len() <= 64, "one bit for each contrast");
+
+/// The bit that stands for a contrast.
+fn bit(contrast: Contrast) -> u64 {
+    1 << contrast as u32
+}
 
 impl Contrasts {
     /// The answer, if it is known.
     pub fn get(&self, contrast: Contrast) -> Option<bool> {
-        self.0.get(&contrast).copied()
+        (self.known & bit(contrast) != 0).then_some(self.yes & bit(contrast) != 0)
     }
 
     /// Learns an answer.
     pub fn learn(&mut self, contrast: Contrast, answer: bool) {
-        self.0.insert(contrast, answer);
+        self.known |= bit(contrast);
+        if answer {
+            self.yes |= bit(contrast);
+        } else {
+            self.yes &= !bit(contrast);
+        }
     }
 
     /// Learns an answer if there is one.
@@ -255,17 +293,41 @@ impl Contrasts {
 
     /// Learns everything that `other` knows; what both know is taken from `other`.
     pub fn extend(&mut self, other: &Self) {
-        self.0.extend(&other.0);
+        self.yes = self.yes & !other.known | other.yes;
+        self.known |= other.known;
     }
 
-    /// Every known answer, in a fixed order.
+    /// Every known answer, in the order of [`Contrast::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Contrast, bool)> + '_ {
-        self.0.iter().map(|(contrast, answer)| (*contrast, *answer))
+        Contrast::ALL.iter().filter_map(|contrast| Some((*contrast, self.get(*contrast)?)))
     }
 }
 
 impl FromIterator<(Contrast, bool)> for Contrasts {
     fn from_iter<T: IntoIterator<Item = (Contrast, bool)>>(answers: T) -> Self {
-        Self(answers.into_iter().collect())
+        let mut known = Self::default();
+        answers.into_iter().for_each(|(contrast, answer)| known.learn(contrast, answer));
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    proptest::proptest! {
+        #[test]
+        fn answers_are_kept_as_a_map_would_keep_them(
+            said in proptest::collection::vec((0..Contrast::ALL.len(), proptest::bool::ANY), 0..40),
+            more in proptest::collection::vec((0..Contrast::ALL.len(), proptest::bool::ANY), 0..40),
+        ) {
+            let named = |said: Vec<(usize, bool)>| said.into_iter().map(|(index, answer)| (Contrast::ALL[index], answer));
+            let mut map: BTreeMap<Contrast, bool> = named(said.clone()).collect();
+            let mut known: Contrasts = named(said).collect();
+            map.extend(named(more.clone()));
+            known.extend(&named(more).collect());
+            proptest::prop_assert_eq!(known.iter().collect::<Vec<_>>(), map.into_iter().collect::<Vec<_>>());
+        }
     }
 }

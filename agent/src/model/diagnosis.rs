@@ -58,6 +58,28 @@ impl Alternative {
     }
 }
 
+/// What a diagnosis rests on. Only what was observed at an endpoint speaks for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// Nothing tells; it is what is most often behind such a symptom.
+    Guess,
+    /// What other endpoints show.
+    Inferred,
+    /// The endpoint's own exchange, or a measurement made for it.
+    Observed,
+}
+
+impl Origin {
+    /// Returns the word used in documents.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Guess => "guess",
+            Self::Inferred => "inferred from others",
+            Self::Observed => "observed",
+        }
+    }
+}
+
 /// Why one endpoint is as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -65,6 +87,8 @@ pub struct Diagnosis {
     pub finding: Finding,
     /// The rule that decided, for example `R38`.
     pub rule: &'static str,
+    /// What it rests on.
+    pub origin: Origin,
     /// How much is lost for the same reason.
     pub scope: Scope,
     /// What this network's owner should look at first, more precise than the cause's own advice.

@@ -3,3 +3,4 @@
 pub mod address;
 pub mod duration;
 pub mod policy;
+pub mod port;

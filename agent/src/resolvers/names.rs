@@ -193,6 +193,11 @@ impl Comparisons {
         self.under_way == 0 && self.due.is_empty()
     }
 
+    /// A name, if it is compared.
+    pub fn find(&self, name: &str) -> Option<&NameView> {
+        self.index.get(name).map(|index| &*self.views[*index])
+    }
+
     /// Every name, in order.
     pub fn views(&self) -> &NameViews {
         &self.views

@@ -108,6 +108,11 @@ impl Comparing {
         self.state.is_settled() && self.trials.is_empty() && self.trial_due.is_none()
     }
 
+    /// Every name, to be looked up.
+    pub fn names(&self) -> &Comparisons {
+        &self.state
+    }
+
     /// Every name as it stands.
     pub fn views(&self) -> &NameViews {
         self.state.views()

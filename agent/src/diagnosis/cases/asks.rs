@@ -2,133 +2,104 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use ase_probes::cause::Cause;
-
-use super::{Ask, Case, Cases, Moment, QUIET, Wanted};
+use super::{Cases, Moment, Wanted};
 use crate::{
     diagnosis::{
         ask::{CANARY, Errand, Key},
-        conclude::Conclusion,
-        neighbours::{Neighbours, port_of},
+        conclude::Section,
+        neighbours::Neighbours,
     },
-    model::contrast::Contrast,
+    model::{
+        catalog::{Endpoint, Host},
+        contrast::{Ask, Contrast},
+    },
+    net::port::Port,
 };
 
-/// Clocks that are read at once where this machine's own may be wrong.
+/// Clocks that are read at once where this machine's own may be wrong: four times as many as must agree, since some of
+/// them will be lost for the same reason.
 const CLOCKS: usize = 12;
-/// Endpoints of one port for which the same is measured; the others are taken to be like them.
-const REPRESENTATIVES: usize = 2;
+/// Endpoints of one port for which the same is measured; the others are taken to be like them. One alone could have a
+/// fault of its own.
+pub(super) const REPRESENTATIVES: usize = 2;
 
-/// What one endpoint's exchange proves for all: the fault lies before the first router.
-pub(super) const SEEN_ELSEWHERE: &[(Contrast, Cause)] = &[
-    (Contrast::NextHopDownElsewhere, Cause::NextHopDown),
-    (Contrast::FirewallElsewhere, Cause::LocalFirewall),
-    (Contrast::SetupElsewhere, Cause::LocalSetup),
-];
-
-/// The ways to ask that follow-up measurements answer.
-pub(super) const ASKED: &[Ask] = &[
-    Ask::TcpCanary,
-    Ask::UdpCanary,
-    Ask::DnsCanary,
-    Ask::Control,
-    Ask::SmallSegments,
-    Ask::SmallDatagram,
-    Ask::OtherName,
-    Ask::DnsOverTcp,
-    Ask::SourcePorts,
-    Ask::HeldFlow,
-    Ask::AnySource,
-    Ask::ThisMachine,
-    Ask::BogusHost,
-    Ask::FewHops,
-    Ask::RedirectPorts,
-];
-
-/// The measurement that answers an ask for an endpoint; empty where none can.
-pub(super) fn keys(
-    ask: Ask,
-    about: Arc<str>,
-    peer: Option<SocketAddr>,
-    port: (u16, bool),
-    around: &Neighbours<'_>,
-) -> Option<Key> {
+/// The measurement that answers an ask for an endpoint; `None` where none can.
+pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, platform: IpAddr) -> Option<Key> {
     let shared = |peer| Some(Key { ask, peer, about: None });
     // A name that did not resolve was lost at the server's port, not at the endpoint's.
-    let asked_port = peer.map_or(port.0, |peer| peer.port());
+    let asked_port = peer.map_or(endpoint.port, |peer| peer.port());
     match ask {
-        // Who asks a peer on this machine asks nobody on the path.
+        // A peer on this machine is reached without the network: questions about the path would tell nothing about it.
         Ask::TcpCanary | Ask::UdpCanary | Ask::DnsCanary if peer.is_none_or(|peer| peer.ip().is_loopback()) => None,
         Ask::TcpCanary | Ask::UdpCanary => shared(SocketAddr::new(CANARY, asked_port)),
         Ask::DnsCanary => shared(SocketAddr::new(CANARY, 53)),
-        Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(around.platform, 53)),
-        Ask::HeldFlow => shared(SocketAddr::new(around.platform, asked_port)),
+        Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(platform, 53)),
+        Ask::HeldFlow => shared(SocketAddr::new(platform, asked_port)),
         Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
         Ask::SmallSegments | Ask::OtherName | Ask::SourcePorts | Ask::BogusHost | Ask::FewHops | Ask::RedirectPorts => {
-            Some(Key { ask, peer: peer?, about: Some(about) })
+            Some(Key { ask, peer: peer?, about: Some(Arc::clone(&endpoint.id.0)) })
         }
         Ask::Neighbours | Ask::Comparison | Ask::Memory => None,
     }
 }
 
-fn errand(key: Key, index: usize, case: &Case, around: &Neighbours<'_>) -> Errand {
-    let endpoint = Arc::clone(&around.views[index].endpoint);
-    let visit = around.views[index].last.as_deref();
-    let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
-    Errand {
-        beside: around.works_beside(index, case.since),
-        page: answer.map(|answer| (answer.status, answer.body_start.clone())),
-        endpoint,
-        key,
-    }
+/// What is wanted so far, and for how many endpoints of a port each question is asked.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// What is wanted.
+    pub wanted: Wanted,
+    asked: BTreeMap<(Ask, Port), usize>,
 }
 
 impl Cases {
-    /// What would settle an endpoint's case: measurements, visits and comparisons.
-    pub(super) fn want(
-        &self,
-        index: usize,
-        conclusion: &Conclusion,
-        around: &Neighbours<'_>,
-        at: Moment,
-        asked: &mut BTreeMap<(Ask, (u16, bool)), usize>,
-        wanted: &mut Wanted,
-    ) {
+    /// Adds what would settle an endpoint's case: measurements, visits and comparisons.
+    pub(super) fn want(&self, index: usize, around: &Neighbours<'_>, at: Moment, wishes: &mut Wishes) {
         let Some(case) = self.cases.get(&index) else { return };
-        let view = &around.views[index];
-        let port = port_of(&view.endpoint);
-        let asks: BTreeSet<Ask> = conclusion.open.iter().map(|contrast| contrast.ask()).collect();
-        if asks.contains(&Ask::Neighbours) || case.diagnosis.rule.is_empty() {
-            wanted.visits.extend(around.worth_a_visit(index, &case.target(&view.endpoint), case.since));
+        let wanted = &mut wishes.wanted;
+        let open: BTreeSet<Ask> = case.open.iter().map(|contrast| contrast.ask()).collect();
+        if open.contains(&Ask::Neighbours) {
+            wanted.visits.extend(self.neighbourhood.worth_a_visit(index, &case.target, case.since));
         }
-        if conclusion.open.contains(&Contrast::ClockWrong) {
-            wanted.visits.extend(around.clocks_to_read(case.since).take(CLOCKS));
+        if case.open.contains(&Contrast::ClockWrong) {
+            wanted.visits.extend(self.neighbourhood.clocks_to_read(case.since, around.now).take(CLOCKS));
         }
-        if asks.contains(&Ask::Comparison) {
-            wanted.names.insert(view.endpoint.host.clone());
+        let host = &self.neighbourhood.endpoint(index).host;
+        if open.contains(&Ask::Comparison) && matches!(host, Host::Name(_)) {
+            wanted.names.insert(host.clone());
         }
-        for ask in asks {
-            let count = asked.entry((ask, port)).or_default();
-            if *count >= REPRESENTATIVES {
+        let asker = case.asker(index);
+        for ask in &Section::of(case.sign.symptom).asks {
+            let Some(key) = self.key(*ask, &asker) else { continue };
+            let learned = self.lessons.get(&key, at.now).filter(|learned| asker.may_use(learned));
+            let is_open = open.contains(ask);
+            if !is_open && learned.is_none() {
                 continue;
             }
-            let keys = keys(ask, view.endpoint.id.0.clone(), case.sign.peer, port, around);
-            let Some(key) = keys.into_iter().next() else { continue };
+            let count = wishes.asked.entry((*ask, self.neighbourhood.port(index))).or_default();
             *count += 1;
-            let stale = match self.fresh(&key, case, at.now) {
-                None => true,
-                Some(learned) if case.sign.symptom.is_quiet() => {
-                    at.now.duration_since(learned.at) >= view.endpoint.interval * QUIET
-                }
-                Some(_) => !self.knows(&key, at.now),
-            };
-            if stale {
-                wanted.errands.push(errand(key, index, case, around));
+            // An answer that is in use is asked for again before it is too old to count.
+            let is_wanted = learned
+                .map_or(is_open, |learned| learned.is_old(at.now) || is_open && !self.lessons.knows(&key, at.now));
+            if is_wanted && *count <= REPRESENTATIVES {
+                wishes.wanted.errands.push((key, index));
             }
+        }
+    }
+
+    /// All that a measurement about an endpoint needs to know.
+    pub fn errand(&self, key: Key, index: usize, around: &Neighbours<'_>) -> Errand {
+        let visit = around.views[index].last.as_deref();
+        let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
+        let since = self.cases.get(&index).map_or(around.now, |case| case.since);
+        Errand {
+            beside: self.neighbourhood.works_beside(index, since),
+            page: answer.map(|answer| (answer.status, answer.body_start.clone())),
+            endpoint: Arc::clone(self.neighbourhood.endpoint(index)),
+            key,
         }
     }
 }

@@ -1,34 +1,68 @@
 //! From confirmed cases to incidents: which failures share a component, and what an incident says of itself.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Ask, Case, Cases, Moment, SLACK, asks::keys, is_confirmed};
+use super::{Case, Cases, Moment, is_confirmed};
 use crate::{
     diagnosis::{
-        conclude::asked_of,
-        incidents::Situation,
-        localise::{Failing, localise},
-        neighbours::{Neighbours, port_of},
+        conclude::Section,
+        incidents::Change,
+        localise::{Component, Failing, localise},
+        neighbours::Neighbours,
     },
-    model::{catalog::EndpointId, contrast::Contrast, diagnosis::Scope, visit::Visit},
+    model::{
+        catalog::EndpointId,
+        contrast::{Ask, Contrast},
+        diagnosis::{Incident, Scope},
+        visit::Visit,
+    },
 };
 
-/// Evidence lines that an incident takes from one of its endpoints.
+/// Evidence lines that an incident takes from one of its endpoints: what fits under a heading without hiding the next.
 const EVIDENCE: usize = 4;
 /// The longest time that others have the benefit of the doubt: the platform's own address is asked twice, 3 s each.
 const BENEFIT: Duration = Duration::from_secs(8);
+/// Confirmed failures that establish a common cause, so that others with the same cause need no confirmation of their
+/// own: as many as make an outage of the way out.
+const ESTABLISHED: usize = 3;
 
 impl Cases {
-    /// Turns the confirmed cases into incidents.
-    pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) {
-        let failing: Vec<Failing> = self
-            .cases
+    /// Turns the confirmed cases into incidents, and says which of them began and ended.
+    pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) -> Vec<Change> {
+        let failing = self.failing(around, at);
+        let mut scopes: BTreeMap<usize, Scope> =
+            failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
+        let mut situations = Vec::new();
+        self.explained.clear();
+        for group in localise(&failing, &self.neighbourhood) {
+            let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
+            let confirmed = members.iter().filter(|member| is_confirmed(&around.views[member.index])).count();
+            if confirmed == 0 {
+                continue;
+            }
+            if confirmed >= ESTABLISHED && !matches!(group.component, Component::Endpoints(_)) {
+                self.explained.extend(members.iter().map(|member| member.index));
+            }
+            scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
+            situations.extend(self.situation(&members, &group.component, around, at));
+        }
+        scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
+        self.ledger.update(situations, at.wall)
+    }
+
+    /// Whether an endpoint's failure is explained by a common cause that others have established: its own confirmation
+    /// would tell nothing more.
+    pub fn is_explained(&self, index: usize) -> bool {
+        self.explained.contains(&index)
+    }
+
+    /// Every endpoint in trouble, but those that may be this machine's own fault. One that waits for its confirmation
+    /// helps to find the component, and never makes an incident alone.
+    fn failing(&self, around: &Neighbours<'_>, at: Moment) -> Vec<Failing> {
+        let shows = |index: usize, case: &Case| !case.sign.symptom.is_quiet() || is_confirmed(&around.views[index]);
+        self.cases
             .iter()
-            .filter(|(index, case)| {
-                // One that waits for its confirmation helps to find the component, and never makes an incident alone.
-                let shows = !case.sign.symptom.is_quiet() || is_confirmed(&around.views[**index]);
-                shows && case.is_trouble() && !self.may_be_local(**index, case, around, at)
-            })
+            .filter(|(index, case)| case.is_trouble() && shows(**index, case) && !self.may_be_local(**index, case, at))
             .map(|(index, case)| Failing {
                 index: *index,
                 finding: case.diagnosis.finding,
@@ -36,66 +70,61 @@ impl Cases {
                 is_resolving: case.sign.is_resolving,
                 since: case.since,
             })
-            .collect();
-        let mut situations = Vec::new();
-        for group in localise(&failing, around) {
-            let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
-            if !members.iter().any(|member| is_confirmed(&around.views[member.index])) {
-                continue;
-            }
-            situations.extend(self.situation(&members, group.component.scope(), group.component.to_string(), around));
-            for member in members {
-                if let Some(case) = self.cases.get_mut(&member.index) {
-                    Arc::make_mut(&mut case.diagnosis).scope = group.component.scope();
-                }
-            }
+            .collect()
+    }
+
+    fn set_scope(&mut self, index: usize, scope: Scope) {
+        if let Some(case) = self.cases.get_mut(&index).filter(|case| case.diagnosis.scope != scope) {
+            Arc::make_mut(&mut case.diagnosis).scope = scope;
+            self.changed.insert(index);
         }
-        self.ledger.update(situations, at.wall);
     }
 
     /// Whether a question is under way whose answer may show that the fault is this machine's own. Until it comes nobody
     /// is blamed.
-    fn may_be_local(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> bool {
-        let endpoint = &around.views[index].endpoint;
+    fn may_be_local(&self, index: usize, case: &Case, at: Moment) -> bool {
+        let asker = case.asker(index);
         // What neighbours will show is open until they do; a measurement that was made and taught nothing is over.
-        let is_asked = |open: Contrast| {
-            let key = keys(open.ask(), endpoint.id.0.clone(), case.sign.peer, port_of(endpoint), around);
-            key.map_or(open.ask() == Ask::Neighbours, |key| self.fresh(&key, case, at.now).is_none())
+        let is_asked = |open: Contrast| match self.key(open.ask(), &asker) {
+            Some(key) => !self.lessons.get(&key, at.now).is_some_and(|learned| asker.may_use(learned)),
+            None => open.ask() == Ask::Neighbours,
         };
-        let mut alternatives = case.diagnosis.alternatives.iter();
         at.now.duration_since(case.opened) < BENEFIT
             && !case.diagnosis.finding.cause.is_local()
-            && alternatives.any(|other| other.cause.is_local() && is_asked(other.open))
+            && case.diagnosis.alternatives.iter().any(|other| other.cause.is_local() && is_asked(other.open))
     }
 
     fn situation(
         &self,
         members: &[&Failing],
-        scope: Scope,
-        component: String,
+        component: &Component,
         around: &Neighbours<'_>,
-    ) -> Option<Situation> {
+        at: Moment,
+    ) -> Option<Incident> {
         // The surest member speaks for all; among equals one that was tested itself, then the first in the catalogue.
         let voice = members
             .iter()
             .min_by_key(|member| (std::cmp::Reverse(member.finding.confidence), member.is_resolving, member.index))?;
         let case = self.cases.get(&voice.index)?;
-        let id = |index: usize| around.views[index].endpoint.id.clone();
+        let id = |index: usize| self.neighbourhood.endpoint(index).id.clone();
         let visit = around.views[voice.index].last.as_deref();
         let mut evidence = visit.map(Visit::evidence).unwrap_or_default();
         evidence.truncate(EVIDENCE);
         evidence.extend(case.diagnosis.contrasts.iter().cloned());
-        evidence.extend(self.measured_lines(voice.index, case, around));
+        evidence.extend(self.measured_lines(voice.index, case, at));
         let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
             let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();
             chosen.sort_unstable();
             chosen.into_iter().map(id).collect()
         };
+        let scope = component.scope();
         let component = match members {
             [only] if scope == Scope::Endpoint => id(only.index).to_string(),
-            _ => component,
+            _ => component.to_string(),
         };
-        Some(Situation {
+        Some(Incident {
+            id: 0,
+            published: Duration::ZERO,
             component,
             finding: voice.finding,
             scope,
@@ -109,14 +138,11 @@ impl Cases {
     }
 
     /// What the measurements about one endpoint showed, in plain words.
-    fn measured_lines(&self, index: usize, case: &Case, around: &Neighbours<'_>) -> Vec<String> {
-        let endpoint = &around.views[index].endpoint;
-        let asks: BTreeSet<Ask> = asked_of(case.sign.symptom).map(Contrast::ask).collect();
-        let keys = asks
-            .into_iter()
-            .filter(|ask| *ask != Ask::ThisMachine)
-            .filter_map(|ask| keys(ask, endpoint.id.0.clone(), case.sign.peer, port_of(endpoint), around));
-        let learned = keys.filter_map(|key| self.learned.get(&key)).filter(|learned| learned.at + SLACK >= case.opened);
-        learned.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
+    fn measured_lines(&self, index: usize, case: &Case, at: Moment) -> Vec<String> {
+        let asker = case.asker(index);
+        let asks = Section::of(case.sign.symptom).asks.iter().filter(|ask| **ask != Ask::ThisMachine);
+        let learned = asks.filter_map(|ask| self.lessons.get(&self.key(*ask, &asker)?, at.now));
+        let fresh = learned.filter(|learned| learned.is_of(case.opened));
+        fresh.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
     }
 }

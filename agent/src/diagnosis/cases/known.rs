@@ -1,0 +1,151 @@
+//! What is known beside a case's own sign: the contrasts that its symptom's rules ask for, and no others.
+
+use std::{net::SocketAddr, time::Instant};
+
+use ase_probes::{cause::Cause, probe::Probe};
+
+use super::{Case, Cases, Moment, asks::key_of, lessons::Learned};
+use crate::{
+    diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, symptom::Symptom},
+    model::{
+        contrast::{Ask, Contrast, Contrasts},
+        diagnosis::Origin,
+    },
+};
+
+/// What one endpoint's exchange proves for all: the fault lies before the first router.
+fn seen_elsewhere(contrast: Contrast) -> Option<Cause> {
+    match contrast {
+        Contrast::NextHopDownElsewhere => Some(Cause::NextHopDown),
+        Contrast::FirewallElsewhere => Some(Cause::LocalFirewall),
+        Contrast::SetupElsewhere => Some(Cause::LocalSetup),
+        _ => None,
+    }
+}
+
+/// Who wants to know: an endpoint with its symptom, whom it asked, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    /// The endpoint's index.
+    pub index: usize,
+    /// What its exchange looked like.
+    pub symptom: Symptom,
+    /// Who was asked.
+    pub peer: Option<SocketAddr>,
+    /// When its case was opened.
+    pub opened: Instant,
+}
+
+impl Asker {
+    /// Whether a measurement speaks for it: what was learned before the trouble began does not.
+    pub(super) fn may_use(&self, learned: &Learned) -> bool {
+        self.symptom.is_quiet() || learned.is_of(self.opened)
+    }
+}
+
+impl Case {
+    /// The same, as one who asks.
+    pub(super) fn asker(&self, index: usize) -> Asker {
+        Asker { index, symptom: self.sign.symptom, peer: self.sign.peer, opened: self.opened }
+    }
+
+    /// The cause that it proves by itself, not because others do and not for want of a better one.
+    pub(super) fn observed(&self) -> Option<Cause> {
+        (self.diagnosis.origin == Origin::Observed).then_some(self.diagnosis.finding.cause)
+    }
+}
+
+impl Cases {
+    /// Everything that is known about a case and that its symptom's rules ask for.
+    pub(super) fn known(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> Contrasts {
+        let section = Section::of(case.sign.symptom);
+        let mut known = Contrasts::default();
+        for ask in &section.asks {
+            let asked = section.asked.iter().filter(|contrast| contrast.ask() == *ask);
+            match ask {
+                Ask::Neighbours => asked.for_each(|contrast| {
+                    let answer = match seen_elsewhere(contrast) {
+                        Some(cause) => Some(self.is_seen_elsewhere(case, cause)),
+                        None => self.neighbourhood.answer(contrast, (index, &case.target), case.since, around.now),
+                    };
+                    known.learn_if(contrast, answer);
+                }),
+                Ask::Memory => {
+                    asked.for_each(|contrast| known.learn_if(contrast, self.remembered(contrast, index, case, at)));
+                }
+                Ask::Comparison => {
+                    let answers = around.comparison(&self.neighbourhood.endpoint(index).host);
+                    asked.for_each(|contrast| known.learn_if(contrast, answers.get(contrast)));
+                }
+                measured => {
+                    let learned = self.measured(*measured, &case.asker(index), at.now);
+                    let answers = learned.map(|learned| learned.measured.answers).unwrap_or_default();
+                    asked.for_each(|contrast| known.learn_if(contrast, answers.get(contrast)));
+                }
+            }
+        }
+        let everywhere = self.memory.is_intermittent_everywhere() && self.lessons.ports_decide(at.now);
+        if everywhere && section.asked.contains(Contrast::PortDecides) {
+            known.learn(Contrast::PortDecides, true);
+        }
+        known
+    }
+
+    fn remembered(&self, contrast: Contrast, index: usize, case: &Case, at: Moment) -> Option<bool> {
+        Some(match contrast {
+            Contrast::Intermittent => self.memory.is_intermittent(self.neighbourhood.port(index)),
+            Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat(),
+            Contrast::LossyPath => self.memory.is_lossy(),
+            Contrast::RoundTripGrew => self.memory.is_slow(index),
+            Contrast::FirstLook => !self.has_past,
+            Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).probe, Probe::Ntp(_)),
+            Contrast::ForeignRedirect => case.foreign_redirect,
+            Contrast::CanaryAcceptedBefore => {
+                let canary = self.measured(Ask::TcpCanary, &case.asker(index), at.now)?;
+                let accepts = |answers: &Contrasts| answers.get(Contrast::CanaryAccepts);
+                accepts(&canary.before)? && !accepts(&canary.measured.answers)?
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether another endpoint shows a fault of this machine or its link by itself.
+    fn is_seen_elsewhere(&self, case: &Case, cause: Cause) -> bool {
+        let own = usize::from(case.observed() == Some(cause));
+        self.observed.get(&cause).copied().unwrap_or_default() > own
+    }
+
+    /// What a measurement taught that answers an ask: one made for the same endpoint, or for one like it.
+    pub(super) fn measured(&self, ask: Ask, asker: &Asker, now: Instant) -> Option<&Learned> {
+        let own = self.key(ask, asker).and_then(|key| self.lessons.get(&key, now));
+        own.filter(|learned| asker.may_use(learned)).or_else(|| self.like_others(ask, asker, now))
+    }
+
+    /// The measurement that answers an ask for an endpoint.
+    pub(super) fn key(&self, ask: Ask, asker: &Asker) -> Option<Key> {
+        key_of(ask, self.neighbourhood.endpoint(asker.index), asker.peer, self.neighbourhood.platform())
+    }
+
+    /// What was measured for endpoints with the same symptom on the same port, where they all say the same.
+    fn like_others(&self, ask: Ask, asker: &Asker, now: Instant) -> Option<&Learned> {
+        let mut found: Option<&Learned> = None;
+        let alike = self.lessons.about(ask).filter(|(key, _)| self.is_alike(key, asker)).map(|(key, _)| key);
+        for learned in alike.filter_map(|key| self.lessons.get(key, now)).filter(|learned| asker.may_use(learned)) {
+            if found.is_some_and(|found| found.measured.answers != learned.measured.answers) {
+                return None;
+            }
+            found = Some(learned);
+        }
+        found
+    }
+
+    /// Whether what was measured is about another endpoint with the same symptom on the same port.
+    fn is_alike(&self, key: &Key, asker: &Asker) -> bool {
+        let port = self.neighbourhood.port(asker.index);
+        let Some(about) = &key.about else { return self.peers.contains_key(&(asker.symptom, port, key.peer)) };
+        let Some(other) = self.numbers.get(about).copied().filter(|other| *other != asker.index) else { return false };
+        let sign = self.cases.get(&other).map(|case| (case.sign.symptom, case.sign.peer));
+        let usual = self.usual.symptom(other).map(|usual| (usual, self.neighbourhood.peer(other)));
+        self.neighbourhood.port(other) == port && sign.or(usual) == Some((asker.symptom, Some(key.peer)))
+    }
+}

@@ -1,0 +1,99 @@
+//! What measurements taught: for how long it is worth something, and when the same is measured again.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    diagnosis::ask::{Key, Measured},
+    model::contrast::{Ask, Contrast, Contrasts},
+};
+
+/// A measurement that taught nothing new is not repeated before this, then after twice that, and so on: twice the default
+/// interval, so that a case that goes on costs one measurement for two of its visits.
+pub const REPEAT: Duration = Duration::from_secs(60);
+/// The longest pause between two measurements of the same, and the age at which an answer that is still in use is asked
+/// for again.
+const LONGEST_REPEAT: Duration = Duration::from_secs(600);
+/// What was measured longer ago than this says nothing. It leaves five minutes to an answer that is asked for again, so
+/// that no decision falls because its ground grew old.
+const WORTH: Duration = Duration::from_secs(900);
+/// What source ports showed at one endpoint speaks for others this long: as long as visits are remembered.
+const SHARED: Duration = crate::diagnosis::window::SPAN;
+/// A measurement that began this long before a case still speaks for it: a confirmation comes after a second.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// What a measurement taught.
+#[derive(Clone, Debug)]
+pub(super) struct Learned {
+    /// What it answered.
+    pub measured: Measured,
+    /// What the one before it answered.
+    pub before: Contrasts,
+    at: Instant,
+    pause: Duration,
+}
+
+impl Learned {
+    /// Whether it was learned for a case that was opened then, or shortly before it.
+    pub(super) fn is_of(&self, opened: Instant) -> bool {
+        self.at + SLACK >= opened
+    }
+
+    /// How long ago it was learned.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.duration_since(self.at)
+    }
+
+    /// Whether what it answers should be asked for again, lest it become worth nothing while it is in use.
+    pub(super) fn is_old(&self, now: Instant) -> bool {
+        self.age(now) >= LONGEST_REPEAT
+    }
+}
+
+/// All that was learned.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lessons {
+    by_key: BTreeMap<Key, Learned>,
+    /// When source ports last decided at any endpoint.
+    ports_decided: Option<Instant>,
+}
+
+impl Lessons {
+    /// Takes in what a measurement taught.
+    pub(super) fn learn(&mut self, key: Key, measured: Measured, now: Instant) {
+        let (before, pause) = match self.by_key.remove(&key) {
+            Some(earlier) => (earlier.measured.answers, (earlier.pause * 2).min(LONGEST_REPEAT)),
+            None => (Contrasts::default(), REPEAT),
+        };
+        self.by_key.insert(key, Learned { measured, before, at: now, pause });
+        self.by_key.retain(|_, learned| learned.age(now) <= WORTH);
+        let decided = self
+            .about(Ask::SourcePorts)
+            .filter(|(_, learned)| learned.measured.answers.get(Contrast::PortDecides) == Some(true));
+        self.ports_decided = decided.map(|(_, learned)| learned.at).max();
+    }
+
+    /// What a measurement taught lately.
+    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<&Learned> {
+        self.by_key.get(key).filter(|learned| learned.age(now) <= WORTH)
+    }
+
+    /// Whether a measurement was made so lately that it is not made again.
+    pub(super) fn knows(&self, key: &Key, now: Instant) -> bool {
+        self.by_key.get(key).is_some_and(|learned| learned.age(now) < learned.pause)
+    }
+
+    /// Everything that was learned in one way.
+    pub(super) fn about(&self, ask: Ask) -> impl Iterator<Item = (&Key, &Learned)> {
+        let first = Key { ask, peer: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), about: None };
+        self.by_key.range(first..).take_while(move |(key, _)| key.ask == ask)
+    }
+
+    /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.
+    pub(super) fn ports_decide(&self, now: Instant) -> bool {
+        self.ports_decided.is_some_and(|at| now.duration_since(at) <= SHARED)
+    }
+}

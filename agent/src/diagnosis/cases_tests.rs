@@ -1,0 +1,297 @@
+//! Cases over time, without network and clock: visits and measurements go in, judgements and incidents come out.
+
+use ase_probes::{
+    evidence::{Stop, Trouble},
+    outcome::{Outcome, Protocol},
+    seen::{Phases, Seen},
+    verdict::Confidence,
+};
+
+use super::*;
+use crate::{
+    diagnosis::{ask::Measured, incidents::Change},
+    model::{catalog::EndpointId, contrast::Ask},
+    resolvers::names::{Cadence, Comparisons},
+    sample,
+};
+
+const PLATFORM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
+
+/// A network of endpoints that answer or are silent, and the cases about it.
+struct World {
+    cases: Cases,
+    views: Vec<Arc<EndpointView>>,
+    names: Comparisons,
+    start: Instant,
+    second: u64,
+    changes: Vec<Change>,
+}
+
+fn endpoint(host: &str, port: u16) -> Arc<Endpoint> {
+    let model = (*sample::snapshot().endpoints[0].endpoint).clone();
+    let host: IpAddr = host.parse().expect("an address");
+    let id = EndpointId(format!("{host}:{port}").into());
+    let probe = Probe::Tcp(ase_probes::tcp::Question::default());
+    Arc::new(Endpoint { id, host: Host::Address(host), port, probe, ..model })
+}
+
+fn view(endpoint: Arc<Endpoint>) -> Arc<EndpointView> {
+    let model = (*sample::snapshot().endpoints[0]).clone();
+    let status = Status::Unknown(Untested::NotYet);
+    Arc::new(EndpointView { endpoint, status, last: None, diagnosis: None, ..model })
+}
+
+/// Hosts outside, each with these ports.
+fn endpoints(hosts: u8, ports: &[u16]) -> Vec<Arc<Endpoint>> {
+    (1..=hosts).flat_map(|host| ports.iter().map(move |port| endpoint(&format!("20.0.0.{host}"), *port))).collect()
+}
+
+impl World {
+    fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
+        let watched = Watched { endpoints: &endpoints, platform: PLATFORM, samples_redirects: true };
+        let start = ase_probes::clock::now();
+        Self {
+            cases: Cases::new(&watched, true),
+            views: endpoints.into_iter().map(view).collect(),
+            names: Comparisons::new([], Cadence::Once, start),
+            start,
+            second: 0,
+            changes: Vec::new(),
+        }
+    }
+
+    fn at(&self) -> Moment {
+        let passed = Duration::from_secs(self.second);
+        Moment { now: self.start + passed, wall: Duration::from_secs(1_000_000) + passed }
+    }
+
+    /// One round over all endpoints: `is_lost` says who is silent. Then a review.
+    fn round(&mut self, is_lost: impl Fn(&Endpoint) -> bool) -> Wanted {
+        for index in 0..self.views.len() {
+            let is_lost = is_lost(&self.views[index].endpoint);
+            self.visit(index, is_lost);
+        }
+        self.review()
+    }
+
+    fn visit(&mut self, index: usize, is_lost: bool) {
+        let at = self.at();
+        let endpoint = &self.views[index].endpoint;
+        let Host::Address(address) = endpoint.host else { panic!("every host is an address") };
+        let silence = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
+        let verdict = if is_lost { Verdict::Failed(silence) } else { Verdict::Healthy };
+        let elapsed = Duration::from_secs(5);
+        let stop = is_lost.then_some(Stop { phase: Phase::Connect, trouble: Trouble::TimedOut, elapsed });
+        let protocol =
+            if is_lost { Protocol::Nothing } else { Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }) };
+        let outcome = Outcome {
+            address: (address, endpoint.port).into(),
+            phases: Phases::default(),
+            verdict,
+            seen: Seen { stop, ..Seen::default() },
+            protocol,
+        };
+        let visit = Visit {
+            began: at.wall,
+            took: Duration::ZERO,
+            phases: Phases::default(),
+            resolution: None,
+            outcomes: vec![outcome],
+            unasked: Vec::new(),
+            failed: Vec::new(),
+            remarks: Vec::new(),
+            result: Ok(verdict),
+        };
+        let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
+        let judged = self.cases.take_in(index, &visit, &around, at).expect("it was tested");
+        let view = Arc::make_mut(&mut self.views[index]);
+        (view.status, view.last) = (judged.into(), Some(Arc::new(visit)));
+    }
+
+    fn review(&mut self) -> Wanted {
+        let at = self.at();
+        let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
+        let wanted = self.cases.review(&around, at);
+        self.changes.extend(self.cases.settle(&around, at));
+        for index in self.cases.take_changed() {
+            let status = self.cases.restate(index, self.views[index].status);
+            Arc::make_mut(&mut self.views[index]).status = status;
+        }
+        wanted
+    }
+
+    /// Answers every measurement that is wanted, as `answers` says.
+    fn measure(&mut self, wanted: &Wanted, answers: impl Fn(&Key) -> Vec<(Contrast, bool)>) {
+        let at = self.at();
+        for (key, _) in &wanted.errands {
+            let answers: Contrasts = answers(key).into_iter().collect();
+            self.cases.learn(key.clone(), Measured::from(answers), at);
+        }
+    }
+
+    fn causes(&self) -> Vec<Option<Cause>> {
+        let finding = |view: &Arc<EndpointView>| view.status.finding().map(|finding| finding.cause);
+        self.views.iter().map(finding).collect()
+    }
+}
+
+fn on(port: u16) -> impl Fn(&Endpoint) -> bool {
+    move |endpoint| endpoint.port == port
+}
+
+/// What a network says whose rules deny a port: the platform answers and no canary does.
+fn denied(key: &Key) -> Vec<(Contrast, bool)> {
+    match key.ask {
+        Ask::Control => vec![(Contrast::ControlAnswers, true)],
+        Ask::TcpCanary => vec![(Contrast::CanaryAccepts, false), (Contrast::CanaryRefuses, false)],
+        Ask::ThisMachine => vec![(Contrast::LinkUp, true), (Contrast::TrackingFull, false)],
+        Ask::HeldFlow => vec![(Contrast::HeldFlowLives, true), (Contrast::HeldFlowReset, false)],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn healthy_endpoints_have_no_case_and_are_measured_once_per_port() {
+    let mut world = World::new(endpoints(50, &[80, 443, 1433]));
+    let wanted = world.round(|_| false);
+    assert_eq!(world.cases.open(), 0);
+    let asked: Vec<(Ask, u16)> = wanted.errands.iter().map(|(key, _)| (key.ask, key.peer.port())).collect();
+    assert_eq!(asked, [(Ask::TcpCanary, 80), (Ask::TcpCanary, 443), (Ask::TcpCanary, 1433)]);
+    world.measure(&wanted, denied);
+    for _ in 0..10 {
+        world.second += 30;
+        assert_eq!(world.round(|_| false).errands.len(), 0, "what is known is not asked again");
+    }
+    assert!(!world.cases.is_stirred(), "where all is well, nothing is reviewed");
+}
+
+#[test]
+fn a_box_that_answers_for_others_degrades_every_endpoint_of_its_port_until_it_is_gone() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    let accepts = |is_there: bool| {
+        move |key: &Key| match key.ask {
+            Ask::TcpCanary => vec![(Contrast::CanaryAccepts, is_there && key.peer.port() == 443)],
+            _ => Vec::new(),
+        }
+    };
+    let wanted = world.round(|_| false);
+    world.measure(&wanted, accepts(true));
+    world.review();
+    let blind = |endpoint: &Endpoint| (endpoint.port == 443).then_some(Cause::ProxiedBlind);
+    let expected: Vec<Option<Cause>> = world.views.iter().map(|view| blind(&view.endpoint)).collect();
+    assert_eq!(world.causes(), expected);
+    // An hour later it is still the same incident: what is in use is asked for again before it is too old.
+    for _ in 0..120 {
+        world.second += 30;
+        let wanted = world.round(|_| false);
+        world.measure(&wanted, accepts(true));
+    }
+    assert_eq!((world.causes(), world.changes.len()), (expected, 1), "{:?}", world.changes);
+    for _ in 0..30 {
+        world.second += 30;
+        let wanted = world.round(|_| false);
+        world.measure(&wanted, accepts(false));
+    }
+    world.second += 30;
+    world.round(|_| false);
+    assert_eq!((world.causes(), world.cases.open()), (vec![None; 8], 0));
+}
+
+#[test]
+fn an_incident_lasts_as_long_as_its_fault_and_is_one() {
+    let mut world = World::new(endpoints(5, &[80, 443, 1433]));
+    world.round(|_| false);
+    for _ in 0..120 {
+        world.second += 30;
+        let wanted = world.round(on(1433));
+        world.measure(&wanted, denied);
+        world.review();
+    }
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.finding.cause, incident.scope, incident.endpoints.len()), (Cause::Dropped, Scope::Port, 5));
+    assert_eq!(world.changes.len(), 1, "{:?}", world.changes);
+    world.second += 30;
+    world.round(|_| false);
+    assert!(world.cases.ledger.open.is_empty() && world.cases.open() == 0);
+}
+
+#[test]
+fn what_nobody_needs_any_more_is_not_measured() {
+    let mut world = World::new(endpoints(5, &[80, 443, 1433]));
+    world.round(|_| false);
+    world.second += 30;
+    let wanted = world.round(on(1433));
+    assert!(wanted.errands.iter().any(|(key, _)| key.ask == Ask::HeldFlow), "{wanted:?}");
+    world.second += 30;
+    let wanted = world.round(|_| false);
+    assert!(wanted.errands.iter().all(|(key, _)| key.ask == Ask::TcpCanary), "{wanted:?}");
+}
+
+#[test]
+fn three_confirmed_failures_explain_the_others() {
+    let mut world = World::new(endpoints(6, &[80, 443, 1433]));
+    world.round(|_| false);
+    world.second += 30;
+    let wanted = world.round(on(1433));
+    world.measure(&wanted, denied);
+    world.review();
+    let lost: Vec<usize> = (0..world.views.len()).filter(|index| on(1433)(&world.views[*index].endpoint)).collect();
+    assert!(lost.iter().all(|index| world.cases.is_explained(*index)));
+    // Two of them were confirmed, the others wait: two do not speak for all.
+    for index in &lost[2..] {
+        Arc::make_mut(&mut world.views[*index]).status = Status::Healthy;
+    }
+    world.review();
+    assert!(!lost.iter().any(|index| world.cases.is_explained(*index)));
+    assert!(!world.cases.is_explained(0), "what works needs no explanation");
+}
+
+#[test]
+fn a_guess_about_this_machine_is_no_proof_for_others() {
+    let mut world = World::new(endpoints(3, &[80, 443]));
+    let wanted = world.round(|_| true);
+    world.measure(&wanted, |key| match key.ask {
+        Ask::Control => vec![(Contrast::ControlAnswers, false)],
+        Ask::ThisMachine => vec![(Contrast::LinkUp, true), (Contrast::TrackingFull, false)],
+        _ => Vec::new(),
+    });
+    world.review();
+    let rules: BTreeSet<&str> =
+        (0..6).filter_map(|index| world.cases.diagnosis(index)).map(|diagnosis| diagnosis.rule).collect();
+    assert_eq!(rules, BTreeSet::from(["R64a"]), "each guesses for itself");
+    assert!(world.cases.observed.is_empty());
+}
+
+#[test]
+fn a_reload_keeps_incidents_and_takes_out_who_left() {
+    let before = endpoints(5, &[80, 443, 1433]);
+    let mut world = World::new(before.clone());
+    world.round(|_| false);
+    world.second += 30;
+    let wanted = world.round(on(1433));
+    world.measure(&wanted, denied);
+    world.review();
+    let incident = Arc::clone(&world.cases.ledger.open[0]);
+
+    let mut after = before.clone();
+    let left = after.remove(2);
+    after.reverse();
+    let remap = Remap::between(&before, &after);
+    world.cases.reload(&Watched { endpoints: &after, platform: PLATFORM, samples_redirects: true }, &remap);
+    let mut views = vec![None; after.len()];
+    for (number, view) in world.views.iter().enumerate() {
+        if let Some(new) = remap.get(number) {
+            views[new] = Some(Arc::clone(view));
+        }
+    }
+    world.views = views.into_iter().map(|view| view.expect("everyone who is there was there")).collect();
+    world.review();
+
+    let [carried] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((carried.id, carried.since, carried.finding), (incident.id, incident.since, incident.finding));
+    assert_eq!((carried.endpoints.len(), carried.endpoints.contains(&left.id)), (4, false));
+    assert_eq!(world.changes.len(), 1, "nothing began or ended at the reload: {:?}", world.changes);
+    world.second += 30;
+    world.round(|_| false);
+    assert!(world.cases.ledger.open.is_empty());
+}

@@ -1,0 +1,385 @@
+//! What every endpoint's latest visit showed, kept by port, host, address and DNS server: the questions that tell causes
+//! apart are answered from here at a cost that does not grow with the number of endpoints.
+
+mod certificates;
+mod clocks;
+mod contrasts;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{
+    cause::Cause,
+    outcome::Outcome,
+    probe::Probe,
+    tls::Invalid,
+    verdict::{Finding, Verdict},
+};
+
+use super::moments::Moments;
+use crate::{
+    model::{
+        catalog::{Endpoint, Host},
+        remap::Remap,
+        visit::Visit,
+    },
+    net::{address::is_private, port::Port},
+};
+use certificates::Certificates;
+
+/// What one endpoint's latest visit showed about its neighbourhood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// It worked.
+    Works,
+    /// It was tested and failed.
+    Fails(Finding),
+    /// It was not tested since.
+    Nothing,
+}
+
+/// How packets to an endpoint travel.
+pub fn port_of(endpoint: &Endpoint) -> Port {
+    let by_datagram = match &endpoint.probe {
+        Probe::Ntp(_) => true,
+        Probe::Dns(question) => question.transport == ase_probes::dns::Transport::Udp,
+        Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => false,
+    };
+    Port { number: endpoint.port, by_datagram }
+}
+
+/// Whom a lost exchange was with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The host.
+    pub host: Host,
+    /// The port.
+    pub port: Port,
+}
+
+/// What the certificate of a visit showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Certificate {
+    /// It verified.
+    Verified,
+    /// No trusted authority issued it; its issuer.
+    Unknown(Arc<str>),
+}
+
+/// What an endpoint's latest visit showed.
+#[derive(Clone, Debug, PartialEq)]
+struct Last {
+    began: Duration,
+    showing: Showing,
+    /// Whether it failed in any way: a name that does not resolve tests nothing, and yet nothing works.
+    failed: bool,
+    peer: Option<SocketAddr>,
+    address: Option<IpAddr>,
+    /// The DNS server that resolved its name.
+    server: Option<SocketAddr>,
+    /// The peer's clock minus ours, in seconds.
+    clock: Option<f64>,
+    certificate: Option<Certificate>,
+}
+
+impl Last {
+    fn of(visit: &Visit) -> Self {
+        let resolution = visit.resolution.as_ref();
+        let peer = visit.outcomes.first().map(|outcome| outcome.address);
+        let found = resolution.filter(|resolution| !resolution.addresses.is_empty());
+        Self {
+            began: visit.began,
+            showing: match visit.result {
+                Ok(Verdict::Healthy | Verdict::Degraded(_)) => Showing::Works,
+                Ok(Verdict::Failed(finding)) if !visit.outcomes.is_empty() => Showing::Fails(finding),
+                Ok(Verdict::Failed(_) | Verdict::Inconclusive(_)) | Err(_) => Showing::Nothing,
+            },
+            failed: match visit.result {
+                Ok(Verdict::Failed(_)) => true,
+                Ok(Verdict::Inconclusive(finding)) => finding.cause.is_local(),
+                Ok(Verdict::Healthy | Verdict::Degraded(_)) | Err(_) => false,
+            },
+            peer,
+            address: peer.map(|peer| peer.ip()).or_else(|| resolution?.addresses.first().copied()),
+            server: found.and_then(|resolution| resolution.server),
+            clock: visit.outcomes.iter().find_map(clocks::offset),
+            certificate: visit.outcomes.iter().find_map(Outcome::handshake).and_then(|handshake| {
+                match (&handshake.invalid, handshake.chain.first()) {
+                    (Some(Invalid::UnknownIssuer), Some(leaf)) => {
+                        Some(Certificate::Unknown(leaf.issuer.as_str().into()))
+                    }
+                    (None, Some(_)) => Some(Certificate::Verified),
+                    (_, _) => None,
+                }
+            }),
+        }
+    }
+}
+
+/// One endpoint: where it belongs, and what its latest visit showed.
+#[derive(Clone, Debug)]
+struct Place {
+    endpoint: Arc<Endpoint>,
+    port: Port,
+    /// Its host and its host's domain, by number.
+    host: usize,
+    domain: usize,
+    last: Option<Last>,
+}
+
+impl Place {
+    fn address(&self) -> Option<IpAddr> {
+        match self.endpoint.host {
+            Host::Address(address) => Some(address),
+            Host::Name(_) => self.last.as_ref().and_then(|last| last.address),
+        }
+    }
+
+    fn showing(&self, since: Duration) -> Showing {
+        self.last.as_ref().filter(|last| last.began >= since).map_or(Showing::Nothing, |last| last.showing)
+    }
+}
+
+/// Endpoints with something in common, by when they were visited last and what that showed.
+#[derive(Clone, Debug, Default)]
+struct Group {
+    works: Moments,
+    fails: Moments,
+    /// Every member; one that was never visited was visited at zero.
+    members: Moments,
+}
+
+impl Group {
+    fn set(&mut self, index: usize, last: Option<&Last>, is_member: bool) {
+        let began = last.map_or(Duration::ZERO, |last| last.began);
+        self.members.set(began, index, is_member);
+        match last.map_or(Showing::Nothing, |last| last.showing) {
+            Showing::Works => self.works.set(began, index, is_member),
+            Showing::Fails(_) => self.fails.set(began, index, is_member),
+            Showing::Nothing => {}
+        }
+    }
+}
+
+/// All endpoints of one port, and those among them that lie outside this network.
+#[derive(Clone, Debug, Default)]
+struct PortGroup {
+    all: Group,
+    outside: Group,
+}
+
+/// All endpoints, grouped.
+#[derive(Clone, Debug)]
+pub struct Neighbourhood {
+    places: Vec<Place>,
+    platform: IpAddr,
+    host_numbers: BTreeMap<Host, usize>,
+    all: Group,
+    failed: Moments,
+    outside: Group,
+    ports: BTreeMap<Port, PortGroup>,
+    hosts: Vec<Group>,
+    addresses: BTreeMap<IpAddr, Group>,
+    servers: BTreeMap<SocketAddr, Moments>,
+    /// Failures on port 80 that show the block page of a firewall.
+    blocked: Moments,
+    clocks: Moments,
+    certificates: Certificates,
+}
+
+impl Neighbourhood {
+    /// Nobody was visited yet. The platform's own address lies inside, wherever it is.
+    pub fn new(endpoints: &[Arc<Endpoint>], platform: IpAddr) -> Self {
+        let mut host_numbers: BTreeMap<Host, usize> = BTreeMap::new();
+        let mut domains: BTreeMap<String, usize> = BTreeMap::new();
+        let mut places = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            let next = host_numbers.len();
+            let host = *host_numbers.entry(endpoint.host.clone()).or_insert(next);
+            let next = domains.len();
+            let domain = *domains.entry(domain(&endpoint.host)).or_insert(next);
+            places.push(Place { endpoint: Arc::clone(endpoint), port: port_of(endpoint), host, domain, last: None });
+        }
+        let mut new = Self {
+            platform,
+            all: Group::default(),
+            failed: Moments::default(),
+            outside: Group::default(),
+            ports: BTreeMap::new(),
+            hosts: vec![Group::default(); host_numbers.len()],
+            addresses: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            blocked: Moments::default(),
+            clocks: Moments::default(),
+            certificates: Certificates::default(),
+            host_numbers,
+            places,
+        };
+        (0..new.places.len()).for_each(|index| new.set(index, true));
+        new
+    }
+
+    /// The same for another catalogue: endpoints that stay keep what they showed.
+    pub fn remapped(&self, endpoints: &[Arc<Endpoint>], platform: IpAddr, remap: &Remap) -> Self {
+        let mut new = Self::new(endpoints, platform);
+        for (before, place) in self.places.iter().enumerate() {
+            if let (Some(after), Some(last)) = (remap.get(before), &place.last) {
+                new.show(after, last.clone());
+            }
+        }
+        new
+    }
+
+    /// Takes in what a visit showed, as it was observed.
+    pub fn take_in(&mut self, index: usize, visit: &Visit) {
+        self.show(index, Last::of(visit));
+    }
+
+    fn show(&mut self, index: usize, last: Last) {
+        self.set(index, false);
+        self.places[index].last = Some(last);
+        self.set(index, true);
+    }
+
+    /// Enters an endpoint in every group that it belongs to, or takes it out of them.
+    fn set(&mut self, index: usize, is_member: bool) {
+        let is_outside = self.is_outside(index);
+        let place = &self.places[index];
+        let last = place.last.as_ref();
+        self.all.set(index, last, is_member);
+        self.hosts[place.host].set(index, last, is_member);
+        let port = self.ports.entry(place.port).or_default();
+        port.all.set(index, last, is_member);
+        if is_outside {
+            port.outside.set(index, last, is_member);
+            self.outside.set(index, last, is_member);
+        }
+        if let Some(address) = place.address() {
+            self.addresses.entry(address).or_default().set(index, last, is_member);
+        }
+        let Some(last) = last else { return };
+        if last.failed {
+            self.failed.set(last.began, index, is_member);
+        }
+        if let Some(server) = last.server {
+            self.servers.entry(server).or_default().set(last.began, index, is_member);
+        }
+        if place.port.number == 80
+            && matches!(last.showing, Showing::Fails(finding) if finding.cause == Cause::HttpBlocked)
+        {
+            self.blocked.set(last.began, index, is_member);
+        }
+        if last.clock.is_some() {
+            self.clocks.set(last.began, index, is_member);
+        }
+        if let Some(certificate) = &last.certificate {
+            self.certificates.set(index, place.domain, last.began, certificate, is_member);
+        }
+        if !is_member {
+            self.forget_empty(index);
+        }
+    }
+
+    /// Addresses come and go with names; those that nobody has any more are dropped.
+    fn forget_empty(&mut self, index: usize) {
+        if let Some(address) = self.places[index].address()
+            && self.addresses.get(&address).is_some_and(|group| group.members.is_empty())
+        {
+            self.addresses.remove(&address);
+        }
+    }
+
+    /// The platform's own address.
+    pub fn platform(&self) -> IpAddr {
+        self.platform
+    }
+
+    /// How many endpoints there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// An endpoint.
+    pub fn endpoint(&self, index: usize) -> &Arc<Endpoint> {
+        &self.places[index].endpoint
+    }
+
+    /// How packets to an endpoint travel.
+    pub fn port(&self, index: usize) -> Port {
+        self.places[index].port
+    }
+
+    /// The address that an endpoint's latest visit asked, or its own.
+    pub fn address(&self, index: usize) -> Option<IpAddr> {
+        self.places[index].address()
+    }
+
+    /// Whom an endpoint's latest visit asked first.
+    pub fn peer(&self, index: usize) -> Option<SocketAddr> {
+        self.places[index].last.as_ref()?.peer
+    }
+
+    /// When an endpoint's latest visit began, since the Unix epoch.
+    pub fn visited(&self, index: usize) -> Option<Duration> {
+        self.places[index].last.as_ref().map(|last| last.began)
+    }
+
+    /// What an endpoint's latest visit showed, if it began at `since` or later.
+    pub fn showing(&self, index: usize, since: Duration) -> Showing {
+        self.places[index].showing(since)
+    }
+
+    /// Whether an endpoint lies outside this network, as far as its latest address tells.
+    pub fn is_outside(&self, index: usize) -> bool {
+        self.address(index).is_none_or(|address| !is_private(address) && address != self.platform)
+    }
+
+    /// Whether anything outside this network works since then.
+    pub fn works_outside(&self, since: Duration) -> bool {
+        self.outside.works.any_since(since)
+    }
+
+    /// Whether any endpoint on a port works since then.
+    pub fn works_on(&self, port: Port, since: Duration) -> bool {
+        self.ports.get(&port).is_some_and(|group| group.all.works.any_since(since))
+    }
+
+    /// Whether any endpoint of a host works since then.
+    pub fn works_at(&self, host: &Host, since: Duration) -> bool {
+        self.host_numbers.get(host).is_some_and(|number| self.hosts[*number].works.any_since(since))
+    }
+
+    /// Whether any endpoint that was reached at an address works since then.
+    pub fn works_at_address(&self, address: IpAddr, since: Duration) -> bool {
+        self.addresses.get(&address).is_some_and(|group| group.works.any_since(since))
+    }
+
+    /// Whether a DNS server resolved a name since then.
+    pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
+        self.servers.get(&server).is_some_and(|moments| moments.any_since(since))
+    }
+}
+
+/// The last two labels of a name, which unrelated hosts do not share; an address stands for itself.
+pub fn domain(host: &Host) -> String {
+    match host {
+        Host::Address(address) => address.to_string(),
+        Host::Name(name) => {
+            let labels: Vec<&str> = name.rsplit('.').take(2).collect();
+            labels.into_iter().rev().collect::<Vec<_>>().join(".")
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "neighbourhood_tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+//! Which contrasts neighbouring endpoints answer, at no cost, and whose visits would answer what is still open.
+
+use std::time::Duration;
+
+use super::{Group, Neighbourhood, Target};
+use crate::{
+    diagnosis::ask::Beside,
+    model::{catalog::Host, contrast::Contrast},
+};
+
+/// Failures beside a failure before nothing is said to work: two may share a server, three rarely do.
+const FAILURES: usize = 3;
+/// Visits that are wished for on the same port and on other ports.
+const WISHES: (usize, usize) = (2, 3);
+
+impl Neighbourhood {
+    /// What the neighbours answer about an endpoint that has failed since `since`; `None` while too few of them were
+    /// tested, and for a contrast that they cannot answer.
+    pub fn answer(
+        &self,
+        contrast: Contrast,
+        (index, target): (usize, &Target),
+        since: Duration,
+        now: Duration,
+    ) -> Option<bool> {
+        let host = self.host_numbers.get(&target.host).copied();
+        let on_other_host = |other: usize| Some(self.places[other].host) != host;
+        match contrast {
+            Contrast::SamePortWorks => {
+                self.works(since, || self.ports.get(&target.port).map(|port| &port.all).into_iter(), on_other_host)
+            }
+            Contrast::SameHostWorks => {
+                let group = || host.map(|host| &self.hosts[host]).into_iter();
+                self.works(since, group, |other| self.places[other].port != target.port)
+            }
+            Contrast::OtherPortsWork => {
+                let others = || self.ports.iter().filter(|(port, _)| **port != target.port);
+                self.works(since, || others().map(|(_, port)| &port.outside), on_other_host)
+            }
+            Contrast::AnythingWorks => self.anything_works(index, since),
+            Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
+            Contrast::ClockWrong => self.clock_wrong(since, now),
+            Contrast::IssuerShared => self.issuer_shared(index, since),
+            Contrast::IssuersPlural => self.issuers_plural(index, since),
+            _ => None,
+        }
+    }
+
+    /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no: two must have
+    /// failed, or the only one.
+    fn works<'a, G: Iterator<Item = &'a Group>>(
+        &'a self,
+        since: Duration,
+        groups: impl Fn() -> G,
+        is_chosen: impl Fn(usize) -> bool,
+    ) -> Option<bool> {
+        if groups().any(|group| group.works.since(since).any(&is_chosen)) {
+            return Some(true);
+        }
+        let mut failing = groups().flat_map(|group| group.fails.since(since)).filter(|other| is_chosen(*other));
+        let first = failing.next()?;
+        let is_only =
+            || !groups().flat_map(|group| group.members.iter()).any(|other| other != first && is_chosen(other));
+        (failing.next().is_some() || is_only()).then_some(false)
+    }
+
+    /// Whether any other endpoint works; a name that does not resolve counts as a failure here.
+    fn anything_works(&self, index: usize, since: Duration) -> Option<bool> {
+        if self.all.works.since(since).any(|other| other != index) {
+            return Some(true);
+        }
+        let failed = self.failed.since(since).filter(|other| *other != index).take(FAILURES).count();
+        (failed == FAILURES).then_some(false)
+    }
+
+    fn plain_http_blocked(&self, since: Duration) -> Option<bool> {
+        if self.blocked.any_since(since) {
+            return Some(true);
+        }
+        let mut plain = self.ports.iter().filter(|(port, _)| port.number == 80).map(|(_, group)| &group.all);
+        plain.any(|group| group.works.any_since(since) || group.fails.any_since(since)).then_some(false)
+    }
+
+    /// The endpoints whose visits would answer the contrasts of an endpoint, at most six. One that was visited since then
+    /// is not asked again: it has said what it knows.
+    pub fn worth_a_visit(&self, index: usize, target: &Target, since: Duration) -> Vec<usize> {
+        if self.all.members.before(since).all(|other| other == index) {
+            return Vec::new();
+        }
+        let host = self.host_numbers.get(&target.host).copied();
+        let (here, elsewhere) = WISHES;
+        let is_other = |other: &usize| *other != index;
+        let same_port = self.ports.get(&target.port).map(|port| port.all.members.before(since));
+        let same_port = same_port.into_iter().flatten().filter(is_other);
+        let mut chosen: Vec<usize> =
+            same_port.filter(|other| Some(self.places[*other].host) != host).take(here).collect();
+        let same_host = host.map(|host| self.hosts[host].members.before(since)).into_iter().flatten().filter(is_other);
+        chosen.extend(same_host.filter(|other| self.places[*other].port != target.port).take(1));
+        let other_ports = self.ports.iter().filter(|(port, _)| **port != target.port);
+        let first = other_ports.filter_map(|(_, port)| port.outside.members.before(since).find(is_other));
+        chosen.extend(first.take(elsewhere));
+        chosen
+    }
+
+    /// Another host with a name that works on the endpoint's port since then.
+    pub fn works_beside(&self, index: usize, since: Duration) -> Option<Beside> {
+        let own = &self.places[index];
+        let works =
+            self.ports.get(&own.port)?.all.works.since(since).filter(|other| self.places[*other].host != own.host);
+        works.map(|other| &self.places[other]).find_map(|place| match &place.endpoint.host {
+            Host::Name(name) => Some(Beside { name: name.clone(), address: place.last.as_ref()?.peer? }),
+            Host::Address(_) => None,
+        })
+    }
+}

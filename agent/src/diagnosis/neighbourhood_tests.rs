@@ -1,0 +1,415 @@
+//! The index says what looking at everybody would say, after any sequence of visits.
+
+use ase_probes::{
+    http,
+    outcome::Protocol,
+    resolve::Resolution,
+    seen::{Phases, Seen},
+    tls::{self, Handshake},
+    verdict::{Confidence, Phase},
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    model::{
+        catalog::EndpointId,
+        contrast::{Ask, Contrast},
+        visit::Untested,
+    },
+    sample,
+};
+
+const PLATFORM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
+const HOSTS: [&str; 7] =
+    ["a.example.com", "b.example.com", "c.example.net", "10.0.0.4", "20.1.1.1", "168.63.129.16", "d.example.org"];
+const PORTS: [Port; 4] = [Port::tcp(80), Port::tcp(443), Port::udp(123), Port::tcp(1433)];
+const SERVERS: [&str; 2] = ["10.0.0.4:53", "168.63.129.16:53"];
+
+fn second(second: u64) -> Duration {
+    Duration::from_secs(second)
+}
+
+fn host(number: usize) -> Host {
+    HOSTS[number].parse().map_or_else(|_| Host::Name(HOSTS[number].to_owned()), Host::Address)
+}
+
+/// Every host on every port.
+fn catalogue() -> Vec<Arc<Endpoint>> {
+    let model = Arc::clone(&sample::snapshot().endpoints[0].endpoint);
+    let pairs = (0..HOSTS.len()).flat_map(|host| PORTS.map(|port| (host, port)));
+    pairs
+        .map(|(number, port)| {
+            let probe = if port.by_datagram {
+                Probe::Ntp(ase_probes::ntp::Question)
+            } else {
+                Probe::Tcp(ase_probes::tcp::Question::default())
+            };
+            let id = EndpointId(format!("{}:{port}", HOSTS[number]).into());
+            Arc::new(Endpoint { id, host: host(number), port: port.number, probe, ..(*model).clone() })
+        })
+        .collect()
+}
+
+/// A visit to one of the endpoints, as proptest chooses it.
+#[derive(Clone, Debug)]
+struct Drawn {
+    index: usize,
+    pause: u64,
+    result: u8,
+    address: u8,
+    server: Option<usize>,
+    clock: Option<i8>,
+    certificate: u8,
+}
+
+impl Drawn {
+    fn visit(&self, began: Duration) -> Visit {
+        let failed = |cause| Verdict::Failed(Finding::new(cause, Phase::Connect, Confidence::Possible));
+        let own = Finding::new(Cause::LocalPorts, Phase::Local, Confidence::Confirmed);
+        let (result, is_reached) = match self.result {
+            0..=4 => (Ok(Verdict::Healthy), true),
+            5..=7 => (Ok(failed(Cause::Dropped)), true),
+            8 => (Ok(failed(Cause::HttpBlocked)), true),
+            9 => (Ok(failed(Cause::DnsServfail)), false),
+            10 => (Ok(Verdict::Inconclusive(own)), true),
+            _ => (Err(Untested::BudgetSpent), false),
+        };
+        let address: IpAddr = match self.address {
+            0 => [10, 1, 1, 1].into(),
+            other => [20, 0, 0, other].into(),
+        };
+        let invalid = match self.certificate {
+            0 | 1 => None,
+            _ => Some(Invalid::UnknownIssuer),
+        };
+        let leaf = tls::Certificate { issuer: format!("CA {}", self.certificate), ..Default::default() };
+        let tls = (self.certificate > 0).then(|| Handshake { chain: vec![leaf], invalid, ..Handshake::default() });
+        let clock_offset = self.clock.map(f64::from);
+        let answer = Some(http::Answer { clock_offset, ..Default::default() });
+        let protocol = Protocol::Http(Box::new(http::Reply { tls, answer }));
+        let outcome = Outcome {
+            address: (address, 443).into(),
+            phases: Phases::default(),
+            verdict: Verdict::Healthy,
+            seen: Seen::default(),
+            protocol,
+        };
+        let resolution = self.server.map(|server| Resolution {
+            name: "a.example.com".to_owned(),
+            addresses: if self.address.is_multiple_of(2) { vec![address] } else { Vec::new() },
+            server: Some(SERVERS[server].parse().expect("a server")),
+            elapsed: Duration::ZERO,
+            failures: Vec::new(),
+            finding: None,
+        });
+        Visit {
+            began,
+            took: Duration::ZERO,
+            phases: Phases::default(),
+            resolution,
+            outcomes: if is_reached { vec![outcome] } else { Vec::new() },
+            unasked: Vec::new(),
+            failed: Vec::new(),
+            remarks: Vec::new(),
+            result,
+        }
+    }
+}
+
+fn drawn() -> impl Strategy<Value = Drawn> {
+    let fields = (
+        0..HOSTS.len() * PORTS.len(),
+        0u64..3,
+        0u8..12,
+        0u8..4,
+        proptest::option::of(0..SERVERS.len()),
+        proptest::option::of(-3i8..4),
+        0u8..5,
+    );
+    fields.prop_map(|(index, pause, result, address, server, clock, certificate)| Drawn {
+        index,
+        pause,
+        result,
+        address,
+        server,
+        clock,
+        certificate,
+    })
+}
+
+/// The same answers by looking at everybody.
+struct Everybody {
+    endpoints: Vec<Arc<Endpoint>>,
+    last: Vec<Option<Visit>>,
+}
+
+impl Everybody {
+    fn since(&self, index: usize, since: Duration) -> Option<&Visit> {
+        self.last[index].as_ref().filter(|visit| visit.began >= since)
+    }
+
+    fn showing(&self, index: usize, since: Duration) -> Showing {
+        match self.since(index, since).map(|visit| (visit.result, visit.outcomes.is_empty())) {
+            Some((Ok(Verdict::Healthy | Verdict::Degraded(_)), _)) => Showing::Works,
+            Some((Ok(Verdict::Failed(finding)), false)) => Showing::Fails(finding),
+            _ => Showing::Nothing,
+        }
+    }
+
+    fn address(&self, index: usize) -> Option<IpAddr> {
+        if let Host::Address(address) = self.endpoints[index].host {
+            return Some(address);
+        }
+        let visit = self.last[index].as_ref()?;
+        let asked = visit.outcomes.first().map(|outcome| outcome.address.ip());
+        asked.or_else(|| visit.resolution.as_ref()?.addresses.first().copied())
+    }
+
+    fn is_outside(&self, index: usize) -> bool {
+        self.address(index).is_none_or(|address| !is_private(address) && address != PLATFORM)
+    }
+
+    fn all(&self) -> std::ops::Range<usize> {
+        0..self.endpoints.len()
+    }
+
+    fn works(&self, since: Duration, chosen: impl Fn(usize) -> bool) -> Option<bool> {
+        let (mut count, mut failed) = (0, 0);
+        for other in self.all().filter(|other| chosen(*other)) {
+            count += 1;
+            match self.showing(other, since) {
+                Showing::Works => return Some(true),
+                Showing::Fails(_) => failed += 1,
+                Showing::Nothing => {}
+            }
+        }
+        (failed > 0 && failed >= count.min(2)).then_some(false)
+    }
+
+    fn any_works(&self, since: Duration, chosen: impl Fn(usize) -> bool) -> bool {
+        self.all().any(|index| chosen(index) && self.showing(index, since) == Showing::Works)
+    }
+
+    fn anything_works(&self, index: usize, since: Duration) -> Option<bool> {
+        let mut failed = 0;
+        for other in self.all().filter(|other| *other != index) {
+            match self.since(other, since).map(|visit| visit.result) {
+                Some(Ok(Verdict::Healthy | Verdict::Degraded(_))) => return Some(true),
+                Some(Ok(Verdict::Failed(_))) => failed += 1,
+                Some(Ok(Verdict::Inconclusive(finding))) if finding.cause.is_local() => failed += 1,
+                _ => {}
+            }
+        }
+        (failed >= 3).then_some(false)
+    }
+
+    fn plain_http_blocked(&self, since: Duration) -> Option<bool> {
+        let on_80 = self.all().filter(|index| self.endpoints[*index].port == 80);
+        let seen: Vec<Showing> = on_80.map(|index| self.showing(index, since)).collect();
+        let blocked = |showing: &Showing| matches!(showing, Showing::Fails(f) if f.cause == Cause::HttpBlocked);
+        if seen.iter().any(blocked) {
+            return Some(true);
+        }
+        seen.iter().any(|showing| *showing != Showing::Nothing).then_some(false)
+    }
+
+    /// The clock of every host as it was read last.
+    fn clocks(&self, now: Duration) -> BTreeMap<usize, (Duration, f64)> {
+        let mut clocks: BTreeMap<usize, (Duration, f64)> = BTreeMap::new();
+        for index in self.all() {
+            let Some(visit) = self.since(index, now.saturating_sub(second(180))) else { continue };
+            let Some(offset) = visit.outcomes.iter().find_map(|o| o.http_answer()?.clock_offset) else { continue };
+            let clock = clocks.entry(index / PORTS.len()).or_insert((visit.began, offset));
+            // Of two readings at one moment the later endpoint's counts, in both ways of looking.
+            if clock.0 <= visit.began {
+                *clock = (visit.began, offset);
+            }
+        }
+        clocks
+    }
+
+    fn clock_wrong(&self, since: Duration, now: Duration) -> Option<bool> {
+        let clocks = self.clocks(now);
+        let mut offsets: Vec<f64> =
+            clocks.values().filter(|(began, _)| *began >= since).map(|(_, offset)| *offset).collect();
+        offsets.sort_by(f64::total_cmp);
+        let median = *offsets.get(offsets.len() / 2)?;
+        let agreeing = offsets.iter().filter(|offset| (**offset - median).abs() <= 2.0).count();
+        (agreeing >= 3 && agreeing * 2 > clocks.len()).then_some(median.abs() > 2.0)
+    }
+
+    /// Who shows which unknown issuer, by domain, and how many certificates verify.
+    fn certificates(&self, since: Duration) -> (BTreeSet<(String, String)>, usize) {
+        let (mut unknown, mut verified) = (BTreeSet::new(), 0);
+        for index in self.all() {
+            let Some(visit) = self.since(index, since) else { continue };
+            let Some(tls) = visit.outcomes.iter().find_map(Outcome::handshake) else { continue };
+            match tls.invalid {
+                None => verified += 1,
+                Some(_) => drop(unknown.insert((domain(&self.endpoints[index].host), tls.chain[0].issuer.clone()))),
+            }
+        }
+        (unknown, verified)
+    }
+
+    fn own_issuer(&self, index: usize, since: Duration) -> Option<String> {
+        let tls = self.since(index, since)?.outcomes.iter().find_map(Outcome::handshake)?;
+        tls.invalid.as_ref().map(|_| tls.chain[0].issuer.clone())
+    }
+
+    fn issuer_shared(&self, index: usize, since: Duration) -> Option<bool> {
+        let (unknown, verified) = self.certificates(since);
+        let own = self.own_issuer(index, since);
+        let shared = unknown.iter().filter(|(_, issuer)| Some(issuer) == own.as_ref()).count() > 1;
+        (shared || verified > 0).then_some(shared)
+    }
+
+    fn issuers_plural(&self, since: Duration) -> Option<bool> {
+        let (unknown, verified) = self.certificates(since);
+        let domains: BTreeSet<&String> = unknown.iter().map(|(domain, _)| domain).collect();
+        let issuers: BTreeSet<&String> = unknown.iter().map(|(_, issuer)| issuer).collect();
+        (verified > 0 || domains.len() >= 3).then_some(verified == 0 && issuers.len() > 1)
+    }
+
+    fn answer(
+        &self,
+        contrast: Contrast,
+        index: usize,
+        target: &Target,
+        since: Duration,
+        now: Duration,
+    ) -> Option<bool> {
+        let same_host = |other: usize| self.endpoints[other].host == target.host;
+        let same_port = |other: usize| port_of(&self.endpoints[other]) == target.port;
+        match contrast {
+            Contrast::SamePortWorks => self.works(since, |other| same_port(other) && !same_host(other)),
+            Contrast::SameHostWorks => self.works(since, |other| same_host(other) && !same_port(other)),
+            Contrast::OtherPortsWork => {
+                self.works(since, |other| !same_port(other) && !same_host(other) && self.is_outside(other))
+            }
+            Contrast::AnythingWorks => self.anything_works(index, since),
+            Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
+            Contrast::ClockWrong => self.clock_wrong(since, now),
+            Contrast::IssuerShared => self.issuer_shared(index, since),
+            Contrast::IssuersPlural => self.issuers_plural(since),
+            _ => None,
+        }
+    }
+}
+
+/// Both after the same visits, and the moment of the last one.
+fn after(drawn: &[Drawn]) -> (Neighbourhood, Everybody, Duration) {
+    let endpoints = catalogue();
+    let mut index = Neighbourhood::new(&endpoints, PLATFORM);
+    let mut everybody = Everybody { last: vec![None; endpoints.len()], endpoints };
+    let mut now = second(1000);
+    for drawn in drawn {
+        now += second(drawn.pause);
+        let visit = drawn.visit(now);
+        index.take_in(drawn.index, &visit);
+        everybody.last[drawn.index] = Some(visit);
+    }
+    (index, everybody, now)
+}
+
+/// Whom an exchange may have been with: an endpoint, a host that is not watched on that port, or nobody known.
+fn targets() -> impl Iterator<Item = Target> {
+    let hosts = (0..HOSTS.len()).map(host).chain([Host::Address([10, 9, 9, 9].into())]);
+    hosts.flat_map(|host| PORTS.into_iter().chain([Port::udp(53)]).map(move |port| Target { host: host.clone(), port }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_index_answers_what_looking_at_everybody_would(
+        drawn in proptest::collection::vec(drawn(), 0..120), back in 0u64..40,
+    ) {
+        let (index, everybody, now) = after(&drawn);
+        let since = now.saturating_sub(second(back));
+        for one in everybody.all() {
+            prop_assert_eq!(index.showing(one, since), everybody.showing(one, since));
+            prop_assert_eq!(index.address(one), everybody.address(one));
+            prop_assert_eq!(index.is_outside(one), everybody.is_outside(one));
+        }
+        for (turn, target) in targets().enumerate() {
+            let one = turn % everybody.endpoints.len();
+            for contrast in Contrast::ALL.iter().filter(|contrast| contrast.ask() == Ask::Neighbours) {
+                let expected = everybody.answer(*contrast, one, &target, since, now);
+                prop_assert_eq!(
+                    index.answer(*contrast, (one, &target), since, now), expected, "{:?} {} {:?}", contrast, one, target
+                );
+            }
+            let on_port = |other: usize| port_of(&everybody.endpoints[other]) == target.port;
+            prop_assert_eq!(index.works_on(target.port, since), everybody.any_works(since, on_port));
+            let at_host = |other: usize| everybody.endpoints[other].host == target.host;
+            prop_assert_eq!(index.works_at(&target.host, since), everybody.any_works(since, at_host));
+        }
+        prop_assert_eq!(index.works_outside(since), everybody.any_works(since, |other| everybody.is_outside(other)));
+        for address in [[10, 1, 1, 1], [20, 0, 0, 1], [20, 0, 0, 2], [20, 1, 1, 1]].map(IpAddr::from) {
+            let there = |other: usize| everybody.address(other) == Some(address);
+            prop_assert_eq!(index.works_at_address(address, since), everybody.any_works(since, there));
+        }
+        for server in SERVERS.map(|server| server.parse::<SocketAddr>().expect("a server")) {
+            let resolves = everybody.all().filter_map(|other| everybody.since(other, since)?.resolution.as_ref());
+            let expected = resolves.into_iter().any(|r| r.server == Some(server) && !r.addresses.is_empty());
+            prop_assert_eq!(index.resolves(server, since), expected);
+        }
+    }
+
+    #[test]
+    fn visits_are_wished_for_only_where_they_would_tell_something_new(
+        drawn in proptest::collection::vec(drawn(), 0..120), back in 0u64..40,
+    ) {
+        let (index, everybody, now) = after(&drawn);
+        let since = now.saturating_sub(second(back));
+        for (turn, target) in targets().enumerate() {
+            let one = turn % everybody.endpoints.len();
+            let is_waiting = |other: usize| other != one && everybody.since(other, since).is_none();
+            let same_port = |other: usize| port_of(&everybody.endpoints[other]) == target.port;
+            let same_host = |other: usize| everybody.endpoints[other].host == target.host;
+            let wished = index.worth_a_visit(one, &target, since);
+            prop_assert!(wished.len() <= 6 && wished.iter().all(|other| is_waiting(*other)), "{wished:?}");
+            let others = |chosen: &dyn Fn(usize) -> bool| {
+                let waiting = everybody.all().filter(|other| is_waiting(*other) && chosen(*other)).count();
+                (waiting, wished.iter().filter(|other| chosen(**other)).count())
+            };
+            let (waiting, chosen) = others(&|other| same_port(other) && !same_host(other));
+            prop_assert_eq!(chosen, waiting.min(2), "on the same port");
+            let (waiting, chosen) = others(&|other| same_host(other) && !same_port(other));
+            prop_assert!(chosen >= waiting.min(1), "at the same host");
+            let (waiting, chosen) = others(&|other| !same_port(other) && everybody.is_outside(other));
+            prop_assert!(chosen >= waiting.min(1), "on another port");
+        }
+        let unread: BTreeSet<usize> = index.clocks_to_read(since, now).map(|one| one / PORTS.len()).collect();
+        let clocks = everybody.clocks(now).into_iter();
+        prop_assert_eq!(unread, clocks.filter(|(_, (began, _))| *began < since).map(|(host, _)| host).collect());
+    }
+
+    #[test]
+    fn a_catalogue_that_is_loaded_again_changes_nothing_for_those_who_stay(
+        drawn in proptest::collection::vec(drawn(), 0..80), removed in 0..HOSTS.len() * PORTS.len(),
+    ) {
+        let (index, everybody, now) = after(&drawn);
+        let mut endpoints = everybody.endpoints.clone();
+        endpoints.remove(removed);
+        endpoints.reverse();
+        let remap = Remap::between(&everybody.endpoints, &endpoints);
+        let reloaded = index.remapped(&endpoints, PLATFORM, &remap);
+        let mut rest = Everybody { last: vec![None; endpoints.len()], endpoints };
+        for (before, visit) in everybody.last.into_iter().enumerate() {
+            if let Some(after) = remap.get(before) {
+                rest.last[after] = visit;
+            }
+        }
+        let since = now.saturating_sub(second(10));
+        for target in targets() {
+            for contrast in [Contrast::SamePortWorks, Contrast::SameHostWorks, Contrast::OtherPortsWork] {
+                let answer = reloaded.answer(contrast, (0, &target), since, now);
+                prop_assert_eq!(answer, rest.answer(contrast, 0, &target, since, now));
+            }
+        }
+    }
+}
