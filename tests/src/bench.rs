@@ -22,7 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use ase_agent::duration;
+use ase_agent::net::duration;
 use clap::Args;
 use nix::unistd::geteuid;
 use serde::Serialize;

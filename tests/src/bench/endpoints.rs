@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ase_agent::duration;
+use ase_agent::net::duration;
 use serde::{Deserialize, Serialize};
 
 use super::servers::ZONE;

@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use ase_agent::{catalog::Host, config, settings::Settings};
+use ase_agent::{
+    config,
+    model::{catalog::Host, settings::Settings},
+};
 use ase_probes::clock;
 use nix::unistd::geteuid;
 use tokio::runtime::Runtime;

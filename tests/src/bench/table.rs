@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ase_agent::duration::show;
+use ase_agent::net::duration::show;
 
 use super::play::{AGENT_NAME, BLACKBOX_NAME, Measurement, PROMETHEUS_NAME, Quantiles, Reading, Subject};
 
