@@ -2,34 +2,23 @@
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
 mod address;
+mod certificate;
 mod dns;
 mod early;
+mod endpoint;
 mod history;
 mod incidents;
 mod machine;
 mod resolver;
 mod risk;
 
-use std::collections::BTreeMap;
-
-use ase_probes::{
-    outcome::Outcome,
-    tls::{Handshake, Invalid},
-    verdict::Finding,
-};
 use serde::Serialize;
 
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
-    model::{
-        catalog::{Slot, Workload},
-        diagnosis::Scope,
-        endpoint::{EndpointView, Status, earliest_expiry},
-        settings::ResolverSource,
-        visit::Untested,
-    },
+    model::settings::ResolverSource,
     readers::{
-        summary::{Summary, rfc3339, rfc3339_seconds},
+        summary::{Summary, rfc3339},
         witness::Witness,
     },
 };
@@ -45,7 +34,7 @@ pub struct Document<'a> {
     agent: Agent<'a>,
     machine: MachineEntry<'a>,
     summary: Totals,
-    endpoints: Vec<EndpointEntry<'a>>,
+    endpoints: Endpoints<'a>,
     classes: Vec<ClassEntry>,
     resolvers: ResolverEntry<'a>,
     incidents: Vec<IncidentEntry<'a>>,
@@ -57,9 +46,9 @@ pub struct Document<'a> {
     daemon: Option<&'a Witness>,
 }
 
-use address::{AddressEntry, UnaskedEntry};
 use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
+use endpoint::Endpoints;
 use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
@@ -81,15 +70,13 @@ pub fn check_to_json(snapshot: &Snapshot, witness: Option<&Witness>, version: &s
 impl<'a> Document<'a> {
     /// The document of a snapshot; `version` is the agent's own.
     pub fn of(snapshot: &'a Snapshot, version: &'a str) -> Self {
-        let watched = snapshot.endpoints.iter().map(|view| EndpointEntry::watched(view));
-        let unfilled = snapshot.catalog.slots.iter().map(EndpointEntry::unfilled);
         Self {
             schema: SCHEMA,
             at: rfc3339(snapshot.at),
             agent: Agent::of(snapshot, version),
             machine: MachineEntry::of(&snapshot.machine),
             summary: Totals::of(&Summary::of(snapshot)),
-            endpoints: watched.chain(unfilled).collect(),
+            endpoints: Endpoints::of(snapshot),
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
             resolvers: ResolverEntry::of(snapshot),
             incidents: incidents::entries(&snapshot.incidents),
@@ -175,198 +162,6 @@ impl Totals {
     }
 }
 
-/// Why something is as it is; every field is null where nothing was found.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Why {
-    cause: Option<&'static str>,
-    summary: Option<&'static str>,
-    phase: Option<&'static str>,
-    side: Option<&'static str>,
-    scope: Option<&'static str>,
-    confidence: Option<&'static str>,
-    next_step: Option<&'static str>,
-    owner: Option<&'static str>,
-}
-
-impl Why {
-    fn of(finding: Option<Finding>) -> Self {
-        let Some(finding) = finding else { return Self::default() };
-        let definition = finding.cause.definition();
-        Self {
-            cause: Some(definition.label),
-            summary: Some(definition.summary),
-            phase: Some(finding.phase.label()),
-            side: Some(finding.side.label()),
-            scope: None,
-            confidence: Some(finding.confidence.label()),
-            next_step: Some(definition.next_step),
-            owner: Some(definition.owner.label()),
-        }
-    }
-}
-
-/// An endpoint, or a slot that is not filled.
-#[derive(Clone, Debug, Serialize)]
-struct EndpointEntry<'a> {
-    id: &'a str,
-    class: &'static str,
-    host: Option<String>,
-    port: u16,
-    status: &'static str,
-    reason: Option<String>,
-    #[serde(flatten)]
-    why: Why,
-    severity: &'static str,
-    since: Option<String>,
-    evidence: Vec<String>,
-    addresses: Vec<AddressEntry>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    untested_addresses: Vec<UnaskedEntry>,
-    certificate: Option<CertificateEntry<'a>>,
-    attempts: u64,
-    failures: BTreeMap<&'static str, u64>,
-    last_visit: Option<String>,
-    last_visit_seconds: Option<f64>,
-    last_success: Option<String>,
-    purpose: &'a str,
-    workload: Option<&'static str>,
-    basis: Option<&'static str>,
-    source: &'a str,
-    as_of: &'a str,
-    documented_as: Option<&'a str>,
-    note: Option<&'a str>,
-    hint: Option<&'a str>,
-}
-
-impl<'a> EndpointEntry<'a> {
-    fn watched(view: &'a EndpointView) -> Self {
-        let (endpoint, about, visit) = (&view.endpoint, &view.endpoint.about, view.last.as_deref());
-        let outcomes = visit.map(|visit| visit.outcomes.as_slice()).unwrap_or_default();
-        Self {
-            id: &endpoint.id.0,
-            class: endpoint.class.label(),
-            host: Some(endpoint.host.to_string()),
-            port: endpoint.port,
-            status: view.status.label(),
-            reason: untested(view.status).map(Untested::reason),
-            why: Why { scope: scope(view), ..Why::of(view.status.finding()) },
-            severity: endpoint.severity.label(),
-            since: Some(rfc3339(view.since)),
-            evidence: visit.map(crate::model::visit::Visit::evidence).unwrap_or_default(),
-            addresses: outcomes.iter().map(AddressEntry::of).collect(),
-            untested_addresses: visit.into_iter().flat_map(|visit| &visit.unasked).map(UnaskedEntry::of).collect(),
-            certificate: CertificateEntry::of(view),
-            attempts: view.attempts,
-            failures: view.failures.iter().map(|(cause, count)| (cause.label(), *count)).collect(),
-            last_visit: visit.map(|visit| rfc3339(visit.began)),
-            last_visit_seconds: visit.map(|visit| visit.took.as_secs_f64()),
-            last_success: view.last_success.map(rfc3339),
-            purpose: &about.purpose,
-            workload: Some(workload(about.workload)),
-            basis: Some(about.basis.label()),
-            source: &about.source,
-            as_of: &about.as_of,
-            documented_as: about.documented_as.as_deref(),
-            note: about.note.as_deref(),
-            hint: None,
-        }
-    }
-
-    fn unfilled(slot: &'a Slot) -> Self {
-        Self {
-            id: &slot.name,
-            class: slot.class.label(),
-            host: None,
-            port: slot.port,
-            status: "not_configured",
-            reason: None,
-            why: Why::default(),
-            severity: slot.severity.label(),
-            since: None,
-            evidence: Vec::new(),
-            addresses: Vec::new(),
-            untested_addresses: Vec::new(),
-            certificate: None,
-            attempts: 0,
-            failures: BTreeMap::new(),
-            last_visit: None,
-            last_visit_seconds: None,
-            last_success: None,
-            purpose: &slot.purpose,
-            workload: None,
-            basis: None,
-            source: &slot.source,
-            as_of: &slot.as_of,
-            documented_as: None,
-            note: None,
-            hint: Some(&slot.hint),
-        }
-    }
-}
-
-/// How much is lost for the same reason; an endpoint whose case is not open stands for itself.
-fn scope(view: &EndpointView) -> Option<&'static str> {
-    let finding = view.status.finding()?;
-    let diagnosis = view.diagnosis.as_ref().filter(|diagnosis| diagnosis.finding.cause == finding.cause);
-    Some(diagnosis.map_or(Scope::Endpoint, |diagnosis| diagnosis.scope).label())
-}
-
-fn untested(status: Status) -> Option<Untested> {
-    match status {
-        Status::Healthy | Status::Degraded(_) | Status::Failed(_) => None,
-        Status::Unknown(untested) => Some(untested),
-    }
-}
-
-fn workload(workload: Workload) -> &'static str {
-    match workload {
-        Workload::Any => "any",
-        Workload::Linux => "linux",
-        Workload::Windows => "windows",
-    }
-}
-
-/// The certificate that the peer showed at the last visit.
-#[derive(Clone, Debug, Serialize)]
-struct CertificateEntry<'a> {
-    subject: &'a str,
-    issuer: &'a str,
-    names: &'a [String],
-    not_before: String,
-    not_after: String,
-    chain_expires: Option<String>,
-    invalid: Option<&'a str>,
-    tls_version: Option<&'static str>,
-}
-
-impl<'a> CertificateEntry<'a> {
-    fn of(view: &'a EndpointView) -> Option<Self> {
-        let shown = |tls: &&Handshake| !tls.chain.is_empty();
-        let tls = view.last.as_ref()?.outcomes.iter().filter_map(Outcome::handshake).find(shown)?;
-        let leaf = tls.chain.first()?;
-        Some(Self {
-            subject: &leaf.subject,
-            issuer: &leaf.issuer,
-            names: &leaf.names,
-            not_before: rfc3339_seconds(leaf.not_before),
-            not_after: rfc3339_seconds(leaf.not_after),
-            chain_expires: earliest_expiry(view).map(rfc3339_seconds),
-            invalid: tls.invalid.as_ref().map(invalid),
-            tls_version: tls.version,
-        })
-    }
-}
-
-fn invalid(invalid: &Invalid) -> &str {
-    match invalid {
-        Invalid::Expired => "expired",
-        Invalid::NotYetValid => "not yet valid",
-        Invalid::WrongName => "wrong name",
-        Invalid::UnknownIssuer => "unknown issuer",
-        Invalid::Other(words) => words,
-    }
-}
-
 #[derive(Clone, Debug, Serialize)]
 struct ClassEntry {
     class: &'static str,
@@ -418,7 +213,11 @@ impl<'a> ResolverEntry<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{readers::summary, sample};
+    use crate::{
+        model::{endpoint::Status, visit::Untested},
+        readers::summary,
+        sample,
+    };
     use jsonschema::Validator;
     use serde_json::{Value, json};
 
