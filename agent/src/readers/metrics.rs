@@ -1,4 +1,5 @@
-//! Renders a snapshot as Prometheus text, format 0.0.4. The only file that names `prometheus`.
+//! Renders a snapshot as Prometheus text, format 0.0.4. The only file that names `prometheus`, whose encoder writes the
+//! histograms and is the measure of what `page.rs` writes.
 //!
 //! Three rules hold for every series:
 //! - It exists from the first scrape. The one bounded exception is `ase_probe_failures_total`: each endpoint starts with
@@ -14,25 +15,27 @@
 mod early;
 mod incidents;
 mod names;
+mod page;
 mod resolver_facts;
 mod series;
 mod suspension;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::Duration,
 };
 
 use ase_probes::{cause::Cause, class::Class, http::Scheme, ntp::Packet, probe::Probe, verdict::Phase};
 use prometheus::{
     TextEncoder,
-    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+    proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
 use crate::{
     engine::snapshot::{self, BUCKETS, ClassView, Snapshot},
     model::endpoint::{EndpointView, earliest_expiry},
 };
+use page::{Labels, Page};
 use series::{
     is_good, is_unknown, is_up, newest, packet, reach_ratio, response, root_distance, round_trip, server, transport,
     usual_causes, usual_phases,
@@ -43,7 +46,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Renders every metric of a snapshot; `version` is the agent's own.
 pub fn render(snapshot: &Snapshot, version: &str) -> String {
-    let mut page = Page::default();
+    let mut page = Page::for_endpoints(snapshot.endpoints.len());
     endpoints(&mut page, snapshot);
     classes(&mut page, snapshot);
     durations(&mut page, snapshot);
@@ -56,7 +59,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     suspension::render(&mut page, snapshot);
     early::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);
-    page.text
+    page.into_text()
 }
 
 /// What the web server says about itself when it shows a snapshot.
@@ -76,77 +79,40 @@ pub fn render_serving(serving: &Serving) -> String {
         "Age of the snapshot that this page shows.",
         serving.snapshot_age.as_secs_f64(),
     );
-    let metrics = serving.renders.iter().map(|(label, counts)| {
-        let mut metric = Metric::from_label(pairs([("page", label)]));
+    histograms(
+        &mut page,
+        "ase_agent_render_seconds",
+        "Time that the web server's thread took to render a page; clients of one snapshot share one rendering.",
+        serving.renders.iter().map(|(label, counts)| ([("page", *label)], counts)),
+    );
+    page.into_text()
+}
+
+fn histograms<'a, const N: usize>(
+    page: &mut Page,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = (Labels<'a, N>, &'a snapshot::Histogram)>,
+) {
+    let metrics = values.map(|(labels, counts)| {
+        let mut metric = Metric::from_label(pairs(labels));
         metric.set_histogram(histogram(counts));
         metric
     });
-    page.family(
-        "ase_agent_render_seconds",
-        "Time that the web server's thread took to render a page; clients of one snapshot share one rendering.",
-        MetricType::HISTOGRAM,
-        metrics.collect(),
-    );
-    page.text
+    let family = family(name, help, MetricType::HISTOGRAM, metrics.collect());
+    if !family.get_metric().is_empty() {
+        let encode = |text: &mut String| TextEncoder::new().encode_utf8(&[family], text);
+        page.encoded(|text| encode(text).expect("a family with a name and a metric encodes into a string"));
+    }
 }
 
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
-
-/// The text so far. Each family is encoded and dropped at once, so that only one is in memory.
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn gauges<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = (Labels<'a, N>, f64)>,
-    ) {
-        let metrics = values.map(|(labels, value)| {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            let mut metric = Metric::from_label(pairs(labels));
-            metric.set_gauge(gauge);
-            metric
-        });
-        self.family(name, help, MetricType::GAUGE, metrics.collect());
-    }
-
-    fn counters<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = (Labels<'a, N>, u64)>,
-    ) {
-        let metrics = values.map(|(labels, value)| {
-            let mut counter = Counter::default();
-            counter.set_value(value as f64);
-            let mut metric = Metric::from_label(pairs(labels));
-            metric.set_counter(counter);
-            metric
-        });
-        self.family(name, help, MetricType::COUNTER, metrics.collect());
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.gauges(name, help, std::iter::once(([], value)));
-    }
-
-    fn family(&mut self, name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) {
-        if metrics.is_empty() {
-            return;
-        }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(metrics);
-        let encoded = TextEncoder::new().encode_utf8(&[family], &mut self.text);
-        encoded.expect("a family with a name and a metric encodes into a string");
-    }
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
 }
 
 fn pairs<const N: usize>(labels: Labels<'_, N>) -> Vec<LabelPair> {
@@ -180,8 +146,11 @@ fn endpoints(page: &mut Page, snapshot: &Snapshot) {
         "Visits begun, also when the name did not resolve.",
         views().map(|(labels, view)| (labels, view.attempts)),
     );
-    let failures: Vec<_> = views().flat_map(|(labels, view)| failures(labels, view)).collect();
-    page.counters("ase_probe_failures_total", "Visits that failed, by cause.", failures.into_iter());
+    page.counters(
+        "ase_probe_failures_total",
+        "Visits that failed, by cause.",
+        views().flat_map(|(labels, view)| failures(labels, view)),
+    );
     page.gauges(
         "ase_endpoint_last_success_timestamp_seconds",
         "When the endpoint's peer last proved itself; 0 before the first time.",
@@ -198,11 +167,14 @@ fn of_endpoint(view: &EndpointView) -> Labels<'_, 2> {
     [("class", view.endpoint.class.label()), ("endpoint", &view.endpoint.id.0)]
 }
 
-fn failures<'a>(labels: Labels<'a, 2>, view: &EndpointView) -> Vec<(Labels<'a, 3>, u64)> {
-    let mut counts: BTreeMap<Cause, u64> = usual_causes(&view.endpoint).map(|cause| (cause, 0)).collect();
-    counts.extend(&view.failures);
+/// The counters of the causes that the endpoint's probe commonly meets and of those it met, in the order of causes.
+fn failures<'a>(labels: Labels<'a, 2>, view: &EndpointView) -> impl Iterator<Item = (Labels<'a, 3>, u64)> {
+    let mut counts = [None; Cause::ALL.len()];
+    usual_causes(&view.endpoint).for_each(|cause| counts[cause as usize] = Some(0));
+    view.failures.iter().for_each(|(cause, count)| counts[*cause as usize] = Some(*count));
     let [class, endpoint] = labels;
-    counts.into_iter().map(|(cause, count)| ([class, endpoint, ("cause", cause.label())], count)).collect()
+    let counts = Cause::ALL.iter().zip(counts);
+    counts.filter_map(move |(cause, count)| Some(([class, endpoint, ("cause", cause.label())], count?)))
 }
 
 fn classes(page: &mut Page, snapshot: &Snapshot) {
@@ -231,29 +203,25 @@ fn durations(page: &mut Page, snapshot: &Snapshot) {
     });
     let keys: BTreeSet<(Class, Phase)> = usual.chain(snapshot.durations.keys().copied()).collect();
     let none = snapshot::Histogram::default();
-    let metrics = keys.into_iter().map(|(class, phase)| {
-        let label = if phase == Phase::None { "total" } else { phase.label() };
-        let mut metric = Metric::from_label(pairs([("class", class.label()), ("phase", label)]));
-        metric.set_histogram(histogram(snapshot.durations.get(&(class, phase)).unwrap_or(&none)));
-        metric
+    let rows = keys.iter().map(|(class, phase)| {
+        let label = if *phase == Phase::None { "total" } else { phase.label() };
+        ([("class", class.label()), ("phase", label)], snapshot.durations.get(&(*class, *phase)).unwrap_or(&none))
     });
-    page.family(
+    histograms(
+        page,
         "ase_probe_duration_seconds",
         "Time that visits spent in each phase; phase total is the whole visit, so it is not to be added to the others.",
-        MetricType::HISTOGRAM,
-        metrics.collect(),
+        rows,
     );
 }
 
 /// How punctual visits begin.
 fn delays(page: &mut Page, agent: &snapshot::SelfView) {
-    let mut metric = Metric::default();
-    metric.set_histogram(histogram(&agent.schedule_delays));
-    page.family(
+    histograms(
+        page,
         "ase_agent_schedule_delay_seconds",
         "Delay of the loop itself for every visit: from when it was due and there was room until it began.",
-        MetricType::HISTOGRAM,
-        vec![metric],
+        std::iter::once(([], &agent.schedule_delays)),
     );
 }
 
@@ -389,12 +357,15 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use crate::{
         golden::assert_golden,
         model::{catalog::EndpointId, endpoint::Status, visit::Untested},
         sample,
     };
     use ase_probes::outcome::Protocol;
+    use prometheus::proto::{Counter, Gauge};
+    use proptest::prelude::*;
     use std::{
         io::Write,
         process::{Command, Stdio},
@@ -413,6 +384,50 @@ mod tests {
     #[test]
     fn the_sample_renders_as_reviewed() {
         assert_golden("tests/golden/metrics.txt", &render(&sample::snapshot(), "0.1.0"));
+    }
+
+    /// What the crate's own encoder writes.
+    fn encoded(name: &str, help: &str, samples: &[(Vec<LabelPair>, f64)], kind: MetricType) -> String {
+        let metrics = samples.iter().map(|(labels, value)| {
+            let mut metric = Metric::from_label(labels.clone());
+            let (mut gauge, mut counter) = (Gauge::default(), Counter::default());
+            gauge.set_value(*value);
+            counter.set_value(*value);
+            match kind {
+                MetricType::GAUGE => metric.set_gauge(gauge),
+                _ => metric.set_counter(counter),
+            }
+            metric
+        });
+        let family = family(name, help, kind, metrics.collect());
+        TextEncoder::new().encode_to_string(&[family]).expect("a family with metrics")
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_is_what_the_crate_would_write(
+            help in "(.|\n|\"|\\\\){1,9}", label in any::<String>(), count in 0u64..1 << 53,
+            values in proptest::collection::vec(prop_oneof![any::<f64>(), (-9i32..9).prop_map(f64::from)], 1..5),
+        ) {
+            let labels = [("class", "https"), ("endpoint", label.as_str())];
+            let mut page = Page::default();
+            page.gauges("ase_some", &help, values.iter().map(|value| (labels, *value)));
+            page.counters("ase_more_total", &help, std::iter::once((labels, count)));
+            page.gauge("ase_one", &help, values[0]);
+            page.gauges("ase_none", &help, std::iter::empty::<(Labels<'_, 1>, f64)>());
+            let gauges: Vec<_> = values.iter().map(|value| (pairs(labels), *value)).collect();
+            let expected = encoded("ase_some", &help, &gauges, MetricType::GAUGE)
+                + &encoded("ase_more_total", &help, &[(pairs(labels), count as f64)], MetricType::COUNTER)
+                + &encoded("ase_one", &help, &[(Vec::new(), values[0])], MetricType::GAUGE);
+            prop_assert_eq!(page.into_text(), expected);
+        }
+    }
+
+    #[test]
+    fn causes_are_listed_in_their_order() {
+        for (place, cause) in Cause::ALL.iter().enumerate() {
+            assert_eq!(*cause as usize, place, "the counters of failures rely on it");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Early warnings as series: what moves before a class is lost. The parameters are in `early/*.rs` with their sources.
 
+use std::collections::BTreeMap;
+
 use ase_probes::{class::Class, http::Proof, probe::Probe};
 
 use super::{
@@ -63,12 +65,14 @@ fn detectors(page: &mut Page, snapshot: &Snapshot) {
 }
 
 fn counts(page: &mut Page, snapshot: &Snapshot) {
-    let of = |class: Class| {
-        let views = snapshot.endpoints.iter().filter(move |view| view.endpoint.class == class);
-        views.map(|view| addresses(view)).fold((0, 0), |sum, (healthy, probed)| (sum.0 + healthy, sum.1 + probed))
-    };
-    let counts: Vec<_> =
-        snapshot.classes.iter().map(|class| ([("class", class.class.label())], of(class.class))).collect();
+    let mut by_class: BTreeMap<Class, (usize, usize)> =
+        snapshot.classes.iter().map(|class| (class.class, (0, 0))).collect();
+    for view in &snapshot.endpoints {
+        let (healthy, probed) = addresses(view);
+        let sum = by_class.entry(view.endpoint.class).or_default();
+        *sum = (sum.0 + healthy, sum.1 + probed);
+    }
+    let counts: Vec<_> = by_class.into_iter().map(|(class, sum)| ([("class", class.label())], sum)).collect();
     page.gauges(
         "ase_addresses_probed",
         "Addresses of the class that the last visits tested.",

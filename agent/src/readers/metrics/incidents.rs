@@ -1,6 +1,6 @@
 //! The incidents as series: which diagnosis is in force for which class, how many are open, how many there were.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ase_probes::{cause::Cause, class::Class};
 
@@ -10,16 +10,14 @@ use crate::{engine::snapshot::Snapshot, model::catalog::EndpointId};
 /// Adds the series.
 pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
     let ledger = &snapshot.incidents;
-    let class_of = |id: &EndpointId| {
-        let view = snapshot.endpoints.iter().find(|view| view.endpoint.id == *id)?;
-        Some(view.endpoint.class)
-    };
+    let views = snapshot.endpoints.iter().filter(|_| !ledger.open.is_empty());
+    let classes: BTreeMap<&EndpointId, Class> = views.map(|view| (&view.endpoint.id, view.endpoint.class)).collect();
     let mut active: BTreeSet<[&'static str; 5]> = BTreeSet::new();
     for incident in &ledger.open {
         let (finding, scope) = (incident.finding, incident.scope.label());
         let (cause, side, confidence) = (finding.cause.label(), finding.side.label(), finding.confidence.label());
-        let classes: BTreeSet<Class> = incident.endpoints.iter().filter_map(class_of).collect();
-        active.extend(classes.iter().map(|class| [class.label(), cause, scope, side, confidence]));
+        let of_incident: BTreeSet<Class> = incident.endpoints.iter().filter_map(|id| classes.get(id).copied()).collect();
+        active.extend(of_incident.iter().map(|class| [class.label(), cause, scope, side, confidence]));
     }
     let labels = ["class", "cause", "scope", "side", "confidence"];
     page.gauges(
