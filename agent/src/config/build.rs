@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Endpoints that one agent watches at most.
-const MAX_ENDPOINTS: usize = 2000;
+const MAX_ENDPOINTS: usize = 10_000;
 
 /// Builds the catalogue.
 pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> Result<Catalog, Broken> {

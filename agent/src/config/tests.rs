@@ -286,3 +286,14 @@ fn the_annotated_example_is_good_and_knows_every_key() {
     let complete = settings(&all).unwrap_or_else(|error| panic!("every commented key is valid: {error}"));
     assert_eq!(complete.vantage, "snet-mirror");
 }
+
+#[test]
+fn ten_thousand_endpoints_are_the_most() {
+    let with = |count: usize| {
+        let rows = (0..count).map(|n| format!("    - {{host: 127.1.{}.{}, port: 9, class: tcp}}\n", n / 250, n % 250));
+        settings(&format!("endpoints:\n  remove: ['*']\n  add:\n{}", rows.collect::<String>()))
+    };
+    assert_eq!(with(10_000).expect("as many as may be").catalog.endpoints.len(), 10_000);
+    let error = with(10_001).expect_err("one too many").to_string();
+    assert_eq!(error, "test.yaml: endpoints (10001) must be at most 10000");
+}

@@ -64,7 +64,8 @@ impl RiskClock {
     /// Takes new settings in force; clocks of classes and standings of endpoints that stay keep their time.
     pub fn reload(&mut self, settings: &Settings) {
         self.risk.reconfigure(settings.assumptions.clone(), classes_of(settings));
-        self.standings.retain(|id, _| settings.catalog.endpoints.iter().any(|endpoint| endpoint.id == *id));
+        let watched: BTreeSet<&EndpointId> = settings.catalog.endpoints.iter().map(|endpoint| &endpoint.id).collect();
+        self.standings.retain(|id, _| watched.contains(id));
     }
 
     /// Takes a confirmed sample of an endpoint.
