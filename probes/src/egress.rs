@@ -42,8 +42,8 @@ impl Egress {
     /// Opens a non-blocking socket towards `peer`, bound as asked, that collects ICMP errors.
     pub(crate) fn socket(&self, peer: SocketAddr, kind: Type, shape: Shape) -> Result<Socket, Trouble> {
         let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
-        let socket = Socket::new(Domain::for_address(peer), kind, Some(protocol)).map_err(os(Operation::Socket))?;
-        socket.set_nonblocking(true).map_err(os(Operation::Option))?;
+        let socket = Socket::new(Domain::for_address(peer), kind.nonblocking(), Some(protocol));
+        let socket = socket.map_err(os(Operation::Socket))?;
         if let Some(interface) = &self.interface {
             socket.bind_device(Some(interface.as_bytes())).map_err(os(Operation::Bind))?;
         }

@@ -195,6 +195,9 @@ impl fmt::Display for IcmpError {
 /// The kernel's own account of a TCP connection (`linux/tcp.h`, `struct tcp_info`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpInfo {
+    /// Whether the handshake is done and the connection not reset (`TCP_ESTABLISHED` or `TCP_CLOSE_WAIT` in
+    /// `net/tcp_states.h`).
+    pub is_established: bool,
     /// Smoothed round trip time; right after the handshake this is the SYN's own round trip.
     pub round_trip: Duration,
     /// Segments sent again since the start, SYNs included.

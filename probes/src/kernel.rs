@@ -13,6 +13,10 @@ use crate::evidence::TcpInfo;
 /// Size of `struct tcp_info` up to `tcpi_dsack_dups` (`include/uapi/linux/tcp.h`, Linux 4.19), in bytes.
 const TCP_INFO_LEN: usize = 220;
 
+/// `TCP_ESTABLISHED` and `TCP_CLOSE_WAIT` in `include/net/tcp_states.h`: the handshake is done; in the second the peer has
+/// already ended its half.
+const ESTABLISHED: [u8; 2] = [1, 8];
+
 /// Reads `TCP_INFO`; `None` where the kernel does not give it.
 pub(crate) fn tcp_info(socket: &impl AsFd) -> Option<TcpInfo> {
     let mut raw = [0u8; TCP_INFO_LEN];
@@ -55,6 +59,7 @@ fn decode(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
         if cfg!(target_endian = "little") { low | high << 32 } else { high | low << 32 }
     };
     TcpInfo {
+        is_established: ESTABLISHED.contains(&raw[0]),
         segment_size: u32_at(16),
         unacked: u32_at(24),
         last_ack: Duration::from_millis(u64::from(u32_at(56))),

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::{
     attempt::Attempt,
     clock, error_queue,
-    evidence::{Operation, Stop, Trouble, os},
+    evidence::{Operation, Stop, TcpInfo, Trouble, os},
     kernel,
     seen::{Seen, Trace},
     tap::Tap,
@@ -34,14 +34,10 @@ pub(crate) async fn connect(attempt: &Attempt<'_>, trace: &mut Trace) -> Result<
 
 async fn handshake(attempt: &Attempt<'_>, seen: &mut Seen) -> Result<TcpStream, Trouble> {
     let stream = begin(attempt)?;
-    let outcome = attempt.deadline.at_most(PATIENCE).limit(stream.writable()).await;
-    let refused = match outcome {
-        Err(_) => Some(Trouble::TimedOut),
-        Ok(Err(error)) => Some(os(Operation::Connect)(error)),
-        Ok(Ok(())) => stream.take_error().unwrap_or_else(Some).map(os(Operation::Connect)),
-    };
+    let event = async { stream.writable().await.map_err(os(Operation::Connect)) };
+    let event = attempt.deadline.at_most(PATIENCE).bound(event).await;
     seen.tcp = kernel::tcp_info(&stream);
-    if let Some(trouble) = refused {
+    if let Err(trouble) = event.and_then(|()| accepted(&stream, seen.tcp)) {
         seen.icmp = error_queue::take(&stream, attempt.address);
         return Err(trouble);
     }
@@ -49,10 +45,17 @@ async fn handshake(attempt: &Attempt<'_>, seen: &mut Seen) -> Result<TcpStream, 
     Ok(stream)
 }
 
+/// Whether the handshake succeeded. Only a connection that is not established needs to be asked for its error.
+fn accepted(stream: &TcpStream, info: Option<TcpInfo>) -> Result<(), Trouble> {
+    if info.is_some_and(|info| info.is_established) {
+        return Ok(());
+    }
+    stream.take_error().unwrap_or_else(Some).map_or(Ok(()), |error| Err(os(Operation::Connect)(error)))
+}
+
 fn begin(attempt: &Attempt<'_>) -> Result<TcpStream, Trouble> {
     let socket = attempt.egress.socket(attempt.address, Type::STREAM, attempt.shape)?;
     error_queue::collect(&socket, attempt.address, true)?;
-    socket.set_tcp_nodelay(true).map_err(os(Operation::Option))?;
     match socket.connect(&attempt.address.into()) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}

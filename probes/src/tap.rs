@@ -70,6 +70,12 @@ impl Tap {
         self.tally().trouble.clone()
     }
 
+    /// Sends every segment at once from now on, without waiting for the acknowledgement of the one before
+    /// (`TCP_NODELAY`): for exchanges in which we speak twice in a row.
+    pub(crate) fn send_at_once(&self) -> Result<(), Trouble> {
+        self.stream().set_nodelay(true).map_err(os(Operation::Option))
+    }
+
     /// The connection, for the kernel's counters.
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.0.stream

@@ -50,6 +50,7 @@ impl Question {
                 trace.seen.stop = Some(stop);
                 None
             }
+            Ok(_) if self.listen.is_zero() => Some(Reply { greeting: Vec::new() }),
             Ok(stream) => {
                 let tap = Tap::new(stream);
                 let greeting = self.listen(tap.clone(), attempt).await;

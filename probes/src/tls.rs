@@ -142,6 +142,7 @@ impl Client<'_> {
         record: &mut Handshake,
     ) -> Result<TlsStream<S>, Trouble> {
         tap.allow(HANDSHAKE_BUDGET, "64 KiB of TLS handshake");
+        tap.send_at_once()?;
         let connector = TlsConnector::from(self.trust.client(self.application));
         match connector.connect(self.name.clone(), stream).await {
             Ok(stream) => self.examine(stream.get_ref().1, record).map(|()| stream),

@@ -73,14 +73,14 @@ impl Asking<'_> {
         sent: Duration,
         reply: &mut Reply,
     ) -> Result<(), Trouble> {
-        let mut buffer = [0; DATAGRAM];
+        let mut buffer = vec![0; DATAGRAM];
         while reply.strays <= MAX_STRAYS {
             let received = self.attempt.deadline.bound(socket.receive(&mut buffer)).await?;
             if self.accept(&buffer[..received.len], id, reply) {
                 self.trace.seen.round_trip = Some(received.at.saturating_sub(sent));
                 self.trace.seen.icmp = socket.notice();
                 (self.trace.seen.reply_source, self.trace.seen.hop_limit) = (received.from, received.hop_limit);
-                reply.conflicting = self.hear_conflict(socket, id, reply).await;
+                reply.conflicting = self.hear_conflict(socket, id, reply, &mut buffer).await;
                 return Ok(());
             }
         }
@@ -88,7 +88,10 @@ impl Asking<'_> {
     }
 
     /// Waits for a second answer to the same question and compares it with the first. A copy is no conflict.
-    async fn hear_conflict(&self, socket: &Datagram, id: u16, reply: &Reply) -> bool {
+    async fn hear_conflict(&self, socket: &Datagram, id: u16, reply: &Reply, buffer: &mut [u8]) -> bool {
+        if self.question.linger.is_zero() {
+            return false;
+        }
         let end = self.attempt.deadline.at_most(self.question.linger);
         let said = |answer: &Answer| {
             let mut addresses = answer.addresses.clone();
@@ -96,9 +99,8 @@ impl Asking<'_> {
             (answer.rcode, addresses)
         };
         let first = reply.answer.as_ref().map(said);
-        let mut buffer = [0; DATAGRAM];
         for _ in 0..MAX_STRAYS {
-            let Ok(Ok(received)) = end.limit(socket.receive(&mut buffer)).await else { return false };
+            let Ok(Ok(received)) = end.limit(socket.receive(buffer)).await else { return false };
             let second = wire::decode(&buffer[..received.len], id, self.question);
             if second.is_ok_and(|second| Some(said(&second)) != first) {
                 return true;
