@@ -77,7 +77,7 @@ pub struct Question {
 }
 
 /// The EDNS payload size of plain probing: no fragments on any common path (DNS flag day 2020).
-pub const EDNS_PAYLOAD: u16 = 1232;
+const EDNS_PAYLOAD: u16 = 1232;
 
 /// The response code (RFC 1035 section 4.1.1, RFC 6895).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -161,17 +161,17 @@ pub struct IcmpError {
 
 impl IcmpError {
     /// Whether the packet's hop limit ran out on its way (RFC 792 type 11 code 0, RFC 4443 type 3 code 0).
-    pub fn is_time_exceeded(&self) -> bool {
+    pub(crate) fn is_time_exceeded(&self) -> bool {
         (self.kind, self.code) == if self.v6 { (3, 0) } else { (11, 0) }
     }
 
     /// Whether a router only asks for smaller packets (RFC 1191, RFC 8201): no failure by itself.
-    pub fn is_about_mtu(&self) -> bool {
+    pub(crate) fn is_about_mtu(&self) -> bool {
         if self.v6 { self.kind == 2 } else { (self.kind, self.code) == (3, 4) }
     }
 
     /// Whether the sender has no way to the host: what a kernel tells itself about a neighbour that does not answer.
-    pub fn is_host_unreachable(&self) -> bool {
+    pub(crate) fn is_host_unreachable(&self) -> bool {
         (self.kind, self.code) == if self.v6 { (1, 3) } else { (3, 1) }
     }
 }
@@ -234,7 +234,7 @@ impl fmt::Display for TcpInfo {
 
 /// Shows a duration in milliseconds with three digits of fraction below ten.
 #[derive(Clone, Copy, Debug)]
-pub struct Millis(pub Duration);
+pub(crate) struct Millis(pub(crate) Duration);
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,7 +245,7 @@ impl fmt::Display for Millis {
 
 /// Bytes from a peer, shown with control characters escaped and cut at 512 characters.
 #[derive(Clone, Copy, Debug)]
-pub struct Escaped<'a>(pub &'a [u8]);
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

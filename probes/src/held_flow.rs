@@ -14,7 +14,7 @@ use tokio::{io::Interest, net::TcpStream};
 use crate::{attempt::Attempt, clock, deadline::Deadline, error_queue, evidence::Stop, kernel, seen::Trace, stream};
 
 /// How long a check waits at most: four keep-alive packets, one second apart, all unanswered.
-pub const CHECK_PATIENCE: Duration = Duration::from_millis(3500);
+const CHECK_PATIENCE: Duration = Duration::from_millis(3500);
 /// Silence after which the kernel keeps the flow alive by itself. Azure forgets flows that are idle for 4 minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// Time between keep-alive packets while nobody checks.
@@ -120,7 +120,7 @@ impl HeldFlow {
         self.opened.elapsed()
     }
 
-    /// Has the kernel send a keep-alive packet now and waits for its acknowledgement, at most [`CHECK_PATIENCE`]. No
+    /// Has the kernel send a keep-alive packet now and waits for its acknowledgement, at most 3.5 s. No
     /// payload is sent. After [`FlowState::Reset`] and [`FlowState::Closed`] the flow is of no more use.
     pub async fn check(&mut self) -> Checked {
         let start = clock::now();

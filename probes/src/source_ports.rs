@@ -84,14 +84,6 @@ impl PortOutcomes {
             _ => Pattern::Unknown,
         }
     }
-
-    /// The share of the ports that fail, 0 to 1, by each port's first try; `None` where none was tried.
-    pub fn failing_share(&self) -> Option<f64> {
-        let first = |port| self.tries.iter().find(|attempt| attempt.source_port == port);
-        let ports = self.ports();
-        let failing = ports.iter().filter(|(port, ..)| first(*port).is_some_and(|attempt| !attempt.works)).count();
-        (!ports.is_empty()).then(|| failing as f64 / ports.len() as f64)
-    }
 }
 
 impl fmt::Display for PortOutcomes {

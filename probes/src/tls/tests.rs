@@ -61,7 +61,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 #[test]
 fn a_file_of_authorities_adds_to_what_is_trusted() {
     let both = file(&(Authority::new("one").pem() + &Authority::new("two").pem()));
-    let trust = Trust::from_pem_file(both.path()).expect("two good certificates");
+    let trust = Trust::none().with_pem_file(both.path()).expect("two good certificates");
     assert_eq!(trust.len(), 2);
     let third = file(&Authority::new("three").pem());
     assert_eq!(trust.with_pem_file(third.path()).expect("a good certificate").len(), 3);
@@ -79,10 +79,10 @@ fn a_file_that_cannot_be_used_is_named_with_its_rule() {
     ];
     for (text, rule) in rows {
         let file = file(&text);
-        let error = Trust::from_pem_file(file.path()).expect_err(rule).to_string();
+        let error = Trust::none().with_pem_file(file.path()).expect_err(rule).to_string();
         assert!(error.starts_with(&file.path().display().to_string()) && error.contains(rule), "{error}");
     }
-    let error = Trust::from_pem_file("/nonexistent/roots.pem").expect_err("there is no such file").to_string();
+    let error = Trust::none().with_pem_file("/nonexistent/roots.pem").expect_err("there is no such file").to_string();
     assert!(error.starts_with("/nonexistent/roots.pem: certificates must be readable PEM"), "{error}");
 }
 

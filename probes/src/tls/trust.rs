@@ -99,14 +99,6 @@ impl Trust {
         (Self::new(roots, Arc::new(Clients::new())), warnings)
     }
 
-    /// Trusts the authorities of one PEM file, and nobody else.
-    ///
-    /// # Errors
-    /// [`TrustError`] when the file cannot be read, holds none, or holds something else.
-    pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, TrustError> {
-        Self::none().with_pem_file(path)
-    }
-
     /// Trusts the authorities of one PEM file as well.
     ///
     /// # Errors
@@ -147,7 +139,8 @@ impl Trust {
     }
 
     /// How many authorities there are.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.0.roots.len()
     }
 
