@@ -8,7 +8,7 @@ use crate::process::{binary, require, run};
 
 /// How often the agent may spend the figures to reach here. They are those of an optimised build at a thousand endpoints;
 /// this is an unoptimised one, which also wakes an idle machine for each of its few probes.
-const FACTOR: &str = "40";
+const FACTOR: &str = "100";
 
 /// Runs the bench and returns its report; `None` without root where that may be skipped.
 fn bench(arguments: &[&str]) -> Option<(String, Value)> {
