@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The agent's largest lateness of a visit, in the last half to full minute.
-const LARGEST: &str = "ase_agent_schedule_lag_seconds";
-/// The agent's lateness as a histogram, where it has one.
-const HISTOGRAM: &str = "ase_schedule_lag_seconds_bucket";
+const LARGEST: &str = "ase_agent_schedule_lag_seconds ";
+/// The longest wait of a visit for room, in the last half to full minute.
+const WAIT: &str = "ase_agent_schedule_wait_seconds ";
+/// The agent's lateness as a histogram.
+const HISTOGRAM: &str = "ase_agent_schedule_delay_seconds_bucket";
 
 /// The sum of the series that begin like this.
 pub(super) fn sum(page: &str, start: &str) -> f64 {
@@ -25,7 +27,9 @@ pub(super) fn value(answer: &str) -> Option<f64> {
 pub(super) struct Lag {
     /// The largest of the last half to full minute, in milliseconds.
     pub(super) largest_ms: f64,
-    /// Visits not later than each bound in seconds; empty where the agent has no histogram.
+    /// The longest wait for room of the last half to full minute, in milliseconds.
+    pub(super) wait_ms: f64,
+    /// Visits not later than each bound in seconds; empty where an older agent has no histogram.
     pub(super) buckets: Vec<(f64, f64)>,
 }
 
@@ -43,7 +47,7 @@ impl Lag {
             }
         }
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Self { largest_ms: sum(page, LARGEST) * 1000.0, buckets }
+        Self { largest_ms: sum(page, LARGEST) * 1000.0, wait_ms: sum(page, WAIT) * 1000.0, buckets }
     }
 
     /// The same without the visits before a moment.
@@ -83,7 +87,7 @@ mod tests {
     fn a_quantile_of_the_lag_is_of_the_window_alone() {
         let page = |few: u32, most: u32, all: u32| {
             format!(
-                "{HISTOGRAM}{{le=\"0.001\"}} {few}\n{HISTOGRAM}{{le=\"0.01\"}} {most}\n{HISTOGRAM}{{le=\"+Inf\"}} {all}\n{LARGEST} 0.25\n"
+                "{HISTOGRAM}{{le=\"0.001\"}} {few}\n{HISTOGRAM}{{le=\"0.01\"}} {most}\n{HISTOGRAM}{{le=\"+Inf\"}} {all}\n{LARGEST}0.25\n"
             )
         };
         let (before, after) = (Lag::of(&page(0, 0, 100)), Lag::of(&page(60, 98, 200)));

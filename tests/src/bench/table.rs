@@ -32,7 +32,19 @@ pub(super) fn render(measurements: &[Measurement], cores: usize) -> String {
     );
     add(
         "how well it kept its rhythm; gaps are between two arrivals at a server, times in ms (median / 99th percentile)",
-        &["case", "program", "made", "expected", "missing", "healthy", "gap error", "while read", "own lag", "largest"],
+        &[
+            "case",
+            "program",
+            "made",
+            "expected",
+            "missing",
+            "healthy",
+            "gap error",
+            "while read",
+            "own lag",
+            "largest",
+            "waited",
+        ],
         groups.iter().map(|group| rhythm(group)).collect(),
     );
     add(
@@ -151,6 +163,7 @@ fn rhythm(group: &Group<'_>) -> Vec<String> {
         pair(|one| one.gap_error_reading_ms),
         joined(lag(0.5), lag(0.99), 1),
         shown(of(group, |one| Some(one.lag.as_ref()?.largest_ms)), 1),
+        shown(of(group, |one| Some(one.lag.as_ref()?.wait_ms)), 1),
     ]);
     row
 }
