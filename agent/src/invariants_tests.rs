@@ -203,6 +203,7 @@ fn visit(cause: Cause, side: Side) -> Visit {
         outcomes: Vec::new(),
         unasked: Vec::new(),
         failed: Vec::new(),
+        confirmed_by: 0,
         remarks: Vec::new(),
         result: Ok(finding.failed()),
     }

@@ -130,6 +130,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         trial: Some(Arc::new(outlook::trial())),
         names: Arc::new(vec![Arc::new(outlook::bypassed()), Arc::new(outlook::uncompared())]),
         durations: Arc::new(durations(&views)),
+        left_out: Vec::new(),
         catalog: Arc::new(catalog),
         endpoints: views,
     }
@@ -254,6 +255,7 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
         resolution,
         unasked: Vec::new(),
         failed: Vec::new(),
+        confirmed_by: 0,
         remarks: Vec::new(),
     };
     EndpointView {
@@ -444,6 +446,7 @@ fn warning_https() -> EndpointView {
         resolution: Some(resolved(host, &[], vec![denied()])),
         unasked: Vec::new(),
         failed: Vec::new(),
+        confirmed_by: 0,
         remarks: Vec::new(),
         result: Ok(Verdict::Failed(finding)),
     };

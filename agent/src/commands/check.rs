@@ -1,23 +1,29 @@
 //! `ase-agent check`: one round over the chosen endpoints, with the same engine and snapshot as the daemon.
 
-use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
-use ase_probes::{class::Class, local_facts::file_limit};
+use ase_probes::{class::Class, clock, local_facts::file_limit};
 use clap::builder::TypedValueParser as _;
 use clap::{Args, builder::PossibleValuesParser};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        terminal::Terminal,
     },
     config,
     engine::{monitor::Monitor, snapshot::Snapshot},
     model::{catalog::Catalog, rounds::Rounds, settings::Settings},
+    net::duration,
     readers::{VERSION, json, report},
     web::witness,
 };
+
+/// Thinking over what is known at the end, asking a daemon beside this look, and printing take so long at most.
+const CLOSING: Duration = Duration::from_millis(250);
+/// The shortest time in which a look answers by default: two default time-outs of 7 s and the wait of 1 s between them.
+const SHORTEST: Duration = Duration::from_secs(15);
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -35,6 +41,10 @@ pub struct Check {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+    /// Answer within this time and say what was not asked [default: 15s, or twice the longest time-out and the wait
+    /// between them where that is longer]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub within: Option<Duration>,
     /// List healthy endpoints too
     #[arg(long, short)]
     pub verbose: bool,
@@ -52,14 +62,14 @@ pub fn run(arguments: &Check) -> Result<ExitCode, Failure> {
             "--endpoint ({name}): the catalogue has no such endpoint; `ase-agent profile show` lists them"
         ))
     })?;
-    let bar = progress(catalog.endpoints.len());
     let settings = Settings { catalog: Arc::new(catalog), ..settings };
-    let listen = settings.listen;
+    let (listen, within) = (settings.listen, arguments.within.unwrap_or_else(|| patience(&settings)));
+    let mut terminal = Terminal::new(settings.catalog.endpoints.len());
     let (snapshot, witness) = runtime()?.block_on(async {
-        let snapshot = round(settings, |settled| bar.set_position(settled as u64)).await;
+        let snapshot = round(settings, within, |monitor| terminal.watch(monitor)).await;
         (snapshot, witness::ask(listen).await)
     });
-    bar.finish_and_clear();
+    terminal.close();
     match arguments.output {
         Output::Json => println!("{}", json::check_to_json(&snapshot, witness.as_ref(), VERSION)),
         Output::Table => {
@@ -75,13 +85,11 @@ fn look(verbose: bool) -> report::Look {
     report::Look { width, colour: is_terminal, verbose }
 }
 
-/// A progress bar on a terminal, nothing elsewhere.
-fn progress(endpoints: usize) -> ProgressBar {
-    let bar = ProgressBar::new(endpoints as u64);
-    if let Ok(style) = ProgressStyle::with_template("probing {bar:40} {pos}/{len} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
+/// The time in which the answer stands: a silence and its confirmation, each as long as the longest time-out, and the wait
+/// between them. Follow-up measurements take up to 9 s after the first failure, so it is not less than [`SHORTEST`].
+fn patience(settings: &Settings) -> Duration {
+    let longest = settings.catalog.endpoints.iter().map(|endpoint| endpoint.timeout).max().unwrap_or_default();
+    (longest * 2 + settings.pace.confirm_after).max(SHORTEST)
 }
 
 /// Which endpoints to check. Empty lists choose all.
@@ -119,13 +127,19 @@ fn names(endpoint: &crate::model::catalog::Endpoint, name: &str) -> bool {
     *endpoint.id.0 == *name || endpoint.host.to_string() == name
 }
 
-/// Visits every endpoint once, a second time where the first was bad. `progress` hears how many are settled.
-pub async fn round(settings: Settings, mut progress: impl FnMut(usize)) -> Arc<Snapshot> {
+/// Visits every endpoint once, a second time where the first was bad, and answers within this time. `watch` sees the loop
+/// after each step.
+pub async fn round(settings: Settings, within: Duration, mut watch: impl FnMut(&Monitor)) -> Arc<Snapshot> {
+    let ends = clock::now() + within.saturating_sub(CLOSING);
     let mut monitor = Monitor::new(settings, Rounds::One, file_limit(), rand::random());
+    monitor.end_at(ends);
     while !monitor.is_settled() {
-        monitor.step().await;
-        progress(monitor.settled());
+        tokio::select! {
+            () = monitor.step() => watch(&monitor),
+            () = tokio::time::sleep_until(ends.into()) => break,
+        }
     }
+    monitor.conclude();
     Arc::clone(&monitor.subscribe().borrow())
 }
 

@@ -14,3 +14,4 @@ pub mod nslookup;
 pub mod profile;
 pub mod reloads;
 pub mod run;
+mod terminal;

@@ -99,6 +99,7 @@ impl World {
             outcomes: vec![outcome],
             unasked: Vec::new(),
             failed: Vec::new(),
+            confirmed_by: 0,
             remarks: Vec::new(),
             result: Ok(verdict),
         };

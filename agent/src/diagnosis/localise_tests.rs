@@ -46,6 +46,7 @@ fn views(hosts: &[&str], ports: &[u16], fails: impl Fn(&str, u16) -> bool) -> Ve
                 outcomes: vec![outcome],
                 unasked: Vec::new(),
                 failed: Vec::new(),
+                confirmed_by: 0,
                 remarks: Vec::new(),
                 result: Ok(verdict),
             };

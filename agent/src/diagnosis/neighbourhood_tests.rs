@@ -112,6 +112,7 @@ impl Drawn {
             outcomes: if is_reached { vec![outcome] } else { Vec::new() },
             unasked: Vec::new(),
             failed: Vec::new(),
+            confirmed_by: 0,
             remarks: Vec::new(),
             result,
         }

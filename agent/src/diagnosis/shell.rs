@@ -189,9 +189,20 @@ impl Diagnosing {
         &self.cases.ledger
     }
 
-    /// Whether nothing is under way and nothing waits.
-    pub fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.measurements.is_empty() && !self.is_news
+    /// Whether nothing is under way and nothing waits that can begin before the end, if there is one.
+    pub fn is_settled(&self, ends: Option<Instant>) -> bool {
+        let too_late = |errand: &Errand| ends.is_some_and(|ends| self.budget.next_free(errand.flows()) >= ends);
+        self.waiting.front().is_none_or(too_late) && self.measurements.is_empty() && !self.is_news
+    }
+
+    /// Measurements under way.
+    pub fn under_way(&self) -> usize {
+        self.measurements.len()
+    }
+
+    /// Measurements that wait for the budget of flows.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Does the next thing there is to do: begins a measurement, takes one in, or asks for another review. Cancel safe.

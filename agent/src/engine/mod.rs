@@ -2,6 +2,7 @@
 
 pub mod courtesy;
 pub mod lateness;
+pub mod look;
 pub mod machine;
 pub mod monitor;
 pub mod plan;

@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     engine::{
+        look::{Look, Order, Shown},
         plan,
         publishing::Publisher,
         pulse::{Clocks, Pulse},
@@ -37,7 +38,7 @@ use crate::{
         settings::Settings,
         visit::{Untested, Visit},
     },
-    visit::visitor::Visitor,
+    visit::visitor::{Occasion, Visitor},
 };
 
 /// Visits that wait for room this long are worth a word: the alert `AseAgentBehind` begins there too.
@@ -46,11 +47,29 @@ const SLOW: Duration = Duration::from_secs(5);
 /// A visit that ended, with the task it ran in; an error if it died.
 type Finished = Result<(task::Id, Visit), JoinError>;
 
+/// How far a single look has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Endpoints with a confirmed status.
+    pub settled: usize,
+    /// Endpoints that failed, and again.
+    pub failed: usize,
+    /// Visits under way.
+    pub visits: usize,
+    /// Visits that are planned: first ones that wait for room, and confirmations.
+    pub planned: usize,
+    /// Names that are yet to be compared.
+    pub names: usize,
+    /// Follow-up measurements under way.
+    pub measurements: usize,
+}
+
 /// The loop: what is known, what is due, what is under way.
 #[derive(Debug)]
 pub struct Monitor {
     known: Known,
     rounds: Rounds,
+    look: Option<Look>,
     visitor: Arc<Visitor>,
     schedule: Schedule,
     pulse: Pulse,
@@ -70,6 +89,7 @@ impl Monitor {
         let known = Known::new(settings, rounds, StdRng::from_rng(&mut rng));
         Self {
             rounds,
+            look: None,
             visitor: Arc::new(Visitor::new(&known.settings)),
             schedule: schedule(&known.settings, rounds, files),
             pulse: Pulse::new(Clocks::read()),
@@ -86,6 +106,55 @@ impl Monitor {
     /// A receiver of every snapshot to come; it holds the latest one already.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.publisher.subscribe()
+    }
+
+    /// Lets a single look end at this moment: no visit takes longer, and nothing is waited for that comes later.
+    pub fn end_at(&mut self, ends: Instant) {
+        self.look = Some(Look::until(ends));
+    }
+
+    /// What is settled, and what is waited for.
+    pub fn progress(&self) -> Progress {
+        let count = |which: fn(&Status) -> bool| self.known.views.iter().filter(|view| which(&view.status)).count();
+        Progress {
+            settled: count(|status| *status != Status::Unknown(Untested::NotYet)),
+            failed: count(|status| matches!(status, Status::Failed(_))),
+            visits: self.visits.len(),
+            planned: self.schedule.planned(),
+            names: self.known.comparing.remaining(),
+            measurements: self.known.diagnosing.under_way(),
+        }
+    }
+
+    /// The incidents that are open now.
+    pub fn incidents(&self) -> &[Arc<Incident>] {
+        &self.known.diagnosing.ledger().open
+    }
+
+    /// Ends a single look and says what it left out; what is under way then is cut off.
+    pub fn conclude(&mut self) {
+        self.visits = JoinSet::new();
+        let (unvisited, unconfirmed) = self.known.give_up();
+        let waiting = self.known.diagnosing.waiting();
+        let is_over = !self.is_settled();
+        let mut left_out: Vec<String> = self.known.comparing.left_out().into_iter().collect();
+        let mut note = |count: usize, what: &str| {
+            if count > 0 {
+                left_out.push(format!("{count} {what}"));
+            }
+        };
+        note(unvisited, "endpoints were not visited: the time of this look was over");
+        note(unconfirmed, "endpoints failed once and were not asked again: the time of this look was over");
+        note(
+            waiting,
+            "measurements that would tell more were not made: the budget of new flows, or the time, was spent",
+        );
+        if is_over {
+            note(self.known.comparing.remaining(), "names were not compared: the time of this look was over");
+        }
+        self.known.left_out = left_out;
+        self.publisher.hurry(clock::now());
+        self.changed();
     }
 
     /// Does the next thing there is to do: begins what is due, or takes in what ended. Cancel safe.
@@ -126,13 +195,8 @@ impl Monitor {
     pub fn is_settled(&self) -> bool {
         self.schedule.is_over()
             && self.known.comparing.is_settled()
-            && self.known.diagnosing.is_settled()
+            && self.known.diagnosing.is_settled(self.look.as_ref().map(Look::ends))
             && self.publisher.due().is_none()
-    }
-
-    /// How many endpoints have a confirmed status.
-    pub fn settled(&self) -> usize {
-        self.known.views.iter().filter(|view| view.status != Status::Unknown(Untested::NotYet)).count()
     }
 
     /// Takes new settings in force. Endpoints that stay as they were keep what is known of them, their place in the
@@ -193,7 +257,9 @@ impl Monitor {
             let confirm = last.map(|last| last.failed.clone()).unwrap_or_default();
             let visitor = Arc::clone(&self.visitor);
             let rng = StdRng::from_rng(&mut self.rng);
-            let visit = self.visits.spawn(async move { visitor.visit(&endpoint, &confirm, rng).await });
+            let within = self.look.as_ref().map(|look| look.left(now));
+            let occasion = Occasion { confirm, within };
+            let visit = self.visits.spawn(async move { visitor.visit(&endpoint, &occasion, rng).await });
             self.under_way.insert(visit.id(), due.visit);
         }
         self.consider(now);
@@ -227,6 +293,8 @@ impl Monitor {
     fn record(&mut self, number: VisitNumber, task: usize, mut visit: Visit) {
         let now = clock::now();
         let began = now.checked_sub(visit.took).unwrap_or(now);
+        let shown = Shown::by(&visit, &self.known.views[task].endpoint);
+        let was_confirming = self.schedule.is_confirming(task);
         match self.pulse.stalled_since(began).filter(|_| is_silence(&visit)) {
             Some(stall) => {
                 visit.remarks.push(stall.remark());
@@ -240,6 +308,22 @@ impl Monitor {
             Sample::PutOff(_) => self.known.agent.budget_spent += 1,
             Sample::Good | Sample::Bad | Sample::Unknown | Sample::AskedToSlowDown => {
                 self.known.record(task, visit, self.schedule.is_confirming(task));
+            }
+        }
+        let counts = ended.sample == Sample::Bad && (was_confirming || self.schedule.is_confirming(task));
+        self.obey(task, if counts { shown } else { shown.without_failure() }, now);
+    }
+
+    /// In a single look a few failures are asked again for all that are alike.
+    fn obey(&mut self, task: usize, shown: Shown, now: Instant) {
+        for order in self.look.iter_mut().flat_map(|look| look.hear(task, shown)) {
+            match order {
+                Order::Wait(task) => self.schedule.hold(task),
+                Order::Ask(task) => self.schedule.release(task, now),
+                Order::Confirm(task, others) => {
+                    self.schedule.hold(task);
+                    self.known.confirm(task, others);
+                }
             }
         }
     }

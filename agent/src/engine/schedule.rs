@@ -225,9 +225,27 @@ impl Schedule {
         self.under_way.get(&visit)?.task
     }
 
+    /// Plans no confirmation for now: others are asked in the task's place.
+    pub fn hold(&mut self, task: usize) {
+        self.unplan(task);
+    }
+
+    /// Plans the confirmation of a task that was held, at once: it has waited long enough.
+    pub fn release(&mut self, task: usize, now: Instant) {
+        if self.tasks[task].planned.is_none() {
+            let rest = self.not_before(task);
+            self.plan(task, rest.map_or(now, |rest| rest.max(now)));
+        }
+    }
+
     /// Whether the last sample of a task was bad and waits for its confirmation.
     pub fn is_confirming(&self, task: usize) -> bool {
         self.tasks[task].state == State::Confirming
+    }
+
+    /// Visits that are planned.
+    pub fn planned(&self) -> usize {
+        self.planned.len()
     }
 
     /// Whether no visit is under way and none will come.

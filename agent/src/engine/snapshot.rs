@@ -148,4 +148,6 @@ pub struct Snapshot {
     pub store: StoreView,
     /// Durations by class and phase; `Phase::None` holds the whole visit.
     pub durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
+    /// What a single look did not ask and why, in plain words; empty for a daemon.
+    pub left_out: Vec<String>,
 }

@@ -54,6 +54,8 @@ pub struct Known {
     pub views: Vec<Arc<EndpointView>>,
     /// The comparison of names.
     pub comparing: Comparing,
+    /// What a single look did not ask, in plain words.
+    pub left_out: Vec<String>,
     /// The diagnosis of what is lost.
     pub diagnosing: Diagnosing,
     durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
@@ -97,6 +99,7 @@ impl Known {
             comparing: Comparing::new(&settings, rounds),
             diagnosing: Diagnosing::new(&settings, has_past(rounds), rng),
             durations: Arc::new(durations_of(&settings.catalog)),
+            left_out: Vec::new(),
             risk,
             keeping,
             early: has_past(rounds).then(|| Early::new(&settings.catalog)),
@@ -175,6 +178,36 @@ impl Known {
         }
     }
 
+    /// Takes a first failure as confirmed, since so many others failed again in the same way.
+    pub fn confirm(&mut self, task: usize, others: usize) {
+        let view = Arc::make_mut(&mut self.views[task]);
+        let Some(last) = &mut view.last else { return };
+        let visit = Arc::make_mut(last);
+        visit.confirmed_by = others;
+        let status = visit.result.map_or_else(Status::Unknown, Status::from);
+        if view.status.label() != status.label() {
+            view.since = visit.began;
+        }
+        view.status = status;
+    }
+
+    /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.
+    /// Returns how many were never visited, and how many these are.
+    pub fn give_up(&mut self) -> (usize, usize) {
+        let (mut unvisited, mut unconfirmed) = (0, 0);
+        let pending = |view: &&mut Arc<EndpointView>| view.status == Status::Unknown(Untested::NotYet);
+        for view in self.views.iter_mut().filter(pending) {
+            match view.last.as_ref().and_then(|visit| visit.result.ok()).and_then(|verdict| verdict.finding()) {
+                Some(finding) => {
+                    unconfirmed += 1;
+                    Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
+                }
+                None => unvisited += 1,
+            }
+        }
+        (unvisited, unconfirmed)
+    }
+
     /// Takes in how the DNS servers answered a comparison or a trial.
     pub fn hear(&mut self, step: Step) {
         match step {
@@ -232,6 +265,7 @@ impl Known {
             early: self.early.as_ref().map(|early| early.view(self.born.elapsed())),
             store: self.keeping.view(),
             durations: Arc::clone(&self.durations),
+            left_out: self.left_out.clone(),
         }
     }
 }

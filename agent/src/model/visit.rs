@@ -27,6 +27,8 @@ pub enum Untested {
     NoTime,
     /// Its name has more addresses than one visit asks.
     BeyondLimit,
+    /// It failed once, and a single look ended before that was confirmed.
+    Unconfirmed(Finding),
 }
 
 impl Untested {
@@ -34,7 +36,12 @@ impl Untested {
     pub fn finding(self) -> Option<Finding> {
         match self {
             Self::Inconclusive(finding) => Some(finding),
-            Self::NotYet | Self::BudgetSpent | Self::Forbidden(_) | Self::NoTime | Self::BeyondLimit => None,
+            Self::NotYet
+            | Self::BudgetSpent
+            | Self::Forbidden(_)
+            | Self::NoTime
+            | Self::BeyondLimit
+            | Self::Unconfirmed(_) => None,
         }
     }
 
@@ -46,6 +53,9 @@ impl Untested {
             Self::BudgetSpent => "the budget of new flows to its destination is spent".to_owned(),
             Self::Forbidden(address) => format!("the address policy forbids {address}"),
             Self::NoTime => "no time was left before the deadline".to_owned(),
+            Self::Unconfirmed(finding) => {
+                format!("it failed once ({}), and no time was left to ask it again", finding.cause.label())
+            }
             Self::BeyondLimit => "its name has more addresses than one visit asks".to_owned(),
         }
     }
@@ -83,6 +93,8 @@ pub struct Visit {
     pub unasked: Vec<Unasked>,
     /// The endpoint's own addresses that failed; a confirmation asks them again, wherever the name leads by then.
     pub failed: Vec<IpAddr>,
+    /// How many others failed again in the same way and so confirmed this failure in its place; 0 where that was not so.
+    pub confirmed_by: usize,
     /// What the visit itself noticed: redirects followed or forbidden, addresses of the wrong kind,
     /// a name that moved between a failure and its confirmation.
     pub remarks: Vec<String>,
@@ -99,6 +111,9 @@ impl Visit {
         lines.extend(self.unasked.iter().map(Unasked::to_string));
         if let Some(resolution) = &self.resolution {
             resolution.describe(&mut lines);
+        }
+        if self.confirmed_by > 0 {
+            lines.push(format!("not asked again itself: {} others that failed alike were, and did", self.confirmed_by));
         }
         lines
     }

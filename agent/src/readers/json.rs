@@ -44,6 +44,8 @@ pub struct Document<'a> {
     dns: DnsEntry,
     #[serde(skip_serializing_if = "Option::is_none")]
     daemon: Option<&'a Witness>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    left_out: &'a [String],
 }
 
 use dns::DnsEntry;
@@ -85,6 +87,7 @@ impl<'a> Document<'a> {
             store: StoreEntry::of(&snapshot.store),
             dns: DnsEntry::of(snapshot),
             daemon: None,
+            left_out: &snapshot.left_out,
         }
     }
 }

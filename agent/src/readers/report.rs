@@ -63,6 +63,7 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     early(&mut paper, snapshot);
     classes(&mut paper, snapshot);
     slots(&mut paper, snapshot);
+    left_out(&mut paper, snapshot);
     footer(&mut paper, snapshot);
     paper.text
 }
@@ -292,6 +293,13 @@ fn slots(paper: &mut Paper, snapshot: &Snapshot) {
     paper.heading(format!("NOT CONFIGURED  {}, not watched until filled", count(slots.len(), "slot")), DIM);
     for slot in slots {
         paper.line(2, &format!("{} ({} {}): ", slot.name, slot.class, slot.port), &slot.hint, PLAIN);
+    }
+}
+
+fn left_out(paper: &mut Paper, snapshot: &Snapshot) {
+    if !snapshot.left_out.is_empty() {
+        paper.heading("NOT ASKED", YELLOW);
+        snapshot.left_out.iter().for_each(|line| paper.line(2, "- ", line, PLAIN));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         settings::{Settings, names},
     },
     resolvers::{
-        compare::Outcome,
+        compare::{Outcome, Server},
         names::{Cadence, Comparisons, NameViews},
         survey::{Survey, Surveyor},
         trial::Trial,
@@ -111,6 +111,21 @@ impl Comparing {
     /// Every name, to be looked up.
     pub fn names(&self) -> &Comparisons {
         &self.state
+    }
+
+    /// How many names are yet to be compared in a single round.
+    pub fn remaining(&self) -> usize {
+        self.state.remaining()
+    }
+
+    /// Names that a single round did not compare since a server was silent, in plain words.
+    pub fn left_out(&self) -> Option<String> {
+        let (side, names) = self.state.skipped()?;
+        let server = match side {
+            Server::Custom => "the custom DNS",
+            Server::Azure => "Azure DNS",
+        };
+        Some(format!("{names} names were not compared: {server} did not answer"))
     }
 
     /// Every name as it stands.

@@ -51,6 +51,16 @@ pub struct Visitor {
     flows: Mutex<FlowBudget>,
 }
 
+/// Why a visit is made now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occasion {
+    /// The addresses that failed a moment ago, where the visit is to confirm that: they are asked beside what the name
+    /// gives now.
+    pub confirm: Vec<IpAddr>,
+    /// The time in which the answer is wanted, where that may be shorter than the endpoint's time-out.
+    pub within: Option<Duration>,
+}
+
 /// The addresses that a visit is about.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Chosen {
@@ -71,11 +81,11 @@ impl Visitor {
         }
     }
 
-    /// Makes one visit within the endpoint's timeout. `confirm` are the addresses that failed a moment ago, where the visit
-    /// is to confirm that: they are asked beside what the name gives now.
-    pub async fn visit(&self, endpoint: &Endpoint, confirm: &[IpAddr], mut rng: StdRng) -> Visit {
+    /// Makes one visit within the endpoint's timeout, or the occasion's where that is shorter.
+    pub async fn visit(&self, endpoint: &Endpoint, occasion: &Occasion, mut rng: StdRng) -> Visit {
         let (began, start) = (clock::wall(), clock::now());
-        let deadline = Deadline::within(endpoint.timeout);
+        let confirm = &*occasion.confirm;
+        let deadline = Deadline::within(occasion.within.unwrap_or(endpoint.timeout).min(endpoint.timeout));
         let resolution = match &endpoint.host {
             Host::Address(_) => None,
             Host::Name(name) => Some(self.look_up(name, deadline, rng.next_u64()).await),
@@ -87,6 +97,7 @@ impl Visitor {
             outcomes: Vec::new(),
             unasked: Vec::new(),
             failed: Vec::new(),
+            confirmed_by: 0,
             remarks: moved(confirm, resolution.as_ref()).into_iter().collect(),
             result: Err(Untested::NotYet),
             resolution,

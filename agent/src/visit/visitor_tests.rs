@@ -107,7 +107,7 @@ async fn an_open_address_is_heard_beside_two_silent_ones_within_one_timeout() {
     let (_open, port) = open(C).await;
     let _silent = (silent(at(A, port)).await, silent(at(B, port)).await);
     let visitor = visitor(names(&[&[A, B, C]]).await, 60);
-    let visit = visitor.visit(&endpoint(port, Addresses::All), &[], rng()).await;
+    let visit = visitor.visit(&endpoint(port, Addresses::All), &Occasion::default(), rng()).await;
     assert!(matches!(visit.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{visit:?}");
     assert_eq!(verdicts(&visit), [(at(A, port), 0), (at(B, port), 0), (at(C, port), 2)]);
     assert_eq!((visit.failed, visit.unasked), (vec![A.into(), B.into()], Vec::new()));
@@ -119,12 +119,12 @@ async fn a_spent_budget_of_one_address_hides_nothing_of_the_others() {
     let _silent = silent(at(A, port)).await;
     let visitor = visitor(names(&[&[A, C]]).await, 1);
     assert!(visitor.may_open(at(A, port)));
-    let visit = visitor.visit(&endpoint(port, Addresses::All), &[], rng()).await;
+    let visit = visitor.visit(&endpoint(port, Addresses::All), &Occasion::default(), rng()).await;
     assert_eq!(visit.result, Ok(Verdict::Healthy));
     assert_eq!(visit.unasked, [Unasked { address: at(A, port), why: Untested::BudgetSpent }]);
     let lines = visit.evidence();
     assert!(lines.iter().any(|line| line.contains("is untested: the budget")), "{lines:?}");
-    let again = visitor.visit(&endpoint(port, Addresses::All), &[], rng()).await;
+    let again = visitor.visit(&endpoint(port, Addresses::All), &Occasion::default(), rng()).await;
     assert_eq!((again.result, again.outcomes.len()), (Err(Untested::BudgetSpent), 0));
 }
 
@@ -134,9 +134,10 @@ async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_move
     let _silent = silent(at(A, port)).await;
     let visitor = visitor(names(&[&[A], &[B]]).await, 60);
     let endpoint = endpoint(port, Addresses::First);
-    let first = visitor.visit(&endpoint, &[], rng()).await;
+    let first = visitor.visit(&endpoint, &Occasion::default(), rng()).await;
     assert_eq!(first.failed, [IpAddr::from(A)]);
-    let second = visitor.visit(&endpoint, &first.failed, rng()).await;
+    let again = Occasion { confirm: first.failed, within: None };
+    let second = visitor.visit(&endpoint, &again, rng()).await;
     assert!(matches!(second.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{second:?}");
     assert_eq!(verdicts(&second), [(at(A, port), 0), (at(B, port), 2)]);
     assert_eq!(

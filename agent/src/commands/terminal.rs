@@ -1,0 +1,129 @@
+//! What a terminal shows while a look is under way: how far it is, what is waited for, and what is already known. Where
+//! there is no terminal it shows nothing.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use ase_probes::{cause::Cause, clock};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    engine::monitor::{Monitor, Progress},
+    model::diagnosis::Incident,
+};
+
+/// An incident that stood unchanged for so long is told: while failures still come in, its component grows.
+const STANDS: Duration = Duration::from_secs(1);
+/// The clock on the line moves so often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The line of progress, and what was told above it.
+pub(super) struct Terminal {
+    bar: ProgressBar,
+    endpoints: usize,
+    told: Told,
+}
+
+impl Terminal {
+    /// Nothing is known of so many endpoints.
+    pub(super) fn new(endpoints: usize) -> Self {
+        let bar = ProgressBar::new(endpoints as u64);
+        if let Ok(style) = ProgressStyle::with_template("{elapsed} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        Self { bar, endpoints, told: Told::default() }
+    }
+
+    /// Shows how far the loop is.
+    pub(super) fn watch(&mut self, monitor: &Monitor) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        for line in self.told.news(monitor.incidents().iter().map(|incident| &**incident), clock::now()) {
+            self.bar.println(line);
+        }
+        self.bar.set_message(sentence(&monitor.progress(), self.endpoints));
+    }
+
+    /// Clears the line: the report takes its place.
+    pub(super) fn close(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// How far it is, in one line.
+fn sentence(progress: &Progress, endpoints: usize) -> String {
+    let Progress { settled, failed, .. } = *progress;
+    let lost = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    let waits: Vec<String> = [
+        (progress.visits, "answers"),
+        (progress.planned, "visits to begin"),
+        (progress.names, "names to be compared"),
+        (progress.measurements, "measurements"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    let waiting =
+        if waits.is_empty() { "thinking it over".to_owned() } else { format!("waiting for {}", waits.join(", ")) };
+    format!("{settled} of {endpoints} settled{lost}; {waiting}")
+}
+
+/// Incidents, by what they say: since when they stand, and whether they were told.
+#[derive(Debug, Default)]
+struct Told(BTreeMap<(Cause, String, usize), (Instant, bool)>);
+
+impl Told {
+    /// The lines for incidents that have stood long enough; each is told once.
+    fn news<'a>(&mut self, open: impl Iterator<Item = &'a Incident>, now: Instant) -> Vec<String> {
+        let keys: Vec<_> = open
+            .map(|incident| (incident.finding.cause, incident.component.clone(), incident.endpoints.len()))
+            .collect();
+        self.0.retain(|key, (_, told)| *told || keys.contains(key));
+        let mut lines = Vec::new();
+        for key in keys {
+            let (cause, component, endpoints) = (key.0, key.1.clone(), key.2);
+            let (since, told) = self.0.entry(key).or_insert((now, false));
+            if !*told && now.duration_since(*since) >= STANDS {
+                *told = true;
+                let plural = if endpoints == 1 { "endpoint" } else { "endpoints" };
+                lines.push(format!("so far: {}: {component}, {endpoints} {plural}", cause.label()));
+            }
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn the_line_says_what_is_waited_for_and_nothing_else() {
+        let progress = Progress { settled: 6, failed: 2, visits: 135, planned: 0, names: 40, measurements: 0 };
+        let line = "6 of 141 settled, 2 failed; waiting for 135 answers, 40 names to be compared";
+        assert_eq!(sentence(&progress, 141), line);
+        let over = Progress { settled: 141, ..Progress::default() };
+        assert_eq!(sentence(&over, 141), "141 of 141 settled; thinking it over");
+    }
+
+    #[test]
+    fn an_incident_is_told_once_and_only_when_it_stands() {
+        let snapshot = sample::snapshot();
+        let incident = &*snapshot.incidents.open[0];
+        let (mut told, start) = (Told::default(), clock::now());
+        assert!(told.news([incident].into_iter(), start).is_empty());
+        let mut grown = incident.clone();
+        grown.endpoints.push(grown.endpoints[0].clone());
+        assert!(told.news([&grown].into_iter(), start + STANDS).is_empty(), "it grew a moment ago");
+        let lines = told.news([&grown].into_iter(), start + 2 * STANDS);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains(&incident.component), "{lines:?}");
+        assert!(told.news([&grown].into_iter(), start + 3 * STANDS).is_empty());
+    }
+}
