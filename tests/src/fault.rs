@@ -13,7 +13,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
@@ -37,6 +37,10 @@ const NTP: u16 = 123;
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 53, 1, 1);
 /// The appliance.
 const APPLIANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 53, 2, 4);
+/// The first router's address of IPv6.
+const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x53, 1, 0, 0, 0, 0, 1);
+/// The appliance's address of IPv6.
+const APPLIANCE_ADDRESS_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x53, 2, 0, 0, 0, 0, 4);
 
 /// A packet that leaves the box.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +73,14 @@ pub struct Engine {
     flows: Flows,
     interloper: Interloper,
     /// By the flow as the servers see it: the host that the guest asked.
-    redirected: BTreeMap<Flow, Ipv4Addr>,
+    redirected: BTreeMap<Flow, IpAddr>,
     /// Per rule: the flows that it keeps a place for, or has forgotten.
     tables: Vec<BTreeSet<Flow>>,
     /// Per rule: when its token bucket is full of waiting bytes no more.
     busy_until: Vec<Duration>,
     counts: BTreeMap<(&'static str, u16), Count>,
     /// When each time server was asked.
-    asked: BTreeMap<Ipv4Addr, Vec<Duration>>,
+    asked: BTreeMap<IpAddr, Vec<Duration>>,
 }
 
 impl Engine {
@@ -121,7 +125,7 @@ impl Engine {
     }
 
     /// When a time server was asked, whether or not the question reached it, since the start.
-    pub fn asked(&self, server: Ipv4Addr) -> &[Duration] {
+    pub fn asked(&self, server: IpAddr) -> &[Duration] {
         self.asked.get(&server).map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -220,7 +224,7 @@ impl Engine {
     }
 
     /// Routers between the guest and a host.
-    fn distance(&self, host: Ipv4Addr) -> u8 {
+    fn distance(&self, host: IpAddr) -> u8 {
         if is_near(host) { 1 } else { self.path.hops }
     }
 
@@ -229,18 +233,22 @@ impl Engine {
         self.path.rtt.0 * u32::from(hop) / u32::from(self.path.hops.max(1))
     }
 
-    /// The address of the router at a hop.
-    fn router(hop: u8) -> Ipv4Addr {
-        match hop {
-            0 | 1 => GATEWAY,
-            APPLIANCE => APPLIANCE_ADDRESS,
-            hop => Ipv4Addr::new(198, 51, 100, hop),
+    /// The address of the router at a hop, in the version of the packet's destination.
+    fn router(hop: u8, destination: IpAddr) -> IpAddr {
+        match (hop, destination) {
+            (0 | 1, IpAddr::V4(_)) => GATEWAY.into(),
+            (APPLIANCE, IpAddr::V4(_)) => APPLIANCE_ADDRESS.into(),
+            (hop, IpAddr::V4(_)) => Ipv4Addr::new(198, 51, 100, hop).into(),
+            (0 | 1, IpAddr::V6(_)) => GATEWAY_6.into(),
+            (APPLIANCE, IpAddr::V6(_)) => APPLIANCE_ADDRESS_6.into(),
+            (hop, IpAddr::V6(_)) => Ipv6Addr::new(0x2001, 2, 0, 0xffff, 0, 0, 0, hop.into()).into(),
         }
     }
 
     /// What the router says where a packet's hops end.
     fn expired(&self, view: &View, bytes: &[u8]) -> Vec<Emission> {
-        let error = packet::icmp_error(Self::router(view.hop_limit), (11, 0), 0, bytes);
+        let expired = if view.destination.is_ipv4() { (11, 0) } else { (3, 0) };
+        let error = packet::icmp_error(Self::router(view.hop_limit, view.destination), expired, 0, bytes);
         self.to_guest(view.hop_limit, error.into_iter().collect())
     }
 
@@ -251,14 +259,14 @@ impl Engine {
         packets
             .into_iter()
             .map(|mut bytes| {
-                let hops = bytes[8].saturating_sub(passed);
+                let hops = packet::hop_limit(&bytes).saturating_sub(passed);
                 packet::set_hop_limit(&mut bytes, hops);
                 Emission { after, direction: Direction::In, bytes }
             })
             .collect()
     }
 
-    fn to_server(&self, distance: u8, delay: Duration, redirect: Option<Ipv4Addr>, mut bytes: Vec<u8>) -> Emission {
+    fn to_server(&self, distance: u8, delay: Duration, redirect: Option<IpAddr>, mut bytes: Vec<u8>) -> Emission {
         let mut distance = distance;
         if let Some(target) = redirect {
             packet::set_destination(&mut bytes, target);
@@ -268,12 +276,12 @@ impl Engine {
     }
 
     /// The hop where something is made; the peer itself is one beyond the last.
-    fn hop(&self, hop: Option<u8>, host: Ipv4Addr) -> u8 {
+    fn hop(&self, hop: Option<u8>, host: IpAddr) -> u8 {
         hop.unwrap_or(APPLIANCE).min(self.distance(host) + 1)
     }
 
     /// The hop that a packet must reach before an action can befall it.
-    fn reach(&self, action: &Action, host: Ipv4Addr) -> u8 {
+    fn reach(&self, action: &Action, host: IpAddr) -> u8 {
         match action {
             Action::Reset { hop, .. } | Action::Accept { hop, .. } => self.hop(*hop, host),
             Action::Icmp { from: Some(From::Hop(hop)), .. } => self.hop(Some(*hop), host),
@@ -306,5 +314,5 @@ struct Passage {
     /// What was made on the way.
     emissions: Vec<Emission>,
     /// Where it is sent instead.
-    redirect: Option<Ipv4Addr>,
+    redirect: Option<IpAddr>,
 }

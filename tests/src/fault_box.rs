@@ -181,3 +181,14 @@ pub fn configure(guest: u32, address: &str, router: &str, subnet: &str) -> Resul
     namespace::ip_in(guest, &format!("link set {DEVICE} up"))?;
     namespace::ip_in(guest, &format!("route add default via {router}"))
 }
+
+/// Gives the wire of a box addresses of IPv6 too, and lets servers bind addresses that are only routed here.
+///
+/// # Errors
+/// When `ip` or the kernel refuses.
+pub fn configure_v6(guest: u32) -> Result<()> {
+    std::fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").context("cannot bind addresses of IPv6")?;
+    namespace::ip(&format!("-6 route add fd00:53:1::/64 dev {DEVICE}"))?;
+    namespace::ip_in(guest, &format!("-6 addr add fd00:53:1::4/64 dev {DEVICE} nodad"))?;
+    namespace::ip_in(guest, &format!("-6 route add default dev {DEVICE}"))
+}

@@ -5,6 +5,7 @@ mod file;
 mod judge;
 pub mod packets;
 mod play;
+mod queue;
 mod report;
 mod stage;
 mod surroundings;
@@ -15,10 +16,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -29,8 +27,11 @@ use ase_probes::clock;
 use clap::Args;
 use nix::unistd::geteuid;
 
-use self::file::Scenario;
 pub(crate) use self::report::Row;
+use self::{
+    file::{Scenario, World},
+    queue::{Queue, Weighed},
+};
 use crate::{namespace, programs};
 
 /// Arguments of `scenarios`.
@@ -43,7 +44,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// How many run at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 24)]
     jobs: usize,
     /// How often every endpoint is visited; the daemon's own default is 30s
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "8s")]
@@ -83,12 +84,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     ensure!(is_root || !needs_root, "fault scenarios need root: only root may open /dev/net/tun");
     let file = arguments.report.as_deref().map(fs::File::create).transpose().context("cannot write the report")?;
     let start = clock::now();
-    let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let workers = arguments.jobs.clamp(1, jobs.len());
+    let (queue, rows) = (Queue::new(jobs), Mutex::new(Vec::new()));
     thread::scope(|scope| {
-        for _ in 0..arguments.jobs.clamp(1, jobs.len()) {
+        for _ in 0..workers {
             scope.spawn(|| {
-                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(job) = queue.take() {
                     let done = job.run(arguments.every);
+                    queue.done(&job);
                     let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
                     done.iter().for_each(|row| row.print(rows.len() + 1));
                     rows.extend(done);
@@ -123,20 +126,23 @@ fn choose(words: &[String], is_quick: bool) -> Result<Vec<Job>> {
             }
         }
     }
-    // The longest first, so that none runs alone in the end.
-    jobs.sort_by_key(Job::is_short);
     if jobs.is_empty() {
         bail!("no scenario's group or name holds ({})", words.join(" "));
     }
     Ok(jobs)
 }
 
-impl Job {
-    /// Whether it is over soon.
+impl Weighed for Job {
+    fn is_heavy(&self) -> bool {
+        matches!(self, Self::Fault(_, scenario) if scenario.world == World::Builtin)
+    }
+
     fn is_short(&self) -> bool {
         matches!(self, Self::Fault(_, scenario) if scenario.is_short())
     }
+}
 
+impl Job {
     fn title(&self) -> String {
         match self {
             Self::Fault(_, scenario) => scenario.path(),

@@ -76,8 +76,7 @@ pub fn run(plan: &Plan) -> Result<ExitCode> {
 fn faulty(file: &Path, zone: &Zone) -> Result<Engine> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let faults: FaultFile = serde_saphyr::from_str(&text).with_context(|| file.display().to_string())?;
-    Engine::new(faults.path, &faults.r#box, &|name| dns::first_v4(zone, name))
-        .with_context(|| file.display().to_string())
+    Engine::new(faults.path, &faults.r#box, &|name| dns::first(zone, name)).with_context(|| file.display().to_string())
 }
 
 /// The configuration that fills every slot with a simulated host.

@@ -1,6 +1,10 @@
 //! What every action does to a packet.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use hickory_proto::{
     op::{Message, MessageType},
@@ -30,7 +34,7 @@ struct Walker {
     is_gone: bool,
     is_through: bool,
     emissions: Vec<Emission>,
-    redirect: Option<Ipv4Addr>,
+    redirect: Option<IpAddr>,
 }
 
 impl Engine {
@@ -113,7 +117,8 @@ impl Engine {
             Action::Mtu { bytes, icmp } => {
                 if walker.bytes.len() > usize::from(*bytes) {
                     if *icmp && walker.view.dont_fragment {
-                        self.complain(walker, (3, 4), *bytes, None);
+                        let too_big = if walker.flow.host.is_ipv4() { (3, 4) } else { (2, 0) };
+                        self.complain(walker, too_big, *bytes, None);
                     }
                     walker.is_gone = !*icmp || walker.view.dont_fragment;
                 }
@@ -153,8 +158,8 @@ impl Engine {
         walker.is_gone = true;
         let host = walker.view.destination;
         let (hop, address) = match from {
-            None => (self.hop(None, walker.flow.host), Self::router(self.hop(None, walker.flow.host))),
-            Some(From::Hop(hop)) => (self.hop(Some(hop), walker.flow.host), Self::router(hop)),
+            None => (self.hop(None, walker.flow.host), Self::router(self.hop(None, walker.flow.host), host)),
+            Some(From::Hop(hop)) => (self.hop(Some(hop), walker.flow.host), Self::router(hop, host)),
             Some(From::Address(address)) => (self.hop(None, walker.flow.host), address),
             Some(From::Destination) => (self.distance(walker.flow.host) + 1, host),
         };

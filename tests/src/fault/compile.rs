@@ -1,45 +1,54 @@
 //! Rules made ready: names become addresses, words become ranges, and what is wrong is named with its key and value.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
     dice::hash,
     flow::Flow,
-    packet::{Kind, View, flags, server_name},
+    packet::{Kind, View, flags, in_v6, server_name},
     rules::{Action, Direction, Match, Protocol, Rule, SegmentKind},
 };
 
 /// Finds the address of a name that the lab serves.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<Ipv4Addr>;
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
 
 /// A set of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Net {
-    /// The first bits of the address.
-    Prefix(u32, u32),
+    /// The first bits of the address, with those of IPv4 in IPv6's writing.
+    Prefix(u128, u128),
     /// All but the virtual network and the platform.
     Internet,
 }
 
 impl Net {
-    fn holds(self, address: Ipv4Addr) -> bool {
+    fn holds(self, address: IpAddr) -> bool {
         match self {
-            Self::Prefix(net, mask) => u32::from(address) & mask == net,
+            Self::Prefix(net, mask) => u128::from(in_v6(address)) & mask == net,
             Self::Internet => !is_near(address),
         }
     }
 }
 
 /// Whether an address lies in the virtual network or is the platform's: no appliance stands before those.
-pub(super) fn is_near(address: Ipv4Addr) -> bool {
-    address.is_private() || address == Ipv4Addr::new(168, 63, 129, 16)
+pub(super) fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4 == Ipv4Addr::new(168, 63, 129, 16),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_multicast(),
+    }
 }
 
-/// Whether nobody can be at an address (RFC 5737): packets there vanish at the end of the path.
-pub(super) fn is_nowhere(address: Ipv4Addr) -> bool {
-    address.octets()[..3] == [192, 0, 2]
+/// Whether nobody can be at an address (RFC 5737, RFC 3849): packets there vanish at the end of the path.
+pub(super) fn is_nowhere(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[..3] == [192, 0, 2],
+        IpAddr::V6(v6) => v6.segments()[..2] == [0x2001, 0xdb8],
+    }
 }
 
 /// A rule made ready.
@@ -51,7 +60,7 @@ pub(super) struct Ready {
     ports: Vec<RangeInclusive<u16>>,
     guest_ports: Vec<RangeInclusive<u16>>,
     /// Where a redirection leads.
-    pub(super) target: Option<Ipv4Addr>,
+    pub(super) target: Option<IpAddr>,
     /// Packets that matched all but `first` and `after`.
     matched: u64,
 }
@@ -143,9 +152,9 @@ fn check(keys: &Match, action: &Action) -> Result<()> {
     Ok(())
 }
 
-fn address(word: &str, lookup: Lookup<'_>) -> Result<Ipv4Addr> {
+fn address(word: &str, lookup: Lookup<'_>) -> Result<IpAddr> {
     let parsed = word.parse().ok().or_else(|| lookup(word));
-    parsed.ok_or_else(|| anyhow!("host ({word}) must be an IPv4 address or a name that the lab serves"))
+    parsed.ok_or_else(|| anyhow!("host ({word}) must be an address or a name that the lab serves"))
 }
 
 fn net(word: &str, lookup: Lookup<'_>) -> Result<Net> {
@@ -153,13 +162,15 @@ fn net(word: &str, lookup: Lookup<'_>) -> Result<Net> {
         return Ok(Net::Internet);
     }
     let Some((start, length)) = word.split_once('/') else {
-        return address(word, lookup).map(|address| Net::Prefix(u32::from(address), u32::MAX));
+        return address(word, lookup).map(|address| Net::Prefix(in_v6(address).into(), u128::MAX));
     };
-    let parts = start.parse::<Ipv4Addr>().ok().zip(length.parse::<u32>().ok().filter(|length| *length <= 32));
+    let start: Option<IpAddr> = start.parse().ok();
+    let width = start.map_or(0, |start| if start.is_ipv4() { 32 } else { 128 });
+    let parts = start.zip(length.parse::<u32>().ok().filter(|length| *length <= width));
     let (start, length) =
-        parts.ok_or_else(|| anyhow!("prefix ({word}) must be an IPv4 address and a length up to 32"))?;
-    let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
-    Ok(Net::Prefix(u32::from(start) & mask, mask))
+        parts.ok_or_else(|| anyhow!("prefix ({word}) must be an address and a length up to 32, or 128 of IPv6"))?;
+    let mask = u128::MAX.checked_shl(width - length).unwrap_or(0);
+    Ok(Net::Prefix(u128::from(in_v6(start)) & mask, mask))
 }
 
 fn ports(word: &str) -> Result<RangeInclusive<u16>> {

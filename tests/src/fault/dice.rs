@@ -1,5 +1,7 @@
 //! Chance that is the same in every run.
 
+use std::net::IpAddr;
+
 use super::flow::Flow;
 
 /// A generator of numbers (SplitMix64): small, and good enough for faults.
@@ -40,7 +42,12 @@ fn unit(x: u64) -> f64 {
 
 /// Where a flow falls, from 0 to below 1: a load balancer's choice by addresses and ports.
 pub(super) fn hash(seed: u64, flow: &Flow) -> f64 {
-    let ends = u64::from(u32::from(flow.host)) << 32 | u64::from(flow.port) << 16 | u64::from(flow.guest_port);
+    // An IPv6 host is folded to the width of an IPv4 one.
+    let host = match flow.host {
+        IpAddr::V4(v4) => u32::from(v4),
+        IpAddr::V6(v6) => (mix(u128::from(v6) as u64) ^ mix((u128::from(v6) >> 64) as u64)) as u32,
+    };
+    let ends = u64::from(host) << 32 | u64::from(flow.port) << 16 | u64::from(flow.guest_port);
     unit(mix(mix(seed ^ ends).wrapping_add(u64::from(flow.is_tcp))))
 }
 

@@ -1,6 +1,6 @@
 //! Flows: which packets belong together, when a flow began, when it was last seen, and whether it has ended.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use super::{
     packet::{Kind, View, flags},
@@ -16,7 +16,7 @@ pub struct Flow {
     /// Whether it is TCP; the rest is UDP, and ICMP with ports 0.
     pub is_tcp: bool,
     /// The far end.
-    pub host: Ipv4Addr,
+    pub host: IpAddr,
     /// Its port.
     pub port: u16,
     /// The guest's port.

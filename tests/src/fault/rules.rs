@@ -1,6 +1,10 @@
 //! Fault rules as data: which packets, and what becomes of them.
 
-use std::{fmt, net::Ipv4Addr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use ase_agent::net::duration::HumanDuration;
 use serde::{
@@ -170,19 +174,19 @@ pub enum Action {
         repaired: bool,
     },
     /// Its source becomes this address. It must match packets to the guest.
-    ReplyFrom(Ipv4Addr),
+    ReplyFrom(IpAddr),
     /// Its flow goes to another host, whose answers seem to come from the one that was asked.
     Redirect {
         /// Address or name.
         to: String,
     },
-    /// It vanishes, and its sender gets an ICMP error.
+    /// It vanishes, and its sender gets an ICMP error; of IPv6, an ICMPv6 error, whose types and codes are others.
     Icmp {
         /// The type.
         r#type: u8,
         /// The code.
         code: u8,
-        /// The MTU of 3/4.
+        /// The MTU of 3/4; of ICMPv6, of 2/0.
         #[serde(default)]
         mtu: u16,
         /// Who complains: the number of a hop, an address, or `destination`.
@@ -210,7 +214,7 @@ pub enum Action {
     Mtu {
         /// The longest that passes, with the IP header.
         bytes: u16,
-        /// Whether the sender learns of it by ICMP 3/4.
+        /// Whether the sender learns of it by ICMP 3/4, or ICMPv6 2/0.
         #[serde(default)]
         icmp: bool,
     },
@@ -261,7 +265,7 @@ pub enum From {
     /// The router at this hop.
     Hop(u8),
     /// This address.
-    Address(Ipv4Addr),
+    Address(IpAddr),
     /// The host that the packet was for.
     Destination,
 }
@@ -305,9 +309,7 @@ impl<'de> Deserialize<'de> for From {
         let address = || word.parse().ok().map(Self::Address);
         let destination = || (word == "destination").then_some(Self::Destination);
         hop().or_else(address).or_else(destination).ok_or_else(|| {
-            D::Error::custom(format!(
-                "from ({word}) must be a hop from 1 to 60, an IPv4 address or the word destination"
-            ))
+            D::Error::custom(format!("from ({word}) must be a hop from 1 to 60, an address or the word destination"))
         })
     }
 }

@@ -1,18 +1,23 @@
 //! What comes out of the engine for what goes in.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use super::{
-    Emission, Engine,
+    APPLIANCE_ADDRESS_6, Emission, Engine,
     packet::{self, End, Kind, Segment, View, flags},
     rules::{Direction, FaultFile},
 };
 
-const GUEST: End = (Ipv4Addr::new(10, 53, 1, 4), 40000);
-const WEB: End = (Ipv4Addr::new(198, 18, 1, 1), 443);
+const GUEST: End = (IpAddr::V4(Ipv4Addr::new(10, 53, 1, 4)), 40000);
+const WEB: End = (IpAddr::V4(Ipv4Addr::new(198, 18, 1, 1)), 443);
+const GUEST_6: End = (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x53, 1, 0, 0, 0, 0, 4)), 40000);
+const WEB_6: End = (IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 7)), 443);
 const MS: Duration = Duration::from_millis(1);
 
-fn lookup(name: &str) -> Option<Ipv4Addr> {
+fn lookup(name: &str) -> Option<IpAddr> {
     (name == "web.example").then_some(WEB.0)
 }
 
@@ -65,7 +70,7 @@ fn hops_end_where_they_end() {
         packet::set_hop_limit(&mut packet, hops);
         let emissions = out(&mut engine, MS, &packet);
         let view = View::of(&emissions[0].bytes).expect("whole");
-        assert_eq!((view.kind, view.source, emissions[0].bytes[20]), (Kind::Icmp, from.into(), 11));
+        assert_eq!((view.kind, view.source, emissions[0].bytes[20]), (Kind::Icmp, IpAddr::from(from), 11));
         assert_eq!(emissions[0].after, MS * 2 * u32::from(hops));
     }
     let mut packet = syn(1);
@@ -79,7 +84,7 @@ fn only_what_matches_is_dropped() {
     assert!(out(&mut engine, MS, &syn(1)).is_empty());
     assert_eq!(out(&mut engine, MS, &segment(GUEST, WEB, flags::ACK, b"")).len(), 1);
     assert_eq!(out(&mut engine, MS, &segment(GUEST, (WEB.0, 501), flags::SYN, b"")).len(), 1);
-    assert_eq!(out(&mut engine, MS, &segment(GUEST, (Ipv4Addr::new(198, 18, 1, 2), 443), flags::SYN, b"")).len(), 1);
+    assert_eq!(out(&mut engine, MS, &segment(GUEST, ([198, 18, 1, 2].into(), 443), flags::SYN, b"")).len(), 1);
 }
 
 #[test]
@@ -213,7 +218,7 @@ fn new_flows_alone_meet_a_rule_for_new_flows() {
 #[test]
 fn a_redirected_flow_seems_to_come_from_whom_was_asked() {
     let mut engine = engine("box: [{match: {port: 53}, do: {redirect: {to: web.example}}}]");
-    let asked = (Ipv4Addr::new(192, 0, 2, 1), 53);
+    let asked = ([192, 0, 2, 1].into(), 53);
     let gone = out(&mut engine, MS, &packet::datagram(GUEST, asked, b"q"));
     assert_eq!(View::of(&gone[0].bytes).expect("whole").destination, WEB.0);
     let back = engine.take(MS, Direction::In, &packet::datagram((WEB.0, 53), GUEST, b"a"));
@@ -286,4 +291,30 @@ fn what_is_wrong_is_named_with_its_key_and_value() {
         let error = serde_saphyr::from_str::<FaultFile>(text).expect_err(text).to_string();
         assert!(error.contains(word), "{error}");
     }
+}
+
+#[test]
+fn ipv6_passes_is_complained_about_and_ends_at_its_hops() {
+    let syn_6 = || segment(GUEST_6, WEB_6, flags::SYN, b"");
+    let mut engine = engine(
+        "box:\n- {match: {host: '2001:2::/48', port: 80}, do: {icmp: {type: 1, code: 1}}}\n- {match: {host: '2001:2::9'}, do: drop}\n\
+         - {match: {port: 8080}, do: {mtu: {bytes: 1280, icmp: true}}}",
+    );
+    let emissions = out(&mut engine, MS, &syn_6());
+    assert_eq!((emissions.len(), View::of(&emissions[0].bytes).expect("whole").hop_limit), (1, 55));
+    let emissions = out(&mut engine, MS, &segment(GUEST_6, (WEB_6.0, 80), flags::SYN, b""));
+    let view = View::of(&emissions[0].bytes).expect("whole");
+    assert_eq!(
+        (emissions[0].direction, view.kind, view.source),
+        (Direction::In, Kind::Icmp, APPLIANCE_ADDRESS_6.into())
+    );
+    assert_eq!(emissions[0].bytes[40..42], [1, 1]);
+    let elsewhere: IpAddr = "2001:2::9".parse().expect("an address");
+    assert!(out(&mut engine, MS, &segment(GUEST_6, (elsewhere, 443), flags::SYN, b"")).is_empty());
+    let emissions = out(&mut engine, MS, &segment(GUEST_6, (WEB_6.0, 8080), flags::ACK, &[0; 1300]));
+    assert_eq!((&emissions[0].bytes[40..42], &emissions[0].bytes[44..48]), (&[2, 0][..], &[0, 0, 5, 0][..]));
+    let mut packet = syn_6();
+    packet::set_hop_limit(&mut packet, 1);
+    let emissions = out(&mut engine, MS, &packet);
+    assert_eq!((&emissions[0].bytes[40..42], emissions[0].direction), (&[3, 0][..], Direction::In));
 }

@@ -74,6 +74,9 @@ pub(super) struct Scenario {
     /// Names that get so many addresses, each with the same servers.
     #[serde(default)]
     pub(super) addresses: BTreeMap<String, u8>,
+    /// Whether names have addresses of IPv6, and none of IPv4.
+    #[serde(default)]
+    pub(super) ipv6: bool,
     /// The fault comes and goes before it is judged; in the end it stays, unless `expect` is `silent`.
     #[serde(default)]
     pub(super) flaps: Option<Flaps>,
@@ -82,6 +85,9 @@ pub(super) struct Scenario {
     pub(super) then: Vec<Step>,
     /// What the agent must say.
     pub(super) expect: Expect,
+    /// The status that these endpoints must have in the end, by id.
+    #[serde(default)]
+    pub(super) statuses: BTreeMap<String, String>,
     /// Causes and words that may not be said at any moment, neither by the daemon nor by `check`.
     #[serde(default)]
     pub(super) never: Vec<String>,
@@ -144,6 +150,9 @@ pub(super) struct Step {
     pub(super) after: Option<HumanDuration>,
     /// What happens.
     pub(super) r#do: Deed,
+    /// How soon after a repair nothing may be open any more; else the scenario's limit.
+    #[serde(default)]
+    pub(super) within: Option<HumanDuration>,
 }
 
 /// What happens in a step.
@@ -271,7 +280,7 @@ pub(super) struct Expectation {
     /// The least confidence.
     #[serde(default)]
     pub(super) confidence: Option<String>,
-    /// Exactly these endpoints: ids, with `*` for any text.
+    /// Exactly these endpoints: ids, with `*` for any text; those after `!` are left out.
     #[serde(default)]
     pub(super) endpoints: Vec<String>,
     /// Causes that no incident may have.

@@ -6,7 +6,10 @@ use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::file::{CONFIDENCES, Check, Expect, Expectation, Scenario, join};
+use super::{
+    file::{CONFIDENCES, Check, Expect, Expectation, Scenario, join},
+    play::Took,
+};
 
 /// A visit that was under way when the fault began may have begun so long before.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(2);
@@ -21,11 +24,19 @@ const EARLY: Duration = Duration::from_millis(500);
 /// What differs from the expectation; empty when it is met.
 pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {
     let incidents = incidents(status);
-    match &scenario.expect {
+    let mut misses = match &scenario.expect {
         Expect::Silence => incidents.iter().map(|incident| format!("{} must not be said", told(incident))).collect(),
         Expect::Anything => Vec::new(),
         Expect::Incidents(expected) => unmet(expected, &incidents, &endpoints(status)),
+    };
+    for (id, wanted) in &scenario.statuses {
+        let listed = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let got = listed.iter().find(|endpoint| endpoint["id"] == id.as_str()).map(|endpoint| &endpoint["status"]);
+        if got.is_none_or(|got| got != wanted.as_str()) {
+            misses.push(format!("{id} is {}, not {wanted}", got.unwrap_or(&Value::Null)));
+        }
     }
+    misses
 }
 
 /// The incident that meets the first expectation.
@@ -74,15 +85,19 @@ fn holds(value: &Value, word: &str) -> bool {
 }
 
 /// What is missing in what `check` printed, and what is too slow.
-pub(super) fn lacks(check: &Check, text: &str, took: Duration) -> Vec<String> {
+pub(super) fn lacks(check: &Check, text: &str, took: Took) -> Vec<String> {
     let missing = check.says.iter().filter(|words| !text.contains(*words));
     let mut lacks: Vec<String> = missing.map(|words| format!("check does not print ({words}):\n{text}")).collect();
     let first = text.split_once("INCIDENT").map_or("", |(_, rest)| rest);
     let first = first.split("\n\n").next().unwrap_or_default();
     let missing = check.first.iter().filter(|words| !first.contains(*words));
     lacks.extend(missing.map(|words| format!("check's first incident does not say ({words}): {first}")));
-    if let Some(within) = check.within.filter(|within| took > within.0) {
-        lacks.push(format!("check took {:.1} s, not {} s", took.as_secs_f64(), within.0.as_secs()));
+    // A machine that lets everybody wait is granted as much again, and no more.
+    let granted = |within: Duration| within + took.starved.min(within);
+    if let Some(within) = check.within.filter(|within| took.whole > granted(within.0)) {
+        let Took { whole, starved } = took;
+        let waited = format!("with the processor busy for {:.1} s of them", starved.as_secs_f64());
+        lacks.push(format!("check took {:.1} s, not {} s, {waited}", whole.as_secs_f64(), within.0.as_secs()));
     }
     lacks
 }
@@ -99,6 +114,7 @@ pub(super) fn forbidden(scenario: &Scenario, text: &str) -> Vec<String> {
 
 /// What is wrong with the times at which a server was asked: two questions are apart, but for one confirmation each.
 pub(super) fn impolite(asked: &[Duration], apart: Duration) -> Vec<String> {
+    let all = asked.iter().map(|at| format!("{:.1}", at.as_secs_f64())).collect::<Vec<_>>().join(" ");
     let mut wrong = Vec::new();
     let mut last: Option<(Duration, bool)> = None;
     for at in asked {
@@ -107,7 +123,7 @@ pub(super) fn impolite(asked: &[Duration], apart: Duration) -> Vec<String> {
                 let gap = *at - before;
                 if is_confirmed || gap > CONFIRMED_WITHIN {
                     wrong.push(format!(
-                        "was asked {:.1} s after a question, not {} s",
+                        "was asked {:.1} s after a question, not {} s: at {all} s",
                         gap.as_secs_f64(),
                         apart.as_secs()
                     ));
@@ -216,7 +232,11 @@ fn differences(expectation: &Expectation, incident: &Value, ids: &[&str]) -> Vec
         differences.push(format!("confidence is {confidence}, not {least}"));
     }
     if !expectation.endpoints.is_empty() {
-        let is_expected = |id: &&str| expectation.endpoints.iter().any(|pattern| matches(pattern, id));
+        let is_expected = |id: &&str| {
+            let (out, of): (Vec<_>, Vec<_>) =
+                expectation.endpoints.iter().partition(|pattern| pattern.starts_with('!'));
+            of.iter().any(|pattern| matches(pattern, id)) && !out.iter().any(|pattern| matches(&pattern[1..], id))
+        };
         let mut wanted: Vec<&str> = ids.iter().copied().filter(is_expected).collect();
         let list = |key: &str| {
             let listed = incident[key].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -291,8 +311,10 @@ mod tests {
         let status = status(json!([dropped()]));
         for (expect, words) in [
             ("{cause: refused}", "refused is not said"),
+            ("{cause: dropped}\nstatuses: {a:443: degraded}", "a:443 is \"failed\", not degraded"),
             ("{cause: dropped, side: remote}", "side is path, not remote"),
             ("{cause: dropped, confidence: confirmed}", "confidence is likely, not confirmed"),
+            ("{cause: dropped, endpoints: ['*:443', '!b:*']}", "endpoints are a:443 b:443, not a:443"),
             ("{cause: dropped, endpoints: [a:443]}", "endpoints are a:443 b:443, not a:443"),
             ("[{cause: dropped}, {cause: dropped}]", "dropped is not said"),
             ("silent", "dropped path port likely (2 endpoints) must not be said"),
@@ -356,6 +378,7 @@ mod tests {
 
     #[test]
     fn what_check_prints_is_judged_by_words_order_and_time() {
+        let took = |whole, starved| Took { whole: Duration::from_secs(whole), starved: Duration::from_secs(starved) };
         let text = "2 lost\n\nINCIDENT  dropped: silence\n  where: everything\n\nINCIDENT  slow: late\n";
         let of = |keys: &str| {
             let text = format!("what: x\nrow: 17\nexpect: silent\nnever: [slow, refused]\ncheck: {keys}\n");
@@ -363,11 +386,14 @@ mod tests {
         };
         let lacking = |keys: &str| {
             let check = of(keys).check.expect("it is given");
-            lacks(&check, text, Duration::from_secs(9)).len()
+            lacks(&check, text, took(9, 0)).len()
         };
         assert_eq!((lacking("[dropped, slow]"), lacking("[refused]")), (0, 1));
         assert_eq!((lacking("{first: [everything]}"), lacking("{first: [late]}")), (0, 1));
         assert_eq!((lacking("{within: 10s}"), lacking("{within: 8s}")), (0, 1));
+        let check = of("{within: 8s}").check.expect("it is given");
+        let late = |whole, starved| lacks(&check, text, took(whole, starved)).len();
+        assert_eq!((late(9, 2), late(16, 20), late(17, 20)), (0, 0, 1));
         assert_eq!(forbidden(&of("{not: [silence]}"), text), ["check prints (silence)", "check prints (slow)"]);
     }
 

@@ -2,11 +2,12 @@
 //! what happens then.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use ase_agent::net::duration::HumanDuration;
 use ase_probes::clock;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -19,8 +20,8 @@ use super::{
     watch::Watch,
 };
 
-/// The longest time until the agent is healthy.
-const UNTIL_HEALTHY: Duration = Duration::from_secs(60);
+/// The longest time until the agent is healthy: a public time server that was missed once is asked again after 64 s.
+const UNTIL_HEALTHY: Duration = Duration::from_secs(140);
 /// How long it must be healthy before the fault: it learns what is usual.
 const HEALTHY: Duration = Duration::from_secs(4);
 /// How long incidents must not change to count as the last word.
@@ -47,11 +48,19 @@ pub(super) struct Played {
     /// The status that is judged: the last one before a repair.
     pub(super) status: Value,
     /// What `check` printed, if it was asked, and how long it took.
-    pub(super) check: Option<(String, Duration)>,
+    pub(super) check: Option<(String, Took)>,
     /// When the fault began.
     pub(super) began: Option<Timestamp>,
     /// What was seen on the way.
     pub(super) watch: Watch,
+}
+
+/// How long something took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Took {
+    pub(super) whole: Duration,
+    /// For how much of it somebody on this machine waited for the processor: scenarios share it, users do not.
+    pub(super) starved: Duration,
 }
 
 /// A scenario that is being played.
@@ -224,9 +233,10 @@ impl Play<'_> {
 
     /// What `ase-agent check` prints in the guest's place, as a person would run it.
     fn check(&mut self) -> Result<()> {
-        let start = clock::now();
+        let (start, waited) = (clock::now(), waited_for_processor());
         let output = self.stage.run("ase-agent check --config \"$ASE_LAB_CONFIG\"")?;
-        self.played.check = Some((String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed()));
+        let took = Took { whole: start.elapsed(), starved: waited_for_processor().saturating_sub(waited) };
+        self.played.check = Some((String::from_utf8_lossy(&output.stdout).into_owned(), took));
         Ok(())
     }
 
@@ -236,7 +246,7 @@ impl Play<'_> {
         match &step.r#do {
             Deed::Wait => Ok(()),
             Deed::Reload(keys) => self.reload(keys),
-            Deed::Repair => self.repair(),
+            Deed::Repair => self.repair(step.within),
         }
     }
 
@@ -249,11 +259,12 @@ impl Play<'_> {
     }
 
     /// Ends the fault and waits for silence; the status before it is what is judged.
-    fn repair(&mut self) -> Result<()> {
+    fn repair(&mut self, within: Option<HumanDuration>) -> Result<()> {
         let judged = self.played.status.clone();
         self.stage.repair(&self.scenario.before)?;
         self.played.watch.note_repair(Timestamp::now());
-        let (start, limit) = (clock::now(), self.scenario.limit.map_or(LIMIT, |limit| limit.0).mul_f64(self.stretch));
+        let limit = within.or(self.scenario.limit).map_or(LIMIT, |limit| limit.0);
+        let (start, limit) = (clock::now(), limit.mul_f64(self.stretch));
         while !(self.look() && judge::incidents(&self.played.status).is_empty()) {
             if start.elapsed() > limit {
                 let still = judge::got(&self.played.status);
@@ -281,6 +292,14 @@ impl Play<'_> {
         }
         Ok(())
     }
+}
+
+/// For how long, since the machine's start, somebody waited for the processor (pressure stall information of the kernel);
+/// nothing where the kernel does not tell.
+fn waited_for_processor() -> Duration {
+    let text = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+    let total = text.lines().find(|line| line.starts_with("some")).and_then(|line| line.split("total=").nth(1));
+    Duration::from_micros(total.and_then(|total| total.trim().parse().ok()).unwrap_or_default())
 }
 
 fn endpoints(status: &Value) -> impl Iterator<Item = &Value> {

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, Ipv4Addr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
     process::{Command, Output, Stdio},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     azure::{Authorities, Azure, Place, Stopped, zone_of},
     fault::Engine,
-    fault_box::{DEVICE, FaultBox},
+    fault_box::{self, DEVICE, FaultBox},
     guest::{self, Folder, Guest},
     guest_fault::{Lasting, Victim},
     namespace,
@@ -39,6 +39,8 @@ const PORT: u16 = 10123;
 const LONGEST: u64 = 4 << 20;
 /// Where the further addresses of a name lie, in the benchmarking space of RFC 2544.
 const FURTHER: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 0);
+/// The benchmarking space of IPv6 (RFC 5180).
+const BENCHMARK_6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
 /// The file of the agent's configuration, in the guest's folder.
 const CONFIG: &str = "ase-agent.yaml";
 
@@ -69,11 +71,18 @@ impl Stage {
         namespace::ip("link set lo up")?;
         let mut zone = zone_of(&settings.catalog, Place::OwnAddresses);
         give_addresses(&mut zone, scenario)?;
-        let engine = Engine::new(scenario.path, &[], &|name| dns::first_v4(&zone, name))?;
+        if scenario.ipv6 {
+            zone.values_mut().flat_map(|entry| &mut entry.addresses).for_each(|address| *address = in_v6(*address));
+        }
+        let engine = Engine::new(scenario.path, &[], &|name| dns::first(&zone, name))?;
         let words = ["sh", "-c", command(scenario)];
         let mut fault_box = None;
         let lay = |guest| guest::lay_box(guest, engine).map(|laid| fault_box = Some(laid));
         let guest = Guest::start_on(lay, &words.map(OsString::from), &folder, true, Stdio::null())?;
+        if scenario.ipv6 {
+            fault_box::configure_v6(guest.id())?;
+            namespace::make_local("2001:2::/48")?;
+        }
         let fixed = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
             Host::Address(address) => Some(*address),
             Host::Name(_) => None,
@@ -107,7 +116,7 @@ impl Stage {
 
     /// Lets faults happen; those of the box take the place of the former ones.
     pub(super) fn inject(&mut self, faults: &Faults) -> Result<()> {
-        self.fault_box.set_rules(&faults.r#box, &|name| dns::first_v4(&self.zone, name))?;
+        self.fault_box.set_rules(&faults.r#box, &|name| dns::first(&self.zone, name))?;
         faults.servers.iter().try_for_each(|(server, mood)| self.azure.switches.set(server, mood))?;
         let victim = Victim { process: self.guest.id(), device: DEVICE, folder: self.folder.path() };
         for fault in &faults.guest {
@@ -122,9 +131,15 @@ impl Stage {
         self.inject(&Faults { guest: Vec::new(), ..before.clone() })
     }
 
-    /// Puts keys over the agent's configuration and lets it read the file again.
+    /// Puts keys over the agent's configuration and lets it read the file again; endpoints are added to those before.
     pub(super) fn reload(&mut self, keys: &Map<String, Value>) -> Result<()> {
+        let added = keys.get("endpoints").and_then(|endpoints| endpoints["add"].as_array());
+        let before = self.config["endpoints"]["add"].clone();
         put_over(&mut self.config, &Value::Object(keys.clone()));
+        if let (Some(added), Value::Array(mut all)) = (added, before) {
+            all.extend(added.iter().cloned());
+            self.config["endpoints"]["add"] = all.into();
+        }
         self.folder.write(CONFIG, &format!("{:#}", self.config))?;
         let agent = Pid::from_raw(i32::try_from(self.guest.id())?);
         kill(agent, Signal::SIGHUP).context("cannot tell the agent to reload")
@@ -171,8 +186,8 @@ impl Stage {
     }
 
     /// The address of a name that the lab serves.
-    pub(super) fn address(&self, name: &str) -> Result<Ipv4Addr> {
-        dns::first_v4(&self.zone, name).with_context(|| format!("the lab serves no name ({name})"))
+    pub(super) fn address(&self, name: &str) -> Result<IpAddr> {
+        dns::first(&self.zone, name).with_context(|| format!("the lab serves no name ({name})"))
     }
 }
 
@@ -196,6 +211,14 @@ fn give_addresses(zone: &mut Zone, scenario: &Scenario) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The place of a simulated host in the benchmarking space of IPv6 (RFC 5180): its address of IPv4 stands at the end.
+fn in_v6(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => Ipv6Addr::from(u128::from(BENCHMARK_6) | u128::from(u32::from(v4))).into(),
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// Asks on a connection that stays open.

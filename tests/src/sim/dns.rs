@@ -7,7 +7,7 @@ pub use self::mood::{Breakage, EdnsRefusal, Mood, Stream};
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -73,13 +73,9 @@ impl Rate {
     }
 }
 
-/// The first IPv4 address of a name.
-pub fn first_v4(zone: &Zone, name: &str) -> Option<Ipv4Addr> {
-    let v4 = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => Some(*v4),
-        IpAddr::V6(_) => None,
-    };
-    zone.get(name)?.addresses.iter().find_map(v4)
+/// The first address of a name.
+pub fn first(zone: &Zone, name: &str) -> Option<IpAddr> {
+    zone.get(name)?.addresses.first().copied()
 }
 
 /// Starts a server on UDP and TCP.

@@ -34,6 +34,10 @@ where
     };
     Ok(Running::spawn(async move {
         loop {
+            // The mood may have changed before this task first ran: then nobody may hold the port.
+            if is_absent(&mood.get()) {
+                socket = None;
+            }
             mood.until(|mood| !is_absent(mood)).await;
             match socket.take() {
                 Some(socket) => accept(&socket, &mood, is_absent, &serve).await,
@@ -102,6 +106,10 @@ where
     };
     Ok(Running::spawn(async move {
         loop {
+            // The mood may have changed before this task first ran: then nobody may hold the port.
+            if is_absent(&mood.get()) {
+                socket = None;
+            }
             mood.until(|mood| !is_absent(mood)).await;
             match socket.take() {
                 Some(socket) => receive(&Arc::new(socket), &mood, is_absent, &serve).await,
