@@ -16,7 +16,7 @@ use ase_probes::{
     dns,
     evidence::{Stop, TcpInfo, Trouble},
     http,
-    local_facts::{LocalFacts, Unread, Usage},
+    local_facts::{LocalFacts, PortRange, Unread, Usage},
     ntp,
     outcome::{Outcome, Protocol},
     probe::Probe,
@@ -141,7 +141,7 @@ fn machine() -> LocalFacts {
     let forbidden = Unread::Refused(EAFNOSUPPORT);
     LocalFacts {
         files: Ok(Usage { used: 23, limit: 16_384 }),
-        port_range: Ok((32_768, 60_999)),
+        port_range: Ok(PortRange { first: 32_768, last: 60_999 }),
         tcp_sockets: Ok(8),
         tcp_waiting: Ok(33),
         udp_sockets: Ok(5),

@@ -74,13 +74,29 @@ impl From<io::Error> for Unread {
     }
 }
 
+/// A range of ports, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The lowest port.
+    pub first: u16,
+    /// The highest port.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// How many ports it holds.
+    pub(crate) fn count(self) -> u64 {
+        u64::from(self.last.saturating_sub(self.first)) + 1
+    }
+}
+
 /// What a machine says about itself, as far as it matters for one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalFacts {
     /// Descriptors of this process and their soft limit (`RLIMIT_NOFILE`).
     pub files: Fact<Usage>,
-    /// The local ports that the kernel chooses from, both ends included.
-    pub port_range: Fact<(u16, u16)>,
+    /// The local ports that the kernel chooses from.
+    pub port_range: Fact<PortRange>,
     /// TCP sockets in use on this machine, both families, without the waiting ones.
     pub tcp_sockets: Fact<u64>,
     /// TCP sockets that wait for late segments (TIME-WAIT).
@@ -118,7 +134,7 @@ impl LocalFacts {
         let sockets = ["sockstat", "sockstat6"].map(|name| read(&proc.join("thread-self/net").join(name)));
         Self {
             files: files(proc),
-            port_range: read(&proc.join("sys/net/ipv4/ip_local_port_range")).and_then(|text| pair(&text)),
+            port_range: read(&proc.join("sys/net/ipv4/ip_local_port_range")).and_then(|text| port_range(&text)),
             tcp_sockets: sum(&sockets, &["TCP:", "TCP6:"], "inuse"),
             tcp_waiting: sum(&sockets, &["TCP:"], "tw"),
             udp_sockets: sum(&sockets, &["UDP:", "UDP6:"], "inuse"),
@@ -152,7 +168,7 @@ impl LocalFacts {
 
     /// The number of ports that the kernel chooses from.
     pub fn ports(&self) -> Option<u64> {
-        self.port_range.ok().map(|(first, last)| u64::from(last.saturating_sub(first)) + 1)
+        self.port_range.ok().map(PortRange::count)
     }
 
     /// The facts in plain words, one line each.
@@ -196,10 +212,10 @@ fn number(path: &Path) -> Fact<u64> {
     read(path)?.trim().parse().map_err(|_| Unread::Unintelligible)
 }
 
-fn pair(text: &str) -> Fact<(u16, u16)> {
+fn port_range(text: &str) -> Fact<PortRange> {
     let (first, last) = text.trim().split_once(char::is_whitespace).ok_or(Unread::Unintelligible)?;
     let port = |word: &str| word.trim().parse().map_err(|_| Unread::Unintelligible);
-    Ok((port(first)?, port(last)?))
+    Ok(PortRange { first: port(first)?, last: port(last)? })
 }
 
 /// Flows and their maximum. Without the kernel's module there are no such files; where all of `sys/net` is missing,

@@ -3,7 +3,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{attempt::Attempt, cause::Cause, egress::Shape, probe::Probe, tls::Trust, together, verdict::Verdict};
+use crate::{
+    attempt::Attempt, cause::Cause, egress::Shape, local_facts::PortRange, probe::Probe, tls::Trust, together,
+    verdict::Verdict,
+};
 
 /// Flows that [`contrast`] opens at most.
 pub const CONTRAST_FLOWS: usize = FIRST_ROUND + 2 * REPEATS;
@@ -16,7 +19,7 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(2500);
 /// The time a repeated try gets: two SYNs.
 const REPEAT_PATIENCE: Duration = Duration::from_millis(1500);
 /// Ports that Linux gives out by default, where the caller knows no better.
-pub const DEFAULT_PORTS: (u16, u16) = (32_768, 60_999);
+pub const DEFAULT_PORTS: PortRange = PortRange { first: 32_768, last: 60_999 };
 
 /// One try from one source port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,25 @@ pub enum Pattern {
     Unknown,
 }
 
+/// What the tries from one source port brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PortTries {
+    port: u16,
+    tries: usize,
+    works: usize,
+}
+
+impl PortTries {
+    fn is_mixed(&self) -> bool {
+        self.works > 0 && self.works < self.tries
+    }
+
+    /// Whether the port was tried again and never changed its mind.
+    fn repeats(&self, good: bool) -> bool {
+        self.tries > 1 && self.works == if good { self.tries } else { 0 }
+    }
+}
+
 /// What each source port brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortOutcomes {
@@ -52,16 +74,16 @@ pub struct PortOutcomes {
 }
 
 impl PortOutcomes {
-    /// The ports that were tried, each once, with its tries and how many of them worked.
-    pub fn ports(&self) -> Vec<(u16, usize, usize)> {
-        let mut ports: Vec<(u16, usize, usize)> = Vec::new();
+    /// The ports that were tried, each once.
+    fn ports(&self) -> Vec<PortTries> {
+        let mut ports: Vec<PortTries> = Vec::new();
         for attempt in &self.tries {
-            let at = ports.iter().position(|(port, ..)| *port == attempt.source_port).unwrap_or_else(|| {
-                ports.push((attempt.source_port, 0, 0));
+            let at = ports.iter().position(|known| known.port == attempt.source_port).unwrap_or_else(|| {
+                ports.push(PortTries { port: attempt.source_port, tries: 0, works: 0 });
                 ports.len() - 1
             });
-            ports[at].1 += 1;
-            ports[at].2 += usize::from(attempt.works);
+            ports[at].tries += 1;
+            ports[at].works += usize::from(attempt.works);
         }
         ports
     }
@@ -71,10 +93,8 @@ impl PortOutcomes {
     pub fn pattern(&self) -> Pattern {
         let works = self.tries.iter().filter(|attempt| attempt.works).count();
         let ports = self.ports();
-        let mixed = ports.iter().any(|(_, tries, works)| *works > 0 && works < tries);
-        let repeated = |good: bool| {
-            ports.iter().any(|(_, tries, works)| *tries > 1 && if good { works == tries } else { *works == 0 })
-        };
+        let mixed = ports.iter().any(PortTries::is_mixed);
+        let repeated = |good| ports.iter().any(|port| port.repeats(good));
         match (ports.len(), works) {
             (0 | 1, _) => Pattern::Unknown,
             (_, 0) => Pattern::AllFail,
@@ -96,7 +116,7 @@ impl fmt::Display for PortOutcomes {
             Pattern::Unknown => "too few source ports could be tried",
         })?;
         let ports = self.ports();
-        let ports: Vec<_> = ports.iter().map(|(port, tries, works)| format!("{port} {works} of {tries}")).collect();
+        let ports: Vec<_> = ports.iter().map(|one| format!("{} {} of {}", one.port, one.works, one.tries)).collect();
         if ports.is_empty() { Ok(()) } else { write!(f, ": {}", ports.join(", ")) }
     }
 }
@@ -110,9 +130,9 @@ pub struct Asked<'a> {
     pub trust: &'a Trust,
 }
 
-/// Asks from 6 source ports of the range `ports` (both ends included), then three times again from one that failed
+/// Asks from 6 source ports of the range `ports`, then three times again from one that failed
 /// and one that worked; at most [`CONTRAST_FLOWS`], and about 7 s where flows are dropped. The nonce chooses the ports.
-pub async fn contrast(asked: Asked<'_>, attempt: &Attempt<'_>, ports: (u16, u16)) -> PortOutcomes {
+pub async fn contrast(asked: Asked<'_>, attempt: &Attempt<'_>, ports: PortRange) -> PortOutcomes {
     let chosen = choose(ports, attempt.nonce);
     let firsts = chosen.into_iter().map(|port| try_from(asked, attempt, port, FIRST_PATIENCE, attempt.nonce));
     let mut tries: Vec<Try> = together::all(firsts).await.into_iter().flatten().collect();
@@ -151,13 +171,13 @@ async fn try_from(asked: Asked<'_>, attempt: &Attempt<'_>, port: u16, patience: 
 }
 
 /// Ports spread over the range, so that no simple hash gives all of them the same path.
-fn choose((first, last): (u16, u16), nonce: u64) -> Vec<u16> {
-    let count = u32::from(last.saturating_sub(first)) + 1;
+fn choose(range: PortRange, nonce: u64) -> Vec<u16> {
+    let count = range.count() as u32;
     let step = count / FIRST_ROUND as u32;
     let mut ports: Vec<u16> = (0..FIRST_ROUND as u32)
         .map(|turn| {
             let offset = (nonce.rotate_right(turn * 9) & 0xffff) as u32 % step.max(1);
-            first + (turn * step + offset).min(count - 1) as u16
+            range.first + (turn * step + offset).min(count - 1) as u16
         })
         .collect();
     ports.dedup();

@@ -69,11 +69,28 @@ pub struct Reply {
     pub prefix: Vec<u8>,
 }
 
+/// The version of a server (MS-TDS 2.2.6.5, UL_VERSION).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerVersion {
+    /// Major version.
+    pub major: u8,
+    /// Minor version.
+    pub minor: u8,
+    /// Build number.
+    pub build: u16,
+}
+
+impl fmt::Display for ServerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.build)
+    }
+}
+
 /// The server's PRELOGIN options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prelogin {
-    /// Server version: major, minor, build.
-    pub version: (u8, u8, u16),
+    /// The server's version.
+    pub version: ServerVersion,
     /// The encryption mode it chose.
     pub encryption: Encryption,
 }
@@ -244,10 +261,8 @@ impl Reply {
 
     /// Adds the evidence lines.
     pub(crate) fn describe(&self, lines: &mut Vec<String>) {
-        if let Some(Prelogin { version: (major, minor, build), encryption }) = self.prelogin {
-            lines.push(format!(
-                "the server answered PRELOGIN: version {major}.{minor}.{build}, encryption {encryption}"
-            ));
+        if let Some(Prelogin { version, encryption }) = self.prelogin {
+            lines.push(format!("the server answered PRELOGIN: version {version}, encryption {encryption}"));
         }
         if !self.prefix.is_empty() {
             lines.push(format!("the peer's first bytes: {}", self.prefix.escape_ascii()));

@@ -39,7 +39,7 @@ fn gauges_are_read_with_their_limits() {
     ]);
     let facts = facts_of(&folder);
     assert_eq!((facts.tcp_sockets, facts.tcp_waiting, facts.udp_sockets), (Ok(8), Ok(33), Ok(5)));
-    assert_eq!((facts.port_range, facts.ports()), (Ok((32768, 60999)), Some(28232)));
+    assert_eq!((facts.port_range, facts.ports()), (Ok(PortRange { first: 32768, last: 60999 }), Some(28232)));
     assert_eq!(facts.files.map(|files| files.limit), Ok(1024));
     let flows = facts.tracked_flows.expect("both files are there");
     assert!(flows.is_nearly_full() && !Usage { used: 249_000, ..flows }.is_nearly_full());
@@ -107,7 +107,7 @@ proptest! {
     #[test]
     fn any_file_is_read(text in "\\PC*", line in "[ 0-9a-zA-Z:\\tx.*]{0,80}") {
         for table in [text, format!("TCP: inuse 1\n{line}")] {
-            prop_assert!(pair(&table).is_err() || table.contains(char::is_numeric));
+            prop_assert!(port_range(&table).is_err() || table.contains(char::is_numeric));
             let files = [Ok(table.clone()), Err(Unread::Absent)];
             prop_assert!(sum(&files, &["TCP:"], "inuse").is_err() || table.contains("inuse"));
         }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Ports that the kernel does not give to the other tests.
-const PORTS: (u16, u16) = (20_000, 29_999);
+const PORTS: PortRange = PortRange { first: 20_000, last: 29_999 };
 
 /// A DNS server that answers only the clients and turns it is told to.
 async fn server(answers: impl Fn(u16, usize) -> bool + Send + 'static) -> SocketAddr {
@@ -37,7 +37,7 @@ async fn server(answers: impl Fn(u16, usize) -> bool + Send + 'static) -> Socket
     address
 }
 
-async fn ask(probe: &Probe, address: SocketAddr, ports: (u16, u16)) -> PortOutcomes {
+async fn ask(probe: &Probe, address: SocketAddr, ports: PortRange) -> PortOutcomes {
     let egress = Egress::default();
     let deadline = Deadline::within(PATIENCE);
     let nonce = 0x1357_9bdf_0246_8ace;
@@ -51,7 +51,7 @@ fn dns() -> Probe {
 
 #[tokio::test]
 async fn a_broken_path_behind_a_hash_shows_per_port() {
-    let middle = PORTS.0 / 2 + PORTS.1 / 2;
+    let middle = PORTS.first / 2 + PORTS.last / 2;
     let outcomes = ask(&dns(), server(move |port, _| port < middle).await, PORTS).await;
     assert_eq!(outcomes.pattern(), Pattern::PerPort, "{outcomes}");
     assert_eq!(outcomes.tries.len(), CONTRAST_FLOWS, "{outcomes}");
@@ -76,7 +76,7 @@ async fn the_same_port_connects_again_and_again() {
     let attempt = Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() };
     let trust = Trust::none();
     let asked = Asked { probe: &probe, trust: &trust };
-    let tries = repeat(asked, &attempt, PORTS.0 + 4711).await;
+    let tries = repeat(asked, &attempt, PORTS.first + 4711).await;
     assert_eq!(tries.iter().filter(|attempt| attempt.works).count(), REPEATS, "{tries:?}");
     drop(listener);
     let outcomes = contrast(asked, &attempt, PORTS).await;
@@ -111,7 +111,7 @@ fn a_pattern_needs_repeats_of_both_kinds() {
 proptest! {
     #[test]
     fn ports_come_from_the_range_and_differ(first in 1u16..65_000, span in 0u16..500, nonce: u64) {
-        let ports = choose((first, first + span), nonce);
+        let ports = choose(PortRange { first, last: first + span }, nonce);
         prop_assert!(ports.iter().all(|port| (first..=first + span).contains(port)));
         prop_assert!(ports.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", ports);
         prop_assert!(!ports.is_empty() && ports.len() <= FIRST_ROUND);

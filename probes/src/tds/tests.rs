@@ -115,7 +115,10 @@ async fn prelogin_and_a_verified_certificate_are_healthy_however_the_records_are
         let outcome = ask(&probe(Flavour::Tds7), address, &authority.trust(), PATIENCE).await;
         assert_eq!(outcome.verdict, Verdict::Healthy, "{payload}: {:?}", outcome.evidence());
         let reply = reply(&outcome);
-        assert_eq!(reply.prelogin, Some(Prelogin { version: (12, 0, 2000), encryption: Encryption::On }));
+        assert_eq!(
+            reply.prelogin,
+            Some(Prelogin { version: ServerVersion { major: 12, minor: 0, build: 2000 }, encryption: Encryption::On })
+        );
         assert_eq!(reply.tls.as_ref().and_then(|tls| tls.version), Some("TLS 1.2"));
         let lines = outcome.evidence().join("\n");
         assert!(lines.contains("version 12.0.2000, encryption on"), "{lines}");

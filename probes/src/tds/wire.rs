@@ -1,6 +1,6 @@
 //! TDS on the wire: packets put together and the PRELOGIN options (MS-TDS 2.2.3.1 and 2.2.6.5). No sockets here.
 
-use super::{Encryption, Prelogin};
+use super::{Encryption, Prelogin, ServerVersion};
 use crate::evidence::Trouble;
 
 /// Bytes of a packet header (MS-TDS 2.2.3.1).
@@ -130,9 +130,9 @@ fn value(payload: &[u8], entry: usize) -> Result<&[u8], &'static str> {
     payload.get(offset..offset + len).ok_or("a PRELOGIN option points beyond the message")
 }
 
-fn server_version(value: &[u8]) -> Result<(u8, u8, u16), &'static str> {
+fn server_version(value: &[u8]) -> Result<ServerVersion, &'static str> {
     match value {
-        &[major, minor, high, low, _, _] => Ok((major, minor, u16::from_be_bytes([high, low]))),
+        &[major, minor, high, low, _, _] => Ok(ServerVersion { major, minor, build: u16::from_be_bytes([high, low]) }),
         _ => Err("PRELOGIN VERSION must have 6 bytes"),
     }
 }
@@ -179,7 +179,10 @@ mod tests {
     fn the_question_is_a_well_formed_prelogin() {
         assert_eq!(usize::from(u16::from_be_bytes([PRELOGIN[2], PRELOGIN[3]])), PRELOGIN.len());
         let decoded = decode(&PRELOGIN[HEADER..]).expect("our own message is well formed");
-        assert_eq!(decoded, Prelogin { version: (0, 0, 0), encryption: Encryption::On });
+        assert_eq!(
+            decoded,
+            Prelogin { version: ServerVersion { major: 0, minor: 0, build: 0 }, encryption: Encryption::On }
+        );
     }
 
     #[test]
@@ -187,7 +190,13 @@ mod tests {
         let good = prelogin(&[(0, 11, 6), (1, 17, 1)], &[12, 0, 0x07, 0xd0, 0, 0, 3]);
         let many = vec![(4, 0, 1); 17];
         let rows: &[(Vec<u8>, Result<Prelogin, &str>)] = &[
-            (good.clone(), Ok(Prelogin { version: (12, 0, 2000), encryption: Encryption::Required })),
+            (
+                good.clone(),
+                Ok(Prelogin {
+                    version: ServerVersion { major: 12, minor: 0, build: 2000 },
+                    encryption: Encryption::Required,
+                }),
+            ),
             (vec![4, 0, 0, 0, 1], Err("PRELOGIN options without an end")),
             (vec![4, 0, 0, 0, 1, 4, 0], Err("PRELOGIN options without an end")),
             (prelogin(&[(0, 11, 600), (1, 17, 1)], &[0; 7]), Err("a PRELOGIN option points beyond the message")),
@@ -219,8 +228,7 @@ mod tests {
         #[test]
         fn the_decoder_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(prelogin) = decode(&bytes) {
-                let (major, _, _) = prelogin.version;
-                prop_assert!(bytes.contains(&TERMINATOR) && bytes.contains(&major));
+                prop_assert!(bytes.contains(&TERMINATOR) && bytes.contains(&prelogin.version.major));
             }
         }
 

@@ -45,7 +45,7 @@ impl<'a> MachineEntry<'a> {
     pub(super) fn of(facts: &'a LocalFacts) -> Self {
         Self {
             link_up: facts.link.ok(),
-            port_range: facts.port_range.ok(),
+            port_range: facts.port_range.ok().map(|range| (range.first, range.last)),
             files: facts.files.ok().map(UsageEntry::from),
             tracked_flows: facts.tracked_flows.ok().map(UsageEntry::from),
             tcp_sockets: facts.tcp_sockets.ok(),
