@@ -14,11 +14,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::evidence::{IcmpError, Operation, Trouble};
 
-/// Origin of a queue entry in `linux/errqueue.h`.
+/// `SO_EE_ORIGIN_ICMP` in `linux/errqueue.h`.
 const ORIGIN_ICMP: u8 = 2;
-/// Origin of a queue entry in `linux/errqueue.h`.
+/// `SO_EE_ORIGIN_ICMP6` in `linux/errqueue.h`.
 const ORIGIN_ICMP6: u8 = 3;
-/// Entries read at most, so that a flood of forged messages costs bounded time.
+/// Entries read at most. A flow that fails brings one per packet sent, and we send fewer than 8; the rest leaves room for
+/// forged messages, whose flood must cost bounded time.
 const MAX_ENTRIES: usize = 16;
 
 /// Makes the kernel queue ICMP errors for this socket, or stops it.

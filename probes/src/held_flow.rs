@@ -15,21 +15,24 @@ use crate::{attempt::Attempt, clock, deadline::Deadline, error_queue, evidence::
 
 /// How long a check waits at most: four keep-alive packets, one second apart, all unanswered.
 const CHECK_PATIENCE: Duration = Duration::from_millis(3500);
-/// Silence after which the kernel keeps the flow alive by itself. Azure forgets flows that are idle for 4 minutes.
+/// Silence after which the kernel keeps the flow alive by itself. Azure forgets flows that are idle for 4 minutes: this
+/// and one repetition (100 + 75 s) come before that, so that one lost packet ends no flow.
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// Time between keep-alive packets while nobody checks.
 const KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(75);
-/// The shortest time that the kernel takes for either.
+/// The shortest time that the kernel takes for either (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`: whole seconds).
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// Unanswered packets after which the kernel gives up: its maximum, so that a flow outlives a long outage.
+/// Unanswered packets after which the kernel gives up: its maximum (`MAX_TCP_KEEPCNT` in `net/tcp.h`), so that a flow
+/// outlives a long outage.
 const MAX_UNANSWERED: u32 = 127;
-/// The kernel counts acknowledgements in timer ticks of up to 10 ms; two of them are no difference.
+/// The kernel counts acknowledgements in timer ticks of up to 10 ms (`CONFIG_HZ` of 100); two of them are no difference.
 const TICK: Duration = Duration::from_millis(20);
-/// The first pause between two looks at the counters; each following one is twice as long.
+/// The first pause between two looks at the counters, a usual round trip; each following one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// The longest pause between two looks.
+/// The longest pause between two looks: an answer is noticed within a fifth of the second between two packets.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
-/// Bytes of a talkative peer that one check reads and drops.
+/// Bytes of a talkative peer that one check reads and drops: a window without scaling (RFC 9293), so that the peer can go
+/// on, and one that never stops does not hold the check.
 const READ_LIMIT: usize = 64 * 1024;
 
 /// How a held flow fares.

@@ -24,7 +24,8 @@ use crate::{
 
 /// Length of a packet without extensions (RFC 5905 section 7.3), in bytes.
 const PACKET: usize = 48;
-/// Datagrams that are not the answer, waited past at most.
+/// Datagrams that are not the answer, waited past at most: nobody guesses our 64 bits, so that the bound only limits the
+/// work of a flood.
 const MAX_STRAYS: u32 = 16;
 /// RFC 5905 MAXDISP: a root distance of this size or more is no time at all.
 const MAX_ROOT_DISTANCE: Duration = Duration::from_secs(16);

@@ -10,13 +10,15 @@ use crate::{
     together,
 };
 
-/// Ports that are asked, and so flows that are opened.
+/// Ports that are asked, and so flows that are opened: where one port in four answers,
+/// 6 find one with a chance of 82 %.
 pub const SAMPLE_FLOWS: usize = 6;
-/// The first port that Azure SQL redirects to.
+/// The first port that Azure SQL redirects to (Azure SQL connectivity architecture: 11000 to 11999).
 const FIRST: u16 = 11_000;
-/// The number of ports that Azure SQL redirects to.
+/// The number of ports that Azure SQL redirects to (same place).
 const COUNT: u16 = 1000;
-/// The wait for each answer: three SYNs, so that one lost packet is no silence.
+/// The wait for each answer: Linux sends SYNs at 0, 1 and 2 s (at 0 and 1 s before 6.5), so that one lost packet is no
+/// silence.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// What a few ports of one address answered.

@@ -18,7 +18,7 @@ use crate::{
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
-/// Addresses kept of one name at most.
+/// Addresses kept of one name at most: four times what a visit asks, so that the report can say how many more there are.
 const MAX_ADDRESSES: usize = 32;
 
 /// Why a name cannot be asked.

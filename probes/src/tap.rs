@@ -19,7 +19,7 @@ use crate::{
     evidence::{Operation, Trouble, os},
 };
 
-/// Bytes of the peer's first words that are kept.
+/// Bytes of the peer's first words that are kept: a status line with some headers, as much as evidence shows.
 const HEAD_LIMIT: usize = 512;
 
 /// A counted connection; clones share it.

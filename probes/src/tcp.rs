@@ -13,7 +13,8 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Bytes read from a peer that speaks first.
+/// Bytes read from a peer that speaks first: an SSH identification has at most 255 (RFC 4253 section 4.2), and an SMTP
+/// greeting names its host well before.
 const GREETING_LIMIT: usize = 256;
 
 /// What to ask: nothing. The connection itself is the question.

@@ -21,7 +21,7 @@ use crate::{
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
-/// Bytes kept to recognise a peer that does not speak TDS.
+/// Bytes kept to recognise a peer that does not speak TDS: a whole status line, or a packet header and what follows.
 const PREFIX_LIMIT: usize = 64;
 
 /// The order of PRELOGIN and TLS.

@@ -20,11 +20,13 @@ use crate::{
     verdict::{Confidence, Finding, Phase},
 };
 
-/// Bytes that a peer may send until the handshake is done.
+/// Bytes that a peer may send until the handshake is done: public chains take 3 to 6 KiB, ten times that is no mistake of
+/// an honest server.
 const HANDSHAKE_BUDGET: usize = 64 * 1024;
-/// Bytes kept to recognise a peer that does not speak TLS.
+/// Bytes kept to recognise a peer that does not speak TLS: a whole status line.
 const PREFIX_LIMIT: usize = 64;
-/// Words in the issuer's name by which inspecting devices are known, lower case.
+/// Words in the issuer's name by which inspecting devices are known, lower case: the vendors' own names and products. A
+/// missing one costs precision only: the certificate is then "not valid" in place of "intercepted".
 const INSPECTORS: &[&str] = &[
     "azure firewall manager",
     "barracuda",

@@ -12,7 +12,8 @@ use crate::{
     verdict::{Confidence, Finding, Phase},
 };
 
-/// A failure faster than this, with no ICMP message behind it, never left the machine.
+/// A failure faster than this, with no ICMP message behind it, never left the machine: the kernel refuses within the
+/// system call, and the rest is room for a busy machine.
 const LOCAL_WITHIN: Duration = Duration::from_millis(5);
 
 /// Linux sends a SYN again after 1 s. One that was not sent again by then has not left the machine: it waits for the

@@ -16,11 +16,13 @@ use crate::{
     verdict::Phase,
 };
 
-/// Datagrams that are not the answer, waited past at most.
+/// Datagrams that are not the answer, waited past at most: who does not see the question and has to guess its id has
+/// by then tried 100 of 65 536 (RFC 5452), and a flood costs bounded time.
 const MAX_STRAYS: u32 = 100;
-/// The largest datagram that is read, in bytes.
+/// The largest datagram that is read, in bytes: the starting point of RFC 6891 section 6.2.5; we offer
+/// less.
 const DATAGRAM: usize = 4096;
-/// The largest message over TCP, in bytes.
+/// The largest message over TCP, in bytes: its length has 16 bits (RFC 7766 section 8).
 const MESSAGE: usize = u16::MAX as usize;
 
 /// Asks the attempt's server over the question's transport.

@@ -7,7 +7,7 @@ use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 use super::Crl;
 use crate::tls::escaped;
 
-/// Bytes of a list that are read.
+/// Bytes of a list that are read: most lists of public authorities are far smaller; of a longer one only its start speaks.
 pub(super) const LIMIT: usize = 1024 * 1024;
 /// The DER tag of a SEQUENCE (X.690 section 8.9).
 const SEQUENCE: u8 = 0x30;

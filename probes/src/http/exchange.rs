@@ -39,19 +39,20 @@ use crate::{
 
 mod stamped;
 
-/// Bytes that a peer may send after the handshake, whatever they are.
+/// Bytes that a peer may send after the handshake, whatever they are: four times the longest body that is searched, for
+/// what HTTP/2 has under way when we stop reading.
 const BUDGET: usize = 256 * 1024;
-/// Bytes of a status line with all its headers.
+/// Bytes of a status line with all its headers: two lines of the length that Apache and nginx take at most (8 KiB).
 const HEAD_LIMIT: usize = 16 * 1024;
-/// Headers in one answer.
+/// Headers in one answer: what Apache and hyper allow by default.
 const HEADER_LIMIT: usize = 100;
-/// Interim answers (1xx) before the final one.
+/// Interim answers (1xx) before the final one: honest servers send one or two (RFC 9110 section 15.2, RFC 8297).
 const INTERIM_LIMIT: usize = 5;
-/// Bytes of a body that is only evidence.
+/// Bytes of a body that is only evidence: 512 are kept; a short page is read to its end, so that closing resets nothing.
 const BODY_LIMIT: usize = 4 * 1024;
-/// Bytes of a body that is searched for a text.
+/// Bytes of a body that is searched for a text: the pages that connectivity checks ask for have a few dozen.
 const SEARCH_LIMIT: usize = 64 * 1024;
-/// Characters of the Server header that are kept.
+/// Characters of the Server header that are kept: one line of a report.
 const SERVER_LIMIT: usize = 128;
 /// What the agent calls itself.
 const USER_AGENT: &str = concat!("ase-agent/", env!("CARGO_PKG_VERSION"));

@@ -5,7 +5,7 @@ use http::{Uri, uri::Authority};
 use super::{Answer, Question, Scheme};
 use crate::tls::Verify;
 
-/// Characters in a Location header.
+/// Characters in a Location header: what browsers and servers have long taken for the limit of an address.
 pub(super) const LOCATION_LIMIT: usize = 2048;
 
 /// Builds the question that a redirect leads to; `None` if the answer is no redirect.

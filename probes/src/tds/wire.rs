@@ -11,18 +11,19 @@ pub(super) const TYPE_PRELOGIN: u8 = 0x12;
 pub(super) const TYPE_REPLY: u8 = 0x04;
 /// Status bit of a message's last packet (MS-TDS 2.2.3.1.2).
 pub(super) const END_OF_MESSAGE: u8 = 0x01;
-/// Bytes of payload in one packet, the default packet size.
+/// Bytes of one packet with its header: the default packet size (MS-TDS 2.2.6.4, PacketSize), which holds before a login.
 pub(super) const PAYLOAD_LIMIT: usize = 4096;
-/// Bytes of one message with its headers.
+/// Bytes of one message with its headers: a PRELOGIN has less than 100, a flight of TLS records with its chain 3 to 6 KiB.
 pub(super) const MESSAGE_LIMIT: usize = 32 * 1024;
 /// The rule that a longer packet breaks.
 pub(super) const PACKET_RULE: &str = "4 KiB in a TDS packet";
 /// The rule that a longer message breaks.
 pub(super) const MESSAGE_RULE: &str = "32 KiB of TDS message";
-/// Options in one PRELOGIN.
+/// Options in one PRELOGIN: twice those that MS-TDS 2.2.6.5 knows (0x00 to 0x07).
 const OPTION_LIMIT: usize = 16;
-/// Bytes of one entry of the option table: token, offset, length.
+/// Bytes of one entry of the option table: token, offset, length (MS-TDS 2.2.6.5).
 const ENTRY: usize = 5;
+/// PL_OPTION_TOKEN values (MS-TDS 2.2.6.5).
 const TOKEN_VERSION: u8 = 0x00;
 const TOKEN_ENCRYPTION: u8 = 0x01;
 const TERMINATOR: u8 = 0xff;

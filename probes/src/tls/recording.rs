@@ -12,11 +12,11 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 use super::{Certificate, Invalid};
 use crate::evidence::Escaped;
 
-/// Certificates in one chain.
+/// Certificates in one chain: more than the verifier follows (6 intermediates), so that what it refuses is still shown.
 const CHAIN_LIMIT: usize = 10;
-/// Bytes of one certificate.
+/// Bytes of one certificate: usual ones have 1 to 2 KiB, one with some hundred names 10.
 const CERTIFICATE_LIMIT: usize = 32 * 1024;
-/// Names kept of one certificate.
+/// Names kept of one certificate: enough for a person to see whose it is.
 const NAME_LIMIT: usize = 16;
 /// The rule that a chain beyond the limits breaks.
 pub(super) const CHAIN_RULE: &str = "10 certificates of 32 KiB";
