@@ -1,4 +1,4 @@
-//! The doors of the fuzz targets (`tests/fuzz`): every decoder of bytes that peers send, with what must hold for any bytes.
+//! Entry points of the fuzz targets (`tests/fuzz`): every decoder of bytes from peers, and what must hold for any.
 //! Not part of the library: it exists for fuzzing and for the tests that replay the seeds.
 
 pub use crate::{
