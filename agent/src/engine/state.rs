@@ -322,7 +322,7 @@ fn absorb(view: &mut EndpointView, visit: Visit, unconfirmed: bool) {
         }
         view.status = status;
     }
-    view.last = Some(Arc::new(visit));
+    view.last = Some(Arc::new(visit.shrunk()));
 }
 
 fn log_change(view: &EndpointView, before: Status) {
