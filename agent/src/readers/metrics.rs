@@ -20,10 +20,7 @@ mod resolver_facts;
 mod series;
 mod suspension;
 
-use std::{
-    collections::BTreeSet,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use ase_probes::{cause::Cause, class::Class, http::Scheme, ntp::Packet, probe::Probe, verdict::Phase};
 use prometheus::{
@@ -357,7 +354,6 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use crate::{
         golden::assert_golden,
         model::{catalog::EndpointId, endpoint::Status, visit::Untested},
@@ -366,6 +362,7 @@ mod tests {
     use ase_probes::outcome::Protocol;
     use prometheus::proto::{Counter, Gauge};
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::{
         io::Write,
         process::{Command, Stdio},

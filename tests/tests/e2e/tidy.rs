@@ -125,6 +125,45 @@ fn the_drawing_of_the_rooms_is_the_code() {
     }
 }
 
+/// The first sentence of a file's opening: what it knows.
+fn opening(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let paragraph = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    paragraph.split_once(". ").map_or(paragraph.clone(), |(first, _)| format!("{first}."))
+}
+
+/// Every source file with its first sentence, folder by folder: docs/map.md.
+fn map() -> String {
+    let mut text = "# Where things are\n\nEvery source file with the first sentence of its own text. A test writes this page anew with `UPDATE_GOLDEN=1` \
+                    and fails\nwhere it differs from the code. [ARCHITECTURE.md](../ARCHITECTURE.md) says how the folders hang together.\n"
+        .to_owned();
+    for folder in ["agent/src", "probes/src", "tests/src"] {
+        let mut files = sources(folder);
+        files.retain(|(name, _)| !name.ends_with("tests.rs") && !name.contains("/sample"));
+        files.sort();
+        let mut heading = String::new();
+        for (name, source) in files {
+            let below = name.strip_prefix(folder).expect("it lies below").trim_start_matches('/');
+            let room = below.split_once('/').map_or(folder.to_owned(), |(room, _)| format!("{folder}/{room}"));
+            if room != heading {
+                text.push_str(&format!("\n## `{room}`\n\n"));
+                heading = room;
+            }
+            text.push_str(&format!("- [`{below}`](../{name}): {}\n", opening(&source)));
+        }
+    }
+    text
+}
+
+#[test]
+fn the_map_names_every_file() {
+    let page = root().join("docs/map.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        fs::write(&page, map()).expect("the page can be written");
+    }
+    assert!(fs::read_to_string(&page).unwrap_or_default() == map(), "docs/map.md is not what the code says");
+}
+
 #[test]
 fn imports_are_read_as_rust_reads_them() {
     let text = "use crate::{\n    model::{a::B, c},\n    net::d,\n};\nfn f() { crate::store::open() }\n// crate::web\n";

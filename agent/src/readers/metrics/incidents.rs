@@ -16,7 +16,8 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
     for incident in &ledger.open {
         let (finding, scope) = (incident.finding, incident.scope.label());
         let (cause, side, confidence) = (finding.cause.label(), finding.side.label(), finding.confidence.label());
-        let of_incident: BTreeSet<Class> = incident.endpoints.iter().filter_map(|id| classes.get(id).copied()).collect();
+        let of_incident: BTreeSet<Class> =
+            incident.endpoints.iter().filter_map(|id| classes.get(id).copied()).collect();
         active.extend(of_incident.iter().map(|class| [class.label(), cause, scope, side, confidence]));
     }
     let labels = ["class", "cause", "scope", "side", "confidence"];
