@@ -5,6 +5,7 @@ mod asks;
 mod known;
 mod lessons;
 mod settle;
+mod signs;
 mod usual;
 
 use std::{
@@ -16,7 +17,6 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
-    probe::Probe,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
@@ -26,7 +26,7 @@ use super::{
     memory::Memory,
     neighbourhood::{Neighbourhood, Target},
     neighbours::Neighbours,
-    symptom::{self, Sign, Symptom},
+    symptom::{Sign, Symptom},
 };
 use crate::{
     model::{
@@ -42,6 +42,7 @@ use crate::{
 };
 use asks::{REPRESENTATIVES, Wishes};
 use lessons::Lessons;
+use signs::redirects_away;
 use usual::Usual;
 
 pub use lessons::REPEAT;
@@ -356,52 +357,6 @@ impl Cases {
         self.changed.insert(index);
         Some(case)
     }
-
-    /// Whom an exchange was with: a DNS server, where the endpoint's name did not resolve.
-    fn target(&self, index: usize, sign: Option<&Sign>) -> Target {
-        match sign.filter(|sign| sign.is_resolving).and_then(|sign| sign.peer) {
-            Some(server) => Target { host: Host::Address(server.ip()), port: Port::udp(server.port()) },
-            None => {
-                let host = self.neighbourhood.endpoint(index).host.clone();
-                Target { host, port: self.neighbourhood.port(index) }
-            }
-        }
-    }
-
-    /// The sign that a visit shows; one that worked may still prove too little.
-    fn sign(&self, index: usize, visit: &Visit, verdict: Verdict, around: &Neighbours<'_>) -> Option<Sign> {
-        if let Some(finding) = verdict.finding() {
-            // Whatever happens at an address that somebody invented, the invention comes first.
-            let invented = self.compared(index, around).filter(|sign| sign.finding.cause == Cause::DnsIntercepted);
-            return Some(invented.unwrap_or_else(|| symptom::read(visit, finding)));
-        }
-        let outcome = visit.outcomes.first()?;
-        let quiet = |symptom| Sign::quiet(symptom, Some(outcome.address));
-        if let Some(sign) = self.compared(index, around) {
-            return Some(sign);
-        }
-        let port = self.neighbourhood.port(index);
-        let intermittent = self.memory.has_recovered(index) && self.memory.is_intermittent(port);
-        let repeats = || self.memory.is_lossy() || self.memory.only_handshakes_repeat();
-        if intermittent || self.memory.has_lost(index) && repeats() || self.memory.is_slow(index) {
-            return Some(quiet(Symptom::Passed));
-        }
-        if outcome.is_bare_accept() {
-            return Some(quiet(Symptom::BareAccept));
-        }
-        match &self.neighbourhood.endpoint(index).probe {
-            Probe::Tds(_) => self.samples_redirects.then(|| quiet(Symptom::Gateway)),
-            Probe::Dns(_) | Probe::Ntp(_) if port.by_datagram => Some(quiet(Symptom::Answered)),
-            Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
-        }
-    }
-
-    /// The sign of an endpoint that works while the comparison of its name should worry somebody.
-    fn compared(&self, index: usize, around: &Neighbours<'_>) -> Option<Sign> {
-        let cause = around.comparison_cause(&self.neighbourhood.endpoint(index).host)?;
-        let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
-        Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
-    }
 }
 
 fn numbers_of(endpoints: &[Arc<Endpoint>]) -> BTreeMap<Arc<str>, usize> {
@@ -423,21 +378,6 @@ fn is_confirmed(view: &EndpointView) -> bool {
         Status::Unknown(untested) => untested.finding().is_some() || matches!(untested, Untested::Forbidden(_)),
         Status::Healthy => false,
     }
-}
-
-/// Whether the answer leads to a host outside the domain that was asked.
-fn redirects_away(visit: &Visit) -> bool {
-    let Some(outcome) = visit.outcomes.first() else { return false };
-    let location = outcome.http_answer().and_then(|answer| answer.location.as_deref());
-    let Some(host) = location.and_then(|location| location.split_once("://")).map(|(_, rest)| rest) else {
-        return false;
-    };
-    let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
-    let domain = super::neighbourhood::domain;
-    visit
-        .resolution
-        .as_ref()
-        .is_some_and(|resolution| domain(&Host::Name(resolution.name.clone())) != domain(&Host::Name(host)))
 }
 
 /// The verdict of a visit in the light of its diagnosis. A fault of this machine's own counts against nobody.

@@ -3,6 +3,7 @@
 use ase_probes::{
     evidence::{Stop, Trouble},
     outcome::{Outcome, Protocol},
+    probe::Probe,
     seen::{Phases, Seen},
     verdict::Confidence,
 };

@@ -16,3 +16,6 @@ pub mod rules;
 pub mod shell;
 pub mod symptom;
 pub mod window;
+
+#[cfg(test)]
+mod procedure_page;

@@ -33,11 +33,12 @@ use crate::{
     resolvers::names::Comparisons,
 };
 
-/// New flows that follow-up measurements open per period.
+/// New flows that follow-up measurements open per period: one a second on average, far below what endpoints cost anyway.
 pub const FLOWS: u32 = 60;
 /// The length of a budget period.
 pub const PERIOD: Duration = Duration::from_secs(60);
-/// Measurements under way at once.
+/// Measurements under way at once: what the first failures of an outage want, side by side, so that the answers come
+/// within one time-out.
 const CONCURRENCY: usize = 8;
 /// Cases are thought over at most this often: no person and no scrape would notice more.
 const PACE: Duration = Duration::from_millis(100);

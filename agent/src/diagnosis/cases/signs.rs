@@ -1,0 +1,80 @@
+//! What a visit shows by itself: the sign of trouble in it, whom it was with, and whether it was led away.
+
+use ase_probes::{
+    cause::Cause,
+    probe::Probe,
+    verdict::{Confidence, Finding, Phase, Verdict},
+};
+
+use super::Cases;
+use crate::{
+    diagnosis::{
+        neighbourhood::{Target, domain},
+        neighbours::Neighbours,
+        symptom::{self, Sign, Symptom},
+    },
+    model::{catalog::Host, visit::Visit},
+    net::port::Port,
+};
+
+impl Cases {
+    /// Whom an exchange was with: a DNS server, where the endpoint's name did not resolve.
+    pub(super) fn target(&self, index: usize, sign: Option<&Sign>) -> Target {
+        match sign.filter(|sign| sign.is_resolving).and_then(|sign| sign.peer) {
+            Some(server) => Target { host: Host::Address(server.ip()), port: Port::udp(server.port()) },
+            None => {
+                let host = self.neighbourhood.endpoint(index).host.clone();
+                Target { host, port: self.neighbourhood.port(index) }
+            }
+        }
+    }
+
+    /// The sign that a visit shows; one that worked may still prove too little.
+    pub(super) fn sign(&self, index: usize, visit: &Visit, verdict: Verdict, around: &Neighbours<'_>) -> Option<Sign> {
+        if let Some(finding) = verdict.finding() {
+            // Whatever happens at an address that somebody invented, the invention comes first.
+            let invented = self.compared(index, around).filter(|sign| sign.finding.cause == Cause::DnsIntercepted);
+            return Some(invented.unwrap_or_else(|| symptom::read(visit, finding)));
+        }
+        let outcome = visit.outcomes.first()?;
+        let quiet = |symptom| Sign::quiet(symptom, Some(outcome.address));
+        if let Some(sign) = self.compared(index, around) {
+            return Some(sign);
+        }
+        let port = self.neighbourhood.port(index);
+        let intermittent = self.memory.has_recovered(index) && self.memory.is_intermittent(port);
+        let repeats = || self.memory.is_lossy() || self.memory.only_handshakes_repeat();
+        if intermittent || self.memory.has_lost(index) && repeats() || self.memory.is_slow(index) {
+            return Some(quiet(Symptom::Passed));
+        }
+        if outcome.is_bare_accept() {
+            return Some(quiet(Symptom::BareAccept));
+        }
+        match &self.neighbourhood.endpoint(index).probe {
+            Probe::Tds(_) => self.samples_redirects.then(|| quiet(Symptom::Gateway)),
+            Probe::Dns(_) | Probe::Ntp(_) if port.by_datagram => Some(quiet(Symptom::Answered)),
+            Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
+        }
+    }
+
+    /// The sign of an endpoint that works while the comparison of its name should worry somebody.
+    pub(super) fn compared(&self, index: usize, around: &Neighbours<'_>) -> Option<Sign> {
+        let cause = around.comparison_cause(&self.neighbourhood.endpoint(index).host)?;
+        let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
+        Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
+    }
+}
+
+/// Whether the answer leads to a host outside the domain that was asked.
+pub(super) fn redirects_away(visit: &Visit) -> bool {
+    let Some(outcome) = visit.outcomes.first() else { return false };
+    let location = outcome.http_answer().and_then(|answer| answer.location.as_deref());
+    let Some(host) = location.and_then(|location| location.split_once("://")).map(|(_, rest)| rest) else {
+        return false;
+    };
+    let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
+    visit
+        .resolution
+        .as_ref()
+        .is_some_and(|resolution| domain(&Host::Name(resolution.name.clone())) != domain(&Host::Name(host)))
+}
