@@ -2,29 +2,25 @@
 
 use crate::resolvers::compare::{Outcome, Server};
 
-/// So many names in a row without an answer show that a server is silent. One question may be lost, and a name may be the
-/// server's own trouble; three different ones in a row, IPv4 and IPv6 each, are not.
-const ENOUGH: u32 = 3;
-
 /// How many surveys in a row each side left without any answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Silence {
-    custom: u32,
-    azure: u32,
+    custom: usize,
+    azure: usize,
 }
 
 impl Silence {
     /// Takes in how both sides answered for one name.
     pub(super) fn hear(&mut self, custom: Outcome, azure: Outcome) {
-        let count = |before: u32, outcome| if outcome == Outcome::Timeout { before.saturating_add(1) } else { 0 };
+        let count = |before: usize, outcome| if outcome == Outcome::Timeout { before.saturating_add(1) } else { 0 };
         (self.custom, self.azure) = (count(self.custom, custom), count(self.azure, azure));
     }
 
-    /// The side that is silent, the custom DNS first.
-    pub(super) fn side(self) -> Option<Server> {
-        if self.custom >= ENOUGH {
+    /// The side that left so many names in a row unanswered, the custom DNS first.
+    pub(super) fn side(self, names: usize) -> Option<Server> {
+        if self.custom >= names {
             Some(Server::Custom)
-        } else if self.azure >= ENOUGH {
+        } else if self.azure >= names {
             Some(Server::Azure)
         } else {
             None
@@ -37,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_side_is_silent_after_three_names_in_a_row_and_speaks_after_one_answer() {
+    fn a_side_is_silent_after_names_in_a_row_and_speaks_after_one_answer() {
         let mut silence = Silence::default();
         for (custom, azure, side) in [
             (Outcome::Timeout, Outcome::Answer, None),
@@ -49,7 +45,7 @@ mod tests {
             (Outcome::Nxdomain, Outcome::Answer, None),
         ] {
             silence.hear(custom, azure);
-            assert_eq!(silence.side(), side, "{custom:?}, {azure:?}");
+            assert_eq!(silence.side(3), side, "{custom:?}, {azure:?}");
         }
     }
 }
