@@ -66,6 +66,9 @@ pub(super) struct Builder<'a> {
 impl Builder<'_> {
     fn dns(&self, resolvers: &Resolvers) -> Result<Vec<Endpoint>, Broken> {
         let row = &self.profile.dns;
+        if !row.watched {
+            return Ok(Vec::new());
+        }
         let mut servers = vec![resolvers.azure];
         servers.extend(resolvers.custom.iter().filter(|server| **server != resolvers.azure));
         let transports = [dns::Transport::Udp, dns::Transport::Tcp];
@@ -184,7 +187,8 @@ impl Builder<'_> {
             if !names().any(|known| known == name) {
                 let near = nearest(name, names()).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
                 let list = names().collect::<Vec<_>>().join(", ");
-                return broken("slots", name, format!("is no slot of this profile{near} (valid: {list})"));
+                let valid = if list.is_empty() { "it has none".to_owned() } else { format!("valid: {list}") };
+                return broken("slots", name, format!("is no slot of this profile{near} ({valid})"));
             }
             if hosts.is_empty() {
                 return broken(&format!("slots.{name}"), "[]", "must name at least one host, or be left out");

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use crate::model::catalog::{Basis, Severity, Workload};
 
 /// The embedded files: profile, cloud, text.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("ase-v2", "public", include_str!("../../profiles/ase-v2-public.yaml")),
     ("ase-v2", "usgov", include_str!("../../profiles/ase-v2-usgov.yaml")),
     ("ase-v2", "china", include_str!("../../profiles/ase-v2-china.yaml")),
+    ("custom", "public", include_str!("../../profiles/custom.yaml")),
 ];
 
 /// A profile of one cloud.
@@ -158,9 +159,16 @@ pub enum Expect {
 pub struct DnsRow {
     /// The name that is asked for.
     pub question: String,
+    /// Whether the servers are watched although nobody names them.
+    #[serde(default = "watched")]
+    pub watched: bool,
     pub purpose: String,
     pub source: String,
     pub note: Option<String>,
+}
+
+fn watched() -> bool {
+    true
 }
 
 /// An endpoint that the profile knows, on one or several ports.
@@ -242,9 +250,9 @@ impl Profile {
         serde_saphyr::from_str(text).map_err(|error| ProfileError::Broken(error.to_string()))
     }
 
-    /// The newest edition among its documents.
+    /// The newest edition among its documents; `none` where it rests on none.
     pub fn edition(&self) -> String {
-        self.sources.values().map(|document| document.as_of.clone()).max().unwrap_or_default()
+        self.sources.values().map(|document| document.as_of.clone()).max().unwrap_or_else(|| "none".to_owned())
     }
 
     /// Every built-in profile.
@@ -317,13 +325,19 @@ mod tests {
             }
             assert!(profile.sources.values().all(|source| source.as_of.len() == 10));
         }
-        assert_eq!(Profile::all().count(), 3);
+        assert_eq!(Profile::all().count(), 4);
+    }
+
+    #[test]
+    fn the_custom_profile_holds_nothing() {
+        let custom = Profile::load("custom", "public").expect("it is built in");
+        assert!(custom.rows.is_empty() && custom.slots.is_empty() && !custom.dns.watched);
     }
 
     #[test]
     fn what_is_not_there_is_named_with_what_is() {
         let error = Profile::load("ase-v9", "public").expect_err("no such profile").to_string();
-        assert_eq!(error, "profile (ase-v9) must be one of: ase-v2");
+        assert_eq!(error, "profile (ase-v9) must be one of: ase-v2, custom");
         let error = Profile::load("ase-v2", "moon").expect_err("no such cloud").to_string();
         assert_eq!(error, "cloud (moon) must be one of: public, usgov, china");
     }

@@ -37,6 +37,21 @@ fn nothing_is_needed_to_start() {
 }
 
 #[test]
+fn the_custom_profile_watches_what_is_added_and_nothing_else() {
+    let text = "profile: custom\nendpoints:\n  add:\n    - {host: api.example, class: https}\n    \
+         - {host: 10.0.0.4, class: dns}\n";
+    let settings = settings(text).expect("it is a profile");
+    let ids: Vec<_> = settings.catalog.endpoints.iter().map(|endpoint| endpoint.id.to_string()).collect();
+    assert_eq!(ids, ["10.0.0.4:53/udp", "api.example:443"]);
+    assert!(settings.catalog.slots.is_empty());
+    assert_eq!(super::settings::names(&settings), ["api.example"]);
+    let error = self::settings("profile: custom\nslots: {sql-server: [db.example]}").expect_err("it has no slots");
+    assert!(error.to_string().contains("slots (sql-server) is no slot of this profile (it has none)"), "{error}");
+    let error = self::settings("profile: custom\ncloud: usgov").expect_err("there is no such cloud").to_string();
+    assert_eq!(error, "test.yaml: cloud (usgov) must be one of: public");
+}
+
+#[test]
 fn fixed_addresses_are_monitoring_with_the_chain_as_proof() {
     let settings = settings("").expect("defaults are good");
     let fixed = endpoint(&settings, "40.77.24.27:443");
@@ -105,7 +120,7 @@ fn linux_rows_are_left_out_where_no_linux_apps_run() {
 fn every_broken_rule_is_named_with_key_and_value() {
     let long = format!("endpoints: {{add: [{{class: tcp, port: 1, host: {}example}}]}}", "abcdefg.".repeat(40));
     let rows: &[(&str, &str)] = &[
-        ("profile: ase-v9", "test.yaml: profile (ase-v9) must be one of: ase-v2"),
+        ("profile: ase-v9", "test.yaml: profile (ase-v9) must be one of: ase-v2, custom"),
         ("cloud: moon", "test.yaml: cloud (moon) must be one of: public, usgov, china"),
         ("intervalls: {dns: 30s}", "test.yaml:1:1: unknown key `intervalls`, did you mean `intervals`?"),
         ("pace:\n  concurency: 3", "test.yaml:2:3: unknown key `concurency`, did you mean `concurrency`?"),
@@ -291,7 +306,7 @@ fn the_annotated_example_is_good_and_knows_every_key() {
 fn ten_thousand_endpoints_are_the_most() {
     let with = |count: usize| {
         let rows = (0..count).map(|n| format!("    - {{host: 127.1.{}.{}, port: 9, class: tcp}}\n", n / 250, n % 250));
-        settings(&format!("endpoints:\n  remove: ['*']\n  add:\n{}", rows.collect::<String>()))
+        settings(&format!("profile: custom\nendpoints:\n  add:\n{}", rows.collect::<String>()))
     };
     assert_eq!(with(10_000).expect("as many as may be").catalog.endpoints.len(), 10_000);
     let error = with(10_001).expect_err("one too many").to_string();

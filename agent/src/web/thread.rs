@@ -105,7 +105,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let text = format!(
             "resolvers: {{custom: [127.0.0.1]}}\ndiagnosis: {{enabled: false}}\n\
-             endpoints: {{remove: ['*'], add: [{{host: {}, port: {}, class: tcp}}]}}\n",
+             profile: custom\n\
+             endpoints: {{add: [{{host: {}, port: {}, class: tcp}}]}}\n",
             peer.ip(),
             peer.port()
         );

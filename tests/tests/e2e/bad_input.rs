@@ -37,7 +37,7 @@ fn a_port_in_use_ends_with_1_and_names_the_key() {
     let address = taken.local_addr().expect("bound above").to_string();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("agent.yaml");
-    fs::write(&file, "endpoints: {remove: ['*']}\n").expect("the folder is writable");
+    fs::write(&file, "profile: custom\n").expect("the folder is writable");
     let (code, error) = said(&["run", "--config", &file.display().to_string(), "--listen", &address]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains(&format!("cannot listen on {address} (key `listen`)")), "{error}");

@@ -56,7 +56,7 @@ impl Watched {
 
 fn configuration(target: u16, interval: &str) -> String {
     format!(
-        "resolvers: {{custom: [127.0.0.1]}}\nendpoints:\n  remove: [\"*\"]\n  add: [{{class: tcp, host: 127.0.0.1, port: {target}, interval: {interval}, timeout: 500ms}}]\n\
+        "resolvers: {{custom: [127.0.0.1]}}\nprofile: custom\nendpoints:\n  add: [{{class: tcp, host: 127.0.0.1, port: {target}, interval: {interval}, timeout: 500ms}}]\n\
          pace: {{failing_interval: 200ms, confirm_after: 200ms, flows_per_destination: 1000}}\n"
     )
 }

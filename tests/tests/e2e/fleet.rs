@@ -38,7 +38,7 @@ impl Vantage {
         let port = dependency.local_addr().expect("bound above").port();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let configuration = format!(
-            "resolvers: {{custom: [127.0.0.1]}}\nendpoints:\n  remove: [\"*\"]\n  add: [{{class: tcp, host: 127.0.0.1, \
+            "resolvers: {{custom: [127.0.0.1]}}\nprofile: custom\nendpoints:\n  add: [{{class: tcp, host: 127.0.0.1, \
              port: {port}, interval: 1s, timeout: 500ms}}]\npace: {{failing_interval: 500ms, confirm_after: 200ms, \
              flows_per_destination: 1000}}\n"
         );

@@ -104,7 +104,7 @@ impl Remembering {
     fn start(&self) -> Program {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = format!(
-            "resolvers: {{custom: [127.0.0.1]}}\nstate_dir: {}\nendpoints:\n  remove: [\"*\"]\n  add: [{{class: tcp, host: 127.0.0.1, port: {}, interval: 1s, timeout: 500ms}}]\n\
+            "resolvers: {{custom: [127.0.0.1]}}\nstate_dir: {}\nprofile: custom\nendpoints:\n  add: [{{class: tcp, host: 127.0.0.1, port: {}, interval: 1s, timeout: 500ms}}]\n\
              pace: {{failing_interval: 200ms, confirm_after: 200ms, flows_per_destination: 1000}}\n",
             self.state.path().display(),
             self.target

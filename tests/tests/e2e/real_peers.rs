@@ -100,7 +100,7 @@ fn check(resolver: u16, ca: Option<&Path>, endpoints: &str) -> (Option<i32>, Val
     let ca = ca.map(|ca| format!("ca: {{file: {}, system: false}}\n", ca.display())).unwrap_or_default();
     let config = format!(
         "resolvers: {{custom: [\"127.0.0.1:{resolver}\"], azure: \"127.0.0.1:{resolver}\"}}\naddresses: {{allow: [127.0.0.0/8], deny: [192.0.2.0/24]}}\n{ca}\
-         endpoints:\n  remove: [\"*\"]\n  add:\n{endpoints}"
+         profile: custom\nendpoints:\n  add:\n{endpoints}"
     );
     let config = write(&folder, "agent.yaml", &config);
     let output = run(Command::new(agent()).args(["check", "--output", "json", "--config", &config]));
@@ -256,7 +256,7 @@ fn probes_leave_from_the_configured_address() {
     let visitor = std::thread::spawn(move || listener.accept().expect("the agent comes").1);
     let folder = folder();
     let config = format!(
-        "resolvers: {{custom: [127.0.0.1]}}\nsource_address: 127.0.0.7\nendpoints: {{remove: [\"*\"], add: [{{class: tcp, host: 127.0.0.1, port: {port}}}]}}\n"
+        "resolvers: {{custom: [127.0.0.1]}}\nsource_address: 127.0.0.7\nprofile: custom\nendpoints: {{add: [{{class: tcp, host: 127.0.0.1, port: {port}}}]}}\n"
     );
     let config = write(&folder, "agent.yaml", &config);
     let output = run(Command::new(agent()).args(["check", "--config", &config]));
@@ -295,7 +295,7 @@ fn a_server_that_drops_questions_only_when_many_are_asked_is_called_throttling()
     let folder = folder();
     let config = format!(
         "resolvers: {{custom: [\"127.0.0.1:{port}\"], azure: \"127.0.0.1:{port}\"}}\naddresses: {{allow: [127.0.0.0/8]}}\n\
-         pace: {{flows_per_destination: 6000}}\nendpoints:\n  remove: [\"*\"]\n  add:\n{names}"
+         pace: {{flows_per_destination: 6000}}\nprofile: custom\nendpoints:\n  add:\n{names}"
     );
     let config = write(&folder, "agent.yaml", &config);
     let mut command = Command::new(agent());

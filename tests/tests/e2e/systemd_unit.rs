@@ -18,7 +18,7 @@ use crate::{
 const PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10123);
 /// An address behind a wire whose other end is in the same namespace and answers nothing.
 const SILENT: &str = "10.53.1.9:443";
-const CONFIGURATION: &str = "resolvers: {custom: [127.0.0.1]}\nendpoints:\n  remove: [\"*\"]\n  \
+const CONFIGURATION: &str = "resolvers: {custom: [127.0.0.1]}\nprofile: custom\nendpoints:\n  \
     add: [{class: tcp, host: 10.53.1.9, port: 443, interval: 1s, timeout: 500ms}]\n\
     pace: {failing_interval: 500ms, confirm_after: 200ms, flows_per_destination: 1000}\n";
 /// A device with a router that never answers and is known by its link address, so that what is sent there is silence.
