@@ -1,5 +1,6 @@
 //! A small environment at one fixed moment, with an endpoint in every state, for the tests of the readers.
 
+mod machine;
 mod outlook;
 mod troubled;
 
@@ -15,9 +16,7 @@ use ase_probes::{
     class::Class,
     dns,
     evidence::{Stop, TcpInfo, Trouble},
-    http,
-    local_facts::{LocalFacts, PortRange, Unread, Usage},
-    ntp,
+    http, ntp,
     outcome::{Outcome, Protocol},
     probe::Probe,
     resolve::Resolution,
@@ -41,9 +40,6 @@ use crate::{
 
 /// The moment of the sample: 2027-01-15T08:00:00Z.
 pub(crate) const AT: Duration = Duration::from_secs(1_800_000_000);
-
-/// `EAFNOSUPPORT` in `errno(3)`.
-const EAFNOSUPPORT: i32 = 97;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -108,8 +104,8 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
     };
     Snapshot {
         at: AT,
-        agent: agent(),
-        machine: Arc::new(machine()),
+        agent: machine::agent(),
+        machine: Arc::new(machine::facts()),
         resolvers: Resolvers {
             custom: vec![SocketAddr::new(address("10.0.0.4"), 53)],
             source: ResolverSource::File("/etc/resolv.conf".to_owned()),
@@ -134,47 +130,6 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         catalog: Arc::new(catalog),
         endpoints: views,
     }
-}
-
-/// A machine without connection tracking in a sandbox without netlink.
-fn machine() -> LocalFacts {
-    let forbidden = Unread::Refused(EAFNOSUPPORT);
-    LocalFacts {
-        files: Ok(Usage { used: 23, limit: 16_384 }),
-        port_range: Ok(PortRange { first: 32_768, last: 60_999 }),
-        tcp_sockets: Ok(8),
-        tcp_waiting: Ok(33),
-        udp_sockets: Ok(5),
-        tracked_flows: Err(Unread::Absent),
-        source: Ok(Ok(address("10.0.1.4"))),
-        next_hop: Err(forbidden),
-        link: Err(forbidden),
-        neighbour: Err(forbidden),
-    }
-}
-
-fn agent() -> SelfView {
-    SelfView {
-        vantage: "snet-mirror".to_owned(),
-        started: AT - Duration::from_secs(3600),
-        ready: true,
-        schedule_lag: MS(3),
-        schedule_wait: MS(40),
-        schedule_delays: delays(),
-        in_flight: 2,
-        sockets: 3840,
-        budget_spent: 5,
-        reload_ok: true,
-        loaded: AT - Duration::from_secs(3600),
-        origin: "built-in defaults".to_owned(),
-        warnings: vec!["no configuration file; resolvers come from /etc/resolv.conf".to_owned()],
-    }
-}
-
-fn delays() -> Histogram {
-    let mut delays = Histogram::default();
-    [1, 1, 2, 3].into_iter().for_each(|late| delays.observe(MS(late)));
-    delays
 }
 
 fn classes(views: &[Arc<EndpointView>], slots: &[Slot]) -> Vec<ClassView> {
