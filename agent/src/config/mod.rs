@@ -17,6 +17,7 @@ use std::{
 };
 
 use ase_probes::{class::Class, egress::Egress, resolve::valid_name, tls::Trust};
+use ipnet::IpNet;
 
 pub use error::ConfigError;
 use error::{Broken, broken};
@@ -30,7 +31,7 @@ use crate::{
     },
     net::{
         duration::show,
-        policy::{AddressPolicy, Prefix},
+        policy::{self, AddressPolicy},
     },
 };
 
@@ -275,8 +276,8 @@ fn policy(file: &File) -> Result<AddressPolicy, Broken> {
     })
 }
 
-fn prefixes(key: &str, list: &[String]) -> Result<Vec<Prefix>, Broken> {
-    list.iter().map(|text| text.parse().or_else(|rule| broken(key, text, rule))).collect()
+fn prefixes(key: &str, list: &[String]) -> Result<Vec<IpNet>, Broken> {
+    list.iter().map(|text| policy::prefix(text).or_else(|rule| broken(key, text, rule))).collect()
 }
 
 fn assumptions(file: &File) -> Result<Assumptions, Broken> {
@@ -320,7 +321,7 @@ fn declared(file: &File) -> Result<Declared, Broken> {
     })
 }
 
-fn origin((name, list): (&String, &Vec<String>)) -> Result<(String, Vec<Prefix>), Broken> {
+fn origin((name, list): (&String, &Vec<String>)) -> Result<(String, Vec<IpNet>), Broken> {
     let key = format!("dns.origins.{}", name.escape_debug());
     match prefixes(&key, list)? {
         none if none.is_empty() => broken(&key, "[]", "must name at least one prefix"),

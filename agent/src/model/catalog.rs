@@ -5,6 +5,8 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use ase_probes::{class::Class, probe::Probe};
 
+use crate::net::address::{AddressClass, class_of};
+
 /// The stable name of an endpoint, unique in its catalogue: `login.live.com:443`, `168.63.129.16:53/udp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub Arc<str>);
@@ -29,8 +31,9 @@ impl Host {
     /// protect public servers do not apply.
     pub fn is_own(&self) -> bool {
         match self {
-            Self::Address(IpAddr::V4(v4)) => v4.is_private() || (v4.octets()[0] == 198 && v4.octets()[1] & 0xfe == 18),
-            Self::Address(IpAddr::V6(v6)) => v6.is_unique_local(),
+            Self::Address(address) => {
+                matches!(class_of(*address), AddressClass::Private | AddressClass::Benchmark)
+            }
             Self::Name(_) => false,
         }
     }

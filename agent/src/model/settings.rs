@@ -9,13 +9,14 @@ use std::{
 };
 
 use ase_probes::{egress::Egress, tls::Trust};
+use ipnet::IpNet;
 
 use crate::{
     model::{
         assumptions::Assumptions,
         catalog::{Catalog, Host},
     },
-    net::policy::{AddressPolicy, Prefix},
+    net::policy::AddressPolicy,
 };
 
 /// Where the list of custom DNS servers came from.
@@ -48,7 +49,7 @@ pub struct Declared {
     /// Addresses known to be sinkholes.
     pub sinkholes: BTreeSet<IpAddr>,
     /// Origins by name: addresses that belong to one service, wherever its names lead.
-    pub origins: BTreeMap<String, Vec<Prefix>>,
+    pub origins: BTreeMap<String, Vec<IpNet>>,
     /// Names that are compared beside the endpoints' own.
     pub compared: BTreeSet<String>,
 }

@@ -22,12 +22,13 @@ use ase_probes::{
     verdict::Verdict,
 };
 use futures_util::future::join_all;
+use ipnet::IpNet;
 use rand::{Rng, rngs::StdRng};
 use tokio::sync::Mutex;
 
 use crate::{
     model::settings::{Declared, Settings},
-    net::policy::{AddressPolicy, Prefix, Reached},
+    net::policy::{AddressPolicy, Reached},
     resolvers::compare::{
         self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation,
     },
@@ -270,10 +271,10 @@ impl Surveyor {
 }
 
 /// The origin that holds every address of both sides (rule 18).
-fn same_origin(origins: &BTreeMap<String, Vec<Prefix>>, custom: &Answer, azure: &Answer) -> Option<String> {
-    let holds = |prefixes: &[Prefix], answer: &Answer| {
+fn same_origin(origins: &BTreeMap<String, Vec<IpNet>>, custom: &Answer, azure: &Answer) -> Option<String> {
+    let holds = |prefixes: &[IpNet], answer: &Answer| {
         !answer.addresses.is_empty()
-            && answer.addresses.iter().all(|address| prefixes.iter().any(|prefix| prefix.contains(*address)))
+            && answer.addresses.iter().all(|address| prefixes.iter().any(|prefix| prefix.contains(address)))
     };
     let found = origins.iter().find(|(_, prefixes)| holds(prefixes, custom) && holds(prefixes, azure));
     found.map(|(name, _)| name.clone())

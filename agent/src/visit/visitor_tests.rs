@@ -9,7 +9,7 @@ use ase_probes::{outcome::Protocol, probe::Probe, seen::Seen, tcp};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 use super::*;
-use crate::sample;
+use crate::{net::policy::prefix, sample};
 
 /// The endpoint's time-out in these tests.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ fn at(address: [u8; 4], port: u16) -> SocketAddr {
 }
 
 fn visitor(server: SocketAddr, flows: u32) -> Visitor {
-    let allow = vec!["127.0.0.0/8".parse().expect("a prefix")];
+    let allow = vec![prefix("127.0.0.0/8").expect("a prefix")];
     Visitor {
         resolver: Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 },
         egress: Egress::default(),
