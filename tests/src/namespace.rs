@@ -27,8 +27,20 @@ pub fn enter() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("cannot make a network namespace")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .context("cannot make mounts private")?;
-    // Bursts of refusals would else go missing, as on a busy host; the lab wants every one.
-    fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").context("cannot lift the rate limit of ICMP")
+    lift_limits_of_icmp()
+}
+
+/// Bursts of refusals would else go missing, as on a busy host; the lab wants every one. The mask takes them out of the limit
+/// that all destinations share too: 50 at once by default, fewer than the built-in profile's names.
+fn lift_limits_of_icmp() -> Result<()> {
+    for limit in ["ipv4/icmp_ratelimit", "ipv4/icmp_ratemask", "ipv6/icmp/ratelimit"] {
+        let path = Path::new("/proc/sys/net").join(limit);
+        // A kernel without IPv6 has no limit of it.
+        if path.exists() {
+            fs::write(&path, "0").with_context(|| format!("cannot lift the rate limit {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Enters the network and mount namespaces of a process.
