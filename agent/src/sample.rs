@@ -29,7 +29,8 @@ use crate::{
     engine::snapshot::{ClassView, Histogram, SelfView, Snapshot},
     model::{
         catalog::{
-            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Target,
+            Workload,
         },
         endpoint::{EndpointView, Status, StoreView},
         settings::{ResolverSource, Resolvers},
@@ -175,14 +176,16 @@ fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
     Endpoint {
         id: EndpointId(format!("{host}:{port}").into()),
         class,
-        host: fixed.map_or_else(|_| Host::Name(host.to_owned()), Host::Address),
-        port,
-        probe,
-        addresses: Addresses::First,
-        expect_address: ExpectAddress::Any,
+        target: Target {
+            host: fixed.map_or_else(|_| Host::Name(host.to_owned()), Host::Address),
+            port,
+            probe,
+            addresses: Addresses::First,
+            expect_address: ExpectAddress::Any,
+            timeout: Duration::from_secs(5),
+        },
         severity: Severity::Critical,
         interval: Duration::from_secs(30),
-        timeout: Duration::from_secs(5),
         about: About {
             documented_as: None,
             purpose: "management".to_owned(),
@@ -197,7 +200,7 @@ fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
 
 /// A healthy view of an endpoint after ten visits, the last of which brought `outcome`.
 fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
-    let resolution = match &endpoint.host {
+    let resolution = match &endpoint.target.host {
         Host::Name(name) => Some(resolved(name, &[outcome.address.ip()], Vec::new())),
         Host::Address(_) => None,
     };
@@ -320,7 +323,7 @@ fn degraded_http() -> EndpointView {
     let (host, finding) = ("crl.microsoft.com", Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely));
     let mut endpoint = endpoint(host, 80, Class::Http, question(host, 80, http::Scheme::Http));
     endpoint.severity = Severity::Warning;
-    endpoint.addresses = Addresses::All;
+    endpoint.target.addresses = Addresses::All;
     let reply = http::Reply { tls: None, answer: Some(http::Answer { status: 200, ..http::Answer::default() }) };
     let times = [(Phase::Connect, MS(4)), (Phase::Request, MS(9)), (Phase::Response, MS(1))];
     let good = outcome(address("203.0.113.20"), 80, &times, Protocol::Http(Box::new(reply)));

@@ -128,11 +128,11 @@ impl Place {
 
 /// Gives every name of a catalogue an address; what is an address keeps itself.
 pub fn zone_of(catalog: &Catalog, place: Place) -> Zone {
-    let names = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
+    let names = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.target.host {
         Host::Name(name) => Some(name.clone()),
         Host::Address(_) => None,
     });
-    let questions = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.probe {
+    let questions = catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.target.probe {
         Probe::Dns(question) => Some(question.name.clone()),
         Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => None,
     });
@@ -146,8 +146,8 @@ pub struct Stopped(pub Vec<String>);
 
 impl Stopped {
     fn has(&self, endpoint: &Endpoint) -> bool {
-        let host = endpoint.host.to_string();
-        self.0.iter().any(|stopped| *stopped == host || *stopped == format!("{host}:{}", endpoint.port))
+        let host = endpoint.target.host.to_string();
+        self.0.iter().any(|stopped| *stopped == host || *stopped == format!("{host}:{}", endpoint.target.port))
     }
 }
 
@@ -187,10 +187,10 @@ impl Azure {
         };
         let mut started = BTreeSet::new();
         for endpoint in &settings.catalog.endpoints {
-            let is_udp = matches!(endpoint.probe, Probe::Ntp(_));
-            for (index, address) in azure.addresses_of(&endpoint.host)?.into_iter().enumerate() {
-                let known_as = if index == 0 { endpoint.host.to_string() } else { address.to_string() };
-                let address = SocketAddr::new(address, endpoint.port);
+            let is_udp = matches!(endpoint.target.probe, Probe::Ntp(_));
+            for (index, address) in azure.addresses_of(&endpoint.target.host)?.into_iter().enumerate() {
+                let known_as = if index == 0 { endpoint.target.host.to_string() } else { address.to_string() };
+                let address = SocketAddr::new(address, endpoint.target.port);
                 if !stopped.has(endpoint) && started.insert((address, is_udp)) {
                     let served = azure.serve(endpoint, address, &known_as, authorities).await;
                     served.with_context(|| endpoint.id.to_string())?;
@@ -226,10 +226,10 @@ impl Azure {
         authorities: &Authorities,
     ) -> Result<()> {
         let Authorities { lab, inspector } = authorities.clone();
-        let name = endpoint.host.to_string();
+        let name = endpoint.target.host.to_string();
         let world = lab.world().clone();
         let front = Front { authority: lab, inspector, name: name.clone() };
-        let switch = match &endpoint.probe {
+        let switch = match &endpoint.target.probe {
             Probe::Dns(_) => {
                 let is_azure = address == self.azure_dns;
                 let mood = if is_azure { self.moods.azure_dns.clone() } else { self.moods.custom_dns.clone() };
@@ -264,7 +264,7 @@ impl Azure {
                 Switch::Web(mood)
             }
         };
-        self.switches.add(known_as, endpoint.port, switch);
+        self.switches.add(known_as, endpoint.target.port, switch);
         Ok(())
     }
 }

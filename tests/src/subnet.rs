@@ -54,7 +54,7 @@ pub fn run(plan: &Plan) -> Result<ExitCode> {
         None => guest::lay_wire(guest),
     };
     let mut guest = Guest::start_on(lay, &plan.command, &folder, is_root, Stdio::inherit())?;
-    let addresses = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
+    let addresses = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.target.host {
         Host::Address(address) => Some(*address),
         Host::Name(_) => None,
     });

@@ -88,7 +88,7 @@ fn look(verbose: bool) -> report::Look {
 /// The time in which the answer stands: a silence and its confirmation, each as long as the longest time-out, and the wait
 /// between them. Follow-up measurements take up to 9 s after the first failure, so it is not less than [`SHORTEST`].
 fn patience(settings: &Settings) -> Duration {
-    let longest = settings.catalog.endpoints.iter().map(|endpoint| endpoint.timeout).max().unwrap_or_default();
+    let longest = settings.catalog.endpoints.iter().map(|endpoint| endpoint.target.timeout).max().unwrap_or_default();
     (longest * 2 + settings.pace.confirm_after).max(SHORTEST)
 }
 
@@ -124,7 +124,7 @@ impl Choice {
 }
 
 fn names(endpoint: &crate::model::catalog::Endpoint, name: &str) -> bool {
-    *endpoint.id.0 == *name || endpoint.host.to_string() == name
+    *endpoint.id.0 == *name || endpoint.target.host.to_string() == name
 }
 
 /// Visits every endpoint once, a second time where the first was bad, and answers within this time. `watch` sees the loop

@@ -47,7 +47,8 @@ impl Builder<'_> {
             }
         };
         let blank = self.blank(class, Severity::Critical);
-        let mut endpoint = Endpoint { id, host: host.clone(), port, probe, about: about(added), ..blank };
+        let target = self.target(class, host, port, probe);
+        let mut endpoint = Endpoint { id, target, about: about(added), ..blank };
         apply(&mut endpoint, &added.common());
         Ok(endpoint)
     }

@@ -18,7 +18,8 @@ use crate::{
     config::profile::{Profile, Row, SlotRow},
     model::{
         catalog::{
-            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Workload,
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Target,
+            Workload,
         },
         settings::Resolvers,
     },
@@ -72,6 +73,7 @@ impl Builder<'_> {
         let mut servers = vec![resolvers.azure];
         servers.extend(resolvers.custom.iter().filter(|server| **server != resolvers.azure));
         let transports = [dns::Transport::Udp, dns::Transport::Tcp];
+        let question = |transport| Probe::Dns(dns::Question::liveness(row.question.clone(), transport));
         let pairs = servers.iter().flat_map(|server| transports.map(|transport| (*server, transport)));
         let about = self.about(&row.source, &row.purpose, Basis::Documented, row.note.clone());
         pairs
@@ -79,9 +81,7 @@ impl Builder<'_> {
                 Ok(Endpoint {
                     id: EndpointId(format!("{server}/{}", transport.label()).into()),
                     class: Class::Dns,
-                    host: Host::Address(server.ip()),
-                    port: server.port(),
-                    probe: Probe::Dns(dns::Question::liveness(row.question.clone(), transport)),
+                    target: self.target(Class::Dns, Host::Address(server.ip()), server.port(), question(transport)),
                     about: about.clone(),
                     ..self.blank(Class::Dns, self.severity(&row.purpose))
                 })
@@ -105,9 +105,7 @@ impl Builder<'_> {
                 Asked { path: row.path.as_deref(), expect: row.expect.as_ref(), ..Asked::plain(class, &host, *port) };
             Ok(Endpoint {
                 id: id_of(&host, *port),
-                host: host.clone(),
-                port: *port,
-                probe: asked.probe()?,
+                target: self.target(class, host.clone(), *port, asked.probe()?),
                 about: about.clone(),
                 ..self.blank(class, severity)
             })
@@ -129,11 +127,10 @@ impl Builder<'_> {
                 };
                 let mut about = self.about(&slot.source, &slot.purpose, Basis::Configured, slot.note.clone());
                 about.documented_as = Some(slot.documented_as.clone());
+                let probe = Asked::plain(class, &host, port).probe()?;
                 endpoints.push(Endpoint {
                     id: id_of(&host, port),
-                    host: host.clone(),
-                    port,
-                    probe: Asked::plain(class, &host, port).probe()?,
+                    target: self.target(class, host.clone(), port, probe),
                     about,
                     ..self.blank(class, self.severity(&slot.purpose))
                 });
@@ -231,16 +228,19 @@ impl Builder<'_> {
         Endpoint {
             id: EndpointId("".into()),
             class,
-            host: Host::Name(String::new()),
-            port: 0,
-            probe: Probe::Ntp(ntp::Question),
-            addresses: Addresses::First,
-            expect_address: ExpectAddress::Any,
+            target: self.target(class, Host::Name(String::new()), 0, Probe::Ntp(ntp::Question)),
             severity,
             interval: self.file.intervals.get(&name).map_or_else(|| default_interval(class), |human| human.0),
-            timeout: self.file.timeouts.get(&name).map_or_else(|| default_timeout(class), |human| human.0),
             about: self.about("", "", Basis::Documented, None),
         }
+    }
+
+    /// Whom to ask and what, with the defaults of its class.
+    pub(super) fn target(&self, class: Class, host: Host, port: u16, probe: Probe) -> Target {
+        let timeout =
+            self.file.timeouts.get(&class_name(class)).map_or_else(|| default_timeout(class), |human| human.0);
+        let (addresses, expect_address) = (Addresses::First, ExpectAddress::Any);
+        Target { host, port, probe, addresses, expect_address, timeout }
     }
 }
 
@@ -252,16 +252,16 @@ pub(super) fn apply(endpoint: &mut Endpoint, change: &Override) {
         endpoint.interval = interval.0;
     }
     if let Some(timeout) = change.timeout {
-        endpoint.timeout = timeout.0;
+        endpoint.target.timeout = timeout.0;
     }
     if let Some(addresses) = change.addresses {
-        endpoint.addresses = match addresses {
+        endpoint.target.addresses = match addresses {
             AddressesName::All => Addresses::All,
             AddressesName::First => Addresses::First,
         };
     }
     if let Some(expected) = change.expect_address {
-        endpoint.expect_address = match expected {
+        endpoint.target.expect_address = match expected {
             ExpectAddressName::Any => ExpectAddress::Any,
             ExpectAddressName::Private => ExpectAddress::Private,
             ExpectAddressName::Public => ExpectAddress::Public,
@@ -275,16 +275,16 @@ fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
         return broken("endpoints", endpoints.len(), format!("must be at most {MAX_ENDPOINTS}"));
     }
     for endpoint in &*endpoints {
-        let (interval, timeout) = (endpoint.interval, endpoint.timeout);
+        let (interval, timeout) = (endpoint.interval, endpoint.target.timeout);
         if timeout >= interval {
             let rule = format!("must be shorter than interval ({})", show(interval));
             return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
         }
-        if endpoint.class == Class::Ntp && interval < NTP_INTERVAL && !endpoint.host.is_own() {
+        if endpoint.class == Class::Ntp && interval < NTP_INTERVAL && !endpoint.target.host.is_own() {
             let rule = "must be at least 64s for class ntp: one time server is not asked more often";
             return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
         }
-        if endpoint.port == 0 {
+        if endpoint.target.port == 0 {
             return broken(&format!("{}: port", endpoint.id), 0, "must be between 1 and 65535");
         }
     }

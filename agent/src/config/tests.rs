@@ -33,7 +33,7 @@ fn nothing_is_needed_to_start() {
     assert!(
         ["sql-server", "storage-account", "event-hub", "monitoring", "ntp-server"].iter().all(|s| slots.contains(s))
     );
-    assert!(settings.catalog.endpoints.iter().all(|endpoint| endpoint.timeout < endpoint.interval));
+    assert!(settings.catalog.endpoints.iter().all(|endpoint| endpoint.target.timeout < endpoint.interval));
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn fixed_addresses_are_monitoring_with_the_chain_as_proof() {
     let settings = settings("").expect("defaults are good");
     let fixed = endpoint(&settings, "40.77.24.27:443");
     assert_eq!((fixed.class, fixed.severity), (Class::Monitoring, Severity::Warning));
-    let Probe::Http(question) = &fixed.probe else { panic!("a web probe is due") };
+    let Probe::Http(question) = &fixed.target.probe else { panic!("a web probe is due") };
     assert_eq!(question.scheme, http::Scheme::Https(Verify::Chain));
     let crl = endpoint(&settings, "crl.microsoft.com:80");
-    let Probe::Http(question) = &crl.probe else { panic!("a web probe is due") };
+    let Probe::Http(question) = &crl.target.probe else { panic!("a web probe is due") };
     assert_eq!(question.proof, http::Proof::Crl);
     let wildcard = endpoint(&settings, "sls.update.microsoft.com:443");
     assert_eq!(wildcard.about.documented_as.as_deref(), Some("*.update.microsoft.com"));
@@ -84,15 +84,15 @@ fn the_configuration_adds_fills_changes_and_removes() {
     assert!(!settings.catalog.endpoints.iter().any(|endpoint| endpoint.id.0.starts_with("wdcp")));
     let changed = endpoint(&settings, "login.live.com:443");
     assert_eq!(
-        (changed.severity, changed.addresses, changed.interval.as_secs()),
+        (changed.severity, changed.target.addresses, changed.interval.as_secs()),
         (Severity::Info, Addresses::All, 120)
     );
     let api = endpoint(&settings, "api.example:443");
-    assert_eq!((api.interval.as_secs(), api.timeout.as_secs()), (60, 9));
+    assert_eq!((api.interval.as_secs(), api.target.timeout.as_secs()), (60, 9));
     assert!(
-        matches!(&api.probe, Probe::Http(q) if q.path == "/health" && q.proof == http::Proof::Status(vec![200, 204]))
+        matches!(&api.target.probe, Probe::Http(q) if q.path == "/health" && q.proof == http::Proof::Status(vec![200, 204]))
     );
-    assert_eq!(endpoint(&settings, "queue").host, Host::Address(IpAddr::from([10, 1, 0, 9])));
+    assert_eq!(endpoint(&settings, "queue").target.host, Host::Address(IpAddr::from([10, 1, 0, 9])));
 }
 
 #[test]
@@ -105,7 +105,9 @@ fn ids_are_the_host_as_it_is_asked_and_the_port() {
     for id in ["db.example:1433", "[fd00::1]:1433", "[fd00::2]:14330", "api.example:443"] {
         endpoint(&settings, id);
     }
-    let Probe::Dns(question) = &endpoint(&settings, "[fd00::53]:53/udp").probe else { panic!("a question is due") };
+    let Probe::Dns(question) = &endpoint(&settings, "[fd00::53]:53/udp").target.probe else {
+        panic!("a question is due")
+    };
     assert_eq!(question.name, "management.chinacloudapi.cn", "the cloud's own name is asked for");
 }
 

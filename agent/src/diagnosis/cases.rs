@@ -24,7 +24,7 @@ use super::{
     ask::{Key, Measured},
     conclude::conclude,
     memory::Memory,
-    neighbourhood::{Neighbourhood, Target},
+    neighbourhood::{Neighbourhood, Peer},
     neighbours::Neighbours,
     symptom::{Sign, Symptom},
 };
@@ -62,7 +62,7 @@ pub struct Moment {
 struct Case {
     sign: Sign,
     /// Whom the lost exchange was with.
-    target: Target,
+    target: Peer,
     /// When the first visit that showed it began, since the Unix epoch.
     since: Duration,
     /// The same on the monotonic clock, as far as the agent noticed.
@@ -76,7 +76,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(sign: Sign, since: Duration, opened: Instant, target: Target) -> Self {
+    fn new(sign: Sign, since: Duration, opened: Instant, target: Peer) -> Self {
         let (known, open) = (None, Vec::new());
         Self { sign, target, since, opened, foreign_redirect: false, known, open, diagnosis: nothing() }
     }

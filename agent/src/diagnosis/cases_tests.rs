@@ -11,7 +11,10 @@ use ase_probes::{
 use super::*;
 use crate::{
     diagnosis::{ask::Measured, incidents::Change},
-    model::{catalog::EndpointId, contrast::Ask},
+    model::{
+        catalog::{EndpointId, Target},
+        contrast::Ask,
+    },
     resolvers::names::{Cadence, Comparisons},
     sample,
 };
@@ -33,7 +36,8 @@ fn endpoint(host: &str, port: u16) -> Arc<Endpoint> {
     let host: IpAddr = host.parse().expect("an address");
     let id = EndpointId(format!("{host}:{port}").into());
     let probe = Probe::Tcp(ase_probes::tcp::Question::default());
-    Arc::new(Endpoint { id, host: Host::Address(host), port, probe, ..model })
+    let target = Target { host: Host::Address(host), port, probe, ..model.target.clone() };
+    Arc::new(Endpoint { id, target, ..model })
 }
 
 fn view(endpoint: Arc<Endpoint>) -> Arc<EndpointView> {
@@ -78,7 +82,7 @@ impl World {
     fn visit(&mut self, index: usize, is_lost: bool) {
         let at = self.at();
         let endpoint = &self.views[index].endpoint;
-        let Host::Address(address) = endpoint.host else { panic!("every host is an address") };
+        let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
         let silence = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
         let verdict = if is_lost { Verdict::Failed(silence) } else { Verdict::Healthy };
         let elapsed = Duration::from_secs(5);
@@ -86,7 +90,7 @@ impl World {
         let protocol =
             if is_lost { Protocol::Nothing } else { Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }) };
         let outcome = Outcome {
-            address: (address, endpoint.port).into(),
+            address: (address, endpoint.target.port).into(),
             phases: Phases::default(),
             verdict,
             seen: Seen { stop, ..Seen::default() },
@@ -138,7 +142,7 @@ impl World {
 }
 
 fn on(port: u16) -> impl Fn(&Endpoint) -> bool {
-    move |endpoint| endpoint.port == port
+    move |endpoint| endpoint.target.port == port
 }
 
 /// What a network says whose rules deny a port: the platform answers and no canary does.
@@ -179,7 +183,7 @@ fn a_box_that_answers_for_others_degrades_every_endpoint_of_its_port_until_it_is
     let wanted = world.round(|_| false);
     world.measure(&wanted, accepts(true));
     world.review();
-    let blind = |endpoint: &Endpoint| (endpoint.port == 443).then_some(Cause::ProxiedBlind);
+    let blind = |endpoint: &Endpoint| (endpoint.target.port == 443).then_some(Cause::ProxiedBlind);
     let expected: Vec<Option<Cause>> = world.views.iter().map(|view| blind(&view.endpoint)).collect();
     assert_eq!(world.causes(), expected);
     // An hour later it is still the same incident: what is in use is asked for again before it is too old.

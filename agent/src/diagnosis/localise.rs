@@ -193,7 +193,7 @@ impl Crowd<'_> {
     }
 
     fn host(&self, number: usize) -> &Host {
-        &self.neighbourhood.endpoint(self.failing[number].index).host
+        &self.neighbourhood.endpoint(self.failing[number].index).target.host
     }
 
     fn port(&self, number: usize) -> Port {

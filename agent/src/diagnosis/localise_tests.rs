@@ -25,10 +25,10 @@ fn views(hosts: &[&str], ports: &[u16], fails: impl Fn(&str, u16) -> bool) -> Ve
     for (number, host) in (1u8..).zip(hosts) {
         for port in ports {
             let mut endpoint = (*model.endpoint).clone();
-            endpoint.host = Host::Name((*host).to_owned());
-            endpoint.port = *port;
+            endpoint.target.host = Host::Name((*host).to_owned());
+            endpoint.target.port = *port;
             endpoint.id = crate::model::catalog::EndpointId(format!("{host}:{port}").into());
-            endpoint.probe = ase_probes::probe::Probe::Tcp(ase_probes::tcp::Question::default());
+            endpoint.target.probe = ase_probes::probe::Probe::Tcp(ase_probes::tcp::Question::default());
             let verdict = if fails(host, *port) { Verdict::Failed(dropped()) } else { Verdict::Healthy };
             let address = SocketAddr::from(([20, 0, 0, number], *port));
             let outcome = Outcome {

@@ -158,7 +158,7 @@ impl Asking<'_> {
     async fn small_segments(&mut self) -> Contrasts {
         let shape = Shape { segment_size: Some(SMALL_SEGMENT), ..Shape::default() };
         let endpoint = &self.errand.endpoint;
-        let outcome = self.run(&endpoint.probe, self.errand.key.peer, shape, endpoint.timeout).await;
+        let outcome = self.run(&endpoint.target.probe, self.errand.key.peer, shape, endpoint.target.timeout).await;
         // A certificate that does not verify came whole, and that is what small segments are asked for.
         let came_whole = outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble == Trouble::Certificate);
         let passes = came_whole || matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_));
@@ -199,7 +199,7 @@ impl Asking<'_> {
         let shape = Shape { any_source: true, ..Shape::default() };
         let probe = match self.question() {
             Some(question) => Probe::Dns(question),
-            None => self.errand.endpoint.probe.clone(),
+            None => self.errand.endpoint.target.probe.clone(),
         };
         let peer = self.errand.key.peer;
         let outcome = self.run(&probe, peer, shape, PATIENCE).await;
@@ -245,7 +245,7 @@ impl Asking<'_> {
     }
 
     async fn source_ports(&mut self) -> Measured {
-        let (probe, peer, measurer) = (self.errand.endpoint.probe.clone(), self.errand.key.peer, self.measurer);
+        let (probe, peer, measurer) = (self.errand.endpoint.target.probe.clone(), self.errand.key.peer, self.measurer);
         let ports = LocalFacts::about(peer, &measurer.egress).port_range.unwrap_or(source_ports::DEFAULT_PORTS);
         let attempt = self.attempt(peer, Shape::default(), SOURCE_PORTS);
         let asked = Asked { probe: &probe, trust: &measurer.trust };
@@ -283,7 +283,7 @@ impl Asking<'_> {
 
     /// The DNS question that failed: the endpoint's own, or the one for its name's address.
     fn question(&self) -> Option<Question> {
-        match (&self.errand.endpoint.probe, &self.errand.endpoint.host) {
+        match (&self.errand.endpoint.target.probe, &self.errand.endpoint.target.host) {
             (Probe::Dns(question), _) => Some(Question { transport: Transport::Udp, ..question.clone() }),
             (_, crate::model::catalog::Host::Name(name)) => {
                 Some(Question::address(name.clone(), dns::RecordType::A, Transport::Udp))
@@ -302,7 +302,7 @@ fn liveness(transport: Transport) -> Probe {
 
 /// The endpoint's own request under another host name.
 fn web(scheme: http::Scheme, host: String, errand: &Errand) -> Probe {
-    let path = match &errand.endpoint.probe {
+    let path = match &errand.endpoint.target.probe {
         Probe::Http(question) => question.path.clone(),
         Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => "/".to_owned(),
     };

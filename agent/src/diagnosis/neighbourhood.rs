@@ -44,17 +44,17 @@ pub enum Showing {
 
 /// How packets to an endpoint travel.
 pub fn port_of(endpoint: &Endpoint) -> Port {
-    let by_datagram = match &endpoint.probe {
+    let by_datagram = match &endpoint.target.probe {
         Probe::Ntp(_) => true,
         Probe::Dns(question) => question.transport == ase_probes::dns::Transport::Udp,
         Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => false,
     };
-    Port { number: endpoint.port, by_datagram }
+    Port { number: endpoint.target.port, by_datagram }
 }
 
 /// Whom a lost exchange was with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Peer {
     /// The host.
     pub host: Host,
     /// The port.
@@ -133,7 +133,7 @@ struct Place {
 
 impl Place {
     fn address(&self) -> Option<IpAddr> {
-        match self.endpoint.host {
+        match self.endpoint.target.host {
             Host::Address(address) => Some(address),
             Host::Name(_) => self.last.as_ref().and_then(|last| last.address),
         }
@@ -199,9 +199,9 @@ impl Neighbourhood {
         let mut places = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
             let next = host_numbers.len();
-            let host = *host_numbers.entry(endpoint.host.clone()).or_insert(next);
+            let host = *host_numbers.entry(endpoint.target.host.clone()).or_insert(next);
             let next = domains.len();
-            let domain = *domains.entry(domain(&endpoint.host)).or_insert(next);
+            let domain = *domains.entry(domain(&endpoint.target.host)).or_insert(next);
             places.push(Place { endpoint: Arc::clone(endpoint), port: port_of(endpoint), host, domain, last: None });
         }
         let mut new = Self {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     model::{
-        catalog::EndpointId,
+        catalog::{EndpointId, Target},
         contrast::{Ask, Contrast},
         visit::Untested,
     },
@@ -47,7 +47,8 @@ fn catalogue() -> Vec<Arc<Endpoint>> {
                 Probe::Tcp(ase_probes::tcp::Question::default())
             };
             let id = EndpointId(format!("{}:{port}", HOSTS[number]).into());
-            Arc::new(Endpoint { id, host: host(number), port: port.number, probe, ..(*model).clone() })
+            let target = Target { host: host(number), port: port.number, probe, ..model.target.clone() };
+            Arc::new(Endpoint { id, target, ..(*model).clone() })
         })
         .collect()
 }
@@ -160,7 +161,7 @@ impl Everybody {
     }
 
     fn address(&self, index: usize) -> Option<IpAddr> {
-        if let Host::Address(address) = self.endpoints[index].host {
+        if let Host::Address(address) = self.endpoints[index].target.host {
             return Some(address);
         }
         let visit = self.last[index].as_ref()?;
@@ -207,7 +208,7 @@ impl Everybody {
     }
 
     fn plain_http_blocked(&self, since: Duration) -> Option<bool> {
-        let on_80 = self.all().filter(|index| self.endpoints[*index].port == 80);
+        let on_80 = self.all().filter(|index| self.endpoints[*index].target.port == 80);
         let seen: Vec<Showing> = on_80.map(|index| self.showing(index, since)).collect();
         let blocked = |showing: &Showing| matches!(showing, Showing::Fails(f) if f.cause == Cause::HttpBlocked);
         if seen.iter().any(blocked) {
@@ -249,7 +250,9 @@ impl Everybody {
             let Some(tls) = visit.outcomes.iter().find_map(Outcome::handshake) else { continue };
             match tls.invalid {
                 None => verified += 1,
-                Some(_) => drop(unknown.insert((domain(&self.endpoints[index].host), tls.chain[0].issuer.clone()))),
+                Some(_) => {
+                    drop(unknown.insert((domain(&self.endpoints[index].target.host), tls.chain[0].issuer.clone())))
+                }
             }
         }
         (unknown, verified)
@@ -274,15 +277,8 @@ impl Everybody {
         (verified > 0 || domains.len() >= 3).then_some(verified == 0 && issuers.len() > 1)
     }
 
-    fn answer(
-        &self,
-        contrast: Contrast,
-        index: usize,
-        target: &Target,
-        since: Duration,
-        now: Duration,
-    ) -> Option<bool> {
-        let same_host = |other: usize| self.endpoints[other].host == target.host;
+    fn answer(&self, contrast: Contrast, index: usize, target: &Peer, since: Duration, now: Duration) -> Option<bool> {
+        let same_host = |other: usize| self.endpoints[other].target.host == target.host;
         let same_port = |other: usize| port_of(&self.endpoints[other]) == target.port;
         match contrast {
             Contrast::SamePortWorks => self.works(since, |other| same_port(other) && !same_host(other)),
@@ -316,9 +312,9 @@ fn after(drawn: &[Drawn]) -> (Neighbourhood, Everybody, Duration) {
 }
 
 /// Whom an exchange may have been with: an endpoint, a host that is not watched on that port, or nobody known.
-fn targets() -> impl Iterator<Item = Target> {
+fn targets() -> impl Iterator<Item = Peer> {
     let hosts = (0..HOSTS.len()).map(host).chain([Host::Address([10, 9, 9, 9].into())]);
-    hosts.flat_map(|host| PORTS.into_iter().chain([Port::udp(53)]).map(move |port| Target { host: host.clone(), port }))
+    hosts.flat_map(|host| PORTS.into_iter().chain([Port::udp(53)]).map(move |port| Peer { host: host.clone(), port }))
 }
 
 proptest! {
@@ -345,7 +341,7 @@ proptest! {
             }
             let on_port = |other: usize| port_of(&everybody.endpoints[other]) == target.port;
             prop_assert_eq!(index.works_on(target.port, since), everybody.any_works(since, on_port));
-            let at_host = |other: usize| everybody.endpoints[other].host == target.host;
+            let at_host = |other: usize| everybody.endpoints[other].target.host == target.host;
             prop_assert_eq!(index.works_at(&target.host, since), everybody.any_works(since, at_host));
         }
         prop_assert_eq!(index.works_outside(since), everybody.any_works(since, |other| everybody.is_outside(other)));
@@ -370,7 +366,7 @@ proptest! {
             let one = turn % everybody.endpoints.len();
             let is_waiting = |other: usize| other != one && everybody.since(other, since).is_none();
             let same_port = |other: usize| port_of(&everybody.endpoints[other]) == target.port;
-            let same_host = |other: usize| everybody.endpoints[other].host == target.host;
+            let same_host = |other: usize| everybody.endpoints[other].target.host == target.host;
             let wished = index.worth_a_visit(one, &target, since);
             prop_assert!(wished.len() <= 6 && wished.iter().all(|other| is_waiting(*other)), "{wished:?}");
             let others = |chosen: &dyn Fn(usize) -> bool| {

@@ -51,7 +51,7 @@ impl Shown {
 
     /// Reads a visit.
     pub fn by(visit: &Visit, endpoint: &Endpoint) -> Self {
-        let port = Shared::Port(endpoint.port);
+        let port = Shared::Port(endpoint.target.port);
         let resolves = visit.resolution.as_ref().map(|resolution| resolution.finding.is_none());
         let by_name = (resolves == Some(true)).then_some(Shared::Resolvers);
         match visit.result {

@@ -41,15 +41,15 @@ pub fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
         interval: endpoint.interval,
         confirm_after,
         failing_interval: pace.failing_interval,
-        sockets: endpoint.addresses.most(),
+        sockets: endpoint.target.addresses.most(),
         courtesy: is_time_server.then(|| courtesy(endpoint)),
     }
 }
 
 /// Every time server's plea to be left alone is heard; one that is not ours is given rest unasked.
 fn courtesy(endpoint: &Endpoint) -> Courtesy {
-    let spacing = if endpoint.host.is_own() { Duration::ZERO } else { NTP_SPACING };
-    Courtesy { peer: format!("{}:{}", endpoint.host, endpoint.port).into(), spacing }
+    let spacing = if endpoint.target.host.is_own() { Duration::ZERO } else { NTP_SPACING };
+    Courtesy { peer: format!("{}:{}", endpoint.target.host, endpoint.target.port).into(), spacing }
 }
 
 /// The room for visits in a process that may have so many files open. Where there are few, half of them are for visits.

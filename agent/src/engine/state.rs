@@ -174,7 +174,7 @@ impl Known {
         if let Status::Failed(finding) = view.status
             && finding.phase == Phase::Dns
         {
-            self.comparing.hurry(&view.endpoint.host);
+            self.comparing.hurry(&view.endpoint.target.host);
         }
     }
 
@@ -280,9 +280,11 @@ fn has_past(rounds: Rounds) -> bool {
 
 /// Every DNS server that is asked: for names, as the reference, and as an endpoint.
 fn servers_of(settings: &Settings) -> Vec<SocketAddr> {
-    let watched = settings.catalog.endpoints.iter().filter_map(|endpoint| match (&endpoint.probe, &endpoint.host) {
-        (Probe::Dns(_), Host::Address(address)) => Some(SocketAddr::new(*address, endpoint.port)),
-        (_, _) => None,
+    let watched = settings.catalog.endpoints.iter().filter_map(|endpoint| {
+        match (&endpoint.target.probe, &endpoint.target.host) {
+            (Probe::Dns(_), Host::Address(address)) => Some(SocketAddr::new(*address, endpoint.target.port)),
+            (_, _) => None,
+        }
     });
     settings.resolvers.custom.iter().copied().chain([settings.resolvers.azure]).chain(watched).collect()
 }

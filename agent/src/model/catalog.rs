@@ -1,11 +1,11 @@
 //! What is watched: every endpoint with the question that proves it, and the slots nobody filled yet.
 //! A catalogue is finished and valid; how it came about (profile, configuration) is not its business.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use ase_probes::{class::Class, probe::Probe};
+use ase_probes::class::Class;
 
-use crate::net::address::{AddressClass, class_of};
+pub use crate::model::target::{Addresses, ExpectAddress, Host, Target};
 
 /// The stable name of an endpoint, unique in its catalogue: `login.live.com:443`, `168.63.129.16:53/udp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,37 +14,6 @@ pub struct EndpointId(pub Arc<str>);
 impl fmt::Display for EndpointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Whom an endpoint's probe speaks to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Host {
-    /// A name, resolved at each visit; lower case, without the final dot.
-    Name(String),
-    /// A fixed address.
-    Address(IpAddr),
-}
-
-impl Host {
-    /// Whether it is an address of the operator's own network (RFC 1918) or of a test bench (RFC 2544): limits that
-    /// protect public servers do not apply.
-    pub fn is_own(&self) -> bool {
-        match self {
-            Self::Address(address) => {
-                matches!(class_of(*address), AddressClass::Private | AddressClass::Benchmark)
-            }
-            Self::Name(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Address(address) => address.fmt(f),
-        }
     }
 }
 
@@ -68,38 +37,6 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
-}
-
-/// Which of a name's addresses a visit tries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Addresses {
-    /// Every resolved address, both families.
-    All,
-    /// The first address that the resolver gave.
-    #[default]
-    First,
-}
-
-impl Addresses {
-    /// How many addresses of one name are asked at most.
-    pub fn most(self) -> usize {
-        match self {
-            Self::All => 8,
-            Self::First => 1,
-        }
-    }
-}
-
-/// Which kind of address a name is expected to have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ExpectAddress {
-    /// No expectation.
-    #[default]
-    Any,
-    /// A private address, for example behind a private endpoint.
-    Private,
-    /// A public address.
-    Public,
 }
 
 /// Which apps need an endpoint.
@@ -165,22 +102,12 @@ pub struct Endpoint {
     pub id: EndpointId,
     /// The class it counts in.
     pub class: Class,
-    /// Whom the probe speaks to.
-    pub host: Host,
-    /// The port.
-    pub port: u16,
-    /// The question that proves the peer.
-    pub probe: Probe,
-    /// Which addresses are tried.
-    pub addresses: Addresses,
-    /// Which kind of address is expected.
-    pub expect_address: ExpectAddress,
+    /// Whom to ask, and what.
+    pub target: Target,
     /// How bad its loss is.
     pub severity: Severity,
-    /// Time between two visits.
+    /// Time between two visits, longer than the target's time-out.
     pub interval: Duration,
-    /// The bound of one visit over all its phases, shorter than the interval.
-    pub timeout: Duration,
     /// Where the row comes from.
     pub about: About,
 }
@@ -219,17 +146,4 @@ pub struct Catalog {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// The slots that are not filled.
     pub slots: Vec<Slot>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn own_time_servers_are_known_by_their_addresses() {
-        let is_own = |text: &str| Host::Address(text.parse().expect("an address")).is_own();
-        assert!(["10.1.2.3", "192.168.0.1", "198.18.0.1", "198.19.255.255", "fd00::1"].into_iter().all(is_own));
-        assert!(!["20.1.2.3", "198.17.0.1", "198.20.0.1", "2001:db8::1"].into_iter().any(is_own));
-        assert!(!Host::Name("time.windows.com".to_owned()).is_own());
-    }
 }

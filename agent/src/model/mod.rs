@@ -8,4 +8,5 @@ pub mod endpoint;
 pub mod remap;
 pub mod rounds;
 pub mod settings;
+pub mod target;
 pub mod visit;

@@ -130,7 +130,7 @@ pub fn names(settings: &Settings) -> Vec<String> {
 
 /// Every name of a catalogue.
 fn names_of(catalog: &Catalog) -> Vec<String> {
-    let hosts = catalog.endpoints.iter().map(|endpoint| &endpoint.host);
+    let hosts = catalog.endpoints.iter().map(|endpoint| &endpoint.target.host);
     hosts
         .filter_map(|host| match host {
             Host::Name(name) => Some(name.clone()),

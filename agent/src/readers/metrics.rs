@@ -196,7 +196,7 @@ fn classes(page: &mut Page, snapshot: &Snapshot) {
 fn durations(page: &mut Page, snapshot: &Snapshot) {
     let usual = snapshot.endpoints.iter().flat_map(|view| {
         let class = view.endpoint.class;
-        usual_phases(&view.endpoint.probe).iter().map(move |phase| (class, *phase))
+        usual_phases(&view.endpoint.target.probe).iter().map(move |phase| (class, *phase))
     });
     let keys: BTreeSet<(Class, Phase)> = usual.chain(snapshot.durations.keys().copied()).collect();
     let none = snapshot::Histogram::default();
@@ -244,7 +244,7 @@ fn certificates(page: &mut Page, snapshot: &Snapshot) {
         Probe::Tds(_) => true,
         Probe::Dns(_) | Probe::Ntp(_) | Probe::Tcp(_) => false,
     };
-    let views = snapshot.endpoints.iter().filter(|view| shows_one(&view.endpoint.probe));
+    let views = snapshot.endpoints.iter().filter(|view| shows_one(&view.endpoint.target.probe));
     page.gauges(
         "ase_tls_certificate_expiry_timestamp_seconds",
         "When the first certificate of the chain that the last visit was shown expires, verified or not; NaN if it was shown none.",
@@ -256,7 +256,7 @@ fn certificates(page: &mut Page, snapshot: &Snapshot) {
 }
 
 fn time_servers(page: &mut Page, snapshot: &Snapshot) {
-    let views = snapshot.endpoints.iter().filter(|view| matches!(view.endpoint.probe, Probe::Ntp(_)));
+    let views = snapshot.endpoints.iter().filter(|view| matches!(view.endpoint.target.probe, Probe::Ntp(_)));
     let servers = newest(views.map(|view| (server(&view.endpoint, 123), &**view)));
     let mut gauges = |name: &str, help: &str, value: fn(&Packet) -> f64| {
         let values =
@@ -281,7 +281,7 @@ fn time_servers(page: &mut Page, snapshot: &Snapshot) {
 }
 
 fn resolvers(page: &mut Page, snapshot: &Snapshot) {
-    let views = snapshot.endpoints.iter().filter_map(|view| match &view.endpoint.probe {
+    let views = snapshot.endpoints.iter().filter_map(|view| match &view.endpoint.target.probe {
         Probe::Dns(question) => Some(((server(&view.endpoint, 53), transport(question.transport)), &**view)),
         Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => None,
     });

@@ -45,7 +45,7 @@ fn page(settings: &Settings) -> String {
             endpoint.class.to_string(),
             endpoint.severity.label().to_owned(),
             purpose(endpoint),
-            proof(&endpoint.probe),
+            proof(&endpoint.target.probe),
             about.basis.label().to_owned(),
             about.as_of.clone(),
             about.documented_as.clone().unwrap_or_default(),
@@ -194,10 +194,10 @@ fn document(settings: &Settings) -> Value {
 fn entry(endpoint: &Endpoint) -> Value {
     let about = &endpoint.about;
     json!({
-        "id": &*endpoint.id.0, "class": endpoint.class.label(), "host": endpoint.host.to_string(), "port": endpoint.port,
-        "severity": endpoint.severity.label(), "purpose": purpose(endpoint), "proof": proof(&endpoint.probe),
-        "addresses": match endpoint.addresses { Addresses::All => "all", Addresses::First => "first" },
-        "interval_seconds": endpoint.interval.as_secs_f64(), "timeout_seconds": endpoint.timeout.as_secs_f64(),
+        "id": &*endpoint.id.0, "class": endpoint.class.label(), "host": endpoint.target.host.to_string(), "port": endpoint.target.port,
+        "severity": endpoint.severity.label(), "purpose": purpose(endpoint), "proof": proof(&endpoint.target.probe),
+        "addresses": match endpoint.target.addresses { Addresses::All => "all", Addresses::First => "first" },
+        "interval_seconds": endpoint.interval.as_secs_f64(), "timeout_seconds": endpoint.target.timeout.as_secs_f64(),
         "documented_as": about.documented_as, "basis": about.basis.label(), "source": about.source,
         "as_of": about.as_of, "note": about.note,
     })

@@ -98,10 +98,11 @@ impl ResolverHealth {
 pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
     let mut servers: BTreeMap<SocketAddr, ResolverHealth> = BTreeMap::new();
     for view in &snapshot.endpoints {
-        let (Probe::Dns(question), Host::Address(address)) = (&view.endpoint.probe, &view.endpoint.host) else {
+        let (Probe::Dns(question), Host::Address(address)) = (&view.endpoint.target.probe, &view.endpoint.target.host)
+        else {
             continue;
         };
-        let server = SocketAddr::new(*address, view.endpoint.port);
+        let server = SocketAddr::new(*address, view.endpoint.target.port);
         let health = servers.entry(server).or_insert_with(|| ResolverHealth {
             server,
             udp: None,

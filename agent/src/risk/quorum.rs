@@ -30,8 +30,8 @@ impl Member {
     /// The member that an endpoint is.
     pub fn of(endpoint: &Endpoint, counted: Counted, resolvers: &Resolvers) -> Self {
         let is_azure_dns = endpoint.class == Class::Dns
-            && endpoint.host == Host::Address(resolvers.azure.ip())
-            && endpoint.port == resolvers.azure.port();
+            && endpoint.target.host == Host::Address(resolvers.azure.ip())
+            && endpoint.target.port == resolvers.azure.port();
         Self { class: endpoint.class, is_azure_dns, severity: endpoint.severity, counted }
     }
 }

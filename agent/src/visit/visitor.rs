@@ -85,8 +85,9 @@ impl Visitor {
     pub async fn visit(&self, endpoint: &Endpoint, occasion: &Occasion, mut rng: StdRng) -> Visit {
         let (began, start) = (clock::wall(), clock::now());
         let confirm = &*occasion.confirm;
-        let deadline = Deadline::within(occasion.within.unwrap_or(endpoint.timeout).min(endpoint.timeout));
-        let resolution = match &endpoint.host {
+        let deadline =
+            Deadline::within(occasion.within.unwrap_or(endpoint.target.timeout).min(endpoint.target.timeout));
+        let resolution = match &endpoint.target.host {
             Host::Address(_) => None,
             Host::Name(name) => Some(self.look_up(name, deadline, rng.next_u64()).await),
         };
@@ -107,7 +108,7 @@ impl Visitor {
             Ok(chosen) => {
                 let asked = self.ask_all(endpoint, &chosen.asked, deadline, rng).await;
                 take_in(&mut visit, asked);
-                let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, endpoint.port), why };
+                let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, endpoint.target.port), why };
                 visit.unasked.extend(chosen.unasked.into_iter().map(on_port));
                 visit.result = match sum_up(&visit.outcomes) {
                     Some(verdict) => Ok(expected_kind(endpoint, &chosen.asked, verdict, &mut visit.remarks)),
@@ -141,7 +142,7 @@ impl Visitor {
         resolution: Option<&Resolution>,
         confirm: &[IpAddr],
     ) -> Result<Chosen, Finding> {
-        let (found, reached) = match (&endpoint.host, resolution) {
+        let (found, reached) = match (&endpoint.target.host, resolution) {
             (Host::Address(address), _) => (vec![*address], Reached::Literal),
             (Host::Name(_), None) => (Vec::new(), Reached::Name),
             (Host::Name(_), Some(resolution)) => match resolution.finding {
@@ -153,7 +154,7 @@ impl Visitor {
             return Err(Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed));
         }
         let mut chosen = Chosen::default();
-        chosen.add(&found, endpoint.addresses, |address| self.policy.allows(address, reached));
+        chosen.add(&found, endpoint.target.addresses, |address| self.policy.allows(address, reached));
         chosen.add(confirm, Addresses::All, |address| self.policy.allows(address, reached));
         Ok(chosen)
     }
@@ -168,8 +169,9 @@ impl Visitor {
     ) -> Vec<Asked> {
         let exchanges = addresses.iter().map(|address| {
             let rng = StdRng::from_rng(&mut rng);
-            let exchange = Exchange { visitor: self, deadline, fair: fair(endpoint.timeout), rng, remarks: Vec::new() };
-            exchange.ask(&endpoint.probe, SocketAddr::new(*address, endpoint.port))
+            let exchange =
+                Exchange { visitor: self, deadline, fair: fair(endpoint.target.timeout), rng, remarks: Vec::new() };
+            exchange.ask(&endpoint.target.probe, SocketAddr::new(*address, endpoint.target.port))
         });
         join_all(exchanges).await
     }
@@ -241,7 +243,7 @@ fn phases(visit: &Visit) -> Phases {
 
 /// Reachable over the wrong kind of address is a finding, even where the peer proves itself.
 fn expected_kind(endpoint: &Endpoint, addresses: &[IpAddr], verdict: Verdict, remarks: &mut Vec<String>) -> Verdict {
-    let wrong = |address: &&IpAddr| match endpoint.expect_address {
+    let wrong = |address: &&IpAddr| match endpoint.target.expect_address {
         ExpectAddress::Any => false,
         ExpectAddress::Private => !is_private(**address),
         ExpectAddress::Public => is_private(**address),

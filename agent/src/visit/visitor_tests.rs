@@ -85,10 +85,10 @@ fn visitor(server: SocketAddr, flows: u32) -> Visitor {
 
 fn endpoint(port: u16, addresses: Addresses) -> Endpoint {
     let mut endpoint = (*sample::snapshot().endpoints[0].endpoint).clone();
-    endpoint.host = Host::Name("peer.example".to_owned());
-    (endpoint.port, endpoint.addresses, endpoint.timeout) = (port, addresses, TIMEOUT);
-    endpoint.expect_address = ExpectAddress::Any;
-    endpoint.probe = Probe::Tcp(tcp::Question::default());
+    endpoint.target.host = Host::Name("peer.example".to_owned());
+    (endpoint.target.port, endpoint.target.addresses, endpoint.target.timeout) = (port, addresses, TIMEOUT);
+    endpoint.target.expect_address = ExpectAddress::Any;
+    endpoint.target.probe = Probe::Tcp(tcp::Question::default());
     endpoint
 }
 

@@ -152,7 +152,7 @@ impl Stage {
 }
 
 fn fixed_address(endpoint: &ase_agent::model::catalog::Endpoint) -> Option<IpAddr> {
-    match &endpoint.host {
+    match &endpoint.target.host {
         Host::Address(address) => Some(*address),
         Host::Name(_) => None,
     }

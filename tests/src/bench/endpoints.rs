@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(settings.catalog.endpoints.len(), 100);
         for endpoint in &settings.catalog.endpoints {
             assert!(endpoint.id.0.starts_with("198.18.1."), "{}", endpoint.id);
-            assert_eq!((endpoint.interval, endpoint.timeout), (Duration::from_secs(5), TIMEOUT));
+            assert_eq!((endpoint.interval, endpoint.target.timeout), (Duration::from_secs(5), TIMEOUT));
         }
     }
 

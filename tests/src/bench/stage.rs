@@ -218,5 +218,5 @@ fn fixed_addresses(settings: &Settings) -> BTreeSet<IpAddr> {
         Host::Address(address) => Some(*address),
         Host::Name(_) => None,
     };
-    settings.catalog.endpoints.iter().filter_map(|endpoint| address(&endpoint.host)).collect()
+    settings.catalog.endpoints.iter().filter_map(|endpoint| address(&endpoint.target.host)).collect()
 }

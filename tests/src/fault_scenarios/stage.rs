@@ -83,7 +83,7 @@ impl Stage {
             fault_box::configure_v6(guest.id())?;
             namespace::make_local("2001:2::/48")?;
         }
-        let fixed = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.host {
+        let fixed = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.target.host {
             Host::Address(address) => Some(*address),
             Host::Name(_) => None,
         });

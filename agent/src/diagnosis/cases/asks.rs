@@ -31,7 +31,7 @@ pub(super) const REPRESENTATIVES: usize = 2;
 pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, platform: IpAddr) -> Option<Key> {
     let shared = |peer| Some(Key { ask, peer, about: None });
     // A name that did not resolve was lost at the server's port, not at the endpoint's.
-    let asked_port = peer.map_or(endpoint.port, |peer| peer.port());
+    let asked_port = peer.map_or(endpoint.target.port, |peer| peer.port());
     match ask {
         // A peer on this machine is reached without the network: questions about the path would tell nothing about it.
         Ask::TcpCanary | Ask::UdpCanary | Ask::DnsCanary if peer.is_none_or(|peer| peer.ip().is_loopback()) => None,
@@ -67,7 +67,7 @@ impl Cases {
         if case.open.contains(&Contrast::ClockWrong) {
             wanted.visits.extend(self.neighbourhood.clocks_to_read(case.since, around.now).take(CLOCKS));
         }
-        let host = &self.neighbourhood.endpoint(index).host;
+        let host = &self.neighbourhood.endpoint(index).target.host;
         if open.contains(&Ask::Comparison) && matches!(host, Host::Name(_)) {
             wanted.names.insert(host.clone());
         }

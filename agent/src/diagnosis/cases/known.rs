@@ -74,7 +74,7 @@ impl Cases {
                     asked.for_each(|contrast| known.learn_if(contrast, self.remembered(contrast, index, case, at)));
                 }
                 Ask::Comparison => {
-                    let answers = around.comparison(&self.neighbourhood.endpoint(index).host);
+                    let answers = around.comparison(&self.neighbourhood.endpoint(index).target.host);
                     asked.for_each(|contrast| known.learn_if(contrast, answers.get(contrast)));
                 }
                 measured => {
@@ -98,7 +98,7 @@ impl Cases {
             Contrast::LossyPath => self.memory.is_lossy(),
             Contrast::RoundTripGrew => self.memory.is_slow(index),
             Contrast::FirstLook => !self.has_past,
-            Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).probe, Probe::Ntp(_)),
+            Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).target.probe, Probe::Ntp(_)),
             Contrast::ForeignRedirect => case.foreign_redirect,
             Contrast::CanaryAcceptedBefore => {
                 let canary = self.measured(Ask::TcpCanary, &case.asker(index), at.now)?;

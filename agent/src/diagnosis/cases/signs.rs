@@ -9,7 +9,7 @@ use ase_probes::{
 use super::Cases;
 use crate::{
     diagnosis::{
-        neighbourhood::{Target, domain},
+        neighbourhood::{Peer, domain},
         neighbours::Neighbours,
         symptom::{self, Sign, Symptom},
     },
@@ -19,12 +19,12 @@ use crate::{
 
 impl Cases {
     /// Whom an exchange was with: a DNS server, where the endpoint's name did not resolve.
-    pub(super) fn target(&self, index: usize, sign: Option<&Sign>) -> Target {
+    pub(super) fn target(&self, index: usize, sign: Option<&Sign>) -> Peer {
         match sign.filter(|sign| sign.is_resolving).and_then(|sign| sign.peer) {
-            Some(server) => Target { host: Host::Address(server.ip()), port: Port::udp(server.port()) },
+            Some(server) => Peer { host: Host::Address(server.ip()), port: Port::udp(server.port()) },
             None => {
-                let host = self.neighbourhood.endpoint(index).host.clone();
-                Target { host, port: self.neighbourhood.port(index) }
+                let host = self.neighbourhood.endpoint(index).target.host.clone();
+                Peer { host, port: self.neighbourhood.port(index) }
             }
         }
     }
@@ -50,7 +50,7 @@ impl Cases {
         if outcome.is_bare_accept() {
             return Some(quiet(Symptom::BareAccept));
         }
-        match &self.neighbourhood.endpoint(index).probe {
+        match &self.neighbourhood.endpoint(index).target.probe {
             Probe::Tds(_) => self.samples_redirects.then(|| quiet(Symptom::Gateway)),
             Probe::Dns(_) | Probe::Ntp(_) if port.by_datagram => Some(quiet(Symptom::Answered)),
             Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
@@ -59,7 +59,7 @@ impl Cases {
 
     /// The sign of an endpoint that works while the comparison of its name should worry somebody.
     pub(super) fn compared(&self, index: usize, around: &Neighbours<'_>) -> Option<Sign> {
-        let cause = around.comparison_cause(&self.neighbourhood.endpoint(index).host)?;
+        let cause = around.comparison_cause(&self.neighbourhood.endpoint(index).target.host)?;
         let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
         Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
     }

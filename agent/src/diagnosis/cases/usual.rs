@@ -116,7 +116,7 @@ impl Cases {
         for contrast in section.asked.iter() {
             let answer = match contrast.ask() {
                 Ask::Memory if contrast == Contrast::AsksTheTime => {
-                    Some(matches!(self.neighbourhood.endpoint(asker.index).probe, Probe::Ntp(_)))
+                    Some(matches!(self.neighbourhood.endpoint(asker.index).target.probe, Probe::Ntp(_)))
                 }
                 ask => self.measured(ask, asker, at.now).and_then(|learned| learned.measured.answers.get(contrast)),
             };

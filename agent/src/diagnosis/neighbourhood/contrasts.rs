@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Group, Neighbourhood, Target};
+use super::{Group, Neighbourhood, Peer};
 use crate::{
     diagnosis::ask::Beside,
     model::{catalog::Host, contrast::Contrast},
@@ -19,7 +19,7 @@ impl Neighbourhood {
     pub fn answer(
         &self,
         contrast: Contrast,
-        (index, target): (usize, &Target),
+        (index, target): (usize, &Peer),
         since: Duration,
         now: Duration,
     ) -> Option<bool> {
@@ -83,7 +83,7 @@ impl Neighbourhood {
 
     /// The endpoints whose visits would answer the contrasts of an endpoint, at most six. One that was visited since then
     /// is not asked again: it has said what it knows.
-    pub fn worth_a_visit(&self, index: usize, target: &Target, since: Duration) -> Vec<usize> {
+    pub fn worth_a_visit(&self, index: usize, target: &Peer, since: Duration) -> Vec<usize> {
         if self.all.members.before(since).all(|other| other == index) {
             return Vec::new();
         }
@@ -107,7 +107,7 @@ impl Neighbourhood {
         let own = &self.places[index];
         let works =
             self.ports.get(&own.port)?.all.works.since(since).filter(|other| self.places[*other].host != own.host);
-        works.map(|other| &self.places[other]).find_map(|place| match &place.endpoint.host {
+        works.map(|other| &self.places[other]).find_map(|place| match &place.endpoint.target.host {
             Host::Name(name) => Some(Beside { name: name.clone(), address: place.last.as_ref()?.peer? }),
             Host::Address(_) => None,
         })

@@ -110,8 +110,8 @@ impl<'a> EndpointEntry<'a> {
         Self {
             id: &endpoint.id.0,
             class: endpoint.class.label(),
-            host: Some(endpoint.host.to_string()),
-            port: endpoint.port,
+            host: Some(endpoint.target.host.to_string()),
+            port: endpoint.target.port,
             status: view.status.label(),
             reason: untested(view.status).map(Untested::reason),
             why: Why { scope: scope(view), ..Why::of(view.status.finding()) },

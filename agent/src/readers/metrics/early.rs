@@ -86,7 +86,7 @@ fn counts(page: &mut Page, snapshot: &Snapshot) {
 }
 
 fn expiry(page: &mut Page, snapshot: &Snapshot) {
-    let fetches_list = |view: &&EndpointView| match &view.endpoint.probe {
+    let fetches_list = |view: &&EndpointView| match &view.endpoint.target.probe {
         Probe::Http(question) => question.proof == Proof::Crl,
         Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => false,
     };
@@ -102,7 +102,7 @@ fn expiry(page: &mut Page, snapshot: &Snapshot) {
 
 fn drift(page: &mut Page, snapshot: &Snapshot) {
     let Some(early) = &snapshot.early else { return };
-    let views = snapshot.endpoints.iter().filter(|view| matches!(view.endpoint.probe, Probe::Ntp(_)));
+    let views = snapshot.endpoints.iter().filter(|view| matches!(view.endpoint.target.probe, Probe::Ntp(_)));
     let servers = newest(views.map(|view| (server(&view.endpoint, 123), &**view)));
     page.gauges(
         "ase_ntp_drift_ratio",

@@ -52,11 +52,11 @@ pub(super) fn usual_causes(endpoint: &Endpoint) -> impl Iterator<Item = Cause> {
         Cause::ProtocolViolation,
     ];
     const RESOLUTION: &[Cause] = &[Cause::DnsServfail, Cause::DnsNxdomain];
-    let resolution = match &endpoint.host {
+    let resolution = match &endpoint.target.host {
         Host::Name(_) => RESOLUTION,
         Host::Address(_) => &[],
     };
-    let own: &[Cause] = match &endpoint.probe {
+    let own: &[Cause] = match &endpoint.target.probe {
         Probe::Dns(_) => {
             &[Cause::DnsNoReply, Cause::DnsServfail, Cause::DnsRefused, Cause::DnsNxdomain, Cause::DnsNodata]
         }
@@ -108,10 +108,10 @@ pub(super) fn newest<'a, K: Ord>(views: impl Iterator<Item = (K, &'a EndpointVie
 
 /// The server as a label: its name or address, with the port where it is not the usual one.
 pub(super) fn server(endpoint: &Endpoint, usual: u16) -> String {
-    match &endpoint.host {
-        host if endpoint.port == usual => host.to_string(),
-        Host::Address(address) => SocketAddr::new(*address, endpoint.port).to_string(),
-        Host::Name(name) => format!("{name}:{}", endpoint.port),
+    match &endpoint.target.host {
+        host if endpoint.target.port == usual => host.to_string(),
+        Host::Address(address) => SocketAddr::new(*address, endpoint.target.port).to_string(),
+        Host::Name(name) => format!("{name}:{}", endpoint.target.port),
     }
 }
 
