@@ -251,7 +251,7 @@ impl Everybody {
             match tls.invalid {
                 None => verified += 1,
                 Some(_) => {
-                    drop(unknown.insert((domain(&self.endpoints[index].target.host), tls.chain[0].issuer.clone())))
+                    unknown.insert((domain(&self.endpoints[index].target.host), tls.chain[0].issuer.clone()));
                 }
             }
         }

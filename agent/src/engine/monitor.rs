@@ -38,7 +38,10 @@ use crate::{
         settings::Settings,
         visit::{Untested, Visit},
     },
-    visit::visitor::{Occasion, Visitor},
+    visit::{
+        terms::Terms,
+        visitor::{Occasion, Visitor},
+    },
 };
 
 /// Visits that wait for room this long are worth a word: the alert `AseAgentBehind` begins there too.
@@ -71,6 +74,7 @@ pub struct Monitor {
     rounds: Rounds,
     look: Option<Look>,
     visitor: Arc<Visitor>,
+    terms: Arc<Terms>,
     schedule: Schedule,
     pulse: Pulse,
     is_slow: bool,
@@ -90,7 +94,8 @@ impl Monitor {
         Self {
             rounds,
             look: None,
-            visitor: Arc::new(Visitor::new(&known.settings)),
+            visitor: Arc::new(Visitor::new(&known.settings.resolvers)),
+            terms: Arc::new(Terms::of(&known.settings)),
             schedule: schedule(&known.settings, rounds, files),
             pulse: Pulse::new(Clocks::read()),
             is_slow: false,
@@ -206,9 +211,10 @@ impl Monitor {
         let bounds = plan::bounds(&settings.pace, self.files);
         self.schedule.reload(rhythms(&settings).collect(), bounds, &remap, clock::now());
         self.known.reload(settings, self.rounds);
-        let mut visitor = Visitor::new(&self.known.settings);
-        visitor.inherit(&self.visitor);
-        self.visitor = Arc::new(visitor);
+        self.visitor = Arc::new(Visitor::new(&self.known.settings.resolvers));
+        let terms = Terms::of(&self.known.settings);
+        terms.flows.inherit(&self.terms.flows);
+        self.terms = Arc::new(terms);
         self.publisher.hurry(clock::now());
         self.changed();
     }
@@ -255,11 +261,11 @@ impl Monitor {
             let endpoint = Arc::clone(&view.endpoint);
             let last = view.last.as_ref().filter(|_| self.schedule.is_confirming(due.task));
             let confirm = last.map(|last| last.failed.clone()).unwrap_or_default();
-            let visitor = Arc::clone(&self.visitor);
+            let (visitor, terms) = (Arc::clone(&self.visitor), Arc::clone(&self.terms));
             let rng = StdRng::from_rng(&mut self.rng);
             let within = self.look.as_ref().map(|look| look.left(now));
             let occasion = Occasion { confirm, within };
-            let visit = self.visits.spawn(async move { visitor.visit(&endpoint, &occasion, rng).await });
+            let visit = self.visits.spawn(async move { visitor.visit(&endpoint.target, &terms, &occasion, rng).await });
             self.under_way.insert(visit.id(), due.visit);
         }
         self.consider(now);

@@ -16,7 +16,11 @@ use ase_probes::{
 };
 use rand::{Rng, rngs::StdRng};
 
-use crate::{model::visit::Untested, net::policy::Reached, visit::visitor::Visitor};
+use crate::{
+    model::visit::Untested,
+    net::policy::Reached,
+    visit::{terms::Terms, visitor::Visitor},
+};
 
 /// Redirects followed at most.
 const MAX_HOPS: usize = 3;
@@ -44,6 +48,7 @@ pub(super) struct Asked {
 /// One address under way.
 pub(super) struct Exchange<'a> {
     pub(super) visitor: &'a Visitor,
+    pub(super) terms: &'a Terms,
     pub(super) deadline: Deadline,
     pub(super) fair: Duration,
     pub(super) rng: StdRng,
@@ -86,15 +91,15 @@ impl Exchange<'_> {
     async fn hop_address(&mut self, question: &http::Question) -> Result<Option<SocketAddr>, Untested> {
         let had = self.deadline.remaining();
         let nonce = self.rng.next_u64();
-        let resolution = self.visitor.look_up(&question.host, self.deadline, nonce).await;
-        let Some(address) = resolution.addresses.first().copied() else {
+        let resolution = self.visitor.look_up(&question.host, self.terms, self.deadline, nonce).await;
+        let Some(address) = self.terms.preference.order(&resolution.addresses).first().copied() else {
             if had < self.fair && is_silent(&resolution) {
                 return Err(Untested::NoTime);
             }
             resolution.describe(&mut self.remarks);
             return Ok(None);
         };
-        if !self.visitor.policy.allows(address, Reached::Redirect) {
+        if !self.terms.allows(address, Reached::Redirect) {
             return Err(Untested::Forbidden(address));
         }
         Ok(Some(SocketAddr::new(address, question.port)))
@@ -106,10 +111,10 @@ impl Exchange<'_> {
         if had.is_zero() {
             return Err(Untested::NoTime);
         }
-        if !self.visitor.may_open(address) {
+        if !self.terms.flows.take(address) {
             return Err(Untested::BudgetSpent);
         }
-        let Visitor { egress, trust, .. } = self.visitor;
+        let Terms { egress, trust, .. } = self.terms;
         let (deadline, nonce) = (self.deadline, self.rng.next_u64());
         let outcome = probe.run(&Attempt { address, deadline, egress, nonce, shape: Shape::default() }, trust).await;
         if had < self.fair && is_silence(&outcome) { Err(Untested::NoTime) } else { Ok(outcome) }

@@ -4,8 +4,11 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use ase_probes::clock;
 
 /// The length of a budget period.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -43,6 +46,28 @@ impl FlowBudget {
         }
         *count += 1;
         true
+    }
+}
+
+/// A budget that several callers spend.
+#[derive(Debug)]
+pub struct SharedFlows(Mutex<FlowBudget>);
+
+impl SharedFlows {
+    /// A budget of `limit` new flows per destination and minute.
+    pub fn new(limit: u32) -> Self {
+        Self(Mutex::new(FlowBudget::new(limit)))
+    }
+
+    /// Takes one flow to `destination`; false when its budget is spent.
+    pub fn take(&self, destination: SocketAddr) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(destination, clock::now())
+    }
+
+    /// Takes over what was spent under an earlier limit.
+    pub fn inherit(&self, earlier: &Self) {
+        let spent = earlier.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).inherit(&spent);
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod exchange;
 pub mod flow_budget;
+pub mod terms;
 pub mod visitor;

@@ -1,8 +1,7 @@
-//! One visit to one endpoint: resolve its name, ask all its addresses side by side, and sum up.
+//! One visit to one target: resolve its name, ask all its addresses side by side, and sum up.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -10,11 +9,9 @@ use ase_probes::{
     cause::Cause,
     clock,
     deadline::Deadline,
-    egress::Egress,
     outcome::Outcome,
     resolve::{Resolution, Resolver},
     seen::Phases,
-    tls::Trust,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 use futures_util::future::join_all;
@@ -22,33 +19,24 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     model::{
-        catalog::{Addresses, Endpoint, ExpectAddress, Host},
-        settings::Settings,
+        settings::Resolvers,
+        target::{Addresses, ExpectAddress, Host, Target},
         visit::{Unasked, Untested, Visit},
     },
-    net::{
-        address::is_private,
-        policy::{AddressPolicy, Reached},
-    },
+    net::{address::is_private, policy::Reached},
     visit::{
         exchange::{Asked, Exchange, fair},
-        flow_budget::FlowBudget,
+        terms::Terms,
     },
 };
 
-/// Addresses of one name asked at most, all at once.
-const MAX_ADDRESSES: usize = 8;
 /// Time one DNS server gets to answer one question before the next is asked.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Makes visits, all under the same settings.
+/// Makes visits to any target, for any caller: all ask the same DNS servers.
 #[derive(Debug)]
 pub struct Visitor {
     resolver: Resolver,
-    pub(super) egress: Egress,
-    pub(super) trust: Trust,
-    pub(super) policy: AddressPolicy,
-    flows: Mutex<FlowBudget>,
 }
 
 /// Why a visit is made now.
@@ -57,7 +45,7 @@ pub struct Occasion {
     /// The addresses that failed a moment ago, where the visit is to confirm that: they are asked beside what the name
     /// gives now.
     pub confirm: Vec<IpAddr>,
-    /// The time in which the answer is wanted, where that may be shorter than the endpoint's time-out.
+    /// The time in which the answer is wanted, where that may be shorter than the target's time-out.
     pub within: Option<Duration>,
 }
 
@@ -69,27 +57,38 @@ struct Chosen {
 }
 
 impl Visitor {
-    /// Prepares visits under these settings.
-    pub fn new(settings: &Settings) -> Self {
-        let servers = settings.resolvers.custom.clone();
-        Self {
-            resolver: Resolver { servers, timeout: RESOLVER_PATIENCE, attempts: 1 },
-            egress: settings.egress.clone(),
-            trust: settings.trust.clone(),
-            policy: settings.policy.clone(),
-            flows: Mutex::new(FlowBudget::new(settings.pace.flows_per_destination)),
-        }
+    /// Prepares visits whose names these servers resolve.
+    pub fn new(resolvers: &Resolvers) -> Self {
+        Self { resolver: Resolver { servers: resolvers.custom.clone(), timeout: RESOLVER_PATIENCE, attempts: 1 } }
     }
 
-    /// Makes one visit within the endpoint's timeout, or the occasion's where that is shorter.
-    pub async fn visit(&self, endpoint: &Endpoint, occasion: &Occasion, mut rng: StdRng) -> Visit {
+    /// Makes one visit within the target's time-out, or the occasion's where that is shorter.
+    pub async fn visit(&self, target: &Target, terms: &Terms, occasion: &Occasion, rng: StdRng) -> Visit {
+        let within = occasion.within.map_or(target.timeout, |within| within.min(target.timeout));
+        let errand = Errand { visitor: self, target, terms, deadline: Deadline::within(within) };
+        errand.run(&occasion.confirm, rng).await
+    }
+
+    /// Resolves a name on these terms.
+    pub(super) async fn look_up(&self, name: &str, terms: &Terms, deadline: Deadline, nonce: u64) -> Resolution {
+        self.resolver.resolve(name, &terms.egress, deadline, nonce).await
+    }
+}
+
+/// One visit under way.
+struct Errand<'a> {
+    visitor: &'a Visitor,
+    target: &'a Target,
+    terms: &'a Terms,
+    deadline: Deadline,
+}
+
+impl Errand<'_> {
+    async fn run(&self, confirm: &[IpAddr], mut rng: StdRng) -> Visit {
         let (began, start) = (clock::wall(), clock::now());
-        let confirm = &*occasion.confirm;
-        let deadline =
-            Deadline::within(occasion.within.unwrap_or(endpoint.target.timeout).min(endpoint.target.timeout));
-        let resolution = match &endpoint.target.host {
+        let resolution = match &self.target.host {
             Host::Address(_) => None,
-            Host::Name(name) => Some(self.look_up(name, deadline, rng.next_u64()).await),
+            Host::Name(name) => Some(self.visitor.look_up(name, self.terms, self.deadline, rng.next_u64()).await),
         };
         let mut visit = Visit {
             began,
@@ -103,15 +102,15 @@ impl Visitor {
             result: Err(Untested::NotYet),
             resolution,
         };
-        match self.choose(endpoint, visit.resolution.as_ref(), confirm) {
+        match self.choose(visit.resolution.as_ref(), confirm) {
             Err(finding) => visit.result = Ok(finding.failed()),
             Ok(chosen) => {
-                let asked = self.ask_all(endpoint, &chosen.asked, deadline, rng).await;
+                let asked = self.ask_all(&chosen.asked, rng).await;
                 take_in(&mut visit, asked);
-                let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, endpoint.target.port), why };
+                let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, self.target.port), why };
                 visit.unasked.extend(chosen.unasked.into_iter().map(on_port));
                 visit.result = match sum_up(&visit.outcomes) {
-                    Some(verdict) => Ok(expected_kind(endpoint, &chosen.asked, verdict, &mut visit.remarks)),
+                    Some(verdict) => Ok(expected_kind(self.target, &chosen.asked, verdict, &mut visit.remarks)),
                     None => Err(visit.unasked.first().map_or(Untested::NoTime, |unasked| unasked.why)),
                 };
             }
@@ -121,57 +120,37 @@ impl Visitor {
         visit
     }
 
-    /// Takes over what an earlier visitor has spent: new settings give no destination new flows.
-    pub fn inherit(&mut self, earlier: &Self) {
-        let spent = earlier.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flows.get_mut().unwrap_or_else(PoisonError::into_inner).inherit(&spent);
-    }
-
-    pub(super) fn may_open(&self, destination: SocketAddr) -> bool {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner).take(destination, clock::now())
-    }
-
-    pub(super) async fn look_up(&self, name: &str, deadline: Deadline, nonce: u64) -> Resolution {
-        self.resolver.resolve(name, &self.egress, deadline, nonce).await
-    }
-
     /// The addresses to ask, or why there is none.
-    fn choose(
-        &self,
-        endpoint: &Endpoint,
-        resolution: Option<&Resolution>,
-        confirm: &[IpAddr],
-    ) -> Result<Chosen, Finding> {
-        let (found, reached) = match (&endpoint.target.host, resolution) {
+    fn choose(&self, resolution: Option<&Resolution>, confirm: &[IpAddr]) -> Result<Chosen, Finding> {
+        let (found, reached) = match (&self.target.host, resolution) {
             (Host::Address(address), _) => (vec![*address], Reached::Literal),
             (Host::Name(_), None) => (Vec::new(), Reached::Name),
             (Host::Name(_), Some(resolution)) => match resolution.finding {
                 Some(finding) => return Err(finding),
-                None => (resolution.addresses.clone(), Reached::Name),
+                None => (self.terms.preference.order(&resolution.addresses), Reached::Name),
             },
         };
         if found.is_empty() {
             return Err(Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed));
         }
         let mut chosen = Chosen::default();
-        chosen.add(&found, endpoint.target.addresses, |address| self.policy.allows(address, reached));
-        chosen.add(confirm, Addresses::All, |address| self.policy.allows(address, reached));
+        chosen.add(&found, self.target.addresses, |address| self.terms.allows(address, reached));
+        chosen.add(confirm, Addresses::All, |address| self.terms.allows(address, reached));
         Ok(chosen)
     }
 
     /// Asks all addresses at once: each has all the time that is left.
-    async fn ask_all(
-        &self,
-        endpoint: &Endpoint,
-        addresses: &[IpAddr],
-        deadline: Deadline,
-        mut rng: StdRng,
-    ) -> Vec<Asked> {
+    async fn ask_all(&self, addresses: &[IpAddr], mut rng: StdRng) -> Vec<Asked> {
         let exchanges = addresses.iter().map(|address| {
-            let rng = StdRng::from_rng(&mut rng);
-            let exchange =
-                Exchange { visitor: self, deadline, fair: fair(endpoint.target.timeout), rng, remarks: Vec::new() };
-            exchange.ask(&endpoint.target.probe, SocketAddr::new(*address, endpoint.target.port))
+            let exchange = Exchange {
+                visitor: self.visitor,
+                terms: self.terms,
+                deadline: self.deadline,
+                fair: fair(self.target.timeout),
+                rng: StdRng::from_rng(&mut rng),
+                remarks: Vec::new(),
+            };
+            exchange.ask(&self.target.probe, SocketAddr::new(*address, self.target.port))
         });
         join_all(exchanges).await
     }
@@ -180,10 +159,7 @@ impl Visitor {
 impl Chosen {
     /// Adds addresses, each once; what may not be asked is noted with the reason.
     fn add(&mut self, addresses: &[IpAddr], which: Addresses, is_allowed: impl Fn(IpAddr) -> bool) {
-        let mut room = match which {
-            Addresses::All => MAX_ADDRESSES,
-            Addresses::First => 1,
-        };
+        let mut room = which.most();
         for address in addresses.iter().copied() {
             if self.asked.contains(&address) {
                 continue;
@@ -242,8 +218,8 @@ fn phases(visit: &Visit) -> Phases {
 }
 
 /// Reachable over the wrong kind of address is a finding, even where the peer proves itself.
-fn expected_kind(endpoint: &Endpoint, addresses: &[IpAddr], verdict: Verdict, remarks: &mut Vec<String>) -> Verdict {
-    let wrong = |address: &&IpAddr| match endpoint.target.expect_address {
+fn expected_kind(target: &Target, addresses: &[IpAddr], verdict: Verdict, remarks: &mut Vec<String>) -> Verdict {
+    let wrong = |address: &&IpAddr| match target.expect_address {
         ExpectAddress::Any => false,
         ExpectAddress::Private => !is_private(**address),
         ExpectAddress::Public => is_private(**address),

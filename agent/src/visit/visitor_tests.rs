@@ -5,11 +5,17 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use ase_probes::{outcome::Protocol, probe::Probe, seen::Seen, tcp};
+use ase_probes::{egress::Egress, outcome::Protocol, probe::Probe, seen::Seen, tcp, tls::Trust};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 use super::*;
-use crate::{net::policy::prefix, sample};
+use crate::{
+    net::policy::{AddressPolicy, prefix},
+    visit::{
+        flow_budget::SharedFlows,
+        terms::{Asker, Preference},
+    },
+};
 
 /// The endpoint's time-out in these tests.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -72,24 +78,28 @@ fn at(address: [u8; 4], port: u16) -> SocketAddr {
     (address, port).into()
 }
 
-fn visitor(server: SocketAddr, flows: u32) -> Visitor {
-    let allow = vec![prefix("127.0.0.0/8").expect("a prefix")];
-    Visitor {
-        resolver: Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 },
+/// A visitor that asks this server, and terms that allow loopback and so many flows.
+fn caller(server: SocketAddr, flows: u32) -> (Visitor, Terms) {
+    let terms = Terms {
+        asker: Asker::Operator,
+        policy: AddressPolicy { allow: vec![prefix("127.0.0.0/8").expect("a prefix")], deny: Vec::new() },
+        preference: Preference::AsResolved,
         egress: Egress::default(),
         trust: Trust::none(),
-        policy: AddressPolicy { allow, deny: Vec::new() },
-        flows: Mutex::new(FlowBudget::new(flows)),
-    }
+        flows: Arc::new(SharedFlows::new(flows)),
+    };
+    (Visitor { resolver: Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 } }, terms)
 }
 
-fn endpoint(port: u16, addresses: Addresses) -> Endpoint {
-    let mut endpoint = (*sample::snapshot().endpoints[0].endpoint).clone();
-    endpoint.target.host = Host::Name("peer.example".to_owned());
-    (endpoint.target.port, endpoint.target.addresses, endpoint.target.timeout) = (port, addresses, TIMEOUT);
-    endpoint.target.expect_address = ExpectAddress::Any;
-    endpoint.target.probe = Probe::Tcp(tcp::Question::default());
-    endpoint
+fn target(port: u16, addresses: Addresses) -> Target {
+    Target {
+        host: Host::Name("peer.example".to_owned()),
+        port,
+        probe: Probe::Tcp(tcp::Question::default()),
+        addresses,
+        expect_address: ExpectAddress::Any,
+        timeout: TIMEOUT,
+    }
 }
 
 fn rng() -> StdRng {
@@ -106,8 +116,8 @@ fn verdicts(visit: &Visit) -> Vec<(SocketAddr, u8)> {
 async fn an_open_address_is_heard_beside_two_silent_ones_within_one_timeout() {
     let (_open, port) = open(C).await;
     let _silent = (silent(at(A, port)).await, silent(at(B, port)).await);
-    let visitor = visitor(names(&[&[A, B, C]]).await, 60);
-    let visit = visitor.visit(&endpoint(port, Addresses::All), &Occasion::default(), rng()).await;
+    let (visitor, terms) = caller(names(&[&[A, B, C]]).await, 60);
+    let visit = visitor.visit(&target(port, Addresses::All), &terms, &Occasion::default(), rng()).await;
     assert!(matches!(visit.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{visit:?}");
     assert_eq!(verdicts(&visit), [(at(A, port), 0), (at(B, port), 0), (at(C, port), 2)]);
     assert_eq!((visit.failed, visit.unasked), (vec![A.into(), B.into()], Vec::new()));
@@ -117,14 +127,14 @@ async fn an_open_address_is_heard_beside_two_silent_ones_within_one_timeout() {
 async fn a_spent_budget_of_one_address_hides_nothing_of_the_others() {
     let (_open, port) = open(C).await;
     let _silent = silent(at(A, port)).await;
-    let visitor = visitor(names(&[&[A, C]]).await, 1);
-    assert!(visitor.may_open(at(A, port)));
-    let visit = visitor.visit(&endpoint(port, Addresses::All), &Occasion::default(), rng()).await;
+    let (visitor, terms) = caller(names(&[&[A, C]]).await, 1);
+    assert!(terms.flows.take(at(A, port)));
+    let visit = visitor.visit(&target(port, Addresses::All), &terms, &Occasion::default(), rng()).await;
     assert_eq!(visit.result, Ok(Verdict::Healthy));
     assert_eq!(visit.unasked, [Unasked { address: at(A, port), why: Untested::BudgetSpent }]);
     let lines = visit.evidence();
     assert!(lines.iter().any(|line| line.contains("is untested: the budget")), "{lines:?}");
-    let again = visitor.visit(&endpoint(port, Addresses::All), &Occasion::default(), rng()).await;
+    let again = visitor.visit(&target(port, Addresses::All), &terms, &Occasion::default(), rng()).await;
     assert_eq!((again.result, again.outcomes.len()), (Err(Untested::BudgetSpent), 0));
 }
 
@@ -132,12 +142,12 @@ async fn a_spent_budget_of_one_address_hides_nothing_of_the_others() {
 async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_moved() {
     let (_open, port) = open(B).await;
     let _silent = silent(at(A, port)).await;
-    let visitor = visitor(names(&[&[A], &[B]]).await, 60);
-    let endpoint = endpoint(port, Addresses::First);
-    let first = visitor.visit(&endpoint, &Occasion::default(), rng()).await;
+    let (visitor, terms) = caller(names(&[&[A], &[B]]).await, 60);
+    let target = target(port, Addresses::First);
+    let first = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
     assert_eq!(first.failed, [IpAddr::from(A)]);
     let again = Occasion { confirm: first.failed, within: None };
-    let second = visitor.visit(&endpoint, &again, rng()).await;
+    let second = visitor.visit(&target, &terms, &again, rng()).await;
     assert!(matches!(second.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{second:?}");
     assert_eq!(verdicts(&second), [(at(A, port), 0), (at(B, port), 2)]);
     assert_eq!(
@@ -150,10 +160,11 @@ async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_move
 async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
     let (_open, port) = open(C).await;
     let _silent = silent(at(A, port)).await;
-    let visitor = Arc::new(visitor(names(&[&[A]]).await, 60));
+    let (visitor, terms) = caller(names(&[&[A]]).await, 60);
     for left in [Duration::ZERO, TIMEOUT / 5] {
         let exchange = Exchange {
             visitor: &visitor,
+            terms: &terms,
             deadline: Deadline::within(left),
             fair: fair(TIMEOUT),
             rng: rng(),
@@ -161,6 +172,20 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
         };
         let asked = exchange.ask(&Probe::Tcp(tcp::Question::default()), at(A, port)).await;
         assert!(matches!(asked.result, Err(Untested::NoTime)), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_leads_nobody_to_this_machine_even_where_the_operator_may_go() {
+    let (_open, port) = open(C).await;
+    let (visitor, operator) = caller(names(&[&[C]]).await, 60);
+    let terms = Terms { asker: Asker::Stranger, policy: AddressPolicy::default(), ..operator.clone() };
+    let by_name = target(port, Addresses::All);
+    let by_address = Target { host: Host::Address(C.into()), ..by_name.clone() };
+    for target in [by_name, by_address] {
+        let visit = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+        assert_eq!((visit.result, visit.outcomes.len()), (Err(Untested::Forbidden(C.into())), 0));
+        assert_eq!(visitor.visit(&target, &operator, &Occasion::default(), rng()).await.result, Ok(Verdict::Healthy));
     }
 }
 
