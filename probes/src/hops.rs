@@ -3,12 +3,13 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
+use futures_util::future::join_all;
+
 use crate::{
     attempt::Attempt,
     egress::Shape,
     evidence::Millis,
     knock::{Answer, Knock, knock},
-    together,
 };
 
 /// Flows that [`distance`] opens at most: one to see that somebody accepts, ten that narrow 255 hop limits down to one, and
@@ -173,7 +174,7 @@ pub async fn path(attempt: &Attempt<'_>) -> Path {
         if attempt.deadline.remaining().is_zero() {
             break;
         }
-        path.steps.extend(together::all((first..first + BATCH).map(|hop_limit| step(attempt, hop_limit))).await);
+        path.steps.extend(join_all((first..first + BATCH).map(|hop_limit| step(attempt, hop_limit))).await);
         if path.answered().is_some() || path.loops() {
             break;
         }

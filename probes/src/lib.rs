@@ -37,6 +37,5 @@ mod tap;
 pub mod tcp;
 pub mod tds;
 pub mod tls;
-mod together;
 mod transport;
 pub mod verdict;

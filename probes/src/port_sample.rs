@@ -3,11 +3,12 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
+use futures_util::future::join_all;
+
 use crate::{
     attempt::Attempt,
     evidence::Millis,
     knock::{Answer, Knock, knock},
-    together,
 };
 
 /// Ports that are asked, and so flows that are opened: where one port in four answers,
@@ -62,7 +63,7 @@ pub async fn sql_redirect(attempt: &Attempt<'_>) -> PortSample {
         let offset = attempt.nonce.rotate_right(u32::from(turn) * 8) % u64::from(spread);
         FIRST + turn * spread + offset as u16
     });
-    PortSample { ports: together::all(ports.map(|port| try_port(attempt, port))).await }
+    PortSample { ports: join_all(ports.map(|port| try_port(attempt, port))).await }
 }
 
 async fn try_port(attempt: &Attempt<'_>, port: u16) -> (u16, Knock) {

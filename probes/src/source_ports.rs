@@ -3,9 +3,10 @@
 
 use std::{fmt, time::Duration};
 
+use futures_util::future::join_all;
+
 use crate::{
-    attempt::Attempt, cause::Cause, egress::Shape, local_facts::PortRange, probe::Probe, tls::Trust, together,
-    verdict::Verdict,
+    attempt::Attempt, cause::Cause, egress::Shape, local_facts::PortRange, probe::Probe, tls::Trust, verdict::Verdict,
 };
 
 /// Flows that [`contrast`] opens at most.
@@ -138,10 +139,10 @@ pub struct Asked<'a> {
 pub async fn contrast(asked: Asked<'_>, attempt: &Attempt<'_>, ports: PortRange) -> PortOutcomes {
     let chosen = choose(ports, attempt.nonce);
     let firsts = chosen.into_iter().map(|port| try_from(asked, attempt, port, FIRST_PATIENCE, attempt.nonce));
-    let mut tries: Vec<Try> = together::all(firsts).await.into_iter().flatten().collect();
+    let mut tries: Vec<Try> = join_all(firsts).await.into_iter().flatten().collect();
     let first = |works| tries.iter().find(|attempt| attempt.works == works).map(|attempt| attempt.source_port);
     if let (Some(good), Some(bad)) = (first(true), first(false)) {
-        let again = together::all([good, bad].map(|port| repeat(asked, attempt, port))).await;
+        let again = join_all([good, bad].map(|port| repeat(asked, attempt, port))).await;
         tries.extend(again.into_iter().flatten());
     }
     PortOutcomes { tries }

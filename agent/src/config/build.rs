@@ -23,7 +23,7 @@ use crate::{
         },
         settings::Resolvers,
     },
-    net::duration::show,
+    net::{duration::show, pattern::matches},
 };
 
 /// Endpoints that one agent watches at most.
@@ -337,23 +337,6 @@ pub(super) fn server(key: &str, text: &str) -> Result<SocketAddr, Broken> {
     match text.parse::<SocketAddr>() {
         Ok(server) if server.port() > 0 => Ok(server),
         Ok(_) | Err(_) => broken(key, text, "must be an address, or address:port"),
-    }
-}
-
-/// Whether an id matches a pattern in which `*` stands for anything.
-fn matches(pattern: &str, id: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = id.strip_prefix(first) else { return false };
-    let mut last = None;
-    for part in parts {
-        last = Some(part);
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    match last {
-        None => rest.is_empty(),
-        Some(end) => rest.is_empty() || id.ends_with(end),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Addresses, the policy of which may be asked, and durations as people write them.
+//! Addresses, the policy of which may be asked, durations and patterns as people write them.
 
 pub mod address;
 pub mod duration;
+pub mod pattern;
 pub mod policy;
 pub mod port;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ase_agent::net::pattern::matches;
 use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -253,16 +254,6 @@ fn differences(expectation: &Expectation, incident: &Value, ids: &[&str]) -> Vec
         }
     }
     differences
-}
-
-/// Whether an id is what a pattern with `*` for any text means.
-fn matches(pattern: &str, id: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == id,
-        Some((start, rest)) => id
-            .strip_prefix(start)
-            .is_some_and(|id| (0..=id.len()).any(|at| id.get(at..).is_some_and(|tail| matches(rest, tail)))),
-    }
 }
 
 /// An incident as one line.
