@@ -1,3 +1,5 @@
+//! The schedule by hand and under any sequence of samples: rhythm, room, rests, and nobody forgotten.
+
 use std::sync::Arc;
 
 use super::{super::room::PATIENCE, *};

