@@ -143,19 +143,16 @@ impl Monitor {
         let waiting = self.known.diagnosing.waiting();
         let is_over = !self.is_settled();
         let mut left_out: Vec<String> = self.known.comparing.left_out().into_iter().collect();
-        let mut note = |count: usize, what: &str| {
-            if count > 0 {
-                left_out.push(format!("{count} {what}"));
-            }
+        let mut note = |count: usize, what: &str, why: &str| match count {
+            0 => {}
+            1 => left_out.push(format!("1 {what} was {why}")),
+            many => left_out.push(format!("{many} {what}s were {why}")),
         };
-        note(unvisited, "endpoints were not visited: the time of this look was over");
-        note(unconfirmed, "endpoints failed once and were not asked again: the time of this look was over");
-        note(
-            waiting,
-            "measurements that would tell more were not made: the budget of new flows, or the time, was spent",
-        );
+        note(unvisited, "endpoint", "not visited: the time of this look was over");
+        note(unconfirmed, "failure", "not confirmed: the time of this look was over");
+        note(waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent");
         if is_over {
-            note(self.known.comparing.remaining(), "names were not compared: the time of this look was over");
+            note(self.known.comparing.remaining(), "name", "not compared: the time of this look was over");
         }
         self.known.left_out = left_out;
         self.publisher.hurry(clock::now());

@@ -128,7 +128,7 @@ fn is_silence(outcome: &Outcome) -> bool {
 }
 
 /// Whether a name has no address because the last server that was asked did not answer.
-fn is_silent(resolution: &Resolution) -> bool {
+pub(super) fn is_silent(resolution: &Resolution) -> bool {
     resolution.failures.last().is_some_and(is_silence)
 }
 

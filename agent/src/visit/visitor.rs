@@ -25,7 +25,7 @@ use crate::{
     },
     net::{address::is_private, policy::Reached},
     visit::{
-        exchange::{Asked, Exchange, fair},
+        exchange::{Asked, Exchange, fair, is_silent},
         terms::Terms,
     },
 };
@@ -86,6 +86,7 @@ struct Errand<'a> {
 impl Errand<'_> {
     async fn run(&self, confirm: &[IpAddr], mut rng: StdRng) -> Visit {
         let (began, start) = (clock::wall(), clock::now());
+        let had = self.deadline.remaining();
         let resolution = match &self.target.host {
             Host::Address(_) => None,
             Host::Name(name) => Some(self.visitor.look_up(name, self.terms, self.deadline, rng.next_u64()).await),
@@ -103,6 +104,9 @@ impl Errand<'_> {
             resolution,
         };
         match self.choose(visit.resolution.as_ref(), confirm) {
+            Err(_) if had < fair(self.target.timeout) && visit.resolution.as_ref().is_some_and(is_silent) => {
+                visit.result = Err(Untested::NoTime);
+            }
             Err(finding) => visit.result = Ok(finding.failed()),
             Ok(chosen) => {
                 let asked = self.ask_all(&chosen.asked, rng).await;

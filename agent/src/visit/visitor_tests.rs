@@ -176,6 +176,19 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
 }
 
 #[tokio::test]
+async fn a_visit_that_begins_when_the_time_is_over_blames_no_dns_server() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let (visitor, terms) = caller(silent.local_addr().expect("bound"), 60);
+    for within in [Duration::ZERO, TIMEOUT / 5] {
+        let late = Occasion { within: Some(within), ..Occasion::default() };
+        let visit = visitor.visit(&target(443, Addresses::First), &terms, &late, rng()).await;
+        assert_eq!(visit.result, Err(Untested::NoTime), "{within:?}");
+    }
+    let visit = visitor.visit(&target(443, Addresses::First), &terms, &Occasion::default(), rng()).await;
+    assert!(matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.phase == Phase::Dns), "{visit:?}");
+}
+
+#[tokio::test]
 async fn a_stranger_leads_nobody_to_this_machine_even_where_the_operator_may_go() {
     let (_open, port) = open(C).await;
     let (visitor, operator) = caller(names(&[&[C]]).await, 60);

@@ -12,6 +12,7 @@ mod fault_scenarios;
 mod fleet;
 mod guest_faults;
 mod http_client;
+mod look;
 mod memory;
 mod private_systemd;
 mod process;
