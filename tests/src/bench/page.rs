@@ -29,25 +29,29 @@ pub(super) struct Lag {
     pub(super) largest_ms: f64,
     /// The longest wait for room of the last half to full minute, in milliseconds.
     pub(super) wait_ms: f64,
-    /// Visits not later than each bound in seconds; empty where an older agent has no histogram.
+    /// Visits not later than each bound in seconds; empty where an older agent has no histogram. The bound `+Inf` is not
+    /// among them, as JSON has no number for it.
     pub(super) buckets: Vec<(f64, f64)>,
+    /// All visits.
+    pub(super) all: f64,
 }
 
 impl Lag {
     /// Reads a page.
     pub(super) fn of(page: &str) -> Self {
-        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        let (mut buckets, mut all): (Vec<(f64, f64)>, f64) = (Vec::new(), 0.0);
         for line in page.lines().filter(|line| line.starts_with(HISTOGRAM)) {
-            let bound = line.split_once("le=\"").and_then(|(_, rest)| rest.split_once('"')?.0.parse().ok());
+            let bound = line.split_once("le=\"").and_then(|(_, rest)| rest.split_once('"')?.0.parse::<f64>().ok());
             let count = line.rsplit_once(' ').and_then(|(_, count)| count.parse().ok());
             let (Some(bound), Some(count)) = (bound, count) else { continue };
             match buckets.iter_mut().find(|bucket| bucket.0 == bound) {
+                _ if bound.is_infinite() => all += count,
                 Some(bucket) => bucket.1 += count,
                 None => buckets.push((bound, count)),
             }
         }
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Self { largest_ms: sum(page, LARGEST) * 1000.0, wait_ms: sum(page, WAIT) * 1000.0, buckets }
+        Self { largest_ms: sum(page, LARGEST) * 1000.0, wait_ms: sum(page, WAIT) * 1000.0, buckets, all }
     }
 
     /// The same without the visits before a moment.
@@ -56,14 +60,15 @@ impl Lag {
         for (bound, count) in &mut self.buckets {
             *count -= earlier.iter().find(|bucket| bucket.0 == *bound).map_or(0.0, |bucket| bucket.1);
         }
+        self.all -= before.map_or(0.0, |lag| lag.all);
         self
     }
 
     /// The lateness in milliseconds that this share of visits stays within: the bound of the bucket that it falls in.
     pub(super) fn quantile_ms(&self, share: f64) -> Option<f64> {
-        let all = self.buckets.last().filter(|(_, all)| *all > 0.0)?.1;
-        let bucket = self.buckets.iter().find(|(_, count)| *count >= share * all)?;
-        Some(bucket.0 * 1000.0)
+        let within = |count: f64| count >= share * self.all;
+        let bound = self.buckets.iter().find(|(_, count)| within(*count)).map_or(f64::INFINITY, |bucket| bucket.0);
+        (self.all > 0.0).then_some(bound * 1000.0)
     }
 }
 
@@ -95,5 +100,7 @@ mod tests {
         assert_eq!((lag.largest_ms, lag.quantile_ms(0.5), lag.quantile_ms(0.98)), (250.0, Some(1.0), Some(10.0)));
         assert_eq!(lag.quantile_ms(0.99), Some(f64::INFINITY));
         assert_eq!(Lag::of("").quantile_ms(0.5), None);
+        let written = serde_json::to_string(&lag).expect("numbers only");
+        assert_eq!(serde_json::from_str::<Lag>(&written).expect("it was written as it is read"), lag);
     }
 }
