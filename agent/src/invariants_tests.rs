@@ -386,7 +386,7 @@ proptest! {
         samples in vec(prop::sample::select(vec![Sample::Good, Sample::Bad]), 0..30), cause in prop::sample::select(Cause::ALL.to_vec()),
         rounds in 1usize..50,
     ) {
-        let local = Sample::of(&visit(cause, Side::Local));
+        let local = Sample::of(visit(cause, Side::Local).result);
         prop_assert_eq!(local, Sample::Unknown);
         let mut hysteresis = Hysteresis::default();
         samples.iter().for_each(|sample| hysteresis.take(*sample));

@@ -10,7 +10,7 @@ use ase_probes::{cause::Cause, clock};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    engine::monitor::{Monitor, Progress},
+    engine::{events::Progress, monitor::Monitor},
     model::diagnosis::Incident,
 };
 

@@ -28,7 +28,7 @@ use crate::{
         endpoint::EndpointView,
         remap::Remap,
         settings::Settings,
-        visit::{Untested, Visit},
+        visit::{Judgement, Visit},
     },
     resolvers::names::Comparisons,
 };
@@ -105,11 +105,10 @@ impl Diagnosing {
     }
 
     /// Says what a visit means in the light of all that is known. The visit stays as it was observed.
-    pub fn judge(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>) -> Result<Verdict, Untested> {
+    pub fn judge(&mut self, index: usize, visit: &Visit, around: &Neighbours<'_>, at: Moment) -> Judgement {
         if !self.is_on {
             return visit.result;
         }
-        let at = moment(around.now);
         let judgement = self.cases.take_in(index, visit, around, at);
         // A visit is news for every case that is open, and where none is open, nothing can change.
         self.is_news |= self.cases.is_stirred();
@@ -124,13 +123,19 @@ impl Diagnosing {
 
     /// Thinks the open cases over and brings the views of endpoints up to date that it changes; `Wanted::changed` names
     /// them. Says which endpoints' visits and which names' comparisons would tell more.
-    pub fn review(&mut self, views: &mut [Arc<EndpointView>], names: &Comparisons, settings: &Settings) -> Wanted {
-        let now = clock::now();
+    pub fn review(
+        &mut self,
+        views: &mut [Arc<EndpointView>],
+        names: &Comparisons,
+        settings: &Settings,
+        at: Moment,
+    ) -> Wanted {
+        let now = at.now;
         if !self.is_news || self.reviewed.is_some_and(|at| now < at + self.pace()) {
             return Wanted::default();
         }
         (self.is_news, self.reviewed) = (false, Some(now));
-        let (platform, at) = (settings.resolvers.azure.ip(), moment(clock::wall()));
+        let platform = settings.resolvers.azure.ip();
         let mut wanted = self.cases.review(&Neighbours { views, names, platform, now: at.wall }, at);
         let mut changed = self.cases.take_changed();
         for index in &changed {

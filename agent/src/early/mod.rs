@@ -21,7 +21,7 @@ use crate::{
     model::{
         catalog::{Catalog, EndpointId},
         endpoint::EndpointView,
-        visit::Visit,
+        visit::{Judgement, Visit},
     },
     risk::estimate::Loss,
 };
@@ -154,11 +154,11 @@ impl Early {
         Arc::make_mut(&mut self.slopes).retain(|id, _| watched.contains_key(id));
     }
 
-    /// Takes what a visit learned.
-    pub fn observe(&mut self, view: &EndpointView, visit: &Visit, now: Duration) {
+    /// Takes what a visit learned, and what it means.
+    pub fn observe(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement, now: Duration) {
         let id = &view.endpoint.id;
         if let Some(state) = self.classes.get_mut(&view.endpoint.class) {
-            if matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))) {
+            if matches!(judged, Ok(Verdict::Healthy | Verdict::Degraded(_))) {
                 state.phi.success(now);
             }
             if let Some(round_trip) = visit.outcomes.iter().find_map(|outcome| outcome.seen.round_trip) {
@@ -249,7 +249,7 @@ mod tests {
         for round in 0..20u32 {
             for view in &snapshot.endpoints {
                 if let Some(visit) = &view.last {
-                    early.observe(view, visit, ROUND * round);
+                    early.observe(view, visit, visit.result, ROUND * round);
                 }
             }
             early.step(&all(Loss::Known(0.0)), ROUND, ROUND * round);

@@ -18,7 +18,7 @@ use crate::{
     model::{
         catalog::Endpoint,
         settings::Pace,
-        visit::{Untested, Visit},
+        visit::{Judgement, Untested, Visit},
     },
 };
 
@@ -58,15 +58,15 @@ pub fn bounds(pace: &Pace, files: usize) -> Bounds {
 }
 
 /// What a visit meant for the schedule.
-pub fn ended(visit: &Visit) -> Ended {
-    Ended { sample: sample(visit), asked: visit.outcomes.iter().any(was_asked) }
+pub fn ended(visit: &Visit, judged: Judgement) -> Ended {
+    Ended { sample: sample(visit, judged), asked: visit.outcomes.iter().any(was_asked) }
 }
 
-fn sample(visit: &Visit) -> Sample {
+fn sample(visit: &Visit, judged: Judgement) -> Sample {
     if visit.outcomes.iter().any(|outcome| outcome.verdict.finding().is_some_and(is_plea)) {
         return Sample::AskedToSlowDown;
     }
-    match visit.result {
+    match judged {
         Ok(Verdict::Failed(_)) => Sample::Bad,
         Ok(Verdict::Healthy | Verdict::Degraded(_)) => Sample::Good,
         Err(Untested::BudgetSpent) if visit.outcomes.is_empty() => Sample::PutOff(BUDGET_PAUSE),

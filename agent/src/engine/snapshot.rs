@@ -10,7 +10,7 @@ use crate::{
         catalog::{Catalog, Severity},
         diagnosis::Ledger,
         endpoint::{EndpointView, Status, StoreView},
-        settings::Resolvers,
+        settings::{Resolvers, Settings},
     },
     resolvers::{host_files::HostDns, load::Loads, names::NameViews, trial::Trial},
     risk::estimate::Estimate,
@@ -79,6 +79,34 @@ impl Histogram {
     /// The number of observations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+}
+
+impl SelfView {
+    /// An agent that has just started under these settings. `now` is the time since the Unix epoch.
+    pub fn new(settings: &Settings, now: Duration) -> Self {
+        Self {
+            vantage: settings.vantage.clone(),
+            started: now,
+            ready: settings.catalog.endpoints.is_empty(),
+            schedule_lag: Duration::ZERO,
+            schedule_wait: Duration::ZERO,
+            schedule_delays: Histogram::default(),
+            in_flight: 0,
+            sockets: 0,
+            budget_spent: 0,
+            reload_ok: true,
+            loaded: now,
+            origin: settings.origin.clone(),
+            warnings: settings.warnings.clone(),
+        }
+    }
+
+    /// Takes new settings in force.
+    pub fn reload(&mut self, settings: &Settings, now: Duration) {
+        let Self { vantage, origin, warnings, .. } = Self::new(settings, now);
+        (self.vantage, self.origin, self.warnings) = (vantage, origin, warnings);
+        (self.loaded, self.reload_ok) = (now, true);
     }
 }
 

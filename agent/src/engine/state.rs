@@ -1,176 +1,284 @@
-//! What the loop knows: settings, endpoints, durations, risk, names. It changes them and shows them as a snapshot.
+//! The state of the whole agent and what follows from an event or from the time: which visits begin, and whether readers
+//! are to be told. It is given the time and what others learned; it opens no socket.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use ase_probes::{
-    class::Class,
-    clock,
-    outcome::Protocol,
-    probe::Probe,
-    verdict::{Phase, Verdict},
-};
-
+use ase_probes::verdict::Phase;
 use rand::rngs::StdRng;
 
 use crate::{
-    diagnosis::{cases::Wanted, neighbours::Neighbours, shell::Diagnosing},
-    early::Early,
+    diagnosis::{cases::Moment, neighbours::Neighbours, shell::Diagnosing},
     engine::{
-        machine::MachineWatch,
-        snapshot::{ClassView, Histogram, SelfView, Snapshot},
+        announce::{self, Slowness},
+        endpoints::Endpoints,
+        events::{Begin, Commands, Event, Progress, Tell},
+        judging::judge_stalled,
+        look::{Look, Order, Shown},
+        outlook::Outlook,
+        plan,
+        pulse::{Clocks, Pulse},
+        room::VisitNumber,
+        schedule::{Ended, Rhythm, Sample, Schedule},
+        snapshot::{SelfView, Snapshot},
+        sums::Sums,
+        surroundings::Surroundings,
     },
     model::{
-        catalog::{Catalog, Endpoint, Host},
-        endpoint::{EndpointView, Status},
+        diagnosis::Incident,
+        endpoint::Status,
         remap::Remap,
         rounds::Rounds,
         settings::Settings,
-        visit::{Untested, Visit},
+        visit::{Judgement, Visit},
     },
-    resolvers::{
-        compare::Outcome,
-        host_files::ResolverWatch,
-        load::Loads,
-        shell::{Comparing, Step},
-        survey,
-    },
-    risk::{clock::RiskClock, hysteresis::Sample},
-    store::keeping::Keeping,
+    resolvers::shell::{Comparing, Step},
+    visit::visitor::Occasion,
 };
 
-/// Everything that a snapshot shows.
+/// All that changes in time.
 #[derive(Debug)]
-pub struct Known {
+pub struct State {
     /// The settings in force.
     pub settings: Arc<Settings>,
-    /// The agent itself.
-    pub agent: SelfView,
-    /// Every endpoint, in the catalogue's order.
-    pub views: Vec<Arc<EndpointView>>,
     /// The comparison of names.
     pub comparing: Comparing,
-    /// What a single look did not ask, in plain words.
-    pub left_out: Vec<String>,
     /// The diagnosis of what is lost.
     pub diagnosing: Diagnosing,
-    durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
-    risk: Option<RiskClock>,
-    early: Option<Early>,
-    born: Instant,
-    keeping: Keeping,
-    resolver_watch: ResolverWatch,
-    machine: MachineWatch,
-    resolver_loads: Arc<Loads>,
+    rounds: Rounds,
+    files: usize,
+    agent: SelfView,
+    schedule: Schedule,
+    pulse: Pulse,
+    endpoints: Endpoints,
+    sums: Sums,
+    outlook: Outlook,
+    slowness: Slowness,
+    look: Option<Look>,
+    /// What a single look did not ask, in plain words.
+    left_out: Vec<String>,
+    /// The open incidents that readers were told of last.
+    told: Vec<Arc<Incident>>,
 }
 
-impl Known {
-    /// Nothing was visited yet.
-    pub fn new(settings: Settings, rounds: Rounds, rng: StdRng) -> Self {
-        let now = clock::wall();
-        let agent = SelfView {
-            vantage: settings.vantage.clone(),
-            started: now,
-            ready: settings.catalog.endpoints.is_empty(),
-            schedule_lag: Duration::ZERO,
-            schedule_wait: Duration::ZERO,
-            schedule_delays: Histogram::default(),
-            in_flight: 0,
-            sockets: 0,
-            budget_spent: 0,
-            reload_ok: true,
-            loaded: now,
-            origin: settings.origin.clone(),
-            warnings: settings.warnings.clone(),
-        };
-        let keeping = if has_past(rounds) { Keeping::open(&settings, now) } else { Keeping::nothing() };
-        let risk = has_past(rounds).then(|| {
-            let mut clock = RiskClock::new(&settings);
-            keeping.recall(&mut clock, now);
-            clock
-        });
+impl State {
+    /// Nothing was visited yet. The process may have so many `files` open.
+    pub fn new(settings: Settings, rounds: Rounds, files: usize, rng: StdRng, at: Clocks) -> Self {
+        let has_past = matches!(rounds, Rounds::Endless { .. });
+        let bounds = plan::bounds(&settings.pace, files);
         Self {
-            agent,
-            views: views_of(&settings.catalog, &BTreeMap::new()),
             comparing: Comparing::new(&settings, rounds),
-            diagnosing: Diagnosing::new(&settings, has_past(rounds), rng),
-            durations: Arc::new(durations_of(&settings.catalog)),
+            diagnosing: Diagnosing::new(&settings, has_past, rng),
+            agent: SelfView::new(&settings, at.wall),
+            schedule: Schedule::new(rhythms(&settings), bounds, rounds, at.now),
+            pulse: Pulse::new(at),
+            endpoints: Endpoints::new(&settings.catalog, at.wall),
+            sums: Sums::new(&settings),
+            outlook: if has_past { Outlook::of_daemon(&settings, at) } else { Outlook::none(at) },
+            slowness: Slowness::default(),
+            look: None,
             left_out: Vec::new(),
-            risk,
-            keeping,
-            early: has_past(rounds).then(|| Early::new(&settings.catalog)),
-            born: clock::now(),
-            resolver_watch: ResolverWatch::start(),
-            machine: MachineWatch::start(&settings),
-            resolver_loads: Arc::new(Loads::new(servers_of(&settings))),
+            told: Vec::new(),
             settings: Arc::new(settings),
+            rounds,
+            files,
         }
     }
 
-    /// Takes new settings in force. What stays as it was keeps what is known of it.
-    pub fn reload(&mut self, settings: Settings, rounds: Rounds) {
-        let known: BTreeMap<_, _> =
-            self.views.iter().map(|view| (view.endpoint.id.clone(), Arc::clone(view))).collect();
-        self.views = views_of(&settings.catalog, &known);
-        let mut durations = durations_of(&settings.catalog);
-        durations.extend(self.durations.iter().map(|(key, histogram)| (*key, *histogram)));
-        self.durations = Arc::new(durations);
-        self.comparing.reload(&settings, rounds);
-        let remap = Remap::between(&self.settings.catalog.endpoints, &settings.catalog.endpoints);
-        self.diagnosing.reload(&settings, &remap);
-        let mut loads = Loads::new(servers_of(&settings));
-        loads.inherit(&self.resolver_loads);
-        self.resolver_loads = Arc::new(loads);
-        if let Some(clock) = &mut self.risk {
-            clock.reload(&settings);
-        }
-        if let Some(early) = &mut self.early {
-            early.reload(&settings.catalog);
-        }
-        self.agent.vantage.clone_from(&settings.vantage);
-        self.agent.origin.clone_from(&settings.origin);
-        self.agent.warnings.clone_from(&settings.warnings);
-        self.agent.loaded = clock::wall();
-        self.agent.reload_ok = true;
-        self.settings = Arc::new(settings);
+    /// Takes in what happened, and says what is to be done.
+    pub fn take_in(&mut self, event: Event, at: Clocks) -> Commands {
+        let tell = self.note(event, at);
+        self.proceed(tell, at)
     }
 
-    /// Says what a visit means in the light of everything else that is known.
-    pub fn judge(&mut self, task: usize, visit: &Visit) -> Result<Verdict, Untested> {
+    /// Takes in what happened, where nothing is to be done any more.
+    pub fn note(&mut self, event: Event, at: Clocks) -> Tell {
+        self.beat(at);
+        match event {
+            Event::Visited(number, visit) => {
+                self.visited(number, visit, at);
+                Tell::Soon
+            }
+            Event::Compared(Step::Began) | Event::Measured => Tell::Soon,
+            Event::Compared(Step::Heard(heard)) => {
+                self.sums.heard(heard, at.wall);
+                Tell::Soon
+            }
+            Event::Reloaded(settings) => {
+                self.reload(*settings, at);
+                Tell::Now
+            }
+            Event::ReloadFailed => {
+                self.agent.reload_ok = false;
+                Tell::Now
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, at: Clocks) -> Commands {
+        self.beat(at);
+        let is_due = self.outlook.due().is_some_and(|due| due <= at.now);
+        self.proceed(if is_due { Tell::Soon } else { Tell::Nothing }, at)
+    }
+
+    /// When [`State::tick`] wants to be called at the latest, without what waits for the next snapshot.
+    pub fn due(&self) -> Instant {
+        self.schedule.next_due().map_or_else(|| self.pulse.due(), |due| due.min(self.pulse.due()))
+    }
+
+    /// When a snapshot is due although nothing happened: what depends on time moves then.
+    pub fn snapshot_due(&self) -> Option<Instant> {
+        self.outlook.due()
+    }
+
+    /// Whether no visit is under way and none will come, every name was compared and no measurement would tell more.
+    pub fn is_settled(&self) -> bool {
+        self.schedule.is_over()
+            && self.comparing.is_settled()
+            && self.diagnosing.is_settled(self.look.as_ref().map(Look::ends))
+    }
+
+    /// Lets a single look end at this moment: no visit takes longer, and nothing is waited for that comes later.
+    pub fn end_at(&mut self, ends: Instant) {
+        self.look = Some(Look::until(ends));
+    }
+
+    /// Ends a single look and notes what it left out. `is_over` says whether its time was over before it was settled.
+    pub fn conclude(&mut self, is_over: bool, at: Clocks) {
+        let (unvisited, unconfirmed) = self.endpoints.give_up();
+        let waiting = self.diagnosing.waiting();
+        let uncompared = if is_over { self.comparing.remaining() } else { 0 };
+        let counted = [
+            (unvisited, "endpoint", "not visited: the time of this look was over"),
+            (unconfirmed, "failure", "not confirmed: the time of this look was over"),
+            (waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent"),
+            (uncompared, "name", "not compared: the time of this look was over"),
+        ];
+        self.left_out = self.comparing.left_out().into_iter().collect();
+        self.left_out.extend(counted.into_iter().filter_map(|(count, what, why)| match count {
+            0 => None,
+            1 => Some(format!("1 {what} was {why}")),
+            many => Some(format!("{many} {what}s were {why}")),
+        }));
+        self.think(at);
+    }
+
+    /// What is settled, and what is waited for.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            settled: self.endpoints.settled(),
+            failed: self.endpoints.failed_again(),
+            visits: self.schedule.room().in_flight(),
+            planned: self.schedule.planned(),
+            names: self.comparing.remaining(),
+            measurements: self.diagnosing.under_way(),
+        }
+    }
+
+    /// The endpoints.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Lets time pass for what depends on it, and shows everything at this moment.
+    pub fn snapshot(&mut self, around: &Surroundings, at: Clocks) -> Snapshot {
+        self.advance(at);
+        Snapshot {
+            at: at.wall,
+            agent: self.agent.clone(),
+            machine: Arc::clone(around.machine()),
+            resolvers: self.settings.resolvers.clone(),
+            host_dns: around.host_dns().clone(),
+            catalog: Arc::clone(&self.settings.catalog),
+            endpoints: self.endpoints.views().to_vec(),
+            classes: self.endpoints.classes(&self.settings.catalog),
+            resolver_loads: Arc::clone(&self.sums.loads),
+            trial: self.comparing.trial(),
+            names: Arc::clone(self.comparing.views()),
+            incidents: self.diagnosing.ledger().clone(),
+            risk: self.outlook.risk(),
+            early: self.outlook.early(at.now),
+            store: self.outlook.store(),
+            durations: Arc::clone(&self.sums.durations),
+            left_out: self.left_out.clone(),
+        }
+    }
+
+    /// Remembers what there is to remember, at the end.
+    pub fn close(&mut self, at: Clocks) {
+        self.outlook.close(at.wall);
+    }
+
+    /// Looks at the clocks: whatever is concluded from silence afterwards knows whether this machine stood still.
+    fn beat(&mut self, at: Clocks) {
+        if let Some(stall) = self.pulse.beat(at) {
+            announce::stall(stall);
+        }
+    }
+
+    fn visited(&mut self, number: VisitNumber, visit: Option<Box<Visit>>, at: Clocks) {
+        let task = self.schedule.task_of(number);
+        let Some(mut visit) = visit else {
+            let endpoint = task.map(|task| self.endpoints.views()[task].endpoint.id.to_string());
+            tracing::error!(endpoint, "a visit died; this is a defect of the agent");
+            self.schedule.finished(number, Ended { sample: Sample::Unknown, asked: true }, at.now);
+            return;
+        };
+        // A reload has dropped its endpoint: only its peer's rest matters.
+        let Some(task) = task else {
+            self.schedule.finished(number, plan::ended(&visit, visit.result), at.now);
+            return;
+        };
+        let shown = Shown::by(&visit, &self.endpoints.views()[task].endpoint);
+        let was_confirming = self.schedule.is_confirming(task);
+        let judged = self.judge(task, &mut visit, at);
+        let ended = plan::ended(&visit, judged);
+        self.schedule.finished(number, ended, at.now);
+        match ended.sample {
+            Sample::PutOff(_) => self.agent.budget_spent += 1,
+            Sample::Good | Sample::Bad | Sample::Unknown | Sample::AskedToSlowDown => {
+                self.record(task, *visit, judged, at);
+            }
+        }
+        let counts = ended.sample == Sample::Bad && (was_confirming || self.schedule.is_confirming(task));
+        self.obey(task, if counts { shown } else { shown.without_failure() }, at.now);
+    }
+
+    /// In a single look a few failures are asked again for all that are alike.
+    fn obey(&mut self, task: usize, shown: Shown, now: Instant) {
+        for order in self.look.iter_mut().flat_map(|look| look.hear(task, shown)) {
+            match order {
+                Order::Wait(task) => self.schedule.hold(task),
+                Order::Ask(task) => self.schedule.release(task, now),
+                Order::Confirm(task, others) => {
+                    self.schedule.hold(task);
+                    self.endpoints.confirm(task, others);
+                }
+            }
+        }
+    }
+
+    /// What a visit means, in the light of what this machine did meanwhile and of everything else that is known.
+    fn judge(&mut self, task: usize, visit: &mut Visit, at: Clocks) -> Judgement {
+        let began = at.now.checked_sub(visit.took).unwrap_or(at.now);
+        let stall = self.pulse.stalled_since(began);
+        if let Some(judged) = judge_stalled(visit, stall) {
+            visit.remarks.extend(stall.map(|stall| stall.remark()));
+            return judged;
+        }
         let (names, platform) = (self.comparing.names(), self.settings.resolvers.azure.ip());
-        let around = Neighbours { views: &self.views, names, platform, now: clock::wall() };
-        self.diagnosing.judge(task, visit, &around)
+        let around = Neighbours { views: self.endpoints.views(), names, platform, now: at.wall };
+        self.diagnosing.judge(task, visit, &around, moment(at))
     }
 
-    /// Thinks over what is lost, and says what would tell more.
-    pub fn review(&mut self) -> Wanted {
-        let wanted = self.diagnosing.review(&mut self.views, self.comparing.names(), &self.settings);
-        wanted.names.iter().for_each(|host| self.comparing.hurry(host));
-        wanted
-    }
-
-    /// Takes a visit in. A bad sample that waits for its confirmation changes no status yet.
-    pub fn record(&mut self, task: usize, visit: Visit, unconfirmed: bool) {
-        let view = Arc::make_mut(&mut self.views[task]);
-        observe(Arc::make_mut(&mut self.durations), view.endpoint.class, &visit);
-        heard_in(&visit)
-            .for_each(|(server, outcome)| Arc::make_mut(&mut self.resolver_loads).hear(server, outcome, visit.began));
-        if let Some(early) = &mut self.early {
-            early.observe(view, &visit, self.born.elapsed());
-        }
-        self.keeping.visited(view, &visit);
-        if let Some(clock) = self.risk.as_mut().filter(|_| !unconfirmed) {
-            clock.observe(&view.endpoint.id, Sample::of(&visit));
-        }
-        let before = view.status;
-        absorb(view, visit, unconfirmed);
-        if before.label() != view.status.label() {
-            log_change(view, before);
-        }
+    fn record(&mut self, task: usize, visit: Visit, judged: Judgement, at: Clocks) {
+        let is_confirmed = !self.schedule.is_confirming(task);
+        let view = &self.endpoints.views()[task];
+        self.sums.visited(view.endpoint.class, &visit);
+        self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
+        let before = self.endpoints.take_in(task, visit, judged, is_confirmed);
+        let view = &self.endpoints.views()[task];
+        announce::change(view, before);
         if let Status::Failed(finding) = view.status
             && finding.phase == Phase::Dns
         {
@@ -178,229 +286,83 @@ impl Known {
         }
     }
 
-    /// Takes a first failure as confirmed, since so many others failed again in the same way.
-    pub fn confirm(&mut self, task: usize, others: usize) {
-        let view = Arc::make_mut(&mut self.views[task]);
-        let Some(last) = &mut view.last else { return };
-        let visit = Arc::make_mut(last);
-        visit.confirmed_by = others;
-        let status = visit.result.map_or_else(Status::Unknown, Status::from);
-        if view.status.label() != status.label() {
-            view.since = visit.began;
+    /// Thinks over what is known, and begins what is due. An incident that begins, changes or ends is told at once.
+    fn proceed(&mut self, tell: Tell, at: Clocks) -> Commands {
+        let is_news = self.think(at);
+        let begin = self.begin(at);
+        let tell = match (is_news, begin.is_empty()) {
+            (true, _) => Tell::Now,
+            (false, true) => tell,
+            (false, false) => tell.max(Tell::Soon),
+        };
+        Commands { begin, tell }
+    }
+
+    /// Thinks over what is known, and says whether other incidents are open than readers were told of.
+    fn think(&mut self, at: Clocks) -> bool {
+        let (views, names) = (self.endpoints.views_mut(), self.comparing.names());
+        let wanted = self.diagnosing.review(views, names, &self.settings, moment(at));
+        wanted.names.iter().for_each(|host| self.comparing.hurry(host));
+        wanted.visits.iter().for_each(|task| self.schedule.bring_forward(*task, at.now));
+        let open = &self.diagnosing.ledger().open;
+        let is_news = !same(open, &self.told);
+        if is_news {
+            self.told.clone_from(open);
         }
-        view.status = status;
+        is_news
     }
 
-    /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.
-    /// Returns how many were never visited, and how many these are.
-    pub fn give_up(&mut self) -> (usize, usize) {
-        let (mut unvisited, mut unconfirmed) = (0, 0);
-        let pending = |view: &&mut Arc<EndpointView>| view.status == Status::Unknown(Untested::NotYet);
-        for view in self.views.iter_mut().filter(pending) {
-            match view.last.as_ref().and_then(|visit| visit.result.ok()).and_then(|verdict| verdict.finding()) {
-                Some(finding) => {
-                    unconfirmed += 1;
-                    Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
-                }
-                None => unvisited += 1,
-            }
+    fn begin(&mut self, at: Clocks) -> Vec<Begin> {
+        let mut begin = Vec::new();
+        for due in self.schedule.take_due(at.now) {
+            let confirms = self.schedule.is_confirming(due.task);
+            let confirm = if confirms { self.endpoints.failed(due.task) } else { Vec::new() };
+            let occasion = Occasion { confirm, within: self.look.as_ref().map(|look| look.left(at.now)) };
+            begin.push(Begin { visit: due.visit, endpoint: self.endpoints.begin(due.task), occasion });
         }
-        (unvisited, unconfirmed)
+        begin
     }
 
-    /// Takes in how the DNS servers answered a comparison or a trial.
-    pub fn hear(&mut self, step: Step) {
-        match step {
-            Step::Began => {}
-            Step::Heard(heard) => {
-                let (loads, now) = (Arc::make_mut(&mut self.resolver_loads), clock::wall());
-                heard.into_iter().for_each(|(server, outcome)| loads.hear(server, outcome, now));
-            }
-        }
+    /// Endpoints that stay as they were keep what is known of them, their place in the schedule and the visit under way.
+    fn reload(&mut self, settings: Settings, at: Clocks) {
+        let remap = Remap::between(&self.settings.catalog.endpoints, &settings.catalog.endpoints);
+        let bounds = plan::bounds(&settings.pace, self.files);
+        self.schedule.reload(rhythms(&settings).collect(), bounds, &remap, at.now);
+        self.endpoints.reload(&settings.catalog, &remap, at.wall);
+        self.sums.reload(&settings);
+        self.outlook.reload(&settings);
+        self.comparing.reload(&settings, self.rounds);
+        self.diagnosing.reload(&settings, &remap);
+        self.agent.reload(&settings, at.wall);
+        self.settings = Arc::new(settings);
     }
 
-    /// Lets time pass for what depends on it.
-    pub fn advance(&mut self) {
-        let visited = |view: &Arc<EndpointView>| view.status != Status::Unknown(Untested::NotYet);
-        self.agent.ready = self.agent.ready || self.views.iter().all(visited);
-        if let Some(clock) = &mut self.risk {
-            if let (Some(step), Some(early)) = (clock.advance(&self.views, &self.settings), &mut self.early) {
-                early.step(&step.losses, step.elapsed, self.born.elapsed());
-                if step.moved_risk {
-                    self.keeping.stepped(clock.memory(), clock::wall());
-                }
-            }
-            self.keeping.diagnosed(self.diagnosing.ledger(), self.agent.ready, clock::wall());
-            self.resolver_watch.look();
-            self.machine.look(&self.settings);
-        }
-    }
-
-    /// Remembers what there is to remember, at the end.
-    pub fn close(&mut self) {
-        self.keeping.close(self.risk.as_ref().map(RiskClock::memory), clock::wall());
-    }
-
-    /// When [`Known::advance`] wants to be called at the latest.
-    pub fn due(&self) -> Option<Instant> {
-        self.risk.as_ref().map(RiskClock::due)
-    }
-
-    /// All of it at this moment.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            at: clock::wall(),
-            agent: self.agent.clone(),
-            machine: Arc::clone(self.machine.seen()),
-            resolvers: self.settings.resolvers.clone(),
-            host_dns: self.resolver_watch.seen().clone(),
-            catalog: Arc::clone(&self.settings.catalog),
-            endpoints: self.views.clone(),
-            classes: classes_of(&self.settings.catalog, &self.views),
-            resolver_loads: Arc::clone(&self.resolver_loads),
-            trial: self.comparing.trial(),
-            names: Arc::clone(self.comparing.views()),
-            incidents: self.diagnosing.ledger().clone(),
-            risk: self.risk.as_ref().map(RiskClock::estimate),
-            early: self.early.as_ref().map(|early| early.view(self.born.elapsed())),
-            store: self.keeping.view(),
-            durations: Arc::clone(&self.durations),
-            left_out: self.left_out.clone(),
-        }
+    fn advance(&mut self, at: Clocks) {
+        let lateness = self.schedule.lateness();
+        (self.agent.schedule_lag, self.agent.schedule_wait) = (lateness.lag(), lateness.wait());
+        self.agent.schedule_delays = *lateness.lags();
+        self.agent.in_flight = self.schedule.room().in_flight();
+        self.agent.sockets = self.schedule.room().bounds().sockets;
+        self.slowness.look(self.agent.schedule_wait, self.schedule.room().bounds());
+        self.agent.ready = self.agent.ready || self.endpoints.are_visited();
+        let (views, ledger) = (self.endpoints.views(), self.diagnosing.ledger());
+        self.outlook.advance(views, &self.settings, ledger, self.agent.ready, at);
     }
 }
 
-/// A daemon has a past, a one-shot check has none.
-fn has_past(rounds: Rounds) -> bool {
-    match rounds {
-        Rounds::Endless { .. } => true,
-        Rounds::One => false,
-    }
+/// Whether these are the same incidents, and none of them changed: the ledger makes a new one for every change.
+fn same(open: &[Arc<Incident>], told: &[Arc<Incident>]) -> bool {
+    open.len() == told.len() && open.iter().zip(told).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
-/// Every DNS server that is asked: for names, as the reference, and as an endpoint.
-fn servers_of(settings: &Settings) -> Vec<SocketAddr> {
-    let watched = settings.catalog.endpoints.iter().filter_map(|endpoint| {
-        match (&endpoint.target.probe, &endpoint.target.host) {
-            (Probe::Dns(_), Host::Address(address)) => Some(SocketAddr::new(*address, endpoint.target.port)),
-            (_, _) => None,
-        }
-    });
-    settings.resolvers.custom.iter().copied().chain([settings.resolvers.azure]).chain(watched).collect()
+fn moment(at: Clocks) -> Moment {
+    Moment { now: at.now, wall: at.wall }
 }
 
-/// How DNS servers answered in a visit: each that was asked for the name, and the endpoint where it is one over UDP.
-fn heard_in(visit: &Visit) -> impl Iterator<Item = (SocketAddr, Outcome)> {
-    let failures = visit.resolution.iter().flat_map(|resolution| &resolution.failures);
-    let exchanges = failures.chain(&visit.outcomes).filter_map(|outcome| match &outcome.protocol {
-        Protocol::Dns(reply) => Some((outcome.address, survey::normal(&outcome.seen, reply).outcome)),
-        Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
-    });
-    let found = visit.resolution.iter().filter(|resolution| !resolution.addresses.is_empty());
-    let found = found.filter_map(|resolution| Some((resolution.server?, Outcome::Answer)));
-    exchanges.chain(found)
+fn rhythms(settings: &Settings) -> impl Iterator<Item = Rhythm> {
+    settings.catalog.endpoints.iter().map(|endpoint| plan::rhythm(endpoint, &settings.pace))
 }
 
-/// Takes a visit into an endpoint's view. A bad sample that waits for its confirmation changes no status yet.
-fn absorb(view: &mut EndpointView, visit: Visit, unconfirmed: bool) {
-    let good = matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_)));
-    let tested = good || matches!(visit.result, Ok(Verdict::Failed(_)));
-    if tested {
-        view.reach = view.reach << 1 | u8::from(good);
-    }
-    if let Ok(Verdict::Failed(finding)) = visit.result {
-        *view.failures.entry(finding.cause).or_default() += 1;
-    }
-    if good {
-        view.last_success = Some(visit.began + visit.took);
-    }
-    let status = match visit.result {
-        Ok(verdict) => Status::from(verdict),
-        Err(untested) => Status::Unknown(untested),
-    };
-    if !unconfirmed {
-        if view.status.label() != status.label() {
-            view.since = visit.began;
-        }
-        view.status = status;
-    }
-    view.last = Some(Arc::new(visit.shrunk()));
-}
-
-fn log_change(view: &EndpointView, before: Status) {
-    let (endpoint, class) = (&view.endpoint.id, view.endpoint.class);
-    let (from, to) = (before.label(), view.status.label());
-    match view.status {
-        Status::Healthy => tracing::info!(%endpoint, %class, from, to, "the endpoint proved itself"),
-        Status::Degraded(finding) | Status::Failed(finding) => {
-            let (cause, phase) = (finding.cause.label(), finding.phase.label());
-            let evidence = view.last.as_ref().and_then(|visit| visit.evidence().into_iter().next());
-            tracing::warn!(%endpoint, %class, from, to, cause, phase, evidence, "the endpoint changed");
-        }
-        Status::Unknown(untested) => {
-            tracing::warn!(%endpoint, %class, from, to, reason = untested.reason(), "the endpoint was not tested");
-        }
-    }
-}
-
-fn observe(durations: &mut BTreeMap<(Class, Phase), Histogram>, class: Class, visit: &Visit) {
-    for (phase, elapsed) in visit.phases.iter() {
-        durations.entry((class, phase)).or_default().observe(elapsed);
-    }
-    durations.entry((class, Phase::None)).or_default().observe(visit.took);
-}
-
-fn views_of(
-    catalog: &Catalog,
-    known: &BTreeMap<crate::model::catalog::EndpointId, Arc<EndpointView>>,
-) -> Vec<Arc<EndpointView>> {
-    let view = |endpoint: &Arc<Endpoint>| match known.get(&endpoint.id).filter(|view| view.endpoint == *endpoint) {
-        Some(view) => Arc::clone(view),
-        None => Arc::new(EndpointView {
-            endpoint: Arc::clone(endpoint),
-            status: Status::Unknown(Untested::NotYet),
-            since: clock::wall(),
-            last: None,
-            attempts: 0,
-            failures: BTreeMap::new(),
-            last_success: None,
-            diagnosis: None,
-            reach: 0,
-        }),
-    };
-    catalog.endpoints.iter().map(view).collect()
-}
-
-/// The phases that a class can pass through; their histograms exist from the start.
-fn phases_of(class: Class) -> &'static [Phase] {
-    match class {
-        Class::Dns => &[Phase::Dns, Phase::Connect, Phase::None],
-        Class::Ntp => &[Phase::Dns, Phase::Ntp, Phase::None],
-        Class::Http => &[Phase::Dns, Phase::Connect, Phase::Request, Phase::Response, Phase::None],
-        Class::Https | Class::Monitoring => {
-            &[Phase::Dns, Phase::Connect, Phase::Tls, Phase::Request, Phase::Response, Phase::None]
-        }
-        Class::Sql => &[Phase::Dns, Phase::Connect, Phase::Tds, Phase::Tls, Phase::None],
-        Class::Tcp => &[Phase::Dns, Phase::Connect, Phase::None],
-    }
-}
-
-fn durations_of(catalog: &Catalog) -> BTreeMap<(Class, Phase), Histogram> {
-    let classes = catalog.endpoints.iter().map(|endpoint| endpoint.class);
-    let keys = classes.flat_map(|class| phases_of(class).iter().map(move |phase| (class, *phase)));
-    keys.map(|key| (key, Histogram::default())).collect()
-}
-
-/// Every class that has endpoints or slots, in order: one walk over all endpoints.
-fn classes_of(catalog: &Catalog, views: &[Arc<EndpointView>]) -> Vec<ClassView> {
-    let none = |class| ClassView { class, endpoints: 0, up: 0, failed: 0, unknown: 0, worst: None, not_configured: 0 };
-    let mut classes = BTreeMap::new();
-    for slot in &catalog.slots {
-        classes.entry(slot.class).or_insert_with(|| none(slot.class)).not_configured += 1;
-    }
-    for view in views {
-        let class = view.endpoint.class;
-        classes.entry(class).or_insert_with(|| none(class)).count(view);
-    }
-    classes.into_values().collect()
-}
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

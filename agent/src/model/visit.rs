@@ -76,7 +76,10 @@ impl std::fmt::Display for Unasked {
     }
 }
 
-/// What one visit learned.
+/// What a visit means, or why there is no meaning: what it saw itself, or what that is in the light of everything else.
+pub type Judgement = Result<Verdict, Untested>;
+
+/// What one visit learned. It is an observation, and stays as it was made.
 #[derive(Clone, Debug)]
 pub struct Visit {
     /// When it began, since the Unix epoch.
@@ -98,8 +101,8 @@ pub struct Visit {
     /// What the visit itself noticed: redirects followed or forbidden, addresses of the wrong kind,
     /// a name that moved between a failure and its confirmation.
     pub remarks: Vec<String>,
-    /// What it means, or why there is no meaning.
-    pub result: Result<Verdict, Untested>,
+    /// What it shows by itself.
+    pub result: Judgement,
 }
 
 impl Visit {

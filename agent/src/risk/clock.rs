@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::{class::Class, clock};
+use ase_probes::class::Class;
 
 use crate::{
     model::{catalog::EndpointId, endpoint::EndpointView, settings::Settings},
@@ -55,9 +55,8 @@ pub struct RiskClock {
 
 impl RiskClock {
     /// Clocks at zero.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, now: Instant) -> Self {
         let risk = Risk::new(settings.assumptions.clone(), classes_of(settings));
-        let now = clock::now();
         Self { risk, standings: BTreeMap::new(), told: now, looked: now }
     }
 
@@ -80,8 +79,7 @@ impl RiskClock {
 
     /// Lets the time since the last look pass, if it was long enough, and returns it with what was lost in it. The risk
     /// moves once a step's worth has passed.
-    pub fn advance(&mut self, views: &[Arc<EndpointView>], settings: &Settings) -> Option<Step> {
-        let now = clock::now();
+    pub fn advance(&mut self, views: &[Arc<EndpointView>], settings: &Settings, now: Instant) -> Option<Step> {
         let elapsed = now.duration_since(self.looked);
         if elapsed < LOOK {
             return None;

@@ -6,7 +6,7 @@
 
 use ase_probes::{cause::Side, verdict::Verdict};
 
-use crate::model::visit::Visit;
+use crate::model::visit::Judgement;
 
 /// Bad samples in a row that take an endpoint down.
 pub const DOWN_AFTER: u8 = 3;
@@ -25,9 +25,9 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// The sample of a visit that needs no confirmation any more.
-    pub fn of(visit: &Visit) -> Self {
-        match visit.result {
+    /// The sample of a visit that needs no confirmation any more, by what it means.
+    pub fn of(judged: Judgement) -> Self {
+        match judged {
             Ok(Verdict::Healthy | Verdict::Degraded(_)) => Self::Good,
             Ok(Verdict::Failed(finding)) if finding.side == Side::Local => Self::Unknown,
             Ok(Verdict::Failed(_)) => Self::Bad,

@@ -7,7 +7,7 @@ use crate::{
         diagnosis::Ledger,
         endpoint::{EndpointView, Status, StoreView},
         settings::Settings,
-        visit::Visit,
+        visit::{Judgement, Visit},
     },
     risk::clock::{ClockMemory, RiskClock},
     store::{
@@ -66,10 +66,10 @@ impl Keeping {
         }
     }
 
-    /// Takes what a visit learned.
-    pub fn visited(&mut self, view: &EndpointView, visit: &Visit) {
+    /// Takes what a visit learned, and what it means.
+    pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement) {
         if let Some(store) = &mut self.store {
-            self.stretches.take(outcome(view, visit)).into_iter().for_each(|row| store.add(row));
+            self.stretches.take(outcome(view, visit, judged)).into_iter().for_each(|row| store.add(row));
         }
     }
 
@@ -106,8 +106,8 @@ impl Keeping {
     }
 }
 
-fn outcome(view: &EndpointView, visit: &Visit) -> OutcomeRow {
-    let status = match visit.result {
+fn outcome(view: &EndpointView, visit: &Visit, judged: Judgement) -> OutcomeRow {
+    let status = match judged {
         Ok(verdict) => Status::from(verdict),
         Err(untested) => Status::Unknown(untested),
     };

@@ -1,0 +1,203 @@
+//! Every endpoint as it stands: the one place where what a visit means becomes a status, a count and a moment.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use ase_probes::verdict::Verdict;
+
+use crate::{
+    engine::snapshot::ClassView,
+    model::{
+        catalog::{Catalog, Endpoint},
+        endpoint::{EndpointView, Status},
+        remap::Remap,
+        visit::{Judgement, Untested, Visit},
+    },
+};
+
+/// The endpoints' views and what their last visits mean, in the catalogue's order.
+#[derive(Debug)]
+pub struct Endpoints {
+    views: Vec<Arc<EndpointView>>,
+    judged: Vec<Judgement>,
+}
+
+impl Endpoints {
+    /// Nothing was visited yet. `now` is the time since the Unix epoch.
+    pub fn new(catalog: &Catalog, now: Duration) -> Self {
+        let views: Vec<_> = catalog.endpoints.iter().map(|endpoint| unvisited(endpoint, now)).collect();
+        Self { judged: vec![Err(Untested::NotYet); views.len()], views }
+    }
+
+    /// Follows the catalogue; endpoints that stay keep what is known of them.
+    pub fn reload(&mut self, catalog: &Catalog, remap: &Remap, now: Duration) {
+        let before = std::mem::replace(self, Self::new(catalog, now));
+        for (number, known) in before.views.into_iter().zip(before.judged).enumerate() {
+            if let Some(after) = remap.get(number) {
+                (self.views[after], self.judged[after]) = known;
+            }
+        }
+    }
+
+    /// The views.
+    pub fn views(&self) -> &[Arc<EndpointView>] {
+        &self.views
+    }
+
+    /// The views, for the diagnosis, which restates what it has thought over.
+    pub fn views_mut(&mut self) -> &mut [Arc<EndpointView>] {
+        &mut self.views
+    }
+
+    /// Counts a visit that begins, and says whom it visits.
+    pub fn begin(&mut self, index: usize) -> Arc<Endpoint> {
+        let view = Arc::make_mut(&mut self.views[index]);
+        view.attempts += 1;
+        Arc::clone(&view.endpoint)
+    }
+
+    /// The addresses that failed at the last visit, which a confirmation asks again.
+    pub fn failed(&self, index: usize) -> Vec<IpAddr> {
+        self.views[index].last.as_ref().map(|last| last.failed.clone()).unwrap_or_default()
+    }
+
+    /// Takes in a visit and what it means, and returns the status before. What waits for its confirmation changes no
+    /// status yet.
+    pub fn take_in(&mut self, index: usize, visit: Visit, judged: Judgement, is_confirmed: bool) -> Status {
+        let view = Arc::make_mut(&mut self.views[index]);
+        let before = view.status;
+        match judged {
+            Ok(Verdict::Healthy | Verdict::Degraded(_)) => {
+                view.reach = view.reach << 1 | 1;
+                view.last_success = Some(visit.began + visit.took);
+            }
+            Ok(Verdict::Failed(finding)) => {
+                view.reach <<= 1;
+                *view.failures.entry(finding.cause).or_default() += 1;
+            }
+            Ok(Verdict::Inconclusive(_)) | Err(_) => {}
+        }
+        if is_confirmed {
+            let status = status_of(judged);
+            if before.label() != status.label() {
+                view.since = visit.began;
+            }
+            view.status = status;
+        }
+        view.last = Some(Arc::new(visit.shrunk()));
+        self.judged[index] = judged;
+        before
+    }
+
+    /// Takes a first failure as confirmed, since so many others failed again in the same way.
+    pub fn confirm(&mut self, index: usize, others: usize) {
+        let view = Arc::make_mut(&mut self.views[index]);
+        let Some(last) = &mut view.last else { return };
+        let visit = Arc::make_mut(last);
+        visit.confirmed_by = others;
+        let status = status_of(self.judged[index]);
+        if view.status.label() != status.label() {
+            view.since = visit.began;
+        }
+        view.status = status;
+    }
+
+    /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.
+    /// Returns how many were never visited, and how many these are.
+    pub fn give_up(&mut self) -> (usize, usize) {
+        let (mut unvisited, mut unconfirmed) = (0, 0);
+        let pending = |view: &Arc<EndpointView>| !is_visited(view);
+        for (view, judged) in self.views.iter_mut().zip(&self.judged).filter(|(view, _)| pending(view)) {
+            match judged.ok().and_then(|verdict| verdict.finding()) {
+                Some(finding) => {
+                    unconfirmed += 1;
+                    Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
+                }
+                None => unvisited += 1,
+            }
+        }
+        (unvisited, unconfirmed)
+    }
+
+    /// How many have a confirmed status.
+    pub fn settled(&self) -> usize {
+        self.views.iter().filter(|view| is_visited(view)).count()
+    }
+
+    /// How many failed, and again.
+    pub fn failed_again(&self) -> usize {
+        self.views.iter().filter(|view| matches!(view.status, Status::Failed(_))).count()
+    }
+
+    /// Whether every one was visited.
+    pub fn are_visited(&self) -> bool {
+        self.views.iter().all(is_visited)
+    }
+
+    /// Every class that has endpoints or slots, in order: one walk over all endpoints.
+    pub fn classes(&self, catalog: &Catalog) -> Vec<ClassView> {
+        let none =
+            |class| ClassView { class, endpoints: 0, up: 0, failed: 0, unknown: 0, worst: None, not_configured: 0 };
+        let mut classes = BTreeMap::new();
+        for slot in &catalog.slots {
+            classes.entry(slot.class).or_insert_with(|| none(slot.class)).not_configured += 1;
+        }
+        for view in &self.views {
+            let class = view.endpoint.class;
+            classes.entry(class).or_insert_with(|| none(class)).count(view);
+        }
+        classes.into_values().collect()
+    }
+}
+
+/// The status that a judgement is.
+pub fn status_of(judged: Judgement) -> Status {
+    match judged {
+        Ok(verdict) => Status::from(verdict),
+        Err(untested) => Status::Unknown(untested),
+    }
+}
+
+fn is_visited(view: &Arc<EndpointView>) -> bool {
+    view.status != Status::Unknown(Untested::NotYet)
+}
+
+fn unvisited(endpoint: &Arc<Endpoint>, now: Duration) -> Arc<EndpointView> {
+    Arc::new(EndpointView {
+        endpoint: Arc::clone(endpoint),
+        status: Status::Unknown(Untested::NotYet),
+        since: now,
+        last: None,
+        attempts: 0,
+        failures: BTreeMap::new(),
+        last_success: None,
+        diagnosis: None,
+        reach: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ase_probes::{
+        cause::Cause,
+        verdict::{Confidence, Finding, Phase},
+    };
+
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn an_observation_stays_what_it_was_whatever_is_made_of_it() {
+        let snapshot = sample::snapshot();
+        let mut endpoints = Endpoints::new(&snapshot.catalog, Duration::ZERO);
+        let visit = snapshot.endpoints.iter().find_map(|view| view.last.as_deref()).expect("a visit").clone();
+        let seen = visit.result;
+        let judged = Ok(Finding::new(Cause::MtuBlackhole, Phase::Tls, Confidence::Likely).failed());
+        assert_ne!(seen, judged);
+        let before = endpoints.take_in(0, visit.clone(), judged, false);
+        assert_eq!(endpoints.views()[0].status, before, "it waits for its confirmation");
+        endpoints.take_in(0, visit, judged, true);
+        let view = &endpoints.views()[0];
+        assert_eq!((view.status.label(), view.reach, view.failures[&Cause::MtuBlackhole]), ("failed", 0, 2));
+        assert_eq!(view.last.as_ref().map(|last| last.result), Some(seen));
+    }
+}

@@ -1,0 +1,410 @@
+//! The whole engine in virtual time: scripted peers in the place of sockets, and operations that come in any order.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ase_probes::{
+    cause::Cause,
+    class::Class,
+    evidence::{Stop, Trouble},
+    outcome::{Outcome, Protocol},
+    seen::{Phases, Seen},
+    verdict::{Confidence, Finding, Verdict},
+};
+use proptest::prelude::*;
+use rand::SeedableRng;
+
+use super::*;
+use crate::{
+    config,
+    engine::monitor::FIRST_ROUND,
+    model::catalog::{Catalog, Endpoint, EndpointId, Host},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// One time server is asked this often at most.
+const SPACING: Duration = Duration::from_secs(64);
+/// A fault that lasts this long has become an incident: an interval, two time-outs, the confirmation, and the benefit of
+/// the doubt that others have while this machine may be at fault.
+const LASTS: Duration = Duration::from_secs(60);
+/// A fault that was over for this long explains nothing any more: three minutes of memory, and a round of visits.
+const FORGOTTEN: Duration = Duration::from_secs(300);
+/// The longest pause that a time server's plea can cause, and what follows.
+const LONGEST_REST: Duration = Duration::from_secs(1300);
+
+/// How a peer behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Healthy,
+    Slow,
+    Failing,
+    Silent,
+    /// A time server asks to be left alone; anybody else fails.
+    Denying,
+    /// Its name does not resolve, so that nobody asks it.
+    Nameless,
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Advance(Duration),
+    Set(usize, Mood),
+    /// Bring this endpoint's visit forward, again and again.
+    Hurry(usize),
+    /// The same configuration again, so many times.
+    Reload(usize),
+    /// Only these endpoints, and one of them changed.
+    Replace([bool; ENDPOINTS], usize),
+    Suspend(Duration),
+}
+
+const ENDPOINTS: usize = 6;
+
+fn settings() -> Settings {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    let web = hosts.map(|host| format!("{{host: {host}, port: 80, class: http}}")).join(", ");
+    let text = format!(
+        "resolvers: {{custom: [192.0.2.53]}}\nendpoints:\n  remove: ['*']\n  add: [{web}, \
+         {{host: 203.0.113.1, port: 123, class: ntp}}, {{host: 203.0.113.2, port: 123, class: ntp}}]\n"
+    );
+    std::fs::write(file.path(), text).expect("the file takes text");
+    config::load(Some(file.path())).expect("a good configuration")
+}
+
+fn with(settings: &Settings, endpoints: Vec<Arc<Endpoint>>) -> Settings {
+    let catalog = Catalog { endpoints, ..(*settings.catalog).clone() };
+    Settings { catalog: Arc::new(catalog), ..settings.clone() }
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    begin: Begin,
+    began: Duration,
+    mood: Mood,
+}
+
+/// The engine, its peers and the time.
+struct World {
+    state: State,
+    all: Settings,
+    at: Clocks,
+    start: Clocks,
+    moods: BTreeMap<EndpointId, (Mood, Instant)>,
+    under_way: BTreeMap<(Instant, VisitNumber), UnderWay>,
+    /// When each time server was asked last.
+    asked: BTreeMap<Host, Instant>,
+    /// Before this no question may reach a time server that pleaded.
+    pleas: BTreeMap<Host, Instant>,
+    /// Since when each endpoint has been as it is defined now.
+    defined: BTreeMap<EndpointId, Instant>,
+    /// Every incident there was: number, cause and when it began.
+    incidents: BTreeMap<u64, (Cause, Duration)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let all = settings();
+        let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
+        let state = State::new(all.clone(), FIRST_ROUND, 1024, StdRng::from_seed([7; 32]), start);
+        let ids = || all.catalog.endpoints.iter().map(|endpoint| endpoint.id.clone());
+        Self {
+            moods: ids().map(|id| (id, (Mood::Healthy, start.now))).collect(),
+            defined: ids().map(|id| (id, start.now)).collect(),
+            state,
+            at: start,
+            start,
+            under_way: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            pleas: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            all,
+        }
+    }
+
+    /// Does this, and what is due by then.
+    fn apply(&mut self, operation: &Operation) {
+        self.advance(Duration::ZERO);
+        match operation {
+            Operation::Advance(time) => self.advance(*time),
+            Operation::Set(number, mood) => {
+                let id = self.all.catalog.endpoints[*number].id.clone();
+                let now = self.at.now;
+                if self.moods[&id].0 != *mood {
+                    self.moods.insert(id, (*mood, now));
+                }
+            }
+            Operation::Hurry(number) => {
+                let id = &self.all.catalog.endpoints[*number].id;
+                let watched = self.state.endpoints.views().iter().position(|view| view.endpoint.id == *id);
+                for _ in 0..3 {
+                    watched.into_iter().for_each(|task| self.state.schedule.bring_forward(task, self.at.now));
+                    self.advance(SECOND / 10);
+                }
+            }
+            Operation::Reload(times) => {
+                for _ in 0..*times {
+                    self.reload((*self.state.settings).clone());
+                }
+            }
+            Operation::Replace(chosen, changed) => self.replace(chosen, *changed),
+            Operation::Suspend(time) => {
+                self.at.since_boot += *time;
+                self.at.wall += *time;
+            }
+        }
+    }
+
+    fn replace(&mut self, chosen: &[bool; ENDPOINTS], changed: usize) {
+        let mut endpoints = Vec::new();
+        for (number, endpoint) in self.all.catalog.endpoints.iter().enumerate() {
+            let mut endpoint = Endpoint::clone(endpoint);
+            if number == changed {
+                endpoint.target.timeout += Duration::from_millis(1);
+            }
+            if chosen[number] {
+                endpoints.push(Arc::new(endpoint));
+            }
+        }
+        self.reload(with(&self.all, endpoints));
+    }
+
+    fn reload(&mut self, settings: Settings) {
+        let before = Arc::clone(&self.state.settings);
+        for endpoint in &settings.catalog.endpoints {
+            if !before.catalog.endpoints.contains(endpoint) {
+                self.defined.insert(endpoint.id.clone(), self.at.now);
+            }
+        }
+        let commands = self.state.take_in(Event::Reloaded(Box::new(settings)), self.at);
+        self.act(commands);
+    }
+
+    /// Lets time pass, from one event to the next.
+    fn advance(&mut self, time: Duration) {
+        let until = self.at.now + time;
+        loop {
+            let ends = self.under_way.first_key_value().map(|((end, _), _)| *end);
+            let due = self.state.snapshot_due().map_or(self.state.due(), |due| due.min(self.state.due()));
+            let next = ends.map_or(due, |end| end.min(due)).max(self.at.now);
+            if next > until {
+                return self.pass(until);
+            }
+            self.pass(next);
+            let commands = match ends.filter(|end| *end <= next).and_then(|_| self.under_way.pop_first()) {
+                Some(((_, number), visit)) => {
+                    let visit = self.visit(visit);
+                    self.state.take_in(Event::Visited(number, Some(Box::new(visit))), self.at)
+                }
+                None => self.state.tick(self.at),
+            };
+            self.act(commands);
+            self.state.advance(self.at);
+            self.check();
+        }
+    }
+
+    fn pass(&mut self, until: Instant) {
+        let passed = until - self.at.now;
+        self.at = Clocks { now: until, since_boot: self.at.since_boot + passed, wall: self.at.wall + passed };
+    }
+
+    fn act(&mut self, commands: Commands) {
+        for begin in commands.begin {
+            let endpoint = &begin.endpoint;
+            // One that was dropped and came back is another task: the visit of the dropped one tells nothing.
+            let is_under_way = self.under_way.values().any(|other| {
+                other.begin.endpoint == *endpoint && self.state.schedule.task_of(other.begin.visit).is_some()
+            });
+            assert!(!is_under_way, "visited twice at once");
+            let (mood, _) = self.moods[&endpoint.id];
+            if endpoint.class == Class::Ntp && mood != Mood::Nameless {
+                self.ask(&begin);
+            }
+            let takes = match mood {
+                Mood::Healthy | Mood::Failing | Mood::Denying => Duration::from_millis(20),
+                Mood::Slow => endpoint.target.timeout / 2,
+                Mood::Silent | Mood::Nameless => endpoint.target.timeout,
+            };
+            let visit = begin.visit;
+            let under_way = UnderWay { begin, began: self.at.wall, mood };
+            self.under_way.insert((self.at.now + takes, visit), under_way);
+        }
+    }
+
+    /// Politeness: nobody gets past the rest of a time server.
+    fn ask(&mut self, begin: &Begin) {
+        let (host, at) = (begin.endpoint.target.host.clone(), self.at.now);
+        let task = self.state.schedule.task_of(begin.visit).expect("it has just begun");
+        let confirms = self.state.schedule.is_confirming(task);
+        if let Some(until) = self.pleas.get(&host) {
+            assert!(at >= *until, "{host} asked not to be asked");
+        }
+        if let Some(last) = self.asked.insert(host, at) {
+            let least = if confirms { 2 * SECOND } else { SPACING };
+            assert!(at - last >= least, "{:?} after the last question", at - last);
+        }
+    }
+
+    fn visit(&mut self, under_way: UnderWay) -> Visit {
+        let UnderWay { begin, began, mood } = under_way;
+        let endpoint = &begin.endpoint;
+        let is_time = endpoint.class == Class::Ntp;
+        let phase = if is_time { Phase::Ntp } else { Phase::Response };
+        let failed = |cause, phase| Verdict::Failed(Finding::new(cause, phase, Confidence::Confirmed));
+        let (verdict, took) = match mood {
+            Mood::Healthy => (Verdict::Healthy, Duration::from_millis(20)),
+            Mood::Slow => (Verdict::Healthy, endpoint.target.timeout / 2),
+            Mood::Denying if is_time => (failed(Cause::NtpDenied, phase), Duration::from_millis(20)),
+            Mood::Failing | Mood::Denying => (failed(Cause::HttpStatus, phase), Duration::from_millis(20)),
+            Mood::Silent => (failed(Cause::Dropped, Phase::Connect), endpoint.target.timeout),
+            Mood::Nameless => (failed(Cause::DnsNoReply, Phase::Dns), endpoint.target.timeout),
+        };
+        if is_time && mood == Mood::Denying {
+            self.pleas.insert(endpoint.target.host.clone(), self.at.now + 2 * SPACING);
+        }
+        let silence = Stop {
+            phase: if is_time { Phase::Ntp } else { Phase::Connect },
+            trouble: Trouble::TimedOut,
+            elapsed: took,
+        };
+        let seen = Seen { stop: (mood == Mood::Silent).then_some(silence), ..Seen::default() };
+        let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
+        let address = (address, endpoint.target.port).into();
+        let outcome = Outcome { address, phases: Phases::default(), verdict, seen, protocol: Protocol::Nothing };
+        Visit {
+            began,
+            took,
+            phases: Phases::default(),
+            resolution: None,
+            outcomes: if mood == Mood::Nameless { Vec::new() } else { vec![outcome] },
+            unasked: Vec::new(),
+            failed: Vec::new(),
+            confirmed_by: 0,
+            remarks: Vec::new(),
+            result: Ok(verdict),
+        }
+    }
+
+    /// What must hold at every moment.
+    fn check(&mut self) {
+        let now = self.at.now;
+        let open = &self.state.diagnosing.ledger().open;
+        for incident in open {
+            self.incidents.insert(incident.id, (incident.finding.cause, incident.since));
+            let has_reason = incident.endpoints.iter().any(|id| {
+                let (mood, since) = self.moods[id];
+                let lasts = if id.0.starts_with("203.") { LONGEST_REST } else { FORGOTTEN };
+                !matches!(mood, Mood::Healthy | Mood::Slow) || (since > self.start.now && now - since <= lasts)
+            });
+            assert!(has_reason, "an incident without a fault: {incident:?}");
+        }
+        for view in self.state.endpoints.views() {
+            let id = &view.endpoint.id;
+            let (mood, since) = self.moods[id];
+            let since = since.max(self.defined[id]);
+            if mood == Mood::Failing && view.endpoint.class == Class::Http && now - since > LASTS {
+                assert!(open.iter().any(|incident| incident.endpoints.contains(id)), "{id} fails and nobody says so");
+            }
+        }
+    }
+
+    /// All is well from now on: every endpoint is visited again and every incident ends.
+    fn end(&mut self) {
+        (0..ENDPOINTS).for_each(|number| self.apply(&Operation::Set(number, Mood::Healthy)));
+        let attempts: Vec<u64> = self.state.endpoints.views().iter().map(|view| view.attempts).collect();
+        self.advance(LONGEST_REST);
+        for (view, before) in self.state.endpoints.views().iter().zip(attempts) {
+            assert!(view.attempts > before, "{} is forgotten", view.endpoint.id);
+            assert_eq!(view.status, Status::Healthy, "{}", view.endpoint.id);
+        }
+        assert!(self.state.diagnosing.ledger().open.is_empty(), "{:?}", self.state.diagnosing.ledger().open);
+    }
+}
+
+/// Runs these operations in a world of its own.
+fn run(operations: &[Operation]) -> World {
+    // The diagnosis prepares flows to hold as tasks; nobody runs them here.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    let mut world = World::new();
+    operations.iter().for_each(|operation| world.apply(operation));
+    world.end();
+    world
+}
+
+fn mood() -> impl Strategy<Value = Mood> {
+    prop::sample::select(vec![Mood::Healthy, Mood::Slow, Mood::Failing, Mood::Silent, Mood::Denying, Mood::Nameless])
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (0u64..120_000).prop_map(|millis| Operation::Advance(Duration::from_millis(millis))),
+        4 => (0..ENDPOINTS, mood()).prop_map(|(number, mood)| Operation::Set(number, mood)),
+        2 => (0..ENDPOINTS).prop_map(Operation::Hurry),
+        1 => (1usize..4).prop_map(Operation::Reload),
+        1 => (any::<[bool; ENDPOINTS]>(), 0..2 * ENDPOINTS).prop_map(|(chosen, one)| Operation::Replace(chosen, one)),
+        1 => (1u32..600).prop_map(|seconds| Operation::Suspend(SECOND * seconds)),
+    ]
+}
+
+/// Operations without those that change what is watched.
+fn undisturbed() -> impl Strategy<Value = Operation> {
+    operation().prop_map(|operation| match operation {
+        Operation::Replace(..) | Operation::Reload(_) | Operation::Suspend(_) => Operation::Advance(10 * SECOND),
+        Operation::Advance(_) | Operation::Set(..) | Operation::Hurry(_) => operation,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_order_of_events_loses_an_incident_or_a_visit_invents_one_or_is_impolite(
+        operations in prop::collection::vec(operation(), 0..30),
+    ) {
+        run(&operations);
+    }
+}
+
+proptest! {
+    // Each is two runs.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_reload_that_changes_nothing_is_invisible(operations in prop::collection::vec(undisturbed(), 0..20)) {
+        let reloaded: Vec<Operation> =
+            operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
+        prop_assert_eq!(run(&reloaded).incidents, run(&operations).incidents);
+    }
+}
+
+#[test]
+fn a_fault_is_one_incident_however_often_the_configuration_is_read() {
+    let mut operations =
+        vec![Operation::Advance(60 * SECOND), Operation::Set(0, Mood::Failing), Operation::Advance(LASTS)];
+    operations.extend((0..20).flat_map(|_| [Operation::Reload(3), Operation::Advance(7 * SECOND)]));
+    let world = run(&operations);
+    assert_eq!(world.incidents.len(), 1, "{:?}", world.incidents);
+}
+
+#[test]
+fn a_suspended_machine_blames_nobody() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    let mut world = World::new();
+    world.advance(60 * SECOND);
+    (0..4).for_each(|number| world.apply(&Operation::Set(number, Mood::Silent)));
+    // A visit that is under way when the machine falls asleep ends in silence; afterwards all is well.
+    for _ in 0..600 {
+        if world.under_way.is_empty() {
+            world.advance(SECOND / 10);
+        }
+    }
+    assert!(!world.under_way.is_empty());
+    (0..4).for_each(|number| world.apply(&Operation::Set(number, Mood::Healthy)));
+    world.apply(&Operation::Suspend(600 * SECOND));
+    world.advance(SECOND);
+    assert_eq!(world.incidents.len(), 0);
+    world.end();
+    assert_eq!(world.incidents.len(), 0, "{:?}", world.incidents);
+}
