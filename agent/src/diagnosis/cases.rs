@@ -141,6 +141,8 @@ pub struct Cases {
     observed: BTreeMap<Cause, usize>,
     /// How many cases with a symptom are about a peer, by the endpoint's port.
     peers: BTreeMap<(Symptom, Port, SocketAddr), usize>,
+    /// When which case was opened, by symptom and port, the oldest first.
+    openings: BTreeMap<(Symptom, Port), BTreeSet<(Instant, usize)>>,
     changed: BTreeSet<usize>,
     explained: BTreeSet<usize>,
     samples_redirects: bool,
@@ -161,6 +163,7 @@ impl Cases {
             memory: Memory::default(),
             observed: BTreeMap::new(),
             peers: BTreeMap::new(),
+            openings: BTreeMap::new(),
             changed: BTreeSet::new(),
             explained: BTreeSet::new(),
             samples_redirects: watched.samples_redirects,
@@ -177,7 +180,7 @@ impl Cases {
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
         self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
         self.samples_redirects = watched.samples_redirects;
-        (self.observed, self.peers) = (BTreeMap::new(), BTreeMap::new());
+        (self.observed, self.peers, self.openings) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         self.changed = (0..self.neighbourhood.len()).collect();
         for (index, case) in remap.apply(std::mem::take(&mut self.cases)) {
             self.insert(index, case);
@@ -342,6 +345,8 @@ impl Cases {
         if let Some(peer) = case.sign.peer {
             *self.peers.entry((case.sign.symptom, self.neighbourhood.port(index), peer)).or_default() += 1;
         }
+        let alike = (case.sign.symptom, self.neighbourhood.port(index));
+        self.openings.entry(alike).or_default().insert((case.opened, index));
         self.changed.insert(index);
         self.cases.insert(index, case);
     }
@@ -353,6 +358,9 @@ impl Cases {
         }
         if let Some(peer) = case.sign.peer {
             count_down(&mut self.peers, (case.sign.symptom, self.neighbourhood.port(index), peer));
+        }
+        if let Some(openings) = self.openings.get_mut(&(case.sign.symptom, self.neighbourhood.port(index))) {
+            openings.remove(&(case.opened, index));
         }
         self.changed.insert(index);
         Some(case)

@@ -118,7 +118,19 @@ impl Cases {
     /// What a measurement taught that answers an ask: one made for the same endpoint, or for one like it.
     pub(super) fn measured(&self, ask: Ask, asker: &Asker, now: Instant) -> Option<&Learned> {
         let own = self.key(ask, asker).and_then(|key| self.lessons.get(&key, now));
-        own.filter(|learned| asker.may_use(learned)).or_else(|| self.like_others(ask, asker, now))
+        own.filter(|learned| self.speaks_for(learned, asker)).or_else(|| self.like_others(ask, asker, now))
+    }
+
+    /// Whether a measurement speaks for an endpoint: it was made since its trouble began, or for an older case that looks
+    /// the same on the same port and is still open. An endpoint that is due later than the others joins their trouble.
+    fn speaks_for(&self, learned: &Learned, asker: &Asker) -> bool {
+        asker.may_use(learned) || self.oldest_like(asker).is_some_and(|opened| learned.is_of(opened))
+    }
+
+    /// When the oldest case with the same symptom on the same port was opened.
+    fn oldest_like(&self, asker: &Asker) -> Option<Instant> {
+        let alike = self.openings.get(&(asker.symptom, self.neighbourhood.port(asker.index)))?;
+        alike.first().map(|(opened, _)| *opened)
     }
 
     /// The measurement that answers an ask for an endpoint.
@@ -130,7 +142,9 @@ impl Cases {
     fn like_others(&self, ask: Ask, asker: &Asker, now: Instant) -> Option<&Learned> {
         let mut found: Option<&Learned> = None;
         let alike = self.lessons.about(ask).filter(|(key, _)| self.is_alike(key, asker)).map(|(key, _)| key);
-        for learned in alike.filter_map(|key| self.lessons.get(key, now)).filter(|learned| asker.may_use(learned)) {
+        for learned in
+            alike.filter_map(|key| self.lessons.get(key, now)).filter(|learned| self.speaks_for(learned, asker))
+        {
             if found.is_some_and(|found| found.measured.answers != learned.measured.answers) {
                 return None;
             }
