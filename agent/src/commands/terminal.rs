@@ -59,14 +59,14 @@ fn sentence(progress: &Progress, endpoints: usize) -> String {
     let Progress { settled, failed, .. } = *progress;
     let lost = if failed > 0 { format!(", {failed} failed") } else { String::new() };
     let waits: Vec<String> = [
-        (progress.visits, "answers"),
-        (progress.planned, "visits to begin"),
-        (progress.names, "names to be compared"),
-        (progress.measurements, "measurements"),
+        (progress.visits, "answer", "answers"),
+        (progress.planned, "visit to begin", "visits to begin"),
+        (progress.names, "name to be compared", "names to be compared"),
+        (progress.measurements, "measurement", "measurements"),
     ]
     .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{count} {what}"))
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
     .collect();
     let waiting =
         if waits.is_empty() { "thinking it over".to_owned() } else { format!("waiting for {}", waits.join(", ")) };
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn the_line_says_what_is_waited_for_and_nothing_else() {
-        let progress = Progress { settled: 6, failed: 2, visits: 135, planned: 0, names: 40, measurements: 0 };
-        let line = "6 of 141 settled, 2 failed; waiting for 135 answers, 40 names to be compared";
+        let progress = Progress { settled: 6, failed: 2, visits: 135, planned: 0, names: 40, measurements: 1 };
+        let line = "6 of 141 settled, 2 failed; waiting for 135 answers, 40 names to be compared, 1 measurement";
         assert_eq!(sentence(&progress, 141), line);
         let over = Progress { settled: 141, ..Progress::default() };
         assert_eq!(sentence(&over, 141), "141 of 141 settled; thinking it over");
