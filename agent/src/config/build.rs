@@ -280,7 +280,7 @@ fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
             let rule = format!("must be shorter than interval ({})", show(interval));
             return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
         }
-        if endpoint.class == Class::Ntp && interval < NTP_INTERVAL && !endpoint.target.host.is_own() {
+        if endpoint.is_public_time_server() && interval < NTP_INTERVAL {
             let rule = "must be at least 64s for class ntp: one time server is not asked more often";
             return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
         }

@@ -1,6 +1,7 @@
 //! Cases over time, without network and clock: visits and measurements go in, judgements and incidents come out.
 
 use ase_probes::{
+    class::Class,
     evidence::{Stop, Trouble},
     outcome::{Outcome, Protocol},
     probe::Probe,
@@ -300,4 +301,20 @@ fn a_reload_keeps_incidents_and_takes_out_who_left() {
     world.second += 30;
     world.round(|_| false);
     assert!(world.cases.ledger.open.is_empty());
+}
+
+#[test]
+fn a_time_server_of_somebody_elses_is_asked_by_its_visits_alone() {
+    let server = |host: Host| {
+        let model = endpoint("20.0.0.1", 123);
+        let probe = Probe::Ntp(ase_probes::ntp::Question);
+        let target = Target { host, probe, ..model.target.clone() };
+        Endpoint { class: Class::Ntp, target, ..(*model).clone() }
+    };
+    let (peer, resolver): (SocketAddr, SocketAddr) = (([20, 0, 0, 1], 123).into(), ([10, 0, 0, 4], 53).into());
+    let asks = |endpoint: &Endpoint, peer| asks::key_of(Ask::AnySource, endpoint, Some(peer), PLATFORM).is_some();
+    let by_name = server(Host::Name("time.example".to_owned()));
+    assert!(!asks(&by_name, peer) && asks(&by_name, resolver), "who did not resolve its name is no time server");
+    assert!(!asks(&server(Host::Address([20, 0, 0, 1].into())), peer));
+    assert!(asks(&server(Host::Address([10, 0, 0, 9].into())), peer), "one's own may be asked at any time");
 }

@@ -9,7 +9,7 @@ use std::{
 use super::{Cases, Moment, Wanted};
 use crate::{
     diagnosis::{
-        ask::{CANARY, Errand, Key},
+        ask::{Errand, Key},
         conclude::Section,
         neighbours::Neighbours,
     },
@@ -17,7 +17,7 @@ use crate::{
         catalog::{Endpoint, Host},
         contrast::{Ask, Contrast},
     },
-    net::port::Port,
+    net::{address::CANARY, port::Port},
 };
 
 /// Clocks that are read at once where this machine's own may be wrong: four times as many as must agree, since some of
@@ -39,6 +39,9 @@ pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, pl
         Ask::DnsCanary => shared(SocketAddr::new(CANARY, 53)),
         Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(platform, 53)),
         Ask::HeldFlow => shared(SocketAddr::new(platform, asked_port)),
+        // A time server of somebody else's is asked by its visits alone, which give it rest; a DNS server that did not
+        // resolve its name is another peer.
+        Ask::AnySource if endpoint.is_public_time_server() && asked_port == endpoint.target.port => None,
         Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
         Ask::SmallSegments | Ask::OtherName | Ask::SourcePorts | Ask::BogusHost | Ask::FewHops | Ask::RedirectPorts => {
             Some(Key { ask, peer: peer?, about: Some(Arc::clone(&endpoint.id.0)) })
