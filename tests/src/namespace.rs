@@ -1,9 +1,10 @@
 //! Network namespaces without names: each lives as long as the process in it, so nothing leaks and runs cannot collide.
 //! Every call here must come before the first thread is started.
 
-use std::{fs, net::IpAddr, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, net::IpAddr, os::unix::process::CommandExt, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
+use ase_agent::model::{catalog::Host, settings::Settings};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
@@ -177,4 +178,18 @@ pub fn make_local(prefix: &str) -> Result<()> {
 /// When the route is refused.
 pub fn make_address_local(address: IpAddr) -> Result<()> {
     make_local(&format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }))
+}
+
+/// Makes every address local that the settings' endpoints name themselves, each once.
+///
+/// # Errors
+/// When a route is refused.
+pub fn make_fixed_addresses_local(settings: &Settings) -> Result<()> {
+    let address = |host: &Host| match host {
+        Host::Address(address) => Some(*address),
+        Host::Name(_) => None,
+    };
+    let endpoints = settings.catalog.endpoints.iter();
+    let fixed: BTreeSet<IpAddr> = endpoints.filter_map(|endpoint| address(&endpoint.target.host)).collect();
+    fixed.into_iter().try_for_each(make_address_local)
 }

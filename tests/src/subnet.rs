@@ -4,13 +4,12 @@
 use std::{
     ffi::OsString,
     fs,
-    net::IpAddr,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
 };
 
 use anyhow::{Context, Result};
-use ase_agent::{config, model::catalog::Host};
+use ase_agent::config;
 use nix::unistd::geteuid;
 
 use crate::{
@@ -54,14 +53,7 @@ pub fn run(plan: &Plan) -> Result<ExitCode> {
         None => guest::lay_wire(guest),
     };
     let mut guest = Guest::start_on(lay, &plan.command, &folder, is_root, Stdio::inherit())?;
-    let addresses = settings.catalog.endpoints.iter().filter_map(|endpoint| match &endpoint.target.host {
-        Host::Address(address) => Some(*address),
-        Host::Name(_) => None,
-    });
-    let mut fixed: Vec<IpAddr> = addresses.collect();
-    fixed.sort();
-    fixed.dedup();
-    fixed.into_iter().try_for_each(namespace::make_address_local)?;
+    namespace::make_fixed_addresses_local(&settings)?;
     namespace::make_local("198.18.0.0/15")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let stopped = Stopped(plan.stopped.clone());

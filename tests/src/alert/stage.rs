@@ -1,14 +1,9 @@
 //! The watched side: a guest namespace with the real agent, a fault box on its path, and the simulated Azure behind it.
 
-use std::{
-    ffi::OsString,
-    fs,
-    net::{IpAddr, SocketAddr},
-    process::Stdio,
-};
+use std::{ffi::OsString, fs, net::SocketAddr, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
-use ase_agent::{config, model::catalog::Host};
+use ase_agent::config;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -72,11 +67,7 @@ impl Stage {
         let keeper = format!("cd {} && {KEEPER}", folder.path().display());
         let command: Vec<OsString> = ["sh", "-c", &keeper].map(OsString::from).into();
         let mut guest = Guest::start_on(lay, &command, &folder, true, Stdio::null())?;
-        let mut fixed: Vec<IpAddr> =
-            settings.catalog.endpoints.iter().filter_map(|endpoint| fixed_address(endpoint)).collect();
-        fixed.sort();
-        fixed.dedup();
-        fixed.into_iter().try_for_each(namespace::make_address_local)?;
+        namespace::make_fixed_addresses_local(&settings)?;
         namespace::make_local("198.18.0.0/15")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let azure =
@@ -148,13 +139,6 @@ impl Stage {
     fn signal(&self, signal: Signal) -> Result<()> {
         let number = fs::read_to_string(self.folder.path().join("agent.pid"))?;
         Ok(kill(Pid::from_raw(number.trim().parse()?), signal)?)
-    }
-}
-
-fn fixed_address(endpoint: &ase_agent::model::catalog::Endpoint) -> Option<IpAddr> {
-    match &endpoint.target.host {
-        Host::Address(address) => Some(*address),
-        Host::Name(_) => None,
     }
 }
 

@@ -1,10 +1,9 @@
 //! Where one program is measured: a guest namespace for it and for those that drive it, a path, and servers behind it.
 
 use std::{
-    collections::BTreeSet,
     ffi::OsStr,
     fs::{self, File},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -13,10 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use ase_agent::{
-    config,
-    model::{catalog::Host, settings::Settings},
-};
+use ase_agent::{config, model::settings::Settings};
 use ase_probes::clock;
 use nix::unistd::geteuid;
 use tokio::runtime::Runtime;
@@ -94,7 +90,7 @@ impl Stage {
         let arrivals = Arrivals::new();
         let azure = match &profile {
             Some(settings) => {
-                fixed_addresses(settings).into_iter().try_for_each(namespace::make_address_local)?;
+                namespace::make_fixed_addresses_local(settings)?;
                 let none = Stopped::default();
                 Some(runtime.block_on(Azure::start(settings, Place::OwnAddresses, &authorities, &none))?)
             }
@@ -210,13 +206,4 @@ impl Stage {
         let log = |program: &Program| fs::read_to_string(self.folder.path().join(format!("{}.log", program.name)));
         self.programs.iter().filter_map(|program| log(program).ok()).collect()
     }
-}
-
-/// The addresses that the profile names itself.
-fn fixed_addresses(settings: &Settings) -> BTreeSet<IpAddr> {
-    let address = |host: &Host| match host {
-        Host::Address(address) => Some(*address),
-        Host::Name(_) => None,
-    };
-    settings.catalog.endpoints.iter().filter_map(|endpoint| address(&endpoint.target.host)).collect()
 }
