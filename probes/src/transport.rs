@@ -1,5 +1,5 @@
-//! What the transport alone can tell about a failed exchange: rules R01-R11, R24, R37-R43 and R64 of the
-//! decision procedure, as far as one exchange proves them. Contrast measurements refine it elsewhere.
+//! What the transport alone can tell about a failed exchange, a first hypothesis for the decision table in the agent's
+//! `diagnosis/rules.rs`. As far as one exchange proves them, that is R01-R11, R24, R37-R43 and R64 of the procedure.
 
 use std::{net::IpAddr, time::Duration};
 

@@ -1,9 +1,6 @@
 //! What follow-up measurements are asked for, what each costs, and what it taught. Pure: `measure.rs` makes them.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use ase_probes::{port_sample, source_ports};
 
@@ -12,8 +9,6 @@ use crate::model::{
     contrast::{Ask, Contrasts},
 };
 
-/// RFC 5737 (TEST-NET-1): nobody can be here; whoever answers does so in others' place.
-pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// Which measurement: endpoints that ask the same share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {

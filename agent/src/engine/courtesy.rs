@@ -1,4 +1,5 @@
-//! When a peer may be asked again that must not be asked often. Kept by peer and not by endpoint, so that neither a second
+//! Remembers when a peer may be asked again that must not be asked often; for how long is decided in `plan.rs` and
+//! `schedule.rs`. Kept by peer and not by endpoint, so that neither a second
 //! endpoint, nor a visit that is brought forward, nor a reload gets past it.
 
 use std::{

@@ -1,4 +1,5 @@
-//! What each endpoint wants of the schedule, how many visits this machine has room for, and what a visit meant. Pure.
+//! What each endpoint wants of the schedule: its rhythm, the rest of 64 s that a time server gets, how many descriptors
+//! visits may use, and what a visit meant, a time server's kiss of death too. Pure.
 
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
 
 /// Every time server's plea to be left alone is heard; one that is not ours is given rest unasked.
 fn courtesy(endpoint: &Endpoint) -> Courtesy {
-    let spacing = if endpoint.target.host.is_own() { Duration::ZERO } else { NTP_SPACING };
+    let spacing = if endpoint.is_public_time_server() { NTP_SPACING } else { Duration::ZERO };
     Courtesy { peer: format!("{}:{}", endpoint.target.host, endpoint.target.port).into(), spacing }
 }
 

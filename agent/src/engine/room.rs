@@ -1,4 +1,5 @@
-//! How many visits may be under way: few that are active, and as many that wait for their peer as there are descriptors.
+//! Counts the visits under way within given bounds: few that are active, and as many that wait for their peer as there are
+//! descriptors for (`plan.rs` says how many).
 //! Pure, it is told the time.
 
 use std::{

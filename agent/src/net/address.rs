@@ -8,6 +8,9 @@ use std::{
 
 use ipnet::IpNet;
 
+/// The canary, in TEST-NET-1 (RFC 5737): nobody can be here, and whoever answers does so in others' place.
+pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 /// What an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {

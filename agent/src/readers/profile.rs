@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 
 use crate::{
     config::profile::Profile,
-    diagnosis::{self, ask, cases, measure},
+    diagnosis::{self, cases, measure},
     model::{
         catalog::{Addresses, Endpoint, Workload},
-        settings,
-        settings::Settings,
+        settings::{self, Settings},
     },
-    net::duration,
+    net::{address, duration},
     resolvers::{survey, trial},
 };
 
@@ -90,7 +89,7 @@ fn traffic(settings: &Settings) -> Vec<String> {
 /// What finding out causes sends.
 fn diagnosis(settings: &Settings) -> Vec<String> {
     let (quiet, again) = (format!("once for {} visits", cases::QUIET), duration::show(cases::REPEAT));
-    let (canary, azure) = (ask::CANARY, settings.resolvers.azure);
+    let (canary, azure) = (address::CANARY, settings.resolvers.azure);
     let mut lines = vec![
         format!(
             "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, {quiet}"

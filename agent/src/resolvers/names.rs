@@ -1,5 +1,5 @@
-//! Every watched name, compared on a slow cadence: when which name is due, what the last rounds said, and what is firm
-//! enough to be published. It takes the time and answers; it asks nobody.
+//! Every watched name, compared on a slow cadence: when which name is due, which are left out while a server is dead, what
+//! the last rounds said, and what is firm enough to be published. It takes the time and answers; it asks nobody.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! Servers that do not answer: when the next names need not be asked there any more.
+//! Counts how many names in a row a DNS server left unanswered; `names.rs` decides what is not asked for that.
 
 use crate::resolvers::compare::{Outcome, Server};
 

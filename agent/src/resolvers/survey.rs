@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,7 +28,10 @@ use tokio::sync::Mutex;
 
 use crate::{
     model::settings::{Declared, Settings},
-    net::policy::{AddressPolicy, Reached},
+    net::{
+        address,
+        policy::{AddressPolicy, Reached},
+    },
     resolvers::compare::{
         self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation,
     },
@@ -48,8 +51,8 @@ pub const CONFIRMED: usize = 2;
 const CANARY_PATIENCE: Duration = Duration::from_secs(1);
 /// Time for which the canary's answer counts.
 pub const CANARY_FRESH: Duration = Duration::from_secs(60);
-/// RFC 5737: no DNS server can be here; an answer means interception.
-pub const CANARY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 53);
+/// Where no DNS server can be: an answer means interception.
+pub const CANARY: SocketAddr = SocketAddr::new(address::CANARY, 53);
 
 /// Suffixes whose addresses vary by design (content networks, traffic managers, storage).
 pub const MANAGED: &[&str] = &[

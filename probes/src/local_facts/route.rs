@@ -1,5 +1,5 @@
-//! The way to a peer as this machine's kernel would send a packet now, for both families: rules, tables and metrics are
-//! the kernel's business, which is asked for its decision.
+//! The way to a peer as this machine's kernel would send a packet now, for both families, and whether the device has a link
+//! and the next hop answers. Rules, tables and metrics are the kernel's business, which is asked for its decision.
 
 use std::{fmt, net::IpAddr};
 

@@ -1,4 +1,4 @@
-//! What is known of each DNS server beyond whether it answers, as series.
+//! What is known of each DNS server beyond whether it answers and how fast, as series: throttling, invented names, flags.
 
 use std::net::SocketAddr;
 

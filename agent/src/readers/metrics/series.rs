@@ -1,4 +1,4 @@
-//! Which series exist, and the values behind them. It knows no exposition format.
+//! Which causes, phases and labels a series has from the first scrape on, and the values behind some of them. It knows no exposition format.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
