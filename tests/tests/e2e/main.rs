@@ -9,6 +9,7 @@ mod demo;
 mod dns_scenarios;
 mod evaluation;
 mod fault_scenarios;
+mod field;
 mod fleet;
 mod guest_faults;
 mod http_client;
