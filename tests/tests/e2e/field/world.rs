@@ -294,15 +294,25 @@ impl Checked {
         self
     }
 
-    /// These words stand somewhere in the document.
+    /// These words stand somewhere in the document, in a value and not only in a key.
     pub(crate) fn says(&self, words: &str) -> &Self {
-        assert!(self.document.to_string().contains(words), "no ({words}) in {:#}", self.document);
+        assert!(texts(&self.document).contains(words), "no ({words}) in {:#}", self.document);
         self
     }
 
-    /// These words stand nowhere in the document.
+    /// These words stand in no value of the document.
     pub(crate) fn never_says(&self, words: &str) -> &Self {
-        assert!(!self.document.to_string().contains(words), "({words}) in {:#}", self.document);
+        assert!(!texts(&self.document).contains(words), "({words}) in {:#}", self.document);
         self
+    }
+}
+
+/// All texts of a document, one on each line.
+fn texts(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text}\n"),
+        Value::Array(items) => items.iter().map(texts).collect(),
+        Value::Object(fields) => fields.values().map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
     }
 }
