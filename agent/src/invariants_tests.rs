@@ -23,10 +23,10 @@ use crate::{
     },
     model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds, visit::Visit},
     risk::{
-        clock::{MOST_STEPS, STEP},
         estimate::{Level, Loss, Risk},
         hysteresis::{Counted, Hysteresis, Sample},
         quorum::{self, Member, needed},
+        steps::{MOST_STEPS, STEP},
     },
 };
 

@@ -21,6 +21,7 @@ pub mod fuzzing;
 pub mod held_flow;
 pub mod hops;
 pub mod http;
+mod inspectors;
 mod kernel;
 pub mod knock;
 pub mod local_facts;

@@ -16,6 +16,7 @@ pub(crate) use self::{recording::escaped, trust::Application};
 use crate::{
     cause::Cause,
     evidence::Trouble,
+    inspectors,
     tap::Tap,
     verdict::{Confidence, Finding, Phase},
 };
@@ -25,33 +26,6 @@ use crate::{
 const HANDSHAKE_BUDGET: usize = 64 * 1024;
 /// Bytes kept to recognise a peer that does not speak TLS: a whole status line.
 const PREFIX_LIMIT: usize = 64;
-/// Words in the issuer's name by which inspecting devices are known, lower case: the vendors' own names and products. A
-/// missing one costs precision only: the certificate is then "not valid" in place of "intercepted".
-const INSPECTORS: &[&str] = &[
-    "azure firewall manager",
-    "barracuda",
-    "blue coat",
-    "bluecoat",
-    "check point",
-    "checkpoint",
-    "cisco umbrella",
-    "forcepoint",
-    "fortigate",
-    "fortinet",
-    "mcafee",
-    "netskope",
-    "palo alto",
-    "skyhigh",
-    "sonicwall",
-    "sophos",
-    "squid",
-    "symantec",
-    "trellix",
-    "watchguard",
-    "websense",
-    "zscaler",
-];
-
 /// How much of a certificate must verify.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
@@ -233,10 +207,7 @@ pub(crate) fn judge(handshake: &Handshake, trust: &Trust) -> Option<Finding> {
 impl Handshake {
     /// Whether an issuer in the chain bears the name of an inspecting device.
     fn is_inspected(&self) -> bool {
-        self.chain.iter().any(|certificate| {
-            let issuer = certificate.issuer.to_lowercase();
-            INSPECTORS.iter().any(|name| issuer.contains(name))
-        })
+        self.chain.iter().any(|certificate| inspectors::is_one(&certificate.issuer))
     }
 
     /// Keeps the peer's first bytes when they did not become a handshake.

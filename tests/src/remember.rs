@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use ase_agent::{
     model::catalog::EndpointId,
     risk::{
-        clock::ClockMemory,
         estimate::{ClockTime, Level, RiskMemory},
         hysteresis::{Hysteresis, Standing},
+        steps::ClockMemory,
     },
     store::{
         Store,

@@ -1,4 +1,5 @@
-//! `ase-agent check`: one round over the chosen endpoints, with the same engine and snapshot as the daemon.
+//! `ase-agent check`: one round over the chosen endpoints, with the same engine and snapshot as the daemon; how wide and
+//! whether in colour its report is printed.
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 

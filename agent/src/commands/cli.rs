@@ -1,4 +1,6 @@
-//! The command line: what can be asked of `ase-agent`, and nothing about how it is done.
+//! The command line: what can be asked of `ase-agent`, and nothing about how it is done. Environment variables: every one
+//! that stands for an option is declared beside it (`env =`, here and in `nameresolver`); systemd's `STATE_DIRECTORY` is
+//! read in `config`.
 
 use std::path::PathBuf;
 

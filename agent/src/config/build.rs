@@ -1,5 +1,6 @@
-//! From a profile and a configuration file to the catalogue: rows and slots become endpoints, each with the question
-//! that proves it. Every rule is checked here.
+//! From a profile and a configuration file to the catalogue: which rows are watched here (by what the
+//! environment hosts on Windows or Linux machines, key `workloads`, and by `remove`), and rows and slots become endpoints, each with the
+//! question that proves it. Every rule is checked here.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +13,7 @@ use ase_probes::{class::Class, dns, ntp, probe::Probe, resolve::valid_name};
 use super::{
     error::{Broken, broken, nearest},
     file::{AddressesName, ExpectAddressName, File, Override},
-    question::{Asked, NTP_INTERVAL, class_name, default_interval, default_timeout},
+    question::{Asked, class_name, default_interval, default_timeout},
 };
 use crate::{
     config::profile::{Profile, Row, SlotRow},
@@ -21,6 +22,7 @@ use crate::{
             About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Target,
             Workload,
         },
+        politeness::TIME_SERVER_REST,
         settings::Resolvers,
     },
     net::{duration::show, pattern::matches},
@@ -280,7 +282,7 @@ fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
             let rule = format!("must be shorter than interval ({})", show(interval));
             return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
         }
-        if endpoint.is_public_time_server() && interval < NTP_INTERVAL {
+        if endpoint.is_public_time_server() && interval < TIME_SERVER_REST {
             let rule = "must be at least 64s for class ntp: one time server is not asked more often";
             return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
         }

@@ -7,11 +7,9 @@ use ase_probes::{class::Class, http, ntp, probe::Probe, tcp, tds, tls::Verify};
 use super::error::{Broken, broken};
 use crate::{
     config::profile::{ClassName, Expect},
-    model::catalog::Host,
+    model::{catalog::Host, politeness::TIME_SERVER_REST},
 };
 
-/// One time server is not asked more often than this (RFC 8633 practice).
-pub(super) const NTP_INTERVAL: Duration = Duration::from_secs(64);
 /// Time a peer gets to speak first where the accept is all that can be had.
 const GREETING: Duration = Duration::from_millis(300);
 
@@ -99,7 +97,7 @@ pub(super) fn default_port(class: Class) -> Option<u16> {
 
 pub(super) fn default_interval(class: Class) -> Duration {
     match class {
-        Class::Ntp => NTP_INTERVAL,
+        Class::Ntp => TIME_SERVER_REST,
         Class::Dns | Class::Http | Class::Https | Class::Sql | Class::Monitoring | Class::Tcp => {
             Duration::from_secs(30)
         }

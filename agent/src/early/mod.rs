@@ -1,4 +1,4 @@
-//! Early warnings: what moves before a class is lost. Pure; it is told what visits learned and that time passed.
+//! Early warnings: what moves before a class is lost; each detector's file holds its own threshold. Pure; it is told what visits learned and that time passed.
 //!
 //! No single detector sees everything: a burn rate sees flapping but no short outage, φ sees silence but no flapping,
 //! CUSUM sees a path getting slower while every probe succeeds. They stand beside the risk and never move it. Memory is

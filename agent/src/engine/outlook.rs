@@ -14,7 +14,7 @@ use crate::{
         settings::Settings,
         visit::{Judgement, Visit},
     },
-    risk::{clock::RiskClock, estimate::Estimate, hysteresis::Sample},
+    risk::{estimate::Estimate, hysteresis::Sample, steps::RiskClock},
     store::keeping::Keeping,
 };
 

@@ -1,5 +1,5 @@
-//! What each endpoint wants of the schedule: its rhythm, the rest of 64 s that a time server gets, how many descriptors
-//! visits may use, and what a visit meant, a time server's kiss of death too. Pure.
+//! What each endpoint wants of the schedule: its rhythm, how many descriptors visits may use, and what a visit meant, a time
+//! server's kiss of death too. Pure.
 
 use std::time::Duration;
 
@@ -18,14 +18,12 @@ use crate::{
     },
     model::{
         catalog::Endpoint,
+        politeness::TIME_SERVER_REST,
         settings::Pace,
         visit::{Judgement, Untested, Visit},
     },
 };
 
-/// One time server is not asked more often than this (RFC 8633 section 3 asks for politeness; 64 s is the shortest interval
-/// that RFC 5905 appendix A.1 lets a client poll at by default, 2⁶ s).
-const NTP_SPACING: Duration = Duration::from_secs(64);
 /// A second question to one time server keeps this distance (the smallest spacing in a burst, RFC 5905 section 13).
 const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
 /// Pause before a visit is tried again whose destination's flow budget was spent: a quarter of the budget's period.
@@ -49,7 +47,7 @@ pub fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
 
 /// Every time server's plea to be left alone is heard; one that is not ours is given rest unasked.
 fn courtesy(endpoint: &Endpoint) -> Courtesy {
-    let spacing = if endpoint.is_public_time_server() { NTP_SPACING } else { Duration::ZERO };
+    let spacing = if endpoint.is_public_time_server() { TIME_SERVER_REST } else { Duration::ZERO };
     Courtesy { peer: format!("{}:{}", endpoint.target.host, endpoint.target.port).into(), spacing }
 }
 

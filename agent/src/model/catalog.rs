@@ -112,13 +112,6 @@ pub struct Endpoint {
     pub about: About,
 }
 
-impl Endpoint {
-    /// Whether it is a time server of somebody else's: it is given rest between two questions, whoever wants to ask.
-    pub fn is_public_time_server(&self) -> bool {
-        self.class == Class::Ntp && !self.target.host.is_own()
-    }
-}
-
 /// A row that no profile can know, and that the configuration has not filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {

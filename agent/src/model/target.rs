@@ -1,4 +1,4 @@
-//! Whom to ask, and what: all that a visit needs to know, whoever wants it made.
+//! Whom to ask, and what: all that a visit needs to know, whoever wants it made, with how many addresses of a name at most.
 
 use std::{fmt, net::IpAddr, time::Duration};
 

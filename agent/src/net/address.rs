@@ -1,4 +1,5 @@
-//! Every kind of address there is, with the document that says so, and what each is good for. The IANA registries of
+//! Every kind of address there is, with the document that says so and what each is good for, and the canary, an address
+//! where nobody can be. The IANA registries of
 //! special-purpose addresses (RFC 6890) list the same.
 
 use std::{

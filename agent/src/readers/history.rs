@@ -119,8 +119,8 @@ fn whole(duration: Duration) -> String {
 mod tests {
     use super::*;
     use crate::risk::{
-        clock::ClockMemory,
         estimate::{ClockTime, Level, RiskMemory},
+        steps::ClockMemory,
     };
     use ase_probes::class::Class;
 

@@ -1,4 +1,5 @@
-//! The early warnings in force, from one snapshot: what to look at before anything is lost.
+//! The early warnings in force, from one snapshot: what the detectors found (with their thresholds in `early`), and from
+//! which distance a certificate's or CRL's end and a clock's offset are one.
 
 use std::time::Duration;
 

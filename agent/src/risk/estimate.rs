@@ -1,5 +1,5 @@
-//! How close the environment is to being suspended: an estimate, with its assumptions in the open. Pure: it is told
-//! how long which share of a class was lost, and keeps the clocks.
+//! The outage clock of every class, how it runs, runs back and is capped, and the estimate of a suspension made from them.
+//! Pure: it is told how long which share of a class was lost.
 //!
 //! What is known (Microsoft, network-info.md): an environment that loses its dependencies stops working, and "when that
 //! happens for a long enough period of time, it's suspended". How long that is, is published nowhere. The horizon is

@@ -1,4 +1,5 @@
-//! The SQLite file: its tables, sealed rows, transactions, and the checks before any of it is believed.
+//! The SQLite file: its tables, sealed rows and transactions, how much of the history is kept and what is forgotten first,
+//! and the checks before any of it is believed.
 
 use std::{
     fs::{self, File},
@@ -16,7 +17,7 @@ use super::{
     },
     seal::Seal,
 };
-use crate::risk::{clock::ClockMemory, estimate::RiskMemory};
+use crate::risk::{estimate::RiskMemory, steps::ClockMemory};
 
 /// `asea` in the file's header: this is an agent's store and nothing else's.
 const APPLICATION: i64 = 0x6173_6561;

@@ -9,7 +9,7 @@ use crate::{
         settings::Settings,
         visit::{Judgement, Visit},
     },
-    risk::clock::{ClockMemory, RiskClock},
+    risk::steps::{ClockMemory, RiskClock},
     store::{
         Store,
         archive::Archive,

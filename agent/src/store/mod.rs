@@ -1,4 +1,4 @@
-//! The memory under the state directory: outage clocks, incidents and a bounded history of outcomes, in one SQLite file.
+//! The memory under the state directory: outage clocks, incidents and a history of outcomes, in one SQLite file.
 //!
 //! A thread of its own writes; the loop hands over through a bounded queue and never waits. What is committed survives
 //! `kill -9` and a power cut: the journal is a write-ahead log and every commit is synced (`synchronous = FULL`).

@@ -7,9 +7,9 @@ use ase_probes::class::Class;
 use crate::{
     model::catalog::EndpointId,
     risk::{
-        clock::ClockMemory,
         estimate::{ClockTime, Level, RiskMemory},
         hysteresis::{Hysteresis, Standing},
+        steps::ClockMemory,
     },
 };
 

@@ -13,9 +13,9 @@ use super::{
 use crate::{
     model::catalog::EndpointId,
     risk::{
-        clock::ClockMemory,
         estimate::{ClockTime, Level, RiskMemory},
         hysteresis::{Hysteresis, Standing},
+        steps::ClockMemory,
     },
 };
 

@@ -1,4 +1,5 @@
-//! The web server: the pages behind their paths, and the one command, reload. It holds no state of its own.
+//! The web server: the pages behind their paths, readiness, the limits of clients and time, and the one command, reload. It
+//! holds no state of its own.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 

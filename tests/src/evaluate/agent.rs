@@ -19,10 +19,10 @@ use ase_agent::{
     },
     model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds},
     risk::{
-        clock::{LOOK, MOST_STEPS, STEP},
         estimate::{Loss, Risk},
         hysteresis::{Counted, Hysteresis, Sample},
         quorum::{self, Member},
+        steps::{LOOK, MOST_STEPS, STEP},
     },
 };
 use ase_probes::{class::Class, clock};

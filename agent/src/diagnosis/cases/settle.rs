@@ -1,4 +1,5 @@
-//! From confirmed cases to incidents: which failures share a component, and what an incident says of itself.
+//! From confirmed cases to incidents: which failures wait because the fault may be this machine's own, which share a
+//! component, and what an incident says of itself.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! D16: whose certificates verify, and which unknown issuers the others show, by domain: hosts of one domain share their
+//! The contrast D16, which other rules decide by: whose certificates verify, and which unknown issuers the others show, by domain: hosts of one domain share their
 //! issuer anyway, unrelated ones do not.
 
 use std::{

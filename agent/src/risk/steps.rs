@@ -1,4 +1,4 @@
-//! Tells the risk how much time passed and what was lost meanwhile.
+//! Cuts time into steps for the risk: how much passed in each, and what share of every class was lost meanwhile.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
