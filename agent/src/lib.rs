@@ -21,6 +21,8 @@ pub mod visit;
 
 pub mod config;
 
+pub mod lint;
+
 pub mod model;
 
 pub mod net;

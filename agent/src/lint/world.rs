@@ -1,0 +1,231 @@
+//! What the words of rules and routes stand for in one virtual network: which addresses surely, and which perhaps.
+//!
+//! A tag without a file that lists it is neither empty nor everything. It has a *name* on the line of addresses, a point
+//! that stands for "some address of this tag"; whether a given public address belongs to it stays open.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+
+use crate::lint::{
+    addresses::{AddressSet, Name},
+    rule::AddressTerm,
+    tags::{Place, Tag},
+};
+
+/// The load balancer's probes and Azure DNS: 168.63.129.16 (azure.com, "What is IP address 168.63.129.16?").
+pub const PLATFORM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
+
+/// Addresses that only private networks use (RFC 1918, RFC 6598, RFC 4193).
+const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+/// IPv4 addresses that are in no network at all (RFC 6890), and the platform's.
+const NOWHERE: [&str; 6] =
+    ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32"];
+/// IPv6 addresses of the Internet (RFC 4291 section 2.4).
+const GLOBAL_V6: &str = "2000::/3";
+
+fn set_of(texts: &[&str]) -> AddressSet {
+    let nets: Vec<IpNet> = texts.iter().map(|text| text.parse().expect("a prefix of the lists above")).collect();
+    AddressSet::of(&nets)
+}
+
+/// The addresses of service tags, as far as they are known.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// Tags whose every address is known, from a tag file.
+    pub complete: BTreeMap<Tag, AddressSet>,
+    /// Tags of which some addresses are documented.
+    pub documented: BTreeMap<Tag, AddressSet>,
+    /// The edition of the tag file.
+    pub edition: Option<String>,
+}
+
+/// What a term stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Surely.
+    pub sure: AddressSet,
+    /// Perhaps, as the addresses of a tag are not known.
+    pub by_tag: AddressSet,
+    /// Perhaps, for another reason.
+    pub perhaps: AddressSet,
+}
+
+impl Extent {
+    fn sure(sure: AddressSet) -> Self {
+        Self { sure, ..Self::default() }
+    }
+
+    /// What either stands for.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            sure: self.sure.union(&other.sure),
+            by_tag: self.by_tag.union(&other.by_tag),
+            perhaps: self.perhaps.union(&other.perhaps),
+        }
+    }
+}
+
+/// What a name on the line of addresses stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Named {
+    /// Some address of a tag that is in none of the more exact tags with a name.
+    Tag(Tag),
+    /// Some address of the subnet, whose prefix nobody said.
+    Subnet,
+}
+
+/// The network around the subnet that is judged.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The subnet.
+    pub subnet: AddressSet,
+    /// The virtual network, the subnet included.
+    pub vnet: AddressSet,
+    /// Everything that is publicly reachable, tags with a name included.
+    pub internet: AddressSet,
+    book: Book,
+    names: Vec<Named>,
+    public_numbers: AddressSet,
+    private: AddressSet,
+    platform_names: AddressSet,
+}
+
+impl World {
+    /// The world of a subnet, given the prefixes of its network and every tag that rules, routes and requirements name.
+    pub fn new(subnet: &[IpNet], vnet: &[IpNet], book: Book, tags: impl IntoIterator<Item = Tag>) -> Self {
+        let mut names: Vec<Named> = Vec::new();
+        for tag in tags {
+            let is_place = !matches!(
+                tag.place(),
+                None | Some(Place::AzurePlatformDns | Place::AzurePlatformImds | Place::AzurePlatformLkm)
+            );
+            if !is_place && !book.complete.contains_key(&tag) && !names.contains(&Named::Tag(tag.clone())) {
+                names.push(Named::Tag(tag));
+            }
+        }
+        if subnet.is_empty() {
+            names.push(Named::Subnet);
+        }
+        let private = set_of(&PRIVATE);
+        let own = AddressSet::of(subnet);
+        let number = |wanted: &dyn Fn(&Named) -> bool| {
+            names
+                .iter()
+                .zip(0..)
+                .filter(|(named, _)| wanted(named))
+                .fold(AddressSet::default(), |set, (_, number)| set.union(&AddressSet::name(Name(number))))
+        };
+        let subnet = own.union(&number(&|named| *named == Named::Subnet));
+        let vnet = AddressSet::of(vnet).union(&subnet);
+        let outside = private.union(&set_of(&NOWHERE)).union(&vnet);
+        let public_numbers = AddressSet::every_v4().union(&set_of(&[GLOBAL_V6])).minus(&outside);
+        let services = number(&|named| matches!(named, Named::Tag(tag) if tag.place().is_none()));
+        let platform_names = number(&|named| matches!(named, Named::Tag(tag) if tag.place().is_some()));
+        let internet = public_numbers.union(&services);
+        Self { subnet, vnet, internet, book, names, public_numbers, private, platform_names }
+    }
+
+    /// What a list of terms stands for.
+    pub fn extent(&self, terms: &[AddressTerm]) -> Extent {
+        terms.iter().fold(Extent::default(), |extent, term| extent.union(&self.term(term)))
+    }
+
+    /// What one term stands for.
+    pub fn term(&self, term: &AddressTerm) -> Extent {
+        match term {
+            AddressTerm::Any => Extent::sure(AddressSet::everything().minus(&self.platform_names)),
+            AddressTerm::Net(net) => self.net(*net),
+            AddressTerm::Tag(tag) => self.tag(tag),
+            AddressTerm::Expanded(tag, listed) => match tag.place() {
+                Some(_) => self.tag(tag),
+                None => Extent::sure(listed.union(&self.named(|other| tag.includes(other)))),
+            },
+            AddressTerm::Interfaces(_) => Extent { perhaps: self.vnet.clone(), ..Extent::default() },
+            AddressTerm::Expression(_) => Extent { perhaps: AddressSet::everything(), ..Extent::default() },
+        }
+    }
+
+    fn net(&self, net: IpNet) -> Extent {
+        if net.prefix_len() == 0 && net.network().is_ipv4() {
+            let names = AddressSet::every_name().minus(&self.platform_names);
+            return Extent::sure(AddressSet::every_v4().union(&names));
+        }
+        let sure = AddressSet::of(&[net]);
+        let named = |place: &AddressSet| place.intersection(&AddressSet::every_name());
+        let by_tag = if sure.overlaps(&self.public_numbers) { named(&self.internet) } else { AddressSet::default() };
+        let perhaps = if sure.overlaps(&self.private) { named(&self.subnet) } else { AddressSet::default() };
+        Extent { sure, by_tag, perhaps }
+    }
+
+    fn tag(&self, tag: &Tag) -> Extent {
+        let Some(place) = tag.place() else { return self.service(tag) };
+        match place {
+            Place::VirtualNetwork => {
+                Extent { sure: self.vnet.clone(), perhaps: self.private.minus(&self.vnet), ..Extent::default() }
+            }
+            Place::Internet => {
+                Extent { sure: self.internet.clone(), perhaps: self.private.minus(&self.vnet), ..Extent::default() }
+            }
+            Place::AzureLoadBalancer => Extent::sure(AddressSet::address(PLATFORM)),
+            Place::AzurePlatformDns | Place::AzurePlatformImds | Place::AzurePlatformLkm => {
+                Extent::sure(self.named(|other| other == tag))
+            }
+        }
+    }
+
+    fn service(&self, tag: &Tag) -> Extent {
+        let within = self.named(|other| tag.includes(other));
+        if let Some(listed) = self.book.complete.get(tag) {
+            return Extent::sure(listed.union(&within));
+        }
+        let documented = self.book.documented.get(tag).cloned().unwrap_or_default();
+        let may_share = |other: &Tag| {
+            other.place().is_none() && (!tag.is_known() || !other.is_known() || regional_cloud(tag, other))
+        };
+        let perhaps = self.named(may_share).minus(&within);
+        let numbers = match self.whole_of(tag) {
+            Some(whole) => whole.intersection(&self.public_numbers),
+            None => self.public_numbers.clone(),
+        };
+        Extent { by_tag: numbers.minus(&documented), perhaps, sure: documented.union(&within) }
+    }
+
+    /// All addresses of the service of a regional tag, where they are known.
+    fn whole_of(&self, tag: &Tag) -> Option<&AddressSet> {
+        self.book.complete.iter().find(|(other, _)| other.includes(tag) && *other != tag).map(|(_, listed)| listed)
+    }
+
+    fn named(&self, wanted: impl Fn(&Tag) -> bool) -> AddressSet {
+        self.names.iter().zip(0..).fold(AddressSet::default(), |set, (named, number)| match named {
+            Named::Tag(tag) if wanted(tag) => set.union(&AddressSet::name(Name(number))),
+            Named::Tag(_) | Named::Subnet => set,
+        })
+    }
+
+    /// A name in words.
+    pub fn show(&self, name: Name) -> String {
+        match self.names.get(usize::from(name.0)) {
+            Some(Named::Tag(tag)) => tag.to_string(),
+            Some(Named::Subnet) => "the subnet".to_owned(),
+            None => "any other address".to_owned(),
+        }
+    }
+
+    /// The edition of the tag file, where one was given.
+    pub fn edition(&self) -> Option<&str> {
+        self.book.edition.as_deref()
+    }
+
+    /// The addresses of a tag that its documents name, without those that only the full tag has.
+    pub fn documented(&self, tag: &Tag) -> Option<&AddressSet> {
+        self.book.documented.get(tag)
+    }
+}
+
+/// `AzureCloud.<region>` and a tag that names no region, or another tag beside it, may share addresses.
+fn regional_cloud(tag: &Tag, other: &Tag) -> bool {
+    let cloud = |tag: &Tag| tag.service() == "AzureCloud" && tag.region().is_some();
+    (cloud(tag) && other.region().is_none()) || (cloud(other) && tag.region().is_none())
+}
