@@ -2,6 +2,7 @@
 //! of visits, measurements and the time, and says what things mean and what would settle them; it asks nobody.
 
 mod asks;
+mod compared;
 mod known;
 mod lessons;
 mod settle;
@@ -68,6 +69,8 @@ struct Case {
     /// The same on the monotonic clock, as far as the agent noticed.
     opened: Instant,
     foreign_redirect: bool,
+    /// Where its name led; empty for a fixed address, and where the name did not resolve.
+    led_to: Vec<IpAddr>,
     /// What the last conclusion was drawn from; `None` before the first.
     known: Option<Contrasts>,
     /// The contrasts that could still change the conclusion.
@@ -78,7 +81,14 @@ struct Case {
 impl Case {
     fn new(sign: Sign, since: Duration, opened: Instant, target: Peer) -> Self {
         let (known, open) = (None, Vec::new());
-        Self { sign, target, since, opened, foreign_redirect: false, known, open, diagnosis: nothing() }
+        let led_to = Vec::new();
+        Self { sign, target, since, opened, foreign_redirect: false, led_to, known, open, diagnosis: nothing() }
+    }
+
+    /// The same with what the visit itself shows beside its sign.
+    fn of(self, visit: &Visit) -> Self {
+        let led_to = visit.resolution.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
+        Self { foreign_redirect: redirects_away(visit), led_to, ..self }
     }
 
     fn is_trouble(&self) -> bool {
@@ -147,6 +157,8 @@ pub struct Cases {
     explained: BTreeSet<usize>,
     samples_redirects: bool,
     has_past: bool,
+    /// Whether nothing more will be learned: what was to be given the benefit of the doubt has had it.
+    is_over: bool,
     /// The incidents that follow from the cases.
     pub ledger: Ledger,
 }
@@ -168,6 +180,7 @@ impl Cases {
             explained: BTreeSet::new(),
             samples_redirects: watched.samples_redirects,
             has_past,
+            is_over: false,
             ledger: Ledger::default(),
         }
     }
@@ -230,25 +243,19 @@ impl Cases {
             return Ok(verdict);
         };
         let target = self.target(index, Some(&sign));
-        let case = Case { foreign_redirect: redirects_away(visit), ..Case::new(sign, visit.began, at.now, target) };
+        let case = Case::new(sign, visit.began, at.now, target).of(visit);
         Ok(judged(verdict, self.open_case(index, case, works, around, at)))
     }
 
-    /// Nobody is asked at an address that no name may lead to; why the name leads there, the comparison may know.
-    fn take_in_untested(
-        &mut self,
-        index: usize,
-        visit: &Visit,
-        untested: Untested,
-        around: &Neighbours<'_>,
-        at: Moment,
-    ) {
-        if matches!(untested, Untested::Forbidden(_))
-            && let Some(sign) = self.compared(index, around)
-        {
-            let target = self.target(index, None);
-            self.open_case(index, Case::new(sign, visit.began, at.now, target), false, around, at);
-        }
+    /// Nothing more will be learned: the benefit of the doubt ends.
+    pub fn conclude(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Since when what others show counts for a case. One look asks everybody at the same time, whoever comes first; who
+    /// looks again and again knows what was before the trouble began.
+    fn since(&self, case: &Case) -> Duration {
+        if self.has_past { case.since } else { Duration::ZERO }
     }
 
     /// Takes in what a measurement taught.
@@ -310,7 +317,7 @@ impl Cases {
             (case.since, case.opened) = (earlier.since, earlier.opened);
             let is_same = earlier.sign == case.sign && earlier.foreign_redirect == case.foreign_redirect;
             if is_same {
-                case = earlier;
+                case = Case { led_to: case.led_to, ..earlier };
             }
         }
         self.insert(index, case);

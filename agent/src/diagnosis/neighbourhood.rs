@@ -323,6 +323,12 @@ impl Neighbourhood {
         self.places[index].address()
     }
 
+    /// The endpoints of a host.
+    pub fn at_host(&self, host: &Host) -> Vec<usize> {
+        let number = self.host_numbers.get(host);
+        number.map(|number| self.hosts[*number].members.iter().collect()).unwrap_or_default()
+    }
+
     /// Whom an endpoint's latest visit asked first.
     pub fn peer(&self, index: usize) -> Option<SocketAddr> {
         self.places[index].last.as_ref()?.peer

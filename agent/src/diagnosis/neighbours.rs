@@ -36,23 +36,29 @@ impl Neighbours<'_> {
         self.compared(host)?.published.as_ref().and_then(|comparison| comparison.cause())
     }
 
-    /// What the last comparison of a host's name answers. A reference that does not answer says nothing.
-    pub fn comparison(&self, host: &Host) -> Contrasts {
+    /// What the last comparison of a host's name answers about an endpoint that its name led to these addresses; to none,
+    /// where it did not resolve. A reference that does not answer says nothing, and a comparison of other answers says
+    /// nothing about these.
+    pub fn comparison(&self, host: &Host, led_to: &[IpAddr]) -> Contrasts {
         let Some(survey) = self.compared(host).and_then(|view| view.last.as_ref()) else { return Contrasts::default() };
         let azure = &survey.azure;
         if azure.outcome.is_failure() {
             return Contrasts::default();
         }
         let is_found = !azure.addresses.is_empty();
-        let differs = survey.comparison.worry > Worry::Fine;
-        [
+        let differs = survey.comparison.worry > Worry::Fine || survey.known.parted;
+        let mut known: Contrasts = [
             (Contrast::AzureResolves, azure.outcome == Answered::Answer && is_found),
             (Contrast::AzureAnswersPrivate, is_found && azure.addresses.iter().all(|address| is_private(*address))),
-            (Contrast::AnswersInvented, survey.comparison.cause() == Some(Cause::DnsIntercepted)),
-            (Contrast::ResolversDisagree, differs && !survey.custom.addresses.is_empty() && is_found),
         ]
         .into_iter()
-        .collect()
+        .collect();
+        let compared = if differs { &survey.custom.addresses } else { &survey.custom.recent };
+        if led_to.is_empty() || led_to.iter().any(|address| compared.contains(address)) {
+            known.learn(Contrast::AnswersInvented, survey.comparison.cause() == Some(Cause::DnsIntercepted));
+            known.learn(Contrast::ResolversDisagree, differs && !survey.custom.addresses.is_empty() && is_found);
+        }
+        known
     }
 
     fn compared(&self, host: &Host) -> Option<&NameView> {

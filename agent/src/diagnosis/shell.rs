@@ -23,6 +23,7 @@ use crate::{
         neighbours::Neighbours,
     },
     model::{
+        catalog::Host,
         contrast::Ask,
         diagnosis::Ledger,
         endpoint::EndpointView,
@@ -119,6 +120,23 @@ impl Diagnosing {
             self.hold(outcome.address, at.now);
         }
         judgement
+    }
+
+    /// Takes in that the comparisons of these names now make other incidents than before, and says whose visits would tell
+    /// whether the trouble is over.
+    pub fn hear_compared(&mut self, compared: &[Arc<str>], around: &Neighbours<'_>, at: Moment) -> Vec<usize> {
+        if !self.is_on {
+            return Vec::new();
+        }
+        self.is_news |= !compared.is_empty();
+        let hosts = compared.iter().map(|name| Host::Name(name.to_string()));
+        hosts.flat_map(|host| self.cases.hear_compared(&host, around, at)).collect()
+    }
+
+    /// Nothing more will be learned, so that the next review is the last.
+    pub fn conclude(&mut self) {
+        self.cases.conclude();
+        (self.is_news, self.reviewed) = (true, None);
     }
 
     /// Thinks the open cases over and brings the views of endpoints up to date that it changes; `Wanted::changed` names

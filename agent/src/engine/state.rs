@@ -160,6 +160,7 @@ impl State {
             1 => Some(format!("1 {what} was {why}")),
             many => Some(format!("{many} {what}s were {why}")),
         }));
+        self.diagnosing.conclude();
         self.think(at);
     }
 
@@ -276,6 +277,9 @@ impl State {
         let view = &self.endpoints.views()[task];
         self.sums.visited(view.endpoint.class, &visit);
         self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
+        if let Some(resolution) = &visit.resolution {
+            self.comparing.hear(resolution, at.now);
+        }
         let before = self.endpoints.take_in(task, visit, judged, is_confirmed);
         let view = &self.endpoints.views()[task];
         announce::change(view, before);
@@ -300,6 +304,12 @@ impl State {
 
     /// Thinks over what is known, and says whether other incidents are open than readers were told of.
     fn think(&mut self, at: Clocks) -> bool {
+        let compared = self.comparing.take_news();
+        let (views, names) = (self.endpoints.views(), self.comparing.names());
+        let around = Neighbours { views, names, platform: self.settings.resolvers.azure.ip(), now: at.wall };
+        for task in self.diagnosing.hear_compared(&compared, &around, moment(at)) {
+            self.schedule.bring_forward(task, at.now);
+        }
         let (views, names) = (self.endpoints.views_mut(), self.comparing.names());
         let wanted = self.diagnosing.review(views, names, &self.settings, moment(at));
         wanted.names.iter().for_each(|host| self.comparing.hurry(host));
@@ -366,3 +376,7 @@ fn rhythms(settings: &Settings) -> impl Iterator<Item = Rhythm> {
 #[cfg(test)]
 #[path = "state_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod names_tests;

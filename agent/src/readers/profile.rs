@@ -14,7 +14,7 @@ use crate::{
         settings::{self, Settings},
     },
     net::{address, duration},
-    resolvers::{survey, trial},
+    resolvers::{names, survey, trial},
 };
 
 /// Lists the built-in profiles.
@@ -110,13 +110,19 @@ fn diagnosis(settings: &Settings) -> Vec<String> {
 }
 
 /// What comparing the two resolvers sends.
-fn comparison(settings: &Settings) -> [String; 6] {
+fn comparison(settings: &Settings) -> [String; 7] {
     let (names, every) = (settings::names(settings).len(), duration::show(settings.compare_every));
     let azure = settings.resolvers.azure;
     [
         format!(
             "to {} and to {azure}: questions for the A and AAAA records of {names} names, every {every}",
             servers(settings)
+        ),
+        format!(
+            "where a visit gets another answer than before, or its name is lost, both sides again for that name at once, at most once in {}, and up to {} times more, {} apart, where that makes or ends an incident",
+            duration::show(names::HURRY),
+            names::RECHECKS,
+            duration::show(names::RECHECK)
         ),
         "where only one side answers, to that side: the same for one name beside it that cannot exist".to_owned(),
         format!(

@@ -3,12 +3,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use ase_probes::cause::Cause;
+
 use crate::resolvers::{
-    compare::{Circumstances, Comparison, History, Server, annotate, classify},
+    compare::{Circumstances, Comparison, ComparisonClass, History, Server, Worry, annotate, classify},
     silence::Silence,
     survey::Survey,
 };
@@ -17,8 +20,15 @@ use crate::resolvers::{
 const CONCURRENCY: usize = 4;
 /// Surveys under way at once where somebody waits for the end of the only round.
 const CONCURRENCY_ONCE: usize = 16;
-/// A name whose endpoint failed to resolve is asked again at once, but not more often than this.
-const HURRY: Duration = Duration::from_secs(60);
+/// A name whose answer changed, or whose endpoint failed to resolve, is asked again at once, but not more often than this.
+pub const HURRY: Duration = Duration::from_secs(60);
+/// A class that would make or end an incident is confirmed after this: longer than a server's hiccup, and so short that
+/// all the rounds it needs fit into a minute together with the visit that noticed the change.
+pub const RECHECK: Duration = Duration::from_secs(5);
+/// Confirmations in a row of what one regular or hurried round showed: with it they are as many as make a class firm.
+pub const RECHECKS: u32 = 2;
+/// Addresses that are remembered as proved for one name; visits and surveys of the widest rotation stay below it.
+const MAX_PROVED: usize = 256;
 
 /// How often names are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +58,16 @@ pub struct NameView {
 #[derive(Debug, Default)]
 struct Name {
     history: History,
-    asked: Option<Instant>,
+    /// When it was last brought forward.
+    hurried: Option<Instant>,
     /// Its place in the order of what is due.
     planned: Option<Instant>,
+    /// Whether it was to be brought forward while a survey was under way that may not have seen what is new.
+    again: bool,
+    /// Confirmations since its last regular or hurried turn.
+    rechecks: u32,
+    /// Addresses that the custom DNS gave when nothing was wrong with the name.
+    proved: BTreeSet<IpAddr>,
 }
 
 /// Every name as it stands, in order. What is published of it is shared until a name changes.
@@ -67,6 +84,8 @@ pub struct Comparisons {
     cadence: Cadence,
     silence: Silence,
     skipped: Option<(Server, usize)>,
+    /// Names of which the comparison in force makes another incident than before, or none any more.
+    news: BTreeSet<usize>,
 }
 
 impl Comparisons {
@@ -89,6 +108,7 @@ impl Comparisons {
             cadence,
             silence: Silence::default(),
             skipped: None,
+            news: BTreeSet::new(),
         };
         (0..all.names.len()).zip(0u32..).for_each(|(index, turn)| all.plan(index, now + step * turn));
         all
@@ -108,7 +128,7 @@ impl Comparisons {
         {
             self.due.pop_first();
             self.under_way += 1;
-            (self.names[index].asked, self.names[index].planned) = (Some(now), None);
+            self.names[index].planned = None;
             taken.push((index, Arc::clone(&self.views[index].name)));
         }
         taken
@@ -144,13 +164,48 @@ impl Comparisons {
         self.due.len() + self.under_way
     }
 
-    /// Brings a name forward whose endpoint was lost while it was resolved.
+    /// Brings a name forward whose endpoint was lost, or whose answer changed.
     pub fn hurry(&mut self, name: &str, now: Instant) {
         let Some(index) = self.index.get(name).copied() else { return };
-        let recently = self.names[index].asked.is_some_and(|asked| now.duration_since(asked) < HURRY);
-        if self.names[index].planned.is_some() && !recently {
-            self.plan(index, now);
+        let known = &mut self.names[index];
+        if known.hurried.is_some_and(|hurried| now.duration_since(hurried) < HURRY) {
+            return;
         }
+        match known.planned {
+            Some(_) => {
+                (known.hurried, known.rechecks) = (Some(now), 0);
+                self.plan(index, now);
+            }
+            None => known.again = true,
+        }
+    }
+
+    /// Takes in which addresses the custom DNS gave to a visit. What no survey has seen may be a change: both sides are
+    /// asked again.
+    pub fn hear(&mut self, name: &str, addresses: &[IpAddr], now: Instant) {
+        let Some(index) = self.index.get(name).copied() else { return };
+        let known = &mut self.names[index];
+        // Before the first survey, the first answer is what the next ones are compared with.
+        if known.proved.is_empty() && self.views[index].last.is_none() {
+            known.proved.extend(addresses);
+        }
+        let last = self.views[index].last.as_deref();
+        let worries = self.views[index].published.as_ref().is_some_and(|published| published.worry > Worry::Fine);
+        let is_known = |address: &IpAddr| match last {
+            Some(last) if worries => {
+                last.custom.recent.contains(address) && !is_over(last, &self.views[index], address)
+            }
+            Some(last) => last.azure.recent.contains(address) || known.proved.contains(address),
+            None => known.proved.contains(address),
+        };
+        if !addresses.iter().all(is_known) {
+            self.hurry(name, now);
+        }
+    }
+
+    /// Takes the names of which the comparison in force makes another incident than before, or none any more.
+    pub fn take_news(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.news).into_iter().map(|index| Arc::clone(&self.views[index].name)).collect()
     }
 
     fn plan(&mut self, index: usize, at: Instant) {
@@ -163,23 +218,35 @@ impl Comparisons {
     /// Takes a survey in: unites it with the last rounds, and publishes what is firm.
     pub fn take_in(&mut self, index: usize, survey: Survey, at: Duration, now: Instant) {
         self.under_way -= 1;
-        if let Cadence::Every(interval) = self.cadence {
-            self.plan(index, now + interval);
-        }
         self.silence.hear(survey.custom.outcome, survey.azure.outcome);
         if let (Cadence::Once, Some(side)) = (self.cadence, self.silence.side(CONCURRENCY_ONCE + 1)) {
             self.skip_the_rest(side);
         }
         let view = &mut Arc::make_mut(&mut self.views)[index];
+        let before = cause_of(view);
         self.names[index].take_in(view, survey, at, self.cadence);
+        if before != cause_of(view) {
+            self.news.insert(index);
+        }
+        if let Cadence::Every(interval) = self.cadence {
+            let pause = self.names[index].pause(&self.views[index], interval);
+            if pause.is_zero() {
+                self.names[index].hurried = Some(now);
+            }
+            self.plan(index, now + pause);
+        }
     }
 
     /// Something answers in every server's place: what the last surveys showed means nothing, and that is said at once.
     pub fn intercepted(&mut self, at: Duration) {
-        for (name, view) in self.names.iter_mut().zip(Arc::make_mut(&mut self.views)) {
+        for (index, (name, view)) in self.names.iter_mut().zip(Arc::make_mut(&mut self.views)).enumerate() {
             if let Some(last) = view.last.clone() {
+                let before = cause_of(view);
                 let known = Circumstances { intercepted: true, ..last.known.clone() };
                 name.settle(view, Survey { known, ..(*last).clone() }, at, self.cadence);
+                if before != cause_of(view) {
+                    self.news.insert(index);
+                }
             }
         }
     }
@@ -213,8 +280,9 @@ impl Comparisons {
         for (index, view) in views.iter_mut().enumerate() {
             if let Some(known) = earlier.index.get(&view.name).copied() {
                 *view = Arc::clone(&earlier.views[known]);
-                self.names[index].history = std::mem::take(&mut earlier.names[known].history);
-                self.names[index].asked = earlier.names[known].asked;
+                let before = std::mem::take(&mut earlier.names[known]);
+                let (planned, again) = (self.names[index].planned, false);
+                self.names[index] = Name { planned, again, ..before };
             }
         }
     }
@@ -229,42 +297,80 @@ impl NameView {
 
 impl Name {
     fn take_in(&mut self, view: &mut Arc<NameView>, mut survey: Survey, at: Duration, cadence: Cadence) {
+        let outcomes = |survey: &Survey| (survey.custom.outcome, survey.azure.outcome);
+        if let Some(last) = &view.last
+            && (outcomes(last) != outcomes(&survey) || self.history.is_new(&survey.custom, &survey.azure))
+        {
+            Arc::make_mut(view).changes += 1;
+        }
         let unions = self.history.remember(&survey.custom, &survey.azure, at);
         (survey.custom.recent, survey.azure.recent) = unions;
         survey.known.stale = match cadence {
             Cadence::Every(interval) => self.history.is_stale(&survey.custom.addresses, at, interval),
             Cadence::Once => false,
         };
+        survey.known.parted = self.history.is_parted();
         survey.annotations = annotate(&survey.custom, &self.history);
         self.settle(view, survey, at, cadence);
+        if let Some(last) = &view.last {
+            if last.comparison.worry > Worry::Fine {
+                self.proved.retain(|address| !last.custom.addresses.contains(address));
+            } else {
+                self.proved.extend(&last.custom.addresses);
+            }
+        }
+        while self.proved.len() > MAX_PROVED {
+            self.proved.pop_first();
+        }
+    }
+
+    /// How long its next turn is away: none where something may have changed meanwhile, little where a class that makes
+    /// or ends an incident is not firm yet, else a round. Addresses that are merely old may come back in a rotation: that
+    /// takes rounds to tell.
+    fn pause(&mut self, view: &NameView, interval: Duration) -> Duration {
+        if std::mem::take(&mut self.again) {
+            self.rechecks = 0;
+            return Duration::ZERO;
+        }
+        let present = view.last.as_ref().map(|last| &last.comparison);
+        let matters = |comparison: &Comparison| comparison.cause().is_some();
+        let is_open = present.map(|one| one.class) != view.published.as_ref().map(|one| one.class)
+            && present.is_some_and(|present| present.class != ComparisonClass::Stale)
+            && present.into_iter().chain(&view.published).any(matters);
+        if is_open && self.rechecks < RECHECKS {
+            self.rechecks += 1;
+            return RECHECK.min(interval);
+        }
+        self.rechecks = 0;
+        interval
     }
 
     fn settle(&mut self, view: &mut Arc<NameView>, mut survey: Survey, at: Duration, cadence: Cadence) {
+        let view = Arc::make_mut(view);
         survey.comparison = classify(&survey.name, &survey.custom, &survey.azure, &survey.known);
         let firm = self.history.settle(survey.comparison.clone()).map(|published| published.comparison.clone());
         let in_force = match cadence {
             Cadence::Every(_) => firm,
             Cadence::Once => Some(survey.comparison.clone()),
         };
-        let view = Arc::make_mut(view);
         let class = |comparison: &Option<Comparison>| comparison.as_ref().map(|comparison| comparison.class);
         if class(&view.published) != class(&in_force) {
             view.since = at;
-        }
-        if view.last.as_ref().is_some_and(|last| differs(last, &survey)) {
-            view.changes += 1;
         }
         view.published = in_force;
         view.last = Some(Arc::new(survey));
     }
 }
 
-/// Whether a survey shows other addresses than the one before, beyond what rotated within the last rounds.
-fn differs(last: &Survey, survey: &Survey) -> bool {
-    let changed = |before: &crate::resolvers::compare::Answer, after: &crate::resolvers::compare::Answer| {
-        before.outcome != after.outcome || !after.addresses.is_subset(&before.recent)
-    };
-    changed(&last.custom, &survey.custom) || changed(&last.azure, &survey.azure)
+/// The cause of the incident that the comparison in force makes.
+fn cause_of(view: &NameView) -> Option<Cause> {
+    view.published.as_ref().and_then(Comparison::cause)
+}
+
+/// Whether an address that a visit got speaks for the end of what is wrong with a name: Azure DNS gives it, and the last
+/// survey did not get it from the custom DNS.
+fn is_over(last: &Survey, view: &NameView, address: &IpAddr) -> bool {
+    cause_of(view).is_some() && !last.custom.addresses.contains(address)
 }
 
 #[cfg(test)]
@@ -313,6 +419,45 @@ mod tests {
         all.hurry("c.example", start + HURRY);
         assert_eq!(all.next_due(), Some(start + HURRY));
         all.hurry("nobody.example", start);
+    }
+
+    fn heard(all: &mut Comparisons, address: &str, now: Instant) -> bool {
+        all.hear("a.example", &[address.parse().expect("an address")], now);
+        all.names[0].planned == Some(now)
+    }
+
+    #[test]
+    fn an_answer_that_no_side_gave_before_brings_the_name_forward_and_a_known_one_does_not() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(names(), Cadence::Every(INTERVAL), start);
+        assert_eq!(all.take_due(start).len(), 1);
+        assert!(!heard(&mut all, "20.0.0.1", start), "the first answer, and no survey has ended yet");
+        all.take_in(0, survey("20.0.0.1", "20.0.0.2"), Duration::ZERO, start);
+        let later = start + Duration::from_secs(1);
+        assert!(!heard(&mut all, "20.0.0.2", later), "Azure DNS gives it");
+        assert!(heard(&mut all, "10.0.0.4", later), "nobody gave it, and the survey a second ago does not matter");
+        assert_eq!(all.take_due(later).len(), 1);
+        assert!(!heard(&mut all, "10.0.0.5", later + RECHECK), "one is under way");
+        all.take_in(0, survey("10.0.0.4", "20.0.0.2"), Duration::ZERO, later + RECHECK);
+        assert!(!heard(&mut all, "10.0.0.6", later + HURRY / 2), "once a minute");
+        assert!(heard(&mut all, "10.0.0.6", later + HURRY));
+    }
+
+    #[test]
+    fn what_makes_an_incident_is_confirmed_twice_and_what_makes_none_waits_for_its_round() {
+        let start = ase_probes::clock::now();
+        for (custom, pauses) in [("20.0.0.9", [300, 300, 300, 300]), ("127.0.0.1", [5, 5, 300, 300])] {
+            let mut all = Comparisons::new(vec!["a.example".to_owned()], Cadence::Every(INTERVAL), start);
+            let mut now = start;
+            for pause in pauses {
+                assert_eq!(all.take_due(now).len(), 1);
+                all.take_in(0, survey(custom, "20.0.0.1"), Duration::ZERO, now);
+                assert_eq!(all.next_due(), Some(now + Duration::from_secs(pause)), "{custom}");
+                now += Duration::from_secs(pause);
+            }
+            assert_eq!(all.take_news().len(), usize::from(custom == "127.0.0.1"));
+            assert!(all.take_news().is_empty(), "told once");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::clock;
+use ase_probes::{clock, resolve::Resolution};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::task::{self, JoinError, JoinSet};
 
@@ -96,6 +96,16 @@ impl Comparing {
         }
     }
 
+    /// Takes in which addresses the custom DNS gave to a visit; a name whose answer changed is brought forward.
+    pub fn hear(&mut self, resolution: &Resolution, now: Instant) {
+        self.state.hear(&resolution.name, &resolution.addresses, now);
+    }
+
+    /// Takes the names of which the comparison in force makes another incident than before, or none any more.
+    pub fn take_news(&mut self) -> Vec<Arc<str>> {
+        self.state.take_news()
+    }
+
     /// Brings a name forward whose endpoint was lost while it was resolved.
     pub fn hurry(&mut self, host: &Host) {
         if let Host::Name(name) = host {
@@ -106,6 +116,12 @@ impl Comparing {
     /// Whether every name was compared, in a single round.
     pub fn is_settled(&self) -> bool {
         self.state.is_settled() && self.trials.is_empty() && self.trial_due.is_none()
+    }
+
+    /// The state behind the shell, for tests that play its part.
+    #[cfg(test)]
+    pub(crate) fn state(&mut self) -> &mut Comparisons {
+        &mut self.state
     }
 
     /// Every name, to be looked up.

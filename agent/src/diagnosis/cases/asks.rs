@@ -64,11 +64,12 @@ impl Cases {
         let Some(case) = self.cases.get(&index) else { return };
         let wanted = &mut wishes.wanted;
         let open: BTreeSet<Ask> = case.open.iter().map(|contrast| contrast.ask()).collect();
+        let since = self.since(case);
         if open.contains(&Ask::Neighbours) {
-            wanted.visits.extend(self.neighbourhood.worth_a_visit(index, &case.target, case.since));
+            wanted.visits.extend(self.neighbourhood.worth_a_visit(index, &case.target, since));
         }
         if case.open.contains(&Contrast::ClockWrong) {
-            wanted.visits.extend(self.neighbourhood.clocks_to_read(case.since, around.now).take(CLOCKS));
+            wanted.visits.extend(self.neighbourhood.clocks_to_read(since, around.now).take(CLOCKS));
         }
         let host = &self.neighbourhood.endpoint(index).target.host;
         if open.contains(&Ask::Comparison) && matches!(host, Host::Name(_)) {
@@ -97,7 +98,7 @@ impl Cases {
     pub fn errand(&self, key: Key, index: usize, around: &Neighbours<'_>) -> Errand {
         let visit = around.views[index].last.as_deref();
         let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
-        let since = self.cases.get(&index).map_or(around.now, |case| case.since);
+        let since = self.cases.get(&index).map_or(around.now, |case| self.since(case));
         Errand {
             beside: self.neighbourhood.works_beside(index, since),
             page: answer.map(|answer| (answer.status, answer.body_start.clone())),

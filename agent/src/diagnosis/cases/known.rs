@@ -59,6 +59,7 @@ impl Cases {
     /// Everything that is known about a case and that its symptom's rules ask for.
     pub(super) fn known(&self, index: usize, case: &Case, around: &Neighbours<'_>, at: Moment) -> Contrasts {
         let section = Section::of(case.sign.symptom);
+        let since = self.since(case);
         let mut known = Contrasts::default();
         for ask in &section.asks {
             let asked = section.asked.iter().filter(|contrast| contrast.ask() == *ask);
@@ -66,7 +67,7 @@ impl Cases {
                 Ask::Neighbours => asked.for_each(|contrast| {
                     let answer = match seen_elsewhere(contrast) {
                         Some(cause) => Some(self.is_seen_elsewhere(case, cause)),
-                        None => self.neighbourhood.answer(contrast, (index, &case.target), case.since, around.now),
+                        None => self.neighbourhood.answer(contrast, (index, &case.target), since, around.now),
                     };
                     known.learn_if(contrast, answer);
                 }),
@@ -74,7 +75,7 @@ impl Cases {
                     asked.for_each(|contrast| known.learn_if(contrast, self.remembered(contrast, index, case, at)));
                 }
                 Ask::Comparison => {
-                    let answers = around.comparison(&self.neighbourhood.endpoint(index).target.host);
+                    let answers = around.comparison(&self.neighbourhood.endpoint(index).target.host, &case.led_to);
                     asked.for_each(|contrast| known.learn_if(contrast, answers.get(contrast)));
                 }
                 measured => {

@@ -69,7 +69,7 @@ impl Cases {
                 finding: case.diagnosis.finding,
                 peer: case.sign.peer,
                 is_resolving: case.sign.is_resolving,
-                since: case.since,
+                since: self.since(case),
             })
             .collect()
     }
@@ -90,7 +90,8 @@ impl Cases {
             Some(key) => !self.lessons.get(&key, at.now).is_some_and(|learned| asker.may_use(learned)),
             None => open.ask() == Ask::Neighbours,
         };
-        at.now.duration_since(case.opened) < BENEFIT
+        !self.is_over
+            && at.now.duration_since(case.opened) < BENEFIT
             && !case.diagnosis.finding.cause.is_local()
             && case.diagnosis.alternatives.iter().any(|other| other.cause.is_local() && is_asked(other.open))
     }
@@ -134,7 +135,7 @@ impl Cases {
             hides: ids(&|member| member.is_resolving && members.len() > 1),
             evidence,
             alternatives: case.diagnosis.alternatives.clone(),
-            since: members.iter().map(|member| member.since).min().unwrap_or_default(),
+            since: members.iter().filter_map(|m| Some(self.cases.get(&m.index)?.since)).min().unwrap_or_default(),
         })
     }
 

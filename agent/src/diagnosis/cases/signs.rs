@@ -1,10 +1,6 @@
 //! What a visit shows by itself: the sign of trouble in it, whom it was with, and whether it was led away.
 
-use ase_probes::{
-    cause::Cause,
-    probe::Probe,
-    verdict::{Confidence, Finding, Phase, Verdict},
-};
+use ase_probes::{cause::Cause, probe::Probe, verdict::Verdict};
 
 use super::Cases;
 use crate::{
@@ -55,13 +51,6 @@ impl Cases {
             Probe::Dns(_) | Probe::Ntp(_) if port.by_datagram => Some(quiet(Symptom::Answered)),
             Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
         }
-    }
-
-    /// The sign of an endpoint that works while the comparison of its name should worry somebody.
-    pub(super) fn compared(&self, index: usize, around: &Neighbours<'_>) -> Option<Sign> {
-        let cause = around.comparison_cause(&self.neighbourhood.endpoint(index).target.host)?;
-        let finding = Finding::new(cause, Phase::Dns, Confidence::Likely);
-        Some(Sign { symptom: Symptom::NamesCompared, finding, peer: None, is_resolving: false })
     }
 }
 

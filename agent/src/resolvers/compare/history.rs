@@ -12,6 +12,8 @@ use super::{Answer, Comparison, ComparisonClass};
 const UNION_ROUNDS: usize = 10;
 /// Equal rounds before a class is published.
 const FIRM_ROUNDS: u32 = 3;
+/// Rounds after which it is known that both sides share their addresses: one may be chance.
+const KNOWN_ROUNDS: u32 = 2;
 /// Addresses remembered at most per name and side.
 const MAX_REMEMBERED: usize = 256;
 /// Rounds with one time to live that could not all be by chance.
@@ -55,6 +57,9 @@ pub struct History {
     azure: VecDeque<BTreeSet<IpAddr>>,
     azure_seen: BTreeMap<IpAddr, Given>,
     disjoint_since: Option<Duration>,
+    /// Rounds in which both sides had addresses, and those among them in which they shared one.
+    rounds: (u32, u32),
+    parted: bool,
     same_ttl: Option<SameTtl>,
     responses: u32,
     fastest: Option<Duration>,
@@ -64,7 +69,8 @@ pub struct History {
 }
 
 impl History {
-    /// Remembers one round's answers and returns the unions over the last rounds: custom DNS, Azure DNS.
+    /// Remembers one round's answers and returns the unions over the last rounds: custom DNS, Azure DNS. What Azure DNS
+    /// gave before it moved the name is not in its union.
     pub fn remember(&mut self, custom: &Answer, azure: &Answer, at: Duration) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
         for address in &azure.addresses {
             let given = self.azure_seen.entry(*address).or_insert(Given { last: at, ttl: Duration::ZERO });
@@ -80,7 +86,18 @@ impl History {
         }
         self.watch_ttl(custom, at);
         self.watch_response(custom);
-        (push(&mut self.custom, &custom.addresses), push(&mut self.azure, &azure.addresses))
+        push(&mut self.custom, &custom.addresses);
+        push(&mut self.azure, &azure.addresses);
+        self.watch_parting(custom);
+        (self.custom.iter().flatten().copied().collect(), in_use(&self.azure))
+    }
+
+    /// Whether a round shows other addresses than the last rounds, on either side: what rotates is no change.
+    pub fn is_new(&self, custom: &Answer, azure: &Answer) -> bool {
+        let given =
+            |rounds: &VecDeque<BTreeSet<IpAddr>>, address: &IpAddr| rounds.iter().any(|round| round.contains(address));
+        !custom.addresses.iter().all(|address| given(&self.custom, address))
+            || !azure.addresses.iter().all(|address| given(&self.azure, address))
     }
 
     /// Whether Azure DNS gave all these addresses once, none of them within its time to live and twice the time between
@@ -92,6 +109,22 @@ impl History {
         let ttl = given.iter().map(|given| given.ttl).max().unwrap_or_default();
         let apart = self.disjoint_since.is_some_and(|since| at.saturating_sub(since) > ttl * 3);
         apart && given.iter().all(old)
+    }
+
+    /// Whether both sides shared an address in every round before the present parting, in two rounds at least.
+    pub fn is_parted(&self) -> bool {
+        self.parted
+    }
+
+    fn watch_parting(&mut self, custom: &Answer) {
+        let azure = in_use(&self.azure);
+        if custom.addresses.is_empty() || azure.is_empty() {
+            return;
+        }
+        let shares = !custom.addresses.is_disjoint(&azure);
+        let (all, shared) = self.rounds;
+        self.parted = !shares && (self.parted || all == shared && shared >= KNOWN_ROUNDS);
+        self.rounds = if self.parted { self.rounds } else { (all.saturating_add(1), shared + u32::from(shares)) };
     }
 
     /// The custom DNS's time to live, where it stays the same although a cache would count it down.
@@ -151,12 +184,23 @@ impl History {
     }
 }
 
-fn push(rounds: &mut VecDeque<BTreeSet<IpAddr>>, addresses: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+fn push(rounds: &mut VecDeque<BTreeSet<IpAddr>>, addresses: &BTreeSet<IpAddr>) {
     if rounds.len() == UNION_ROUNDS {
         rounds.pop_front();
     }
     rounds.push_back(addresses.clone());
-    rounds.iter().flatten().copied().collect()
+}
+
+/// The addresses that a name has by these rounds, the newest last. A rotation changes again and again, and all that it
+/// gave belongs to it; one that changed a single time has moved, and what it gave before belongs to nobody any more.
+fn in_use(rounds: &VecDeque<BTreeSet<IpAddr>>) -> BTreeSet<IpAddr> {
+    let given: Vec<&BTreeSet<IpAddr>> = rounds.iter().filter(|round| !round.is_empty()).collect();
+    let changes: Vec<usize> = (1..given.len()).filter(|round| given[*round] != given[*round - 1]).collect();
+    let first = match changes[..] {
+        [moved] => moved,
+        _ => 0,
+    };
+    given[first..].iter().copied().flatten().copied().collect()
 }
 
 #[cfg(test)]
@@ -206,8 +250,22 @@ mod tests {
             let at = Duration::from_secs(300 * u64::from(round));
             let (custom, azure) = history.remember(&answer(round, 60), &answer(round + 1, 60), at);
             assert_eq!(custom.len(), usize::from(round + 1).min(10));
-            assert!(round == 0 || !custom.is_disjoint(&azure));
+            assert!(round < 2 || !custom.is_disjoint(&azure));
         }
+    }
+
+    #[test]
+    fn what_changes_once_has_moved_and_what_changes_again_rotates() {
+        let azure_after = |rounds: &[u8]| {
+            let mut history = History::default();
+            let union = |round: &u8| history.remember(&answer(1, 60), &answer(*round, 60), Duration::ZERO).1;
+            let last = rounds.iter().map(union).last().unwrap_or_default();
+            [1u8, 2, 3].map(|host| last.contains(&IpAddr::from([20, 0, 0, host])))
+        };
+        assert_eq!(azure_after(&[1, 1, 1, 2]), [false, true, false], "moved");
+        assert_eq!(azure_after(&[1, 1, 1, 2, 2]), [false, true, false], "moved for good");
+        assert_eq!(azure_after(&[1, 2, 1]), [true, true, false], "came back");
+        assert_eq!(azure_after(&[1, 2, 3, 3, 3]), [true, true, true], "more than two places");
     }
 
     /// Whether the old address counts as stale at these times: Azure DNS gave it at 0 and another one from 300 s on.
@@ -244,6 +302,21 @@ mod tests {
         }
         assert!(!history.is_stale(&old.addresses, Duration::from_secs(1000), Duration::from_secs(10)));
         assert!(history.is_stale(&old.addresses, Duration::from_secs(1100), Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn sides_that_always_shared_an_address_part_and_those_that_never_did_do_not() {
+        let parted_after = |rounds: &[(u8, u8)]| {
+            let mut history = History::default();
+            for (custom, azure) in rounds {
+                history.remember(&answer(*custom, 60), &answer(*azure, 60), Duration::ZERO);
+            }
+            history.is_parted()
+        };
+        assert!(parted_after(&[(1, 1), (1, 1), (9, 1)]) && parted_after(&[(1, 1), (1, 1), (9, 1), (9, 1)]));
+        assert!(!parted_after(&[(1, 1), (9, 1)]), "one round may be chance");
+        assert!(!parted_after(&[(1, 1), (1, 1), (9, 1), (1, 1)]), "together again");
+        assert!(!parted_after(&[(1, 1), (2, 1), (2, 2), (9, 2)]), "they differed before");
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub struct Circumstances {
     pub tls: Option<TlsConfirmation>,
     /// All addresses of C are ones that Z gave long ago and gives no more.
     pub stale: bool,
+    /// C and Z shared an address in every round before, and share none now. It makes no class: where addresses vary by
+    /// design they may part for good reasons, and only an endpoint that fails makes it a suspicion.
+    pub parted: bool,
 }
 
 /// Says what two answers for `name` mean together.
@@ -175,10 +178,12 @@ impl Pair<'_> {
         })
     }
 
-    /// Rules 11 and 12.
+    /// Rules 11 and 12. What the custom DNS gives now is compared with all that Azure DNS gives in turn: a union of both
+    /// sides would hide a change of the one.
     fn common_addresses(&self) -> Option<Comparison> {
-        let (c, z) = (&self.custom.recent, &self.azure.recent);
-        if c == z && self.custom.chain == self.azure.chain {
+        let (c, z) = (&self.custom.addresses, &self.azure.recent);
+        let same = *c == self.azure.addresses || self.custom.recent == *z && c.is_subset(z);
+        if same && self.custom.chain == self.azure.chain {
             return Some(says(Class::Identical, 11, "the same addresses by the same names"));
         }
         (!c.is_disjoint(z)).then(|| equivalent(Equivalence::Overlap, 12, "the answers share an address"))

@@ -136,7 +136,8 @@ fn addresses() -> Vec<Row> {
             Fine,
         ),
         ("overlap", a(&["20.1.0.1", "20.1.0.2"]), a(&["20.1.0.2", "20.1.0.3"]), plain(), Class::Equivalent, 12, Fine),
-        ("overlap over rounds", rotated, a(&["20.1.0.2"]), plain(), Class::Equivalent, 12, Fine),
+        ("overlap over rounds", a(&["20.1.0.2"]), rotated.clone(), plain(), Class::Equivalent, 12, Fine),
+        ("past of the custom side", rotated, a(&["20.1.0.2"]), plain(), Class::DivergentUnverified, 21, Warn),
         (
             "overlap v6 only",
             a(&["20.1.0.1", "2001:4860::1"]),
