@@ -64,7 +64,7 @@ fn settings() -> Settings {
     let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
     let web = hosts.map(|host| format!("{{host: {host}, port: 80, class: http}}")).join(", ");
     let text = format!(
-        "resolvers: {{custom: [192.0.2.53]}}\nendpoints:\n  remove: ['*']\n  add: [{web}, \
+        "profile: custom\nresolvers: {{custom: [192.0.2.53]}}\nendpoints:\n  add: [{web}, \
          {{host: 203.0.113.1, port: 123, class: ntp}}, {{host: 203.0.113.2, port: 123, class: ntp}}]\n"
     );
     std::fs::write(file.path(), text).expect("the file takes text");
