@@ -7,16 +7,16 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, nameresolver, nslookup, profile, run,
+    history, nameresolver, nslookup, profile, run, stdout, variables,
 };
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
-        let code = if error.use_stderr() { EXIT_USAGE.into() } else { 0 };
-        drop(error.print());
-        std::process::exit(code)
-    });
+    let command = variables::without_empty(Cli::command());
+    let cli = command
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| std::process::exit(refuse_or_help(&error)));
     let result = match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -28,7 +28,24 @@ fn main() -> ExitCode {
         Command::Explain { cause } => explain::run(cause.as_deref()),
     };
     result.unwrap_or_else(|failure| {
-        anstream::eprintln!("ase-agent: {failure}");
+        let lines = failure.to_string();
+        stdout::complain(&lines.lines().map(|line| format!("ase-agent: {line}\n")).collect::<String>());
         failure.exit_code()
     })
+}
+
+/// Prints what the command line is missing, or the help that it asks for; returns the exit code.
+fn refuse_or_help(asked: &clap::Error) -> i32 {
+    let text = asked.render().ansi().to_string();
+    if asked.use_stderr() {
+        stdout::complain(&text);
+        return EXIT_USAGE.into();
+    }
+    stdout::print(&text).map_or_else(
+        |failure| {
+            stdout::complain(&format!("ase-agent: {failure}\n"));
+            1
+        },
+        |_read| 0,
+    )
 }

@@ -11,6 +11,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        stdout,
         terminal::Terminal,
     },
     config,
@@ -71,12 +72,11 @@ pub fn run(arguments: &Check) -> Result<ExitCode, Failure> {
         (snapshot, witness::ask(listen).await)
     });
     terminal.close();
-    match arguments.output {
-        Output::Json => println!("{}", json::check_to_json(&snapshot, witness.as_ref(), VERSION)),
-        Output::Table => {
-            anstream::print!("{}", report::render(&snapshot, witness.as_ref(), look(arguments.verbose)));
-        }
-    }
+    let text = match arguments.output {
+        Output::Json => json::check_to_json(&snapshot, witness.as_ref(), VERSION) + "\n",
+        Output::Table => report::render(&snapshot, witness.as_ref(), look(arguments.verbose)),
+    };
+    stdout::print(&text)?;
     Ok(ExitCode::from(report::exit_code(&snapshot)))
 }
 

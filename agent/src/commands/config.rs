@@ -7,7 +7,10 @@ use std::{
 
 use clap::Subcommand;
 
-use crate::{commands::failure::Failure, config};
+use crate::{
+    commands::{failure::Failure, stdout},
+    config,
+};
 
 /// Commands on configuration files.
 #[derive(Debug, Subcommand)]
@@ -30,6 +33,6 @@ pub fn run(command: &ConfigCommand) -> Result<ExitCode, Failure> {
 }
 
 fn config_check(file: &Path) -> Result<ExitCode, Failure> {
-    println!("{}", config::check(file)?);
+    stdout::print_line(&config::check(file)?)?;
     Ok(ExitCode::SUCCESS)
 }

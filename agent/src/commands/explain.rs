@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use ase_probes::cause::Cause;
 
-use crate::{commands::failure::Failure, readers::explain as layout};
+use crate::{
+    commands::{failure::Failure, stdout},
+    readers::explain as layout,
+};
 
 /// Explains a cause, or lists them all.
 ///
@@ -12,11 +15,11 @@ use crate::{commands::failure::Failure, readers::explain as layout};
 /// A label that no cause has.
 pub fn run(cause: Option<&str>) -> Result<ExitCode, Failure> {
     let Some(label) = cause else {
-        print!("{}", layout::list());
+        stdout::print(&layout::list())?;
         return Ok(ExitCode::SUCCESS);
     };
     let cause = Cause::from_label(label)
         .ok_or_else(|| Failure::Usage(format!("cause ({label}): no such cause; `ase-agent explain` lists them")))?;
-    print!("{}", layout::explain(cause));
+    stdout::print(&layout::explain(cause))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! What ends a command early, with its exit code.
 
-use std::process::ExitCode;
+use std::{fs::File, process::ExitCode};
 
 use crate::config::ConfigError;
 
@@ -39,10 +39,16 @@ impl Failure {
     }
 }
 
+/// Descriptors that the runtime needs for itself: epoll, its waker, two ends of the pipe for signals, and one to spare.
+const DESCRIPTORS: usize = 5;
+
 /// The runtime of one command: one thread, as in the daemon.
 ///
 /// # Errors
 /// What the system refused.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // Where one is missing the runtime panics, so that they are tried first.
+    let spare: std::io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    drop(spare.map_err(|error| Failure::Other(format!("this machine gives no file descriptors: {error}")))?);
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)
 }

@@ -9,6 +9,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::Failure,
+        stdout,
     },
     config,
     net::duration,
@@ -59,9 +60,9 @@ pub fn run(arguments: &History) -> Result<ExitCode, Failure> {
     let query = Query { since: now.saturating_sub(arguments.since), endpoint: arguments.endpoint.clone() };
     let found = read(&folder, &query).map_err(Failure::other)?;
     let shown = layout::Shown { incidents: !arguments.outcomes, outcomes: !arguments.incidents };
-    match arguments.output {
-        Output::Json => println!("{}", json::history_to_json(&found, shown, VERSION)),
-        Output::Table => print!("{}", layout::render(&found, shown, now)),
-    }
+    let _read = match arguments.output {
+        Output::Json => stdout::print_line(&json::history_to_json(&found, shown, VERSION))?,
+        Output::Table => stdout::print(&layout::render(&found, shown, now))?,
+    };
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,12 @@ use std::{sync::Arc, time::Duration};
 use ase_probes::clock;
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::resolvers::{
-    names::{Cadence, Comparisons, NameView},
-    survey::Surveyor,
+use crate::{
+    commands::failure::Failure,
+    resolvers::{
+        names::{Cadence, Comparisons, NameView},
+        survey::Surveyor,
+    },
 };
 
 /// How many rounds, and how far apart.
@@ -19,23 +22,32 @@ pub struct Plan {
     pub every: Duration,
 }
 
-/// Compares the name in every round and shows how it stands after each. Returns how it stands in the end.
+/// Compares the name in every round and shows how it stands after each, as long as somebody reads. Returns how it stands in
+/// the end.
+///
+/// # Errors
+/// A fault of this machine, or words that cannot be written.
 pub async fn run(
     surveyor: &Surveyor,
     name: &str,
     plan: Plan,
     mut rng: StdRng,
-    mut show: impl FnMut(u32, &NameView),
-) -> Option<Arc<NameView>> {
+    mut show: impl FnMut(u32, &NameView) -> Result<bool, Failure>,
+) -> Result<Arc<NameView>, Failure> {
     let mut state = Comparisons::new([name.to_owned()], Cadence::Every(plan.every), clock::now());
     for round in 1..=plan.count.max(1) {
-        let due = state.next_due()?;
+        let Some(due) = state.next_due() else { break };
         tokio::time::sleep_until(due.into()).await;
         for (index, name) in state.take_due(due) {
             let survey = surveyor.survey(&name, StdRng::from_rng(&mut rng)).await;
+            let survey = survey.map_err(|fault| Failure::other(format!("{name}: {fault}")))?;
             state.take_in(index, survey, clock::wall(), due);
         }
-        state.views().first().iter().for_each(|view| show(round, view));
+        if let Some(view) = state.views().first()
+            && !show(round, view)?
+        {
+            break;
+        }
     }
-    state.views().first().cloned()
+    state.views().first().cloned().ok_or_else(|| Failure::other("no round was made"))
 }

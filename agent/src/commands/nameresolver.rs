@@ -11,7 +11,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        name_rounds,
+        name_rounds, stdout,
     },
     config,
     model::settings::Settings,
@@ -107,10 +107,11 @@ pub fn run(arguments: &Nameresolver) -> Result<ExitCode, Failure> {
     }
     if arguments.compare {
         let survey = runtime.block_on(Surveyor::new(&settings).survey(&name, rng()));
-        match arguments.output {
-            Output::Json => println!("{}", json::survey_to_json(&survey)),
-            Output::Table => print!("{}", layout::render_comparison(&survey)),
-        }
+        let survey = survey.map_err(|fault| Failure::other(format!("{name}: {fault}")))?;
+        stdout::print(&match arguments.output {
+            Output::Json => json::survey_to_json(&survey) + "\n",
+            Output::Table => layout::render_comparison(&survey),
+        })?;
         return Ok(worry_code(survey.comparison.worry));
     }
     let platform = match arguments.platform {
@@ -135,15 +136,16 @@ fn compare_in_rounds(
     arguments: &Nameresolver,
 ) -> Result<ExitCode, Failure> {
     let plan = name_rounds::Plan { count: arguments.rounds, every: arguments.every };
-    let show = |round, view: &NameView| match arguments.output {
-        Output::Json => println!("{}", json::round_to_json(round, view)),
-        Output::Table => print!("{}", layout::render_round(round, view)),
+    let show = |round, view: &NameView| {
+        stdout::print(&match arguments.output {
+            Output::Json => json::round_to_json(round, view) + "\n",
+            Output::Table => layout::render_round(round, view),
+        })
     };
     let rng = StdRng::from_seed(rand::random());
-    let view = runtime.block_on(name_rounds::run(&Surveyor::new(settings), name, plan, rng, show));
-    let view = view.ok_or_else(|| Failure::other("no round was made"))?;
+    let view = runtime.block_on(name_rounds::run(&Surveyor::new(settings), name, plan, rng, show))?;
     if let (Output::Table, Some(survey)) = (arguments.output, &view.last) {
-        print!("\n{}", layout::render_comparison(survey));
+        stdout::print(&format!("\n{}", layout::render_comparison(survey)))?;
     }
     let last = view.published.as_ref().or(view.last.as_ref().map(|survey| &survey.comparison));
     Ok(last.map_or(ExitCode::SUCCESS, |comparison| worry_code(comparison.worry)))
@@ -168,10 +170,10 @@ pub(super) fn answer(
     let egress = Arc::new(settings.egress.clone());
     let resolved = runtime.block_on(worker.resolve(name, &egress, StdRng::from_seed(rand::random())));
     let resolved = resolved.ok_or_else(|| Failure::Usage("no DNS server is configured".to_owned()))?;
-    match output {
-        Output::Json => println!("{}", json::resolved_to_json(name, &resolved)),
-        Output::Table => print!("{}", layout::render(name, &resolved)),
-    }
+    stdout::print(&match output {
+        Output::Json => json::resolved_to_json(name, &resolved) + "\n",
+        Output::Table => layout::render(name, &resolved),
+    })?;
     Ok(ExitCode::from(u8::from(!layout::is_resolved(&resolved))))
 }
 

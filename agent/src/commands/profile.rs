@@ -8,6 +8,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::Failure,
+        stdout,
     },
     config,
     readers::profile as layout,
@@ -40,12 +41,12 @@ pub enum ProfileCommand {
 /// # Errors
 /// A bad configuration, or a profile that there is not.
 pub fn run(command: ProfileCommand) -> Result<ExitCode, Failure> {
-    match command {
-        ProfileCommand::List => print!("{}", layout::render_list()),
+    let _read = match command {
+        ProfileCommand::List => stdout::print(&layout::render_list())?,
         ProfileCommand::Show { config: ConfigFile { config }, profile, cloud, output } => {
             let settings = config::load_profile(config.as_deref(), profile.as_deref(), cloud.as_deref())?;
-            print!("{}", layout::render_show(&settings, output == Output::Json));
+            stdout::print(&layout::render_show(&settings, output == Output::Json))?
         }
-    }
+    };
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     config,
     model::settings::Settings,
+    net::listen,
 };
 
 /// Arguments of `run`.
@@ -21,10 +22,10 @@ pub struct Run {
     /// Where the configuration is.
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Listen here instead of where the configuration says
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Listen here instead of where the configuration says: ADDRESS:PORT, localhost:PORT, or :PORT for every address
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen::parse)]
     pub listen: Option<std::net::SocketAddr>,
-    /// What to log: error, warn, info, debug or trace, also per module (`info,ase_agent::visit::visitor=debug`)
+    /// What to log: off, error, warn, info, debug or trace, also per module (`info,ase_agent::visit::visitor=debug`)
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log_level: String,
     /// How log lines look

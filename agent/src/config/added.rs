@@ -3,10 +3,11 @@
 use ase_probes::{class::Class, dns, probe::Probe, resolve::valid_name, tds, tls::Verify};
 
 use super::{
-    build::{Builder, apply, host_of, id_of},
+    build::{Builder, apply, id_of},
     error::{Broken, broken},
     file::{Added, Override, TdsName, TransportName, VerifyName},
     question::{Asked, default_port, is_tls, is_web},
+    written_host::{self, WrittenHost},
 };
 use crate::{
     config::profile::Expect,
@@ -19,13 +20,17 @@ const MAX_ID: usize = 255;
 impl Builder<'_> {
     /// Builds the endpoint, or names the key that is wrong.
     pub(super) fn added(&self, index: usize, added: &Added) -> Result<Endpoint, Broken> {
-        self.endpoint(added).map_err(|Broken(rule)| Broken(format!("endpoints.add[{index}].{rule}")))
+        self.endpoint(added).map_err(|broken| broken.below(&format!("endpoints.add[{index}]")))
     }
 
     fn endpoint(&self, added: &Added) -> Result<Endpoint, Broken> {
-        let class = Class::from(added.class);
-        let host = host_of("host", &added.host)?;
-        let port = match added.port.or_else(|| default_port(class)) {
+        let written = written_host::read("host", &added.host)?;
+        let class = class_of(added, &written)?;
+        let port = same("port", added.port, written.port)?;
+        let path = same("path", added.path.clone(), written.path.clone())?;
+        let added = &Added { path, ..added.clone() };
+        let host = written.host;
+        let port = match port.or_else(|| default_port(class)) {
             Some(0) => return broken("port", 0, "must be between 1 and 65535"),
             Some(port) => port,
             None => return broken("port", "none", "must be given for class tcp"),
@@ -66,6 +71,26 @@ impl Builder<'_> {
             Some(TransportName::Udp) | None => (dns::Transport::Udp, "/udp"),
         };
         Ok((Probe::Dns(dns::Question::liveness(name, transport)), suffix))
+    }
+}
+
+/// The class that the key names, or the scheme of a URL in the host's place.
+fn class_of(added: &Added, written: &WrittenHost) -> Result<Class, Broken> {
+    match (added.class.map(Class::from), written.class) {
+        (Some(Class::Monitoring), _) => Ok(Class::Monitoring),
+        (Some(class), Some(scheme)) if class != scheme => {
+            broken("class", class, format!("differs from the host's, which is a URL of class {scheme}"))
+        }
+        (Some(class), _) | (None, Some(class)) => Ok(class),
+        (None, None) => broken("class", "none", "must be given, or the host must be a URL"),
+    }
+}
+
+/// What two places say that must not differ: the key, and the host.
+fn same<T: PartialEq + std::fmt::Display>(key: &str, own: Option<T>, host: Option<T>) -> Result<Option<T>, Broken> {
+    match (own, host) {
+        (Some(own), Some(host)) if own != host => broken(key, own, format!("differs from the host's, which is {host}")),
+        (own, host) => Ok(own.or(host)),
     }
 }
 

@@ -3,17 +3,18 @@
 //! question that proves it. Every rule is checked here.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use ase_probes::{class::Class, dns, ntp, probe::Probe, resolve::valid_name};
+use ase_probes::{class::Class, dns, ntp, probe::Probe};
 
 use super::{
-    error::{Broken, broken, nearest},
+    error::{Broken, Findings, broken, nearest},
     file::{AddressesName, ExpectAddressName, File, Override},
-    question::{Asked, class_name, default_interval, default_timeout},
+    question::{Asked, class_name, default_interval, default_port, default_timeout},
+    written_host::{self, WrittenHost},
 };
 use crate::{
     config::profile::{Profile, Row, SlotRow},
@@ -31,25 +32,35 @@ use crate::{
 /// Endpoints that one agent watches at most.
 const MAX_ENDPOINTS: usize = 10_000;
 
-/// Builds the catalogue.
-pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> Result<Catalog, Broken> {
+/// Builds the catalogue from what is good, and notes what is not. `is_whole` says whether all endpoints of the file could be
+/// read: where one is missing, a pattern that matches none is nobody's mistake.
+pub(super) fn catalog(
+    profile: &Profile,
+    file: &File,
+    resolvers: &Resolvers,
+    (is_whole, findings): (bool, &mut Findings),
+) -> Catalog {
     let builder = Builder { profile, file };
-    let mut endpoints = builder.dns(resolvers)?;
-    for row in &profile.rows {
-        endpoints.extend(builder.row(row)?);
+    let mut endpoints = findings.keep(builder.dns(resolvers)).unwrap_or_default();
+    endpoints.extend(findings.keep_all(profile.rows.iter().map(|row| builder.row(row))).into_iter().flatten());
+    let before = findings.0.len();
+    findings.keep_all(builder.check_slot_names());
+    endpoints.extend(findings.keep_all(profile.slots.iter().flat_map(|slot| builder.slot(slot))).into_iter().flatten());
+    let mut unmatched = builder.remove(&mut endpoints);
+    let mut made = BTreeMap::new();
+    for (place, added) in &file.endpoints.add.0 {
+        if let Some(endpoint) = findings.keep(builder.added(*place, added)) {
+            made.insert(endpoint.id.clone(), format!("endpoints.add[{place}]"));
+            endpoints.push(endpoint);
+        }
     }
-    builder.check_slot_names()?;
-    for slot in &profile.slots {
-        endpoints.extend(builder.slot(slot)?);
+    unmatched.extend(builder.change(&mut endpoints));
+    if is_whole && findings.0.len() == before {
+        findings.0.extend(unmatched);
     }
-    builder.remove(&mut endpoints)?;
-    for (index, added) in file.endpoints.add.iter().enumerate() {
-        endpoints.push(builder.added(index, added)?);
-    }
-    builder.change(&mut endpoints)?;
-    check(&mut endpoints)?;
+    findings.0.extend(builder.check(&mut endpoints, &made));
     let unfilled = profile.slots.iter().filter(|slot| builder.hosts(&slot.name).is_empty());
-    Ok(Catalog {
+    Catalog {
         profile: profile.profile.clone(),
         cloud: profile.cloud.clone(),
         edition: profile.edition(),
@@ -58,7 +69,7 @@ pub(super) fn catalog(profile: &Profile, file: &File, resolvers: &Resolvers) -> 
             .filter(|slot| builder.is_wanted(slot.workload.map(Workload::from)))
             .map(|s| builder.unfilled(s))
             .collect(),
-    })
+    }
 }
 
 pub(super) struct Builder<'a> {
@@ -95,7 +106,7 @@ impl Builder<'_> {
         if !self.is_wanted(row.workload.map(Workload::from)) {
             return Ok(Vec::new());
         }
-        let host = host_of("host", &row.host)?;
+        let host = written_host::read("host", &row.host)?.host;
         let basis = row.basis.map_or(Basis::Documented, Basis::from);
         let mut about = self.about(&row.source, &row.purpose, basis, row.note.clone());
         about.workload = row.workload.map(Workload::from).unwrap_or_default();
@@ -116,29 +127,30 @@ impl Builder<'_> {
     }
 
     /// The endpoints of a slot that the configuration fills.
-    fn slot(&self, slot: &SlotRow) -> Result<Vec<Endpoint>, Broken> {
-        let mut endpoints = Vec::new();
-        for text in self.hosts(&slot.name) {
-            let key = format!("slots.{}", slot.name);
-            let (name, port) = split_port(&key, text)?;
-            let host = host_of(&key, name)?;
-            for port in port.map_or_else(|| slot.ports.clone(), |port| vec![port]) {
-                let class = match (Class::from(slot.class), port) {
-                    (Class::Https, 80) => Class::Http,
-                    (class, _) => class,
-                };
-                let mut about = self.about(&slot.source, &slot.purpose, Basis::Configured, slot.note.clone());
-                about.documented_as = Some(slot.documented_as.clone());
-                let probe = Asked::plain(class, &host, port).probe()?;
-                endpoints.push(Endpoint {
-                    id: id_of(&host, port),
-                    target: self.target(class, host.clone(), port, probe),
-                    about,
-                    ..self.blank(class, self.severity(&slot.purpose))
-                });
-            }
-        }
-        Ok(endpoints)
+    fn slot(&self, slot: &SlotRow) -> impl Iterator<Item = Result<Vec<Endpoint>, Broken>> {
+        self.hosts(&slot.name).iter().map(|text| self.filled(slot, text))
+    }
+
+    /// The endpoints of one host in a slot; the scheme of a URL decides the port where it names none.
+    fn filled(&self, slot: &SlotRow, text: &str) -> Result<Vec<Endpoint>, Broken> {
+        let WrittenHost { host, port, class, .. } = written_host::read(&format!("slots.{}", slot.name), text)?;
+        let port = port.or(class.and_then(default_port).filter(|port| slot.ports.contains(port)));
+        let endpoint = |port| {
+            let class = match (Class::from(slot.class), port) {
+                (Class::Https, 80) => Class::Http,
+                (class, _) => class,
+            };
+            let mut about = self.about(&slot.source, &slot.purpose, Basis::Configured, slot.note.clone());
+            about.documented_as = Some(slot.documented_as.clone());
+            let probe = Asked::plain(class, &host, port).probe()?;
+            Ok(Endpoint {
+                id: id_of(&host, port),
+                target: self.target(class, host.clone(), port, probe),
+                about,
+                ..self.blank(class, self.severity(&slot.purpose))
+            })
+        };
+        port.map_or_else(|| slot.ports.clone(), |port| vec![port]).into_iter().map(endpoint).collect()
     }
 
     fn unfilled(&self, slot: &SlotRow) -> Slot {
@@ -155,18 +167,20 @@ impl Builder<'_> {
         }
     }
 
-    fn remove(&self, endpoints: &mut Vec<Endpoint>) -> Result<(), Broken> {
+    fn remove(&self, endpoints: &mut Vec<Endpoint>) -> Vec<Broken> {
+        let mut unmatched = Findings::default();
         for pattern in &self.file.endpoints.remove {
             let before = endpoints.len();
             endpoints.retain(|endpoint| !matches(pattern, &endpoint.id.0));
             if endpoints.len() == before {
-                return broken("endpoints.remove", pattern, unknown_id(pattern, endpoints));
+                unmatched.keep::<()>(broken("endpoints.remove", pattern, unknown_id(pattern, endpoints)));
             }
         }
-        Ok(())
+        unmatched.0
     }
 
-    fn change(&self, endpoints: &mut [Endpoint]) -> Result<(), Broken> {
+    fn change(&self, endpoints: &mut [Endpoint]) -> Vec<Broken> {
+        let mut unmatched = Findings::default();
         for (pattern, change) in &self.file.endpoints.r#override {
             let mut found = false;
             for endpoint in endpoints.iter_mut().filter(|endpoint| matches(pattern, &endpoint.id.0)) {
@@ -174,15 +188,15 @@ impl Builder<'_> {
                 found = true;
             }
             if !found {
-                return broken("endpoints.override", pattern, unknown_id(pattern, endpoints));
+                unmatched.keep::<()>(broken("endpoints.override", pattern, unknown_id(pattern, endpoints)));
             }
         }
-        Ok(())
+        unmatched.0
     }
 
-    fn check_slot_names(&self) -> Result<(), Broken> {
+    fn check_slot_names(&self) -> Vec<Result<(), Broken>> {
         let names = || self.profile.slots.iter().map(|slot| slot.name.as_str());
-        for (name, hosts) in &self.file.slots {
+        let check = |(name, hosts): (&String, &Vec<String>)| {
             if !names().any(|known| known == name) {
                 let near = nearest(name, names()).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
                 let list = names().collect::<Vec<_>>().join(", ");
@@ -192,8 +206,42 @@ impl Builder<'_> {
             if hosts.is_empty() {
                 return broken(&format!("slots.{name}"), "[]", "must name at least one host, or be left out");
             }
+            Ok(())
+        };
+        self.file.slots.iter().map(check).collect()
+    }
+
+    /// Checks what holds for all endpoints together, and puts them in order. `made` says which item of the file made which.
+    fn check(&self, endpoints: &mut [Endpoint], made: &BTreeMap<EndpointId, String>) -> Vec<Broken> {
+        let mut findings = Findings::default();
+        if endpoints.len() > MAX_ENDPOINTS {
+            findings.keep::<()>(broken("endpoints", endpoints.len(), format!("must be at most {MAX_ENDPOINTS}")));
         }
-        Ok(())
+        for endpoint in &*endpoints {
+            let places = || self.places(endpoint, made);
+            findings.keep(check_times(endpoint).map_err(|broken| broken.from(places())));
+        }
+        endpoints.sort_by(|a, b| (a.class, &a.id).cmp(&(b.class, &b.id)));
+        let mut ids = BTreeSet::new();
+        let mut twins = BTreeSet::new();
+        for twin in endpoints.iter().filter(|endpoint| !ids.insert(&endpoint.id)).filter(|twin| twins.insert(&twin.id))
+        {
+            let rule = "must be unique; give one of them another `id`";
+            let places = made.get(&twin.id).cloned().into_iter().chain(["slots".to_owned(), "endpoints".to_owned()]);
+            findings.keep(broken::<()>("endpoints", &twin.id, rule).map_err(|broken| broken.from(places.collect())));
+        }
+        findings.0
+    }
+
+    /// The keys that may have set an endpoint's times, those that win first.
+    fn places(&self, endpoint: &Endpoint, made: &BTreeMap<EndpointId, String>) -> Vec<String> {
+        let patterns = self.file.endpoints.r#override.keys().rev().filter(|pattern| matches(pattern, &endpoint.id.0));
+        let own =
+            patterns.map(|pattern| format!("endpoints.override.{pattern}")).chain(made.get(&endpoint.id).cloned());
+        let own: Vec<String> =
+            own.flat_map(|key| ["timeout", "interval"].map(|name| format!("{key}.{name}"))).collect();
+        let class = endpoint.class;
+        own.into_iter().chain([format!("timeouts.{class}"), format!("intervals.{class}")]).collect()
     }
 
     fn hosts(&self, slot: &str) -> &[String] {
@@ -271,41 +319,20 @@ pub(super) fn apply(endpoint: &mut Endpoint, change: &Override) {
     }
 }
 
-/// Checks what holds for all endpoints together, and puts them in order.
-fn check(endpoints: &mut [Endpoint]) -> Result<(), Broken> {
-    if endpoints.len() > MAX_ENDPOINTS {
-        return broken("endpoints", endpoints.len(), format!("must be at most {MAX_ENDPOINTS}"));
+fn check_times(endpoint: &Endpoint) -> Result<(), Broken> {
+    let (interval, timeout) = (endpoint.interval, endpoint.target.timeout);
+    if timeout >= interval {
+        let rule = format!("must be shorter than interval ({})", show(interval));
+        return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
     }
-    for endpoint in &*endpoints {
-        let (interval, timeout) = (endpoint.interval, endpoint.target.timeout);
-        if timeout >= interval {
-            let rule = format!("must be shorter than interval ({})", show(interval));
-            return broken(&format!("{}: timeout", endpoint.id), show(timeout), rule);
-        }
-        if endpoint.is_public_time_server() && interval < TIME_SERVER_REST {
-            let rule = "must be at least 64s for class ntp: one time server is not asked more often";
-            return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
-        }
-        if endpoint.target.port == 0 {
-            return broken(&format!("{}: port", endpoint.id), 0, "must be between 1 and 65535");
-        }
+    if endpoint.is_public_time_server() && interval < TIME_SERVER_REST {
+        let rule = "must be at least 64s for class ntp: one time server is not asked more often";
+        return broken(&format!("{}: interval", endpoint.id), show(interval), rule);
     }
-    endpoints.sort_by(|a, b| (a.class, &a.id).cmp(&(b.class, &b.id)));
-    let mut ids = BTreeSet::new();
-    match endpoints.iter().find(|endpoint| !ids.insert(&endpoint.id)) {
-        Some(twin) => broken("endpoints", &twin.id, "must be unique; give one of them another `id`"),
-        None => Ok(()),
+    if endpoint.target.port == 0 {
+        return broken(&format!("{}: port", endpoint.id), 0, "must be between 1 and 65535");
     }
-}
-
-pub(super) fn host_of(key: &str, text: &str) -> Result<Host, Broken> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(Host::Address(address));
-    }
-    match valid_name(text) {
-        Ok(()) => Ok(Host::Name(text.trim_end_matches('.').to_ascii_lowercase())),
-        Err(rule) => broken(key, text.escape_debug(), format!("must be a name or an address: {rule}")),
-    }
+    Ok(())
 }
 
 /// The id of an endpoint that nobody named: the host as it is asked, and the port.
@@ -317,23 +344,10 @@ pub(super) fn id_of(host: &Host, port: u16) -> EndpointId {
     EndpointId(id.into())
 }
 
-/// Splits `host:port`; an address in IPv6 notation needs brackets for a port.
-fn split_port<'a>(key: &str, text: &'a str) -> Result<(&'a str, Option<u16>), Broken> {
-    if text.parse::<IpAddr>().is_ok() {
-        return Ok((text, None));
-    }
-    match text.rsplit_once(':') {
-        None => Ok((text, None)),
-        Some((host, port)) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => Ok((host.trim_matches(['[', ']']), Some(port))),
-            Ok(_) | Err(_) => broken(key, text, "must be a host, or host:port with a port between 1 and 65535"),
-        },
-    }
-}
-
 /// Reads `ADDRESS` or `ADDRESS:PORT`, port 53 by default.
 pub(super) fn server(key: &str, text: &str) -> Result<SocketAddr, Broken> {
-    if let Ok(address) = text.parse::<IpAddr>() {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, 53));
     }
     match text.parse::<SocketAddr>() {

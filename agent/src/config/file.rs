@@ -1,6 +1,6 @@
 //! The shape of the configuration file. Unknown keys are errors; what a value means is decided elsewhere.
 
-use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ pub(super) struct File {
     pub(super) profile: Option<String>,
     pub(super) cloud: Option<String>,
     pub(super) vantage: Option<String>,
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) workloads: Option<Vec<WorkloadName>>,
     pub(super) slots: BTreeMap<String, Vec<String>>,
@@ -72,9 +72,20 @@ pub(super) struct Dns {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Endpoints {
-    pub(super) add: Vec<Added>,
+    pub(super) add: AddedList,
     pub(super) remove: Vec<String>,
     pub(super) r#override: BTreeMap<String, Override>,
+}
+
+/// Endpoints of the operator's own, each with its place in the list as it was written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "Vec<Added>")]
+pub(super) struct AddedList(pub(super) Vec<(usize, Added)>);
+
+impl From<Vec<Added>> for AddedList {
+    fn from(list: Vec<Added>) -> Self {
+        Self(list.into_iter().enumerate().collect())
+    }
 }
 
 /// An endpoint of the operator's own.
@@ -82,7 +93,7 @@ pub(super) struct Endpoints {
 #[serde(deny_unknown_fields)]
 pub(super) struct Added {
     pub(super) host: String,
-    pub(super) class: ClassName,
+    pub(super) class: Option<ClassName>,
     pub(super) port: Option<u16>,
     pub(super) id: Option<String>,
     pub(super) purpose: Option<String>,

@@ -2,11 +2,16 @@
 
 mod added;
 mod build;
+mod document;
+mod environment;
 mod error;
 mod file;
 pub mod host;
 pub mod profile;
 mod question;
+mod reading;
+mod source;
+mod written_host;
 
 use std::{
     collections::BTreeSet,
@@ -19,18 +24,23 @@ use std::{
 use ase_probes::{class::Class, egress::Egress, resolve::valid_name, tls::Trust};
 use ipnet::IpNet;
 
-pub use error::ConfigError;
-use error::{Broken, broken};
+pub use error::{At, ConfigError, Mistake};
+use error::{Broken, Findings, broken};
 use file::File;
+use source::Source;
 
 use crate::{
-    config::{host::Found, profile::Profile},
+    config::{
+        host::Found,
+        profile::{Profile, ProfileError},
+    },
     model::{
         assumptions::Assumptions,
         settings::{self, Declared, DiagnosisKeys, Pace, ResolverSource, Resolvers, Settings},
     },
     net::{
         duration::show,
+        listen,
         policy::{self, AddressPolicy},
     },
 };
@@ -39,23 +49,19 @@ use crate::{
 const AZURE_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), 53);
 /// Where the web server listens unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10123);
-/// What a configuration without a file is called.
-const BUILT_IN: &str = "built-in defaults";
 /// Time between two comparisons of one name unless told otherwise.
 const COMPARE_EVERY: Duration = Duration::from_secs(300);
 /// The shortest time between two comparisons of one name.
 const SHORTEST_COMPARE: Duration = Duration::from_secs(10);
 /// Names compared at most unless told otherwise; each has a series per class.
 const MAX_NAMES: usize = 500;
-/// A configuration file of this size is none, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 
 /// Reads `ADDRESS` or `ADDRESS:PORT` of a DNS server, port 53 by default.
 ///
 /// # Errors
 /// The rule that the text breaks.
 pub fn server(text: &str) -> Result<SocketAddr, String> {
-    build::server("server", text).map_err(|Broken(rule)| rule)
+    build::server("server", text).map_err(|broken| broken.message)
 }
 
 /// Loads a configuration file, or the built-in defaults, and completes it from the host.
@@ -71,15 +77,15 @@ pub fn load(path: Option<&Path>) -> Result<Settings, ConfigError> {
 /// # Errors
 /// [`ConfigError`] with file, key, value and rule.
 pub fn load_profile(path: Option<&Path>, profile: Option<&str>, cloud: Option<&str>) -> Result<Settings, ConfigError> {
-    let origin = path.map_or_else(|| BUILT_IN.to_owned(), |path| path.display().to_string());
-    let mut file = path.map(|path| read(path, &origin)).transpose()?.unwrap_or_default();
-    file.profile = profile.map(str::to_owned).or(file.profile);
-    file.cloud = cloud.map(str::to_owned).or(file.cloud);
+    let mut source = path.map(source::load).transpose()?.unwrap_or_default();
+    let file = &mut source.file;
+    file.profile = profile.map(str::to_owned).or(file.profile.take());
+    file.cloud = cloud.map(str::to_owned).or(file.cloud.take());
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let found = host::servers(read(host::RESOLV_CONF).as_deref(), read(host::UPLINK_CONF).as_deref());
-    let mut warnings = Vec::new();
-    let trust = trust(&file, &mut warnings).map_err(|broken| broken.of(&origin))?;
-    let settings = complete(&origin, &file, found.as_ref(), trust).map_err(|broken| broken.of(&origin))?;
+    let (mut warnings, mut findings) = (Vec::new(), Findings::default());
+    let trust = findings.keep(trust(&source.file, &mut warnings)).unwrap_or_else(Trust::none);
+    let settings = complete(&source, found.as_ref(), trust, findings)?;
     warnings.extend(settings.warnings);
     let state_dir = settings.state_dir.or_else(service_state_dir);
     Ok(Settings { warnings, state_dir, ..settings })
@@ -115,24 +121,6 @@ pub fn check(path: &Path) -> Result<String, ConfigError> {
     ))
 }
 
-fn read(path: &Path, origin: &str) -> Result<File, ConfigError> {
-    let failed = |message: String| ConfigError { origin: origin.to_owned(), at: None, message };
-    let size = std::fs::metadata(path).map_err(|error| failed(format!("cannot be read: {error}")))?.len();
-    if size > MAX_FILE {
-        return Err(failed(format!("size ({size} bytes) must be at most {MAX_FILE} bytes")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    parse(&text, origin)
-}
-
-fn parse(text: &str, origin: &str) -> Result<File, ConfigError> {
-    let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-    if is_empty {
-        return Ok(File::default());
-    }
-    serde_saphyr::from_str(text).map_err(|error| error::from_yaml(origin, text, &error))
-}
-
 /// The authorities: the system's, and those of a file beside or instead of them.
 fn trust(file: &File, warnings: &mut Vec<String>) -> Result<Trust, Broken> {
     let base = if file.ca.system.unwrap_or(true) {
@@ -151,46 +139,66 @@ fn trust(file: &File, warnings: &mut Vec<String>) -> Result<Trust, Broken> {
     }
 }
 
-/// Completes a file with the profile and what the host says. Pure but for nothing: all is given.
-fn complete(origin: &str, file: &File, found: Option<&Found>, trust: Trust) -> Result<Settings, Broken> {
-    let mut warnings = Vec::new();
-    let name = file.profile.as_deref().unwrap_or("ase-v2");
-    let profile = Profile::load(name, file.cloud.as_deref().unwrap_or("public"));
-    let profile = profile.map_err(|error| Broken(error.to_string()))?;
-    let resolvers = resolvers(file, found, &mut warnings)?;
-    let catalog = build::catalog(&profile, file, &resolvers)?;
+/// Completes a file with the profile and what the host says, or names all that is wrong with it. Pure: all is given.
+fn complete(
+    source: &Source,
+    found: Option<&Found>,
+    trust: Trust,
+    mut findings: Findings,
+) -> Result<Settings, ConfigError> {
+    let (file, mut warnings) = (&source.file, Vec::new());
+    let profile = profile_of(file).map_err(|error| source.error(findings.0.iter().cloned().chain([error])))?;
+    let resolvers = resolvers(file, found, &mut warnings, &mut findings);
+    let whole = source.has_read_everything_of(&["endpoints", "slots", "workloads"]);
+    let catalog = build::catalog(&profile, file, &resolvers, (whole, &mut findings));
     if trust.is_empty() {
         warnings.push("no certificate authority is known: certificates cannot be verified".to_owned());
     }
     let settings = Settings {
-        origin: origin.to_owned(),
+        origin: source.origin.clone(),
         catalog: Arc::new(catalog),
         resolvers,
-        egress: egress(file)?,
+        egress: findings.keep(egress(file)).unwrap_or_default(),
         trust,
-        pace: pace(file)?,
-        policy: policy(file)?,
-        assumptions: assumptions(file)?,
+        pace: pace(file, &mut findings),
+        policy: policy(file, &mut findings),
+        assumptions: assumptions(file, &mut findings),
         diagnosis: DiagnosisKeys {
             enabled: file.diagnosis.enabled.unwrap_or(true),
             sql_redirect: file.diagnosis.sql_redirect.unwrap_or(true),
         },
-        declared: declared(file)?,
-        listen: file.listen.unwrap_or(LISTEN),
+        declared: declared(file, &mut findings),
+        listen: findings.keep(listen(file)).unwrap_or(LISTEN),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
-        compare_every: compare_every(file)?,
-        state_dir: state_dir(file)?,
+        compare_every: findings.keep(compare_every(file)).unwrap_or(COMPARE_EVERY),
+        state_dir: findings.keep(state_dir(file)).flatten(),
         warnings,
     };
-    let (names, limit) = (settings::names(&settings).len(), file.dns.max_names.unwrap_or(MAX_NAMES));
-    if names > limit {
-        return broken(
-            "dns.max_names",
-            limit,
-            format!("is less than the {names} names to compare: raise it or remove endpoints"),
-        );
+    findings.keep(few_names(file, &settings));
+    if findings.0.is_empty() && source.mistakes.is_empty() { Ok(settings) } else { Err(source.error(findings.0)) }
+}
+
+fn profile_of(file: &File) -> Result<Profile, Broken> {
+    let (name, cloud) = (file.profile.as_deref().unwrap_or("ase-v2"), file.cloud.as_deref().unwrap_or("public"));
+    Profile::load(name, cloud).map_err(|error| match error {
+        ProfileError::Unknown(..) => Broken { places: vec!["profile".to_owned()], ..Broken::whole(error) },
+        ProfileError::Cloud(..) => Broken { places: vec!["cloud".to_owned()], ..Broken::whole(error) },
+        ProfileError::Broken(_) => Broken::whole(error),
+    })
+}
+
+fn listen(file: &File) -> Result<SocketAddr, Broken> {
+    let rule_of = |rule| Broken { places: vec!["listen".to_owned()], ..Broken::whole(format!("listen {rule}")) };
+    file.listen.as_deref().map_or(Ok(LISTEN), |text| listen::parse(text).map_err(rule_of))
+}
+
+fn few_names(file: &File, settings: &Settings) -> Result<(), Broken> {
+    let (names, limit) = (settings::names(settings).len(), file.dns.max_names.unwrap_or(MAX_NAMES));
+    if names <= limit {
+        return Ok(());
     }
-    Ok(settings)
+    let rule = format!("is less than the {names} names to compare: raise it or remove endpoints");
+    broken("dns.max_names", limit, rule)
 }
 
 /// Comparing is a background task: asked faster than this it would look like an attack on the resolvers.
@@ -203,16 +211,11 @@ fn compare_every(file: &File) -> Result<Duration, Broken> {
     }
 }
 
-fn resolvers(file: &File, found: Option<&Found>, warnings: &mut Vec<String>) -> Result<Resolvers, Broken> {
-    let azure = match &file.resolvers.azure {
-        Some(text) => build::server("resolvers.azure", text)?,
-        None => AZURE_DNS,
-    };
+fn resolvers(file: &File, found: Option<&Found>, warnings: &mut Vec<String>, findings: &mut Findings) -> Resolvers {
+    let azure = file.resolvers.azure.as_ref();
+    let azure = azure.and_then(|text| findings.keep(build::server("resolvers.azure", text))).unwrap_or(AZURE_DNS);
     let (custom, source) = match (&file.resolvers.custom, found) {
-        (Some(list), _) if list.is_empty() => {
-            return broken("resolvers.custom", "[]", "must name at least one server, or be left out");
-        }
-        (Some(list), _) => (custom_servers(list)?, ResolverSource::Config),
+        (Some(list), _) => (custom_servers(list, findings), ResolverSource::Config),
         (None, Some(found)) => {
             let servers = found.servers.iter().map(|server| SocketAddr::new(*server, 53)).collect();
             (servers, ResolverSource::File(found.file.to_owned()))
@@ -222,19 +225,24 @@ fn resolvers(file: &File, found: Option<&Found>, warnings: &mut Vec<String>) -> 
             (vec![azure], ResolverSource::File(host::RESOLV_CONF.to_owned()))
         }
     };
-    Ok(Resolvers { custom, source, azure })
+    Resolvers { custom, source, azure }
 }
 
-fn custom_servers(list: &[String]) -> Result<Vec<SocketAddr>, Broken> {
+fn custom_servers(list: &[String], findings: &mut Findings) -> Vec<SocketAddr> {
+    let key = "resolvers.custom";
+    if list.is_empty() {
+        findings.keep::<()>(broken(key, "[]", "must name at least one server, or be left out"));
+    }
     let mut servers = Vec::new();
     for text in list {
-        let server = build::server("resolvers.custom", text)?;
-        if servers.contains(&server) {
-            return broken("resolvers.custom", text, "must be named once");
+        match findings.keep(build::server(key, text)) {
+            Some(server) if servers.contains(&server) => {
+                findings.keep::<()>(broken(key, text, "must be named once"));
+            }
+            server => servers.extend(server),
         }
-        servers.push(server);
     }
-    Ok(servers)
+    servers
 }
 
 fn egress(file: &File) -> Result<Egress, Broken> {
@@ -247,86 +255,90 @@ fn egress(file: &File) -> Result<Egress, Broken> {
     }
 }
 
-fn pace(file: &File) -> Result<Pace, Broken> {
+fn pace(file: &File, findings: &mut Findings) -> Pace {
     let keys = &file.pace;
     let concurrency = keys.concurrency.unwrap_or(64);
     if !(1..=1024).contains(&concurrency) {
-        return broken("pace.concurrency", concurrency, "must be between 1 and 1024");
+        findings.keep::<()>(broken("pace.concurrency", concurrency, "must be between 1 and 1024"));
     }
     let flows_per_destination = keys.flows_per_destination.unwrap_or(60);
     if flows_per_destination == 0 {
-        return broken("pace.flows_per_destination", 0, "must be at least 1");
+        findings.keep::<()>(broken("pace.flows_per_destination", 0, "must be at least 1"));
     }
     let or = |human: Option<crate::net::duration::HumanDuration>, seconds| {
         human.map_or(Duration::from_secs(seconds), |h| h.0)
     };
-    Ok(Pace {
+    Pace {
         concurrency,
         flows_per_destination,
         confirm_after: or(keys.confirm_after, 1),
         failing_interval: or(keys.failing_interval, 10),
         drain: or(keys.drain, 10),
-    })
+    }
 }
 
-fn policy(file: &File) -> Result<AddressPolicy, Broken> {
-    Ok(AddressPolicy {
-        allow: prefixes("addresses.allow", &file.addresses.allow)?,
-        deny: prefixes("addresses.deny", &file.addresses.deny)?,
-    })
+fn policy(file: &File, findings: &mut Findings) -> AddressPolicy {
+    AddressPolicy {
+        allow: findings.keep_all(prefixes("addresses.allow", &file.addresses.allow)),
+        deny: findings.keep_all(prefixes("addresses.deny", &file.addresses.deny)),
+    }
 }
 
-fn prefixes(key: &str, list: &[String]) -> Result<Vec<IpNet>, Broken> {
-    list.iter().map(|text| policy::prefix(text).or_else(|rule| broken(key, text, rule))).collect()
+fn prefixes(key: &str, list: &[String]) -> impl Iterator<Item = Result<IpNet, Broken>> {
+    list.iter().map(move |text| policy::prefix(text).or_else(|rule| broken(key, text, rule)))
 }
 
-fn assumptions(file: &File) -> Result<Assumptions, Broken> {
+fn assumptions(file: &File, findings: &mut Findings) -> Assumptions {
     let keys = &file.risk;
-    let mut assumptions = match (keys.horizon, keys.prior) {
-        (Some(horizon), Some(_)) => {
-            return broken("risk.horizon", show(horizon.0), "cannot stand beside `risk.prior`: give one of them");
-        }
-        (Some(horizon), None) => Assumptions { horizon: horizon.0, ..Assumptions::default() },
-        (None, Some(prior)) if prior.half >= prior.ninety_five => {
-            let rule = format!("must be shorter than ninety_five ({})", show(prior.ninety_five.0));
-            return broken("risk.prior.half", show(prior.half.0), rule);
-        }
-        (None, Some(prior)) => Assumptions::from_prior(prior.half.0, prior.ninety_five.0),
-        (None, None) => Assumptions::default(),
-    };
+    let mut assumptions = findings.keep(horizon(keys)).unwrap_or_default();
     for (name, weight) in &keys.weights {
         let class = Class::from(*name);
         if !(0.0..=1.0).contains(weight) {
-            return broken(&format!("risk.weights.{class}"), weight, "must be between 0 and 1");
+            findings.keep::<()>(broken(&format!("risk.weights.{class}"), weight, "must be between 0 and 1"));
         }
         assumptions.weights.insert(class, *weight);
     }
-    Ok(assumptions)
+    assumptions
 }
 
-fn declared(file: &File) -> Result<Declared, Broken> {
-    let names = |key: &str, list: &[String]| -> Result<BTreeSet<String>, Broken> {
+fn horizon(keys: &file::RiskKeys) -> Result<Assumptions, Broken> {
+    match (keys.horizon, keys.prior) {
+        (Some(horizon), Some(_)) => {
+            broken("risk.horizon", show(horizon.0), "cannot stand beside `risk.prior`: give one of them")
+        }
+        (Some(horizon), None) => Ok(Assumptions { horizon: horizon.0, ..Assumptions::default() }),
+        (None, Some(prior)) if prior.half >= prior.ninety_five => {
+            let rule = format!("must be shorter than ninety_five ({})", show(prior.ninety_five.0));
+            broken("risk.prior.half", show(prior.half.0), rule)
+        }
+        (None, Some(prior)) => Ok(Assumptions::from_prior(prior.half.0, prior.ninety_five.0)),
+        (None, None) => Ok(Assumptions::default()),
+    }
+}
+
+fn declared(file: &File, findings: &mut Findings) -> Declared {
+    let mut names = |key: &str, list: &[String]| -> BTreeSet<String> {
         let name = |text: &String| match valid_name(text) {
             Ok(()) => Ok(text.trim_matches('.').to_ascii_lowercase()),
             Err(rule) => broken(key, text.escape_debug(), format!("must be a name or a suffix: {rule}")),
         };
-        list.iter().map(name).collect()
+        findings.keep_all(list.iter().map(name)).into_iter().collect()
     };
-    Ok(Declared {
-        private: names("dns.private", &file.dns.private)?,
-        managed: names("dns.managed", &file.dns.managed)?,
+    Declared {
+        private: names("dns.private", &file.dns.private),
+        managed: names("dns.managed", &file.dns.managed),
+        compared: names("dns.names", &file.dns.names),
         sinkholes: file.dns.sinkholes.iter().copied().collect(),
-        origins: file.dns.origins.iter().map(origin).collect::<Result<_, _>>()?,
-        compared: names("dns.names", &file.dns.names)?,
-    })
+        origins: file.dns.origins.iter().map(|(name, list)| (name.clone(), origin(name, list, findings))).collect(),
+    }
 }
 
-fn origin((name, list): (&String, &Vec<String>)) -> Result<(String, Vec<IpNet>), Broken> {
+fn origin(name: &str, list: &[String], findings: &mut Findings) -> Vec<IpNet> {
     let key = format!("dns.origins.{}", name.escape_debug());
-    match prefixes(&key, list)? {
-        none if none.is_empty() => broken(&key, "[]", "must name at least one prefix"),
-        prefixes => Ok((name.clone(), prefixes)),
+    if list.is_empty() {
+        findings.keep::<()>(broken(&key, "[]", "must name at least one prefix"));
     }
+    findings.keep_all(prefixes(&key, list))
 }
 
 #[cfg(test)]

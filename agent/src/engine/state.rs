@@ -154,7 +154,7 @@ impl State {
             (waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent"),
             (uncompared, "name", "not compared: the time of this look was over"),
         ];
-        self.left_out = self.comparing.left_out().into_iter().collect();
+        self.left_out = self.comparing.left_out();
         self.left_out.extend(counted.into_iter().filter_map(|(count, what, why)| match count {
             0 => None,
             1 => Some(format!("1 {what} was {why}")),

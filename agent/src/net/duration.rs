@@ -1,8 +1,8 @@
-//! Durations as people write them: `30s`, `1m30s`, `500ms`.
+//! Durations as people write them: `30s`, `1m30s`, `500ms`, `2d`.
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// The shortest duration that has a meaning here; anything shorter would only spin.
@@ -26,14 +26,19 @@ impl<'de> Deserialize<'de> for HumanDuration {
 /// # Errors
 /// The rule that the text breaks, with the text.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let rule = || format!("duration ({text}) must be a number with a unit, for example 30s, 1m30s or 500ms");
-    let signed: SignedDuration = text.parse().map_err(|_| rule())?;
+    let rule = || format!("duration ({text}) must be a number with a unit, for example 30s, 1m30s, 500ms or 2d");
+    let signed = text.parse().ok().or_else(|| with_days(text)).ok_or_else(rule)?;
     match Duration::try_from(signed) {
         Ok(duration) if duration > LONGEST => Err(format!("duration ({text}) must be at most {}", show(LONGEST))),
         Ok(duration) if duration >= SHORTEST => Ok(duration),
         Ok(duration) if !duration.is_zero() => Err(format!("duration ({text}) must be at least {}", show(SHORTEST))),
         Ok(_) | Err(_) => Err(format!("duration ({text}) must be longer than zero")),
     }
+}
+
+/// Days of 24 hours and weeks of seven days; no clock is set by these durations, so that none is longer or shorter.
+fn with_days(text: &str) -> Option<SignedDuration> {
+    text.parse::<Span>().ok()?.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
 }
 
 /// Writes a duration the way it is read.
@@ -48,13 +53,23 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, millis) in
-            [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("1m 30s", 90_000)]
-        {
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("1m30s", 90_000),
+            ("500ms", 500),
+            ("2h", 7_200_000),
+            ("1m 30s", 90_000),
+            ("2d", 172_800_000),
+            ("1d12h", 129_600_000),
+            ("1w", 604_800_000),
+            ("2 days", 172_800_000),
+        ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
             assert_eq!(parse(&show(Duration::from_millis(millis))), Ok(Duration::from_millis(millis)));
         }
-        for text in ["", "30", "0s", "-5s", "5x", "soon", "1ns", "721h", "9223372036854775807s"] {
+        for text in
+            ["", "30", "0s", "-5s", "5x", "soon", "1ns", "721h", "31d", "1mo", "d", "-2d", "0d", "9223372036854775807s"]
+        {
             let error = parse(text).expect_err(text);
             assert!(error.contains(&format!("({text})")), "{error}");
         }

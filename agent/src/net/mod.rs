@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod duration;
+pub mod listen;
 pub mod pattern;
 pub mod policy;
 pub mod port;

@@ -3,7 +3,10 @@
 
 use std::fmt::Write;
 
-use ase_probes::dns::{Answer, Rcode};
+use ase_probes::{
+    cause::Cause,
+    dns::{Answer, Rcode},
+};
 
 use crate::resolvers::{
     compare::{self, Comparison, Worry},
@@ -18,11 +21,20 @@ use crate::resolvers::{
 pub fn render(name: &str, resolved: &Resolved) -> String {
     let server = resolved.server.ip();
     let mut text = format!("Server: {server}\n\n");
-    match failure(resolved.answer.as_ref()) {
-        None => text.push_str(&addresses(name, resolved.answer.as_ref())),
-        Some(words) => _ = writeln!(text, "*** {server} can't find {name}: {words}"),
+    match (fault(resolved), failure(resolved.answer.as_ref())) {
+        (Some(fault), _) => _ = writeln!(text, "*** {server} was not asked for {name}: {}", fault.definition().summary),
+        (None, None) => text.push_str(&addresses(name, resolved.answer.as_ref())),
+        (None, Some(words)) => _ = writeln!(text, "*** {server} can't find {name}: {words}"),
     }
     text
+}
+
+/// The fault of this machine for which no server was asked.
+fn fault(resolved: &Resolved) -> Option<Cause> {
+    let causes = resolved.outcomes.iter().map(|outcome| outcome.verdict.finding().map(|finding| finding.cause));
+    let is_local = |cause: &Option<Cause>| cause.is_some_and(Cause::is_local);
+    let first = causes.clone().next().flatten()?;
+    (resolved.answer.is_none() && causes.clone().all(|cause| is_local(&cause))).then_some(first)
 }
 
 /// Whether the name was resolved to an address.

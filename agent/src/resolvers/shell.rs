@@ -20,7 +20,7 @@ use crate::{
     resolvers::{
         compare::{Outcome, Server},
         names::{Cadence, Comparisons, NameViews},
-        survey::{Survey, Surveyor},
+        survey::{NotAsked, Survey, Surveyor},
         trial::Trial,
     },
 };
@@ -39,7 +39,8 @@ pub enum Step {
 pub struct Comparing {
     state: Comparisons,
     surveyor: Arc<Surveyor>,
-    surveys: JoinSet<Survey>,
+    surveys: JoinSet<Result<Survey, NotAsked>>,
+    not_asked: BTreeMap<NotAsked, usize>,
     under_way: BTreeMap<task::Id, usize>,
     trials: JoinSet<Trial>,
     trial_due: Option<Instant>,
@@ -66,6 +67,7 @@ impl Comparing {
             state: Comparisons::new(names, cadence, now),
             surveyor: Arc::new(Surveyor::new(settings)),
             surveys: JoinSet::new(),
+            not_asked: BTreeMap::new(),
             under_way: BTreeMap::new(),
         }
     }
@@ -134,14 +136,17 @@ impl Comparing {
         self.state.remaining()
     }
 
-    /// Names that a single round did not compare since a server was silent, in plain words.
-    pub fn left_out(&self) -> Option<String> {
-        let (side, names) = self.state.skipped()?;
-        let server = match side {
-            Server::Custom => "the custom DNS",
-            Server::Azure => "Azure DNS",
-        };
-        Some(format!("{names} names were not compared: {server} did not answer"))
+    /// Names that a single round did not compare, since a server was silent or by a fault of this machine, in plain words.
+    pub fn left_out(&self) -> Vec<String> {
+        let names = |count: usize| if count == 1 { "1 name was".to_owned() } else { format!("{count} names were") };
+        let silent = self.state.skipped().map(|(side, count)| {
+            let server = match side {
+                Server::Custom => "the custom DNS",
+                Server::Azure => "Azure DNS",
+            };
+            format!("{} not compared: {server} did not answer", names(count))
+        });
+        silent.into_iter().chain(self.not_asked.iter().map(|(why, count)| format!("{} {why}", names(*count)))).collect()
     }
 
     /// Every name as it stands.
@@ -167,11 +172,16 @@ impl Comparing {
         }
     }
 
-    fn take_in(&mut self, ended: Result<(task::Id, Survey), JoinError>) -> Step {
+    fn take_in(&mut self, ended: Result<(task::Id, Result<Survey, NotAsked>), JoinError>) -> Step {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(index) = self.under_way.remove(&id) else { return Step::Began };
         match ended {
-            Ok((_, mut survey)) => {
+            Ok((_, Err(fault))) => {
+                *self.not_asked.entry(fault).or_default() += 1;
+                self.state.give_up(index, clock::now());
+                Step::Began
+            }
+            Ok((_, Ok(mut survey))) => {
                 survey.known.intercepted |= self.trial.as_ref().and_then(|trial| trial.intercepted) == Some(true);
                 let heard = vec![(survey.server, survey.custom.outcome), (survey.azure_server, survey.azure.outcome)];
                 self.state.take_in(index, survey, clock::wall(), clock::now());
@@ -192,7 +202,8 @@ impl Comparing {
                 if trial.intercepted == Some(true) {
                     self.state.intercepted(trial.at);
                 }
-                let heard = trial.servers.iter().map(|trial| (trial.server, trial.outcome)).collect();
+                let asked = trial.servers.iter().filter(|trial| trial.outcome.fault().is_none());
+                let heard = asked.map(|trial| (trial.server, trial.outcome)).collect();
                 self.trial = Some(Arc::new(trial));
                 Step::Heard(heard)
             }

@@ -10,6 +10,7 @@ use std::{
 
 use ase_probes::{
     attempt::Attempt,
+    cause::Cause,
     clock,
     deadline::Deadline,
     dns::{self, Question, Rcode, RecordType, Transport},
@@ -93,6 +94,14 @@ pub struct Survey {
     pub annotations: Vec<Annotation>,
 }
 
+/// Why a name was not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("not compared: {}", .0.definition().summary)]
+pub struct NotAsked(
+    /// The fault of this machine.
+    pub Cause,
+);
+
 /// Makes surveys, all under the same settings.
 #[derive(Clone, Debug)]
 pub struct Surveyor {
@@ -127,10 +136,16 @@ impl Surveyor {
     }
 
     /// Asks both sides and says what the answers mean. Contrast measurements are made only where they can decide.
-    pub async fn survey(&self, name: &str, mut rng: StdRng) -> Survey {
+    ///
+    /// # Errors
+    /// A fault of this machine for which one side was not asked: then there is nothing to compare.
+    pub async fn survey(&self, name: &str, mut rng: StdRng) -> Result<Survey, NotAsked> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let (nonce, other) = (rng.next_u64(), rng.next_u64());
         let ((server, custom), azure) = tokio::join!(self.ask_custom(&name, nonce), self.ask(self.azure, &name, other));
+        if let Some(cause) = custom.outcome.fault().or(azure.outcome.fault()) {
+            return Err(NotAsked(cause));
+        }
         let custom = self.with_zone(&name, server, custom, rng.next_u64()).await;
         let mut known = self.circumstances(&name);
         known.same_origin = same_origin(&self.declared.origins, &custom, &azure);
@@ -145,7 +160,7 @@ impl Surveyor {
         let comparison = compare::classify(&name, &custom, &azure, &known);
         let annotations = compare::annotate(&custom, &History::default());
         let azure_server = self.azure;
-        Survey { name, server, azure_server, custom, azure, known, comparison, annotations }
+        Ok(Survey { name, server, azure_server, custom, azure, known, comparison, annotations })
     }
 
     /// Asks a server that answers as an authority which zone it hosts.
@@ -187,7 +202,7 @@ impl Surveyor {
             self.exchange(server, name, RecordType::A, deadline, nonce),
             self.exchange(server, name, RecordType::Aaaa, deadline, nonce.rotate_left(17)),
         );
-        merge(normal(&v4.seen, &v4.reply), normal(&v6.seen, &v6.reply))
+        merge(heard(&v4), heard(&v6))
     }
 
     async fn exchange(
@@ -235,6 +250,7 @@ impl Surveyor {
             Some(_) | None => {
                 let deadline = Deadline::within(CANARY_PATIENCE);
                 let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
+                heard(&outcome).outcome.fault().is_none().then_some(())?;
                 let answered = outcome.reply.answer.is_some();
                 *last = Some((clock::now(), answered));
                 answered
@@ -266,10 +282,16 @@ impl Surveyor {
         let proofs = allowed.iter().map(|address| async {
             let address = SocketAddr::new(**address, 443);
             let attempt = Attempt { address, deadline, egress, nonce, shape: Shape::default() };
-            matches!(probe.run(&attempt, trust).await.verdict, Verdict::Healthy | Verdict::Degraded(_))
+            match probe.run(&attempt, trust).await.verdict {
+                Verdict::Healthy | Verdict::Degraded(_) => Some(true),
+                Verdict::Failed(_) => Some(false),
+                Verdict::Inconclusive(_) => None,
+            }
         });
+        // One proof is enough; without one, an address that this machine could not ask may have given it.
         let proofs = join_all(proofs).await;
-        (!proofs.is_empty()).then(|| proofs.contains(&true))
+        let is_open = proofs.is_empty() || (proofs.contains(&None) && !proofs.contains(&Some(true)));
+        (!is_open).then(|| proofs.contains(&Some(true)))
     }
 }
 
@@ -281,6 +303,15 @@ fn same_origin(origins: &BTreeMap<String, Vec<IpNet>>, custom: &Answer, azure: &
     };
     let found = origins.iter().find(|(_, prefixes)| holds(prefixes, custom) && holds(prefixes, azure));
     found.map(|(name, _)| name.clone())
+}
+
+/// Brings one exchange into normal form; where this machine could not ask, that is all it says.
+fn heard(exchange: &Exchange) -> Answer {
+    let cause = exchange.verdict.finding().map(|finding| finding.cause);
+    match cause.filter(|cause| exchange.reply.answer.is_none() && cause.is_local()) {
+        Some(cause) => Answer::without_addresses(Outcome::Unasked(cause)),
+        None => normal(&exchange.seen, &exchange.reply),
+    }
 }
 
 /// Brings one exchange into normal form.

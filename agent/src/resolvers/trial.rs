@@ -27,7 +27,7 @@ impl ServerTrial {
         match self.outcome {
             Outcome::Answer => Some(true),
             Outcome::Nodata | Outcome::Nxdomain => Some(false),
-            Outcome::Servfail | Outcome::Refused | Outcome::Timeout | Outcome::Malformed => None,
+            Outcome::Servfail | Outcome::Refused | Outcome::Timeout | Outcome::Malformed | Outcome::Unasked(_) => None,
         }
     }
 }

@@ -18,8 +18,8 @@ fn a_bad_configuration_ends_with_78_and_names_file_line_key_and_rule() {
     for (text, expected) in [
         ("pace:\n  concurency: 3\n", format!("{path}:2:3: unknown key `concurency`, did you mean `concurrency`?")),
         ("timeouts: {https: 40s}\n", "timeout (40s) must be shorter than interval (30s)".to_owned()),
-        ("resolvers: {custom: []}\n", format!("{path}: resolvers.custom ([]) must name at least one server")),
-        ("ca: {file: /nonexistent/ca.pem}\n", format!("{path}: ca.file (/nonexistent/ca.pem)")),
+        ("resolvers: {custom: []}\n", format!("{path}:1:21: resolvers.custom ([]) must name at least one server")),
+        ("ca: {file: /nonexistent/ca.pem}\n", format!("{path}:1:12: ca.file (/nonexistent/ca.pem)")),
         ("profile: [\n", format!("{path}:")),
     ] {
         fs::write(&file, text).expect("the folder is writable");

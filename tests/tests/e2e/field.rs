@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "cases are added one by one and each uses its part of the stage")]
 
+mod configuration;
+mod local;
 mod message;
 mod world;
 

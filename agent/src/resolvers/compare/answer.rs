@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
+use ase_probes::cause::Cause;
+
 /// How a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -19,12 +21,14 @@ pub enum Outcome {
     Timeout,
     /// What came could not be read.
     Malformed,
+    /// It was not asked, by a fault of this machine: that says nothing about the server.
+    Unasked(Cause),
 }
 
 impl Outcome {
     /// Whether the server said neither yes nor no.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Servfail | Self::Refused | Self::Timeout)
+        matches!(self, Self::Servfail | Self::Refused | Self::Timeout | Self::Unasked(_))
     }
 
     /// Whether the server denied the name.
@@ -42,6 +46,21 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",
+            Self::Unasked(_) => "unasked",
+        }
+    }
+
+    /// The fault of this machine for which the server was not asked.
+    pub fn fault(self) -> Option<Cause> {
+        match self {
+            Self::Unasked(cause) => Some(cause),
+            Self::Answer
+            | Self::Nodata
+            | Self::Nxdomain
+            | Self::Servfail
+            | Self::Refused
+            | Self::Timeout
+            | Self::Malformed => None,
         }
     }
 }
