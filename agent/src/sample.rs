@@ -121,6 +121,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],
             lease: None,
+            oddities: Vec::new(),
             changed: None,
         },
         resolver_loads: Arc::new(outlook::loads()),
@@ -254,10 +255,13 @@ fn answered(rcode: dns::Rcode, addresses: Vec<IpAddr>) -> Protocol {
         recursion_available: true,
         authentic: false,
         chain: Vec::new(),
+        dead_end: None,
         addresses,
         min_ttl: Some(Duration::from_secs(60)),
         soa_zone: None,
         edns_payload: Some(1232),
+        extended_errors: Vec::new(),
+        oddity: None,
         length: 65,
     };
     Protocol::Dns(Box::new(dns::Reply { answer: Some(answer), ..dns::Reply::default() }))

@@ -42,6 +42,7 @@ pub(crate) struct Datagram {
     peer: SocketAddr,
     connected: bool,
     notice: OnceLock<IcmpError>,
+    objection: OnceLock<IcmpError>,
 }
 
 impl Datagram {
@@ -55,7 +56,7 @@ impl Datagram {
             socket.connect(&peer.into()).map_err(os(Operation::Connect))?;
         }
         let socket = UdpSocket::from_std(socket.into()).map_err(os(Operation::Socket))?;
-        Ok(Self { socket, peer, connected, notice: OnceLock::new() })
+        Ok(Self { socket, peer, connected, notice: OnceLock::new(), objection: OnceLock::new() })
     }
 
     /// Sends one datagram.
@@ -84,14 +85,20 @@ impl Datagram {
         }
     }
 
+    /// Takes the ICMP error that was just reported and remembers the first of them: the caller goes on waiting.
+    pub(crate) fn hear_objection(&self) -> Option<IcmpError> {
+        let icmp = error_queue::take(&self.socket, self.peer)?;
+        Some(*self.objection.get_or_init(|| icmp))
+    }
+
     /// The ICMP message that came for the exchange without ending it, if one did.
     pub(crate) fn notice(&self) -> Option<IcmpError> {
-        self.notice.get().copied()
+        self.objection.get().or(self.notice.get()).copied()
     }
 
     /// Takes the ICMP error that ended the exchange, if there is one.
     pub(crate) fn icmp(&self) -> Option<IcmpError> {
-        error_queue::take(&self.socket, self.peer).or_else(|| self.notice())
+        self.objection.get().copied().or_else(|| error_queue::take(&self.socket, self.peer)).or_else(|| self.notice())
     }
 
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Received> {

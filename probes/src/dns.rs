@@ -3,13 +3,15 @@
 
 mod ask;
 mod exchange;
+mod extended_error;
+mod records;
+mod reply;
 mod wire;
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+pub use extended_error::ExtendedError;
+pub use reply::{Answer, DeadEnd, Reply, Unreadable, WhyPlain};
+
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use crate::{
     attempt::Attempt,
@@ -90,10 +92,21 @@ pub enum Rcode {
     ServFail,
     /// 3: the name does not exist.
     NxDomain,
+    /// 4: the server does not know this kind of question.
+    NotImp,
     /// 5: the server does not want to.
     Refused,
+    /// 16: the server does not know this version of EDNS (RFC 6891 section 9).
+    BadVers,
     /// Any other code.
     Other(u16),
+}
+
+impl Rcode {
+    /// Whether it answers the question, by yes or no; any other code leaves it open.
+    pub fn is_yes_or_no(self) -> bool {
+        matches!(self, Self::NoError | Self::NxDomain)
+    }
 }
 
 impl fmt::Display for Rcode {
@@ -103,71 +116,10 @@ impl fmt::Display for Rcode {
             Self::FormErr => f.write_str("FORMERR"),
             Self::ServFail => f.write_str("SERVFAIL"),
             Self::NxDomain => f.write_str("NXDOMAIN"),
+            Self::NotImp => f.write_str("NOTIMP"),
             Self::Refused => f.write_str("REFUSED"),
+            Self::BadVers => f.write_str("BADVERS"),
             Self::Other(code) => write!(f, "RCODE{code}"),
-        }
-    }
-}
-
-/// Everything a DNS exchange showed. Empty lists where nothing came back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// The answer to our question; `None` if none came.
-    pub answer: Option<Answer>,
-    /// Datagrams that were not the answer: wrong id, wrong question, undecodable.
-    pub strays: u32,
-    /// Whether a second answer to the same question said something else, within the question's `linger`.
-    pub conflicting: bool,
-    /// What the last stray that carried our id broke, if one did.
-    pub broken: Option<&'static str>,
-}
-
-/// The answer to our question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The response code.
-    pub rcode: Rcode,
-    /// AA: the server is an authority for the name.
-    pub authoritative: bool,
-    /// TC: the answer did not fit.
-    pub truncated: bool,
-    /// RA: the server recurses.
-    pub recursion_available: bool,
-    /// AD: the server validated the answer (RFC 4035).
-    pub authentic: bool,
-    /// The CNAME targets after the asked name, lower case without the final dot, in order; at most 16.
-    pub chain: Vec<String>,
-    /// The addresses at the end of the chain.
-    pub addresses: Vec<IpAddr>,
-    /// The smallest time to live among the answer records.
-    pub min_ttl: Option<Duration>,
-    /// The zone of the SOA record in the answer or the authority section.
-    pub soa_zone: Option<String>,
-    /// The server's EDNS payload size in bytes, if it speaks EDNS (RFC 6891).
-    pub edns_payload: Option<u16>,
-    /// Length of the message in bytes.
-    pub length: usize,
-}
-
-impl Reply {
-    /// Adds the evidence lines.
-    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
-        if let Some(answer) = &self.answer {
-            let flags = [(answer.authoritative, " aa"), (answer.truncated, " tc"), (answer.authentic, " ad")];
-            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
-            let zone = answer.soa_zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
-            let count = answer.addresses.len();
-            lines.push(format!("DNS answer {}{flags}: {count} addresses, {} bytes{zone}", answer.rcode, answer.length));
-            if !answer.chain.is_empty() {
-                lines.push(format!("DNS chain: {}", answer.chain.join(" -> ")));
-            }
-        }
-        if self.conflicting {
-            lines.push("a second answer to the same question says something else".to_owned());
-        }
-        if self.strays > 0 {
-            let broken = self.broken.map(|what| format!(" ({what})")).unwrap_or_default();
-            lines.push(format!("{} datagrams were not the answer{broken}", self.strays));
         }
     }
 }
@@ -201,7 +153,7 @@ impl Question {
         Self { edns, ..self }
     }
 
-    /// Makes one attempt.
+    /// Makes one exchange, exactly as it stands.
     pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
         let (trace, reply) = exchange::make(self, attempt).await;
         let verdict = self.judge(attempt.address, &trace.seen, &reply);
@@ -215,7 +167,7 @@ impl Question {
         }
         match (&seen.stop, &reply.answer) {
             (None, Some(answer)) => self.judge_answer(answer),
-            (Some(stop), _) if stop.trouble == Trouble::TimedOut && reply.strays > 0 => {
+            (Some(stop), _) if reply.unreadable.is_some() || stop.trouble == Trouble::TimedOut && reply.strays > 0 => {
                 Finding::new(Cause::ProtocolViolation, Phase::Dns, Confidence::Likely).failed()
             }
             (Some(stop), _) => transport::judge(stop, seen, server.ip()).failed(),
@@ -224,17 +176,25 @@ impl Question {
     }
 
     fn judge_answer(&self, answer: &Answer) -> Verdict {
-        let failed = |cause| Finding::new(cause, Phase::Dns, Confidence::Confirmed).failed();
-        match (answer.rcode, self.expect) {
-            (Rcode::NoError | Rcode::NxDomain, Expect::AnyAnswer) => Verdict::Healthy,
-            (Rcode::NoError, Expect::Address) if answer.addresses.is_empty() && !answer.truncated => {
-                failed(Cause::DnsNodata)
+        let finding = |cause| Finding::new(cause, Phase::Dns, Confidence::Confirmed);
+        let for_name = self.expect == Expect::Address;
+        match answer.rcode {
+            // A whole answer cannot be cut: over TCP there is room for 64 KiB.
+            Rcode::NoError if for_name && answer.is_cut_to_nothing() && self.transport == Transport::Tcp => {
+                Finding::new(Cause::ProtocolViolation, Phase::Dns, Confidence::Likely).failed()
             }
-            (Rcode::NoError, Expect::Address) => Verdict::Healthy,
-            (Rcode::NxDomain, Expect::Address) => failed(Cause::DnsNxdomain),
-            (Rcode::ServFail, _) => failed(Cause::DnsServfail),
-            (Rcode::Refused, _) => failed(Cause::DnsRefused),
-            (Rcode::FormErr | Rcode::Other(_), _) => failed(Cause::ProtocolViolation),
+            Rcode::NoError if answer.is_referral() && for_name => finding(Cause::DnsRefused).failed(),
+            Rcode::NoError if answer.is_referral() => Verdict::Degraded(finding(Cause::DnsRefused)),
+            Rcode::NoError if for_name && answer.addresses.is_empty() && !answer.truncated => {
+                finding(Cause::DnsNodata).failed()
+            }
+            Rcode::NxDomain if for_name => finding(Cause::DnsNxdomain).failed(),
+            Rcode::NoError | Rcode::NxDomain => Verdict::Healthy,
+            Rcode::ServFail => finding(Cause::DnsServfail).failed(),
+            Rcode::Refused => finding(Cause::DnsRefused).failed(),
+            Rcode::FormErr | Rcode::NotImp | Rcode::BadVers | Rcode::Other(_) => {
+                finding(Cause::ProtocolViolation).failed()
+            }
         }
     }
 }
@@ -250,7 +210,7 @@ pub fn fuzz(bytes: &[u8]) {
     let mut ours = message.to_vec();
     ours.iter_mut().zip([0, 7]).for_each(|(byte, id)| *byte = id);
     let Ok(answer) = wire::decode(&ours, 7, &question) else { return };
-    assert!(answer.chain.len() <= 16 && answer.addresses.len() <= 512, "within the limits");
+    assert!(answer.chain.len() <= wire::MAX_CHAIN && answer.addresses.len() <= 512, "within the limits");
     assert!(
         answer.chain.iter().all(|name| !name.ends_with('.') && *name == name.to_ascii_lowercase()),
         "in normal form"

@@ -86,8 +86,13 @@ impl From<Option<tcp::Reply>> for Protocol {
 impl Outcome {
     /// The decoded answer, if this was a DNS exchange that brought one.
     pub fn dns_answer(&self) -> Option<&dns::Answer> {
+        self.dns_reply()?.answer.as_ref()
+    }
+
+    /// What a DNS exchange brought, an answer or not.
+    pub fn dns_reply(&self) -> Option<&dns::Reply> {
         match &self.protocol {
-            Protocol::Dns(reply) => reply.answer.as_ref(),
+            Protocol::Dns(reply) => Some(reply),
             Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
         }
     }

@@ -21,7 +21,7 @@ impl Probe {
     /// Makes one attempt. It never outlives the attempt's deadline. `trust` matters only to the probes that speak TLS.
     pub async fn run(&self, attempt: &Attempt<'_>, trust: &Trust) -> Outcome {
         match self {
-            Self::Dns(question) => question.run(attempt).await.into(),
+            Self::Dns(question) => question.clone().ask(attempt).await.into(),
             Self::Ntp(question) => question.run(attempt).await.into(),
             Self::Http(question) => question.run(attempt, trust).await.into(),
             Self::Tds(question) => question.run(attempt, trust).await.into(),

@@ -151,14 +151,22 @@ impl Resolver {
                 resolution.finding = None;
                 return;
             }
-            resolution.finding = Some(finding(&v4.verdict));
-            let denied = says_no(&v4.verdict);
-            resolution.failures.push(v4.into());
+            let (decisive, other) = decisive(v4, v6);
+            resolution.finding = Some(finding(&decisive.verdict));
+            let denied = says_no(&decisive.verdict);
+            resolution.failures.extend(other.map(Outcome::from).into_iter().chain([decisive.into()]));
             if denied || deadline.remaining().is_zero() {
                 return;
             }
         }
     }
+}
+
+/// The exchange that decides where neither family has an address, and the other one where it adds something. A name
+/// without an IPv4 address whose IPv6 one was not told is not denied.
+fn decisive(v4: Exchange<Reply>, v6: Exchange<Reply>) -> (Exchange<Reply>, Option<Exchange<Reply>>) {
+    let cause = |exchange: &Exchange<Reply>| exchange.verdict.finding().map(|finding| finding.cause);
+    if cause(&v4) == Some(Cause::DnsNodata) && !says_no(&v6.verdict) { (v6, Some(v4)) } else { (v4, None) }
 }
 
 /// One server, asked for one name.
@@ -216,7 +224,7 @@ mod tests {
 
     /// Answers A with one address, and AAAA with none.
     fn good(question: &[u8]) -> Option<Vec<u8>> {
-        let body = question.len() - 11;
+        let body = question.len() - if question[11] > 0 { 11 } else { 0 };
         let is_v4 = question[body - 3] == 1;
         let mut bytes = question[..body].to_vec();
         bytes[2..4].copy_from_slice(&[0x81, 0x80]);
@@ -228,7 +236,7 @@ mod tests {
     }
 
     fn code(question: &[u8], code: u8) -> Option<Vec<u8>> {
-        let mut bytes = question[..question.len() - 11].to_vec();
+        let mut bytes = question[..question.len() - if question[11] > 0 { 11 } else { 0 }].to_vec();
         bytes[2..4].copy_from_slice(&[0x81, 0x80 | code]);
         bytes[6..12].fill(0);
         Some(bytes)
@@ -265,6 +273,33 @@ mod tests {
         assert_eq!(resolve(Vec::new(), "10.0.0.4").await.addresses, [IpAddr::from([10, 0, 0, 4])]);
         let found = resolve(vec![server(good).await], "no spaces please").await;
         assert_eq!(found.finding.map(|f| f.cause), Some(Cause::LocalSetup));
+    }
+
+    /// No IPv4 address, and no word about IPv6.
+    fn half(question: &[u8]) -> Option<Vec<u8>> {
+        let is_v4 = question[question.len() - if question[11] > 0 { 14 } else { 3 }] == 1;
+        code(question, if is_v4 { 0 } else { 2 })
+    }
+
+    #[tokio::test]
+    async fn a_name_whose_second_family_is_not_told_is_not_denied() {
+        let found = resolve(vec![server(half).await, server(good).await], "login.example").await;
+        assert_eq!(found.addresses.len(), 1, "the next server is asked");
+        let found = resolve(vec![server(half).await], "login.example").await;
+        assert_eq!(found.finding.map(|f| f.cause), Some(Cause::DnsServfail));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_only_leads_to_others_is_followed_by_the_next() {
+        let referral = |question: &[u8]| {
+            let mut bytes = code(question, 0)?;
+            bytes[3] = 0;
+            Some(bytes)
+        };
+        let found = resolve(vec![server(referral).await, server(good).await], "login.example").await;
+        assert_eq!(found.addresses.len(), 1);
+        let found = resolve(vec![server(referral).await], "login.example").await;
+        assert_eq!(found.finding.map(|f| f.cause), Some(Cause::DnsRefused));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     engine::{monitor::Monitor, snapshot::Snapshot},
     model::{catalog::Catalog, rounds::Rounds, settings::Settings},
     net::duration,
-    readers::{VERSION, json, report},
+    readers::{VERSION, json, report, summary::Summary},
     web::witness,
 };
 
@@ -47,6 +47,9 @@ pub struct Check {
     /// between them where that is longer]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub within: Option<Duration>,
+    /// Exit with 2 where a critical slot is not filled, although all that is watched is well
+    #[arg(long)]
+    pub strict: bool,
     /// List healthy endpoints too
     #[arg(long, short)]
     pub verbose: bool,
@@ -77,7 +80,8 @@ pub fn run(arguments: &Check) -> Result<ExitCode, Failure> {
         Output::Table => report::render(&snapshot, witness.as_ref(), look(arguments.verbose)),
     };
     stdout::print(&text)?;
-    Ok(ExitCode::from(report::exit_code(&snapshot)))
+    let summary = Summary::of(&snapshot);
+    Ok(ExitCode::from(if arguments.strict { summary.strict_exit_code() } else { summary.exit_code() }))
 }
 
 fn look(verbose: bool) -> report::Look {

@@ -174,6 +174,9 @@ pub(super) fn answer(
         Output::Json => json::resolved_to_json(name, &resolved) + "\n",
         Output::Table => layout::render(name, &resolved),
     })?;
+    if output == Output::Table {
+        layout::remarks(&resolved).iter().for_each(|remark| stdout::complain(&format!("{remark}\n")));
+    }
     Ok(ExitCode::from(u8::from(!layout::is_resolved(&resolved))))
 }
 

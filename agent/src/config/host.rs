@@ -1,8 +1,6 @@
-//! What the host says about DNS: the servers in its resolver files.
+//! What the host says about DNS: the servers in its resolver files, read byte by byte as the C library reads them.
 
 use std::net::{IpAddr, Ipv4Addr};
-
-use hickory_resolver::system_conf::parse_resolv_conf;
 
 /// The resolver file that every program reads.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -12,6 +10,8 @@ pub const UPLINK_CONF: &str = "/run/systemd/resolve/resolv.conf";
 const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
 /// Servers that the C library reads at most (`resolv.h`, MAXNS).
 const MAX_SERVERS: usize = 3;
+/// What some editors put before the first byte of a file (UTF-8's byte order mark).
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The servers a host uses, and the file they come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Found {
 }
 
 /// Picks the servers from the two resolver files: behind systemd-resolved's stub the uplinks count.
-pub fn servers(resolv_conf: Option<&str>, uplink_conf: Option<&str>) -> Option<Found> {
+pub fn servers(resolv_conf: Option<&[u8]>, uplink_conf: Option<&[u8]>) -> Option<Found> {
     let direct = resolv_conf.map(parse).unwrap_or_default();
     let is_stub = direct.iter().all(|server| STUBS.contains(server));
     let uplinks = uplink_conf.map(parse).unwrap_or_default();
@@ -34,24 +34,91 @@ pub fn servers(resolv_conf: Option<&str>, uplink_conf: Option<&str>) -> Option<F
     }
 }
 
-/// The search suffixes of a resolver file.
-pub fn suffixes(text: &str) -> Vec<String> {
-    let search = parse_resolv_conf(text).map(|(config, _)| config.search().iter().map(ToString::to_string).collect());
-    search.unwrap_or_default()
+/// The search suffixes of a resolver file; the last line that names some counts (resolv.conf(5)).
+pub fn suffixes(file: &[u8]) -> Vec<String> {
+    let named = lines(file).filter_map(|line| line.value("search").or(line.value("domain")));
+    let values = named.last().unwrap_or_default();
+    let words = values.split(|byte| is_blank(*byte) || *byte == b'\r').filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).trim_end_matches('.').to_owned()).collect()
 }
 
-/// The servers only: a broken search list must not hide them, nor does it for the C library.
-fn parse(text: &str) -> Vec<IpAddr> {
-    let lines: Vec<&str> = text.lines().filter(|line| line.trim_start().starts_with("nameserver")).collect();
+/// What the C library does not take from a file although it looks as if it should, in plain words.
+pub fn oddities(file: &[u8]) -> Vec<String> {
+    let mut odd = Vec::new();
+    let servers = || lines(file).filter(|line| line.server().is_some());
+    if let Some(line) = servers().find(|line| line.ends_in_return) {
+        odd.push(format!(
+            "{RESOLV_CONF}: line {} ends in CR LF, as on Windows: the C library takes the address for none, and most \
+             programs here cannot resolve names; the agent asks it",
+            line.number
+        ));
+    }
+    if let Some(line) = servers().find(|line| line.is_marked) {
+        odd.push(format!(
+            "{RESOLV_CONF}: a byte order mark stands before line {}: the C library passes the line over; the agent asks \
+             its server",
+            line.number
+        ));
+    }
+    let indented = |line: &Line<'_>| line.text.trim_ascii_start().starts_with(b"nameserver") && line.text[0] != b'n';
+    if let Some(line) = lines(file).find(indented) {
+        odd.push(format!(
+            "{RESOLV_CONF}: line {} is indented: the C library passes it over, and so does the agent",
+            line.number
+        ));
+    }
+    odd
+}
+
+/// The servers of a file. One that is named twice takes two of the three places, as in the C library.
+fn parse(file: &[u8]) -> Vec<IpAddr> {
     let mut servers: Vec<IpAddr> = Vec::new();
-    if let Ok((config, _)) = parse_resolv_conf(lines.join("\n")) {
-        for server in config.name_servers() {
-            if !servers.contains(&server.ip) && servers.len() < MAX_SERVERS {
-                servers.push(server.ip);
-            }
+    for server in lines(file).filter_map(|line| line.server()).take(MAX_SERVERS) {
+        if !servers.contains(&server) {
+            servers.push(server);
         }
     }
     servers
+}
+
+/// One line of a resolver file.
+struct Line<'a> {
+    number: usize,
+    /// Without its end and without a mark before it.
+    text: &'a [u8],
+    /// Whether a carriage return stands right behind the last word.
+    ends_in_return: bool,
+    is_marked: bool,
+}
+
+fn lines(file: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    (1..).zip(file.split(|byte| *byte == b'\n')).map(|(number, line)| {
+        let text = line.strip_prefix(MARK).filter(|_| number == 1);
+        let (is_marked, text) = (text.is_some(), text.unwrap_or(line));
+        let kept = text.strip_suffix(b"\r").unwrap_or(text);
+        let ends_in_return = kept.len() < text.len() && kept.last().is_some_and(|byte| !is_blank(*byte));
+        Line { number, text: kept, ends_in_return, is_marked }
+    })
+}
+
+impl<'a> Line<'a> {
+    /// What follows a keyword: it begins the line, and a blank ends it.
+    fn value(&self, keyword: &str) -> Option<&'a [u8]> {
+        let rest = self.text.strip_prefix(keyword.as_bytes())?;
+        rest.first().is_some_and(|byte| is_blank(*byte)).then_some(rest)
+    }
+
+    /// The server that it names: the first word, without the interface of a link-local address.
+    fn server(&self) -> Option<IpAddr> {
+        let mut words = self.value("nameserver")?.split(|byte| is_blank(*byte)).filter(|word| !word.is_empty());
+        let word = std::str::from_utf8(words.next()?).ok()?;
+        word.split('%').next()?.parse().ok()
+    }
+}
+
+/// What ends a word for the C library: a blank or a tab, and nothing else.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 #[cfg(test)]
@@ -59,8 +126,12 @@ mod tests {
     use super::*;
 
     fn found(resolv: &str, uplink: Option<&str>) -> Option<(Vec<String>, &'static str)> {
-        let found = servers(Some(resolv), uplink)?;
+        let found = servers(Some(resolv.as_bytes()), uplink.map(str::as_bytes))?;
         Some((found.servers.iter().map(IpAddr::to_string).collect(), found.file))
+    }
+
+    fn read(file: &[u8]) -> Vec<String> {
+        parse(file).iter().map(IpAddr::to_string).collect()
     }
 
     #[test]
@@ -84,8 +155,51 @@ mod tests {
 
     #[test]
     fn only_the_first_three_count_as_in_the_c_library() {
-        let four =
-            "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n";
-        assert_eq!(found(four, None).map(|(servers, _)| servers.len()), Some(3));
+        let four = b"nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.2\nnameserver 10.0.0.3\n";
+        assert_eq!(read(four), ["10.0.0.1", "10.0.0.2"]);
+    }
+
+    #[test]
+    fn lines_are_read_as_the_c_library_reads_them() {
+        let rows: [(&str, &[u8], &[&str]); 11] = [
+            ("a comment in Latin-1", b"# g\xe9r\xe9\nnameserver 10.0.0.4\n", &["10.0.0.4"]),
+            ("bytes behind the address", b"nameserver 10.0.0.4 \xe9\xff\n", &["10.0.0.4"]),
+            ("a tab", b"nameserver\t10.0.0.4\t# first\n", &["10.0.0.4"]),
+            ("no end of line", b"nameserver 10.0.0.4", &["10.0.0.4"]),
+            ("an indented line", b"  nameserver 10.0.0.4\nnameserver 10.0.0.5\n", &["10.0.0.5"]),
+            ("another keyword", b"nameservers 10.0.0.4\nnameserver10.0.0.4\nNAMESERVER 10.0.0.4\n", &[]),
+            ("a comment behind a semicolon", b";nameserver 10.0.0.4\n", &[]),
+            ("CR LF", b"nameserver 10.0.0.4\r\nsearch corp.example\r\n", &["10.0.0.4"]),
+            ("a mark", b"\xef\xbb\xbfnameserver 10.0.0.4\n", &["10.0.0.4"]),
+            ("a scoped address", b"nameserver fe80::1%eth0\nnameserver fd00::4\n", &["fe80::1", "fd00::4"]),
+            ("no address", b"nameserver dns.example\nnameserver 10.0.0\xe9\n", &[]),
+        ];
+        for (label, file, servers) in rows {
+            assert_eq!(read(file), servers, "{label}");
+        }
+    }
+
+    #[test]
+    fn what_the_c_library_passes_over_is_said() {
+        let rows: [(&[u8], &str); 4] = [
+            (b"# Windows\r\nnameserver 10.0.0.4\r\n", "line 2 ends in CR LF"),
+            (b"\xef\xbb\xbfnameserver 10.0.0.4\n", "byte order mark stands before line 1"),
+            (b"nameserver 10.0.0.4\n\tnameserver 10.0.0.5\n", "line 2 is indented"),
+            (b"nameserver 10.0.0.4 \r\nsearch a.example\r\n# nameserver\r\n", ""),
+        ];
+        for (file, words) in rows {
+            let odd = oddities(file);
+            assert_eq!(odd.len(), usize::from(!words.is_empty()), "{odd:?}");
+            assert!(odd.iter().all(|line| line.contains(words)), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_search_list_counts() {
+        assert_eq!(
+            suffixes(b"domain one.example\nsearch two.example. three.example\r\n"),
+            ["two.example", "three.example"]
+        );
+        assert_eq!(suffixes(b"nameserver 10.0.0.4\n"), [""; 0]);
     }
 }

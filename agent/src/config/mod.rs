@@ -81,7 +81,7 @@ pub fn load_profile(path: Option<&Path>, profile: Option<&str>, cloud: Option<&s
     let file = &mut source.file;
     file.profile = profile.map(str::to_owned).or(file.profile.take());
     file.cloud = cloud.map(str::to_owned).or(file.cloud.take());
-    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let read = |path: &str| std::fs::read(path).ok();
     let found = host::servers(read(host::RESOLV_CONF).as_deref(), read(host::UPLINK_CONF).as_deref());
     let (mut warnings, mut findings) = (Vec::new(), Findings::default());
     let trust = findings.keep(trust(&source.file, &mut warnings)).unwrap_or_else(Trust::none);

@@ -128,6 +128,11 @@ impl Asking<'_> {
         self.run(probe, address, Shape::default(), PATIENCE).await
     }
 
+    /// One DNS question in one form: a measurement changes one thing, and a resolver's second try would be another.
+    async fn dns(&mut self, question: Question, address: SocketAddr, patience: Duration) -> Outcome {
+        question.run(&self.attempt(address, Shape::default(), patience)).await.into()
+    }
+
     async fn tcp_canary(&mut self) -> Contrasts {
         let outcome = self.run(&CONNECT, self.errand.key.peer, Shape::default(), CANARY_PATIENCE).await;
         [(Contrast::CanaryAccepts, is_accepted(&outcome)), (Contrast::CanaryRefuses, is_refused(&outcome))]
@@ -137,8 +142,11 @@ impl Asking<'_> {
 
     async fn udp_canary(&mut self, contrast: Contrast) -> Contrasts {
         let peer = self.errand.key.peer;
-        let probe = if peer.port() == 123 { Probe::Ntp(ntp::Question) } else { liveness(Transport::Udp) };
-        let outcome = self.run(&probe, peer, Shape::default(), CANARY_PATIENCE).await;
+        let outcome = if peer.port() == 123 {
+            self.run(&Probe::Ntp(ntp::Question), peer, Shape::default(), CANARY_PATIENCE).await
+        } else {
+            self.dns(liveness(), peer, CANARY_PATIENCE).await
+        };
         let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
         [(contrast, answered)].into_iter().collect()
     }
@@ -146,7 +154,7 @@ impl Asking<'_> {
     /// Any sign of life counts, a refusal too.
     async fn control(&mut self) -> Contrasts {
         let azure = self.measurer.azure;
-        let by_dns = self.plain(&liveness(Transport::Udp), azure).await;
+        let by_dns = self.dns(liveness(), azure, PATIENCE).await;
         let lives = |outcome: &Outcome| outcome.seen.stop.is_none() || is_refused(outcome);
         let answers = lives(&by_dns) || {
             let web = SocketAddr::new(azure.ip(), 80);
@@ -167,8 +175,7 @@ impl Asking<'_> {
 
     async fn small_datagram(&mut self) -> Contrasts {
         let Some(question) = self.question() else { return Contrasts::default() };
-        let probe = Probe::Dns(question.offering(None));
-        let outcome = self.plain(&probe, self.errand.key.peer).await;
+        let outcome = self.dns(question.offering(None), self.errand.key.peer, PATIENCE).await;
         let cut = outcome.dns_answer().map(|answer| answer.truncated);
         [(Contrast::SmallDatagramPasses, cut == Some(true)), (Contrast::PlainDnsPasses, cut == Some(false))]
             .into_iter()
@@ -189,7 +196,7 @@ impl Asking<'_> {
     async fn dns_over_tcp(&mut self) -> Contrasts {
         let Some(question) = self.question() else { return Contrasts::default() };
         let question = Question { transport: Transport::Tcp, ..question };
-        let outcome = self.plain(&Probe::Dns(question), self.errand.key.peer).await;
+        let outcome = self.dns(question, self.errand.key.peer, PATIENCE).await;
         let answers = outcome.dns_answer().is_some();
         let accepts = answers || outcome.seen.stop.as_ref().is_none_or(|stop| stop.phase == Phase::Dns);
         [(Contrast::DnsOverTcpAnswers, answers), (Contrast::DnsOverTcpAccepts, accepts)].into_iter().collect()
@@ -296,8 +303,8 @@ impl Asking<'_> {
 /// The bare connection.
 const CONNECT: Probe = Probe::Tcp(tcp::Question { listen: Duration::ZERO });
 
-fn liveness(transport: Transport) -> Probe {
-    Probe::Dns(Question::liveness("www.microsoft.com".to_owned(), transport))
+fn liveness() -> Question {
+    Question::liveness("www.microsoft.com".to_owned(), Transport::Udp)
 }
 
 /// The endpoint's own request under another host name.

@@ -12,7 +12,7 @@ use crate::{
     },
     net::address::is_private,
     resolvers::{
-        compare::{Outcome as Answered, Worry},
+        compare::{ComparisonClass, Outcome as Answered, Worry},
         names::{Comparisons, NameView},
     },
 };
@@ -46,16 +46,20 @@ impl Neighbours<'_> {
             return Contrasts::default();
         }
         let is_found = !azure.addresses.is_empty();
+        let class = survey.comparison.class;
         let differs = survey.comparison.worry > Worry::Fine || survey.known.parted;
         let mut known: Contrasts = [
             (Contrast::AzureResolves, azure.outcome == Answered::Answer && is_found),
             (Contrast::AzureAnswersPrivate, is_found && azure.addresses.iter().all(|address| is_private(*address))),
+            (Contrast::PrivateZoneGap, class == ComparisonClass::PrivateZoneGap),
         ]
         .into_iter()
         .collect();
         let compared = if differs { &survey.custom.addresses } else { &survey.custom.recent };
         if led_to.is_empty() || led_to.iter().any(|address| compared.contains(address)) {
-            known.learn(Contrast::AnswersInvented, survey.comparison.cause() == Some(Cause::DnsIntercepted));
+            let is_raced = class == ComparisonClass::Intercepted && !survey.known.intercepted;
+            known.learn(Contrast::AnswersRaced, is_raced);
+            known.learn(Contrast::AnswersInvented, class == ComparisonClass::NxdomainRewrite);
             known.learn(Contrast::ResolversDisagree, differs && !survey.custom.addresses.is_empty() && is_found);
         }
         known

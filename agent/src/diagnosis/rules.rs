@@ -131,6 +131,8 @@ const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is do
     open before died with it, as they do not after a change of NSG rules";
 const PORT_DENIED: &str = "a rule for this port is the first suspect: an outbound NSG rule, or the network rules of the \
     firewall on the path";
+const PLATFORM_DENIED: &str = "an NSG rule that denies the tag AzurePlatformDNS is the first suspect, then a firewall on this \
+    machine: no route and no appliance touches this address, the host itself serves it";
 const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
     down are the first suspects; `az network nic show-effective-route-table` tells the route";
 const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
@@ -243,12 +245,24 @@ pub const RULES: &[Rule] = &[
     // Names that somebody else resolves lead anywhere.
     rule("R20i", FOUND_BY_NAME, &[(DnsCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed)
         .hint("whatever answers DNS here does so for every address, and its answers lead to the wrong place"),
+    rule("R20r", FOUND_BY_NAME, &[(AnswersRaced, true)], Cause::DnsIntercepted, Confirmed)
+        .hint("two answers come to one question, or the server denies over TCP what an answer over UDP has"),
     rule("R20v", FOUND_BY_NAME, &[(AnswersInvented, true)], Cause::DnsIntercepted, Confirmed)
         .hint("the DNS server invents answers for names that do not exist, and this is one of them"),
     // An address that only the custom DNS gives, where nothing answers.
     rule("R35h", &[SilentConnect, RefusedConnect], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
         .hint("the custom DNS leads to an address where nothing answers; Azure DNS leads elsewhere"),
     // A TCP handshake without an answer.
+    rule(
+        "R64k",
+        &[SilentConnect],
+        &[(AsksThePlatform, true), (SamePortWorks, false), (OtherPortsWork, true)],
+        Cause::Dropped,
+        Likely,
+    )
+    .hint(PLATFORM_DENIED),
+    rule("R64l", &[SilentConnect], &[(AsksThePlatform, true), (AnythingWorks, true)], Cause::Dropped, Possible)
+        .hint(PLATFORM_DENIED),
     rule("R64h", &[SilentConnect], &[(SamePortWorks, true), (SameHostWorks, true)], Cause::Dropped, Likely)
         .hint("the host works on another port: a rule for this host and port, or the service itself"),
     rule("R64i", &[SilentConnect], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
@@ -298,6 +312,16 @@ pub const RULES: &[Rule] = &[
     rule("R63c", &[SilentDnsStream], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed),
     rule("R63d", &[SilentDnsStream], &[(CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
     rule("R63e", &[SilentDnsStream], &[], Cause::DnsNoReply, Likely),
+    rule(
+        "R64m",
+        &[SilentDns],
+        &[(AsksThePlatform, true), (SamePortWorks, false), (OtherPortsWork, true)],
+        Cause::Dropped,
+        Likely,
+    )
+    .hint(PLATFORM_DENIED),
+    rule("R64n", &[SilentDns], &[(AsksThePlatform, true), (AnythingWorks, true)], Cause::Dropped, Possible)
+        .hint(PLATFORM_DENIED),
     rule("R64v", &[SilentDns, SilentNtp], &[(OtherPortsWork, false), (ControlAnswers, true)], Cause::Dropped, Likely)
         .hint(EGRESS_DENIED),
     rule("R64w", &[SilentDns, SilentNtp], &[(SamePortWorks, false), (OtherPortsWork, true)], Cause::Dropped, Likely)
@@ -306,6 +330,9 @@ pub const RULES: &[Rule] = &[
     rule("R64y", &[SilentDns, SilentNtp], &[], Cause::Dropped, Possible),
     rule("R21a", &[NameDenied], &[(AzureAnswersPrivate, true)], Cause::DnsDivergent, Confirmed)
         .hint("Azure DNS has a private endpoint for the name: forward the privatelink zone to 168.63.129.16"),
+    keep("R21g", &[NameDenied], &[(PrivateZoneGap, true)], Confirmed).hint(
+        "the custom DNS hosts the privatelink zone without this record: add it, or forward the zone to 168.63.129.16",
+    ),
     keep("R21b", &[NameDenied], &[(AzureResolves, true)], Confirmed)
         .hint("a zone on the custom DNS shadows the public name: add the record or forward the zone"),
     keep("R21c", &[NameDenied], &[(AzureResolves, false)], Confirmed)

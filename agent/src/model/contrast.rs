@@ -153,9 +153,15 @@ contrasts! {
     AzureResolves Comparison
         "Azure DNS resolves the name"
         "Azure DNS does not resolve the name either";
+    AnswersRaced Comparison
+        "somebody on the path answers DNS questions before the server does"
+        "nobody answers before the server";
     AnswersInvented Comparison
-        "the DNS server answers for names beside it that cannot exist"
+        "names that cannot exist get an address, beside this one and elsewhere"
         "the DNS server invents no answers";
+    PrivateZoneGap Comparison
+        "the custom DNS hosts the privatelink zone, and the zone lacks this name"
+        "no privatelink zone on the custom DNS lacks the name";
     AzureAnswersPrivate Comparison
         "Azure DNS has a private address for the name"
         "Azure DNS has no private address for the name";
@@ -180,6 +186,9 @@ contrasts! {
     FirstLook Memory
         "nobody has looked before: what fails now and then is not known"
         "the agent has watched for a while";
+    AsksThePlatform Memory
+        "the peer is the platform's own address, which the host itself serves"
+        "the peer is another host than the platform's own address";
     AsksTheTime Memory
         "the question is the time"
         "the question is a name";
@@ -203,7 +212,7 @@ contrasts! {
 impl Contrast {
     /// Whether it is a circumstance of the question and no evidence: it gets no line either way.
     pub fn is_circumstance(self) -> bool {
-        matches!(self, Self::AsksTheTime | Self::FirstLook)
+        matches!(self, Self::AsksTheTime | Self::AsksThePlatform | Self::FirstLook)
     }
 
     /// Whether a no is the usual case and worth no line.
@@ -211,7 +220,9 @@ impl Contrast {
         matches!(
             self,
             Self::NextHopDownElsewhere
+                | Self::AnswersRaced
                 | Self::AnswersInvented
+                | Self::PrivateZoneGap
                 | Self::AnythingWorks
                 | Self::FirewallElsewhere
                 | Self::SetupElsewhere

@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use ase_probes::{
     cause::Cause,
-    dns::{Answer, Rcode},
+    dns::{Answer, Rcode, Reply},
+    outcome::Outcome,
 };
 
 use crate::resolvers::{
@@ -37,6 +38,16 @@ fn fault(resolved: &Resolved) -> Option<Cause> {
     (resolved.answer.is_none() && causes.clone().all(|cause| is_local(&cause))).then_some(first)
 }
 
+/// What is worth knowing beside the answer, line by line, for standard error: the short layout has no place for it.
+pub fn remarks(resolved: &Resolved) -> Vec<String> {
+    let told = |outcome: &Outcome| match outcome.dns_answer() {
+        Some(_) => outcome.dns_reply().map(Reply::remarks).unwrap_or_default(),
+        None => outcome.evidence(),
+    };
+    let of = |outcome| told(outcome).into_iter().map(|line| format!("DNS {}: {line}", outcome.address));
+    resolved.outcomes.iter().flat_map(of).collect()
+}
+
 /// Whether the name was resolved to an address.
 pub fn is_resolved(resolved: &Resolved) -> bool {
     failure(resolved.answer.as_ref()).is_none()
@@ -45,13 +56,15 @@ pub fn is_resolved(resolved: &Resolved) -> bool {
 fn failure(answer: Option<&Answer>) -> Option<&'static str> {
     let Some(answer) = answer else { return Some("No response from server") };
     match answer.rcode {
+        Rcode::NoError if answer.is_referral() => Some("Query refused"),
         Rcode::NoError if answer.addresses.is_empty() => Some("No address records"),
         Rcode::NoError => None,
         Rcode::NxDomain => Some("Non-existent domain"),
         Rcode::ServFail => Some("Server failed"),
         Rcode::Refused => Some("Query refused"),
         Rcode::FormErr => Some("Format error"),
-        Rcode::Other(_) => Some("Unspecified error"),
+        Rcode::NotImp => Some("Not implemented"),
+        Rcode::BadVers | Rcode::Other(_) => Some("Unspecified error"),
     }
 }
 
@@ -88,6 +101,9 @@ pub fn render_comparison(survey: &Survey) -> String {
     if let Some(advice) = comparison.class.advice() {
         _ = writeln!(text, "do:  {advice}");
     }
+    for (side, answer) in [("custom DNS", custom), ("Azure DNS", azure)] {
+        answer.remarks.iter().for_each(|remark| _ = writeln!(text, "note: {side}: {remark}"));
+    }
     survey.annotations.iter().for_each(|annotation| _ = writeln!(text, "note: {annotation}"));
     text
 }
@@ -105,6 +121,7 @@ fn side(title: &str, server: &str, answer: &compare::Answer) -> Vec<String> {
     lines.extend(answer.chain.iter().map(|alias| format!("  -> {alias}")));
     lines.extend(answer.addresses.iter().map(|address| format!("  {address}")));
     lines.extend(answer.soa_zone.iter().map(|zone| format!("  zone {zone}")));
+    lines.extend(answer.why.iter().map(|why| format!("  {why}")));
     lines
 }
 
@@ -120,10 +137,13 @@ mod tests {
             recursion_available: true,
             authentic: false,
             chain: chain.iter().map(|name| (*name).to_owned()).collect(),
+            dead_end: None,
             addresses: addresses.iter().map(|ip| ip.parse().expect("a literal")).collect(),
             min_ttl: None,
             soa_zone: None,
             edns_payload: None,
+            extended_errors: Vec::new(),
+            oddity: None,
             length: 64,
         };
         let server = ([168, 63, 129, 16], 53).into();

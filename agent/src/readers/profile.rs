@@ -124,7 +124,11 @@ fn comparison(settings: &Settings) -> [String; 7] {
             names::RECHECKS,
             duration::show(names::RECHECK)
         ),
-        "where only one side answers, to that side: the same for one name beside it that cannot exist".to_owned(),
+        format!(
+            "where only one side answers, to that side: the same for one name beside it that cannot exist and for one below {} or {}, over TCP too",
+            trial::BELOW,
+            trial::OTHERWISE
+        ),
         format!(
             "to {}, where no server can be: one DNS question every {every}, and where the two sides differ, at most one in {}",
             survey::CANARY,

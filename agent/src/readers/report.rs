@@ -338,7 +338,7 @@ mod tests {
         sample::set_all(&mut snapshot, Status::Healthy);
         snapshot.early = None;
         let text = render(&snapshot, None, NARROW);
-        assert!(text.starts_with("all well: 12 endpoints proved their peer\n"), "{text}");
+        assert!(text.starts_with("12 watched and well; event_hub is not watched: 1 slot\n"), "{text}");
         assert!(!text.contains("login.microsoftonline.com"), "{text}");
         assert_eq!(exit_code(&snapshot), 0);
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ase_probes::{
-    dns::{Answer, Transport},
+    dns::{Answer, Reply, Transport},
     outcome::Outcome,
     probe::Probe,
     verdict::Phase,
@@ -28,6 +28,8 @@ pub struct Side {
     pub response: Option<Duration>,
     /// The last answer, if there was one.
     pub answer: Option<Answer>,
+    /// What was worth a remark about the last exchange, in plain words.
+    pub remarks: Vec<String>,
 }
 
 /// One server.
@@ -41,6 +43,8 @@ pub struct ResolverHealth {
     pub tcp: Option<Side>,
     /// Whether it gave an address for a name that cannot exist; `None` while that is not known.
     pub invents: Option<bool>,
+    /// Whether somebody on the path answers before it does.
+    pub is_raced: bool,
     /// Signs that it drops questions when many are asked.
     pub throttling: Option<Throttling>,
 }
@@ -71,9 +75,15 @@ impl ResolverHealth {
             if !answer.recursion_available {
                 remarks.push("offers no recursion");
             }
-            if answer.edns_payload.is_none() {
+            if answer.edns_payload.is_none() && self.udp.as_ref().is_none_or(|side| side.remarks.is_empty()) {
                 remarks.push("does not speak EDNS, or something on the path strips it");
             }
+        }
+        if self.is_raced {
+            remarks.push(
+                "somebody on the path answers in its place, faster than it does: two answers come, or it denies \
+                          over TCP what an answer over UDP has",
+            );
         }
         if self.invents == Some(true) {
             remarks.push("gives an address for a name that cannot exist: switch off its NXDOMAIN rewriting");
@@ -85,7 +95,11 @@ impl ResolverHealth {
                 signs.lost, signs.from_rate, signs.quiet
             )
         });
-        remarks.into_iter().map(str::to_owned).chain(throttled).collect()
+        let said = [("UDP", &self.udp), ("TCP", &self.tcp)].into_iter().flat_map(|(name, side)| {
+            let remarks = side.iter().flat_map(|side| &side.remarks);
+            remarks.map(move |remark| format!("over {name}: {remark}"))
+        });
+        remarks.into_iter().map(str::to_owned).chain(throttled).chain(said).collect()
     }
 
     /// The last answer over UDP, if there was one.
@@ -108,6 +122,7 @@ pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
             udp: None,
             tcp: None,
             invents: snapshot.trial.as_ref().and_then(|trial| trial.invents(server)),
+            is_raced: snapshot.trial.as_ref().is_some_and(|trial| trial.is_raced(server)),
             throttling: snapshot.resolver_loads.of(server).and_then(Load::throttling),
         });
         match question.transport {
@@ -127,6 +142,7 @@ fn side(view: &EndpointView) -> Side {
             Status::Failed(_) => Some(false),
             Status::Unknown(_) => None,
         },
+        remarks: outcome.and_then(Outcome::dns_reply).map(Reply::remarks).unwrap_or_default(),
         response: outcome.filter(|_| answer.is_some()).and_then(|outcome| outcome.phases.of(Phase::Dns)),
         answer,
     }
@@ -145,24 +161,29 @@ mod tests {
             recursion_available: true,
             authentic: false,
             chain: Vec::new(),
+            dead_end: None,
             addresses: vec![[20, 0, 0, 1].into()],
             min_ttl: None,
             soa_zone: None,
             edns_payload: Some(1232),
+            extended_errors: Vec::new(),
+            oddity: None,
             length: 60,
         }
     }
 
     fn up(answer: Answer) -> Option<Side> {
-        Some(Side { up: Some(true), response: Some(Duration::from_millis(2)), answer: Some(answer) })
+        let response = Some(Duration::from_millis(2));
+        Some(Side { up: Some(true), response, answer: Some(answer), remarks: Vec::new() })
     }
 
     fn down() -> Option<Side> {
-        Some(Side { up: Some(false), response: None, answer: None })
+        Some(Side { up: Some(false), response: None, answer: None, remarks: Vec::new() })
     }
 
     fn health(udp: Option<Side>, tcp: Option<Side>) -> ResolverHealth {
-        ResolverHealth { server: ([10, 0, 0, 4], 53).into(), udp, tcp, invents: None, throttling: None }
+        let server = ([10, 0, 0, 4], 53).into();
+        ResolverHealth { server, udp, tcp, invents: None, is_raced: false, throttling: None }
     }
 
     #[test]
@@ -176,6 +197,11 @@ mod tests {
             (health(up(Answer { recursion_available: false, ..good.clone() }), None), "no recursion"),
             (health(up(Answer { edns_payload: None, ..good.clone() }), None), "EDNS"),
             (ResolverHealth { invents: Some(true), ..health(up(good.clone()), None) }, "cannot exist"),
+            (ResolverHealth { is_raced: true, ..health(up(good.clone()), None) }, "faster than it does"),
+            (
+                health(up(good.clone()).map(|side| Side { remarks: vec!["it explains".to_owned()], ..side }), None),
+                "over UDP: it explains",
+            ),
             (
                 ResolverHealth {
                     throttling: Some(Throttling { lost: 12, from_rate: 40, quiet: 9 }),

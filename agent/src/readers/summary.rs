@@ -1,14 +1,18 @@
 //! What every reader takes from a snapshot in the same way and says in the same words: counts, the verdict in one
 //! sentence, the exit code, the evidence, certificates and times.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
     engine::snapshot::Snapshot,
     model::{catalog::Severity, endpoint::Status},
+    resolvers::compare::Outcome,
 };
+
+/// Slots that the sentence names; of the others the number.
+const NAMED: usize = 3;
 
 /// How many endpoints stand how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,13 +31,29 @@ pub struct Summary {
     pub classes: usize,
     /// The labels of the classes with a failed critical endpoint.
     pub lost: Vec<&'static str>,
+    /// The names of the slots that are not filled, the critical ones first.
+    pub unwatched: Vec<String>,
+    /// Slots of severity critical that are not filled.
+    pub critical_slots: usize,
+    /// What is wrong beside the endpoints, in plain words: DNS servers that mislead, a host without one.
+    pub misgivings: Vec<String>,
 }
 
 impl Summary {
     /// Counts a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let mut summary =
-            Self { not_configured: snapshot.catalog.slots.len(), classes: snapshot.classes.len(), ..Self::default() };
+        let slots = &snapshot.catalog.slots;
+        let mut summary = Self {
+            not_configured: slots.len(),
+            classes: snapshot.classes.len(),
+            critical_slots: slots.iter().filter(|slot| slot.severity == Severity::Critical).count(),
+            misgivings: misgivings(snapshot),
+            ..Self::default()
+        };
+        let mut named: Vec<_> = slots.iter().map(|slot| (slot.severity, &slot.name)).collect();
+        named.sort_by_key(|(severity, _)| Reverse(*severity));
+        named.dedup_by_key(|(_, name)| *name);
+        summary.unwatched = named.into_iter().map(|(_, name)| name.clone()).collect();
         for view in &snapshot.endpoints {
             match view.status {
                 Status::Healthy => summary.healthy += 1,
@@ -61,12 +81,20 @@ impl Summary {
     /// |------|---------|
     /// | 0 | every watched endpoint is healthy; unfilled slots do not count |
     /// | 1 | at least one endpoint of severity critical failed |
-    /// | 2 | nothing critical failed, but an endpoint failed, is degraded, or could not be tested |
+    /// | 2 | nothing critical failed, but an endpoint failed, is degraded, or could not be tested, or DNS misleads |
     pub fn exit_code(&self) -> u8 {
-        match (self.lost.is_empty(), self.healthy == self.endpoints()) {
+        match (self.lost.is_empty(), self.healthy == self.endpoints() && self.misgivings.is_empty()) {
             (false, _) => 1,
             (true, false) => 2,
             (true, true) => 0,
+        }
+    }
+
+    /// The exit code where critical slots that are not filled count as well: 2 instead of 0.
+    pub fn strict_exit_code(&self) -> u8 {
+        match self.exit_code() {
+            0 if self.critical_slots > 0 => 2,
+            code => code,
         }
     }
 
@@ -84,12 +112,60 @@ impl Summary {
             return format!("nothing is known yet: none of {} could be tested", count(endpoints, "endpoint"));
         }
         if self.healthy == endpoints {
-            return format!("all well: {} proved their peer", count(endpoints, "endpoint"));
+            return self.all_healthy();
         }
         let parts = [(self.failed, "failed"), (self.degraded, "degraded"), (self.unknown, "could not be tested")];
         let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         format!("nothing critical is lost, but of {} {}", count(endpoints, "endpoint"), parts.join(", "))
     }
+}
+
+impl Summary {
+    /// Every endpoint is well: the sentence says what else is not, and what nobody looks at.
+    fn all_healthy(&self) -> String {
+        let endpoints = self.endpoints();
+        let mut sentence = format!("{endpoints} watched and well");
+        if let Some(first) = self.misgivings.first() {
+            sentence.push_str(&format!(", but {first}"));
+            let more = self.misgivings.len() - 1;
+            if more > 0 {
+                sentence.push_str(&format!(" (and {more} more)"));
+            }
+        }
+        if self.not_configured > 0 {
+            let names = self.unwatched.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if self.unwatched.len() > NAMED { " …" } else { "" };
+            let verb = if self.unwatched.len() == 1 { "is" } else { "are" };
+            sentence.push_str(&format!("; {names}{more} {verb} not watched: {}", count(self.not_configured, "slot")));
+        }
+        if self.misgivings.is_empty() && self.not_configured == 0 {
+            return format!("all well: {} proved their peer", count(endpoints, "endpoint"));
+        }
+        sentence
+    }
+}
+
+/// What is known about DNS that no endpoint shows: whoever asks such a server may get anything, or nothing.
+fn misgivings(snapshot: &Snapshot) -> Vec<String> {
+    let mut found = Vec::new();
+    if snapshot.host_dns.is_without_server(&snapshot.resolvers) {
+        found.push("this host names no DNS server".to_owned());
+    }
+    let Some(trial) = &snapshot.trial else { return found };
+    if trial.intercepted == Some(true) {
+        found.push("something on the path answers DNS where no server can be".to_owned());
+    }
+    for tried in &trial.servers {
+        let server = tried.server.ip();
+        if tried.is_raced {
+            found.push(format!("somebody on the path answers before the DNS server {server}"));
+        } else if tried.invents() == Some(true) {
+            found.push(format!("the DNS server {server} invents addresses for names that do not exist"));
+        } else if tried.outcome == Outcome::Refused {
+            found.push(format!("the DNS server {server} does not resolve names for this host"));
+        }
+    }
+    found
 }
 
 /// A number with its noun, in the plural where that is due.
@@ -112,13 +188,19 @@ pub(crate) fn rfc3339_seconds(since_epoch: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::visit::Untested, sample};
+    use crate::{
+        model::visit::Untested,
+        resolvers::trial::{ServerTrial, Trial},
+        sample,
+    };
+    use std::sync::Arc;
 
     #[test]
     fn the_exit_code_follows_the_worst_that_was_found() {
         let healthy = Summary { healthy: 3, not_configured: 2, ..Summary::default() };
         let rows = [
             (healthy.clone(), 0),
+            (Summary { misgivings: vec!["a server lies".to_owned()], ..healthy.clone() }, 2),
             (Summary { unknown: 1, ..healthy.clone() }, 2),
             (Summary { degraded: 1, ..healthy.clone() }, 2),
             (Summary { failed: 1, ..healthy.clone() }, 2),
@@ -127,6 +209,58 @@ mod tests {
         for (summary, code) in rows {
             assert_eq!(summary.exit_code(), code, "{summary:?}");
         }
+        let open = Summary { critical_slots: 2, ..healthy_summary() };
+        assert_eq!((open.exit_code(), open.strict_exit_code()), (0, 2));
+        assert_eq!((healthy_summary().strict_exit_code()), 0);
+    }
+
+    fn healthy_summary() -> Summary {
+        Summary { healthy: 3, ..Summary::default() }
+    }
+
+    #[test]
+    fn the_sentence_says_what_is_not_watched_and_what_misleads() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let open = |unwatched| Summary { not_configured: 5, unwatched, ..healthy_summary() };
+        let two = open(names(&["sql-server", "storage-account"]));
+        assert_eq!(two.sentence(), "3 watched and well; sql-server, storage-account are not watched: 5 slots");
+        let four = open(names(&["sql-server", "storage-account", "event-hub", "mcr-cdn"]));
+        assert!(four.sentence().contains("sql-server, storage-account, event-hub … are not watched"));
+        let lies = |count: usize| vec!["the DNS server 10.0.0.4 invents addresses".to_owned(); count];
+        let misled = Summary { misgivings: lies(1), ..healthy_summary() };
+        assert_eq!(misled.sentence(), "3 watched and well, but the DNS server 10.0.0.4 invents addresses");
+        let both =
+            Summary { misgivings: lies(2), not_configured: 1, unwatched: names(&["sql-server"]), ..healthy_summary() };
+        assert!(
+            both.sentence().ends_with("addresses (and 1 more); sql-server is not watched: 1 slot"),
+            "{}",
+            both.sentence()
+        );
+    }
+
+    #[test]
+    fn servers_that_mislead_and_a_host_without_one_are_misgivings() {
+        let mut snapshot = sample::snapshot();
+        sample::set_all(&mut snapshot, Status::Healthy);
+        let trial = |outcome, is_raced| {
+            let server = ([10, 0, 0, 4], 53).into();
+            Trial { at: Duration::ZERO, intercepted: None, servers: vec![ServerTrial { server, outcome, is_raced }] }
+        };
+        for (outcome, is_raced, words) in [
+            (Outcome::Answer, false, "10.0.0.4 invents addresses"),
+            (Outcome::Answer, true, "before the DNS server 10.0.0.4"),
+            (Outcome::Nxdomain, true, "before the DNS server 10.0.0.4"),
+            (Outcome::Refused, false, "10.0.0.4 does not resolve names"),
+        ] {
+            snapshot.trial = Some(Arc::new(trial(outcome, is_raced)));
+            let summary = Summary::of(&snapshot);
+            assert!(summary.sentence().contains(words), "{}", summary.sentence());
+            assert_eq!(summary.exit_code(), 2);
+        }
+        snapshot.trial = Some(Arc::new(trial(Outcome::Nxdomain, false)));
+        assert_eq!(Summary::of(&snapshot).exit_code(), 0);
+        snapshot.host_dns.servers.clear();
+        assert!(Summary::of(&snapshot).sentence().contains("this host names no DNS server"));
     }
 
     #[test]
@@ -142,6 +276,8 @@ mod tests {
     fn each_state_of_the_whole_has_its_sentence() {
         let mut snapshot = sample::snapshot();
         sample::set_all(&mut snapshot, Status::Healthy);
+        assert_eq!(Summary::of(&snapshot).sentence(), "12 watched and well; event_hub is not watched: 1 slot");
+        Arc::make_mut(&mut snapshot.catalog).slots.clear();
         assert_eq!(Summary::of(&snapshot).sentence(), "all well: 12 endpoints proved their peer");
         sample::set_all(&mut snapshot, Status::Unknown(Untested::NotYet));
         assert_eq!(Summary::of(&snapshot).sentence(), "nothing is known yet: none of 12 endpoints could be tested");

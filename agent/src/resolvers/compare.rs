@@ -13,7 +13,7 @@ mod rules;
 pub use annotation::{Annotation, annotate};
 pub use answer::{Answer, Outcome};
 pub use history::{History, Published};
-pub use rules::{Circumstances, TlsConfirmation, classify};
+pub use rules::{Circumstances, Inventor, TlsConfirmation, classify};
 
 /// How a comparison should worry its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,15 +199,13 @@ pub struct Comparison {
     pub rule: u8,
     /// Why two different answers are the same, where they are.
     pub equivalence: Option<Equivalence>,
-    /// Whether all that was found is an answer that cannot be read: a broken server, or somebody in its place.
-    pub is_unreadable: bool,
     /// Why, in plain words.
     pub reason: String,
 }
 
 impl Comparison {
-    /// The cause of an incident that it makes; an answer that cannot be read does not prove who sent it.
+    /// The cause of an incident that it makes.
     pub fn cause(&self) -> Option<Cause> {
-        self.class.cause().filter(|_| !self.is_unreadable)
+        self.class.cause()
     }
 }

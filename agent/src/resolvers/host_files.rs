@@ -28,6 +28,8 @@ pub struct HostDns {
     pub suffixes: Vec<String>,
     /// What DHCP handed out, where its client left a lease that this user may read.
     pub lease: Option<Lease>,
+    /// What the C library does not take from the resolver file although it looks as if it should, in plain words.
+    pub oddities: Vec<String>,
     /// When the servers last changed, since the Unix epoch; `None` since the start.
     pub changed: Option<Duration>,
 }
@@ -50,6 +52,14 @@ impl HostDns {
                 "the DNS servers of this host changed since the start: restart the environment, it keeps the old ones"
                     .to_owned(),
             );
+        }
+        findings.extend(self.oddities.iter().cloned());
+        if self.is_without_server(resolvers) {
+            findings.push(format!(
+                "{} names no DNS server: most programs on this host cannot resolve names, and the agent asks Azure DNS \
+                 alone",
+                host::RESOLV_CONF
+            ));
         }
         let only_azure = self.servers == [azure];
         match self.mode() {
@@ -79,6 +89,11 @@ impl HostDns {
             ));
         }
         findings
+    }
+
+    /// Whether neither the configuration nor this host's files name a server, so that nobody knows whom apps ask.
+    pub fn is_without_server(&self, resolvers: &Resolvers) -> bool {
+        self.servers.is_empty() && resolvers.source != ResolverSource::Config
     }
 
     fn mode(&self) -> Option<Mode> {
@@ -162,11 +177,12 @@ impl ResolverWatch {
 }
 
 fn read() -> HostDns {
-    let file = |path: &str| std::fs::read_to_string(path).ok();
+    let file = |path: &str| std::fs::read(path).ok();
     let (direct, uplink) = (file(host::RESOLV_CONF), file(host::UPLINK_CONF));
     let servers = host::servers(direct.as_deref(), uplink.as_deref()).map(|found| found.servers).unwrap_or_default();
+    let oddities = direct.as_deref().map(host::oddities).unwrap_or_default();
     let suffixes = [direct, uplink].iter().flatten().flat_map(|text| host::suffixes(text)).collect();
-    HostDns { servers, suffixes, lease: dhcp_lease::newest(Path::new("/")), changed: None }
+    HostDns { servers, suffixes, lease: dhcp_lease::newest(Path::new("/")), oddities, changed: None }
 }
 
 #[cfg(test)]
@@ -178,7 +194,7 @@ mod tests {
 
     fn dns(servers: &[[u8; 4]], suffix: &str) -> HostDns {
         let servers = servers.iter().map(|server| IpAddr::from(*server)).collect();
-        HostDns { servers, suffixes: vec![suffix.to_owned()], lease: None, changed: None }
+        HostDns { servers, suffixes: vec![suffix.to_owned()], ..HostDns::default() }
     }
 
     fn leased(dns: HostDns, servers: &[[u8; 4]], suffix: &str) -> HostDns {
@@ -218,6 +234,16 @@ mod tests {
         watch.compare(now(&[[10, 0, 0, 9]]), Duration::from_secs(8));
         assert_eq!(watch.seen.changed, Some(Duration::from_secs(8)));
         assert!(found(&watch.seen).iter().any(|finding| finding.contains("DHCP handed out 10.0.0.9")));
+    }
+
+    #[test]
+    fn a_host_without_a_server_is_named_unless_the_configuration_has_one() {
+        let nobody = HostDns { oddities: vec!["line 1 is odd".to_owned()], ..HostDns::default() };
+        let from_file = resolvers(AZURE, ResolverSource::File(host::RESOLV_CONF.to_owned()));
+        let said = nobody.findings(&from_file);
+        assert!(said.len() == 2 && said[0].contains("odd") && said[1].contains("names no DNS server"), "{said:?}");
+        assert!(nobody.is_without_server(&from_file));
+        assert_eq!(nobody.findings(&resolvers(CUSTOM, ResolverSource::Config)).len(), 1);
     }
 
     #[test]

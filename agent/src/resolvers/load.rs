@@ -20,12 +20,13 @@ const LOST: u32 = 3;
 const RECOVERED: u32 = 3;
 
 /// Every way a server can answer; the labels are [`Outcome::label`].
-pub const OUTCOMES: [Outcome; 7] = [
+pub const OUTCOMES: [Outcome; 8] = [
     Outcome::Answer,
     Outcome::Nodata,
     Outcome::Nxdomain,
     Outcome::Servfail,
     Outcome::Refused,
+    Outcome::Formerr,
     Outcome::Timeout,
     Outcome::Malformed,
 ];

@@ -34,8 +34,9 @@ use crate::{
         policy::{AddressPolicy, Reached},
     },
     resolvers::compare::{
-        self, Annotation, Answer, Circumstances, Comparison, History, Outcome, Server, TlsConfirmation,
+        self, Annotation, Answer, Circumstances, Comparison, History, Inventor, Outcome, TlsConfirmation,
     },
+    resolvers::trial,
 };
 
 type Exchange = ase_probes::seen::Exchange<dns::Reply>;
@@ -213,11 +214,16 @@ impl Surveyor {
         deadline: Deadline,
         nonce: u64,
     ) -> Exchange {
-        let attempt = Attempt { address: server, deadline, egress: &self.egress, nonce, shape: Shape::default() };
-        Question::address(name.to_owned(), record, Transport::Udp).lingering(LINGER).ask(&attempt).await
+        let question = Question::address(name.to_owned(), record, Transport::Udp).lingering(LINGER);
+        question.ask(&self.attempt(server, deadline, nonce)).await
     }
 
-    /// Whether the side that answers also answers a sibling name that cannot exist, with the same addresses (D17).
+    fn attempt(&self, address: SocketAddr, deadline: Deadline, nonce: u64) -> Attempt<'_> {
+        Attempt { address, deadline, egress: &self.egress, nonce, shape: Shape::default() }
+    }
+
+    /// Who answers names that cannot exist with the addresses of the side that answers alone (D17): one beside the name,
+    /// and one outside its zone. A zone with a wildcard answers only the first, and invents nothing.
     async fn inventor(
         &self,
         name: &str,
@@ -225,16 +231,35 @@ impl Surveyor {
         custom: &Answer,
         azure: &Answer,
         rng: &mut StdRng,
-    ) -> Option<Server> {
-        let parent = name.split_once('.').map_or(name, |(_, parent)| parent);
-        let sibling = format!("ase-agent-{:016x}.{parent}", rng.next_u64());
+    ) -> Option<Inventor> {
         let (side, at, real) = match (custom.outcome, azure.outcome) {
-            (Outcome::Answer, _) => (Server::Custom, server, custom),
-            (_, Outcome::Answer) => (Server::Azure, self.azure, azure),
+            (Outcome::Answer, _) => (Inventor::Custom, server, custom),
+            (_, Outcome::Answer) => (Inventor::Azure, self.azure, azure),
             _ => return None,
         };
-        let invented = self.ask(at, &sibling, rng.next_u64()).await;
-        (invented.outcome == Outcome::Answer && !invented.addresses.is_disjoint(&real.addresses)).then_some(side)
+        let parent = name.split_once('.').map_or(name, |(_, parent)| parent);
+        for zone in [parent, trial::outside(name)] {
+            let sibling = format!("ase-agent-{:016x}.{zone}", rng.next_u64());
+            let invented = self.ask(at, &sibling, rng.next_u64()).await;
+            if invented.outcome != Outcome::Answer || invented.addresses.is_disjoint(&real.addresses) {
+                return None;
+            }
+            if self.is_from_path(at, &sibling, &invented, rng.next_u64()).await {
+                return Some(Inventor::Path);
+            }
+        }
+        Some(side)
+    }
+
+    /// Whether the address of a name that cannot exist comes from somebody on the path, who is merely faster than the
+    /// server: the server's own answer comes as well, or over TCP it denies the name.
+    pub(crate) async fn is_from_path(&self, server: SocketAddr, name: &str, invented: &Answer, nonce: u64) -> bool {
+        let deadline = Deadline::within(PATIENCE);
+        let question = Question::address(name.to_owned(), RecordType::A, Transport::Tcp);
+        invented.conflicting || {
+            let exchange = question.ask(&self.attempt(server, deadline, nonce)).await;
+            exchange.reply.answer.is_some_and(|answer| answer.rcode == Rcode::NxDomain)
+        }
     }
 
     /// Whether an address where no server can be answers a DNS question (D4). Not asked where the policy denies it, nor
@@ -249,7 +274,8 @@ impl Surveyor {
             Some((asked, answered)) if asked.elapsed() < CANARY_FRESH => answered,
             Some(_) | None => {
                 let deadline = Deadline::within(CANARY_PATIENCE);
-                let outcome = self.exchange(CANARY, "www.microsoft.com", RecordType::A, deadline, nonce).await;
+                let question = Question::liveness("www.microsoft.com".to_owned(), Transport::Udp);
+                let outcome = question.run(&self.attempt(CANARY, deadline, nonce)).await;
                 heard(&outcome).outcome.fault().is_none().then_some(())?;
                 let answered = outcome.reply.answer.is_some();
                 *last = Some((clock::now(), answered));
@@ -317,8 +343,21 @@ fn heard(exchange: &Exchange) -> Answer {
 /// Brings one exchange into normal form.
 pub(crate) fn normal(seen: &Seen, reply: &dns::Reply) -> Answer {
     match &reply.answer {
-        Some(answer) => Answer { conflicting: reply.conflicting, response: seen.round_trip, ..from_wire(answer) },
-        None => Answer::without_addresses(failure_of(seen, reply)),
+        Some(answer) => {
+            let found = from_wire(answer);
+            let (why, remarks) = match found.outcome {
+                Outcome::Answer => (None, reply.remarks()),
+                _ => (Some(reply.remarks().join("; ")).filter(|why| !why.is_empty()), Vec::new()),
+            };
+            Answer { conflicting: reply.conflicting, response: seen.round_trip, why, remarks, ..found }
+        }
+        None => {
+            let why = reply.unreadable.map(|unreadable| unreadable.what.to_owned());
+            let spoilt = reply.length_over_tcp.map(|_| "over TCP the answer is whole".to_owned());
+            let why = why.into_iter().chain(spoilt).collect::<Vec<_>>().join("; ");
+            let found = Answer::without_addresses(failure_of(seen, reply));
+            Answer { why: Some(why).filter(|why| !why.is_empty()), ..found }
+        }
     }
 }
 
@@ -332,41 +371,46 @@ fn failure_of(seen: &Seen, reply: &dns::Reply) -> Outcome {
 
 fn from_wire(answer: &dns::Answer) -> Answer {
     let outcome = match answer.rcode {
+        Rcode::NoError if answer.is_referral() => Outcome::Refused,
+        // What was cut to nothing even over TCP says neither yes nor no.
+        Rcode::NoError if answer.addresses.is_empty() && answer.truncated => Outcome::Malformed,
         Rcode::NoError if answer.addresses.is_empty() => Outcome::Nodata,
         Rcode::NoError => Outcome::Answer,
         Rcode::NxDomain => Outcome::Nxdomain,
         Rcode::Refused => Outcome::Refused,
-        Rcode::FormErr | Rcode::ServFail | Rcode::Other(_) => Outcome::Servfail,
+        Rcode::ServFail => Outcome::Servfail,
+        Rcode::FormErr | Rcode::NotImp | Rcode::BadVers | Rcode::Other(_) => Outcome::Formerr,
     };
     let addresses: BTreeSet<IpAddr> = answer.addresses.iter().copied().collect();
     Answer {
-        outcome,
         chain: answer.chain.clone(),
         recent: addresses.clone(),
         addresses,
         soa_zone: answer.soa_zone.clone(),
-        conflicting: false,
         authoritative: answer.authoritative,
         ttl: answer.min_ttl,
-        response: None,
+        ..Answer::without_addresses(outcome)
     }
 }
 
-/// Both families together; IPv4 decides where neither has an address.
+/// Both families together. Where neither has an address, IPv4 decides, unless it merely has none and IPv6 was not
+/// answered: that is no denial.
 fn merge(v4: Answer, v6: Answer) -> Answer {
-    match (v4.outcome, v6.outcome) {
+    let conflicting = v4.conflicting || v6.conflicting;
+    let merged = match (v4.outcome, v6.outcome) {
         (Outcome::Answer, Outcome::Answer) => {
             let mut both = v4;
             both.addresses.extend(&v6.addresses);
             both.recent.extend(&v6.addresses);
-            both.conflicting |= v6.conflicting;
             both.ttl = both.ttl.into_iter().chain(v6.ttl).min();
             both
         }
         (Outcome::Answer, _) => v4,
         (_, Outcome::Answer) => v6,
+        (Outcome::Nodata, failed) if failed.is_failure() => v6,
         (_, _) => v4,
-    }
+    };
+    Answer { conflicting, ..merged }
 }
 
 #[cfg(test)]
@@ -396,6 +440,9 @@ mod tests {
         assert_eq!(merge(v4.clone(), none(Outcome::Nodata)), v4);
         assert_eq!(merge(none(Outcome::Nodata), v6.clone()), v6);
         assert_eq!(merge(none(Outcome::Nxdomain), none(Outcome::Timeout)), none(Outcome::Nxdomain));
+        assert_eq!(merge(none(Outcome::Nodata), none(Outcome::Servfail)), none(Outcome::Servfail), "no denial");
+        let raced = Answer { conflicting: true, ..none(Outcome::Nodata) };
+        assert!(merge(v4.clone(), raced).conflicting, "whichever family was raced");
         assert_eq!(merge(v4, v6).addresses.len(), 2);
     }
 }

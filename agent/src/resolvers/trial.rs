@@ -12,6 +12,14 @@ use crate::resolvers::{compare::Outcome, survey::Surveyor};
 /// The names that cannot exist lie below this one. No wildcard is there, and every network resolves it.
 pub const BELOW: &str = "microsoft.com";
 
+/// Where names that cannot exist are asked for that shall lie outside this name's zone.
+pub(super) fn outside(name: &str) -> &'static str {
+    if name == BELOW || name.ends_with(".microsoft.com") { OTHERWISE } else { BELOW }
+}
+
+/// The zone for names that lie below [`BELOW`] themselves: there is no wildcard in it either.
+pub const OTHERWISE: &str = "windows.net";
+
 /// What one server did with a name that cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerTrial {
@@ -19,15 +27,22 @@ pub struct ServerTrial {
     pub server: SocketAddr,
     /// How it answered: NXDOMAIN is right, an address is invented.
     pub outcome: Outcome,
+    /// Whether the invented address came from somebody on the path, who is merely faster than the server.
+    pub is_raced: bool,
 }
 
 impl ServerTrial {
     /// Whether the server invents answers; `None` if it said neither yes nor no.
     pub fn invents(&self) -> Option<bool> {
         match self.outcome {
-            Outcome::Answer => Some(true),
+            Outcome::Answer => Some(!self.is_raced),
             Outcome::Nodata | Outcome::Nxdomain => Some(false),
-            Outcome::Servfail | Outcome::Refused | Outcome::Timeout | Outcome::Malformed | Outcome::Unasked(_) => None,
+            Outcome::Servfail
+            | Outcome::Refused
+            | Outcome::Formerr
+            | Outcome::Timeout
+            | Outcome::Malformed
+            | Outcome::Unasked(_) => None,
         }
     }
 }
@@ -44,6 +59,11 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// Whether somebody on the path to this server answers in its place.
+    pub fn is_raced(&self, server: SocketAddr) -> bool {
+        self.servers.iter().any(|trial| trial.server == server && trial.is_raced)
+    }
+
     /// Whether this server invents answers; `None` if that is not known.
     pub fn invents(&self, server: SocketAddr) -> Option<bool> {
         self.servers.iter().find(|trial| trial.server == server)?.invents()
@@ -61,8 +81,13 @@ impl Surveyor {
         let name = format!("ase-agent-{:016x}.{BELOW}", rng.next_u64());
         let canary = self.canary_answers(rng.next_u64());
         let servers = targets.into_iter().map(|server| {
-            let answer = self.ask(server, &name, rng.next_u64());
-            async move { ServerTrial { server, outcome: answer.await.outcome } }
+            let (name, nonces) = (&name, (rng.next_u64(), rng.next_u64()));
+            async move {
+                let answer = self.ask(server, name, nonces.0).await;
+                let is_raced =
+                    answer.outcome == Outcome::Answer && self.is_from_path(server, name, &answer, nonces.1).await;
+                ServerTrial { server, outcome: answer.outcome, is_raced: is_raced || answer.conflicting }
+            }
         });
         let (intercepted, servers) = tokio::join!(canary, join_all(servers));
         Trial { at, intercepted, servers }
@@ -83,8 +108,12 @@ mod tests {
             (Outcome::Timeout, None),
             (Outcome::Refused, None),
         ] {
-            let trial = Trial { at: Duration::ZERO, intercepted: None, servers: vec![ServerTrial { server, outcome }] };
+            let tried = |is_raced| ServerTrial { server, outcome, is_raced };
+            let raced = Trial { at: Duration::ZERO, intercepted: None, servers: vec![tried(true)] };
+            assert_ne!(raced.invents(server), Some(true), "{outcome:?}: somebody else does");
+            let trial = Trial { servers: vec![tried(false)], ..raced };
             assert_eq!(trial.invents(server), invents, "{outcome:?}");
+            assert!(!trial.is_raced(server));
             assert_eq!(trial.invents(SocketAddr::from(([10, 0, 0, 5], 53))), None);
         }
     }

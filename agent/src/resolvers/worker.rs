@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ase_probes::{
     attempt::Attempt,
     deadline::Deadline,
-    dns::{Answer, Question, Rcode, RecordType, Transport},
+    dns::{Answer, Question, RecordType, Transport},
     egress::{Egress, Shape},
     outcome::Outcome,
 };
@@ -136,9 +136,9 @@ fn ask(address: SocketAddr, name: String, timeout: Duration, egress: Arc<Egress>
     })
 }
 
-/// Whether a worker takes this answer: yes or no are answers, SERVFAIL and REFUSED are not.
+/// Whether a worker takes this answer: yes or no are answers, a refusal and a referral to other servers are not.
 fn is_usable(answer: &Answer) -> bool {
-    matches!(answer.rcode, Rcode::NoError | Rcode::NxDomain)
+    answer.rcode.is_yes_or_no() && !answer.is_referral()
 }
 
 fn first_usable(outcomes: &[Outcome]) -> Option<(SocketAddr, Answer)> {

@@ -38,7 +38,6 @@ pub(super) fn bypassed() -> NameView {
         worry: Worry::Bad,
         rule: 15,
         equivalence: None,
-        is_unreadable: false,
         reason: "Azure DNS leads to a private endpoint, the custom DNS to the public address".to_owned(),
     };
     let name = "db.database.windows.net";
@@ -94,7 +93,11 @@ pub(super) fn loads() -> Loads {
 
 /// Neither server invents names, and nothing intercepts.
 pub(super) fn trial() -> Trial {
-    let tried = |server| ServerTrial { server: SocketAddr::new(address(server), 53), outcome: Outcome::Nxdomain };
+    let tried = |server| ServerTrial {
+        server: SocketAddr::new(address(server), 53),
+        outcome: Outcome::Nxdomain,
+        is_raced: false,
+    };
     Trial { at: AT, intercepted: Some(false), servers: ["10.0.0.4", "168.63.129.16"].map(tried).into() }
 }
 

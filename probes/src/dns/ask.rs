@@ -1,84 +1,146 @@
-//! A question as a resolver asks it: over UDP first, and once more over TCP where the answer was cut.
+//! A question as a resolver asks it, in the one place for all who ask: with EDNS and, where the server does not bear that,
+//! without it; over UDP and, where that answer was cut, over TCP.
 
-use super::{Exchange, Question, Reply, Transport};
+use std::pin::pin;
+
+use super::{Answer, Exchange, Expect, Question, Reply, Transport, WhyPlain};
 use crate::{
     attempt::Attempt,
-    cause::Cause,
-    verdict::{Confidence, Finding, Verdict},
+    cause::{Cause, Side},
+    egress::Shape,
+    evidence::Ending,
+    verdict::{Confidence, Finding, Phase, Verdict},
 };
 
+/// The room in bytes that a question without EDNS offers (RFC 1035 section 4.2.1).
+const SMALL: u16 = 512;
+
 impl Question {
-    /// Asks over UDP, and over TCP where that answer was truncated (RFC 7766 section 5); both within the attempt's
-    /// deadline. A server that truncates and then says nothing over TCP is [`Cause::DnsNoTcp`].
+    /// Asks until the server has said yes or no in any form that an application's resolver takes, within the attempt's
+    /// deadline: without EDNS after a refusal, an unreadable answer or silence for half of the time (RFC 6891 sections
+    /// 6.2.2 and 7), and over TCP where the answer about a name was truncated (RFC 7766 section 5). A server that
+    /// truncates and then says nothing over TCP is [`Cause::DnsNoTcp`]. An attempt with a shape of its own is a
+    /// measurement: one exchange, no other form.
     pub async fn ask(self, attempt: &Attempt<'_>) -> Exchange<Reply> {
-        let by_datagram = Self { transport: Transport::Udp, ..self };
-        let cut = by_datagram.run(attempt).await;
-        if !cut.reply.answer.as_ref().is_some_and(|answer| answer.truncated) {
-            return cut;
+        if attempt.shape != Shape::default() {
+            return self.run(attempt).await;
         }
-        let mut whole = Self { transport: Transport::Tcp, ..by_datagram }.run(attempt).await;
+        let exchange = self.ask_in_either_form(attempt).await;
+        if self.transport == Transport::Tcp || self.expect == Expect::AnyAnswer {
+            return exchange;
+        }
+        let whole = Self { transport: Transport::Tcp, ..self };
+        match &exchange.reply.answer {
+            Some(answer) if answer.truncated => whole.instead_of_a_cut_one(attempt, exchange).await,
+            None if exchange.reply.unreadable.is_some() => whole.beside_an_unreadable_one(attempt, exchange).await,
+            Some(_) | None => exchange,
+        }
+    }
+
+    /// Asks with EDNS as the question stands, and without it where the server does not bear it. The first question is
+    /// listened to until the second is answered: what is late is no silence.
+    async fn ask_in_either_form(&self, attempt: &Attempt<'_>) -> Exchange<Reply> {
+        if self.edns.is_none() {
+            return self.run(attempt).await;
+        }
+        let plain = self.clone().offering(None);
+        let attempt_plain = Attempt { nonce: attempt.nonce.rotate_left(16), ..*attempt };
+        let mut first = pin!(self.run(attempt));
+        let done = tokio::select! {
+            biased;
+            done = &mut first => Some(done),
+            () = tokio::time::sleep(attempt.deadline.remaining() / 2) => None,
+        };
+        if let Some(done) = done {
+            return match why_plain(&done) {
+                Some(why) => better(done, plain.run(&attempt_plain).await, why),
+                None => done,
+            };
+        }
+        let mut second = pin!(plain.run(&attempt_plain));
+        tokio::select! {
+            biased;
+            done = &mut first => match why_plain(&done) {
+                Some(why) => better(done, second.await, why),
+                None if done.reply.answer.is_none() => better(done, second.await, WhyPlain::Silent),
+                None => done,
+            },
+            other = &mut second => match is_yes_or_no(&other.reply) {
+                true => self.after_silence(attempt, without_edns(other, WhyPlain::Silent)).await,
+                false => first.await,
+            },
+        }
+    }
+
+    /// Tells a server that does not bear EDNS from a path on which large datagrams vanish, where a question without it was
+    /// answered by a cut answer: with EDNS, and no more room than without it, only the latter answers.
+    async fn after_silence(&self, attempt: &Attempt<'_>, mut plain: Exchange<Reply>) -> Exchange<Reply> {
+        let is_cut = plain.reply.answer.as_ref().is_some_and(|answer| answer.truncated);
+        // A name has no time for it: its answer is asked for over TCP.
+        if is_cut && self.expect == Expect::AnyAnswer {
+            let attempt = Attempt { nonce: attempt.nonce.rotate_left(32), ..*attempt };
+            let small = self.clone().offering(Some(SMALL)).run(&attempt).await;
+            if is_yes_or_no(&small.reply) {
+                let vanish = Finding::new(Cause::MtuBlackhole, Phase::Dns, Confidence::Confirmed);
+                plain.verdict = Verdict::Degraded(vanish);
+                plain.reply.plain = Some(WhyPlain::Large);
+            }
+        }
+        plain
+    }
+
+    /// Asks over TCP what did not fit into a datagram.
+    async fn instead_of_a_cut_one(self, attempt: &Attempt<'_>, cut: Exchange<Reply>) -> Exchange<Reply> {
+        let mut whole = self.ask_in_either_form(attempt).await;
         if let (Verdict::Failed(finding), None) = (whole.verdict, &whole.reply.answer) {
             whole.verdict = Finding::new(Cause::DnsNoTcp, finding.phase, Confidence::Confirmed).failed();
         }
+        whole.reply.plain = whole.reply.plain.or(cut.reply.plain);
         whole
     }
+
+    /// Looks whether the same server answers over TCP what cannot be read over UDP. No application's resolver does, so
+    /// that the name stays lost; but it is then the path that spoils datagrams, and not the server.
+    async fn beside_an_unreadable_one(self, attempt: &Attempt<'_>, mut broken: Exchange<Reply>) -> Exchange<Reply> {
+        let whole = self.ask_in_either_form(attempt).await;
+        if let Some(answer) = whole.reply.answer {
+            broken.reply.length_over_tcp = Some(answer.length);
+            let spoilt = Finding::new(Cause::ProtocolViolation, Phase::Dns, Confidence::Likely);
+            broken.verdict = spoilt.on(Side::Path).failed();
+        }
+        broken
+    }
+}
+
+/// Why the same question is worth asking without EDNS; `None` where it was answered or the transport failed. SERVFAIL is
+/// among the ways in which old servers refuse EDNS (RFC 2671 section 5.3), REFUSED among those of devices, and over TCP a
+/// connection that ends at the question.
+fn why_plain(exchange: &Exchange<Reply>) -> Option<WhyPlain> {
+    let reply = &exchange.reply;
+    match (&reply.answer, reply.unreadable, &exchange.seen.stop) {
+        (Some(answer), _, _) => (!answer.rcode.is_yes_or_no()).then_some(WhyPlain::Refused(answer.rcode)),
+        (None, Some(unreadable), _) => Some(WhyPlain::Unreadable(unreadable.what)),
+        (None, None, Some(stop)) if stop.phase == Phase::Dns && stop.trouble.ending() == Ending::Cut => {
+            Some(WhyPlain::Silent)
+        }
+        (None, None, _) => None,
+    }
+}
+
+/// The exchange without EDNS where that one brought an answer, else the first: it may explain itself.
+fn better(first: Exchange<Reply>, plain: Exchange<Reply>, why: WhyPlain) -> Exchange<Reply> {
+    if is_yes_or_no(&plain.reply) { without_edns(plain, why) } else { first }
+}
+
+fn without_edns(mut plain: Exchange<Reply>, why: WhyPlain) -> Exchange<Reply> {
+    plain.reply.plain = Some(why);
+    plain
+}
+
+fn is_yes_or_no(reply: &Reply) -> bool {
+    reply.answer.as_ref().is_some_and(|answer: &Answer| answer.rcode.is_yes_or_no())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        deadline::Deadline,
-        dns::RecordType,
-        egress::{Egress, Shape},
-        fixture::IMPATIENCE,
-    };
-    use std::net::SocketAddr;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::{TcpListener, UdpSocket},
-    };
-
-    /// An empty answer to the question, cut or whole.
-    fn answer(question: &[u8], cut: bool) -> Vec<u8> {
-        let mut bytes = question[..question.len() - 11].to_vec();
-        bytes[2..4].copy_from_slice(&[0x81 | if cut { 2 } else { 0 }, 0x80]);
-        bytes[6..12].fill(0);
-        bytes
-    }
-
-    /// A server that cuts every answer over UDP, and over TCP gives the whole one or nothing.
-    async fn server(whole: bool) -> SocketAddr {
-        // At an address of its own, where no other test uses up the port for the other transport.
-        let listener = TcpListener::bind("127.0.0.53:0").await.expect("loopback is there");
-        let address = listener.local_addr().expect("bound above");
-        let socket = UdpSocket::bind(address).await.expect("nobody else is at this address");
-        tokio::spawn(async move {
-            let mut buffer = [0; 512];
-            let (len, from) = socket.recv_from(&mut buffer).await.expect("a question comes");
-            socket.send_to(&answer(&buffer[..len], true), from).await.expect("loopback takes it");
-            let (mut peer, _) = listener.accept().await.expect("it comes again");
-            let len = peer.read(&mut buffer).await.expect("the question");
-            if whole {
-                let message = answer(&buffer[2..len], false);
-                let length = u16::try_from(message.len()).expect("short").to_be_bytes();
-                peer.write_all(&[&length[..], &message].concat()).await.expect("the client reads");
-            }
-        });
-        address
-    }
-
-    async fn ask(address: SocketAddr) -> Exchange<Reply> {
-        let (egress, deadline) = (Egress::default(), Deadline::within(IMPATIENCE));
-        let question = Question::address("login.example".to_owned(), RecordType::A, Transport::Udp);
-        question.ask(&Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() }).await
-    }
-
-    #[tokio::test]
-    async fn what_was_cut_over_udp_is_asked_again_over_tcp() {
-        let whole = ask(server(true).await).await;
-        assert!(whole.reply.answer.is_some_and(|answer| !answer.truncated), "{:?}", whole.seen);
-        let none = ask(server(false).await).await;
-        assert_eq!(none.verdict.finding().map(|finding| finding.cause), Some(Cause::DnsNoTcp), "{:?}", none.seen);
-    }
-}
+#[path = "ask_tests.rs"]
+mod tests;

@@ -16,9 +16,9 @@ use crate::{
     verdict::Phase,
 };
 
-/// Datagrams that are not the answer, waited past at most: who does not see the question and has to guess its id has
-/// by then tried 100 of 65 536 (RFC 5452), and a flood costs bounded time.
-const MAX_STRAYS: u32 = 100;
+/// After an ICMP error the answer is waited for this much longer at most. Anybody on the path can forge one, and it alone
+/// proves nothing while an answer may still come; resolvers give a server as long.
+const HEAR_OUT: Duration = Duration::from_secs(2);
 /// The largest datagram that is read, in bytes: the starting point of RFC 6891 section 6.2.5; we offer
 /// less.
 const DATAGRAM: usize = 4096;
@@ -75,9 +75,17 @@ impl Asking<'_> {
         sent: Duration,
         reply: &mut Reply,
     ) -> Result<(), Trouble> {
-        let mut buffer = vec![0; DATAGRAM];
-        while reply.strays <= MAX_STRAYS {
-            let received = self.attempt.deadline.bound(socket.receive(&mut buffer)).await?;
+        let (mut buffer, mut end, mut objection) = (vec![0; DATAGRAM], self.attempt.deadline, None);
+        loop {
+            let received = match end.bound(socket.receive(&mut buffer)).await {
+                Ok(received) => received,
+                Err(trouble) if trouble != Trouble::TimedOut && objection.is_none() && self.may_be_forged(socket) => {
+                    (objection, end) = (Some(trouble), end.at_most(HEAR_OUT));
+                    continue;
+                }
+                Err(Trouble::TimedOut) => return Err(objection.or(unreadable(reply)).unwrap_or(Trouble::TimedOut)),
+                Err(trouble) => return Err(objection.unwrap_or(trouble)),
+            };
             if self.accept(&buffer[..received.len], id, reply) {
                 self.trace.seen.round_trip = Some(received.at.saturating_sub(sent));
                 self.trace.seen.icmp = socket.notice();
@@ -85,8 +93,17 @@ impl Asking<'_> {
                 reply.conflicting = self.hear_conflict(socket, id, reply, &mut buffer).await;
                 return Ok(());
             }
+            if reply.unreadable.is_some() {
+                end = end.at_most(self.attempt.deadline.remaining() / 4);
+            }
         }
-        Err(Trouble::TooMuch("100 datagrams that were not the answer"))
+    }
+
+    /// Whether an error is an ICMP message that somebody else may have sent. What this machine's own kernel says is no
+    /// forgery, and to its own addresses no path leads.
+    fn may_be_forged(&self, socket: &Datagram) -> bool {
+        let is_ours = socket.hear_objection().is_none_or(|icmp| icmp.from_self);
+        !(is_ours || self.attempt.address.ip().is_loopback())
     }
 
     /// Waits for a second answer to the same question and compares it with the first. A copy is no conflict.
@@ -101,8 +118,7 @@ impl Asking<'_> {
             (answer.rcode, addresses)
         };
         let first = reply.answer.as_ref().map(said);
-        for _ in 0..MAX_STRAYS {
-            let Ok(Ok(received)) = end.limit(socket.receive(buffer)).await else { return false };
+        while let Ok(Ok(received)) = end.limit(socket.receive(buffer)).await {
             let second = wire::decode(&buffer[..received.len], id, self.question);
             if second.is_ok_and(|second| Some(said(&second)) != first) {
                 return true;
@@ -136,7 +152,7 @@ impl Asking<'_> {
         if self.accept(&message, id, reply) {
             return Ok(());
         }
-        Err(Trouble::Malformed(reply.broken.unwrap_or("the answer is for another question")))
+        Err(unreadable(reply).unwrap_or(Trouble::Malformed("the answer is for another question")))
     }
 
     /// Takes a message in if it is the answer, else counts it as a stray.
@@ -146,10 +162,10 @@ impl Asking<'_> {
                 reply.answer = Some(answer);
                 return true;
             }
-            Err(wire::Stray::Broken(what)) => reply.broken = Some(what),
+            Err(wire::Stray::Broken(unreadable)) => reply.unreadable = Some(unreadable),
             Err(wire::Stray::NotOurs) => {}
         }
-        reply.strays += 1;
+        reply.strays = reply.strays.saturating_add(1);
         false
     }
 
@@ -161,6 +177,11 @@ impl Asking<'_> {
     fn id(&self) -> u16 {
         (self.attempt.nonce & 0xffff) as u16
     }
+}
+
+/// What ends an exchange in which nothing better came than a message that cannot be read.
+fn unreadable(reply: &Reply) -> Option<Trouble> {
+    reply.unreadable.map(|unreadable| Trouble::Malformed(unreadable.what))
 }
 
 async fn read_framed(stream: &mut Tap) -> Result<Vec<u8>, Trouble> {

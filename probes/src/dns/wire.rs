@@ -1,147 +1,284 @@
 //! DNS messages to and from bytes, under limits that no message can exceed (RFC 1035, RFC 6891).
 
-use std::{net::IpAddr, time::Duration};
-
-use hickory_proto::{
-    op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
-    rr::{Name, RData, Record, RecordType as WireType},
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
-use super::{Answer, Question, Rcode, RecordType};
+use super::{
+    Answer, DeadEnd, Question, Rcode, RecordType, Unreadable,
+    extended_error::ExtendedError,
+    records::{Flaw, Reader, Record},
+};
 
 /// Records read from one message at most: 32 addresses are kept of a name, and no honest answer for one comes near 512
 /// records.
-const MAX_RECORDS: usize = 512;
-/// Links of a CNAME chain followed at most: resolvers give up earlier (Unbound after 11).
-const MAX_CHAIN: usize = 16;
+const MAX_RECORDS: u16 = 512;
+/// Links of a CNAME chain followed at most. The C library follows what one message holds; resolvers give up long before
+/// (Unbound after 11).
+pub(super) const MAX_CHAIN: usize = 64;
 /// Length of the fixed header in bytes (RFC 1035 section 4.1.1).
 const HEADER: usize = 12;
+/// Class IN (RFC 1035 section 3.2.4).
+const IN: u16 = 1;
+/// Record types (RFC 1035 section 3.2.2, RFC 3596, RFC 6891).
+const A: u16 = 1;
+const CNAME: u16 = 5;
+const SOA: u16 = 6;
+const AAAA: u16 = 28;
+const OPT: u16 = 41;
+/// The EDNS option that explains an error (RFC 8914 section 2).
+const EXTENDED_ERROR: u16 = 15;
 
 /// Why a message is not the answer to our question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stray {
     /// It answers something else.
     NotOurs,
-    /// It is ours, but breaks the protocol or a limit.
-    Broken(&'static str),
+    /// It carries our id, but breaks the protocol or a limit.
+    Broken(Unreadable),
 }
 
 /// Encodes a question; `None` for a name that cannot be asked.
 pub(super) fn encode(question: &Question, id: u16) -> Option<Vec<u8>> {
-    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name_of(&question.name)?, wire_type(question.record)));
+    // Flags: a query that desires recursion. Counts: one question, and the OPT record.
+    let mut message = id.to_be_bytes().to_vec();
+    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(question.edns.is_some())]);
+    let name = question.name.strip_suffix('.').unwrap_or(&question.name);
+    for label in name.split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
+        message.push(length);
+        message.extend(label.as_bytes());
+    }
+    // RFC 1035 section 2.3.4: a name has 255 bytes at most, the final zero included.
+    if message.len() - HEADER > 254 {
+        return None;
+    }
+    message.push(0);
+    message.extend(wire_type(question.record).to_be_bytes());
+    message.extend(IN.to_be_bytes());
     if let Some(payload) = question.edns {
-        let mut edns = Edns::new();
-        edns.set_max_payload(payload).set_version(0);
-        message.set_edns(edns);
+        message.push(0);
+        message.extend(OPT.to_be_bytes());
+        message.extend(payload.to_be_bytes());
+        message.extend([0; 6]);
     }
-    message.to_vec().ok()
+    Some(message)
 }
 
-/// Decodes a message as the answer to `question`.
+/// Decodes a message as the answer to `question`. What says by its header that it was cut is an answer however it ends:
+/// nothing behind the header counts then (RFC 2181 section 9).
 pub(super) fn decode(bytes: &[u8], id: u16, question: &Question) -> Result<Answer, Stray> {
-    let header = bytes.get(..HEADER).ok_or(Stray::NotOurs)?;
-    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    if field(0) != id || header[2] & 0x80 == 0 {
+    let head = Head::read(bytes).ok_or(Stray::NotOurs)?;
+    if head.id != id || !head.is_answer() {
         return Err(Stray::NotOurs);
     }
-    let records: usize = [6, 8, 10].map(|at| usize::from(field(at))).iter().sum();
-    if records > MAX_RECORDS || field(4) > 1 {
-        return Err(Stray::Broken("more than 512 records or one question"));
+    let broken = |what, is_cut| Stray::Broken(Unreadable { what, is_cut, length: bytes.len() });
+    if head.questions > 1 || head.answers > MAX_RECORDS {
+        return Err(broken("it announces more than 512 records or one question", false));
     }
-    let message = Message::from_vec(bytes).map_err(|_| Stray::Broken("the message cannot be decoded"))?;
-    if !answers(&message, question) {
+    let mut reader = Reader::at(bytes, HEADER);
+    if !is_ours(&mut reader, &head, question).map_err(|flaw| broken(flaw.words(), flaw == Flaw::Cut))? {
         return Err(Stray::NotOurs);
     }
-    read(&message, question, bytes.len())
+    let mut found = Found::default();
+    match found.answers(&mut reader, &head, bytes) {
+        Err(flaw) if !head.is_truncated() => return Err(broken(flaw.words(), flaw == Flaw::Cut)),
+        Err(_) => {}
+        Ok(()) => found.rest(&mut reader, &head),
+    }
+    Ok(found.into_answer(&head, question, bytes.len()))
 }
 
-/// Whether the question section is ours. Some servers leave it out of an error; the id speaks for them.
-fn answers(message: &Message, question: &Question) -> bool {
-    match message.queries.first() {
-        Some(query) => {
-            name_of(&question.name).is_some_and(|name| name.to_lowercase() == query.name().to_lowercase())
-                && query.query_type() == wire_type(question.record)
+impl Flaw {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Cut => "it ends in the midst of what it announces",
+            Self::Name => "it holds a name that is none",
+            Self::Data => "it holds an address that is none",
         }
-        None => message.metadata.response_code != ResponseCode::NoError,
     }
 }
 
-fn read(message: &Message, question: &Question, length: usize) -> Result<Answer, Stray> {
-    let metadata = &message.metadata;
-    let (chain, end) = follow(message, question)?;
-    let addresses = message.answers.iter().filter(|record| text(&record.name) == end).filter_map(address).collect();
-    let records = message.answers.iter().chain(&message.authorities);
-    let soa = records.into_iter().find(|record| matches!(record.data, RData::SOA(_)));
-    Ok(Answer {
-        rcode: rcode(metadata.response_code),
-        authoritative: metadata.authoritative,
-        truncated: metadata.truncation,
-        recursion_available: metadata.recursion_available,
-        authentic: metadata.authentic_data,
-        chain,
-        addresses,
-        min_ttl: message.answers.iter().map(|record| Duration::from_secs(u64::from(record.ttl))).min(),
-        soa_zone: soa.map(|record| text(&record.name)),
-        edns_payload: message.edns.as_ref().map(Edns::max_payload),
-        length,
-    })
+/// The fixed header.
+struct Head {
+    id: u16,
+    flags: u16,
+    questions: u16,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
 }
 
-/// Follows the CNAMEs inside the message; returns the chain and the name it ends at.
-fn follow(message: &Message, question: &Question) -> Result<(Vec<String>, String), Stray> {
-    let mut chain: Vec<String> = Vec::new();
-    let mut end = question.name.trim_end_matches('.').to_ascii_lowercase();
-    loop {
-        let target = message.answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if text(&record.name) == end => Some(text(&target.0)),
-            _ => None,
-        });
-        let Some(target) = target else { return Ok((chain, end)) };
-        if chain.len() == MAX_CHAIN || chain.contains(&target) {
-            return Err(Stray::Broken("the CNAME chain loops or has more than 16 links"));
-        }
-        chain.push(target.clone());
-        end = target;
+impl Head {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::at(bytes, 0);
+        let mut next = || reader.number().ok();
+        let (id, flags, questions) = (next()?, next()?, next()?);
+        Some(Self { id, flags, questions, answers: next()?, authorities: next()?, additionals: next()? })
+    }
+
+    fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn is_answer(&self) -> bool {
+        self.has(0x8000)
+    }
+
+    fn is_truncated(&self) -> bool {
+        self.has(0x0200)
     }
 }
 
-fn address(record: &Record) -> Option<IpAddr> {
-    match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
+/// Whether the question section is ours. Some servers leave it out of an error, or of an answer that they cut to the
+/// header; the id speaks for them.
+fn is_ours(reader: &mut Reader<'_>, head: &Head, question: &Question) -> Result<bool, Flaw> {
+    if head.questions == 0 {
+        return Ok(head.flags & 0xf != 0 || head.is_truncated());
+    }
+    let (name, kind, _) = (reader.name()?, reader.number()?, reader.number()?);
+    Ok(name == normal(&question.name) && kind == wire_type(question.record))
+}
+
+/// What the sections hold that concerns us.
+#[derive(Default)]
+struct Found {
+    /// Owner and address.
+    addresses: Vec<(String, IpAddr)>,
+    /// Owner and target.
+    aliases: Vec<(String, String)>,
+    least_ttl: Option<u32>,
+    soa_zone: Option<String>,
+    edns_payload: Option<u16>,
+    /// The upper bits of the response code (RFC 6891 section 6.1.3).
+    upper_rcode: u16,
+    extended_errors: Vec<ExtendedError>,
+    oddity: Option<&'static str>,
+}
+
+impl Found {
+    fn answers(&mut self, reader: &mut Reader<'_>, head: &Head, message: &[u8]) -> Result<(), Flaw> {
+        for _ in 0..head.answers {
+            let record = reader.record()?;
+            self.least_ttl = Some(self.least_ttl.map_or(record.ttl, |least| least.min(record.ttl)));
+            match record.kind {
+                A | AAAA if record.class == IN => {
+                    self.addresses.push((record.owner.clone(), address(&record).ok_or(Flaw::Data)?));
+                }
+                CNAME if record.class == IN => self.aliases.push((record.owner.clone(), record.target(message)?)),
+                SOA => self.soa_zone = self.soa_zone.take().or(Some(record.owner)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The authority and the additional section; what cannot be read there takes nothing from the answer.
+    fn rest(&mut self, reader: &mut Reader<'_>, head: &Head) {
+        for _ in 0..head.authorities {
+            match reader.record() {
+                Ok(record) if record.kind == SOA => self.soa_zone = self.soa_zone.take().or(Some(record.owner)),
+                Ok(_) => {}
+                Err(_) => return self.oddity = Some("its authority section cannot be read"),
+            }
+        }
+        for _ in 0..head.additionals {
+            match reader.record() {
+                Ok(record) if record.kind == OPT => self.option_record(&record),
+                Ok(_) => {}
+                Err(_) => return self.oddity = Some("its additional section cannot be read"),
+            }
+        }
+    }
+
+    fn option_record(&mut self, record: &Record<'_>) {
+        if self.edns_payload.is_some() {
+            self.oddity = Some("it has more than one OPT record (RFC 6891 section 6.1.1)");
+            return;
+        }
+        self.edns_payload = Some(record.class);
+        let [upper, ..] = record.ttl.to_be_bytes();
+        self.upper_rcode = u16::from(upper) << 4;
+        let mut options = Reader::at(record.data, 0);
+        while let Ok((code, data)) = options.option() {
+            if code == EXTENDED_ERROR {
+                self.extended_errors.extend(ExtendedError::read(data));
+            }
+        }
+    }
+
+    fn into_answer(self, head: &Head, question: &Question, length: usize) -> Answer {
+        let (chain, dead_end) = self.follow(normal(&question.name));
+        let asked = normal(&question.name);
+        let end = chain.last().unwrap_or(&asked);
+        let addresses = self.addresses.iter().filter(|(owner, _)| owner == end && dead_end.is_none());
+        Answer {
+            rcode: rcode(self.upper_rcode | head.flags & 0xf),
+            authoritative: head.has(0x0400),
+            truncated: head.is_truncated(),
+            recursion_available: head.has(0x0080),
+            authentic: head.has(0x0020),
+            addresses: addresses.map(|(_, address)| *address).collect(),
+            chain,
+            dead_end,
+            min_ttl: self.least_ttl.map(|seconds| Duration::from_secs(u64::from(seconds))),
+            soa_zone: self.soa_zone,
+            edns_payload: self.edns_payload,
+            extended_errors: self.extended_errors,
+            oddity: self.oddity,
+            length,
+        }
+    }
+
+    /// Follows the CNAMEs inside the message; returns the chain, and why it leads nowhere if it does. A circle is shown up
+    /// to the name that comes a second time.
+    fn follow(&self, asked: String) -> (Vec<String>, Option<DeadEnd>) {
+        let (mut chain, mut end): (Vec<String>, _) = (Vec::new(), asked.clone());
+        while let Some((_, target)) = self.aliases.iter().find(|(owner, _)| *owner == end) {
+            let is_known = *target == asked || chain.contains(target);
+            chain.push(target.clone());
+            if is_known {
+                return (chain, Some(DeadEnd::Circle));
+            }
+            if chain.len() == MAX_CHAIN {
+                return (chain, Some(DeadEnd::TooLong));
+            }
+            end.clone_from(target);
+        }
+        (chain, None)
+    }
+}
+
+fn address(record: &Record<'_>) -> Option<IpAddr> {
+    match record.kind {
+        A => <[u8; 4]>::try_from(record.data).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
+        _ => <[u8; 16]>::try_from(record.data).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
     }
 }
 
 /// The name in lower case without the final dot.
-fn text(name: &Name) -> String {
-    name.to_lowercase().to_ascii().trim_end_matches('.').to_owned()
+fn normal(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The wire form of a name that may be asked.
-fn name_of(name: &str) -> Option<Name> {
-    let mut parsed = Name::from_ascii(name).ok()?;
-    parsed.set_fqdn(true);
-    Some(parsed)
-}
-
-fn wire_type(record: RecordType) -> WireType {
+fn wire_type(record: RecordType) -> u16 {
     match record {
-        RecordType::A => WireType::A,
-        RecordType::Aaaa => WireType::AAAA,
-        RecordType::Soa => WireType::SOA,
+        RecordType::A => A,
+        RecordType::Aaaa => AAAA,
+        RecordType::Soa => SOA,
     }
 }
 
-fn rcode(code: ResponseCode) -> Rcode {
-    match u16::from(code) {
+fn rcode(code: u16) -> Rcode {
+    match code {
         0 => Rcode::NoError,
         1 => Rcode::FormErr,
         2 => Rcode::ServFail,
         3 => Rcode::NxDomain,
+        4 => Rcode::NotImp,
         5 => Rcode::Refused,
+        16 => Rcode::BadVers,
         other => Rcode::Other(other),
     }
 }
@@ -209,14 +346,7 @@ mod tests {
             ("a pointer forward", reply(0x8180, [1, 0, 0, 0], b"\xc0\x20\0\x01\0\x01"), true),
             ("a label beyond the end", reply(0x8180, [1, 0, 0, 0], b"\x3fabc"), true),
             ("a record beyond the end", with_answers(&[b"\xc0\x0c\0\x01\0\x01\0\0\0\x0a\xff\xff\x14"]), true),
-            (
-                "a CNAME to itself",
-                with_answers(&[
-                    b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c",
-                    b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c",
-                ]),
-                true,
-            ),
+            ("an address of five bytes", with_answers(&[b"\xc0\x0c\0\x01\0\x01\0\0\0\x0a\0\x05\x14\0\0\x01\0"]), true),
         ];
         for (label, bytes, broken) in rows {
             let stray = decode(bytes, 7, &question()).expect_err(label);
@@ -224,16 +354,65 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_chain_of_a_thousand_links_is_cut() {
+    /// The chain of a message that holds so many links, and an address at its end.
+    fn chained(links: u16) -> Answer {
+        let label = |n: u16| [&[5u8][..], format!("x{n:04}").as_bytes(), b"\0"].concat();
         let link = |n: u16| {
-            let label = |n: u16| [&[5u8][..], format!("x{n:04}").as_bytes(), b"\0"].concat();
             let name = if n == 0 { b"\xc0\x0c".to_vec() } else { label(n) };
             [&name[..], b"\0\x05\0\x01\0\0\0\x3c\0\x07", &label(n + 1)].concat()
         };
-        let links: Vec<Vec<u8>> = (0..400).map(link).collect();
-        let links: Vec<&[u8]> = links.iter().map(Vec::as_slice).collect();
-        assert!(matches!(decode(&with_answers(&links), 7, &question()), Err(Stray::Broken(_))));
+        let end = [&label(links)[..], b"\0\x01\0\x01\0\0\0\x3c\0\x04\x14\0\0\x01"].concat();
+        let records: Vec<Vec<u8>> = (0..links).map(link).chain([end]).collect();
+        let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        let mut message = reply(0x8180, [1, links + 1, 0, 0], ASKED);
+        message.extend(records.concat());
+        decode(&message, 7, &question()).expect("well formed")
+    }
+
+    #[test]
+    fn a_long_chain_is_followed_and_one_beyond_all_bounds_is_cut() {
+        let long = chained(20);
+        assert_eq!((long.chain.len(), long.dead_end, long.addresses.len()), (20, None, 1));
+        let endless = chained(400);
+        assert_eq!((endless.chain.len(), endless.dead_end), (MAX_CHAIN, Some(DeadEnd::TooLong)));
+        assert!(endless.addresses.is_empty() && endless.chain_in_words().ends_with("and 44 more"));
+    }
+
+    #[test]
+    fn a_circle_leads_nowhere_wherever_it_begins() {
+        let to_itself = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c".as_slice();
+        let to_a = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x03\x01a\0".as_slice();
+        let a_to_a = b"\x01a\0\0\x05\0\x01\0\0\0\x3c\0\x03\x01a\0".as_slice();
+        for (records, chain) in [(vec![to_itself], vec!["login.example"]), (vec![to_a, a_to_a], vec!["a", "a"])] {
+            let answer = decode(&with_answers(&records), 7, &question()).expect("well formed");
+            assert_eq!(
+                (answer.chain, answer.dead_end),
+                (chain.iter().map(|n| (*n).to_owned()).collect(), Some(DeadEnd::Circle))
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_answer_is_one_whatever_follows_its_header() {
+        let address = b"\xc0\x0c\0\x01\0\x01\0\0\0\x0a\0\x04\x14\0\0\x01";
+        for (label, bytes, addresses) in [
+            ("the header alone", reply(0x8380, [0; 4], b""), 0),
+            ("in the midst of a record", reply(0x8380, [1, 9, 0, 1], &[ASKED, address, &address[..4]].concat()), 1),
+            ("counts beyond the end", reply(0x8380, [1, 500, 0, 0], ASKED), 0),
+        ] {
+            let answer = decode(&bytes, 7, &question()).expect(label);
+            assert_eq!((answer.truncated, answer.addresses.len()), (true, addresses), "{label}");
+        }
+        let foreign = reply(0x8380, [1, 0, 0, 0], b"\x05other\0\0\x01\0\x01");
+        assert_eq!(decode(&foreign, 7, &question()).err(), Some(Stray::NotOurs));
+    }
+
+    #[test]
+    fn records_that_nobody_asked_for_may_hold_anything() {
+        let strange = b"\xc0\x0c\0\x2e\0\x01\0\0\0\x0a\0\x03\xff\xff\xff".as_slice();
+        let address = b"\xc0\x0c\0\x01\0\x01\0\0\0\x0a\0\x04\x14\0\0\x01".as_slice();
+        let answer = decode(&with_answers(&[strange, address]), 7, &question()).expect("well formed");
+        assert_eq!((answer.addresses.len(), answer.oddity), (1, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "cases are added one by one and each uses its part of the stage")]
 
 mod configuration;
+mod dns;
 mod local;
 mod message;
 mod world;

@@ -99,6 +99,7 @@ impl Cases {
             Contrast::LossyPath => self.memory.is_lossy(),
             Contrast::RoundTripGrew => self.memory.is_slow(index),
             Contrast::FirstLook => !self.has_past,
+            Contrast::AsksThePlatform => case.sign.peer.is_some_and(|peer| peer.ip() == self.neighbourhood.platform()),
             Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).target.probe, Probe::Ntp(_)),
             Contrast::ForeignRedirect => case.foreign_redirect,
             Contrast::CanaryAcceptedBefore => {

@@ -25,6 +25,9 @@ pub fn resolved_to_json(name: &str, resolved: &Resolved) -> String {
         "rcode": answer.map(|answer| answer.rcode.to_string()),
         "addresses": answer.map(|answer| answer.addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "aliases": answer.map(|answer| &answer.chain),
+        "extended_errors": answer.map(|answer| {
+            answer.extended_errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }),
         "ttl_seconds": answer.and_then(|answer| answer.min_ttl).map(|ttl| ttl.as_secs()),
         "tries": resolved.tries,
         "fell_back_to_azure": resolved.fell_back,
@@ -88,5 +91,7 @@ fn side(answer: &Answer) -> Value {
         "authoritative": answer.authoritative,
         "ttl_seconds": answer.ttl.map(|ttl| ttl.as_secs()),
         "response_seconds": answer.response.map(|time| time.as_secs_f64()),
+        "why": answer.why,
+        "remarks": answer.remarks,
     })
 }

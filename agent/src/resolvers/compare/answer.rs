@@ -13,10 +13,12 @@ pub enum Outcome {
     Nodata,
     /// The name does not exist.
     Nxdomain,
-    /// SERVFAIL, or a code that says no more.
+    /// SERVFAIL.
     Servfail,
-    /// REFUSED.
+    /// REFUSED, or a referral from a server that does not recurse.
     Refused,
+    /// FORMERR, NOTIMP or another code that refuses the form of the question, with EDNS and without.
+    Formerr,
     /// Nothing came in time.
     Timeout,
     /// What came could not be read.
@@ -28,7 +30,10 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the server said neither yes nor no.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Servfail | Self::Refused | Self::Timeout | Self::Unasked(_))
+        match self {
+            Self::Answer | Self::Nodata | Self::Nxdomain => false,
+            Self::Servfail | Self::Refused | Self::Formerr | Self::Timeout | Self::Malformed | Self::Unasked(_) => true,
+        }
     }
 
     /// Whether the server denied the name.
@@ -44,6 +49,7 @@ impl Outcome {
             Self::Nxdomain => "nxdomain",
             Self::Servfail => "servfail",
             Self::Refused => "refused",
+            Self::Formerr => "formerr",
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",
             Self::Unasked(_) => "unasked",
@@ -59,6 +65,7 @@ impl Outcome {
             | Self::Nxdomain
             | Self::Servfail
             | Self::Refused
+            | Self::Formerr
             | Self::Timeout
             | Self::Malformed => None,
         }
@@ -86,6 +93,10 @@ pub struct Answer {
     pub ttl: Option<Duration>,
     /// Time from the question to the answer.
     pub response: Option<Duration>,
+    /// Why the answer is none, in plain words: the server's own explanation, or what is wrong with what it sent.
+    pub why: Option<String>,
+    /// What is odd about the answer and takes nothing from it, in plain words.
+    pub remarks: Vec<String>,
 }
 
 impl Answer {
@@ -101,6 +112,16 @@ impl Answer {
             authoritative: false,
             ttl: None,
             response: None,
+            why: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// How the server answered and why so, where that is known.
+    pub(super) fn in_words(&self) -> String {
+        match &self.why {
+            Some(why) => format!("{} ({why})", self.outcome.label()),
+            None => self.outcome.label().to_owned(),
         }
     }
 

@@ -209,14 +209,7 @@ mod tests {
     use crate::resolvers::compare::Worry;
 
     fn comparison(class: ComparisonClass) -> Comparison {
-        Comparison {
-            class,
-            worry: Worry::Fine,
-            rule: 0,
-            equivalence: None,
-            is_unreadable: false,
-            reason: String::new(),
-        }
+        Comparison { class, worry: Worry::Fine, rule: 0, equivalence: None, reason: String::new() }
     }
 
     fn class_after(rounds: &[ComparisonClass]) -> Option<ComparisonClass> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Answer, Comparison, ComparisonClass as Class, Equivalence, Server, Worry};
+use super::{Answer, Comparison, ComparisonClass as Class, Equivalence, Worry};
 use crate::net::address::{AddressKind, kind_of};
 
 /// What a handshake for the name showed at addresses of both sides.
@@ -14,13 +14,24 @@ pub struct TlsConfirmation {
     pub azure: bool,
 }
 
+/// Who answers names that cannot exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Inventor {
+    /// The custom DNS.
+    Custom,
+    /// Azure DNS.
+    Azure,
+    /// Somebody on the path, who is merely faster than an honest server.
+    Path,
+}
+
 /// What is known beside the two answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     /// The canary says that something answers DNS in everybody's place.
     pub intercepted: bool,
-    /// The server that answers names which cannot exist, with the same addresses.
-    pub invents: Option<Server>,
+    /// Who answers names that cannot exist with the same addresses, wherever they would lie.
+    pub invents: Option<Inventor>,
     /// The operator expects this name to be private.
     pub expected_private: bool,
     /// Suffixes whose addresses vary by design.
@@ -64,7 +75,7 @@ struct Pair<'a> {
 }
 
 fn says(class: Class, rule: u8, reason: impl Into<String>) -> Comparison {
-    Comparison { class, worry: class.worry(), rule, equivalence: None, is_unreadable: false, reason: reason.into() }
+    Comparison { class, worry: class.worry(), rule, equivalence: None, reason: reason.into() }
 }
 
 fn equivalent(why: Equivalence, rule: u8, reason: impl Into<String>) -> Comparison {
@@ -72,34 +83,32 @@ fn equivalent(why: Equivalence, rule: u8, reason: impl Into<String>) -> Comparis
 }
 
 impl Pair<'_> {
-    /// Rule 0.
+    /// Rule 0: each of them proves that somebody else answers. An answer that cannot be read does not.
     fn interception(&self) -> Option<Comparison> {
-        let malformed = |answer: &Answer| answer.outcome == super::Outcome::Malformed;
         let reason = if self.known.intercepted {
             "an address where no DNS server can be answers DNS"
         } else if self.custom.conflicting || self.azure.conflicting {
             "one question got two different answers"
-        } else if malformed(self.custom) || malformed(self.azure) {
-            let found = says(Class::Intercepted, 0, "an answer cannot be read");
-            return Some(Comparison { is_unreadable: true, ..found });
         } else {
-            return None;
+            match self.known.invents? {
+                Inventor::Path => "somebody on the path answers for a name that cannot exist, and the server denies it",
+                Inventor::Custom | Inventor::Azure => return None,
+            }
         };
         Some(says(Class::Intercepted, 0, reason))
     }
 
     /// Rules 1 and 2.
     fn failures(&self) -> Option<Comparison> {
-        let (c, z) = (self.custom.outcome, self.azure.outcome);
-        match (c.is_failure(), z.is_failure()) {
+        let (c, z) = (self.custom, self.azure);
+        let said = |answer: &Answer| answer.in_words();
+        match (c.outcome.is_failure(), z.outcome.is_failure()) {
             (true, true) => {
-                Some(says(Class::BothFailed, 1, format!("custom DNS: {}, Azure DNS: {}", c.label(), z.label())))
+                Some(says(Class::BothFailed, 1, format!("custom DNS: {}, Azure DNS: {}", said(c), said(z))))
             }
-            (true, false) => {
-                Some(says(Class::CustomFailed, 2, format!("custom DNS: {}, Azure DNS answers", c.label())))
-            }
+            (true, false) => Some(says(Class::CustomFailed, 2, format!("custom DNS: {}, Azure DNS answers", said(c)))),
             (false, true) => {
-                Some(says(Class::AzureFailed, 2, format!("Azure DNS: {}, the custom DNS answers", z.label())))
+                Some(says(Class::AzureFailed, 2, format!("Azure DNS: {}, the custom DNS answers", said(z))))
             }
             (false, false) => None,
         }
@@ -110,21 +119,23 @@ impl Pair<'_> {
         let (c, z) = (self.custom.outcome, self.azure.outcome);
         match (c.is_negative(), z.is_negative()) {
             (true, true) => {
-                Some(says(Class::IdenticalNegative, 3, format!("custom DNS: {}, Azure DNS: {}", c.label(), z.label())))
+                let (c, z) = (self.custom.in_words(), self.azure.in_words());
+                Some(says(Class::IdenticalNegative, 3, format!("custom DNS: {c}, Azure DNS: {z}")))
             }
-            (false, true) => Some(self.invented(Server::Custom).unwrap_or_else(|| self.azure_denies())),
-            (true, false) => Some(self.invented(Server::Azure).unwrap_or_else(|| self.custom_denies())),
+            (false, true) => Some(self.invented(Inventor::Custom).unwrap_or_else(|| self.azure_denies())),
+            (true, false) => Some(self.invented(Inventor::Azure).unwrap_or_else(|| self.custom_denies())),
             (false, false) => None,
         }
     }
 
-    fn invented(&self, by: Server) -> Option<Comparison> {
+    fn invented(&self, by: Inventor) -> Option<Comparison> {
         let server = match by {
-            Server::Custom => "the custom DNS",
-            Server::Azure => "Azure DNS",
+            Inventor::Custom => "the custom DNS",
+            Inventor::Azure => "Azure DNS",
+            Inventor::Path => return None,
         };
         (self.known.invents == Some(by)).then(|| {
-            says(Class::NxdomainRewrite, 4, format!("{server} gives the same addresses for a name that cannot exist"))
+            says(Class::NxdomainRewrite, 4, format!("{server} gives the same addresses for names that cannot exist"))
         })
     }
 
@@ -156,11 +167,7 @@ impl Pair<'_> {
             return says(Class::PrivateZoneGap, 7, "the custom DNS hosts the privatelink zone without this record");
         }
         let zone = self.custom.soa_zone.as_ref().map(|zone| format!("; it claims the zone {zone}")).unwrap_or_default();
-        says(
-            Class::CustomNegative,
-            8,
-            format!("the custom DNS denies a public name ({}){zone}", self.custom.outcome.label()),
-        )
+        says(Class::CustomNegative, 8, format!("the custom DNS denies a public name: {}{zone}", self.custom.in_words()))
     }
 
     /// Rule 10, and mixed kinds in one answer.

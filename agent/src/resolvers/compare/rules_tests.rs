@@ -40,7 +40,7 @@ fn tls(custom: bool, azure: bool) -> Circumstances {
 type Row = (&'static str, Answer, Answer, Circumstances, Class, u8, Worry);
 
 fn failures_and_negatives() -> Vec<Row> {
-    use Outcome::{Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
+    use Outcome::{Formerr, Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
     use Worry::{Bad, Fine, Warn};
     let conflicting = Answer { conflicting: true, ..a(&["20.1.0.1"]) };
     let canary = Circumstances { intercepted: true, ..plain() };
@@ -51,8 +51,10 @@ fn failures_and_negatives() -> Vec<Row> {
         ("canary beats failure", no(Timeout), no(Timeout), canary, Class::Intercepted, 0, Bad),
         ("custom conflicts", conflicting.clone(), a(&["20.1.0.1"]), plain(), Class::Intercepted, 0, Bad),
         ("azure conflicts", a(&["20.1.0.1"]), conflicting, plain(), Class::Intercepted, 0, Bad),
-        ("custom malformed", no(Malformed), a(&["20.1.0.1"]), plain(), Class::Intercepted, 0, Bad),
-        ("azure malformed", no(Nxdomain), no(Malformed), plain(), Class::Intercepted, 0, Bad),
+        ("raced", a(&["20.1.0.1"]), no(Nxdomain), invents(Inventor::Path), Class::Intercepted, 0, Bad),
+        ("custom malformed", no(Malformed), a(&["20.1.0.1"]), plain(), Class::CustomFailed, 2, Bad),
+        ("custom refuses the form", no(Formerr), a(&["20.1.0.1"]), plain(), Class::CustomFailed, 2, Bad),
+        ("azure malformed", no(Nxdomain), no(Malformed), plain(), Class::AzureFailed, 2, Warn),
         ("both time out", no(Timeout), no(Timeout), plain(), Class::BothFailed, 1, Bad),
         ("servfail and timeout", no(Servfail), no(Timeout), plain(), Class::BothFailed, 1, Bad),
         ("refused and servfail", no(Refused), no(Servfail), plain(), Class::BothFailed, 1, Bad),
@@ -64,13 +66,13 @@ fn failures_and_negatives() -> Vec<Row> {
         ("both nxdomain", no(Nxdomain), no(Nxdomain), plain(), Class::IdenticalNegative, 3, Fine),
         ("both nodata", no(Nodata), no(Nodata), plain(), Class::IdenticalNegative, 3, Fine),
         ("nodata and nxdomain", no(Nodata), no(Nxdomain), plain(), Class::IdenticalNegative, 3, Fine),
-        ("custom invents", a(&["20.9.9.9"]), no(Nxdomain), invents(Server::Custom), Class::NxdomainRewrite, 4, Bad),
-        ("azure invents", no(Nxdomain), a(&["20.9.9.9"]), invents(Server::Azure), Class::NxdomainRewrite, 4, Bad),
+        ("custom invents", a(&["20.9.9.9"]), no(Nxdomain), invents(Inventor::Custom), Class::NxdomainRewrite, 4, Bad),
+        ("azure invents", no(Nxdomain), a(&["20.9.9.9"]), invents(Inventor::Azure), Class::NxdomainRewrite, 4, Bad),
         (
             "the other one invents",
             a(&["20.9.9.9"]),
             no(Nxdomain),
-            invents(Server::Azure),
+            invents(Inventor::Azure),
             Class::AzureNegative,
             9,
             Warn,
@@ -287,13 +289,14 @@ fn proofs() -> Vec<Row> {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_proves_no_interception() {
+fn an_answer_that_cannot_be_read_proves_no_interception_and_says_what_is_wrong() {
     let fine = a(&["20.1.0.1"]);
-    let unreadable = classify(NAME, &no(Outcome::Malformed), &fine, &plain());
-    assert_eq!((unreadable.class, unreadable.cause()), (Class::Intercepted, None));
+    let broken = Answer { why: Some("it ends too soon".to_owned()), ..no(Outcome::Malformed) };
+    let unreadable = classify(NAME, &broken, &fine, &plain());
+    assert_eq!((unreadable.class, unreadable.cause()), (Class::CustomFailed, None));
+    assert_eq!(unreadable.reason, "custom DNS: malformed (it ends too soon), Azure DNS answers");
     let canary = Circumstances { intercepted: true, ..plain() };
-    let answered = classify(NAME, &no(Outcome::Malformed), &fine, &canary);
-    assert_eq!(answered.cause(), Some(Cause::DnsIntercepted));
+    assert_eq!(classify(NAME, &broken, &fine, &canary).cause(), Some(Cause::DnsIntercepted));
 }
 
 #[test]
