@@ -7,7 +7,7 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, nameresolver, nslookup, profile, run, stdout, variables,
+    history, nameresolver, nslookup, profile, run, stdout, tcpping, variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Nameresolver(arguments) => nameresolver::run(&arguments),
         Command::Nslookup(arguments) => nslookup::run(&arguments),
+        Command::Tcpping(arguments) => tcpping::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Profile(command) => profile::run(command),
         Command::History(arguments) => history::run(&arguments),

@@ -1,4 +1,5 @@
-//! The devices that inspect TLS, known by the vendor's name in the certificates that they issue.
+//! The devices that inspect TLS, known by the vendor's name in the certificates that they issue (`tls.rs` judges by it; an
+//! issuer that unrelated hosts share is judged in the decision table).
 
 /// Words in the issuer's name by which inspecting devices are known, lower case: the vendors' own names and products. A
 /// missing one costs precision only: the certificate is then "not valid" in place of "intercepted".

@@ -1,5 +1,5 @@
-//! TLS: the authorities we trust, and a handshake that records the chain even when it does not verify.
-//! Judged here is the certificate alone; what travels inside is the business of HTTP and TDS.
+//! TLS: a handshake that records the chain even when it does not verify, and what the certificate alone proves: valid, not
+//! valid, or made by an inspecting device. What travels inside is the business of HTTP and TDS.
 
 mod recording;
 mod trust;

@@ -1,6 +1,6 @@
-//! The command line: what can be asked of `ase-agent`, and nothing about how it is done. Environment variables: every one
-//! that stands for an option is declared beside it (`env =`, here and in `nameresolver`); systemd's `STATE_DIRECTORY` is
-//! read in `config`.
+//! The command line: what can be asked of `ase-agent`, by options and by environment variables, and nothing about how it is
+//! done. Every variable that stands for an option is declared beside it (`env =`, here and in `nameresolver`); systemd's
+//! `STATE_DIRECTORY` is read in `config`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     check::Check, config::ConfigCommand, history::History, nameresolver::Nameresolver, nslookup::Nslookup,
-    profile::ProfileCommand, run::Run,
+    profile::ProfileCommand, run::Run, tcpping::Tcpping,
 };
 
 const EXIT_CODES: &str = "\
@@ -26,6 +26,22 @@ Exit codes:
   2   with --compare: worth a look
   64  the name or the command line is wrong
   78  the configuration is wrong";
+
+const TCPPING_NOTES: &str = "\
+Standard output has the lines of the App Service console and nothing else; why a try failed, and whether the peer itself or
+something in its place accepted, goes to standard error.
+
+Exit codes:
+  0   every try succeeded
+  1   none did
+  2   some did
+  64  the command line is wrong
+  78  the configuration is wrong
+
+Examples:
+  ase-agent tcpping login.microsoftonline.com:443
+  ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433
+  ase-agent tcpping -t -s 60 10.0.0.4 8080";
 
 /// Watches the outbound dependencies of an Azure App Service Environment and says why one is lost.
 #[derive(Debug, Parser)]
@@ -57,6 +73,9 @@ pub enum Command {
     /// Resolve a name by Azure DNS: the answer that the platform gets
     #[command(after_help = RESOLVER_EXIT_CODES)]
     Nslookup(Nslookup),
+    /// Connect again and again as an app would, and say what the accept is worth
+    #[command(after_help = TCPPING_NOTES)]
+    Tcpping(Tcpping),
     /// Work on configuration files
     #[command(subcommand)]
     Config(ConfigCommand),

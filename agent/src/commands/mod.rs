@@ -16,5 +16,6 @@ pub mod profile;
 pub mod reloads;
 pub mod run;
 pub mod stdout;
+pub mod tcpping;
 mod terminal;
 pub mod variables;

@@ -1,4 +1,4 @@
-//! `ase-agent nameresolver`: one name as an app's worker gets it, its `WEBSITE_DNS_*` variables too, or both sides of the
+//! `ase-agent nameresolver`: one name as an app's worker with its `WEBSITE_DNS_*` settings gets it, or both sides of the
 //! comparison.
 
 use std::{net::IpAddr, process::ExitCode, sync::Arc, time::Duration};

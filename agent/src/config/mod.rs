@@ -1,6 +1,8 @@
-//! The configuration: one strict YAML file, a built-in profile and what the host says, completed to [`Settings`].
+//! The configuration: one strict YAML file, a built-in profile and what the host says, completed to [`Settings`] with
+//! the defaults that belong to no class: where it listens, the pace, the confirmation after 1 s, flows for each destination.
 
 mod added;
+pub mod adhoc;
 mod build;
 mod document;
 mod environment;

@@ -1,5 +1,5 @@
 //! Reads the decision table: a symptom and the known contrasts give one cause, what else it could be, and which
-//! contrasts would tell.
+//! contrasts would tell; of the exchange's own confidence and the rule's the higher stays.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 

@@ -1,4 +1,4 @@
-//! The decision table: which cause a symptom has under which contrasts. Data, read by `conclude.rs`.
+//! The decision table: which cause a symptom has under which contrasts, and how sure that is. Data, read by `conclude.rs`.
 //!
 //! For each symptom the first rule wins whose needs are all known to hold; the last rule of a symptom needs nothing.
 //! Rule numbers are those of the decision procedure; letters tell variants apart. Silence is never confirmed.

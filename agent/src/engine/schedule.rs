@@ -1,6 +1,7 @@
 //! Who is due when, and who may begin: rhythm, confirmation after a bad sample, the growing pause of a peer that asked to
-//! be left alone (kiss of death), the room for visits, and the rest of those that must not be asked often. It takes the time and returns what to do: it starts nothing and reads no clock. Every operation costs
-//! the logarithm of the number of tasks.
+//! be left alone (kiss of death), the room for visits, and the rest of those that must not be asked often. It takes the
+//! time and returns what to do: it starts nothing and reads no clock. Every operation costs the logarithm of the number of
+//! tasks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -11,6 +11,7 @@ mod incidents;
 mod machine;
 mod resolver;
 mod risk;
+mod tcpping;
 
 use serde::Serialize;
 
@@ -57,6 +58,7 @@ use risk::RiskEntry;
 
 pub use history::history_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
+pub use tcpping::tcpping_to_json;
 
 /// Renders a snapshot as one line of JSON; `version` is the agent's own.
 pub fn to_json(snapshot: &Snapshot, version: &str) -> String {

@@ -9,6 +9,7 @@ pub mod profile;
 pub mod report;
 pub mod resolver_health;
 pub mod summary;
+pub mod tcpping;
 pub mod warnings;
 pub mod witness;
 

@@ -1,4 +1,5 @@
-//! Custom DNS against Azure DNS: what the difference between two answers means. Pure: answers in, comparison out.
+//! Custom DNS against Azure DNS: the classes that two answers can make together, their advice and how much they worry.
+//! Pure: answers in, comparison out.
 //!
 //! The custom DNS decides what apps see, Azure DNS what the platform sees. Addresses that rotate, content networks and
 //! private endpoints differ lawfully; a missing privatelink forwarder, a shadowed zone or a sinkhole does not.

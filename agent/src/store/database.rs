@@ -1,5 +1,5 @@
 //! The SQLite file: its tables, sealed rows and transactions, how much of the history is kept and what is forgotten first,
-//! and the checks before any of it is believed.
+//! which rows a reading since a time takes, and the checks before any of it is believed.
 
 use std::{
     fs::{self, File},

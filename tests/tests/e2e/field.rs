@@ -6,8 +6,8 @@
 mod configuration;
 mod dns;
 mod local;
-mod message;
-mod world;
+pub(crate) mod message;
+pub(crate) mod world;
 
 use message::{Question, Reply};
 use serde_json::json;

@@ -25,6 +25,7 @@ mod silences;
 mod simulators;
 mod subnet;
 mod systemd_unit;
+mod tcpping;
 mod tds_clients;
 mod tidy;
 mod vocabulary;

@@ -1,4 +1,5 @@
-//! The rules, first match wins. C is the custom DNS, Z is Azure DNS.
+//! Which class the answers of the custom DNS and Azure DNS make together: rules, first match wins. C is the custom DNS, Z
+//! is Azure DNS.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
