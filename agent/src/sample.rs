@@ -319,7 +319,8 @@ fn clock_server(name: &str, offset: Option<f64>) -> EndpointView {
 
 fn question(host: &str, port: u16, scheme: http::Scheme) -> Probe {
     let (host, path) = (host.to_owned(), "/".to_owned());
-    Probe::Http(http::Question { scheme, host, port, path, proof: http::Proof::AnyResponse })
+    let session = http::Session::default();
+    Probe::Http(http::Question { scheme, host, port, path, proof: http::Proof::AnyResponse, session })
 }
 
 /// One of two addresses refuses the connection.
@@ -328,7 +329,8 @@ fn degraded_http() -> EndpointView {
     let mut endpoint = endpoint(host, 80, Class::Http, question(host, 80, http::Scheme::Http));
     endpoint.severity = Severity::Warning;
     endpoint.target.addresses = Addresses::All;
-    let reply = http::Reply { tls: None, answer: Some(http::Answer { status: 200, ..http::Answer::default() }) };
+    let answer = Some(http::Answer { status: 200, ..http::Answer::default() });
+    let reply = http::Reply { answer, ..http::Reply::default() };
     let times = [(Phase::Connect, MS(4)), (Phase::Request, MS(9)), (Phase::Response, MS(1))];
     let good = outcome(address("203.0.113.20"), 80, &times, Protocol::Http(Box::new(reply)));
     let bad = stopped(address("203.0.113.21"), 80, Trouble::Os { operation: CONNECT, errno: 111 }, MS(4), finding);
@@ -368,7 +370,7 @@ fn healthy_https() -> EndpointView {
         prefix: Vec::new(),
     };
     let answer = http::Answer { status: 302, version: "HTTP/2.0", ..http::Answer::default() };
-    let reply = http::Reply { tls: Some(handshake), answer: Some(answer) };
+    let reply = http::Reply { tls: Some(handshake), answer: Some(answer), ..http::Reply::default() };
     let times = [(Phase::Connect, MS(6)), (Phase::Tls, MS(14)), (Phase::Request, MS(30)), (Phase::Response, MS(1))];
     healthy(
         endpoint(host, 443, Class::Https, question(host, 443, http::Scheme::Https(tls::Verify::Full))),

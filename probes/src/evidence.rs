@@ -6,6 +6,9 @@ use nix::errno::Errno;
 
 use crate::{deadline::Elapsed, verdict::Phase};
 
+/// Bytes a second below which an answer would never end: the shortest page of a monitor takes four seconds then.
+pub(crate) const LEAST: usize = 64;
+
 /// The operation that a system error came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -53,6 +56,8 @@ pub enum Trouble {
     Closed,
     /// The peer sent more than a probe accepts; names the limit.
     TooMuch(&'static str),
+    /// The peer sends so little at a time that its answer would never end.
+    Drips,
     /// The peer broke the protocol; says how.
     Malformed(&'static str),
     /// The peer ended the TLS handshake with this alert (RFC 8446 section 6).
@@ -73,6 +78,7 @@ impl fmt::Display for Trouble {
             Self::TimedOut => f.write_str("no answer before the deadline"),
             Self::Closed => f.write_str("the peer closed the connection early"),
             Self::TooMuch(limit) => write!(f, "the peer sent more than {limit}"),
+            Self::Drips => write!(f, "the answer drips: less than {LEAST} bytes a second"),
             Self::Malformed(how) => write!(f, "the answer breaks the protocol: {how}"),
             Self::Alert(number) => write!(f, "TLS alert {number} received"),
             Self::Certificate => f.write_str("the certificate does not verify"),
@@ -117,9 +123,12 @@ impl Trouble {
                 Errno::ECONNREFUSED => Ending::Refused,
                 _ => Ending::Other,
             },
-            Self::TooMuch(_) | Self::Malformed(_) | Self::Alert(_) | Self::Certificate | Self::Unasked(_) => {
-                Ending::Other
-            }
+            Self::TooMuch(_)
+            | Self::Drips
+            | Self::Malformed(_)
+            | Self::Alert(_)
+            | Self::Certificate
+            | Self::Unasked(_) => Ending::Other,
         }
     }
 }

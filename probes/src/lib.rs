@@ -27,6 +27,7 @@ pub mod knock;
 pub mod local_facts;
 pub mod ntp;
 pub mod outcome;
+mod pace;
 pub mod port_sample;
 pub mod probe;
 mod progress;

@@ -106,6 +106,7 @@ impl Tap {
         let tally = self.tally();
         match tally.trouble {
             Some(Trouble::TooMuch(rule) | Trouble::Malformed(rule)) => Err(io::Error::other(rule)),
+            Some(Trouble::Drips) => Err(io::ErrorKind::TimedOut.into()),
             Some(_) | None => Ok(tally.budget.saturating_sub(tally.received).saturating_add(1)),
         }
     }

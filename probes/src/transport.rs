@@ -30,6 +30,7 @@ pub(crate) fn judge(stop: &Stop, seen: &Seen, destination: IpAddr) -> Finding {
             None => silence(stop, seen),
         },
         Trouble::Closed => cut(stop),
+        Trouble::Drips => Finding::new(Cause::Slow, stop.phase, Confidence::Possible),
         Trouble::TooMuch(_) | Trouble::Malformed(_) => {
             Finding::new(Cause::ProtocolViolation, stop.phase, Confidence::Confirmed)
         }

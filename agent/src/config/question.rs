@@ -67,9 +67,8 @@ impl<'a> Asked<'a> {
                 None => http::Proof::Status(codes.clone()),
             },
         };
-        let question =
-            http::Question { scheme, host: self.host.to_string(), port: self.port, path: path.to_owned(), proof };
-        Ok(Probe::Http(question))
+        let (host, path, session) = (self.host.to_string(), path.to_owned(), http::Session::default());
+        Ok(Probe::Http(http::Question { scheme, host, port: self.port, path, proof, session }))
     }
 }
 

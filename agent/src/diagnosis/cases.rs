@@ -43,7 +43,7 @@ use crate::{
 };
 use asks::{REPRESENTATIVES, Wishes};
 use lessons::Lessons;
-use signs::redirects_away;
+use signs::{names_filter, redirects_away};
 use usual::Usual;
 
 pub use lessons::REPEAT;
@@ -69,6 +69,8 @@ struct Case {
     /// The same on the monotonic clock, as far as the agent noticed.
     opened: Instant,
     foreign_redirect: bool,
+    /// Whether the page that came says that a filter wrote it.
+    names_filter: bool,
     /// Where its name led; empty for a fixed address, and where the name did not resolve.
     led_to: Vec<IpAddr>,
     /// What the last conclusion was drawn from; `None` before the first.
@@ -82,13 +84,25 @@ impl Case {
     fn new(sign: Sign, since: Duration, opened: Instant, target: Peer) -> Self {
         let (known, open) = (None, Vec::new());
         let led_to = Vec::new();
-        Self { sign, target, since, opened, foreign_redirect: false, led_to, known, open, diagnosis: nothing() }
+        Self {
+            sign,
+            target,
+            since,
+            opened,
+            foreign_redirect: false,
+            names_filter: false,
+            led_to,
+            known,
+            open,
+            diagnosis: nothing(),
+        }
     }
 
     /// The same with what the visit itself shows beside its sign.
     fn of(self, visit: &Visit) -> Self {
         let led_to = visit.resolution.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
-        Self { foreign_redirect: redirects_away(visit), led_to, ..self }
+        let names_filter = names_filter(visit);
+        Self { foreign_redirect: redirects_away(visit), names_filter, led_to, ..self }
     }
 
     fn is_trouble(&self) -> bool {
@@ -315,7 +329,8 @@ impl Cases {
         let earlier = self.close(index).filter(|earlier| earlier.goes_on(&case.sign, works));
         if let Some(earlier) = earlier {
             (case.since, case.opened) = (earlier.since, earlier.opened);
-            let is_same = earlier.sign == case.sign && earlier.foreign_redirect == case.foreign_redirect;
+            let is_same = earlier.sign == case.sign
+                && (earlier.foreign_redirect, earlier.names_filter) == (case.foreign_redirect, case.names_filter);
             if is_same {
                 case = Case { led_to: case.led_to, ..earlier };
             }

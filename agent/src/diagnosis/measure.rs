@@ -313,7 +313,8 @@ fn web(scheme: http::Scheme, host: String, errand: &Errand) -> Probe {
         Probe::Http(question) => question.path.clone(),
         Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => "/".to_owned(),
     };
-    Probe::Http(http::Question { scheme, host, port: errand.key.peer.port(), path, proof: http::Proof::AnyResponse })
+    let (port, session) = (errand.key.peer.port(), http::Session::default());
+    Probe::Http(http::Question { scheme, host, port, path, proof: http::Proof::AnyResponse, session })
 }
 
 fn is_accepted(outcome: &Outcome) -> bool {

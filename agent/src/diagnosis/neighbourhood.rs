@@ -4,6 +4,7 @@
 mod certificates;
 mod clocks;
 mod contrasts;
+mod pages;
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +31,7 @@ use crate::{
     net::{address::is_private, port::Port},
 };
 use certificates::Certificates;
+use pages::Pages;
 
 /// What one endpoint's latest visit showed about its neighbourhood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,8 @@ struct Last {
     /// The peer's clock minus ours, in seconds.
     clock: Option<f64>,
     certificate: Option<Certificate>,
+    /// The digest of the page that came in the place of the expected one.
+    page: Option<u64>,
 }
 
 impl Last {
@@ -107,6 +111,7 @@ impl Last {
             address: peer.map(|peer| peer.ip()).or_else(|| resolution?.addresses.first().copied()),
             server: found.and_then(|resolution| resolution.server),
             clock: visit.outcomes.iter().find_map(clocks::offset),
+            page: pages::digest(visit),
             certificate: visit.outcomes.iter().find_map(Outcome::handshake).and_then(|handshake| {
                 match (&handshake.invalid, handshake.chain.first()) {
                     (Some(Invalid::UnknownIssuer), Some(leaf)) => {
@@ -189,6 +194,7 @@ pub struct Neighbourhood {
     blocked: Moments,
     clocks: Moments,
     certificates: Certificates,
+    pages: Pages,
 }
 
 impl Neighbourhood {
@@ -216,6 +222,7 @@ impl Neighbourhood {
             blocked: Moments::default(),
             clocks: Moments::default(),
             certificates: Certificates::default(),
+            pages: Pages::default(),
             host_numbers,
             places,
         };
@@ -275,6 +282,13 @@ impl Neighbourhood {
         }
         if last.clock.is_some() {
             self.clocks.set(last.began, index, is_member);
+        }
+        if let Some(page) = last.page {
+            let seen = self.pages.entry(page).or_default();
+            seen.set(last.began, index, is_member);
+            if seen.is_empty() {
+                self.pages.remove(&page);
+            }
         }
         if let Some(certificate) = &last.certificate {
             self.certificates.set(index, place.domain, last.began, certificate, is_member);

@@ -63,6 +63,7 @@ struct Drawn {
     server: Option<usize>,
     clock: Option<i8>,
     certificate: u8,
+    page: u8,
 }
 
 impl Drawn {
@@ -75,6 +76,7 @@ impl Drawn {
             8 => (Ok(failed(Cause::HttpBlocked)), true),
             9 => (Ok(failed(Cause::DnsServfail)), false),
             10 => (Ok(Verdict::Inconclusive(own)), true),
+            11..=13 => (Ok(failed(Cause::HttpStatus)), true),
             _ => (Err(Untested::BudgetSpent), false),
         };
         let address: IpAddr = match self.address {
@@ -88,8 +90,9 @@ impl Drawn {
         let leaf = tls::Certificate { issuer: format!("CA {}", self.certificate), ..Default::default() };
         let tls = (self.certificate > 0).then(|| Handshake { chain: vec![leaf], invalid, ..Handshake::default() });
         let clock_offset = self.clock.map(f64::from);
-        let answer = Some(http::Answer { clock_offset, ..Default::default() });
-        let protocol = Protocol::Http(Box::new(http::Reply { tls, answer }));
+        let (status, body_start) = (if self.page == 1 { 404 } else { 200 }, vec![b'p'; usize::from(self.page)]);
+        let answer = Some(http::Answer { status, body_start, clock_offset, ..Default::default() });
+        let protocol = Protocol::Http(Box::new(http::Reply { tls, answer, ..http::Reply::default() }));
         let outcome = Outcome {
             address: (address, 443).into(),
             phases: Phases::default(),
@@ -124,13 +127,14 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     let fields = (
         0..HOSTS.len() * PORTS.len(),
         0u64..3,
-        0u8..12,
+        0u8..15,
         0u8..4,
         proptest::option::of(0..SERVERS.len()),
         proptest::option::of(-3i8..4),
         0u8..5,
+        0u8..4,
     );
-    fields.prop_map(|(index, pause, result, address, server, clock, certificate)| Drawn {
+    fields.prop_map(|(index, pause, result, address, server, clock, certificate, page)| Drawn {
         index,
         pause,
         result,
@@ -138,6 +142,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         server,
         clock,
         certificate,
+        page,
     })
 }
 
@@ -277,6 +282,26 @@ impl Everybody {
         (verified > 0 || domains.len() >= 3).then_some(verified == 0 && issuers.len() > 1)
     }
 
+    /// How long the odd page is that an endpoint got; one that says no more than "not here" is none.
+    fn page(&self, index: usize) -> Option<usize> {
+        let visit = self.last[index].as_ref()?;
+        let is_odd = matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::HttpStatus);
+        let answer = visit.outcomes.first()?.http_answer()?;
+        (is_odd && answer.status == 200 && !answer.body_start.is_empty()).then_some(answer.body_start.len())
+    }
+
+    fn page_shared(&self, index: usize, target: &Peer, since: Duration) -> Option<bool> {
+        let Some(own) = self.page(index) else { return Some(false) };
+        let alike = || self.all().filter(|other| self.page(*other) == Some(own) && self.since(*other, since).is_some());
+        let domains: BTreeSet<String> = alike().map(|other| domain(&self.endpoints[other].target.host)).collect();
+        let addresses: BTreeSet<Option<IpAddr>> = alike().map(|other| self.address(other)).collect();
+        if domains.len() >= 3 && addresses.len() >= 3 {
+            return Some(true);
+        }
+        let on_port = |other: &usize| *other != index && port_of(&self.endpoints[*other]) == target.port;
+        self.all().filter(on_port).all(|other| self.since(other, since).is_some()).then_some(false)
+    }
+
     fn answer(&self, contrast: Contrast, index: usize, target: &Peer, since: Duration, now: Duration) -> Option<bool> {
         let same_host = |other: usize| self.endpoints[other].target.host == target.host;
         let same_port = |other: usize| port_of(&self.endpoints[other]) == target.port;
@@ -291,6 +316,7 @@ impl Everybody {
             Contrast::ClockWrong => self.clock_wrong(since, now),
             Contrast::IssuerShared => self.issuer_shared(index, since),
             Contrast::IssuersPlural => self.issuers_plural(since),
+            Contrast::PageShared => self.page_shared(index, target, since),
             _ => None,
         }
     }

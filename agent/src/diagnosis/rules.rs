@@ -137,6 +137,8 @@ const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0
     down are the first suspects; `az network nic show-effective-route-table` tells the route";
 const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
+const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \
+    place";
 const ONE_HOST: &str = "only this host is silent: its own firewall, its service, or a rule or route for its address";
 
 /// A rule that keeps the cause which the exchange alone found.
@@ -373,10 +375,14 @@ pub const RULES: &[Rule] = &[
         .on(Side::Unknown),
     // An answer in clear that is not the expected one.
     rule("R40a", &[OddAnswer], &[(CanaryAccepts, true)], Cause::HttpBlocked, Likely),
-    rule("R40b", &[OddAnswer], &[(BogusHostSamePage, true)], Cause::HttpBlocked, Likely)
-        .hint("whatever name is asked for, the same page comes: a portal or proxy answers in the server's place"),
-    rule("R40c", &[OddAnswer], &[(ForeignRedirect, true)], Cause::HttpBlocked, Likely)
-        .hint("the answer leads to another domain: a portal or proxy answers in the server's place"),
+    // Most servers have one site for every name, so that the same page for an invented name says nothing; other servers do
+    // not have it.
+    rule("R40b", &[OddAnswer], &[(PageShared, true)], Cause::HttpBlocked, Likely).hint(PORTAL),
+    rule("R40c", &[OddAnswer], &[(ForeignRedirect, true)], Cause::HttpBlocked, Possible)
+        .hint("the answer leads to another domain: a portal or proxy may answer in the server's place"),
+    rule("R40w", &[OddAnswer], &[(PageNamesFilter, true)], Cause::HttpBlocked, Possible).hint(
+        "the page says that it blocks: look for a proxy or filter on the path, or for one before the service itself",
+    ),
     rule("R41s", &[OddAnswer], &[(BogusHostSamePage, false)], Cause::HttpStatus, Likely),
     rule("R41p", &[OddAnswer], &[], Cause::HttpStatus, Possible),
     // Time.

@@ -177,6 +177,12 @@ contrasts! {
     IssuersPlural Neighbours
         "no certificate verifies, whatever its issuer"
         "some certificates verify";
+    PageShared Neighbours
+        "unrelated hosts at other addresses give the same page: somebody on the path answers for all of them"
+        "no unrelated host gives the same page";
+    PageNamesFilter Memory
+        "the page says of itself that a filter wrote it"
+        "the page does not say that a filter wrote it";
     ForeignRedirect Memory
         "the answer leads to a host of another domain"
         "the answer does not lead elsewhere";
@@ -233,6 +239,7 @@ impl Contrast {
                 | Self::DnsCanaryAnswers
                 | Self::RoundTripGrew
                 | Self::ForeignRedirect
+                | Self::PageNamesFilter
                 | Self::CanaryAcceptedBefore
                 | Self::HeldFlowReset
                 | Self::PlainDnsPasses

@@ -51,7 +51,9 @@ impl Untested {
             Self::NotYet => "not visited yet".to_owned(),
             Self::Inconclusive(finding) => finding.cause.definition().summary.to_owned(),
             Self::BudgetSpent => "the budget of new flows to its destination is spent".to_owned(),
-            Self::Forbidden(address) => format!("the address policy forbids {address}"),
+            Self::Forbidden(address) => {
+                format!("the address policy forbids {address}, unless `addresses.allow` in the configuration names it")
+            }
             Self::NoTime => "no time was left before the deadline".to_owned(),
             Self::Unconfirmed(finding) => {
                 format!("it failed once ({}), and no time was left to ask it again", finding.cause.label())

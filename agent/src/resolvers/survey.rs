@@ -302,6 +302,7 @@ impl Surveyor {
             port: 443,
             path: "/".to_owned(),
             proof: http::Proof::AnyResponse,
+            session: http::Session::default(),
         });
         let (egress, trust) = (&*self.egress, &self.trust);
         let deadline = Deadline::within(HANDSHAKE);

@@ -58,51 +58,90 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     /// Asks one address; follows redirects where the proof lies behind them.
     pub(super) async fn ask(mut self, probe: &Probe, address: SocketAddr) -> Asked {
-        let result = match self.attempt(probe, address).await {
-            Ok(outcome) => self.follow(probe, outcome).await,
-            Err(untested) => Err(untested),
+        let result = match probe {
+            Probe::Http(question) => self.browse(question.clone(), address).await,
+            Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => self.attempt(probe, address).await,
         };
         Asked { address, result, remarks: self.remarks }
     }
 
-    async fn follow(&mut self, probe: &Probe, mut outcome: Outcome) -> Result<Outcome, Untested> {
-        let Probe::Http(first) = probe else { return Ok(outcome) };
-        let mut question = first.clone();
-        for _ in 0..MAX_HOPS {
-            let Some(next) = redirect(&question, &outcome) else { return Ok(outcome) };
-            let next = match next {
-                Ok(next) => next,
-                Err(rule) => {
-                    self.remarks.push(format!("the redirect from {} is not followed: {rule}", question.host));
-                    return Ok(outcome);
-                }
-            };
-            self.remarks.push(format!("{} redirects to {}, a dependency of its own", question.host, next.host));
-            let Some(hop) = self.hop_address(&next).await? else { return Ok(outcome) };
+    async fn browse(&mut self, first: http::Question, address: SocketAddr) -> Result<Outcome, Untested> {
+        let mut trail = vec![first];
+        let mut outcome = self.request(&mut trail[0], address).await?;
+        while let Some(mut next) = self.next(&trail, &outcome) {
+            let Some(hop) = self.hop_address(&trail[0], &next, address).await? else { break };
             let phases = outcome.phases;
-            outcome = self.attempt(&Probe::Http(next.clone()), hop).await?;
+            outcome = self.request(&mut next, hop).await?;
             outcome.phases.add(&phases);
-            question = next;
+            trail.push(next);
         }
-        self.remarks.push(format!("more than {MAX_HOPS} redirects"));
         Ok(outcome)
     }
 
-    async fn hop_address(&mut self, question: &http::Question) -> Result<Option<SocketAddr>, Untested> {
+    /// The question that a redirect leads to, if there is one that may be asked.
+    fn next(&mut self, trail: &[http::Question], outcome: &Outcome) -> Option<http::Question> {
+        let question = trail.last()?;
+        let (next, remark) = match redirect(question, outcome)? {
+            Err(rule) => (None, format!("the redirect from {} is not followed: {rule}", question.host)),
+            Ok(next) if next == *question => (None, format!("{} redirects to itself", question.address())),
+            Ok(next) if trail.contains(&next) => {
+                (None, format!("redirects lead in a circle, back to {}", next.address()))
+            }
+            Ok(_) if trail.len() > MAX_HOPS => (None, format!("more than {MAX_HOPS} redirects")),
+            Ok(next) if next.host.eq_ignore_ascii_case(&question.host) => {
+                let remark = format!("{} redirects to {}", question.address(), next.address());
+                (Some(next), remark)
+            }
+            Ok(next) => {
+                let remark = format!("{} redirects to {}, a dependency of its own", question.host, next.host);
+                (Some(next), remark)
+            }
+        };
+        self.remarks.push(remark);
+        next
+    }
+
+    /// Asks over HTTP, and once more over HTTP/1.1 where the peer wants that (RFC 9113 section 7).
+    async fn request(&mut self, question: &mut http::Question, address: SocketAddr) -> Result<Outcome, Untested> {
+        let outcome = self.attempt(&Probe::Http(question.clone()), address).await?;
+        if !matches!(&outcome.protocol, Protocol::Http(reply) if reply.wants_http1) {
+            return Ok(outcome);
+        }
+        self.remarks
+            .push(format!("{} wants HTTP/1.1 (RFC 9113 section 7) and was asked again over that", question.host));
+        question.session.http1_only = true;
+        let mut answered = self.attempt(&Probe::Http(question.clone()), address).await?;
+        answered.phases.add(&outcome.phases);
+        Ok(answered)
+    }
+
+    /// Where to ask next. Whoever is led back to the host or the address that was asked stays there: what was right for the
+    /// operator's own name is right for it still, and each address is judged by itself.
+    async fn hop_address(
+        &mut self,
+        first: &http::Question,
+        next: &http::Question,
+        asked: SocketAddr,
+    ) -> Result<Option<SocketAddr>, Untested> {
+        let there = |address| Ok(Some(SocketAddr::new(address, next.port)));
+        if next.host.eq_ignore_ascii_case(&first.host) {
+            return there(asked.ip());
+        }
         let had = self.deadline.remaining();
         let nonce = self.rng.next_u64();
-        let resolution = self.visitor.look_up(&question.host, self.terms, self.deadline, nonce).await;
-        let Some(address) = self.terms.preference.order(&resolution.addresses).first().copied() else {
+        let resolution = self.visitor.look_up(&next.host, self.terms, self.deadline, nonce).await;
+        let addresses = self.terms.preference.order(&resolution.addresses);
+        if addresses.contains(&asked.ip()) {
+            return there(asked.ip());
+        }
+        let Some(address) = addresses.first().copied() else {
             if had < self.fair && is_silent(&resolution) {
                 return Err(Untested::NoTime);
             }
             resolution.describe(&mut self.remarks);
             return Ok(None);
         };
-        if !self.terms.allows(address, Reached::Redirect) {
-            return Err(Untested::Forbidden(address));
-        }
-        Ok(Some(SocketAddr::new(address, question.port)))
+        if self.terms.allows(address, Reached::Redirect) { there(address) } else { Err(Untested::Forbidden(address)) }
     }
 
     /// Makes one exchange, where there is time and budget for it.

@@ -1,59 +1,46 @@
 //! One request and its answer over one connection, inside the limits that no peer can exceed.
 
-use std::{
-    error::Error as _,
-    future::poll_fn,
-    net::Ipv6Addr,
-    pin::{Pin, pin},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::Poll,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{error::Error as _, future::poll_fn, pin::pin};
 
-use http::{HeaderMap, HeaderName, Response, Uri, header};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderName, Uri, header};
+use http_body_util::Empty;
 use hyper::{
-    body::{Bytes, Incoming},
+    body::Bytes,
     client::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::JoinSet,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Answer, BODY_START_LIMIT, Proof, Question, Reply, Scheme, crl, redirect::LOCATION_LIMIT};
+use self::{
+    driven::{Driven, Tasks},
+    reading::{SEARCH_LIMIT, read},
+    watched::{Watch, Watched},
+};
+use super::{Proof, Question, Reply, Scheme, crl};
 use crate::{
-    clock,
-    evidence::{Escaped, Trouble},
-    http::exchange::stamped::{FirstByte, Stamped},
+    evidence::Trouble,
+    kernel,
     progress::Progress,
     tap::Tap,
     tls::{Application, Client, Handshake, Trust, Verify, server_name},
     verdict::Phase,
 };
 
-mod stamped;
+mod driven;
+mod reading;
+mod watched;
 
-/// Bytes that a peer may send after the handshake, whatever they are: four times the longest body that is searched, for
-/// what HTTP/2 has under way when we stop reading.
-const BUDGET: usize = 256 * 1024;
-/// Bytes of a status line with all its headers: two lines of the length that Apache and nginx take at most (8 KiB).
-const HEAD_LIMIT: usize = 16 * 1024;
-/// Headers in one answer: what Apache and hyper allow by default.
-const HEADER_LIMIT: usize = 100;
-/// Interim answers (1xx) before the final one: honest servers send one or two (RFC 9110 section 15.2, RFC 8297).
-const INTERIM_LIMIT: usize = 5;
-/// Bytes of a body that is only evidence: 512 are kept; a short page is read to its end, so that closing resets nothing.
-const BODY_LIMIT: usize = 4 * 1024;
-/// Bytes of a body that is searched for a text: the pages that connectivity checks ask for have a few dozen.
-const SEARCH_LIMIT: usize = 64 * 1024;
-/// Characters of the Server header that are kept: one line of a report.
-const SERVER_LIMIT: usize = 128;
+/// Bytes of a head with everything that comes before it, interim answers too (RFC 9110 section 15.2): as much as browsers
+/// take.
+const HEAD_LIMIT: usize = 256 * 1024;
+const HEAD_RULE: &str = "256 KiB before its body";
+/// Headers in one answer: as many as curl takes.
+const HEADER_LIMIT: usize = 5000;
+const HEADER_RULE: &str = "5000 headers";
+/// Bytes that a peer may send from its body on, whatever they are: four times the longest body that is searched, for what
+/// HTTP/2 has under way when we stop reading.
+const BODY_BUDGET: usize = 256 * 1024;
 /// What the agent calls itself.
 const USER_AGENT: &str = concat!("ase-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -73,22 +60,12 @@ impl<'a> Request<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub(super) fn new(question: &'a Question) -> Result<Self, &'static str> {
-        let (scheme, usual_port) = match question.scheme {
-            Scheme::Http => ("http", 80),
-            Scheme::Https(_) => ("https", 443),
-        };
         let security = match question.scheme {
             Scheme::Http => None,
             Scheme::Https(verify) => Some((server_name(&question.host)?, verify)),
         };
-        let host = match question.host.parse::<Ipv6Addr>() {
-            Ok(address) => format!("[{address}]"),
-            Err(_) => question.host.clone(),
-        };
-        let authority = if question.port == usual_port { host } else { format!("{host}:{}", question.port) };
-        let uri = format!("{scheme}://{authority}{}", question.path);
-        let uri = uri.parse().map_err(|_| "host and path must form a URI")?;
-        Ok(Self { question, authority, uri, security })
+        let uri = question.url().parse().map_err(|_| "host and path must form a URI")?;
+        Ok(Self { question, authority: question.authority(), uri, security })
     }
 
     /// Asks and reads the answer; what was seen stays in `reply` however it ends.
@@ -100,18 +77,19 @@ impl<'a> Request<'a> {
         reply: &mut Reply,
     ) -> Result<(), Trouble> {
         let Some((name, verify)) = &self.security else {
-            tap.allow(self.budget(), "256 KiB in all");
-            return self.http1(tap.clone(), tap, progress, &mut reply.answer).await;
+            tap.allow(HEAD_LIMIT, HEAD_RULE);
+            return self.http1(tap.clone(), tap, progress, reply).await;
         };
         let record = reply.tls.insert(Handshake::default());
-        let client = Client { trust, name, application: Application::Web, verify: *verify };
+        let application = if self.question.session.http1_only { Application::Http1 } else { Application::Web };
+        let client = Client { trust, name, application, verify: *verify };
         let stream = client.handshake(tap.clone(), tap, record).await?;
         progress.enter(Phase::Request);
-        tap.allow(self.budget(), "256 KiB in all");
+        tap.allow(HEAD_LIMIT, HEAD_RULE);
         if record.alpn.as_deref() == Some("h2") {
-            self.http2(stream, tap, progress, &mut reply.answer).await
+            self.http2(stream, tap, progress, reply).await
         } else {
-            self.http1(stream, tap, progress, &mut reply.answer).await
+            self.http1(stream, tap, progress, reply).await
         }
     }
 
@@ -120,39 +98,48 @@ impl<'a> Request<'a> {
         stream: S,
         tap: &Tap,
         progress: &mut Progress<'_>,
-        answer: &mut Option<Answer>,
+        reply: &mut Reply,
     ) -> Result<(), Trouble> {
-        let first_byte = FirstByte::default();
-        let stream = TokioIo::new(Stamped::new(stream, first_byte.clone()));
-        let (mut sender, connection) = http1::Builder::new()
-            .max_headers(HEADER_LIMIT)
-            .max_buf_size(HEAD_LIMIT)
-            .handshake(stream)
+        let watch = Watch::new(tap);
+        let (mut sender, connection) = lenient(http1::Builder::new())
+            .handshake(TokioIo::new(Watched::new(stream, watch.clone())))
             .await
             .map_err(|error| trouble(&error, tap))?;
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = self.outgoing(path, &[(header::HOST, &self.authority), (header::CONNECTION, "close")])?;
-        let interim = count_interim(&mut request, tap);
+        let interim = watch.clone();
+        hyper::ext::on_informational(&mut request, move |_| interim.begin_anew());
+        let acknowledged = acknowledged(tap);
         let connection = pin!(connection);
         let mut line = Driven::new(connection);
         let mut response = pin!(sender.send_request(request));
         let result = poll_fn(|cx| {
             let step = line.poll(response.as_mut(), cx);
-            if let Some(at) = first_byte.at()
+            if let Some(at) = watch.first_byte()
                 && progress.phase() == Phase::Request
             {
+                // An answer carries the acknowledgement of what it answers.
+                watch.spoke_first_if(acknowledged.is_some() && acknowledged == self::acknowledged(tap));
                 progress.enter_at(Phase::Response, at);
             }
             step
         });
-        let response = result.await.map_err(|error| trouble(&error, tap))?;
-        check_interim(&interim)?;
-        if response.headers().contains_key(header::TRANSFER_ENCODING)
-            && response.headers().contains_key(header::CONTENT_LENGTH)
-        {
-            return Err(Trouble::Malformed("both Transfer-Encoding and Content-Length"));
+        let result = result.await;
+        if watch.spoke_first() {
+            return Err(Trouble::Malformed("the peer speaks before it is asked"));
         }
-        self.read(response, line, tap, answer).await
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                let trouble = watch.too_long(&error).unwrap_or_else(|| trouble(&error, tap));
+                reply.answer = watch.status_line().filter(|_| matches!(trouble, Trouble::TooMuch(_)));
+                return Err(trouble);
+            }
+        };
+        check_head(&response)?;
+        watch.leave_head();
+        tap.allow(self.body_budget(), "256 KiB of body");
+        read(response, line, (&self.question.proof, tap), &mut reply.answer).await
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -160,7 +147,7 @@ impl<'a> Request<'a> {
         stream: S,
         tap: &Tap,
         progress: &mut Progress<'_>,
-        answer: &mut Option<Answer>,
+        reply: &mut Reply,
     ) -> Result<(), Trouble> {
         let tasks = Tasks::default();
         let (mut sender, connection) = http2::Builder::new(tasks.spawner())
@@ -173,12 +160,14 @@ impl<'a> Request<'a> {
         let connection = pin!(connection);
         let mut line = Driven::new(connection);
         let mut response = pin!(sender.send_request(request));
-        let response = poll_fn(|cx| line.poll(response.as_mut(), cx)).await.map_err(|error| trouble(&error, tap))?;
+        let response = poll_fn(|cx| line.poll(response.as_mut(), cx)).await.map_err(|error| {
+            reply.wants_http1 = reason(&error) == Some(h2::Reason::HTTP_1_1_REQUIRED);
+            trouble(&error, tap)
+        })?;
         progress.enter(Phase::Response);
-        if response.headers().len() > HEADER_LIMIT {
-            return Err(Trouble::TooMuch("100 headers"));
-        }
-        self.read(response, line, tap, answer).await
+        check_head(&response)?;
+        tap.allow(self.body_budget(), "256 KiB of body");
+        read(response, line, (&self.question.proof, tap), &mut reply.answer).await
     }
 
     fn outgoing<U>(&self, uri: U, more: &[(HeaderName, &str)]) -> Result<Outgoing, Trouble>
@@ -186,116 +175,57 @@ impl<'a> Request<'a> {
         Uri: TryFrom<U>,
         <Uri as TryFrom<U>>::Error: Into<http::Error>,
     {
-        let mut request = http::Request::get(uri).header(header::USER_AGENT, USER_AGENT).header(header::ACCEPT, "*/*");
+        // Without a word about codings every one of them is acceptable (RFC 9110 section 12.5.3).
+        let mut request = http::Request::get(uri)
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "*/*")
+            .header(header::ACCEPT_ENCODING, "identity");
         for (name, value) in more {
             request = request.header(name, *value);
+        }
+        if let Some(cookies) = self.question.session.cookie_header(self.question) {
+            request = request.header(header::COOKIE, cookies);
         }
         request.body(Empty::new()).map_err(|_| Trouble::Malformed("the request's own host or path"))
     }
 
-    async fn read<C: Future>(
-        &self,
-        response: Response<Incoming>,
-        mut line: Driven<'_, C>,
-        tap: &Tap,
-        answer: &mut Option<Answer>,
-    ) -> Result<(), Trouble> {
-        let (head, mut body) = response.into_parts();
-        let answer = answer.insert(Answer {
-            status: head.status.as_u16(),
-            version: version(head.version),
-            server: text(&head.headers, header::SERVER, SERVER_LIMIT),
-            location: location(&head.headers),
-            clock_offset: clock_offset(&head.headers, clock::wall()),
-            ..Answer::default()
-        });
-        let proof = if head.status.is_success() { &self.question.proof } else { &Proof::AnyResponse };
-        let limit = body_limit(proof);
-        let mut kept = Vec::new();
-        while answer.body_len <= limit {
-            let mut frame = pin!(body.frame());
-            let Some(frame) = poll_fn(|cx| line.poll(frame.as_mut(), cx)).await else { break };
-            let frame = frame.map_err(|error| trouble(&error, tap))?;
-            let Some(data) = frame.data_ref() else { continue };
-            answer.body_len += data.len();
-            let room = BODY_START_LIMIT - answer.body_start.len();
-            answer.body_start.extend_from_slice(&data[..data.len().min(room)]);
-            if limit > BODY_LIMIT {
-                kept.extend_from_slice(&data[..data.len().min((limit + 1).saturating_sub(kept.len()))]);
-            }
-        }
-        examine(proof, &kept, answer);
-        Ok(())
-    }
-
-    fn budget(&self) -> usize {
-        BUDGET + if self.question.proof == Proof::Crl { crl::LIMIT } else { 0 }
+    fn body_budget(&self) -> usize {
+        BODY_BUDGET + if self.question.proof == Proof::Crl { crl::LIMIT } else { 0 }
     }
 }
 
-fn body_limit(proof: &Proof) -> usize {
-    match proof {
-        Proof::AnyResponse | Proof::Status(_) => BODY_LIMIT,
-        Proof::Contains(_) => SEARCH_LIMIT,
-        Proof::Crl => crl::LIMIT,
+/// Reads heads as ordinary clients do: folded lines are joined (RFC 9112 section 5.2), blanks before a colon are passed
+/// over, and a line that is no header spoils none of the others.
+fn lenient(mut builder: http1::Builder) -> http1::Builder {
+    builder
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .max_headers(HEADER_LIMIT)
+        .max_buf_size(HEAD_LIMIT);
+    builder
+}
+
+/// Bytes that the peer has acknowledged.
+fn acknowledged(tap: &Tap) -> Option<u64> {
+    kernel::tcp_info(tap.stream()).map(|info| info.bytes_acked)
+}
+
+/// The rules that no answer to this request may break, whatever is in it.
+fn check_head<B>(response: &http::Response<B>) -> Result<(), Trouble> {
+    let has = |name| response.headers().contains_key(name);
+    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Trouble::Malformed("it switches protocols (101), which nobody asked for (RFC 9110 section 7.8)"));
     }
-}
-
-fn examine(proof: &Proof, body: &[u8], answer: &mut Answer) {
-    match proof {
-        Proof::AnyResponse | Proof::Status(_) => {}
-        Proof::Contains(text) => {
-            answer.contains = text.is_empty() || body.windows(text.len()).any(|window| window == text.as_bytes());
-        }
-        Proof::Crl => answer.crl = crl::parse(body, clock::wall()),
+    if has(header::TRANSFER_ENCODING) && has(header::CONTENT_LENGTH) {
+        return Err(Trouble::Malformed("both Transfer-Encoding and Content-Length"));
     }
+    Ok(())
 }
 
-fn version(version: http::Version) -> &'static str {
-    match version {
-        http::Version::HTTP_10 => "HTTP/1.0",
-        http::Version::HTTP_11 => "HTTP/1.1",
-        http::Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP",
-    }
-}
-
-fn text(headers: &HeaderMap, name: HeaderName, limit: usize) -> Option<String> {
-    let value = headers.get(name)?.as_bytes();
-    Some(Escaped(&value[..value.len().min(limit)]).to_string())
-}
-
-fn location(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::LOCATION)?.as_bytes();
-    Some(value.iter().take(LOCATION_LIMIT).map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect())
-}
-
-/// The date of the answer (RFC 9110 section 6.6.1) minus our wall clock, in seconds.
-fn clock_offset(headers: &HeaderMap, wall: Duration) -> Option<f64> {
-    if headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0") {
-        return None;
-    }
-    let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
-    let date = date.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.as_secs_f64() - wall.as_secs_f64())
-}
-
-/// Counts the interim answers, and cuts the connection when a peer sends nothing else.
-fn count_interim(request: &mut Outgoing, tap: &Tap) -> Arc<AtomicUsize> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let (counted, tap) = (Arc::clone(&count), tap.clone());
-    hyper::ext::on_informational(request, move |_| {
-        if counted.fetch_add(1, Ordering::Relaxed) >= INTERIM_LIMIT {
-            tap.refuse(Trouble::TooMuch(INTERIM_RULE));
-        }
-    });
-    count
-}
-
-const INTERIM_RULE: &str = "5 interim answers";
-
-fn check_interim(count: &AtomicUsize) -> Result<(), Trouble> {
-    if count.load(Ordering::Relaxed) > INTERIM_LIMIT { Err(Trouble::TooMuch(INTERIM_RULE)) } else { Ok(()) }
+/// The reason that an HTTP/2 peer gave for its end.
+fn reason(error: &hyper::Error) -> Option<h2::Reason> {
+    error.source()?.downcast_ref::<h2::Error>()?.reason()
 }
 
 /// Says what ended an exchange: the connection's own fault where it has one, else the broken protocol.
@@ -304,96 +234,15 @@ fn trouble(error: &hyper::Error, tap: &Tap) -> Trouble {
         return trouble;
     }
     if error.is_parse() {
-        return Trouble::Malformed("the head is not HTTP/1, or longer than 16 KiB or 100 headers");
+        return Trouble::Malformed("the head is not HTTP/1");
     }
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     let ended = io.is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof);
     if ended || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        Trouble::Closed
-    } else {
-        Trouble::Malformed("the HTTP exchange is out of order")
+        return Trouble::Closed;
     }
-}
-
-/// A connection that makes progress only while someone waits for something on it.
-struct Driven<'a, C> {
-    connection: Option<Pin<&'a mut C>>,
-}
-
-impl<'a, C: Future> Driven<'a, C> {
-    fn new(connection: Pin<&'a mut C>) -> Self {
-        Self { connection: Some(connection) }
-    }
-
-    fn poll<F: Future>(&mut self, mut work: Pin<&mut F>, cx: &mut std::task::Context<'_>) -> Poll<F::Output> {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
-            return Poll::Ready(output);
-        }
-        if let Some(connection) = &mut self.connection
-            && connection.as_mut().poll(cx).is_ready()
-        {
-            self.connection = None;
-        }
-        work.poll(cx)
-    }
-}
-
-/// The tasks of one HTTP/2 connection, which end with it.
-#[derive(Default)]
-struct Tasks(Spawner);
-
-#[derive(Clone, Default)]
-struct Spawner(Arc<Mutex<JoinSet<()>>>);
-
-impl Tasks {
-    fn spawner(&self) -> Spawner {
-        self.0.clone()
-    }
-}
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-    }
-}
-
-impl<F> hyper::rt::Executor<F> for Spawner
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, work: F) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(async {
-            work.await;
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn a_date_is_compared_with_our_clock_unless_a_cache_kept_it() {
-        let wall = Duration::from_millis(1_764_000_000_500);
-        let date = "Mon, 24 Nov 2025 16:00:02 GMT";
-        type Pairs<'a> = &'a [(HeaderName, &'a str)];
-        let rows: [(Pairs, Option<f64>); 6] = [
-            (&[(header::DATE, date)], Some(1.5)),
-            (&[(header::DATE, "Monday, 24-Nov-25 16:00:02 GMT")], Some(1.5)),
-            (&[(header::DATE, date), (header::AGE, "0")], Some(1.5)),
-            (&[(header::DATE, date), (header::AGE, "60")], None),
-            (&[(header::DATE, "yesterday")], None),
-            (&[], None),
-        ];
-        for (pairs, expected) in rows {
-            let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).expect("visible"));
-            }
-            assert_eq!(clock_offset(&headers, wall), expected, "{pairs:?}");
-        }
+    match reason(error) {
+        Some(h2::Reason::HTTP_1_1_REQUIRED) => Trouble::Malformed("the peer wants HTTP/1.1 for this question"),
+        Some(_) | None => Trouble::Malformed("the HTTP exchange is out of order"),
     }
 }

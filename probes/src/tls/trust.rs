@@ -33,6 +33,7 @@ struct Inner {
 struct Clients {
     provider: Arc<CryptoProvider>,
     web: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
     tds7: Arc<ClientConfig>,
     tds8: Arc<ClientConfig>,
 }
@@ -42,6 +43,8 @@ struct Clients {
 pub(crate) enum Application {
     /// HTTP/2 or HTTP/1.1.
     Web,
+    /// HTTP/1.1 alone, for a peer that refused the other.
+    Http1,
     /// TDS 7.x: TLS 1.2 without ALPN (MS-TDS 2.2.6.5).
     Tds7,
     /// TDS 8.0: ALPN `tds/8.0` (MS-TDS 2.2.6.5).
@@ -155,6 +158,7 @@ impl Trust {
         let clients = &self.0.clients;
         Arc::clone(match application {
             Application::Web => &clients.web,
+            Application::Http1 => &clients.http1,
             Application::Tds7 => &clients.tds7,
             Application::Tds8 => &clients.tds8,
         })
@@ -191,6 +195,7 @@ impl Clients {
         };
         Self {
             web: client(&[&TLS13, &TLS12], &["h2", "http/1.1"]),
+            http1: client(&[&TLS13, &TLS12], &["http/1.1"]),
             tds7: client(&[&TLS12], &[]),
             tds8: client(&[&TLS13, &TLS12], &["tds/8.0"]),
             provider,

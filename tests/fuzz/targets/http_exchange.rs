@@ -4,7 +4,7 @@
 mod peer;
 
 use ase_probes::{
-    http::{Proof, Question, Scheme},
+    http::{Proof, Question, Scheme, Session},
     probe::Probe,
 };
 
@@ -16,6 +16,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         2 => Proof::Contains("Microsoft".to_owned()),
         _ => Proof::Crl,
     };
-    let (host, path) = ("a.example".to_owned(), "/".to_owned());
-    peer::says(&Probe::Http(Question { scheme: Scheme::Http, host, port: 80, path, proof }), bytes);
+    let (host, path, session) = ("a.example".to_owned(), "/".to_owned(), Session::default());
+    peer::says(&Probe::Http(Question { scheme: Scheme::Http, host, port: 80, path, proof, session }), bytes);
 });

@@ -5,6 +5,7 @@
 
 mod configuration;
 mod dns;
+mod http;
 mod local;
 pub(crate) mod message;
 pub(crate) mod world;

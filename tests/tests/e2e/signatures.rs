@@ -175,7 +175,8 @@ fn finding(outcome: &Outcome) -> (Cause, Confidence) {
 
 fn page() -> Probe {
     let (host, path) = ("peer.example".to_owned(), "/".to_owned());
-    Probe::Http(http::Question { scheme: Scheme::Http, host, port: 80, path, proof: Proof::AnyResponse })
+    let session = http::Session::default();
+    Probe::Http(http::Question { scheme: Scheme::Http, host, port: 80, path, proof: Proof::AnyResponse, session })
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Cases {
             Contrast::AsksThePlatform => case.sign.peer.is_some_and(|peer| peer.ip() == self.neighbourhood.platform()),
             Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).target.probe, Probe::Ntp(_)),
             Contrast::ForeignRedirect => case.foreign_redirect,
+            Contrast::PageNamesFilter => case.names_filter,
             Contrast::CanaryAcceptedBefore => {
                 let canary = self.measured(Ask::TcpCanary, &case.asker(index), at.now)?;
                 let accepts = |answers: &Contrasts| answers.get(Contrast::CanaryAccepts);

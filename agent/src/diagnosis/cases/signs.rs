@@ -1,6 +1,6 @@
 //! What a visit shows by itself: the sign of trouble in it, whom it was with, and whether it was led away.
 
-use ase_probes::{cause::Cause, probe::Probe, verdict::Verdict};
+use ase_probes::{cause::Cause, http::Answer, outcome::Outcome, probe::Probe, verdict::Verdict};
 
 use super::Cases;
 use crate::{
@@ -66,4 +66,9 @@ pub(super) fn redirects_away(visit: &Visit) -> bool {
         .resolution
         .as_ref()
         .is_some_and(|resolution| domain(&Host::Name(resolution.name.clone())) != domain(&Host::Name(host)))
+}
+
+/// Whether the page that came says of itself that a filter wrote it.
+pub(super) fn names_filter(visit: &Visit) -> bool {
+    visit.outcomes.first().and_then(Outcome::http_answer).is_some_and(Answer::names_a_filter)
 }

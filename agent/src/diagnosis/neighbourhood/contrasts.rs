@@ -41,6 +41,7 @@ impl Neighbourhood {
             Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
             Contrast::ClockWrong => self.clock_wrong(since, now),
             Contrast::IssuerShared => self.issuer_shared(index, since),
+            Contrast::PageShared => self.page_shared((index, target), since),
             Contrast::IssuersPlural => self.issuers_plural(index, since),
             _ => None,
         }
