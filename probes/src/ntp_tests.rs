@@ -109,6 +109,57 @@ async fn each_flaw_of_a_reply_has_its_cause() {
 }
 
 #[tokio::test]
+async fn a_clock_of_whole_seconds_may_seem_to_send_before_it_received() {
+    let rounded = |precision: u8, back: u64| {
+        move |reply: &mut Vec<u8>| {
+            let now = (clock::wall().as_secs() + ERA) as u32;
+            reply[3] = precision;
+            reply[32..40].copy_from_slice(&((u64::from(now) + back) << 32).to_be_bytes());
+            reply[40..48].copy_from_slice(&(u64::from(now) << 32).to_be_bytes());
+        }
+    };
+    assert_eq!(cause_of(rounded(0, 1)).await, Cause::None);
+    assert_eq!(cause_of(rounded(0, 2)).await, Cause::ProtocolViolation);
+    assert_eq!(cause_of(rounded(3, 2)).await, Cause::ProtocolViolation, "no clock that tells seconds is coarser");
+    assert_eq!(cause_of(rounded(0xff, 1)).await, Cause::ProtocolViolation, "half a second is not one");
+    let fine = |reply: &mut Vec<u8>| {
+        let received = u64::from_be_bytes(reply[32..40].try_into().expect("eight bytes"));
+        reply[32..40].copy_from_slice(&(received + (1 << 26)).to_be_bytes());
+        reply[3] = 0xfa;
+    };
+    assert_eq!(cause_of(fine).await, Cause::None, "2^-6 s is what the packet itself declares");
+}
+
+#[tokio::test]
+async fn a_server_far_from_its_source_is_degraded_before_it_is_lost() {
+    let from_source = |delay: f64, dispersion: f64| {
+        udp(move |request| {
+            let mut reply = good(request, Duration::ZERO);
+            reply[4..8].copy_from_slice(&((delay * 65536.0) as u32).to_be_bytes());
+            reply[8..12].copy_from_slice(&((dispersion * 65536.0) as u32).to_be_bytes());
+            vec![reply]
+        })
+    };
+    for (delay, dispersion, verdict) in [
+        (0.1, 0.9, None),
+        (1.9, 0.01, None),
+        (0.2, 1.0, Some(false)),
+        (5.0, 0.0, Some(false)),
+        (0.0, 15.9, Some(false)),
+        (0.0, 16.0, Some(true)),
+    ] {
+        let outcome = ask(from_source(delay, dispersion).await).await;
+        let is_lost = outcome.verdict.finding().map(|finding| {
+            assert_eq!(finding.cause, Cause::NtpUnsynced);
+            matches!(outcome.verdict, Verdict::Failed(_))
+        });
+        assert_eq!(is_lost, verdict, "{delay} {dispersion}: {:?}", outcome.evidence());
+        let said = outcome.evidence().iter().any(|line| line.contains("MAXDIST"));
+        assert_eq!(said, verdict.is_some(), "{:?}", outcome.evidence());
+    }
+}
+
+#[tokio::test]
 async fn only_an_echo_of_our_timestamp_counts() {
     assert_eq!(cause_of(|reply| reply[24] ^= 1).await, Cause::ProtocolViolation);
     assert_eq!(cause_of(|reply| reply.truncate(47)).await, Cause::ProtocolViolation);

@@ -221,7 +221,7 @@ impl ClassState {
 fn offset(outcome: &Outcome) -> Option<f64> {
     match &outcome.protocol {
         Protocol::Ntp(reply) => {
-            reply.packet.as_ref().filter(|packet| packet.has_timestamps).map(|packet| packet.offset)
+            reply.packet.as_ref().filter(|packet| packet.is_synchronised()).map(|packet| packet.offset)
         }
         Protocol::Nothing | Protocol::Dns(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ase_probes::class::Class;
+use ase_probes::{cause::Cause, class::Class};
 
 use crate::early::{burn_rate, drift, phi};
 use crate::{
@@ -21,8 +21,8 @@ use crate::{
 const EXPIRY: i64 = 21 * 24 * 3600;
 /// An overdue revocation list is a finding of the probe; one that is due within this time is a warning: 6 hours.
 const CRL_EXPIRY: i64 = 6 * 3600;
-/// An offset from here on is worth a warning: certificates and tickets tolerate minutes, not hours.
-const OFFSET: f64 = 1.0;
+/// Time servers that must see this machine's clock run away alike: one alone may run away itself.
+const WITNESSES: usize = 2;
 
 /// What an early warning is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,12 +150,19 @@ fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
     }
 }
 
+/// What is wrong with this machine's own clock, as far as it is known to be this one: one server that differs from it may be
+/// the one that is wrong.
 fn clock_trouble(snapshot: &Snapshot, view: &EndpointView) -> Option<String> {
-    if let Some(offset) = ntp_offset(view).filter(|offset| offset.abs() >= OFFSET) {
+    let is_ours = view.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.finding.cause == Cause::LocalClock);
+    if let Some(offset) = ntp_offset(view).filter(|_| is_ours) {
         return Some(format!("this machine's clock is off by {offset:+.3} s"));
     }
-    let slope = snapshot.early.as_ref()?.drifts.get(&view.endpoint.id)?;
-    (slope.abs() >= drift::WORRYING)
+    let drifts = &snapshot.early.as_ref()?.drifts;
+    let slope = *drifts.get(&view.endpoint.id).filter(|slope| slope.abs() >= drift::WORRYING)?;
+    // The same way, and at half to twice the pace.
+    let is_alike = |other: &&f64| (0.5..=2.0).contains(&(**other / slope));
+    let witnesses = drifts.values().filter(is_alike).count();
+    (witnesses >= WITNESSES && witnesses * 2 > drifts.len())
         .then(|| format!("this machine's clock runs away by {:.0} parts per million", slope * 1e6))
 }
 
@@ -175,7 +182,12 @@ fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{early::EarlyView, sample};
+    use crate::{
+        early::EarlyView,
+        model::diagnosis::{Diagnosis, Origin, Scope},
+        sample,
+    };
+    use ase_probes::verdict::{Confidence, Finding, Phase};
 
     fn kinds(snapshot: &Snapshot) -> Vec<Kind> {
         of(snapshot).iter().map(|warning| warning.kind).collect()
@@ -200,8 +212,10 @@ mod tests {
             slowest: Some(snapshot.endpoints[0].endpoint.id.clone()),
             untested: Duration::from_secs(120),
         };
-        let drifts = [(snapshot.endpoints[3].endpoint.id.clone(), -0.001)].into();
-        snapshot.early = Some(EarlyView { classes: [(Class::Dns, class)].into(), drifts: std::sync::Arc::new(drifts) });
+        let runs_away = |index: usize, slope: f64| (snapshot.endpoints[index].endpoint.id.clone(), slope);
+        let drifts = [runs_away(3, -0.001), runs_away(2, -0.0011)].into();
+        let drifts = std::sync::Arc::new(drifts);
+        snapshot.early = Some(EarlyView { classes: [(Class::Dns, class)].into(), drifts });
         let found = kinds(&snapshot);
         let wanted =
             [Kind::BurnRate, Kind::SuccessGap, Kind::Latency, Kind::AgentBlind, Kind::Addresses, Kind::NtpDrift];
@@ -213,5 +227,38 @@ mod tests {
             "{:?}",
             of(&snapshot)[0]
         );
+    }
+
+    #[test]
+    fn one_time_server_that_runs_away_or_is_wrong_says_nothing_about_this_machines_clock() {
+        let mut snapshot = sample::snapshot();
+        let ids: Vec<EndpointId> = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone()).collect();
+        let mut warned = |slopes: &[f64]| {
+            let drifts = ids.iter().cloned().zip(slopes.iter().copied()).collect();
+            snapshot.early = Some(EarlyView { drifts: std::sync::Arc::new(drifts), ..EarlyView::default() });
+            kinds(&snapshot).into_iter().filter(|kind| *kind == Kind::NtpDrift).count()
+        };
+        assert_eq!(warned(&[0.001]), 0, "it alone");
+        assert_eq!(warned(&[0.001, 0.0, 0.0]), 0, "two others keep time with us");
+        assert_eq!(warned(&[0.001, -0.001]), 0, "each its own way");
+        assert_eq!(warned(&[0.001, 0.001, 0.0, 0.0]), 0, "half of them");
+        assert_eq!(warned(&[0.001, 0.0012, 0.0]), 2);
+        let server = snapshot.endpoints.iter().position(|view| ntp_offset(view).is_some()).expect("a time server");
+        let judged = |snapshot: &mut Snapshot, cause| {
+            let diagnosis = Diagnosis {
+                finding: Finding::new(cause, Phase::Ntp, Confidence::Confirmed),
+                rule: "R33",
+                origin: Origin::Inferred,
+                scope: Scope::Endpoint,
+                hint: None,
+                contrasts: Vec::new(),
+                alternatives: Vec::new(),
+            };
+            std::sync::Arc::make_mut(&mut snapshot.endpoints[server]).diagnosis = Some(std::sync::Arc::new(diagnosis));
+            snapshot.early = None;
+            kinds(snapshot).contains(&Kind::NtpDrift)
+        };
+        assert!(!judged(&mut snapshot, Cause::NtpWrongTime));
+        assert!(judged(&mut snapshot, Cause::LocalClock));
     }
 }

@@ -8,6 +8,7 @@ mod dns;
 mod http;
 mod local;
 pub(crate) mod message;
+mod time;
 pub(crate) mod world;
 
 use message::{Question, Reply};

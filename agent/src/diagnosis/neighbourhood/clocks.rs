@@ -33,7 +33,7 @@ struct Clock {
 
 /// A peer's clock minus ours, in seconds, where the exchange told.
 pub(super) fn offset(outcome: &Outcome) -> Option<f64> {
-    let packet = outcome.ntp_packet().filter(|packet| packet.stratum > 0 && packet.leap != 3 && packet.has_timestamps);
+    let packet = outcome.ntp_packet().filter(|packet| packet.is_synchronised());
     packet.map(|packet| packet.offset).or_else(|| outcome.http_answer()?.clock_offset)
 }
 
