@@ -93,6 +93,13 @@ pub struct Resolution {
 }
 
 impl Resolution {
+    /// The exchange that says why there is no address.
+    pub fn telling(&self) -> Option<&Outcome> {
+        let cause = |outcome: &Outcome| outcome.verdict.finding().map(|finding| finding.cause);
+        let decides = |outcome: &&Outcome| self.finding.is_some_and(|finding| cause(outcome) == Some(finding.cause));
+        self.failures.iter().rfind(decides).or(self.failures.last())
+    }
+
     /// Adds the evidence lines: which server was believed, and what the others did.
     pub fn describe(&self, lines: &mut Vec<String>) {
         match (self.server, self.addresses.first()) {
@@ -152,9 +159,13 @@ impl Resolver {
                 return;
             }
             let (decisive, other) = decisive(v4, v6);
-            resolution.finding = Some(finding(&decisive.verdict));
             let denied = says_no(&decisive.verdict);
+            let found = finding(&decisive.verdict);
             resolution.failures.extend(other.map(Outcome::from).into_iter().chain([decisive.into()]));
+            // What proves something outranks silence, whichever server it was; of equals the last one counts.
+            if resolution.finding.is_none_or(|earlier| earlier.confidence <= found.confidence) {
+                resolution.finding = Some(found);
+            }
             if denied || deadline.remaining().is_zero() {
                 return;
             }

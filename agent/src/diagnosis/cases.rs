@@ -2,9 +2,11 @@
 //! of visits, measurements and the time, and says what things mean and what would settle them; it asks nobody.
 
 mod asks;
+mod case;
 mod compared;
 mod known;
 mod lessons;
+mod relief;
 mod settle;
 mod signs;
 mod usual;
@@ -18,22 +20,21 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
-    verdict::{Confidence, Finding, Phase, Verdict},
+    verdict::{Finding, Verdict},
 };
 
 use super::{
     ask::{Key, Measured},
     conclude::conclude,
     memory::Memory,
-    neighbourhood::{Neighbourhood, Peer},
+    neighbourhood::Neighbourhood,
     neighbours::Neighbours,
-    symptom::{Sign, Symptom},
+    symptom::Symptom,
 };
 use crate::{
     model::{
         catalog::{Endpoint, Host},
-        contrast::{Contrast, Contrasts},
-        diagnosis::{Diagnosis, Ledger, Origin, Scope},
+        diagnosis::{Diagnosis, Ledger},
         endpoint::{EndpointView, Status},
         remap::Remap,
         settings::Settings,
@@ -42,8 +43,8 @@ use crate::{
     net::port::Port,
 };
 use asks::{REPRESENTATIVES, Wishes};
+use case::{Case, nothing_found};
 use lessons::Lessons;
-use signs::{names_filter, redirects_away};
 use usual::Usual;
 
 pub use lessons::REPEAT;
@@ -56,64 +57,6 @@ pub struct Moment {
     pub now: Instant,
     /// The wall clock, since the Unix epoch.
     pub wall: Duration,
-}
-
-/// An endpoint that shows a sign of trouble.
-#[derive(Clone, Debug)]
-struct Case {
-    sign: Sign,
-    /// Whom the lost exchange was with.
-    target: Peer,
-    /// When the first visit that showed it began, since the Unix epoch.
-    since: Duration,
-    /// The same on the monotonic clock, as far as the agent noticed.
-    opened: Instant,
-    foreign_redirect: bool,
-    /// Whether the page that came says that a filter wrote it.
-    names_filter: bool,
-    /// Where its name led; empty for a fixed address, and where the name did not resolve.
-    led_to: Vec<IpAddr>,
-    /// What the last conclusion was drawn from; `None` before the first.
-    known: Option<Contrasts>,
-    /// The contrasts that could still change the conclusion.
-    open: Vec<Contrast>,
-    diagnosis: Arc<Diagnosis>,
-}
-
-impl Case {
-    fn new(sign: Sign, since: Duration, opened: Instant, target: Peer) -> Self {
-        let (known, open) = (None, Vec::new());
-        let led_to = Vec::new();
-        Self {
-            sign,
-            target,
-            since,
-            opened,
-            foreign_redirect: false,
-            names_filter: false,
-            led_to,
-            known,
-            open,
-            diagnosis: nothing(),
-        }
-    }
-
-    /// The same with what the visit itself shows beside its sign.
-    fn of(self, visit: &Visit) -> Self {
-        let led_to = visit.resolution.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
-        let names_filter = names_filter(visit);
-        Self { foreign_redirect: redirects_away(visit), names_filter, led_to, ..self }
-    }
-
-    fn is_trouble(&self) -> bool {
-        self.diagnosis.finding.cause != Cause::None
-    }
-
-    /// Whether a visit with this sign belongs to it. An endpoint that was healthy until this visit starts a new case; it
-    /// is no part of the one that was open before.
-    fn goes_on(&self, sign: &Sign, works: bool) -> bool {
-        self.is_trouble() && (!works || self.sign.symptom == sign.symptom)
-    }
 }
 
 /// What the cases can be about.
@@ -168,6 +111,10 @@ pub struct Cases {
     /// When which case was opened, by symptom and port, the oldest first.
     openings: BTreeMap<(Symptom, Port), BTreeSet<(Instant, usize)>>,
     changed: BTreeSet<usize>,
+    /// Endpoints whose incident another one has left since their own last visit.
+    relieved: BTreeSet<usize>,
+    /// Those among them whose visit has yet to be wished for: once, so that one that is put off is not asked for again.
+    to_revisit: BTreeSet<usize>,
     explained: BTreeSet<usize>,
     samples_redirects: bool,
     has_past: bool,
@@ -186,11 +133,13 @@ impl Cases {
             neighbourhood: Neighbourhood::new(watched.endpoints, watched.platform),
             numbers: numbers_of(watched.endpoints),
             lessons: Lessons::default(),
-            memory: Memory::default(),
+            memory: Memory::new(has_past),
             observed: BTreeMap::new(),
             peers: BTreeMap::new(),
             openings: BTreeMap::new(),
             changed: BTreeSet::new(),
+            relieved: BTreeSet::new(),
+            to_revisit: BTreeSet::new(),
             explained: BTreeSet::new(),
             samples_redirects: watched.samples_redirects,
             has_past,
@@ -206,6 +155,8 @@ impl Cases {
         self.memory.remap(remap);
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
         self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
+        self.relieved = self.relieved.iter().filter_map(|index| remap.get(*index)).collect();
+        self.to_revisit.clone_from(&self.relieved);
         self.samples_redirects = watched.samples_redirects;
         (self.observed, self.peers, self.openings) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         self.changed = (0..self.neighbourhood.len()).collect();
@@ -244,6 +195,7 @@ impl Cases {
             }
         };
         let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
+        self.relieve(index, works);
         let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
             self.memory.record(index, port, works, at.now);
@@ -283,6 +235,7 @@ impl Cases {
     pub fn review(&mut self, around: &Neighbours<'_>, at: Moment) -> Wanted {
         self.memory.elapse(at.now);
         self.review_usual(around, at);
+        self.review_loss(around, at);
         let mut wishes = Wishes::default();
         for index in self.cases.keys().copied().collect::<Vec<usize>>() {
             self.think(index, around, at);
@@ -292,6 +245,7 @@ impl Cases {
             }
         }
         let mut wanted = wishes.wanted;
+        wanted.visits.append(&mut self.to_revisit);
         wanted.errands.extend(self.usual.due().map(|(key, index)| (key.clone(), index)));
         wanted
     }
@@ -332,7 +286,7 @@ impl Cases {
             let is_same = earlier.sign == case.sign
                 && (earlier.foreign_redirect, earlier.names_filter) == (case.foreign_redirect, case.names_filter);
             if is_same {
-                case = Case { led_to: case.led_to, ..earlier };
+                case = Case { since: earlier.since, opened: earlier.opened, ..case }.with_conclusion_of(earlier);
             }
         }
         self.insert(index, case);
@@ -345,6 +299,9 @@ impl Cases {
     /// Draws a case's conclusion again, if what is known has changed.
     fn think(&mut self, index: usize, around: &Neighbours<'_>, at: Moment) {
         let Some(case) = self.cases.get(&index) else { return };
+        if self.relieved.contains(&index) && case.known.is_some() {
+            return;
+        }
         let known = self.known(index, case, around, at);
         if case.known == Some(known) {
             return;
@@ -418,23 +375,6 @@ fn judged(observed: Verdict, finding: Finding) -> Verdict {
         Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
         Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
     }
-}
-
-fn nothing_found() -> Finding {
-    Finding::new(Cause::Unknown, Phase::None, Confidence::Possible)
-}
-
-/// Stands in until the case is thought over for the first time.
-fn nothing() -> Arc<Diagnosis> {
-    Arc::new(Diagnosis {
-        finding: nothing_found(),
-        rule: "",
-        origin: Origin::Guess,
-        scope: Scope::Endpoint,
-        hint: None,
-        contrasts: Vec::new(),
-        alternatives: Vec::new(),
-    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ase_probes::{
     outcome::{Outcome, Protocol},
     probe::Probe,
     seen::{Phases, Seen},
-    verdict::Confidence,
+    verdict::{Confidence, Phase},
 };
 
 use super::*;
@@ -14,7 +14,8 @@ use crate::{
     diagnosis::{ask::Measured, incidents::Change},
     model::{
         catalog::{EndpointId, Target},
-        contrast::Ask,
+        contrast::{Ask, Contrast, Contrasts},
+        diagnosis::Scope,
     },
     resolvers::names::{Cadence, Comparisons},
     sample,
@@ -317,4 +318,54 @@ fn a_time_server_of_somebody_elses_is_asked_by_its_visits_alone() {
     assert!(!asks(&by_name, peer) && asks(&by_name, resolver), "who did not resolve its name is no time server");
     assert!(!asks(&server(Host::Address([20, 0, 0, 1].into())), peer));
     assert!(asks(&server(Host::Address([10, 0, 0, 9].into())), peer), "one's own may be asked at any time");
+}
+
+#[test]
+fn old_signs_begin_no_incident_when_the_common_cause_ends() {
+    let mut world = World::new(endpoints(6, &[80, 443, 1433]));
+    world.round(|_| false);
+    world.second += 30;
+    for _ in 0..3 {
+        let wanted = world.round(|_| true);
+        world.measure(&wanted, denied);
+        world.second += 10;
+    }
+    world.review();
+    let begun = |world: &World| world.changes.iter().filter(|change| matches!(change, Change::Began(_))).count();
+    let before = (begun(&world), world.causes());
+    assert!(before.0 >= 1 && world.cases.ledger.open.len() == 1, "{:?}", world.cases.ledger.open);
+    // One after the other works again; nobody else was asked since.
+    for index in 0..world.views.len() {
+        world.second += 1;
+        world.visit(index, false);
+        let wanted = world.review();
+        let rest: Vec<usize> = (index + 1..world.views.len()).collect();
+        let is_wished = rest.iter().all(|other| wanted.visits.contains(other));
+        assert!(index > 0 || is_wished, "their visits are brought forward, once");
+        assert_eq!(begun(&world), before.0, "nothing begins with old signs");
+        assert!(rest.iter().all(|other| world.causes()[*other] == before.1[*other]), "each keeps its cause");
+    }
+    assert!(world.cases.ledger.open.is_empty());
+}
+
+#[test]
+fn one_that_fails_again_after_another_has_recovered_is_judged_anew() {
+    let mut world = World::new(endpoints(4, &[443]));
+    world.round(|_| false);
+    world.second += 30;
+    for _ in 0..3 {
+        let wanted = world.round(|_| true);
+        world.measure(&wanted, denied);
+        world.second += 10;
+    }
+    world.visit(0, false);
+    world.visit(1, false);
+    world.review();
+    world.second += 1;
+    world.visit(2, true);
+    world.visit(3, false);
+    world.review();
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!(incident.endpoints.len(), 1);
+    assert!(!incident.component.contains("every host"), "{}", incident.component);
 }

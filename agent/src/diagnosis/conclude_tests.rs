@@ -118,7 +118,8 @@ fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
     let steady = open(Symptom::SilentConnect, &[(Intermittent, false), (FirstLook, false)]);
     assert!(!steady.contains(&PortDecides), "twelve flows are not spent on a steady failure: {steady:?}");
     assert!(steady.contains(&ControlAnswers) && steady.contains(&OtherPortsWork), "{steady:?}");
-    let settled = [SmallSegmentsPass, Intermittent, LossyPath, OnlyHandshakesRepeat, RoundTripGrew];
+    let settled =
+        [SmallSegmentsPass, Intermittent, LossyPath, OnlyHandshakesRepeat, RoundTripGrew, FullSegmentsArrived];
     let settled = settled.map(|contrast| (contrast, contrast == SmallSegmentsPass));
     assert_eq!(open(Symptom::SilentAtHello, &settled), []);
 }

@@ -12,15 +12,28 @@ use crate::{
     diagnosis::localise::follows_the_flow,
     model::{
         catalog::EndpointId,
-        diagnosis::{CLOSED_LIMIT, Closed, Incident, Ledger},
+        diagnosis::{CLOSED_LIMIT, Closed, Episodes, Incident, Ledger},
     },
 };
+
+/// What begins again so soon after its end is the incident that was there before: four visits at the default interval. One
+/// that comes and goes is over when it was quiet for as long.
+const COMES_BACK: Duration = Duration::from_secs(120);
+/// Episodes that make an incident one that comes and goes: twice may be a repair that did not hold.
+const EPISODES: usize = 3;
+/// Episodes are counted over this time, and told in it: as long as a person at a screen waits for the next.
+const COUNTED: Duration = Duration::from_secs(600);
+
+/// How the line about episodes begins.
+const COMES_AND_GOES: &str = "it comes and goes";
 
 /// What an update of the ledger brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// An incident began.
     Began(Arc<Incident>),
+    /// An incident that had ended came back.
+    Returned(Arc<Incident>),
     /// An incident ended.
     Ended(Arc<Incident>),
 }
@@ -32,9 +45,16 @@ impl Ledger {
         let mut before = Before::new(std::mem::take(&mut self.open));
         let mut changes = Vec::new();
         for situation in situations {
-            let incident = match before.take(&situation) {
-                Some(earlier) => carry_on(earlier, situation, now),
-                None => {
+            let earlier = before.take(&situation);
+            let returned = if earlier.is_none() { self.take_back(&situation, now) } else { None };
+            let incident = match (earlier, returned) {
+                (Some(earlier), _) => carry_on(self.told_again(&earlier, now), earlier, situation, now),
+                (None, Some(earlier)) => {
+                    let returned = carry_on(self.told_again(&earlier, now), earlier, situation, now);
+                    changes.push(Change::Returned(Arc::clone(&returned)));
+                    returned
+                }
+                (None, None) => {
                     let begun = Arc::new(self.begin(situation, now));
                     changes.push(Change::Began(Arc::clone(&begun)));
                     begun
@@ -42,19 +62,60 @@ impl Ledger {
             };
             self.open.push(incident);
         }
-        self.open.sort_by_key(|incident| incident.id);
         for incident in before.incidents.into_values() {
+            if self.lingers(incident.id, now) {
+                self.open.push(incident);
+                continue;
+            }
             self.closed.push(Arc::new(Closed { incident: Arc::clone(&incident), ended: now }));
             changes.push(Change::Ended(incident));
         }
+        self.open.sort_by_key(|incident| incident.id);
         let surplus = self.closed.len().saturating_sub(CLOSED_LIMIT);
         self.closed.drain(..surplus);
+        self.episodes.retain(|_, episodes| now.saturating_sub(episodes.seen) <= COMES_BACK);
         changes
+    }
+
+    /// Takes the incident that a situation brings back from those that ended a moment ago. An incident that is still open
+    /// is never brought back.
+    fn take_back(&mut self, situation: &Incident, now: Duration) -> Option<Arc<Incident>> {
+        let cause = situation.finding.cause;
+        let is_it = |closed: &Arc<Closed>| {
+            let mut shared = closed.incident.endpoints.iter().filter(|id| situation.endpoints.contains(id));
+            closed.incident.finding.cause == cause
+                && now.saturating_sub(closed.ended) <= COMES_BACK
+                && (follows_the_flow(cause) || shared.next().is_some())
+        };
+        let at = self.closed.iter().rposition(is_it)?;
+        Some(Arc::clone(&self.closed.remove(at).incident))
+    }
+
+    /// Notes that an incident is the case, and says how often it came, where that is more than once.
+    fn told_again(&mut self, incident: &Incident, now: Duration) -> Option<String> {
+        let episodes = self.episodes.entry(incident.id).or_default();
+        if episodes.is_quiet || episodes.begun.is_empty() {
+            episodes.begun.push(now);
+            episodes.begun.retain(|begun| now.saturating_sub(*begun) <= COUNTED);
+        }
+        (episodes.seen, episodes.is_quiet) = (now, false);
+        let (first, last) = (episodes.begun.first()?, episodes.begun.last()?);
+        let within = last.saturating_sub(*first).as_secs().div_ceil(60).max(1);
+        (episodes.begun.len() > 1)
+            .then(|| format!("{COMES_AND_GOES}: it began {} times within {within} min", episodes.begun.len()))
+    }
+
+    /// Whether an incident that is not the case at the moment stays open, because it comes and goes.
+    fn lingers(&mut self, id: u64, now: Duration) -> bool {
+        let Some(episodes) = self.episodes.get_mut(&id) else { return false };
+        episodes.is_quiet = true;
+        episodes.begun.len() >= EPISODES && now.saturating_sub(episodes.seen) < COMES_BACK
     }
 
     fn begin(&mut self, situation: Incident, now: Duration) -> Incident {
         let id = self.opened.values().sum::<u64>() + 1;
         *self.opened.entry(situation.finding.cause).or_default() += 1;
+        self.episodes.insert(id, Episodes { begun: vec![now], seen: now, is_quiet: false });
         Incident { id, published: now, ..situation }
     }
 }
@@ -94,7 +155,11 @@ impl Before {
     }
 }
 
-fn carry_on(earlier: Arc<Incident>, situation: Incident, now: Duration) -> Arc<Incident> {
+fn carry_on(told: Option<String>, earlier: Arc<Incident>, mut situation: Incident, now: Duration) -> Arc<Incident> {
+    if let Some(told) = told {
+        situation.evidence.retain(|line| !line.starts_with(COMES_AND_GOES));
+        situation.evidence.insert(0, told);
+    }
     let same = (earlier.scope, earlier.finding) == (situation.scope, situation.finding);
     let published = if same { earlier.published } else { now };
     let since = earlier.since.min(situation.since);
@@ -157,10 +222,48 @@ mod tests {
     fn closed_incidents_are_bounded() {
         let mut ledger = Ledger::default();
         for turn in 0..300 {
-            ledger.update(vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(turn * 2));
-            ledger.update(Vec::new(), AT(turn * 2 + 1));
+            ledger.update(vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(turn * 1000));
+            ledger.update(Vec::new(), AT(turn * 1000 + 1));
         }
+        assert!(ledger.episodes.len() <= 1);
         assert_eq!(ledger.closed.len(), CLOSED_LIMIT);
         assert_eq!(ledger.opened[&Cause::Dropped], 300);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_one_incident_that_says_how_often_and_ends_when_it_was_quiet() {
+        let mut ledger = Ledger::default();
+        let it = || vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)];
+        let mut changes = Vec::new();
+        for turn in 0..4 {
+            changes.extend(ledger.update(it(), AT(1000 + turn * 40)));
+            changes.extend(ledger.update(it(), AT(1010 + turn * 40)));
+            changes.extend(ledger.update(Vec::new(), AT(1020 + turn * 40)));
+        }
+        let [incident] = &ledger.open[..] else { panic!("{:?}", ledger.open) };
+        assert_eq!((incident.id, ledger.opened[&Cause::Dropped]), (1, 1), "one incident");
+        assert_eq!(incident.evidence, ["it comes and goes: it began 4 times within 2 min"]);
+        let began = |change: &&Change| matches!(change, Change::Began(_));
+        assert_eq!(changes.iter().filter(began).count(), 1);
+        ledger.update(Vec::new(), AT(1020 + 3 * 40 + 100));
+        assert_eq!(ledger.open.len(), 1, "it may come back");
+        ledger.update(Vec::new(), AT(1020 + 3 * 40 + 130));
+        assert!(ledger.open.is_empty() && ledger.closed.len() == 1);
+        ledger.update(it(), AT(2000));
+        assert_eq!((ledger.open[0].id, ledger.open[0].evidence.len()), (2, 0), "long afterwards it is another one");
+    }
+
+    #[test]
+    fn one_repair_ends_an_incident_at_once_and_a_relapse_is_the_same_one() {
+        let mut ledger = Ledger::default();
+        let it = || vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)];
+        ledger.update(it(), AT(1000));
+        ledger.update(Vec::new(), AT(1030));
+        assert!(ledger.open.is_empty());
+        let changes = ledger.update(it(), AT(1060));
+        assert!(matches!(&changes[..], [Change::Returned(incident)] if incident.id == 1), "{changes:?}");
+        assert!(ledger.closed.is_empty());
+        ledger.update(Vec::new(), AT(1090));
+        assert!(ledger.open.is_empty(), "twice is no pattern");
     }
 }

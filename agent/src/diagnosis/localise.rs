@@ -12,6 +12,8 @@ use ase_probes::{
     verdict::{Finding, Phase},
 };
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
 use super::neighbourhood::Neighbourhood;
 use crate::{
     model::{catalog::Host, diagnosis::Scope},
@@ -22,6 +24,11 @@ use crate::{
 /// server or a rule, and one port may have a rule of its own.
 const EGRESS_FAILURES: usize = 3;
 
+/// Addresses of one prefix that must fail before the prefix is called lost: two may share a rack.
+const PREFIX_ADDRESSES: usize = 3;
+/// The prefixes that networks are given in: the longest that is routed between networks, and a site's (RFC 6177).
+const PREFIX_LENGTHS: (u8, u8) = (24, 48);
+
 /// One endpoint that fails, or works with something wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failing {
@@ -31,6 +38,10 @@ pub struct Failing {
     pub finding: Finding,
     /// Who was asked when it failed.
     pub peer: Option<SocketAddr>,
+    /// The DNS servers that did not resolve its name.
+    pub servers: Vec<SocketAddr>,
+    /// The router that said that its peer cannot be reached.
+    pub router: Option<IpAddr>,
     /// Whether the endpoint itself was not tested, because its name did not resolve.
     pub is_resolving: bool,
     /// When it began to fail, since the Unix epoch.
@@ -48,8 +59,12 @@ pub enum Component {
     Port(Port),
     /// A class.
     Class(&'static str),
-    /// A DNS server.
-    Resolver(IpAddr),
+    /// The DNS servers that were all asked.
+    Resolvers(Vec<IpAddr>),
+    /// What a router on the way does not let pass.
+    Router(IpAddr),
+    /// All addresses of a prefix.
+    Prefix(IpNet),
     /// A host.
     Host(Host),
     /// A server's address.
@@ -66,7 +81,7 @@ impl Component {
             Self::Egress => Scope::Egress,
             Self::Port(_) => Scope::Port,
             Self::Class(_) => Scope::Class,
-            Self::Resolver(_) | Self::Host(_) | Self::Address(_) => Scope::Host,
+            Self::Resolvers(_) | Self::Host(_) | Self::Address(_) | Self::Router(_) | Self::Prefix(_) => Scope::Host,
             Self::Endpoints(_) => Scope::Endpoint,
         }
     }
@@ -79,7 +94,16 @@ impl std::fmt::Display for Component {
             Self::Egress => f.write_str("everything outside this network"),
             Self::Port(port) => write!(f, "{port} to every host"),
             Self::Class(class) => write!(f, "the class {class}"),
-            Self::Resolver(address) => write!(f, "the DNS server {address}"),
+            Self::Resolvers(servers) => {
+                let listed: Vec<String> = servers.iter().map(ToString::to_string).collect();
+                match &listed[..] {
+                    [only] => write!(f, "the DNS server {only}"),
+                    [one, other] => write!(f, "both DNS servers, {one} and {other}"),
+                    all => write!(f, "all {} DNS servers: {}", all.len(), all.join(", ")),
+                }
+            }
+            Self::Router(address) => write!(f, "what lies behind the router {address}"),
+            Self::Prefix(prefix) => write!(f, "the addresses in {prefix}"),
             Self::Host(host) => write!(f, "the host {host}"),
             Self::Address(address) => write!(f, "the address {address}"),
             Self::Endpoints(port) => write!(f, "single hosts on {port}"),
@@ -131,7 +155,7 @@ impl Crowd<'_> {
             |number| Some(self.port(number)),
             |port, here, since| {
                 let hosts: BTreeSet<&Host> = here.iter().map(|number| self.host(*number)).collect();
-                let is_lost = hosts.len() > 1 && !self.neighbourhood.works_on(*port, since);
+                let is_lost = hosts.len() > 1 && !self.neighbourhood.works_on(*port, since, &self.indices(here));
                 is_lost.then_some(Component::Port(*port))
             },
         ));
@@ -139,7 +163,7 @@ impl Crowd<'_> {
             &mut left,
             |number| Some(self.host(number).clone()),
             |host, here, since| {
-                let is_lost = here.len() > 1 && !self.neighbourhood.works_at(host, since);
+                let is_lost = here.len() > 1 && !self.neighbourhood.works_at(host, since, &self.indices(here));
                 is_lost.then(|| Component::Host(host.clone()))
             },
         ));
@@ -147,26 +171,56 @@ impl Crowd<'_> {
             &mut left,
             |number| self.address(number),
             |address, here, since| {
-                let is_lost = here.len() > 1 && !self.neighbourhood.works_at_address(*address, since);
+                let is_lost =
+                    here.len() > 1 && !self.neighbourhood.works_at_address(*address, since, &self.indices(here));
                 is_lost.then_some(Component::Address(*address))
+            },
+        ));
+        groups.extend(self.whole(
+            &mut left,
+            |number| self.failing[number].router,
+            |router, here, _| (self.addresses(here).len() > 1).then_some(Component::Router(*router)),
+        ));
+        groups.extend(self.whole(
+            &mut left,
+            |number| self.address(number).and_then(prefix_of),
+            |prefix, here, since| {
+                let is_lost = self.addresses(here).len() >= PREFIX_ADDRESSES
+                    && !self.neighbourhood.works_within(*prefix, since, &self.indices(here));
+                is_lost.then_some(Component::Prefix(*prefix))
             },
         ));
         let single = |(port, members)| Group { component: Component::Endpoints(port), members };
         groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
-        groups
+        if cause == Cause::MtuBlackhole { beyond_one_port(groups) } else { groups }
     }
 
-    /// Names that a DNS server did not resolve, with the server itself where it is watched.
+    /// Names that DNS servers did not resolve, with the servers themselves where they are watched. A name is lost when the
+    /// last of them failed, so that those that were asked for the same name belong together.
     fn resolvers(&self, left: &mut Vec<usize>) -> Vec<Group> {
-        let asked = collect(left.iter().copied(), |number| self.resolver(number));
+        let mut asked: Vec<BTreeSet<SocketAddr>> = Vec::new();
+        for number in left.iter() {
+            let mut servers = self.servers(*number);
+            if !servers.is_empty() {
+                let (shared, apart): (Vec<_>, Vec<_>) =
+                    asked.into_iter().partition(|others| !others.is_disjoint(&servers));
+                servers.extend(shared.into_iter().flatten());
+                asked = apart;
+                asked.push(servers);
+            }
+        }
         let mut groups = Vec::new();
-        for resolver in asked.into_keys() {
-            let wanted = |number: &usize| self.resolver(*number) == Some(resolver) || self.is_server(*number, resolver);
+        for servers in asked {
+            let wanted = |number: &usize| {
+                !self.servers(*number).is_disjoint(&servers) || servers.iter().any(|one| self.is_server(*number, *one))
+            };
             let members = take(left, wanted);
-            let component = if self.neighbourhood.resolves(resolver, self.since(&members)) {
-                Component::Endpoints(Port::udp(resolver.port()))
+            let since = self.since(&members);
+            // One that resolves other names is not lost; what fails is the names.
+            let component = if servers.iter().any(|server| self.neighbourhood.resolves(*server, since)) {
+                Component::Endpoints(Port::udp(servers.first().map_or(53, SocketAddr::port)))
             } else {
-                Component::Resolver(resolver.ip())
+                Component::Resolvers(servers.iter().map(SocketAddr::ip).collect())
             };
             groups.push(Group { component, members });
         }
@@ -192,6 +246,15 @@ impl Crowd<'_> {
         groups
     }
 
+    /// The endpoints behind these failures.
+    fn indices(&self, numbers: &[usize]) -> BTreeSet<usize> {
+        numbers.iter().map(|number| self.failing[*number].index).collect()
+    }
+
+    fn addresses(&self, numbers: &[usize]) -> BTreeSet<IpAddr> {
+        numbers.iter().filter_map(|number| self.address(*number)).collect()
+    }
+
     fn host(&self, number: usize) -> &Host {
         &self.neighbourhood.endpoint(self.failing[number].index).target.host
     }
@@ -208,10 +271,13 @@ impl Crowd<'_> {
         self.neighbourhood.is_outside(self.failing[number].index)
     }
 
-    /// The DNS server that did not resolve an endpoint's name.
-    fn resolver(&self, number: usize) -> Option<SocketAddr> {
+    /// The DNS servers that did not resolve an endpoint's name.
+    fn servers(&self, number: usize) -> BTreeSet<SocketAddr> {
         let failure = &self.failing[number];
-        failure.peer.filter(|_| failure.is_resolving && failure.finding.phase == Phase::Dns)
+        if !failure.is_resolving || failure.finding.phase != Phase::Dns {
+            return BTreeSet::new();
+        }
+        failure.servers.iter().copied().chain(failure.peer).collect()
     }
 
     fn is_server(&self, number: usize, resolver: SocketAddr) -> bool {
@@ -256,7 +322,31 @@ fn collect<K: Ord>(
 
 /// Causes that take some flows to a destination and spare others, so that a success there excludes nothing.
 pub fn follows_the_flow(cause: Cause) -> bool {
-    matches!(cause, Cause::FlowHashLoss | Cause::FlowTableFull | Cause::PacketLoss | Cause::Slow)
+    matches!(cause, Cause::FlowHashLoss | Cause::FlowTableFull | Cause::PacketLoss | Cause::Slow | Cause::MtuBlackhole)
+}
+
+/// The network that an address lies in, as far as networks are routed.
+fn prefix_of(address: IpAddr) -> Option<IpNet> {
+    let (v4, v6) = PREFIX_LENGTHS;
+    Some(match address {
+        IpAddr::V4(address) => Ipv4Net::new(address, v4).ok()?.trunc().into(),
+        IpAddr::V6(address) => Ipv6Net::new(address, v6).ok()?.trunc().into(),
+    })
+}
+
+/// A black hole for large packets spares short answers, so that other ports may work: where whole ports fail for it, it is
+/// one black hole on the way out.
+fn beyond_one_port(groups: Vec<Group>) -> Vec<Group> {
+    let is_port = |group: &Group| matches!(group.component, Component::Port(_));
+    let (ports, mut others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(is_port);
+    if ports.len() < 2 {
+        others.extend(ports);
+        return others;
+    }
+    let mut members: Vec<usize> = ports.into_iter().flat_map(|group| group.members).collect();
+    members.sort_unstable();
+    others.push(Group { component: Component::Egress, members });
+    others
 }
 
 fn take(left: &mut Vec<usize>, wanted: impl Fn(&usize) -> bool) -> Vec<usize> {

@@ -64,6 +64,21 @@ fn dropped() -> Finding {
     Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible)
 }
 
+fn failing(index: usize) -> Failing {
+    let (servers, router) = (Vec::new(), None);
+    Failing { index, finding: dropped(), peer: None, servers, router, is_resolving: false, since: ONSET }
+}
+
+/// What the components of the groups that these failures make are called.
+fn components(views: &[Arc<EndpointView>], failing: &[Failing]) -> Vec<String> {
+    let endpoints: Vec<_> = views.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+    let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+    for (index, view) in views.iter().enumerate() {
+        around.take_in(index, view.last.as_ref().expect("every view was visited"));
+    }
+    localise(failing, &around).iter().map(|group| group.component.to_string()).collect()
+}
+
 /// The scopes of the groups that these endpoints' failures make, with how many each explains.
 fn groups(views: &[Arc<EndpointView>]) -> Vec<(Scope, usize)> {
     let endpoints: Vec<_> = views.iter().map(|view| Arc::clone(&view.endpoint)).collect();
@@ -71,10 +86,8 @@ fn groups(views: &[Arc<EndpointView>]) -> Vec<(Scope, usize)> {
     for (index, view) in views.iter().enumerate() {
         around.take_in(index, view.last.as_ref().expect("every view was visited"));
     }
-    let failing: Vec<Failing> = (0..views.len())
-        .filter(|index| matches!(views[*index].status, Status::Failed(_)))
-        .map(|index| Failing { index, finding: dropped(), peer: None, is_resolving: false, since: ONSET })
-        .collect();
+    let failing: Vec<Failing> =
+        (0..views.len()).filter(|index| matches!(views[*index].status, Status::Failed(_))).map(failing).collect();
     let groups = localise(&failing, &around);
     let mut explained: Vec<usize> = groups.iter().flat_map(|group| group.members.clone()).collect();
     explained.sort_unstable();
@@ -114,6 +127,75 @@ fn a_success_from_before_the_fault_excludes_nothing() {
     visit.began = ONSET - Duration::from_secs(20);
     view.last = Some(Arc::new(visit));
     assert_eq!(groups(&all), [(Scope::Port, 2)]);
+}
+
+/// A name that these DNS servers did not resolve.
+fn unresolved(index: usize, servers: &[&str]) -> Failing {
+    let servers: Vec<SocketAddr> = servers.iter().map(|server| server.parse().expect("a server")).collect();
+    let finding = Finding::new(Cause::DnsServfail, Phase::Dns, Confidence::Confirmed);
+    Failing { finding, peer: servers.last().copied(), servers, is_resolving: true, ..failing(index) }
+}
+
+#[test]
+fn names_that_every_server_failed_are_lost_with_all_of_them() {
+    let all = views(&["a.example", "b.example"], &[443], |_, _| true);
+    let both = ["10.0.0.53:53", "10.0.0.54:53"];
+    let lost = [unresolved(0, &both), unresolved(1, &both)];
+    assert_eq!(components(&all, &lost), ["both DNS servers, 10.0.0.53 and 10.0.0.54"]);
+    let cut_short = [unresolved(0, &both), unresolved(1, &both[..1])];
+    assert_eq!(components(&all, &cut_short), ["both DNS servers, 10.0.0.53 and 10.0.0.54"], "one ran out of time");
+    let one = [unresolved(0, &both[..1]), unresolved(1, &both[..1])];
+    assert_eq!(components(&all, &one), ["the DNS server 10.0.0.53"]);
+}
+
+#[test]
+fn a_name_that_fails_at_servers_that_resolve_others_is_no_lost_server() {
+    let mut all = views(&["a.example", "b.example"], &[443], |host, _| host == "a.example");
+    let view = Arc::make_mut(&mut all[1]);
+    let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+    visit.resolution = Some(ase_probes::resolve::Resolution {
+        name: "b.example".to_owned(),
+        addresses: vec![[20, 0, 0, 2].into()],
+        server: Some(([10, 0, 0, 53], 53).into()),
+        elapsed: Duration::ZERO,
+        failures: Vec::new(),
+        finding: None,
+    });
+    view.last = Some(Arc::new(visit));
+    // Both servers were asked for the lost name, and the last one resolves nothing as nobody has to ask it.
+    let lost = [unresolved(0, &["10.0.0.53:53", "10.0.0.54:53"])];
+    assert!(!components(&all, &lost)[0].contains("DNS server"), "{:?}", components(&all, &lost));
+}
+
+#[test]
+fn a_port_where_some_are_lost_and_the_rest_are_degraded_for_the_same_cause_is_lost_as_a_whole() {
+    let mut all = views(&["a.example", "b.example", "c.example", "d.example"], &[80, 443], |host, port| {
+        port == 443 && host < "c"
+    });
+    for index in [5, 7] {
+        let view = Arc::make_mut(&mut all[index]);
+        let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+        visit.result = Ok(Verdict::Degraded(dropped()));
+        view.last = Some(Arc::new(visit));
+    }
+    assert_eq!(components(&all, &[1, 3, 5, 7].map(failing)), ["TCP 443 to every host"]);
+    assert_eq!(components(&all, &[1, 3, 5].map(failing)).len(), 1, "the fourth works");
+    assert!(!components(&all, &[1, 3, 5].map(failing))[0].contains("every host"));
+}
+
+#[test]
+fn hosts_of_one_prefix_and_hosts_behind_one_router_have_that_in_common() {
+    let hosts = ["a.example", "b.example", "c.example", "d.example"];
+    let mut all = views(&hosts, &[443], |host, _| host < "d");
+    let behind = |index| Failing { router: Some([192, 0, 2, 9].into()), ..failing(index) };
+    assert_eq!(components(&all, &[0, 1, 2].map(behind)), ["what lies behind the router 192.0.2.9"]);
+    assert_eq!(components(&all, &[0, 1, 2].map(failing)), ["single hosts on TCP 443"], "another one there works");
+    let view = Arc::make_mut(&mut all[3]);
+    let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+    visit.outcomes[0].address = ([20, 1, 0, 4], 443).into();
+    view.last = Some(Arc::new(visit));
+    assert_eq!(components(&all, &[0, 1, 2].map(failing)), ["the addresses in 20.0.0.0/24"]);
+    assert_eq!(components(&all, &[0, 1].map(failing)), ["single hosts on TCP 443"], "two may share a rack");
 }
 
 proptest::proptest! {

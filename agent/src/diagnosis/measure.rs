@@ -6,11 +6,10 @@ use std::{net::SocketAddr, time::Duration};
 use ase_probes::{
     attempt::Attempt,
     deadline::Deadline,
-    dns::{self, Question, Transport},
+    dns::{Question, Transport},
     egress::{Egress, Shape},
     evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
-    http,
     local_facts::LocalFacts,
     ntp,
     outcome::Outcome,
@@ -18,29 +17,26 @@ use ase_probes::{
     probe::Probe,
     source_ports::{self, Asked, Pattern},
     tcp,
-    tls::{Trust, Verify},
-    verdict::{Phase, Verdict},
+    tls::Trust,
+    verdict::Phase,
 };
 use rand::{Rng, rngs::StdRng};
 
 use crate::{
-    diagnosis::ask::{Errand, Measured},
+    diagnosis::{
+        ask::{Errand, Measured},
+        posed::{Posed, posed},
+    },
     model::{
         contrast::{Ask, Contrast, Contrasts},
         settings::Settings,
     },
 };
 
-/// A name that nobody can have (RFC 6761 section 6.4).
-pub const NOBODY: &str = "ase-agent-contrast.invalid";
-/// A path that no server has.
-const NO_PATH: &str = "/ase-agent-contrast";
 /// Time of one measurement that expects silence.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time of the contrast of source ports: two rounds of silent flows.
 const SOURCE_PORTS: Duration = Duration::from_secs(9);
-/// Segments that pass wherever IP itself does, in bytes (RFC 9293 section 3.7.1).
-const SMALL_SEGMENT: u16 = 536;
 /// Hops within which no public peer lies.
 const FEW_HOPS: u8 = 2;
 /// Time that a box which answers for others gets: it stands close by.
@@ -120,8 +116,24 @@ impl Asking<'_> {
     }
 
     fn attempt(&mut self, address: SocketAddr, shape: Shape, patience: Duration) -> Attempt<'_> {
-        let egress = &self.measurer.egress;
-        Attempt { address, deadline: Deadline::within(patience), egress, nonce: self.rng.next_u64(), shape }
+        let nonce = self.rng.next_u64();
+        self.attempt_with(address, shape, patience, nonce)
+    }
+
+    fn attempt_with(&self, address: SocketAddr, shape: Shape, patience: Duration, nonce: u64) -> Attempt<'_> {
+        Attempt { address, deadline: Deadline::within(patience), egress: &self.measurer.egress, nonce, shape }
+    }
+
+    /// Asks what this measurement asks; `None` where the failed question has nothing that it could change.
+    async fn pose(&mut self) -> Option<Outcome> {
+        let Posed { probe, shape } = posed(self.errand)?;
+        let peer = self.errand.key.peer;
+        Some(match &probe {
+            Probe::Dns(question) => self.dns(question, peer, shape, PATIENCE).await,
+            Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => {
+                self.run(&probe, peer, shape, PATIENCE).await
+            }
+        })
     }
 
     async fn plain(&mut self, probe: &Probe, address: SocketAddr) -> Outcome {
@@ -129,8 +141,8 @@ impl Asking<'_> {
     }
 
     /// One DNS question in one form: a measurement changes one thing, and a resolver's second try would be another.
-    async fn dns(&mut self, question: Question, address: SocketAddr, patience: Duration) -> Outcome {
-        question.run(&self.attempt(address, Shape::default(), patience)).await.into()
+    async fn dns(&mut self, question: &Question, peer: SocketAddr, shape: Shape, patience: Duration) -> Outcome {
+        question.run(&self.attempt(peer, shape, patience)).await.into()
     }
 
     async fn tcp_canary(&mut self) -> Contrasts {
@@ -145,7 +157,7 @@ impl Asking<'_> {
         let outcome = if peer.port() == 123 {
             self.run(&Probe::Ntp(ntp::Question), peer, Shape::default(), CANARY_PATIENCE).await
         } else {
-            self.dns(liveness(), peer, CANARY_PATIENCE).await
+            self.dns(&liveness(), peer, Shape::default(), CANARY_PATIENCE).await
         };
         let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
         [(contrast, answered)].into_iter().collect()
@@ -154,7 +166,7 @@ impl Asking<'_> {
     /// Any sign of life counts, a refusal too.
     async fn control(&mut self) -> Contrasts {
         let azure = self.measurer.azure;
-        let by_dns = self.dns(liveness(), azure, PATIENCE).await;
+        let by_dns = self.dns(&liveness(), azure, Shape::default(), PATIENCE).await;
         let lives = |outcome: &Outcome| outcome.seen.stop.is_none() || is_refused(outcome);
         let answers = lives(&by_dns) || {
             let web = SocketAddr::new(azure.ip(), 80);
@@ -163,19 +175,25 @@ impl Asking<'_> {
         [(Contrast::ControlAnswers, answers)].into_iter().collect()
     }
 
+    /// The question in small segments, and as it was beside it, at the same time: what fails in both sizes, and what passes
+    /// in both, does not vanish for its size.
     async fn small_segments(&mut self) -> Contrasts {
-        let shape = Shape { segment_size: Some(SMALL_SEGMENT), ..Shape::default() };
-        let endpoint = &self.errand.endpoint;
-        let outcome = self.run(&endpoint.target.probe, self.errand.key.peer, shape, endpoint.target.timeout).await;
-        // A certificate that does not verify came whole, and that is what small segments are asked for.
-        let came_whole = outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble == Trouble::Certificate);
-        let passes = came_whole || matches!(outcome.verdict, Verdict::Healthy | Verdict::Degraded(_));
-        [(Contrast::SmallSegmentsPass, passes)].into_iter().collect()
+        let Some(small) = posed(self.errand) else { return Contrasts::default() };
+        let (peer, patience) = (self.errand.key.peer, self.errand.endpoint.target.timeout.min(PATIENCE));
+        let nonces = (self.rng.next_u64(), self.rng.next_u64());
+        let small_attempt = self.attempt_with(peer, small.shape, patience, nonces.0);
+        let control = self.attempt_with(peer, Shape::default(), patience, nonces.1);
+        let trust = &self.measurer.trust;
+        let (small, control) = tokio::join!(small.probe.run(&small_attempt, trust), small.probe.run(&control, trust));
+        match (came_whole(&small), is_silent(&control)) {
+            (false, _) => [(Contrast::SmallSegmentsPass, false)].into_iter().collect(),
+            (true, true) => [(Contrast::SmallSegmentsPass, true)].into_iter().collect(),
+            (true, false) => Contrasts::default(),
+        }
     }
 
     async fn small_datagram(&mut self) -> Contrasts {
-        let Some(question) = self.question() else { return Contrasts::default() };
-        let outcome = self.dns(question.offering(None), self.errand.key.peer, PATIENCE).await;
+        let Some(outcome) = self.pose().await else { return Contrasts::default() };
         let cut = outcome.dns_answer().map(|answer| answer.truncated);
         [(Contrast::SmallDatagramPasses, cut == Some(true)), (Contrast::PlainDnsPasses, cut == Some(false))]
             .into_iter()
@@ -183,51 +201,36 @@ impl Asking<'_> {
     }
 
     async fn other_name(&mut self) -> Contrasts {
-        let borrowed = self.errand.beside.as_ref().map(|beside| beside.name.clone());
-        let host = borrowed.clone().unwrap_or_else(|| NOBODY.to_owned());
-        let outcome =
-            self.plain(&web(http::Scheme::Https(Verify::Full), host, self.errand), self.errand.key.peer).await;
+        let Some(outcome) = self.pose().await else { return Contrasts::default() };
         let passes = outcome.handshake().is_some_and(|tls| tls.version.is_some())
             || matches!(outcome.seen.stop.as_ref().map(|stop| &stop.trouble), Some(Trouble::Alert(_)));
         // A firewall with a list of allowed names denies a name that nobody has as well: that tells nothing.
-        (passes || borrowed.is_some()).then_some((Contrast::OtherNamePasses, passes)).into_iter().collect()
+        let tells = passes || self.errand.beside.is_some();
+        tells.then_some((Contrast::OtherNamePasses, passes)).into_iter().collect()
     }
 
     async fn dns_over_tcp(&mut self) -> Contrasts {
-        let Some(question) = self.question() else { return Contrasts::default() };
-        let question = Question { transport: Transport::Tcp, ..question };
-        let outcome = self.dns(question, self.errand.key.peer, PATIENCE).await;
+        let Some(outcome) = self.pose().await else { return Contrasts::default() };
         let answers = outcome.dns_answer().is_some();
         let accepts = answers || outcome.seen.stop.as_ref().is_none_or(|stop| stop.phase == Phase::Dns);
         [(Contrast::DnsOverTcpAnswers, answers), (Contrast::DnsOverTcpAccepts, accepts)].into_iter().collect()
     }
 
     async fn any_source(&mut self) -> Measured {
-        let shape = Shape { any_source: true, ..Shape::default() };
-        let probe = match self.question() {
-            Some(question) => Probe::Dns(question),
-            None => self.errand.endpoint.target.probe.clone(),
-        };
+        let Some(outcome) = self.pose().await else { return Measured::default() };
         let peer = self.errand.key.peer;
-        let outcome = self.run(&probe, peer, shape, PATIENCE).await;
         let elsewhere = outcome.seen.reply_source.filter(|source| source.ip() != peer.ip());
         let answers = [(Contrast::OthersAnswer, elsewhere.is_some())].into_iter().collect();
         let lines = elsewhere.map(|source| format!("asked was {peer}, the answer came from {source}"));
         Measured { answers, lines: lines.into_iter().collect() }
     }
 
+    /// A portal gives its page for every host and every path; an honest server with one site does not.
     async fn bogus_host(&mut self) -> Contrasts {
-        let mut probe = web(http::Scheme::Http, NOBODY.to_owned(), self.errand);
-        if let Probe::Http(question) = &mut probe {
-            // A portal gives its page for every path as well; an honest server with one site does not. Where there is no
-            // page to compare with, the plainest request is one that no rule for the endpoint's own path can mean.
-            let path = if self.errand.page.is_some() { NO_PATH } else { "/" };
-            path.clone_into(&mut question.path);
-        }
-        let outcome = self.plain(&probe, self.errand.key.peer).await;
+        let Some(outcome) = self.pose().await else { return Contrasts::default() };
         let Some(answer) = outcome.http_answer() else { return Contrasts::default() };
         // A plain "not here" or "not now" is the same for every name on many an honest server.
-        if matches!(answer.status, 404 | 410 | 429 | 500..) {
+        if matches!(answer.status, 404 | 410 | 429 | 500..) && self.errand.page.is_some() {
             return Contrasts::default();
         }
         let start = |body: &[u8]| body.iter().copied().take(PAGE_START).collect::<Vec<u8>>();
@@ -287,17 +290,6 @@ impl Asking<'_> {
         let tracking = facts.tracked_flows.ok().map(|flows| (Contrast::TrackingFull, flows.is_nearly_full()));
         Measured { answers: link.into_iter().chain(tracking).collect(), lines: facts.describe() }
     }
-
-    /// The DNS question that failed: the endpoint's own, or the one for its name's address.
-    fn question(&self) -> Option<Question> {
-        match (&self.errand.endpoint.target.probe, &self.errand.endpoint.target.host) {
-            (Probe::Dns(question), _) => Some(Question { transport: Transport::Udp, ..question.clone() }),
-            (_, crate::model::catalog::Host::Name(name)) => {
-                Some(Question::address(name.clone(), dns::RecordType::A, Transport::Udp))
-            }
-            (_, crate::model::catalog::Host::Address(_)) => None,
-        }
-    }
 }
 
 /// The bare connection.
@@ -307,14 +299,14 @@ fn liveness() -> Question {
     Question::liveness("www.microsoft.com".to_owned(), Transport::Udp)
 }
 
-/// The endpoint's own request under another host name.
-fn web(scheme: http::Scheme, host: String, errand: &Errand) -> Probe {
-    let path = match &errand.endpoint.target.probe {
-        Probe::Http(question) => question.path.clone(),
-        Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => "/".to_owned(),
-    };
-    let (port, session) = (errand.key.peer.port(), http::Session::default());
-    Probe::Http(http::Question { scheme, host, port, path, proof: http::Proof::AnyResponse, session })
+/// Whether the peer's answer came to its end. A certificate that does not verify came whole.
+fn came_whole(outcome: &Outcome) -> bool {
+    outcome.seen.stop.as_ref().is_none_or(|stop| stop.trouble == Trouble::Certificate)
+}
+
+/// Whether the peer, or the path to it, fell silent.
+fn is_silent(outcome: &Outcome) -> bool {
+    outcome.seen.stop.as_ref().is_some_and(|stop| stop.trouble.ending() == Ending::Silence)
 }
 
 fn is_accepted(outcome: &Outcome) -> bool {

@@ -2,7 +2,7 @@
 //! sent again, which round trips grew.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -28,6 +28,14 @@ const LOSS: f64 = 0.02;
 const RESENT: (u64, usize) = (5, 2);
 /// Loss goes on: a burst that is shorter is a moment of a busy machine, here or there.
 const LASTING: Duration = Duration::from_secs(5);
+/// The same within a single look, which asks everybody in a second or two: the first time-out of retransmission is over
+/// (RFC 6298 section 2).
+const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
+/// How far a handshake at the first try may begin from a SYN that was lost to be its control: what a visit more or less
+/// takes, and far below the pause of a route that flaps.
+const BESIDE: Duration = Duration::from_millis(300);
+/// Handshakes at the first try that are remembered as controls: at 100 a second they reach over the longest handshake.
+const CONTROLS: usize = 512;
 /// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
 /// meets the same endpoints again, chance does not.
 const HANDSHAKES: u64 = 3;
@@ -55,6 +63,11 @@ pub struct Memory {
     packets: Window<Packet>,
     /// Connections on which packets were sent again, by endpoint.
     hit: Window<usize>,
+    /// Handshakes that had to be repeated while others passed at the first try, by endpoint.
+    knocked: Window<usize>,
+    /// When the last handshakes at the first try began, the oldest first.
+    controls: VecDeque<Instant>,
+    lasting: Duration,
     round_trips: BTreeMap<usize, Usual>,
     exchanges: BTreeMap<usize, Usual>,
 }
@@ -91,6 +104,12 @@ impl Usual {
 }
 
 impl Memory {
+    /// Nothing is remembered. A single look has less time to see that loss goes on.
+    pub fn new(has_past: bool) -> Self {
+        let lasting = if has_past { LASTING } else { LASTING_IN_A_LOOK };
+        Self { lasting, ..Self::default() }
+    }
+
     /// Takes in whether a visit that tested an endpoint worked.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
         if !works {
@@ -121,10 +140,26 @@ impl Memory {
         self.packets.add(Packet::Sent, SEGMENTS, now);
         if resent > 0 {
             let knocked_again = handshake >= SYN_AGAIN;
+            let began = now.checked_sub(outcome.phases.total()).unwrap_or(now);
+            if knocked_again && self.others_passed(began, handshake) {
+                self.knocked.add(index, 1, now);
+            }
             self.packets.add(Packet::Resent, resent, now);
             self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
             self.hit.add(index, 1, now);
+        } else {
+            self.controls.extend(now.checked_sub(outcome.phases.total()));
+            let surplus = self.controls.len().saturating_sub(CONTROLS);
+            self.controls.drain(..surplus);
         }
+    }
+
+    /// Whether another handshake passed at the first try while this one's SYNs were lost: where nobody's did, a path that
+    /// comes and goes explains it as well.
+    fn others_passed(&self, began: Instant, handshake: Duration) -> bool {
+        // The last SYN passed; the kernel sends one a second at first, so that the one before it is a second older.
+        let last_lost = began + handshake.saturating_sub(SYN_AGAIN);
+        self.controls.iter().any(|control| *control + BESIDE >= began && *control <= last_lost + BESIDE)
     }
 
     /// Forgets what is too long ago.
@@ -133,6 +168,7 @@ impl Memory {
         self.recovered.elapse(now);
         self.packets.elapse(now);
         self.hit.elapse(now);
+        self.knocked.elapse(now);
     }
 
     /// Whether visits on a port fail and succeed in turn.
@@ -155,14 +191,22 @@ impl Memory {
         let resent = self.packets.get(Packet::Resent);
         let sent = self.packets.get(Packet::Sent) + resent;
         let in_midstream = self.packets.get(Packet::ResentMidstream) > 0;
-        let lasts = self.hit.length() >= LASTING;
+        let lasts = self.hit.length() >= self.lasting;
         lasts && in_midstream && resent >= RESENT.0 && self.hit.kinds() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
     }
 
-    /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing.
+    /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing and,
+    /// beside most of them, others pass at the first try.
     pub fn only_handshakes_repeat(&self) -> bool {
         let any_twice = self.hit.sum() > self.hit.kinds() as u64;
-        self.packets.get(Packet::ResentMidstream) == 0 && self.hit.sum() >= HANDSHAKES && any_twice
+        let others_pass = self.knocked.sum() * 2 > self.hit.sum();
+        let none_in_midstream = self.packets.get(Packet::ResentMidstream) == 0;
+        none_in_midstream && self.hit.sum() >= HANDSHAKES && any_twice && others_pass
+    }
+
+    /// The endpoints whose connections lost packets lately.
+    pub fn losing(&self) -> impl Iterator<Item = usize> {
+        self.hit.each()
     }
 
     /// Whether packets of an endpoint's connections were sent again lately.
@@ -186,6 +230,9 @@ impl Memory {
             recovered: before.recovered.renamed(|index| remap.get(index)),
             packets: before.packets,
             hit: before.hit.renamed(|index| remap.get(index)),
+            knocked: before.knocked.renamed(|index| remap.get(index)),
+            controls: before.controls,
+            lasting: before.lasting,
             round_trips: remap.apply(before.round_trips),
             exchanges: remap.apply(before.exchanges),
         };
@@ -243,7 +290,7 @@ mod tests {
     fn a_port_is_intermittent_after_two_quick_recoveries_and_not_after_an_outage() {
         let start = start();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut memory = Memory::default();
+        let mut memory = Memory::new(true);
         memory.record(0, HTTPS, false, at(0));
         memory.record(0, HTTPS, true, at(2));
         assert!(!memory.is_intermittent(HTTPS), "one lost packet is no pattern");
@@ -253,7 +300,7 @@ mod tests {
         memory.elapse(at(200));
         assert!(!memory.is_intermittent(HTTPS), "forgotten after three minutes");
 
-        let mut outage = Memory::default();
+        let mut outage = Memory::new(true);
         for second in 0..10 {
             (0..5).for_each(|index| outage.record(index, HTTPS, false, at(second * 10)));
         }
@@ -265,7 +312,7 @@ mod tests {
     fn loss_needs_several_packets_on_several_endpoints_over_some_time() {
         let now = start();
         let later = now + LASTING;
-        let mut memory = Memory::default();
+        let mut memory = Memory::new(true);
         (0..40).for_each(|turn| memory.measure(turn % 8, &outcome(u32::from(turn < 4), 5), now));
         assert!(!memory.is_lossy(), "four packets are no pattern");
         (0..6).for_each(|turn| memory.measure(turn, &outcome(1, 5), now));
@@ -274,7 +321,7 @@ mod tests {
         assert!(!memory.only_handshakes_repeat(), "data was sent again too");
         assert!(memory.is_lossy() && memory.has_lost(5) && !memory.has_lost(7));
         let many = |index: fn(usize) -> usize, outcome: &Outcome| {
-            let mut memory = Memory::default();
+            let mut memory = Memory::new(true);
             (0..20).for_each(|turn| memory.measure(index(turn), outcome, now + LASTING * (turn % 2) as u32));
             memory.is_lossy()
         };
@@ -291,7 +338,11 @@ mod tests {
         let now = start();
         let mut again = outcome(1, 5);
         again.phases.record(Phase::Connect, Duration::from_millis(1010));
-        let mut memory = Memory::default();
+        let mut alone = Memory::new(true);
+        (0..5).for_each(|_| alone.measure(0, &again, now));
+        assert!(!alone.only_handshakes_repeat(), "nobody passed meanwhile: the path may have been gone");
+        let mut memory = Memory::new(true);
+        memory.measure(9, &outcome(0, 5), now - Duration::from_millis(900));
         (0..5).for_each(|index| memory.measure(index, &again, now));
         assert!(!memory.only_handshakes_repeat(), "one lost SYN each is chance");
         (0..2).for_each(|_| memory.measure(0, &again, now));
@@ -303,7 +354,7 @@ mod tests {
     #[test]
     fn a_path_that_got_slow_is_noticed_after_three_visits_and_jitter_is_not() {
         let now = start();
-        let mut memory = Memory::default();
+        let mut memory = Memory::new(true);
         (0..5).for_each(|_| memory.measure(0, &outcome(0, 5), now));
         memory.measure(0, &outcome(0, 300), now);
         memory.measure(0, &outcome(0, 6), now);
@@ -316,7 +367,7 @@ mod tests {
 
     /// A memory of these connections, one in so many milliseconds; each endpoint's are spread over `parts` endpoints.
     fn remembered(lost: &[u32], parts: usize, pause: Duration) -> Memory {
-        let (mut memory, start) = (Memory::default(), start());
+        let (mut memory, start) = (Memory::new(true), start());
         for (turn, retransmits) in (0u32..).zip(lost) {
             let (endpoint, part) = (turn as usize % 7, turn as usize / 7 % parts);
             memory.measure(endpoint * parts + part, &outcome(*retransmits, 5), start + pause * turn);

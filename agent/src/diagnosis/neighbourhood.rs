@@ -7,7 +7,7 @@ mod contrasts;
 mod pages;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -20,6 +20,8 @@ use ase_probes::{
     tls::Invalid,
     verdict::{Finding, Verdict},
 };
+
+use ipnet::IpNet;
 
 use super::moments::Moments;
 use crate::{
@@ -167,6 +169,12 @@ impl Group {
             Showing::Fails(_) => self.fails.set(began, index, is_member),
             Showing::Nothing => {}
         }
+    }
+}
+
+impl Group {
+    fn works_but(&self, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.works.since(since).any(|index| !but.contains(&index))
     }
 }
 
@@ -368,19 +376,26 @@ impl Neighbourhood {
         self.outside.works.any_since(since)
     }
 
-    /// Whether any endpoint on a port works since then.
-    pub fn works_on(&self, port: Port, since: Duration) -> bool {
-        self.ports.get(&port).is_some_and(|group| group.all.works.any_since(since))
+    /// Whether any endpoint on a port works since then, but these: one that works with the same thing wrong shows nothing
+    /// better.
+    pub fn works_on(&self, port: Port, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.ports.get(&port).is_some_and(|group| group.all.works_but(since, but))
     }
 
-    /// Whether any endpoint of a host works since then.
-    pub fn works_at(&self, host: &Host, since: Duration) -> bool {
-        self.host_numbers.get(host).is_some_and(|number| self.hosts[*number].works.any_since(since))
+    /// Whether any endpoint of a host works since then, but these.
+    pub fn works_at(&self, host: &Host, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.host_numbers.get(host).is_some_and(|number| self.hosts[*number].works_but(since, but))
     }
 
-    /// Whether any endpoint that was reached at an address works since then.
-    pub fn works_at_address(&self, address: IpAddr, since: Duration) -> bool {
-        self.addresses.get(&address).is_some_and(|group| group.works.any_since(since))
+    /// Whether any endpoint that was reached at an address works since then, but these.
+    pub fn works_at_address(&self, address: IpAddr, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.addresses.get(&address).is_some_and(|group| group.works_but(since, but))
+    }
+
+    /// Whether any endpoint that was reached within a prefix works since then, but these.
+    pub fn works_within(&self, prefix: IpNet, since: Duration, but: &BTreeSet<usize>) -> bool {
+        let within = self.addresses.range(prefix.network()..=prefix.broadcast());
+        within.into_iter().any(|(_, group)| group.works_but(since, but))
     }
 
     /// Whether a DNS server resolved a name since then.

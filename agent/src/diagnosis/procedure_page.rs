@@ -1,8 +1,17 @@
 //! The generated part of `docs/decision-procedure.md`: contrasts and rules as tables. Only tests read it.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-use super::rules::{RULES, Rule};
+use ase_probes::{cause::Cause, verdict::Confidence};
+
+use super::{
+    rules::{RULES, Rule},
+    symptom::Symptom,
+};
 use crate::{golden::assert_golden, model::contrast::Contrast};
 
 const PAGE: &str = "../docs/decision-procedure.md";
@@ -52,12 +61,45 @@ fn rules() -> String {
     )
 }
 
+/// What would refute each cause: the opposite answers of what its surest rules need. A circumstance refutes nothing.
+fn refutations() -> String {
+    let mut refuted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for rule in RULES.iter().filter(|rule| rule.confidence > Confidence::Possible) {
+        let Some(cause) = rule.cause.filter(|cause| *cause != Cause::None) else { continue };
+        let told = rule.needs.iter().filter(|(contrast, _)| !contrast.is_circumstance());
+        let told = told.map(|(contrast, answer)| format!("{}: {}", rule.id, contrast.words(!answer)));
+        refuted.entry(cause.label()).or_default().extend(told);
+    }
+    let row = |(cause, by): (&str, BTreeSet<String>)| {
+        format!("| `{cause}` | {} |\n", by.into_iter().collect::<Vec<_>>().join("; "))
+    };
+    let rows: String = refuted.into_iter().filter(|(_, by)| !by.is_empty()).map(row).collect();
+    format!(
+        "\n## What refutes a cause\n\nThe engine checks each: where one is observed, the rule does not hold.\n\n\
+         | cause | refuted by |\n|---|---|\n{rows}"
+    )
+}
+
+/// Symptoms that prove their cause by themselves: the peer, or a name server, has spoken.
+const SPOKEN: [Symptom; 4] =
+    [Symptom::CertificateName, Symptom::NameDenied, Symptom::CertificateDates, Symptom::CertificateIssuer];
+
+#[test]
+fn nothing_is_confirmed_without_a_control_that_could_refute_it() {
+    for rule in RULES.iter().filter(|rule| rule.confidence == Confidence::Confirmed && rule.cause != Some(Cause::None))
+    {
+        let is_spoken = rule.symptoms.iter().all(|symptom| SPOKEN.contains(symptom));
+        let controls = rule.needs.iter().filter(|(contrast, _)| !contrast.is_circumstance());
+        assert!(is_spoken || controls.count() > 0, "{} is confirmed by nothing but its symptom", rule.id);
+    }
+}
+
 #[test]
 fn the_procedure_page_holds_every_contrast_and_every_rule_as_the_table_has_them() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE)).expect("the page is there");
     let by_hand: Vec<&str> = page.lines().take_while(|line| !line.starts_with(END)).collect();
     let end = page.lines().find(|line| line.starts_with(END)).expect("the page says where it begins to be generated");
-    assert_golden(PAGE, &format!("{}\n{end}\n{}{}", by_hand.join("\n"), contrasts(), rules()));
+    assert_golden(PAGE, &format!("{}\n{end}\n{}{}", by_hand.join("\n"), contrasts(), rules() + &refutations()));
 }
 
 #[test]

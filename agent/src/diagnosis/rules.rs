@@ -139,7 +139,12 @@ const TRACKING_FULL: &str = "connection tracking of this machine is full or near
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
 const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \
     place";
-const ONE_HOST: &str = "only this host is silent: its own firewall, its service, or a rule or route for its address";
+/// The advice where one host is silent.
+pub const ONE_HOST: &str =
+    "only this host is silent: its own firewall, its service, or a rule or route for its address";
+/// The same where several are.
+pub const SOME_HOSTS: &str = "these hosts are silent while others on their port answer: look for a rule or route that means \
+    their addresses, then at the hosts themselves";
 
 /// A rule that keeps the cause which the exchange alone found.
 const fn keep(
@@ -201,8 +206,17 @@ pub const RULES: &[Rule] = &[
     )
     .hint("nothing answers, not even the platform's own address, which no route and by default no NSG touches"),
     // Outcomes that follow the flow, not the destination.
+    // Loss makes any pattern now and then, so that it is asked for before all others.
+    rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     // A SYN that is let through in the end has met a full table, not a dead instance.
-    rule("R62c", LOSSY, &[(OnlyHandshakesRepeat, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
+    rule(
+        "R62c",
+        &[Passed, SilentConnect, SilentDns, SilentNtp],
+        &[(OnlyHandshakesRepeat, true)],
+        Cause::FlowTableFull,
+        Likely,
+    )
+    .hint(NEW_FLOWS),
     rule("R61u", &[SilentDns, SilentNtp], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
@@ -226,7 +240,6 @@ pub const RULES: &[Rule] = &[
     .hint(NEW_FLOWS),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
-    rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     rule(
         "R62",
         &[SilentConnect],
@@ -237,13 +250,34 @@ pub const RULES: &[Rule] = &[
     .hint(NEW_FLOWS),
     rule("R62a", &[SilentConnect], &[(Intermittent, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
-    rule("R62b", &[Passed], &[(Intermittent, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
-        .hint(NEW_FLOWS),
+    rule(
+        "R62b",
+        &[Passed],
+        &[(ByDatagram, false), (Intermittent, true), (NewFlowsMixed, true)],
+        Cause::FlowTableFull,
+        Likely,
+    )
+    .hint(NEW_FLOWS),
+    // A datagram that is lost is not repeated: where some pass from the same port that others are lost from, it is loss.
+    rule(
+        "R60d",
+        &[Passed, SilentDns, SilentNtp],
+        &[(ByDatagram, true), (Intermittent, true), (NewFlowsMixed, true), (PortDecides, false)],
+        Cause::PacketLoss,
+        Likely,
+    ),
     rule("R60s", &[Passed], &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // A path that got slow makes time run out.
     rule("R60t", SILENT_STREAM, &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // Large packets.
-    rule("R38", SILENT_STREAM, &[(SmallSegmentsPass, true)], Cause::MtuBlackhole, Confirmed),
+    // What came in full segments refutes it.
+    rule(
+        "R38",
+        SILENT_STREAM,
+        &[(FullSegmentsArrived, false), (SmallSegmentsPass, true)],
+        Cause::MtuBlackhole,
+        Confirmed,
+    ),
     // Names that somebody else resolves lead anywhere.
     rule("R20i", FOUND_BY_NAME, &[(DnsCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed)
         .hint("whatever answers DNS here does so for every address, and its answers lead to the wrong place"),
@@ -374,6 +408,8 @@ pub const RULES: &[Rule] = &[
     rule("R64r", &[SilentAtRequest, LostAtRequest, SilentAtPrelogin, LostAtPrelogin], &[], Cause::Dropped, Possible)
         .on(Side::Unknown),
     // An answer in clear that is not the expected one.
+    rule("R35o", &[OddAnswer], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
+        .hint("the custom DNS leads to a server that answers something else; Azure DNS leads elsewhere"),
     rule("R40a", &[OddAnswer], &[(CanaryAccepts, true)], Cause::HttpBlocked, Likely),
     // Most servers have one site for every name, so that the same page for an invented name says nothing; other servers do
     // not have it.

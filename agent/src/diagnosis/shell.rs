@@ -314,6 +314,13 @@ fn log(change: &Change) {
             endpoints = incident.endpoints.len(),
             "an incident began"
         ),
+        Change::Returned(incident) => tracing::warn!(
+            id = incident.id,
+            cause = incident.finding.cause.label(),
+            component = incident.component,
+            evidence = incident.evidence.first(),
+            "an incident came back"
+        ),
         Change::Ended(incident) => {
             tracing::info!(id = incident.id, cause = incident.finding.cause.label(), "an incident ended");
         }

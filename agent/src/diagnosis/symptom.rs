@@ -6,6 +6,7 @@ use ase_probes::{
     cause::Cause,
     evidence::{Ending, Stop},
     outcome::Outcome,
+    resolve::Resolution,
     tls::{Handshake, Invalid},
     verdict::{Confidence, Finding, Phase},
 };
@@ -152,7 +153,7 @@ pub fn read(visit: &Visit, finding: Finding) -> Sign {
     if let Some(outcome) = visit.outcomes.first() {
         return Sign { symptom: of(outcome, finding), finding, peer: Some(outcome.address), is_resolving: false };
     }
-    let failed = visit.resolution.as_ref().and_then(|resolution| resolution.failures.last());
+    let failed = visit.resolution.as_ref().and_then(Resolution::telling);
     let symptom = failed.map_or(Symptom::Settled, |outcome| of(outcome, finding));
     Sign { symptom, finding, peer: failed.map(|outcome| outcome.address), is_resolving: visit.resolution.is_some() }
 }

@@ -67,6 +67,11 @@ impl<K: Copy + Ord> Window<K> {
         self.total.get(&what).copied().unwrap_or_default()
     }
 
+    /// Everything that happened.
+    pub fn each(&self) -> impl Iterator<Item = K> {
+        self.total.keys().copied()
+    }
+
     /// How many different things happened.
     pub fn kinds(&self) -> usize {
         self.total.len()

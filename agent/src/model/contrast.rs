@@ -99,6 +99,9 @@ contrasts! {
     SmallSegmentsPass SmallSegments
         "the same question passes in segments of 536 bytes"
         "the same question fails in segments of 536 bytes too";
+    FullSegmentsArrived Memory
+        "full segments arrived before the silence: large packets pass"
+        "no full segment arrived";
     SmallDatagramPasses SmallDatagram
         "without EDNS the same question gets a cut answer: small datagrams pass, large ones vanish"
         "without EDNS the same question gets no cut answer";
@@ -198,6 +201,9 @@ contrasts! {
     AsksTheTime Memory
         "the question is the time"
         "the question is a name";
+    ByDatagram Memory
+        "the question is a datagram"
+        "the question is a connection";
     OnlyHandshakesRepeat Memory
         "only first packets of new flows have to be sent again, those of established flows never"
         "new flows are taken at the first try";
@@ -218,7 +224,7 @@ contrasts! {
 impl Contrast {
     /// Whether it is a circumstance of the question and no evidence: it gets no line either way.
     pub fn is_circumstance(self) -> bool {
-        matches!(self, Self::AsksTheTime | Self::AsksThePlatform | Self::FirstLook)
+        matches!(self, Self::AsksTheTime | Self::AsksThePlatform | Self::FirstLook | Self::ByDatagram)
     }
 
     /// Whether a no is the usual case and worth no line.
@@ -243,6 +249,7 @@ impl Contrast {
                 | Self::CanaryAcceptedBefore
                 | Self::HeldFlowReset
                 | Self::PlainDnsPasses
+                | Self::FullSegmentsArrived
                 | Self::PortDecides
                 | Self::NewFlowsMixed
         )

@@ -147,4 +147,17 @@ pub struct Ledger {
     pub closed: Vec<Arc<Closed>>,
     /// Incidents opened since the start, by cause.
     pub opened: BTreeMap<Cause, u64>,
+    /// How often open incidents, and those that ended a moment ago, have begun, by number.
+    pub episodes: BTreeMap<u64, Episodes>,
+}
+
+/// How often an incident has begun lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Episodes {
+    /// When each episode began, since the Unix epoch, the newest last.
+    pub begun: Vec<Duration>,
+    /// When it was last the case, since the Unix epoch.
+    pub seen: Duration,
+    /// Whether it is not the case at the moment.
+    pub is_quiet: bool,
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::profile::Profile,
-    diagnosis::{self, cases, measure},
+    diagnosis::{self, cases, posed},
     model::{
         catalog::{Addresses, Endpoint, Workload},
         settings::{self, Settings},
@@ -103,7 +103,7 @@ fn diagnosis(settings: &Settings) -> Vec<String> {
     }
     lines.extend([
         format!("after a failure, to {canary} and to {azure} (UDP 53, TCP 80): one connection or question per port"),
-        format!("after a failure, to the endpoint's own address: the same question in small segments, under another name that this list holds or under {}, over TCP, without EDNS, with a small hop limit, or from other source ports", measure::NOBODY),
+        format!("after a failure, to the endpoint's own address: the same question in small segments with the question as it is beside it, under another name that this list holds or under {}, over TCP, without EDNS, with a small hop limit, or from other source ports", posed::NOBODY),
         format!("such measurements open at most {} flows per {}, and none again before {again}", diagnosis::shell::FLOWS, duration::show(diagnosis::shell::PERIOD)),
     ]);
     lines

@@ -78,7 +78,7 @@ pub(super) fn incidents() -> Ledger {
         published: AT - Duration::from_secs(746),
     };
     let opened = [(Cause::Dropped, 2), (Cause::DnsNxdomain, 1)].into_iter().collect();
-    Ledger { open: vec![Arc::new(open)], closed: Vec::new(), opened }
+    Ledger { open: vec![Arc::new(open)], closed: Vec::new(), opened, ..Ledger::default() }
 }
 
 /// The custom DNS lost a few questions, Azure DNS none.

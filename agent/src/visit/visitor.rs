@@ -1,6 +1,7 @@
 //! One visit to one target: resolve its name, ask all its addresses side by side, and sum up.
 
 use std::{
+    cmp::Reverse,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -206,7 +207,9 @@ fn take_in(visit: &mut Visit, asked: Vec<Asked>) {
         }
     }
     visit.remarks.dedup();
-    visit.outcomes.sort_by_key(|outcome| rank(&outcome.verdict));
+    // Among failures, what proves something comes before silence, whichever address it was.
+    let proof = |outcome: &Outcome| outcome.verdict.finding().map(|finding| Reverse(finding.confidence));
+    visit.outcomes.sort_by_key(|outcome| (rank(&outcome.verdict), proof(outcome)));
 }
 
 /// The time of each phase: the resolution's, and those of the deciding exchange.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ase_agent::net::pattern::matches;
+use ase_agent::{model::contrast::Contrast, net::pattern::matches, resolvers::compare::ComparisonClass};
 use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -53,6 +53,31 @@ pub(super) fn too_early(fault: Timestamp, status: &Value) -> Vec<String> {
     let is_early = |incident: &&Value| since(incident).is_none_or(|since| fault.duration_since(since) > UNDER_WAY);
     let early = incidents(status).into_iter().filter(is_early);
     early.map(|incident| format!("{} since {}, before the fault", told(incident), incident["since"])).collect()
+}
+
+/// Lines of one incident's evidence of which one says the opposite of another, or of the comparison of its names.
+pub(super) fn contradictions(status: &Value) -> Vec<String> {
+    let mut told = Vec::new();
+    for incident in incidents(status) {
+        let texts = |key: &str| incident[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let lines: Vec<&str> = texts("evidence").collect();
+        let both = |contrast: &&Contrast| [true, false].iter().all(|answer| lines.contains(&contrast.words(*answer)));
+        let opposites = Contrast::ALL.iter().filter(both).map(|contrast| contrast.words(true).to_owned());
+        told.extend(opposites.map(|words| format!("an incident says both this and its opposite: {words}")));
+        if lines.contains(&Contrast::ResolversDisagree.words(false)) {
+            let differing = texts("endpoints").filter(|id| is_compared_badly(status, id));
+            told.extend(differing.map(|id| format!("the servers agree on the name, and differ on {id}")));
+        }
+    }
+    told
+}
+
+/// Whether the comparison in force of an endpoint's name should worry somebody.
+fn is_compared_badly(status: &Value, id: &str) -> bool {
+    let host = id.rsplit_once(':').map_or(id, |(host, _)| host);
+    let names = status["dns"]["names"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let class = names.iter().find(|name| name["name"] == host).and_then(|name| name["class"].as_str());
+    ComparisonClass::ALL.iter().any(|one| Some(one.label()) == class && one.cause().is_some())
 }
 
 /// Incidents that began after the repair.
@@ -339,6 +364,19 @@ mod tests {
         assert_eq!(too_early(fault, &since("2026-01-01T00:00:59Z")), Vec::<String>::new());
         assert_eq!(too_early(fault, &since("2026-01-01T00:00:57Z")).len(), 1);
         assert_eq!(too_early(fault, &since("never")).len(), 1);
+    }
+
+    #[test]
+    fn lines_that_contradict_each_other_or_the_comparison_are_told() {
+        let of = |lines: Vec<&str>, class: &str| {
+            let incident = json!({"cause": "dropped", "endpoints": ["a.example:443"], "evidence": lines});
+            let dns = json!({"names": [{"name": "a.example", "class": class}]});
+            contradictions(&json!({"incidents": [incident], "dns": dns})).len()
+        };
+        let (yes, no) = (Contrast::SamePortWorks.words(true), Contrast::SamePortWorks.words(false));
+        let agree = Contrast::ResolversDisagree.words(false);
+        assert_eq!((of(vec![yes, no], "identical"), of(vec![yes], "identical")), (1, 0));
+        assert_eq!((of(vec![agree], "hijack"), of(vec![agree], "identical")), (1, 0));
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, pl
         Ask::HeldFlow => shared(SocketAddr::new(platform, asked_port)),
         // A time server of somebody else's is asked by its visits alone, which give it rest; a DNS server that did not
         // resolve its name is another peer.
-        Ask::AnySource if endpoint.is_public_time_server() && asked_port == endpoint.target.port => None,
+        Ask::AnySource | Ask::SourcePorts if endpoint.is_public_time_server() && asked_port == endpoint.target.port => {
+            None
+        }
         Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
         Ask::SmallSegments | Ask::OtherName | Ask::SourcePorts | Ask::BogusHost | Ask::FewHops | Ask::RedirectPorts => {
             Some(Key { ask, peer: peer?, about: Some(Arc::clone(&endpoint.id.0)) })

@@ -103,6 +103,8 @@ impl Cases {
             Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).target.probe, Probe::Ntp(_)),
             Contrast::ForeignRedirect => case.foreign_redirect,
             Contrast::PageNamesFilter => case.names_filter,
+            Contrast::ByDatagram => self.neighbourhood.port(index).by_datagram,
+            Contrast::FullSegmentsArrived => case.full_segments,
             Contrast::CanaryAcceptedBefore => {
                 let canary = self.measured(Ask::TcpCanary, &case.asker(index), at.now)?;
                 let accepts = |answers: &Contrasts| answers.get(Contrast::CanaryAccepts);

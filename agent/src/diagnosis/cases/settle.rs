@@ -1,7 +1,14 @@
 //! From confirmed cases to incidents: which failures wait because the fault may be this machine's own, which share a
 //! component, and what an incident says of itself.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{cause::Cause, verdict::Finding};
 
 use super::{Case, Cases, Moment, is_confirmed};
 use crate::{
@@ -10,9 +17,10 @@ use crate::{
         incidents::Change,
         localise::{Component, Failing, localise},
         neighbours::Neighbours,
+        rules::{ONE_HOST, SOME_HOSTS},
     },
     model::{
-        catalog::EndpointId,
+        catalog::{EndpointId, Host},
         contrast::{Ask, Contrast},
         diagnosis::{Incident, Scope},
         visit::Visit,
@@ -30,7 +38,9 @@ const ESTABLISHED: usize = 3;
 impl Cases {
     /// Turns the confirmed cases into incidents, and says which of them began and ended.
     pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) -> Vec<Change> {
-        let failing = self.failing(around, at);
+        let failing = outranked(self.failing(around, at));
+        let (old, failing): (Vec<Failing>, Vec<Failing>) =
+            failing.into_iter().partition(|failure| self.is_old_sign(failure));
         let mut scopes: BTreeMap<usize, Scope> =
             failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
         let mut situations = Vec::new();
@@ -47,6 +57,7 @@ impl Cases {
             scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
             situations.extend(self.situation(&members, &group.component, around, at));
         }
+        self.add_old_signs(&old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
         self.ledger.update(situations, at.wall)
     }
@@ -68,6 +79,8 @@ impl Cases {
                 index: *index,
                 finding: case.diagnosis.finding,
                 peer: case.sign.peer,
+                servers: if case.sign.is_resolving { case.servers.clone() } else { Vec::new() },
+                router: case.router,
                 is_resolving: case.sign.is_resolving,
                 since: self.since(case),
             })
@@ -119,6 +132,12 @@ impl Cases {
             chosen.sort_unstable();
             chosen.into_iter().map(id).collect()
         };
+        let hosts: BTreeSet<&Host> =
+            members.iter().map(|member| &self.neighbourhood.endpoint(member.index).target.host).collect();
+        let hint = match case.diagnosis.hint {
+            Some(ONE_HOST) if hosts.len() > 1 => Some(SOME_HOSTS),
+            hint => hint,
+        };
         let scope = component.scope();
         let component = match members {
             [only] if scope == Scope::Endpoint => id(only.index).to_string(),
@@ -130,7 +149,7 @@ impl Cases {
             component,
             finding: voice.finding,
             scope,
-            hint: case.diagnosis.hint,
+            hint,
             endpoints: ids(&|_| true),
             hides: ids(&|member| member.is_resolving && members.len() > 1),
             evidence,
@@ -147,4 +166,22 @@ impl Cases {
         let fresh = learned.filter(|learned| learned.is_of(case.opened));
         fresh.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
     }
+}
+
+/// A refusal from a host's port outranks silence of the same port: whoever was under way when a service died met silence,
+/// and everybody afterwards the refusal.
+fn outranked(mut failing: Vec<Failing>) -> Vec<Failing> {
+    let is = |failing: &Failing, causes: &[Cause]| causes.contains(&failing.finding.cause);
+    let refused: BTreeMap<SocketAddr, Finding> = failing
+        .iter()
+        .filter(|failure| is(failure, &[Cause::Refused]))
+        .filter_map(|failure| Some((failure.peer?, failure.finding)))
+        .collect();
+    let silent = failing.iter_mut().filter(|failure| is(failure, &[Cause::Dropped, Cause::DnsNoReply]));
+    for failure in silent {
+        if let Some(finding) = failure.peer.and_then(|peer| refused.get(&peer)) {
+            failure.finding = Finding { phase: failure.finding.phase, ..*finding };
+        }
+    }
+    failing
 }

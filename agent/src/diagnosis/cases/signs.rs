@@ -1,8 +1,10 @@
 //! What a visit shows by itself: the sign of trouble in it, whom it was with, and whether it was led away.
 
+use std::net::IpAddr;
+
 use ase_probes::{cause::Cause, http::Answer, outcome::Outcome, probe::Probe, verdict::Verdict};
 
-use super::Cases;
+use super::{Cases, Moment};
 use crate::{
     diagnosis::{
         neighbourhood::{Peer, domain},
@@ -52,6 +54,33 @@ impl Cases {
             Probe::Dns(_) | Probe::Ntp(_) | Probe::Http(_) | Probe::Tcp(_) => None,
         }
     }
+}
+
+impl Cases {
+    /// Opens the cases of endpoints that lost packets before it was known that the path loses them: in a single look they
+    /// are not visited again.
+    pub(super) fn review_loss(&mut self, around: &Neighbours<'_>, at: Moment) {
+        if self.has_past || !self.memory.is_lossy() {
+            return;
+        }
+        let hit: Vec<usize> = self.memory.losing().filter(|index| !self.cases.contains_key(index)).collect();
+        for index in hit {
+            let Some(visit) = around.views[index].last.as_deref().filter(|visit| visit.result == Ok(Verdict::Healthy))
+            else {
+                continue;
+            };
+            let sign = Sign::quiet(Symptom::Passed, self.neighbourhood.peer(index));
+            let target = self.target(index, None);
+            self.insert(index, super::Case::new(sign, visit.began, at.now, target).of(visit));
+            self.think(index, around, at);
+        }
+    }
+}
+
+/// The router on the way that said in an ICMP message that the peer cannot be reached.
+pub(super) fn router(outcome: &Outcome) -> Option<IpAddr> {
+    let icmp = outcome.seen.icmp.filter(|icmp| !icmp.from_self)?;
+    icmp.offender.filter(|offender| *offender != outcome.address.ip())
 }
 
 /// Whether the answer leads to a host outside the domain that was asked.

@@ -1,0 +1,121 @@
+//! One case: an endpoint that shows a sign of trouble, what its visits show beside the sign, and what was concluded.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ase_probes::{
+    cause::Cause,
+    verdict::{Confidence, Finding, Phase},
+};
+
+use super::signs::{names_filter, redirects_away, router};
+use crate::{
+    diagnosis::{neighbourhood::Peer, symptom::Sign},
+    model::{
+        contrast::{Contrast, Contrasts},
+        diagnosis::{Diagnosis, Origin, Scope},
+        visit::Visit,
+    },
+};
+
+/// The payload of a full segment on Ethernet with TCP's timestamps, in bytes (RFC 894, RFC 7323): what came in order and is
+/// longer came in large packets.
+const FULL_SEGMENT: u32 = 1448;
+
+/// An endpoint that shows a sign of trouble.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) sign: Sign,
+    /// Whom the lost exchange was with.
+    pub(super) target: Peer,
+    /// When the first visit that showed it began, since the Unix epoch.
+    pub(super) since: Duration,
+    /// The same on the monotonic clock, as far as the agent noticed.
+    pub(super) opened: Instant,
+    pub(super) foreign_redirect: bool,
+    /// Whether the page that came says that a filter wrote it.
+    pub(super) names_filter: bool,
+    /// Whether as many bytes came as one full segment holds before the exchange fell silent.
+    pub(super) full_segments: bool,
+    /// The DNS servers that did not resolve its name.
+    pub(super) servers: Vec<SocketAddr>,
+    /// Who said that it is unreachable, where that is a router on the way.
+    pub(super) router: Option<IpAddr>,
+    /// Where its name led; empty for a fixed address, and where the name did not resolve.
+    pub(super) led_to: Vec<IpAddr>,
+    /// What the last conclusion was drawn from; `None` before the first.
+    pub(super) known: Option<Contrasts>,
+    /// The contrasts that could still change the conclusion.
+    pub(super) open: Vec<Contrast>,
+    pub(super) diagnosis: Arc<Diagnosis>,
+}
+
+impl Case {
+    pub(super) fn new(sign: Sign, since: Duration, opened: Instant, target: Peer) -> Self {
+        let (known, open) = (None, Vec::new());
+        let led_to = Vec::new();
+        Self {
+            sign,
+            target,
+            since,
+            opened,
+            foreign_redirect: false,
+            names_filter: false,
+            full_segments: false,
+            servers: Vec::new(),
+            router: None,
+            led_to,
+            known,
+            open,
+            diagnosis: nothing(),
+        }
+    }
+
+    /// The same with what the visit itself shows beside its sign.
+    pub(super) fn of(self, visit: &Visit) -> Self {
+        let led_to = visit.resolution.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
+        let tcp = visit.outcomes.first().and_then(|outcome| outcome.seen.tcp);
+        let full_segments =
+            tcp.is_some_and(|info| info.bytes_received >= u64::from(info.segment_size.max(FULL_SEGMENT)));
+        let failures = visit.resolution.iter().flat_map(|found| &found.failures);
+        let servers = failures.map(|failure| failure.address).collect();
+        let router = visit.outcomes.first().and_then(router);
+        let (foreign_redirect, names_filter) = (redirects_away(visit), names_filter(visit));
+        Self { foreign_redirect, names_filter, full_segments, servers, router, led_to, ..self }
+    }
+
+    /// The same with what was concluded before it was seen again.
+    pub(super) fn with_conclusion_of(self, earlier: Self) -> Self {
+        Self { known: earlier.known, open: earlier.open, diagnosis: earlier.diagnosis, ..self }
+    }
+
+    pub(super) fn is_trouble(&self) -> bool {
+        self.diagnosis.finding.cause != Cause::None
+    }
+
+    /// Whether a visit with this sign belongs to it. An endpoint that was healthy until this visit starts a new case; it
+    /// is no part of the one that was open before.
+    pub(super) fn goes_on(&self, sign: &Sign, works: bool) -> bool {
+        self.is_trouble() && (!works || self.sign.symptom == sign.symptom)
+    }
+}
+
+pub(super) fn nothing_found() -> Finding {
+    Finding::new(Cause::Unknown, Phase::None, Confidence::Possible)
+}
+
+/// Stands in until the case is thought over for the first time.
+fn nothing() -> Arc<Diagnosis> {
+    Arc::new(Diagnosis {
+        finding: nothing_found(),
+        rule: "",
+        origin: Origin::Guess,
+        scope: Scope::Endpoint,
+        hint: None,
+        contrasts: Vec::new(),
+        alternatives: Vec::new(),
+    })
+}
