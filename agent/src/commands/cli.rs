@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check::Check, config::ConfigCommand, history::History, nameresolver::Nameresolver, nslookup::Nslookup,
+    check::Check, config::ConfigCommand, history::History, lint::Lint, nameresolver::Nameresolver, nslookup::Nslookup,
     profile::ProfileCommand, run::Run, tcpping::Tcpping,
 };
 
@@ -42,6 +42,15 @@ Examples:
   ase-agent tcpping login.microsoftonline.com:443
   ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433
   ase-agent tcpping -t -s 60 10.0.0.4 8080";
+
+const LINT_EXIT_CODES: &str = "\
+Exit codes:
+  0   nothing above information
+  1   a critical finding
+  2   warnings only
+  3   nothing found, but a requirement could not be judged
+  64  the command line is wrong
+  78  a file is no export, or cannot be read";
 
 /// Watches the outbound dependencies of an Azure App Service Environment and says why one is lost.
 #[derive(Debug, Parser)]
@@ -89,6 +98,12 @@ pub enum Command {
         ase-agent history --endpoint login.live.com:443 --outcomes\n  ase-agent history --incidents --output json"
     )]
     History(History),
+    /// Judge exported rules, routes and subnets, without asking anybody
+    #[command(after_help = format!("Several files are judged together. Nothing is sent, and no command that is printed is \
+        run.\n\n{LINT_EXIT_CODES}\n\nExamples:\n  ase-agent lint nsg.json --subnet 10.0.1.0/24 --vnet 10.0.0.0/16 --deployment ilb\n  \
+        ase-agent lint nsg.json routes.json subnet.json --tags ServiceTags_Public.json\n  \
+        ase-agent lint plan.json --profile ase-v3 --nsg ase-nsg --format sarif\n  ase-agent lint explain lb_cut"))]
+    Lint(Box<Lint>),
     /// Explain a cause: what it means, where it lies, who mends it and how
     Explain {
         /// The cause's label, for example tls_intercepted; without one all causes are listed

@@ -18,6 +18,9 @@ pub enum Failure {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// An input file is wrong.
+    #[error("{0}")]
+    Input(String),
     /// Something else went wrong.
     #[error("{0}")]
     Other(String),
@@ -33,7 +36,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => EXIT_USAGE,
-            Self::Config(_) => EXIT_CONFIG,
+            Self::Config(_) | Self::Input(_) => EXIT_CONFIG,
             Self::Other(_) => 1,
         })
     }

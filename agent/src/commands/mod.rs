@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod explain;
 pub mod failure;
 pub mod history;
+pub mod lint;
 mod log_filter;
 pub mod logs;
 pub mod name_rounds;

@@ -118,17 +118,24 @@ impl AddressSet {
         self.0.is_within(&other.0)
     }
 
-    /// How many ranges it consists of.
-    pub fn parts(&self) -> usize {
-        self.0.parts().len()
+    /// How many addresses are in it, names not counted.
+    pub fn count(&self) -> u128 {
+        let numbers = self.minus(&Self::every_name());
+        numbers
+            .0
+            .parts()
+            .iter()
+            .fold(0, |sum: u128, (first, last)| sum.saturating_add((last - first).saturating_add(1)))
     }
 
     /// One member for an example: an address where there is one, IPv4 first, else a name.
     pub fn example(&self) -> Option<Point> {
         let numbers = self.minus(&Self::every_name());
         let four = numbers.intersection(&Self::every_v4());
-        let first = four.0.first().or(numbers.0.first()).or(self.0.first())?;
-        Some(point(first))
+        let &(first, last) = [&four.0, &numbers.0, &self.0].iter().find_map(|set| set.parts().first())?;
+        // The first four addresses of a subnet are Azure's own, and a packet from there shows nothing.
+        let is_number = !self.minus(&Self::every_name()).is_empty();
+        Some(point(if is_number && last - first >= 8 { first + 4 } else { first }))
     }
 
     /// The names in it.
@@ -189,7 +196,7 @@ mod tests {
         let named = AddressSet::name(Name(7));
         assert_eq!(named.example(), Some(Point::Name(Name(7))));
         let both = named.union(&of(&["2001:db8::/32", "192.0.2.0/24"]));
-        assert_eq!(both.example(), Some(Point::Address("192.0.2.0".parse().expect("an address"))));
+        assert_eq!(both.example(), Some(Point::Address("192.0.2.4".parse().expect("an address"))));
         assert_eq!(both.names(), [Name(7)]);
         assert!(named.is_within(&AddressSet::everything()));
     }

@@ -6,7 +6,11 @@ pub mod evaluate;
 #[cfg(test)]
 mod evaluate_tests;
 pub mod finding;
+pub mod judge;
 pub mod ranges;
+pub mod read;
+pub mod render;
+pub mod requirements;
 pub mod route;
 pub mod routing;
 pub mod rule;

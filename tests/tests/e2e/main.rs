@@ -13,6 +13,7 @@ mod field;
 mod fleet;
 mod guest_faults;
 mod http_client;
+mod lint;
 mod look;
 mod memory;
 mod private_systemd;

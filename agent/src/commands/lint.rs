@@ -1,0 +1,236 @@
+//! `ase-agent lint`: exported rules, routes and subnets judged without asking anybody.
+
+use std::{fs, net::IpAddr, path::PathBuf, process::ExitCode};
+
+use ase_probes::class::Class;
+use clap::{Args, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::{
+    commands::{failure::Failure, stdout},
+    config,
+    lint::{
+        finding::Report,
+        judge::{Deployment, Question, judge},
+        read::Export,
+        render::{explain, json, markdown, sarif, table},
+        requirements::{Peer, Profile, Requirement, profiles},
+    },
+    model::{catalog::Basis, target::Host},
+};
+
+/// Larger files are refused: an export of a whole tenant's tags is 4 MB.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Lint {
+    /// Something else than judging.
+    #[command(subcommand)]
+    pub command: Option<LintCommand>,
+    /// What to judge, and how to print it.
+    #[command(flatten)]
+    pub input: Input,
+}
+
+/// What is judged.
+#[derive(Debug, Args)]
+pub struct Input {
+    /// Exports as JSON: groups, effective rules, route tables, subnets, networks, templates, plans, tag files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// By what to judge: ase-v2, ase-v3, vnet-integration, apim-classic, apim-v2, container-apps or custom
+    #[arg(long, default_value = "ase-v2")]
+    pub profile: String,
+    /// The cloud: public, usgov or china
+    #[arg(long, default_value = "public", value_parser = ["public", "usgov", "china"])]
+    pub cloud: String,
+    /// A prefix of the subnet, where no file says it
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub subnet: Vec<IpNet>,
+    /// A prefix of the virtual network, where no file says it
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub vnet: Vec<IpNet>,
+    /// The subnet's service endpoints, separated by commas, where no file says them; `none` for none
+    #[arg(long, value_name = "SERVICES", value_delimiter = ',')]
+    pub service_endpoints: Option<Vec<String>>,
+    /// How clients reach the apps
+    #[arg(long, value_enum)]
+    pub deployment: Option<DeploymentName>,
+    /// Ports of apps with an address of their own, separated by commas
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    pub app_ports: Vec<u16>,
+    /// The subnet's group, where the files hold several
+    #[arg(long, value_name = "NAME")]
+    pub nsg: Option<String>,
+    /// The subnet's route table, where the files hold several
+    #[arg(long, value_name = "NAME")]
+    pub route_table: Option<String>,
+    /// The file of service tags: Azure's download, or `az network list-service-tags`
+    #[arg(long, value_name = "FILE")]
+    pub tags: Option<PathBuf>,
+    /// A configuration of the agent: what its endpoints need is required, too
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set a finding aside: ID=REASON, or KIND@RULE=REASON
+    #[arg(long, value_name = "ID=REASON", value_parser = suppression)]
+    pub suppress: Vec<(String, String)>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Something else than judging.
+#[derive(Debug, Subcommand)]
+pub enum LintCommand {
+    /// Explain a finding; without an id all kinds are listed
+    Explain {
+        /// The finding's id, for example blocked.in-management
+        id: Option<String>,
+    },
+}
+
+/// How clients reach the apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeploymentName {
+    /// By an internal load balancer
+    Ilb,
+    /// By a public address
+    External,
+}
+
+/// How to print a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For checks of code hosts
+    Sarif,
+    /// For comments of pull requests
+    Markdown,
+}
+
+fn prefix(text: &str) -> Result<IpNet, String> {
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let net = net.map_err(|_| "a prefix such as 10.0.1.0/24 is wanted".to_owned())?;
+    if net.trunc() == net { Ok(net) } else { Err(format!("has bits set behind its prefix: {} is meant", net.trunc())) }
+}
+
+fn suppression(text: &str) -> Result<(String, String), String> {
+    let (id, reason) = text.split_once('=').unwrap_or((text, ""));
+    if reason.trim().is_empty() {
+        return Err("ID=REASON is wanted: a finding is set aside for a reason".to_owned());
+    }
+    Ok((id.trim().to_owned(), reason.trim().to_owned()))
+}
+
+/// Judges and prints; the exit code says how it went.
+///
+/// # Errors
+/// A file that cannot be read or is no export, an unknown profile, a bad configuration.
+pub fn run(arguments: &Lint) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        None => check(&arguments.input),
+        Some(LintCommand::Explain { id: None }) => {
+            stdout::print(&explain::list())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(LintCommand::Explain { id: Some(id) }) => {
+            let unknown = || {
+                Failure::Usage(format!(
+                    "ID ({}): there is no such finding; see ase-agent lint explain",
+                    id.escape_debug()
+                ))
+            };
+            stdout::print(&explain::explain(id).ok_or_else(unknown)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(input: &Input) -> Result<ExitCode, Failure> {
+    let question = question(input)?;
+    let mut export = Export::default();
+    for file in input.files.iter().chain(&input.tags) {
+        read_into(&mut export, file)?;
+    }
+    let report = judge(&question, &export);
+    stdout::print(&render(&report, input))?;
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+fn render(report: &Report, input: &Input) -> String {
+    match input.format {
+        Format::Table => table::render(report, &input.profile),
+        Format::Json => json::render(report, &input.profile),
+        Format::Sarif => {
+            let files: Vec<String> = input.files.iter().map(|file| file.display().to_string()).collect();
+            sarif::render(report, &files)
+        }
+        Format::Markdown => markdown::render(report, &input.profile),
+    }
+}
+
+/// Reads a file into an export.
+///
+/// # Errors
+/// [`Failure::Input`], which names the file.
+pub(super) fn read_into(export: &mut Export, file: &PathBuf) -> Result<(), Failure> {
+    let refused = |what: &dyn std::fmt::Display| Failure::Input(format!("{}: {what}", file.display()));
+    let about = fs::metadata(file).map_err(|error| refused(&error))?;
+    if about.is_dir() {
+        return Err(refused(&"a directory: give the files in it"));
+    }
+    if about.len() > LARGEST_FILE {
+        return Err(refused(&format!("{} MB are more than an export has (256 MB)", about.len() >> 20)));
+    }
+    let bytes = fs::read(file).map_err(|error| refused(&error))?;
+    export.read(&file.display().to_string(), &bytes).map_err(|error| Failure::Input(error.to_string()))
+}
+
+fn question(input: &Input) -> Result<Question, Failure> {
+    let known: Vec<_> = profiles().collect();
+    let unknown = || {
+        Failure::Usage(format!("--profile ({}): one of {} is wanted", input.profile.escape_debug(), known.join(", ")))
+    };
+    let profile = Profile::named(&input.profile).ok_or_else(unknown)?;
+    let none = |services: &Vec<String>| {
+        services.iter().filter(|one| !one.eq_ignore_ascii_case("none") && !one.is_empty()).cloned().collect()
+    };
+    Ok(Question {
+        profile,
+        cloud: input.cloud.clone(),
+        subnet: input.subnet.clone(),
+        vnet: input.vnet.clone(),
+        service_endpoints: input.service_endpoints.as_ref().map(none),
+        deployment: input.deployment.map(|name| match name {
+            DeploymentName::Ilb => Deployment::Ilb,
+            DeploymentName::External => Deployment::External,
+        }),
+        app_ports: input.app_ports.clone(),
+        group: input.nsg.clone(),
+        table: input.route_table.clone(),
+        needs: needs(input.config.as_deref())?,
+        suppress: input.suppress.clone(),
+    })
+}
+
+/// What the endpoints that a configuration adds need; those of its profile are required by the profile itself.
+fn needs(file: Option<&std::path::Path>) -> Result<Vec<Requirement>, Failure> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    let settings = config::load(Some(file))?;
+    let configured = settings.catalog.endpoints.iter().filter(|endpoint| endpoint.about.basis == Basis::Configured);
+    Ok(configured
+        .map(|endpoint| {
+            let peer = match &endpoint.target.host {
+                Host::Address(address) => Peer::Nets(vec![(*address).into()]),
+                Host::Name(_) => Peer::Somewhere,
+            };
+            let by_datagram = matches!(endpoint.class, Class::Ntp | Class::Dns);
+            Requirement::of_endpoint(format!("app-{}", endpoint.id), by_datagram, endpoint.target.port, peer)
+        })
+        .collect())
+}

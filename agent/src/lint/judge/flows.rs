@@ -1,0 +1,436 @@
+//! Whether a group lets through what the service needs, with the rule that decides and a packet that shows it.
+
+use crate::lint::{
+    addresses::{AddressSet, Point},
+    evaluate::{Fate, Piece, Reach, Ruling},
+    finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
+    judge::{Case, Deployment, counts, mend},
+    requirements::{Need, Peer, Requirement, port_set},
+    rule::{AddressTerm, Group},
+    traffic::{Direction, PortSet, Protocols, Traffic, no_port, real_ports, show_ports},
+    world::{PLATFORM, World},
+};
+
+/// Up to so many denied addresses are a list of unwanted peers, not a hole: a /16.
+const FEW_ADDRESSES: u128 = 65_536;
+/// Services that an environment is documented to reach by HTTPS, by their tags (firewall-integration.md).
+const NEEDED_SERVICES: [&str; 6] =
+    ["AzureActiveDirectory", "AzureKeyVault", "AzureMonitor", "AzureResourceManager", "EventHub", "Storage"];
+/// Up to so many ports closed within the subnet are a hardening, not a cut: nothing of the environment is known to use them.
+const FEW_PORTS: u32 = 64;
+/// Documented management addresses that are no longer in the tag (tag file of 2025-10-28).
+const RETIRED: [&str; 1] = ["191.233.203.64/32"];
+/// The port of the load balancer's keep-alive (network-info.md).
+const KEEP_ALIVE: u16 = 16_001;
+
+/// A group with both directions ready to be asked.
+pub(super) struct Gate<'a> {
+    pub(super) group: &'a Group,
+    pub(super) inbound: Ruling,
+    pub(super) outbound: Ruling,
+}
+
+impl<'a> Gate<'a> {
+    pub(super) fn new(group: &'a Group, world: &World) -> Self {
+        let inbound = Ruling::new(group, Direction::Inbound, world);
+        Self { group, inbound, outbound: Ruling::new(group, Direction::Outbound, world) }
+    }
+
+    pub(super) fn ruling(&self, direction: Direction) -> &Ruling {
+        match direction {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        }
+    }
+}
+
+/// Checks every requirement.
+pub(super) fn check(case: &Case<'_>, group: &Group, report: &mut Report) {
+    let gate = Gate::new(group, &case.world);
+    for requirement in case.requirements().iter().filter(|requirement| counts(case, requirement)) {
+        one(case, &gate, requirement, report);
+    }
+    if case.profile().requirement("in-lb-16001").is_some() {
+        load_balancer(case, &gate, report);
+    }
+}
+
+/// The traffic of a requirement, ports and protocols without ports apart.
+pub(super) fn traffic(case: &Case<'_>, requirement: &Requirement) -> Vec<Traffic> {
+    let (peer, own) = (peer(case, &requirement.peer), case.world.subnet.clone());
+    let box_of = |protocols, source_ports: PortSet, destination_ports: PortSet| {
+        let (source, destination) = match requirement.direction() {
+            Direction::Inbound => (peer.clone(), own.clone()),
+            Direction::Outbound => (own.clone(), peer.clone()),
+        };
+        Traffic { protocols, source, source_ports, destination, destination_ports }
+    };
+    let ported = requirement.protocols().minus(Protocols::ICMP);
+    let icmp = requirement.protocols().intersection(Protocols::ICMP);
+    let boxes = [box_of(ported, real_ports(), requirement.ports()), box_of(icmp, no_port(), no_port())];
+    boxes.into_iter().filter(|traffic| !traffic.is_empty()).collect()
+}
+
+fn peer(case: &Case<'_>, peer: &Peer) -> AddressSet {
+    let world = &case.world;
+    let v4_internet = world.internet.intersection(&AddressSet::every_v4().union(&AddressSet::every_name()));
+    match peer {
+        Peer::Subnet => world.subnet.clone(),
+        Peer::Vnet => world.vnet.clone(),
+        Peer::Internet => v4_internet,
+        Peer::Any | Peer::Somewhere => world.vnet.union(&v4_internet),
+        Peer::Clients => match case.deployment {
+            Some(Deployment::External) => v4_internet,
+            Some(Deployment::Ilb) => neighbours(world),
+            None => neighbours(world).union(&v4_internet),
+        },
+        Peer::Tag(tag) => world.term(&AddressTerm::Tag(tag.clone())).sure,
+        Peer::Nets(nets) => AddressSet::of(nets),
+    }
+}
+
+/// The network without the subnet; where nothing else of it is known, the subnet itself stands for it.
+fn neighbours(world: &World) -> AddressSet {
+    let others = world.vnet.minus(&world.subnet);
+    if others.is_empty() { world.vnet.clone() } else { others }
+}
+
+fn one(case: &Case<'_>, gate: &Gate<'_>, requirement: &Requirement, report: &mut Report) {
+    let ruling = gate.ruling(requirement.direction());
+    let reach = if matches!(requirement.peer, Peer::Nets(_)) { Reach::These } else { Reach::Everywhere };
+    let pieces = match ruling.decide(traffic(case, requirement), reach) {
+        Ok(pieces) => pieces,
+        Err(error) => return open(gate, requirement, &error.to_string(), None, report),
+    };
+    let of = |fate: Fate| pieces.iter().filter(|piece| piece.fate == fate).collect::<Vec<_>>();
+    let (denied, unknown, allowed) = (of(Fate::Denied), of(Fate::Unknown), of(Fate::Allowed));
+    if denied.is_empty() {
+        if let Some(piece) = unknown.first() {
+            return undecided(gate, requirement, ruling, piece, report);
+        }
+        let by_default = allowed.iter().all(|piece| ruling.rules[piece.by].is_default);
+        if by_default && requirement.kind == Need::Platform {
+            report.findings.extend(default_only(case, gate, requirement, ruling, &allowed));
+        }
+        return;
+    }
+    let altogether = allowed.is_empty() && unknown.is_empty();
+    if requirement.peer == Peer::Clients
+        && requirement.kind == Need::Platform
+        && serves_some(case, ruling, requirement, &allowed)
+    {
+        return;
+    }
+    let lost = Lost { requirement, ruling, denied, altogether };
+    report.findings.extend(match requirement.kind {
+        Need::App => app_finding(case, gate, &lost),
+        Need::Feature => altogether.then(|| finding(case, gate, &lost, Kind::Conditional, Severity::Info)),
+        Need::Platform if !altogether && lost.is_beyond_documents(case) => None,
+        Need::Platform => Some(platform_finding(case, gate, &lost)),
+    });
+}
+
+/// Whether there are clients that reach the whole subnet on all ports: a choice of clients is no fault.
+fn serves_some(case: &Case<'_>, ruling: &Ruling, requirement: &Requirement, allowed: &[&Piece]) -> bool {
+    let of_client = |source: &AddressSet| {
+        traffic(case, requirement).into_iter().map(|all| Traffic { source: source.clone(), ..all }).collect()
+    };
+    let is_served = |piece: &&Piece| {
+        let pieces = ruling.decide(of_client(&piece.traffic.source), Reach::Everywhere);
+        pieces.is_ok_and(|pieces| pieces.iter().all(|piece| piece.fate == Fate::Allowed))
+    };
+    allowed.iter().any(is_served)
+}
+
+/// A requirement that is denied, wholly or partly.
+struct Lost<'a> {
+    requirement: &'a Requirement,
+    ruling: &'a Ruling,
+    denied: Vec<&'a Piece>,
+    altogether: bool,
+}
+
+impl Lost<'_> {
+    /// The far ends that are denied.
+    fn peers(&self) -> AddressSet {
+        let peer = |piece: &Piece| match self.requirement.direction() {
+            Direction::Inbound => piece.traffic.source.clone(),
+            Direction::Outbound => piece.traffic.destination.clone(),
+        };
+        self.denied.iter().fold(AddressSet::default(), |all, piece| all.union(&peer(piece)))
+    }
+
+    /// Where the requirement is for all addresses and only a few are denied: a list of unwanted ones.
+    fn is_a_few_of_many(&self, case: &Case<'_>) -> bool {
+        let wide = matches!(self.requirement.peer, Peer::Internet | Peer::Any | Peer::Clients);
+        let peers = self.peers();
+        let all_of_the_network = self.requirement.peer == Peer::Any && case.world.vnet.is_within(&peers);
+        wide && peers.names().is_empty() && peers.count() <= FEW_ADDRESSES && !all_of_the_network
+    }
+
+    /// Whether all documented addresses of a tag pass and only others of it do not. Copied lists are a finding of their own.
+    fn is_beyond_documents(&self, case: &Case<'_>) -> bool {
+        match &self.requirement.peer {
+            Peer::Tag(tag) => case.world.documented(tag).is_some_and(|documented| {
+                let retired = AddressSet::of(&RETIRED.map(|text| text.parse().expect("a prefix")));
+                !self.peers().overlaps(&documented.minus(&retired))
+            }),
+            Peer::Subnet
+            | Peer::Vnet
+            | Peer::Internet
+            | Peer::Any
+            | Peer::Clients
+            | Peer::Somewhere
+            | Peer::Nets(_) => false,
+        }
+    }
+
+    /// Where the requirement is for all addresses and only services are denied that the environment is not known to need.
+    fn is_another_service(&self, case: &Case<'_>) -> bool {
+        let wide = matches!(self.requirement.peer, Peer::Internet | Peer::Any | Peer::Clients);
+        let (peers, https) = (self.peers(), self.requirement.ports().contains(443));
+        let needed = |name: &str| {
+            let service = name.split('.').next().unwrap_or(name);
+            service == "AzureCloud" || (https && NEEDED_SERVICES.contains(&service))
+        };
+        wide && peers.count() == 0 && !peers.names().into_iter().any(|name| needed(&case.world.show(name)))
+    }
+
+    /// How many of the receiver's ports are denied.
+    fn ports(&self) -> u32 {
+        let ports =
+            self.denied.iter().fold(PortSet::default(), |all, piece| all.union(&piece.traffic.destination_ports));
+        ports.parts().iter().map(|(first, last)| u32::from(last - first) + 1).sum()
+    }
+
+    fn protocols(&self) -> Protocols {
+        self.denied.iter().fold(Protocols::NONE, |all, piece| all.union(piece.traffic.protocols))
+    }
+
+    /// The piece that takes most.
+    fn main(&self) -> &Piece {
+        let size = |piece: &&&Piece| {
+            let traffic = &piece.traffic;
+            let both = traffic.source.count().saturating_mul(traffic.destination.count());
+            (both, traffic.destination_ports.first().is_some_and(|port| port != 0))
+        };
+        self.denied.iter().max_by_key(size).expect("something is denied")
+    }
+}
+
+fn platform_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Finding {
+    let worst = lost.requirement.severity();
+    if lost.altogether {
+        return finding(case, gate, lost, Kind::Blocked, worst);
+    }
+    if lost.is_a_few_of_many(case) || lost.is_another_service(case) || lost.requirement.peer == Peer::Somewhere {
+        return finding(case, gate, lost, Kind::CannotTell, Severity::Info);
+    }
+    let only_icmp = lost.protocols() == Protocols::ICMP;
+    let other_regions = !lost.peers().names().is_empty()
+        && lost.peers().count() == 0
+        && lost.requirement.direction() == Direction::Outbound;
+    let few_ports = lost.requirement.peer == Peer::Subnet && lost.ports() <= FEW_PORTS;
+    let milder = only_icmp || other_regions || few_ports;
+    let severity = if milder { worst.min(Severity::Warning) } else { worst };
+    finding(case, gate, lost, Kind::PartlyBlocked, severity)
+}
+
+/// Closed ports of apps: HTTP beside open HTTPS is how many want it.
+fn app_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Option<Finding> {
+    if !lost.altogether {
+        return None;
+    }
+    let https_open = || {
+        let https = case.profile().requirement("app-https")?;
+        let pieces = gate.ruling(https.direction()).decide(traffic(case, https), Reach::Everywhere).ok()?;
+        pieces.iter().any(|piece| piece.fate == Fate::Allowed).then_some(())
+    };
+    let mild = lost.requirement.id == "app-http" && https_open().is_some();
+    let severity = if mild { Severity::Info } else { lost.requirement.severity() };
+    Some(finding(case, gate, lost, Kind::AppPortClosed, severity))
+}
+
+fn finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>, kind: Kind, severity: Severity) -> Finding {
+    let piece = lost.main();
+    let rule = &lost.ruling.rules[piece.by];
+    let priority = rule.priority.value().map(|priority| format!(", priority {priority},")).unwrap_or_default();
+    let what = match kind {
+        Kind::PartlyBlocked | Kind::CannotTell => format!("a part of it: {}", describe(&case.world, lost)),
+        _ => "all of it".to_owned(),
+    };
+    let message = format!(
+        "{} {} {} {}{priority} denies {what}; {}",
+        lost.requirement.protocols(),
+        show_ports(&lost.requirement.ports()),
+        preposition(lost.requirement),
+        rule.name,
+        lost.requirement.breaks
+    );
+    let packet = packet(&case.world, lost.requirement.direction(), &piece.traffic);
+    Finding {
+        rule: Some(rule.name.clone()),
+        by: Some(rule.name.clone()),
+        resource: Some(gate.group.name.clone()),
+        at: Some(rule.at.clone()),
+        fix: Some(mend::allow(case, gate, lost.requirement, rule)),
+        confirm: Some(mend::test_flow(&packet)),
+        packet: Some(packet),
+        ..case.finding_for(lost.requirement, kind, severity, message)
+    }
+}
+
+fn preposition(requirement: &Requirement) -> String {
+    let peer = match &requirement.peer {
+        Peer::Subnet => "the own subnet".to_owned(),
+        Peer::Vnet => "the virtual network".to_owned(),
+        Peer::Internet => "all public addresses".to_owned(),
+        Peer::Any => "all addresses".to_owned(),
+        Peer::Somewhere => "an address that the configuration does not say".to_owned(),
+        Peer::Clients => "clients".to_owned(),
+        Peer::Tag(tag) => tag.to_string(),
+        Peer::Nets(nets) => nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    match requirement.direction() {
+        Direction::Inbound => format!("from {peer}:"),
+        Direction::Outbound => format!("to {peer}:"),
+    }
+}
+
+/// What of a requirement is denied, in words.
+fn describe(world: &World, lost: &Lost<'_>) -> String {
+    let ports = lost.denied.iter().fold(PortSet::default(), |all, piece| all.union(&piece.traffic.destination_ports));
+    let peers = lost.peers();
+    let everybody =
+        lost.denied.iter().any(|piece| piece.traffic.source.count().max(piece.traffic.destination.count()) > 1 << 31);
+    let whom = if everybody { "public addresses".to_owned() } else { show_set(world, &peers) };
+    let ports = if ports == no_port() { String::new() } else { format!(" {}", show_ports(&ports.minus(&no_port()))) };
+    format!("{}{ports}, {whom}", lost.protocols())
+}
+
+/// A set in words: names and the first prefixes.
+pub(super) fn show_set(world: &World, set: &AddressSet) -> String {
+    let names = set.names().into_iter().map(|name| world.show(name));
+    let prefixes = set.prefixes();
+    let shown: Vec<String> = names.chain(prefixes.iter().map(ToString::to_string)).collect();
+    match shown.len() {
+        0..=4 => shown.join(", "),
+        many => format!("{} and {} more", shown[..3].join(", "), many - 3),
+    }
+}
+
+/// One packet of traffic.
+pub(super) fn packet(world: &World, direction: Direction, traffic: &Traffic) -> Packet {
+    let end = |set: &AddressSet| match set.example() {
+        Some(Point::Address(address)) => address.to_string(),
+        Some(Point::Name(name)) => world.show(name),
+        None => "nobody".to_owned(),
+    };
+    let high = |ports: &PortSet| if ports.contains(49_152) { 49_152 } else { ports.first().unwrap_or_default() };
+    Packet {
+        direction: direction.to_string(),
+        protocol: traffic.protocols.example().to_owned(),
+        source: end(&traffic.source),
+        source_port: high(&traffic.source_ports),
+        destination: end(&traffic.destination),
+        destination_port: traffic.destination_ports.first().unwrap_or_default(),
+    }
+}
+
+fn default_only(
+    case: &Case<'_>,
+    gate: &Gate<'_>,
+    requirement: &Requirement,
+    ruling: &Ruling,
+    allowed: &[&Piece],
+) -> Option<Finding> {
+    let rule = &ruling.rules[allowed.first()?.by];
+    let message = format!(
+        "{} {} {} holds by the default rule {} only; no fault, until somebody adds a deny-all above it",
+        requirement.protocols(),
+        show_ports(&requirement.ports()),
+        preposition(requirement),
+        rule.name
+    );
+    Some(Finding {
+        rule: Some(rule.name.clone()),
+        by: Some(rule.name.clone()),
+        resource: Some(gate.group.name.clone()),
+        ..case.finding_for(requirement, Kind::DefaultOnly, Severity::Info, message)
+    })
+}
+
+fn undecided(gate: &Gate<'_>, requirement: &Requirement, ruling: &Ruling, piece: &Piece, report: &mut Report) {
+    let doubts: Vec<_> = piece.doubts.iter().map(|&at| &ruling.rules[at]).collect();
+    let Some(first) = doubts.first().copied().or(ruling.rules.get(piece.by)) else { return };
+    let expressions = first.expressions();
+    let why = if expressions.is_empty() {
+        format!(
+            "whether {} matches depends on addresses that the export does not hold; a tag file (--tags) or prefixes may settle it",
+            first.name
+        )
+    } else {
+        format!("{} depends on {}, which only a deployment knows", first.name, expressions.join(", "))
+    };
+    open(gate, requirement, &why, Some((&first.name, &first.at)), report);
+}
+
+fn open(gate: &Gate<'_>, requirement: &Requirement, why: &str, rule: Option<(&str, &str)>, report: &mut Report) {
+    if requirement.kind == Need::Feature {
+        return;
+    }
+    report.could_not_judge.push(Unjudged {
+        requirement: Some(requirement.id.clone()),
+        rule: rule.map(|(name, _)| name.to_owned()),
+        at: rule.map(|(_, at)| at.to_owned()),
+        why: format!("{}: {why}", gate.group.name),
+    });
+}
+
+/// Whether a deny-all hides the default rule for the load balancer.
+fn load_balancer(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
+    let traffic = Traffic {
+        protocols: Protocols::TCP,
+        source: AddressSet::address(PLATFORM),
+        source_ports: real_ports(),
+        destination: case.world.subnet.clone(),
+        destination_ports: real_ports(),
+    };
+    let Ok(pieces) = gate.inbound.decide(vec![traffic], Reach::These) else { return };
+    let open = pieces.iter().filter(|piece| piece.fate != Fate::Denied);
+    // What is open to everybody is meant for clients; only the rest counts as given to the load balancer.
+    let app_ports = port_set(&case.profile().app_ports);
+    let given = |piece: &Piece| {
+        let ports = piece.traffic.destination_ports.clone();
+        let to_all = gate.inbound.may(piece.by).source.overlaps(&case.world.internet);
+        if to_all { ports.minus(&app_ports) } else { ports }
+    };
+    let ports = open.fold(PortSet::default(), |all, piece| all.union(&given(piece)));
+    let keep_alive = PortSet::one(KEEP_ALIVE, KEEP_ALIVE);
+    let Some(cut) = pieces.iter().find(|piece| piece.fate == Fate::Denied && !gate.inbound.rules[piece.by].is_default)
+    else {
+        return;
+    };
+    if !ports.is_within(&keep_alive) {
+        return;
+    }
+    let rule = &gate.inbound.rules[cut.by];
+    let reaches = if ports.is_empty() { "nothing" } else { "16001 only" };
+    let message = format!(
+        "{} hides AllowAzureLoadBalancerInBound, and the load balancer reaches {reaches}: its probes from 168.63.129.16 fail and the \
+         environment loses its front ends within days; allow AzureLoadBalancer to any port",
+        rule.name
+    );
+    let packet = packet(&case.world, Direction::Inbound, &cut.traffic);
+    report.findings.push(Finding {
+        rule: Some(rule.name.clone()),
+        by: Some(rule.name.clone()),
+        resource: Some(gate.group.name.clone()),
+        at: Some(rule.at.clone()),
+        fix: Some(mend::allow_load_balancer(gate, rule)),
+        confirm: Some(mend::test_flow(&packet)),
+        packet: Some(packet),
+        source: Some("MicrosoftDocs/azure-docs issue 115138; network-info.md, edition 2022-03-29".to_owned()),
+        ..Finding::new(Kind::LbCut, Severity::Critical, message)
+    });
+}

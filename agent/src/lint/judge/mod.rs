@@ -1,0 +1,293 @@
+//! Judges an export by a profile: which group, table and subnet count, and every check in turn.
+
+mod flows;
+mod hygiene;
+mod mend;
+mod platform;
+mod sizes;
+#[cfg(test)]
+mod tests;
+mod ways;
+
+use ipnet::IpNet;
+
+use crate::lint::{
+    finding::{Finding, Kind, Report, Severity, Unjudged},
+    read::{Export, last_name},
+    requirements::{Management, Peer, Profile, Requirement},
+    route::{Subnet, Table},
+    rule::{AddressTerm, Group, Rule},
+    tags::Tag,
+    traffic::Direction,
+    world::World,
+};
+
+/// Whether apps are reached from the Internet or from the network only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deployment {
+    /// By an internal load balancer.
+    Ilb,
+    /// By a public address.
+    External,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// By what to judge.
+    pub profile: Profile,
+    /// The cloud: it decides which management addresses are meant.
+    pub cloud: String,
+    /// The subnet's prefixes, where no file says them.
+    pub subnet: Vec<IpNet>,
+    /// The network's prefixes, where no file says them.
+    pub vnet: Vec<IpNet>,
+    /// The subnet's service endpoints, where no file says them.
+    pub service_endpoints: Option<Vec<String>>,
+    /// How apps are reached.
+    pub deployment: Option<Deployment>,
+    /// Ports of apps with an address of their own.
+    pub app_ports: Vec<u16>,
+    /// The name of the group to judge, where several are given.
+    pub group: Option<String>,
+    /// The name of the table to judge, where several are given.
+    pub table: Option<String>,
+    /// What the configuration of the agent needs.
+    pub needs: Vec<Requirement>,
+    /// Ids of findings to set aside, each with the reason.
+    pub suppress: Vec<(String, String)>,
+}
+
+/// Everything that the checks look at.
+pub(super) struct Case<'a> {
+    question: &'a Question,
+    export: &'a Export,
+    world: World,
+    management: Management,
+    subnet: Option<&'a Subnet>,
+    service_endpoints: Option<Vec<String>>,
+    /// The prefixes of the subnet and of the network.
+    nets: (Vec<IpNet>, Vec<IpNet>),
+    deployment: Option<Deployment>,
+}
+
+/// Judges.
+pub fn judge(question: &Question, export: &Export) -> Report {
+    let case = Case::new(question, export);
+    let mut report = Report { notes: export.notes.clone(), ..Report::default() };
+    report.findings.extend(export.problems.iter().cloned());
+    for group in case.groups(&mut report) {
+        hygiene::duplicates(group, &mut report);
+        if group.managed {
+            report.notes.push(format!(
+                "{}: a network manager stands before this group; its security admin rules are in no export of a group",
+                group.name
+            ));
+        }
+        flows::check(&case, group, &mut report);
+        hygiene::check(&case, group, &mut report);
+        platform::check(&case, group, &mut report);
+    }
+    if let Some(table) = case.table(&mut report) {
+        ways::check(&case, table, &mut report);
+    }
+    if let Some(subnet) = case.subnet {
+        sizes::check(&case, subnet, &mut report);
+    }
+    finish(question, &case, report)
+}
+
+/// Sets aside what is suppressed, and puts the worst first.
+fn finish(question: &Question, case: &Case<'_>, mut report: Report) -> Report {
+    let reason = |finding: &Finding| {
+        let named = |id: &str| {
+            id == finding.id()
+                || id == finding.kind.id()
+                || finding.rule.as_ref().is_some_and(|rule| id == format!("{}@{rule}", finding.kind))
+        };
+        question.suppress.iter().find(|(id, _)| named(id)).map(|(_, reason)| reason.clone())
+    };
+    let opens: Vec<Finding> =
+        report.could_not_judge.iter().filter(|open| open.requirement.is_some()).map(cannot_tell).collect();
+    report.findings.extend(opens);
+    let mut kept: Vec<Finding> = Vec::new();
+    for finding in report.findings.drain(..) {
+        match reason(&finding) {
+            Some(reason) => report.suppressed.push((finding, reason)),
+            None if kept.contains(&finding) => {}
+            None => kept.push(finding),
+        }
+    }
+    kept.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.kind.cmp(&b.kind)));
+    report.findings = kept;
+    report.notes.extend(notes(case));
+    report
+}
+
+/// What stays open stands among the findings, too, as information.
+fn cannot_tell(open: &Unjudged) -> Finding {
+    Finding {
+        requirement: open.requirement.clone(),
+        rule: open.rule.clone(),
+        at: open.at.clone(),
+        ..Finding::new(Kind::CannotTell, Severity::Info, open.why.clone())
+    }
+}
+
+fn notes(case: &Case<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    match case.world.edition() {
+        Some(edition) => notes.push(format!("service tags: {edition}")),
+        None => notes.push("service tags: by name, no tag file was given (--tags)".to_owned()),
+    }
+    if !case.export.groups.is_empty() {
+        notes.push(
+            "security admin rules of a network manager come before every group and are in no export; traffic to 168.63.129.16 \
+             (DNS, DHCP, health) and 169.254.169.254 passes every group but for rules by the AzurePlatform tags"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+impl<'a> Case<'a> {
+    fn new(question: &'a Question, export: &'a Export) -> Self {
+        let subnet = choose_subnet(question, export);
+        let of_subnet = subnet.map(|subnet| subnet.prefixes.clone()).unwrap_or_default();
+        let subnet_nets = if question.subnet.is_empty() { of_subnet } else { question.subnet.clone() };
+        let vnet_nets = if question.vnet.is_empty() { export.network.clone() } else { question.vnet.clone() };
+        let management = Management::of_cloud(&question.cloud);
+        let mut book = export.book.clone().unwrap_or_default();
+        book.documented.insert(management.tag.clone(), management.set());
+        let world = World::new(&subnet_nets, &vnet_nets, book, tags(question, export, &management));
+        let from_file = subnet.filter(|subnet| subnet.id.is_some() || !subnet.service_endpoints.is_empty());
+        let service_endpoints =
+            question.service_endpoints.clone().or(from_file.map(|subnet| subnet.service_endpoints.clone()));
+        let deployment = question.deployment;
+        Self {
+            question,
+            export,
+            world,
+            management,
+            subnet,
+            service_endpoints,
+            nets: (subnet_nets, vnet_nets),
+            deployment,
+        }
+    }
+
+    fn profile(&self) -> &'a Profile {
+        &self.question.profile
+    }
+
+    /// Every requirement: the profile's, of apps with own addresses, and of the agent's configuration.
+    fn requirements(&self) -> Vec<Requirement> {
+        let own = [self.question.app_ports.as_slice(), self.export.app_ports.as_slice()].concat();
+        let assigned = (!own.is_empty()).then(|| Requirement::of_app_ports(&own));
+        self.profile().requirements.iter().cloned().chain(assigned).chain(self.question.needs.clone()).collect()
+    }
+
+    /// The groups that count: the one assigned to the subnet or named, all of an effective view, the only one.
+    fn groups(&self, report: &mut Report) -> Vec<&'a Group> {
+        let all = &self.export.groups;
+        let assigned = self.subnet.and_then(|subnet| subnet.group.as_deref());
+        let wanted = self.question.group.as_deref().or(assigned).map(last_name);
+        let matching =
+            |name: &str| all.iter().filter(|group| group.name.eq_ignore_ascii_case(name)).collect::<Vec<_>>();
+        let found = wanted.map(matching).unwrap_or_default();
+        if !found.is_empty() {
+            return found;
+        }
+        if let (Some(name), [only]) = (wanted, all.as_slice()) {
+            self.misassigned("group", &only.name, name, report);
+        }
+        if all.len() > 1 && !all.iter().all(|group| group.effective) {
+            let names: Vec<_> = all.iter().map(|group| group.name.as_str()).collect();
+            report.could_not_judge.push(Unjudged {
+                why: format!("{} groups ({}): say with --nsg which one is the subnet's", names.len(), names.join(", ")),
+                ..Unjudged::default()
+            });
+            return Vec::new();
+        }
+        all.iter().collect()
+    }
+
+    /// The table that counts, by the same rules.
+    fn table(&self, report: &mut Report) -> Option<&'a Table> {
+        let all = &self.export.tables;
+        let effective = all.iter().find(|table| table.effective);
+        let assigned = self.subnet.and_then(|subnet| subnet.table.as_deref());
+        let wanted = self.question.table.as_deref().or(assigned).map(last_name);
+        let found = wanted.and_then(|name| all.iter().find(|table| table.name.eq_ignore_ascii_case(name)));
+        if let Some(table) = effective.or(found) {
+            return Some(table);
+        }
+        match (all.as_slice(), wanted) {
+            ([only], Some(name)) => self.misassigned("table", &only.name, name, report),
+            ([_, _, ..], _) => report.could_not_judge.push(Unjudged {
+                why: format!("{} route tables: say with --route-table which one is the subnet's", all.len()),
+                ..Unjudged::default()
+            }),
+            _ => {}
+        }
+        if let [only] = all.as_slice() { Some(only) } else { None }
+    }
+
+    fn misassigned(&self, what: &str, given: &str, assigned: &str, report: &mut Report) {
+        let message = format!(
+            "the {what} given is {given}, but {assigned} is assigned to the subnet: what is judged is not in force"
+        );
+        let resource = Some(given.to_owned());
+        report.findings.push(Finding { resource, ..Finding::new(Kind::Assignment, Severity::Warning, message) });
+    }
+
+    fn finding_for(&self, requirement: &Requirement, kind: Kind, severity: Severity, message: String) -> Finding {
+        Finding {
+            requirement: Some(requirement.id.clone()),
+            source: self.profile().source_of(requirement),
+            ..Finding::new(kind, severity, message)
+        }
+    }
+}
+
+/// The subnet of the files: the one of the prefix asked for, or the only one.
+fn choose_subnet<'a>(question: &Question, export: &'a Export) -> Option<&'a Subnet> {
+    let asked = |subnet: &&Subnet| subnet.prefixes.iter().any(|prefix| question.subnet.contains(prefix));
+    let delegated = |subnet: &&Subnet| {
+        let wanted = question.profile.subnet.delegation.as_deref();
+        wanted.is_some_and(|wanted| subnet.delegations.iter().any(|one| one.eq_ignore_ascii_case(wanted)))
+    };
+    match export.subnets.as_slice() {
+        [only] => Some(only),
+        several => several.iter().find(asked).or_else(|| {
+            let fitting: Vec<_> = several.iter().filter(delegated).collect();
+            if let [one] = fitting.as_slice() { Some(*one) } else { None }
+        }),
+    }
+}
+
+/// Every tag that rules, routes and requirements name.
+fn tags(question: &Question, export: &Export, management: &Management) -> Vec<Tag> {
+    let of_rule = |rule: &Rule| [rule.source.addresses.clone(), rule.destination.addresses.clone()].concat();
+    let of_rules = export.groups.iter().flat_map(|group| group.rules.iter().flat_map(of_rule));
+    let of_routes =
+        export.tables.iter().flat_map(|table| table.routes.iter().flat_map(|route| route.destinations.clone()));
+    let named = of_rules.chain(of_routes).filter_map(|term| match term {
+        AddressTerm::Tag(tag) | AddressTerm::Expanded(tag, _) => Some(tag),
+        AddressTerm::Any | AddressTerm::Net(_) | AddressTerm::Interfaces(_) | AddressTerm::Expression(_) => None,
+    });
+    let required = question.profile.requirements.iter().filter_map(|requirement| match &requirement.peer {
+        Peer::Tag(tag) => Some(tag.clone()),
+        Peer::Subnet | Peer::Vnet | Peer::Internet | Peer::Any | Peer::Clients | Peer::Somewhere | Peer::Nets(_) => {
+            None
+        }
+    });
+    named.chain(required).chain([management.tag.clone()]).collect()
+}
+
+/// Whether a requirement is judged at a group at all.
+fn counts(case: &Case<'_>, requirement: &Requirement) -> bool {
+    let no_effect = requirement.direction() == Direction::Inbound && !case.profile().inbound_rules_apply;
+    let impossible = requirement.id == "app-assigned" && case.deployment == Some(Deployment::Ilb);
+    !no_effect && !impossible
+}

@@ -1,0 +1,313 @@
+//! Whether the routes take what the service needs where it has to go, and leave its own subnet alone.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::lint::{
+    addresses::AddressSet,
+    finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
+    judge::{Case, flows},
+    read::last_name,
+    requirements::Level,
+    route::{NextHop, Origin, Table},
+    routing::{Routing, Way},
+    rule::{AddressTerm, Known},
+};
+
+/// Checks a table.
+pub(super) fn check(case: &Case<'_>, table: &Table, report: &mut Report) {
+    let routing = Routing::new(Some(table), &case.nets.1, &case.world);
+    let look = Look { case, table, routing: &routing };
+    let needs = &case.profile().routes;
+    if let Some(level) = needs.own_subnet {
+        look.own_subnet(level, report);
+    }
+    if needs.management {
+        look.management(report);
+        look.public(report);
+        look.bgp(report);
+    }
+    look.tags(report);
+    look.region(report);
+}
+
+struct Look<'a> {
+    case: &'a Case<'a>,
+    table: &'a Table,
+    routing: &'a Routing,
+}
+
+impl Look<'_> {
+    fn finding(&self, requirement: &str, severity: Severity, message: String) -> Finding {
+        Finding {
+            requirement: Some(requirement.to_owned()),
+            resource: Some(self.table.name.clone()),
+            source: self
+                .case
+                .profile()
+                .sources
+                .get("FW")
+                .map(|source| format!("{}, edition {}", source.document, source.as_of)),
+            ..Finding::new(Kind::Route, severity, message)
+        }
+    }
+
+    /// A finding about a way, named by its route and shown by a packet.
+    fn of_way(&self, way: &Way, finding: Finding) -> Finding {
+        let route = &self.routing.routes[way.routes[0]];
+        let end = |set: &AddressSet| match set.example() {
+            Some(crate::lint::addresses::Point::Address(address)) => address.to_string(),
+            Some(crate::lint::addresses::Point::Name(name)) => self.case.world.show(name),
+            None => "nobody".to_owned(),
+        };
+        let packet = Packet {
+            direction: "Outbound".to_owned(),
+            protocol: "TCP".to_owned(),
+            source: end(&self.case.world.subnet),
+            source_port: 49_152,
+            destination: end(&way.destinations),
+            destination_port: 443,
+        };
+        let confirm = format!(
+            "az network watcher show-next-hop -g RESOURCE_GROUP --vm PROBE_VM --source-ip {} --dest-ip {}",
+            packet.source, packet.destination
+        );
+        let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
+        Finding { rule: rule.clone(), by: rule, at, packet: Some(packet), confirm: Some(confirm), ..finding }
+    }
+
+    fn hop(&self, way: &Way) -> String {
+        self.routing.hops(way).iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Whether a way leads straight out. What an endpoint takes never meets the tunnel.
+    fn is_straight(&self, way: &Way) -> bool {
+        self.routing.hops(way).iter().all(|hop| matches!(hop, NextHop::Internet | NextHop::ServiceEndpoint))
+    }
+
+    fn is_open(&self, way: &Way) -> bool {
+        self.routing.hops(way).iter().any(|hop| matches!(hop, NextHop::Unknown(_)))
+    }
+
+    fn own_subnet(&self, level: Level, report: &mut Report) {
+        for way in self.routing.ways(&self.case.world.subnet) {
+            let route = &self.routing.routes[way.routes[0]];
+            let stays = matches!(route.next_hop, NextHop::VnetLocal | NextHop::Unknown(_));
+            let fabric = route.origin == Origin::System && !self.table.effective;
+            if stays || fabric {
+                continue;
+            }
+            // Without the network's prefixes a shorter route may be beaten by the network's own.
+            let shorter = |term: &AddressTerm| matches!(term, AddressTerm::Net(net) if self.case.nets.0.iter().any(|own| net.prefix_len() < own.prefix_len()));
+            if self.case.nets.1.is_empty() && route.destinations.iter().any(shorter) {
+                report.could_not_judge.push(Unjudged {
+                    requirement: Some("own-subnet".to_owned()),
+                    rule: Some(route.name.clone()),
+                    at: Some(route.at.clone()),
+                    why: "whether it beats the network's own route depends on the network's prefixes (--vnet)"
+                        .to_owned(),
+                });
+                continue;
+            }
+            let message = format!(
+                "{} sends the subnet's own addresses to {}: traffic between its instances leaves the subnet",
+                route.name,
+                self.hop(&way)
+            );
+            report.findings.push(self.of_way(&way, self.finding("own-subnet", level.into(), message)));
+        }
+    }
+
+    /// Answers to the platform must leave by the way the question came in.
+    fn management(&self, report: &mut Report) {
+        let management = &self.case.management;
+        let tag = self.case.world.term(&AddressTerm::Tag(management.tag.clone())).sure;
+        let own = self
+            .case
+            .export
+            .inbound
+            .iter()
+            .filter(|entry| entry.description.to_ascii_lowercase().contains("management"));
+        let listed: Vec<IpNet> = own.flat_map(|entry| entry.endpoints.clone()).collect();
+        let wanted = if listed.is_empty() { management.set() } else { AddressSet::of(&listed) };
+        let wrong = |set: &AddressSet| -> Vec<Way> {
+            self.routing.ways(set).into_iter().filter(|way| !self.is_straight(way) && !self.is_open(way)).collect()
+        };
+        let lost = wrong(&wanted);
+        let count: u128 = lost.iter().map(|way| way.destinations.count()).sum();
+        if let Some(way) = lost.iter().max_by_key(|way| way.destinations.count()) {
+            let message = format!(
+                "{count} of {} management addresses go to {} by {}: answers leave by another way than the question came, and the \
+                 environment cannot be managed; route the tag {} to Internet",
+                wanted.count(),
+                self.hop(way),
+                self.routing.routes[way.routes[0]].name,
+                management.tag
+            );
+            let fix = format!(
+                "az network route-table route create -g RESOURCE_GROUP --route-table-name {} -n app-service-management --address-prefix {} \
+                 --next-hop-type Internet",
+                last_name(&self.table.name),
+                management.tag
+            );
+            let finding = Finding { fix: Some(fix), ..self.finding("management", Severity::Critical, message) };
+            report.findings.push(self.of_way(way, finding));
+            return;
+        }
+        if let Some(way) = wrong(&tag.minus(&wanted)).first() {
+            let message = format!(
+                "all {} documented management addresses go to Internet, but other addresses of the tag {} go to {}: the list is the \
+                 documented minimum ({}), the tag is safer",
+                wanted.count(),
+                management.tag,
+                self.hop(way),
+                management.source
+            );
+            report.findings.push(self.of_way(way, self.finding("management", Severity::Info, message)));
+        }
+    }
+
+    /// Where everything else goes, and what must not go there.
+    fn public(&self, report: &mut Report) {
+        let everywhere = self.case.world.internet.intersection(&AddressSet::every_v4());
+        let main = self.routing.ways(&everywhere).into_iter().max_by_key(|way| way.destinations.count());
+        let Some(main) = main.filter(|way| !self.is_straight(way)) else { return };
+        if self.is_open(&main) {
+            report.could_not_judge.push(Unjudged {
+                requirement: Some("ip-dependencies".to_owned()),
+                rule: Some(self.routing.routes[main.routes[0]].name.clone()),
+                at: Some(self.routing.routes[main.routes[0]].at.clone()),
+                why: format!("where it leads ({}) only a deployment knows", self.hop(&main)),
+            });
+            return;
+        }
+        if self.routing.hops(&main).contains(&&NextHop::Nowhere) {
+            let message = format!(
+                "{} drops everything that is not routed otherwise: the environment loses what it depends on",
+                self.routing.routes[main.routes[0]].name
+            );
+            report.findings.push(self.of_way(&main, self.finding("internet", Severity::Critical, message)));
+            return;
+        }
+        self.ip_dependencies(&main, report);
+        self.endpoints(&main, report);
+    }
+
+    fn ip_dependencies(&self, main: &Way, report: &mut Report) {
+        let all: Vec<IpNet> =
+            self.case.profile().routes.ip_dependencies.iter().map(|address: &IpAddr| (*address).into()).collect();
+        let lost: Vec<Way> =
+            self.routing.ways(&AddressSet::of(&all)).into_iter().filter(|way| !self.is_straight(way)).collect();
+        let Some(way) = lost.first() else { return };
+        let missing = lost.iter().fold(AddressSet::default(), |all, way| all.union(&way.destinations));
+        let message = format!(
+            "{} go to {}: the page wants them routed straight to Internet (80, 443; the tag AzureMonitor covers them), and a firewall must pass \
+             UDP 123 and TCP 12000 to any address",
+            flows::show_set(&self.case.world, &missing),
+            self.hop(main)
+        );
+        report.findings.push(self.of_way(way, self.finding("ip-dependencies", Severity::Warning, message)));
+    }
+
+    /// Through an appliance Sql, Storage and EventHub are supported by service endpoints only.
+    fn endpoints(&self, main: &Way, report: &mut Report) {
+        let needed = &self.case.profile().routes.service_endpoints;
+        let Some(present) = &self.case.service_endpoints else {
+            report.could_not_judge.push(Unjudged {
+                requirement: Some("service-endpoints".to_owned()),
+                rule: Some(self.routing.routes[main.routes[0]].name.clone()),
+                at: None,
+                why: format!("everything goes to {}: say which service endpoints the subnet has (its file, or --service-endpoints)", self.hop(main)),
+            });
+            return;
+        };
+        let has =
+            |wanted: &str| present.iter().any(|one| one.to_ascii_lowercase().starts_with(&wanted.to_ascii_lowercase()));
+        let missing: Vec<&str> = needed.iter().map(String::as_str).filter(|wanted| !has(wanted)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let critical = missing.iter().any(|one| one.ends_with("Sql") || one.ends_with("Storage"));
+        let message = format!(
+            "everything goes to {} and the subnet lacks the service endpoints {}: SQL, storage and event hub through an appliance are not \
+             supported{}",
+            self.hop(main),
+            missing.join(", "),
+            if missing.contains(&"Microsoft.Sql") {
+                "; the endpoint for Sql counts for every Azure SQL server that is reached from the subnet"
+            } else {
+                ""
+            }
+        );
+        let severity = if critical { Severity::Critical } else { Severity::Warning };
+        let fix = format!(
+            "az network vnet subnet update -g RESOURCE_GROUP --vnet-name VNET -n SUBNET --service-endpoints {}",
+            union(present, &missing)
+        );
+        let finding = Finding { fix: Some(fix), ..self.finding("service-endpoints", severity, message) };
+        report.findings.push(self.of_way(main, finding));
+    }
+
+    /// Without a default route of its own, a gateway that announces one tunnels everything.
+    fn bgp(&self, report: &mut Report) {
+        let takes = matches!(self.table.takes_bgp, Known::Value(true));
+        let has_default = |term: &AddressTerm| {
+            matches!(term, AddressTerm::Net(net) if net.prefix_len() == 0) || *term == AddressTerm::Any
+        };
+        let own = self
+            .table
+            .routes
+            .iter()
+            .any(|route| route.origin == Origin::User && route.destinations.iter().any(has_default));
+        if takes && !own && !self.table.effective {
+            let message = "routes of gateways are taken and there is no route of its own for 0.0.0.0/0: a gateway that announces one tunnels \
+                           everything, management too";
+            let finding = Finding {
+                requirement: Some("management".to_owned()),
+                resource: Some(self.table.name.clone()),
+                ..Finding::new(Kind::Conditional, Severity::Info, message)
+            };
+            report.findings.push(finding);
+        }
+    }
+
+    /// Not every tag can be a route.
+    fn tags(&self, report: &mut Report) {
+        for route in &self.table.routes {
+            for term in &route.destinations {
+                let AddressTerm::Tag(tag) = term else { continue };
+                let never = tag.service() == "AzureCloud" || tag.place().is_some();
+                let in_china = self.case.question.cloud == "china" && *tag == self.case.management.tag;
+                if never || in_china {
+                    let message = format!(
+                        "{tag} cannot be the destination of a route{}",
+                        if in_china { " in China" } else { "" }
+                    );
+                    report.findings.push(Finding {
+                        rule: Some(route.name.clone()),
+                        resource: Some(self.table.name.clone()),
+                        at: Some(route.at.clone()),
+                        ..Finding::new(Kind::Input, Severity::Critical, message)
+                    });
+                }
+            }
+        }
+    }
+
+    fn region(&self, report: &mut Report) {
+        let subnet = self.case.subnet.and_then(|subnet| subnet.location.as_deref());
+        let plain = |text: &str| text.to_ascii_lowercase().replace(' ', "");
+        let (Some(own), Some(other)) = (subnet, self.table.location.as_deref()) else { return };
+        if plain(own) == plain(other) || own.starts_with('[') || other.starts_with('[') {
+            return;
+        }
+        let message = format!("the table is in {other}, the subnet's network in {own}: it cannot be assigned");
+        let resource = Some(self.table.name.clone());
+        report.findings.push(Finding { resource, ..Finding::new(Kind::Assignment, Severity::Warning, message) });
+    }
+}
+
+fn union(present: &[String], missing: &[&str]) -> String {
+    present.iter().map(String::as_str).chain(missing.iter().copied()).collect::<Vec<_>>().join(" ")
+}

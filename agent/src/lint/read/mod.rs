@@ -1,0 +1,208 @@
+//! From the bytes of an export to groups, tables and subnets: recognises what a file is, and says what a wrong one is.
+
+mod node;
+mod recognise;
+mod routes;
+mod rules;
+mod tag_file;
+mod template;
+mod terraform;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+pub use self::node::last_name;
+use self::{node::Node, recognise::Shape, rules::Writer, words::Problems};
+use crate::lint::{
+    finding::Finding,
+    route::{Subnet, Table},
+    rule::{Group, Rule},
+    world::Book,
+};
+
+/// A file that is no export, or not one that can be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The bytes are no text.
+    #[error("{file}: neither UTF-8 nor UTF-16: no JSON")]
+    NotText {
+        /// The file.
+        file: String,
+    },
+    /// The text is no JSON.
+    #[error("{file}: no JSON: {error}")]
+    NotJson {
+        /// The file.
+        file: String,
+        /// What is wrong, with line and column.
+        error: serde_json::Error,
+    },
+    /// JSON of another kind.
+    #[error("{file}: {what}")]
+    WrongKind {
+        /// The file.
+        file: String,
+        /// What it is.
+        what: String,
+    },
+}
+
+/// One entry of the list of addresses that an environment wants to be reached from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundEntry {
+    /// What it is for.
+    pub description: String,
+    /// Who comes.
+    pub endpoints: Vec<IpNet>,
+    /// To which ports; empty for all.
+    pub ports: Vec<u16>,
+}
+
+/// Everything that the files given hold.
+#[derive(Clone, Debug, Default)]
+pub struct Export {
+    /// Security groups.
+    pub groups: Vec<Group>,
+    /// Route tables.
+    pub tables: Vec<Table>,
+    /// Subnets.
+    pub subnets: Vec<Subnet>,
+    /// The prefixes of the virtual network.
+    pub network: Vec<IpNet>,
+    /// The tag file.
+    pub book: Option<Book>,
+    /// The environment's own list of inbound dependencies.
+    pub inbound: Vec<InboundEntry>,
+    /// Ports of addresses that apps have to themselves.
+    pub app_ports: Vec<u16>,
+    /// Words that Azure would refuse.
+    pub problems: Vec<Finding>,
+    /// What the reader could not follow.
+    pub notes: Vec<String>,
+    /// What each file is.
+    pub kinds: Vec<(String, &'static str)>,
+}
+
+impl Export {
+    /// Adds what one file holds.
+    ///
+    /// # Errors
+    /// [`ReadError`], which says what the file is.
+    pub fn read(&mut self, file: &str, bytes: &[u8]) -> Result<(), ReadError> {
+        let text = decode(bytes).ok_or_else(|| ReadError::NotText { file: file.to_owned() })?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| ReadError::NotJson { file: file.to_owned(), error })?;
+        let value = if value.get("$schema").is_some() { template::with_variables(&value) } else { value };
+        let root = Node::root(&value);
+        let shape = recognise::shape(&root).map_err(|what| ReadError::WrongKind { file: file.to_owned(), what })?;
+        self.kinds.push((file.to_owned(), shape.name()));
+        let mut problems = Problems::default();
+        self.take(&root, shape, &mut problems);
+        let in_file = |problem: Finding| Finding { at: problem.at.map(|at| format!("{file}: {at}")), ..problem };
+        self.problems.extend(problems.0.into_iter().map(in_file));
+        Ok(())
+    }
+
+    fn take(&mut self, root: &Node<'_>, shape: Shape, problems: &mut Problems) {
+        let items = recognise::items(root);
+        match shape {
+            Shape::Group => items.iter().for_each(|item| self.groups.push(rules::group(item, Writer::Azure, problems))),
+            Shape::Rules => {
+                let list = recognise::list(root);
+                self.groups.push(rules::list(&list, problems));
+            }
+            Shape::EffectiveGroup => items.iter().for_each(|item| self.effective_group(item, problems)),
+            Shape::Table => items.iter().for_each(|item| self.tables.push(routes::table(item, problems))),
+            Shape::Routes => self.tables.push(routes::list(&recognise::list(root), problems)),
+            Shape::EffectiveRoutes => self.tables.push(routes::effective(&recognise::list(root), problems)),
+            Shape::Subnet => items.iter().for_each(|item| self.subnets.push(routes::subnet(item, problems))),
+            Shape::Network => items.iter().for_each(|item| template::network(item, self, problems)),
+            Shape::Template => template::read(root, self, problems),
+            Shape::Terraform => terraform::read(root, self, problems),
+            Shape::Tags => self.book = Some(tag_file::read(root)),
+            Shape::Inbound => items.iter().for_each(|item| self.inbound_entry(item, problems)),
+            Shape::Addresses => {
+                let ports = ["internalHttpPort", "internalHttpsPort"];
+                let mappings = root.list("vipMappings");
+                let in_use = mappings.iter().flat_map(|mapping| mapping.texts(&ports));
+                self.app_ports.extend(in_use.filter_map(|port| port.text()?.parse::<u16>().ok()));
+            }
+        }
+    }
+
+    fn effective_group(&mut self, item: &Node<'_>, problems: &mut Problems) {
+        let id = item.reference("networkSecurityGroup");
+        let rules = item.list("effectiveSecurityRules");
+        let mut rules: Vec<Rule> = rules.iter().map(|rule| rules::rule(rule, Writer::Azure, problems)).collect();
+        rules::without_repetitions(&mut rules);
+        let association = item.get("association");
+        let of = |name: &str| association.as_ref().and_then(|association| association.reference(name));
+        self.groups.push(Group {
+            name: id.as_deref().map_or("effective rules", last_name).to_owned(),
+            id,
+            location: None,
+            rules,
+            subnets: of("subnet").into_iter().collect(),
+            effective: true,
+            managed: of("networkManager").is_some(),
+        });
+    }
+
+    fn inbound_entry(&mut self, item: &Node<'_>, problems: &mut Problems) {
+        let ports = item.texts(&["ports"]);
+        self.inbound.push(InboundEntry {
+            description: item.text_of("description").unwrap_or_default(),
+            endpoints: routes::prefixes(item, &["endpoints"], problems),
+            ports: ports.iter().filter_map(|port| port.text()?.parse().ok()).collect(),
+        });
+    }
+
+    /// Adds a group, or its rules to the one of that name.
+    fn add_group(&mut self, group: Group) {
+        match self.groups.iter_mut().find(|other| other.name == group.name) {
+            Some(other) => {
+                let Group { id, location, rules, .. } = group;
+                other.id = other.id.take().or(id);
+                other.location = other.location.take().or(location);
+                other.rules.extend(rules);
+                rules::without_repetitions(&mut other.rules);
+            }
+            None => self.groups.push(group),
+        }
+    }
+
+    fn add_rule(&mut self, group: &str, rule: Rule) {
+        self.add_group(Group { name: group.to_owned(), rules: vec![rule], ..Group::default() });
+    }
+
+    /// Adds a table, or its routes to the one of that name.
+    fn add_table(&mut self, table: Table) {
+        match self.tables.iter_mut().find(|other| other.name == table.name) {
+            Some(other) => {
+                let fresh: Vec<_> = table.routes.into_iter().filter(|route| !other.routes.contains(route)).collect();
+                other.routes.extend(fresh);
+                other.id = other.id.take().or(table.id);
+                other.location = other.location.take().or(table.location);
+            }
+            None => self.tables.push(table),
+        }
+    }
+}
+
+/// The text of a file: UTF-8, or UTF-16 as a redirect of PowerShell writes it.
+fn decode(bytes: &[u8]) -> Option<String> {
+    let wide = |order: fn([u8; 2]) -> u16, rest: &[u8]| {
+        let (pairs, odd) = rest.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| order(*pair)).collect();
+        if odd.is_empty() { String::from_utf16(&units).ok() } else { None }
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => wide(u16::from_be_bytes, rest),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        _ => String::from_utf8(bytes.to_vec()).ok(),
+    }
+}
