@@ -7,7 +7,7 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, lint, nameresolver, nslookup, profile, run, stdout, tcpping, variables,
+    history, lint, nameresolver, nslookup, plan, profile, run, stdout, tcpping, variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Profile(command) => profile::run(command),
         Command::History(arguments) => history::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
+        Command::Plan(command) => plan::run(&command),
         Command::Explain { cause } => explain::run(cause.as_deref()),
     };
     result.unwrap_or_else(|failure| {

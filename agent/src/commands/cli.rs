@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     check::Check, config::ConfigCommand, history::History, lint::Lint, nameresolver::Nameresolver, nslookup::Nslookup,
-    profile::ProfileCommand, run::Run, tcpping::Tcpping,
+    plan::PlanCommand, profile::ProfileCommand, run::Run, tcpping::Tcpping,
 };
 
 const EXIT_CODES: &str = "\
@@ -104,6 +104,9 @@ pub enum Command {
         ase-agent lint nsg.json routes.json subnet.json --tags ServiceTags_Public.json\n  \
         ase-agent lint plan.json --profile ase-v3 --nsg ase-nsg --format sarif\n  ase-agent lint explain lb_cut"))]
     Lint(Box<Lint>),
+    /// Work out how large a subnet has to be
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Explain a cause: what it means, where it lies, who mends it and how
     Explain {
         /// The cause's label, for example tls_intercepted; without one all causes are listed

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod name_rounds;
 pub mod nameresolver;
 pub mod nslookup;
+pub mod plan;
 pub mod profile;
 pub mod reloads;
 pub mod run;

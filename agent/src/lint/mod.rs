@@ -14,6 +14,7 @@ pub mod requirements;
 pub mod route;
 pub mod routing;
 pub mod rule;
+pub mod size;
 pub mod tags;
 pub mod traffic;
 pub mod world;

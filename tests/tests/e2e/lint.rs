@@ -170,3 +170,28 @@ fn a_large_group_and_a_full_tag_file_are_judged() {
     assert_eq!(code, Some(0), "{error}");
     assert!(text.contains("ineffective_rule [r1100]"), "rules that repeat are named");
 }
+
+#[test]
+fn a_subnet_is_planned_with_its_steps_and_compared_with_the_one_that_there_is() {
+    let plan = |arguments: &[&str]| {
+        let output = run(Command::new(agent()).args(["plan", "subnet"]).args(arguments));
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = plan(&["--plan", "20"]);
+    assert!(
+        code == Some(0) && text.contains("=     53  in the normal state") && text.contains("=     73  at the peak"),
+        "{text}"
+    );
+    assert!(
+        text.contains("/25 (128 addresses) is the smallest that fits") && text.contains("uncertain: 7 to 27 by load"),
+        "{text}"
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let current =
+        write(folder.path(), "subnet.json", r#"{"name": "ase", "addressPrefix": "10.0.1.0/25", "delegations": []}"#);
+    let (code, text) = plan(&["--plan", "25:windows:5", "--plan", "40:linux/I1v2", "--current", &current]);
+    assert!(code == Some(1) && text.contains("too small"), "{text}");
+    let (code, text) = plan(&["--ase", "v2", "--external", "--plan", "30", "--current", &current, "--output", "json"]);
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, &document["peak"], &document["current"]["fits"]), (Some(0), &json!(80), &json!(true)));
+}

@@ -4,4 +4,5 @@ pub mod explain;
 pub mod json;
 pub mod markdown;
 pub mod sarif;
+pub mod size;
 pub mod table;
