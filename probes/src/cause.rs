@@ -180,7 +180,7 @@ causes! {
         "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server",
         "the server's recursion and access lists for this subnet";
     DnsNxdomain, "dns_nxdomain", Remote, DnsTeam,
-        "the DNS server says that the name does not exist", "compare with Azure DNS; look for a zone on the custom DNS that shadows the public name",
+        "the DNS server says that the name does not exist", "compare with Azure DNS; add the record to the zone that denies it, or forward that zone to 168.63.129.16",
         "which zone the evidence names as the authority for the denial";
     DnsNodata, "dns_nodata", Remote, DnsTeam,
         "the name exists but has no address", "complete the record in the zone that the evidence names",

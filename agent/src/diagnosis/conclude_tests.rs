@@ -61,6 +61,27 @@ fn silence_is_never_confirmed() {
 }
 
 #[test]
+fn nothing_between_is_suspected_where_the_platforms_own_address_is_silent() {
+    for symptom in [Symptom::SilentDns, Symptom::SilentConnect] {
+        for same_port in [true, false] {
+            let answers =
+                [(AsksThePlatform, true), (SamePortWorks, same_port), (OtherPortsWork, true), (AnythingWorks, true)];
+            let concluded = conclude(&sign(symptom, Cause::Dropped), &known(&answers));
+            let hint = concluded.rule.hint.expect("it says what to look at");
+            assert!(hint.contains("AzurePlatformDNS"), "{symptom:?}: {hint}");
+        }
+    }
+}
+
+#[test]
+fn a_privatelink_zone_without_the_record_is_no_zone_that_shadows_a_name() {
+    let gap = known(&[(PrivateZoneGap, true), (AzureResolves, true), (AzureAnswersPrivate, false)]);
+    let concluded = conclude(&sign(Symptom::NameDenied, Cause::DnsNxdomain), &gap);
+    let hint = concluded.rule.hint.expect("it says what to do");
+    assert!(hint.contains("privatelink") && !hint.contains("shadow"), "{hint}");
+}
+
+#[test]
 fn every_contrast_can_change_something() {
     let asked: BTreeSet<Contrast> = RULES.iter().flat_map(|rule| rule.needs.iter().map(|(need, _)| *need)).collect();
     let idle: Vec<_> = Contrast::ALL.iter().filter(|contrast| !asked.contains(contrast)).collect();

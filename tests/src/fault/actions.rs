@@ -111,7 +111,10 @@ impl Engine {
             }
             Action::ReplyFrom(address) => packet::set_source(&mut walker.bytes, *address),
             Action::Redirect { .. } => self.redirect(index, walker),
-            Action::Icmp { r#type, code, mtu, from } => self.complain(walker, (*r#type, *code), *mtu, *from),
+            Action::Icmp { r#type, code, mtu, from, pass } => {
+                self.complain(walker, (*r#type, *code), *mtu, *from);
+                walker.is_gone = !pass;
+            }
             Action::Reset { to, hop } => self.reset(walker, *to, *hop),
             Action::Accept { then, hop } => self.accept(walker, then, *hop),
             Action::Mtu { bytes, icmp } => {

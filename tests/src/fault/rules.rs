@@ -180,7 +180,8 @@ pub enum Action {
         /// Address or name.
         to: String,
     },
-    /// It vanishes, and its sender gets an ICMP error; of IPv6, an ICMPv6 error, whose types and codes are others.
+    /// It vanishes, unless it is to pass, and its sender gets an ICMP error; of IPv6, an ICMPv6 error, whose types and codes
+    /// are others.
     Icmp {
         /// The type.
         r#type: u8,
@@ -192,6 +193,9 @@ pub enum Action {
         /// Who complains: the number of a hop, an address, or `destination`.
         #[serde(default)]
         from: Option<From>,
+        /// Whether it goes on all the same: the error is forged.
+        #[serde(default)]
+        pass: bool,
     },
     /// It vanishes, and the connection is reset.
     Reset {

@@ -335,3 +335,54 @@ fn a_host_without_any_name_server_is_not_well() {
     let checked = world.check_with(WEB, "# resolvers: of the host");
     checked.exits(2).says("this host names no DNS server").never_says("all well");
 }
+
+#[test]
+fn a_privatelink_zone_without_the_record_is_named_as_such() {
+    const NAME: &str = "lab.database.windows.net";
+    const ALIAS: &str = "lab.privatelink.database.windows.net";
+    let Some(world) = World::new() else { return };
+    let custom = |asked: &Question| {
+        let start = [labels("ns.example"), labels("admin.example"), vec![0; 20]].concat();
+        let mut reply = Reply::to(asked).code(NXDOMAIN);
+        if asked.name == NAME {
+            reply = reply.with(5, &labels(ALIAS));
+            reply.authority.push(record(&labels("privatelink.database.windows.net"), 6, 60, &start));
+        }
+        vec![reply.bytes()]
+    };
+    let azure = |asked: &Question| {
+        let reply = Reply::to(asked);
+        vec![
+            match (asked.name.as_str(), asked.kind) {
+                (NAME, 1) => reply.with(5, &labels(ALIAS)).with_named(&labels(ALIAS), 1, &[20, 1, 1, 1]),
+                (NAME, _) => reply,
+                _ => reply.code(NXDOMAIN),
+            }
+            .bytes(),
+        ]
+    };
+    world.two_dns(custom, azure);
+    let checked = world.check(&format!("{{host: {NAME}, class: tcp, port: 1433}}"));
+    checked.exits(1).shows(&json!({"cause": "dns_nxdomain", "confidence": "confirmed"}));
+    checked.says("private_zone_gap").says("hosts the privatelink zone without this record").never_says("shadow");
+}
+
+#[test]
+fn only_ipv6_is_told_by_a_server_that_refuses_edns_and_is_asked_over_tcp() {
+    let Some(world) = World::new() else { return };
+    let six = |asked: &Question| {
+        let mut reply = Reply::to(asked);
+        if asked.has_edns {
+            return vec![reply.without_edns().code(4).bytes()];
+        }
+        if asked.over_tcp {
+            return vec![reply.address("fd00::20").bytes()];
+        }
+        reply.flags |= 0x0200;
+        vec![reply.bytes()]
+    };
+    world.two_dns(six, six);
+    world.http("fd00::20", 80, |_| PAGE.to_vec());
+    let checked = world.check(WEB);
+    checked.shows(&json!({"status": "healthy"})).never_says("intercepted").never_says("dns_no_tcp");
+}
