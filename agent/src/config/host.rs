@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use hickory_resolver::system_conf::parse_resolv_conf;
+
 /// The resolver file that every program reads.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where systemd-resolved keeps its own servers when the file above holds only its stub.
@@ -36,10 +38,12 @@ pub fn servers(resolv_conf: Option<&[u8]>, uplink_conf: Option<&[u8]>) -> Option
 
 /// The search suffixes of a resolver file; the last line that names some counts (resolv.conf(5)).
 pub fn suffixes(file: &[u8]) -> Vec<String> {
-    let named = lines(file).filter_map(|line| line.value("search").or(line.value("domain")));
-    let values = named.last().unwrap_or_default();
-    let words = values.split(|byte| is_blank(*byte) || *byte == b'\r').filter(|word| !word.is_empty());
-    words.map(|word| String::from_utf8_lossy(word).trim_end_matches('.').to_owned()).collect()
+    let names_some = |line: &Line<'_>| line.value("search").or(line.value("domain")).is_some();
+    let Some(line) = lines(file).filter(names_some).last() else { return Vec::new() };
+    // The library wants a server in every file.
+    let file = [b"nameserver 127.0.0.1\n", line.text].concat();
+    let Ok((config, _)) = parse_resolv_conf(file) else { return Vec::new() };
+    config.search().iter().map(|name| name.to_string().trim_end_matches('.').to_owned()).collect()
 }
 
 /// What the C library does not take from a file although it looks as if it should, in plain words.

@@ -5,6 +5,11 @@ use std::{
     time::Duration,
 };
 
+use hickory_proto::{
+    op::{Edns, Message, MessageType, OpCode, Query},
+    rr::{Name, RecordType as WireType},
+};
+
 use super::{
     Answer, DeadEnd, Question, Rcode, RecordType, Unreadable,
     extended_error::ExtendedError,
@@ -17,8 +22,6 @@ const MAX_RECORDS: u16 = 512;
 /// Links of a CNAME chain followed at most. The C library follows what one message holds; resolvers give up long before
 /// (Unbound after 11).
 pub(super) const MAX_CHAIN: usize = 64;
-/// Length of the fixed header in bytes (RFC 1035 section 4.1.1).
-const HEADER: usize = 12;
 /// Class IN (RFC 1035 section 3.2.4).
 const IN: u16 = 1;
 /// Record types (RFC 1035 section 3.2.2, RFC 3596, RFC 6891).
@@ -41,35 +44,29 @@ pub(super) enum Stray {
 
 /// Encodes a question; `None` for a name that cannot be asked.
 pub(super) fn encode(question: &Question, id: u16) -> Option<Vec<u8>> {
-    // Flags: a query that desires recursion. Counts: one question, and the OPT record.
-    let mut message = id.to_be_bytes().to_vec();
-    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(question.edns.is_some())]);
-    let name = question.name.strip_suffix('.').unwrap_or(&question.name);
-    for label in name.split('.') {
-        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
-        message.push(length);
-        message.extend(label.as_bytes());
-    }
-    // RFC 1035 section 2.3.4: a name has 255 bytes at most, the final zero included.
-    if message.len() - HEADER > 254 {
-        return None;
-    }
-    message.push(0);
-    message.extend(wire_type(question.record).to_be_bytes());
-    message.extend(IN.to_be_bytes());
+    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(name_of(&question.name)?, wire_type(question.record)));
     if let Some(payload) = question.edns {
-        message.push(0);
-        message.extend(OPT.to_be_bytes());
-        message.extend(payload.to_be_bytes());
-        message.extend([0; 6]);
+        let mut edns = Edns::new();
+        edns.set_max_payload(payload).set_version(0);
+        message.set_edns(edns);
     }
-    Some(message)
+    message.to_vec().ok()
+}
+
+/// The wire form of a name that may be asked.
+fn name_of(name: &str) -> Option<Name> {
+    let mut parsed = Name::from_ascii(name).ok()?;
+    parsed.set_fqdn(true);
+    Some(parsed)
 }
 
 /// Decodes a message as the answer to `question`. What says by its header that it was cut is an answer however it ends:
 /// nothing behind the header counts then (RFC 2181 section 9).
 pub(super) fn decode(bytes: &[u8], id: u16, question: &Question) -> Result<Answer, Stray> {
-    let head = Head::read(bytes).ok_or(Stray::NotOurs)?;
+    let mut reader = Reader::new(bytes);
+    let head = Head::read(&mut reader).map_err(|_| Stray::NotOurs)?;
     if head.id != id || !head.is_answer() {
         return Err(Stray::NotOurs);
     }
@@ -77,7 +74,6 @@ pub(super) fn decode(bytes: &[u8], id: u16, question: &Question) -> Result<Answe
     if head.questions > 1 || head.answers > MAX_RECORDS {
         return Err(broken("it announces more than 512 records or one question", false));
     }
-    let mut reader = Reader::at(bytes, HEADER);
     if !is_ours(&mut reader, &head, question).map_err(|flaw| broken(flaw.words(), flaw == Flaw::Cut))? {
         return Err(Stray::NotOurs);
     }
@@ -111,11 +107,10 @@ struct Head {
 }
 
 impl Head {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::at(bytes, 0);
-        let mut next = || reader.number().ok();
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Flaw> {
+        let mut next = || reader.number();
         let (id, flags, questions) = (next()?, next()?, next()?);
-        Some(Self { id, flags, questions, answers: next()?, authorities: next()?, additionals: next()? })
+        Ok(Self { id, flags, questions, answers: next()?, authorities: next()?, additionals: next()? })
     }
 
     fn has(&self, flag: u16) -> bool {
@@ -138,7 +133,7 @@ fn is_ours(reader: &mut Reader<'_>, head: &Head, question: &Question) -> Result<
         return Ok(head.flags & 0xf != 0 || head.is_truncated());
     }
     let (name, kind, _) = (reader.name()?, reader.number()?, reader.number()?);
-    Ok(name == normal(&question.name) && kind == wire_type(question.record))
+    Ok(name == normal(&question.name) && kind == u16::from(wire_type(question.record)))
 }
 
 /// What the sections hold that concerns us.
@@ -200,7 +195,7 @@ impl Found {
         self.edns_payload = Some(record.class);
         let [upper, ..] = record.ttl.to_be_bytes();
         self.upper_rcode = u16::from(upper) << 4;
-        let mut options = Reader::at(record.data, 0);
+        let mut options = Reader::new(record.data);
         while let Ok((code, data)) = options.option() {
             if code == EXTENDED_ERROR {
                 self.extended_errors.extend(ExtendedError::read(data));
@@ -262,11 +257,11 @@ fn normal(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn wire_type(record: RecordType) -> u16 {
+fn wire_type(record: RecordType) -> WireType {
     match record {
-        RecordType::A => A,
-        RecordType::Aaaa => AAAA,
-        RecordType::Soa => SOA,
+        RecordType::A => WireType::A,
+        RecordType::Aaaa => WireType::AAAA,
+        RecordType::Soa => WireType::SOA,
     }
 }
 
@@ -288,6 +283,9 @@ mod tests {
     use super::super::Transport;
     use super::*;
     use proptest::prelude::*;
+
+    /// Length of the fixed header in bytes (RFC 1035 section 4.1.1).
+    const HEADER: usize = 12;
 
     fn question() -> Question {
         Question::address("Login.Example".to_owned(), RecordType::A, Transport::Udp)
