@@ -120,7 +120,7 @@ causes! {
         "a firewall on this machine refuses the packet", "allow the flow in the output chain of this machine's firewall",
         "`nft list ruleset` on this machine, output and input chains";
     LocalRoute, "local_route", Local, ThisMachine,
-        "this machine has no route to the destination", "check `ip route get ADDRESS` on this machine, then its DHCP lease",
+        "this machine has no route to the destination", "renew the DHCP lease of this machine or add the route that is missing",
         "`ip route` and `ip rule` on this machine, and when the lease was renewed last";
     LocalClock, "local_clock", Local, ThisMachine,
         "the clock of this machine is wrong", "fix time synchronisation here first; certificate verdicts are unreliable until then",
@@ -142,7 +142,7 @@ causes! {
         "whether the rule that rejects is meant to: the device named in the evidence logs it";
     Dropped, "dropped", Path, NetworkTeam,
         "packets vanish without any answer", "check outbound NSG rules for the port, then the route table's next hop, then the appliance's network rules",
-        "the effective NSG rules and routes of the mirror subnet's NIC, and the appliance's deny log";
+        "what was changed on rules, routes or appliances when it began, and whether other subnets reach the destination";
     MtuBlackhole, "mtu_blackhole", Path, NetworkTeam,
         "small packets pass and large ones vanish", "clamp the MSS to 1350 on the appliance or let ICMP type 3 code 4 pass",
         "the MTU of the VPN or tunnel on the path, and whether ICMP is filtered there";
@@ -211,7 +211,7 @@ causes! {
         "the appliance's log for this host, and whether the host is on its list of allowed ones";
     HttpStatus, "http_status", Remote, Peer,
         "the service answers with an unexpected status or content", "check the service's health; a network change will not help",
-        "the service's health page, and whether the path in the profile is still right";
+        "whether the path and the expectation in the configuration are still right";
     NtpDenied, "ntp_denied", Remote, Peer,
         "the time server refuses or limits this client", "ask less often or use another time server",
         "how many clients share this machine's public address";

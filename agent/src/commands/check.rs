@@ -86,8 +86,9 @@ pub fn run(arguments: &Check) -> Result<ExitCode, Failure> {
 
 fn look(verbose: bool) -> report::Look {
     let is_terminal = std::io::stdout().is_terminal();
-    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|_| is_terminal);
-    report::Look { width, colour: is_terminal, verbose }
+    let (height, width) = console::Term::stdout().size_checked().unzip();
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    report::Look { width: wanted.or(width).filter(|_| is_terminal), height, colour: is_terminal, verbose }
 }
 
 /// The time in which the answer stands: a silence and its confirmation, each as long as the longest time-out, and the wait

@@ -34,6 +34,8 @@ pub enum Change {
     Began(Arc<Incident>),
     /// An incident that had ended came back.
     Returned(Arc<Incident>),
+    /// An incident hits more endpoints than before, or another component: how it was, and how it is.
+    Changed(Arc<Incident>, Arc<Incident>),
     /// An incident ended.
     Ended(Arc<Incident>),
 }
@@ -48,7 +50,13 @@ impl Ledger {
             let earlier = before.take(&situation);
             let returned = if earlier.is_none() { self.take_back(&situation, now) } else { None };
             let incident = match (earlier, returned) {
-                (Some(earlier), _) => carry_on(self.told_again(&earlier, now), earlier, situation, now),
+                (Some(earlier), _) => {
+                    let next = carry_on(self.told_again(&earlier, now), Arc::clone(&earlier), situation, now);
+                    if next.component != earlier.component || next.endpoints.len() > earlier.endpoints.len() {
+                        changes.push(Change::Changed(earlier, Arc::clone(&next)));
+                    }
+                    next
+                }
                 (None, Some(earlier)) => {
                     let returned = carry_on(self.told_again(&earlier, now), earlier, situation, now);
                     changes.push(Change::Returned(Arc::clone(&returned)));

@@ -321,6 +321,16 @@ fn log(change: &Change) {
             evidence = incident.evidence.first(),
             "an incident came back"
         ),
+        Change::Changed(earlier, incident) => tracing::warn!(
+            id = incident.id,
+            cause = incident.finding.cause.label(),
+            component = incident.component,
+            scope = incident.scope.label(),
+            endpoints = incident.endpoints.len(),
+            earlier_component = earlier.component,
+            earlier_endpoints = earlier.endpoints.len(),
+            "an incident changed"
+        ),
         Change::Ended(incident) => {
             tracing::info!(id = incident.id, cause = incident.finding.cause.label(), "an incident ended");
         }

@@ -22,9 +22,12 @@ pub struct Shown {
     pub outcomes: bool,
 }
 
+/// Open incidents that the first line names.
+const OPEN_NAMED: usize = 3;
+
 /// Renders what is remembered; `now` is the wall clock.
 pub fn render(history: &History, shown: Shown, now: Duration) -> String {
-    let mut text = String::new();
+    let mut text = open(&history.incidents, now);
     match &history.state {
         Some(state) => text.push_str(&clocks(state)),
         None => text.push_str("no clocks were saved yet\n"),
@@ -44,6 +47,23 @@ pub fn render(history: &History, shown: Shown, now: Duration) -> String {
         text.push_str(&format!("\n{} left out: they do not fit their seal\n", count(history.damaged, "row")));
     }
     text
+}
+
+/// What is broken now, in the first line.
+fn open(rows: &[IncidentRow], now: Duration) -> String {
+    let open: Vec<&IncidentRow> = rows.iter().filter(|row| row.closed.is_none()).collect();
+    let said: Vec<String> = open
+        .iter()
+        .take(OPEN_NAMED)
+        .map(|row| format!("{} at {} for {}", row.cause, row.component, whole(now.saturating_sub(row.since))))
+        .collect();
+    match open.len() {
+        0 => "no incident is open\n".to_owned(),
+        many if many > said.len() => {
+            format!("{} open: {}, and {} more\n", count(many, "incident"), said.join("; "), many - said.len())
+        }
+        many => format!("{} open: {}\n", count(many, "incident"), said.join("; ")),
+    }
 }
 
 fn clocks(state: &StateRow) -> String {
@@ -159,15 +179,16 @@ mod tests {
     fn the_clocks_come_first_then_incidents_then_outcomes() {
         let text = render(&sample(), Shown { incidents: true, outcomes: true }, AT);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "risk level info as of 2027-01-15T08:00:00Z; outage clocks: sql 12m 5s");
-        assert!(lines[4].contains("12m 5s (open)") && lines[4].ends_with("port 1433  db:1433"), "{text}");
-        assert!(lines[8].contains("healthy") && lines[8].contains("12.5 ms"), "{text}");
+        assert!(lines[0].starts_with("1 incident open: ") && lines[0].ends_with(" for 12m 5s"), "{text}");
+        assert_eq!(lines[1], "risk level info as of 2027-01-15T08:00:00Z; outage clocks: sql 12m 5s");
+        assert!(lines[5].contains("12m 5s (open)") && lines[5].ends_with("port 1433  db:1433"), "{text}");
+        assert!(lines[9].contains("healthy") && lines[9].contains("12.5 ms"), "{text}");
         assert!(text.ends_with("1 row left out: they do not fit their seal\n"), "{text}");
     }
 
     #[test]
     fn nothing_remembered_is_said() {
         let text = render(&History::default(), Shown { incidents: true, outcomes: false }, AT);
-        assert_eq!(text, "no clocks were saved yet\n\n0 incidents\n");
+        assert_eq!(text, "no incident is open\nno clocks were saved yet\n\n0 incidents\n");
     }
 }

@@ -83,7 +83,7 @@ impl<'a> Document<'a> {
             endpoints: Endpoints::of(snapshot),
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
             resolvers: ResolverEntry::of(snapshot),
-            incidents: incidents::entries(&snapshot.incidents),
+            incidents: incidents::entries(snapshot),
             risk: snapshot.risk.as_ref().map(RiskEntry::of),
             early: EarlyEntry::of(snapshot),
             store: StoreEntry::of(&snapshot.store),

@@ -1,5 +1,6 @@
 //! Pure renderings of what is known: the snapshot in, text out.
 
+mod advice;
 pub mod explain;
 pub mod history;
 pub mod json;

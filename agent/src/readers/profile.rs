@@ -33,9 +33,15 @@ pub fn render_show(settings: &Settings, as_json: bool) -> String {
     if as_json { format!("{:#}\n", document(settings)) } else { page(settings) }
 }
 
+/// What became of the environments that the profile is for (Microsoft's page on their migration).
+const RETIRED: &str =
+    "\nASE v1 and v2 retired on 2024-08-31; since then those that are left are migrated or deleted in batches.";
+
 fn page(settings: &Settings) -> String {
     let catalog = &settings.catalog;
-    let mut text = format!("profile {}, cloud {}, edition {}\n\n", catalog.profile, catalog.cloud, catalog.edition);
+    let retired = if catalog.profile == "ase-v2" { RETIRED } else { "" };
+    let mut text =
+        format!("profile {}, cloud {}, edition {}{retired}\n\n", catalog.profile, catalog.cloud, catalog.edition);
     let mut endpoints = table(&["ENDPOINT", "CLASS", "SEVERITY", "PURPOSE", "PROOF", "BASIS", "AS OF", "STANDS FOR"]);
     for endpoint in &catalog.endpoints {
         let about = &endpoint.about;

@@ -30,6 +30,8 @@ use crate::{
 /// Endpoints of one cause whose evidence is shown; of the others the line alone.
 const WITH_EVIDENCE: usize = 3;
 
+/// Lines of a screen where the terminal does not say: that of a VT100.
+const SCREEN: usize = 24;
 /// Narrower terminals are treated as this wide, in columns.
 const NARROWEST: usize = 40;
 
@@ -38,6 +40,8 @@ const NARROWEST: usize = 40;
 pub struct Look {
     /// The terminal's width in columns; `None` leaves long lines whole.
     pub width: Option<u16>,
+    /// The terminal's height in lines, where it is known.
+    pub height: Option<u16>,
     /// Whether to colour by ANSI escapes.
     pub colour: bool,
     /// Whether to list healthy endpoints, and the evidence of every endpoint.
@@ -48,7 +52,9 @@ pub struct Look {
 pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> String {
     let mut paper = Paper { look, text: String::new() };
     let summary = Summary::of(snapshot);
-    paper.line(0, "", &summary.sentence(), verdict_style(summary.exit_code()));
+    let answer = incidents::answer(snapshot).map(|answer| format!("; {answer}")).unwrap_or_default();
+    let answer = format!("{}{answer}", summary.sentence());
+    paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
     let degraded = |status| matches!(status, Status::Degraded(_));
     incidents::render(&mut paper, snapshot);
@@ -65,6 +71,11 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     slots(&mut paper, snapshot);
     left_out(&mut paper, snapshot);
     footer(&mut paper, snapshot);
+    // Whoever sees only the end of a long report sees the answer too.
+    if paper.text.lines().count() > look.height.map_or(SCREEN, usize::from) {
+        paper.text.push('\n');
+        paper.line(0, "", &answer, verdict_style(summary.exit_code()));
+    }
     paper.text
 }
 
@@ -121,6 +132,13 @@ impl Paper {
             self.styled(&part, style);
             self.text.push('\n');
         }
+    }
+
+    /// Writes a command as it is typed: on one line, however long, so that it can be copied.
+    fn command(&mut self, indent: usize, lead: &str, text: &str) {
+        self.text.push_str(&format!("{:indent$}{lead}", ""));
+        self.styled(&printable(text), BOLD);
+        self.text.push('\n');
     }
 
     fn styled(&mut self, text: &str, style: Style) {
@@ -290,9 +308,14 @@ fn slots(paper: &mut Paper, snapshot: &Snapshot) {
     if slots.is_empty() {
         return;
     }
-    paper.heading(format!("NOT CONFIGURED  {}, not watched until filled", count(slots.len(), "slot")), DIM);
-    for slot in slots {
-        paper.line(2, &format!("{} ({} {}): ", slot.name, slot.class, slot.port), &slot.hint, PLAIN);
+    let title = format!("NOT CONFIGURED  {}, not watched until filled", count(slots.len(), "slot"));
+    if paper.look.verbose {
+        paper.heading(title, DIM);
+        for slot in slots {
+            paper.line(2, &format!("{} ({} {}): ", slot.name, slot.class, slot.port), &slot.hint, PLAIN);
+        }
+    } else {
+        paper.heading(format!("{title}; `ase-agent profile show` says how"), DIM);
     }
 }
 
@@ -325,7 +348,7 @@ mod tests {
     use crate::{golden::assert_golden, model::catalog::EndpointId, readers::witness::Told, sample};
     use std::sync::Arc;
 
-    const NARROW: Look = Look { width: Some(100), colour: false, verbose: false };
+    const NARROW: Look = Look { width: Some(100), height: None, colour: false, verbose: false };
 
     #[test]
     fn the_sample_reads_as_reviewed() {
@@ -337,6 +360,7 @@ mod tests {
         let mut snapshot = sample::snapshot();
         sample::set_all(&mut snapshot, Status::Healthy);
         snapshot.early = None;
+        snapshot.incidents.open.clear();
         let text = render(&snapshot, None, NARROW);
         assert!(text.starts_with("12 watched and well; event_hub is not watched: 1 slot\n"), "{text}");
         assert!(!text.contains("login.microsoftonline.com"), "{text}");
@@ -367,9 +391,29 @@ mod tests {
         let text = render(&sample::snapshot(), None, Look { width: Some(60), ..NARROW });
         let (above, table) = text.split_once("\nclass ").expect("the table has a header");
         let (_, below) = table.split_once("\n\n").expect("the table ends with an empty line");
-        for line in above.lines().chain(below.lines()) {
+        // A command is copied whole.
+        for line in above.lines().chain(below.lines()).filter(|line| !line.starts_with("  type:")) {
             let longest = line.split(' ').map(str::len).max().unwrap_or(0);
             assert!(line.chars().count() <= 60 || line.trim().len() <= longest + 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_of_a_long_report_is_its_first() {
+        let whole = |look| render(&sample::snapshot(), None, look);
+        let unwrapped = Look { width: None, ..NARROW };
+        let text = whole(unwrapped);
+        assert_eq!(text.lines().next(), text.lines().last());
+        assert!(text.starts_with("1 of 7 classes lost something critical: sql; dropped, likely: TCP 1433"), "{text}");
+        let tall = whole(Look { height: Some(500), ..unwrapped });
+        assert!(tall.lines().last().is_some_and(|line| line.starts_with("seen from")), "{tall}");
+    }
+
+    #[test]
+    fn what_is_typed_has_the_addresses_filled_in() {
+        let text = render(&sample::snapshot(), None, NARROW);
+        for words in ["--protocol TCP --local '10.0.1.4:*' --remote '203.0.113.40:1433'", "--dest-ip 203.0.113.40\n"] {
+            assert!(text.contains(words), "({words}) in {text}");
         }
     }
 

@@ -354,7 +354,10 @@ pub(super) fn read_outcomes(
     since: Duration,
     endpoint: Option<&str>,
 ) -> rusqlite::Result<(Vec<OutcomeRow>, usize)> {
-    let sql = "SELECT * FROM outcome WHERE ended >= ?1 AND (?2 IS NULL OR endpoint = ?2) ORDER BY id";
+    // A host alone stands for all its ports; an address in IPv6 notation has brackets in an id.
+    let sql = "SELECT * FROM outcome WHERE ended >= ?1 AND (?2 IS NULL OR endpoint = ?2 \
+               OR substr(endpoint, 1, length(?2) + 1) = ?2 || ':' \
+               OR substr(endpoint, 1, length(?2) + 3) = '[' || ?2 || ']:') ORDER BY id";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query((since.as_secs_f64(), endpoint))?;
     let (mut found, mut damaged) = (Vec::new(), 0);

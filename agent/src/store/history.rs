@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Query {
     /// Only what went on at this time or later, since the Unix epoch.
     pub since: Duration,
-    /// Only this endpoint.
+    /// Only this endpoint, by its id or by its host alone.
     pub endpoint: Option<String>,
 }
 
@@ -48,11 +48,17 @@ pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
     let state = database::read_state(&connection, &path)?;
     let (mut incidents, damaged_incidents) = database::read_incidents(&connection, query.since).map_err(failed)?;
     if let Some(endpoint) = &query.endpoint {
-        incidents.retain(|incident| incident.endpoints.contains(endpoint));
+        incidents.retain(|incident| incident.endpoints.iter().any(|id| concerns(id, endpoint)));
     }
     let outcomes = database::read_outcomes(&connection, query.since, query.endpoint.as_deref());
     let (outcomes, damaged_outcomes) = outcomes.map_err(failed)?;
     Ok(History { state, incidents, outcomes, damaged: damaged_incidents + damaged_outcomes })
+}
+
+/// Whether an id is the one asked for, or that of an endpoint at the host asked for. `read_outcomes` says the same in SQL.
+fn concerns(id: &str, asked: &str) -> bool {
+    let at_host = |host: &str| id.strip_prefix(host).is_some_and(|rest| rest.starts_with(':'));
+    id == asked || at_host(asked) || at_host(&format!("[{asked}]"))
 }
 
 /// Where the directory may not be written and no agent runs, SQLite cannot make the files it shares with a writer; a

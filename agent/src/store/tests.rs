@@ -100,6 +100,11 @@ fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
         (history.incidents.len(), history.outcomes.len())
     };
     assert_eq!((asked(0, "db:1433"), asked(5, "db:1433"), asked(0, "nowhere:1")), ((2, 10), (1, 6), (0, 0)));
+    assert_eq!(
+        (asked(0, "db"), asked(0, "d"), asked(0, "db:143")),
+        ((2, 10), (0, 0), (0, 0)),
+        "a host stands for its ports"
+    );
 }
 
 #[test]

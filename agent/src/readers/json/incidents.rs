@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    model::diagnosis::{Alternative, Incident, Ledger},
-    readers::summary::rfc3339,
+    engine::snapshot::Snapshot,
+    model::diagnosis::{Alternative, Incident},
+    readers::{advice, summary::rfc3339},
 };
 
 /// One broken component and everything that fails with it.
@@ -40,17 +41,25 @@ struct AlternativeEntry {
 #[derive(Clone, Debug, Serialize)]
 struct Advice {
     owner: &'static str,
-    next_step: &'static str,
+    next_step: String,
     check_first: &'static str,
+    commands: Vec<String>,
+}
+
+impl Advice {
+    fn of(advice: advice::Advice) -> Self {
+        let advice::Advice { owner, next, before, commands } = advice;
+        Self { owner: owner.label(), next_step: next, check_first: before, commands }
+    }
 }
 
 /// Every open incident, the oldest first.
-pub(super) fn entries(ledger: &Ledger) -> Vec<IncidentEntry<'_>> {
-    ledger.open.iter().map(|incident| IncidentEntry::of(incident)).collect()
+pub(super) fn entries(snapshot: &Snapshot) -> Vec<IncidentEntry<'_>> {
+    snapshot.incidents.open.iter().map(|incident| IncidentEntry::of(incident, snapshot)).collect()
 }
 
 impl<'a> IncidentEntry<'a> {
-    fn of(incident: &'a Incident) -> Self {
+    fn of(incident: &'a Incident, snapshot: &Snapshot) -> Self {
         let (finding, definition) = (incident.finding, incident.finding.cause.definition());
         Self {
             id: incident.id,
@@ -65,11 +74,7 @@ impl<'a> IncidentEntry<'a> {
             hides: incident.hides.iter().map(|id| &*id.0).collect(),
             evidence: &incident.evidence,
             alternatives: incident.alternatives.iter().map(AlternativeEntry::of).collect(),
-            advice: Advice {
-                owner: definition.owner.label(),
-                next_step: definition.next_step,
-                check_first: definition.check_first,
-            },
+            advice: Advice::of(advice::of(incident, snapshot)),
             hint: incident.hint,
             since: rfc3339(incident.since),
             published: rfc3339(incident.published),

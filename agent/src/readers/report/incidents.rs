@@ -10,21 +10,23 @@ use crate::{
         diagnosis::Incident,
         endpoint::{EndpointView, Status},
     },
-    readers::witness::{Told, Witness},
+    readers::{
+        advice,
+        witness::{Told, Witness},
+    },
 };
 
 /// Endpoints of one incident that are named; the others are counted.
 const NAMED: usize = 6;
-/// Evidence lines of one incident.
-const EVIDENCE: usize = 10;
+/// Evidence lines of one incident, unless all are wanted.
+const EVIDENCE: usize = 6;
+/// Lines with these words say that something is not known, or what a peer that works says.
+const NOTHING_SAID: [&str; 3] = ["is not known", "the body starts", "was not measured"];
 
 /// Writes every open incident, the worst first.
 pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
-    let views: BTreeMap<&EndpointId, &EndpointView> =
-        snapshot.endpoints.iter().map(|view| (&view.endpoint.id, &**view)).collect();
-    let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
-    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, &views), incident.endpoints.len())));
-    for incident in incidents {
+    let views = views(snapshot);
+    for incident in sorted(snapshot, &views) {
         one(paper, snapshot, incident, &views);
     }
 }
@@ -67,17 +69,53 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     if let Some(hint) = incident.hint {
         paper.line(2, "hint:   ", hint, PLAIN);
     }
-    paper.line(2, "next:   ", definition.next_step, BOLD);
-    paper.line(2, "before: ", &format!("check {}", definition.check_first), PLAIN);
-    paper.line(2, "owner:  ", definition.owner.label(), PLAIN);
-    for line in incident.evidence.iter().take(EVIDENCE) {
-        paper.line(4, "- ", line, DIM);
-    }
+    let advice = advice::of(incident, snapshot);
+    paper.line(2, "owner:  ", advice.owner.label(), PLAIN);
+    paper.line(2, "next:   ", &advice.next, BOLD);
+    advice.commands.iter().for_each(|command| paper.command(2, "type:   ", command));
+    paper.line(2, "before: ", &format!("check {}", advice.before), PLAIN);
+    evidence(paper, incident);
     for alternative in &incident.alternatives {
         let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
         paper.line(2, "or:     ", &words, DIM);
     }
     affected(paper, incident, views);
+}
+
+/// What the incident rests on. What was not found out says nothing about it; whoever wants that asks for all.
+fn evidence(paper: &mut Paper, incident: &Incident) {
+    let telling = |line: &&String| paper.look.verbose || !NOTHING_SAID.iter().any(|words| line.contains(words));
+    let limit = if paper.look.verbose { usize::MAX } else { EVIDENCE };
+    let lines: Vec<&String> = incident.evidence.iter().filter(telling).take(limit).collect();
+    lines.iter().for_each(|line| paper.line(4, "- ", line, DIM));
+    let more = incident.evidence.len() - lines.len();
+    if more > 0 {
+        paper.line(4, "", &format!("({more} more with -v)"), DIM);
+    }
+}
+
+/// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
+pub(super) fn answer(snapshot: &Snapshot) -> Option<String> {
+    let incidents = sorted(snapshot, &views(snapshot));
+    let worst = incidents.first()?;
+    let (cause, confidence) = (worst.finding.cause.label(), worst.finding.confidence.label());
+    let more = match incidents.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {})", count(more, "more incident")),
+    };
+    let owner = advice::of(worst, snapshot).owner.label();
+    Some(format!("{cause}, {confidence}: {}; {owner} mends it{more}", worst.component))
+}
+
+fn views(snapshot: &Snapshot) -> BTreeMap<&EndpointId, &EndpointView> {
+    snapshot.endpoints.iter().map(|view| (&view.endpoint.id, &**view)).collect()
+}
+
+/// Every open incident, the worst first.
+fn sorted<'a>(snapshot: &'a Snapshot, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<&'a Incident> {
+    let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
+    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, views), incident.endpoints.len())));
+    incidents
 }
 
 fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) {

@@ -1,0 +1,226 @@
+//! What to do about an incident: who mends it, the next step, what to rule out before, and the commands to type, with the
+//! addresses of the endpoint that shows it. What the evidence excludes is not advised.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ase_probes::{
+    cause::{Cause, Owner, Side},
+    class::Class,
+};
+
+use crate::{
+    engine::snapshot::Snapshot,
+    model::{
+        catalog::{EndpointId, Host},
+        diagnosis::{Incident, Scope},
+        endpoint::EndpointView,
+    },
+    resolvers::compare::Worry,
+};
+
+/// Routes and appliances do not touch the platform's own address; only an NSG rule with this tag does (Microsoft's page
+/// on 168.63.129.16).
+const PLATFORM: &str = "look for an NSG rule that denies the tag AzurePlatformDNS, then at this machine's firewall; routes and appliances do not touch this address";
+
+/// The advice of one incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advice {
+    /// Who mends it.
+    pub(crate) owner: Owner,
+    /// What to do.
+    pub(crate) next: String,
+    /// What to rule out before.
+    pub(crate) before: &'static str,
+    /// What to type, the first suspect first; capitals stand for names that this machine cannot know.
+    pub(crate) commands: Vec<String>,
+}
+
+/// What to do about an incident of this snapshot.
+pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
+    let definition = incident.finding.cause.definition();
+    let shown = Shown::of(incident, snapshot);
+    Advice {
+        owner: owner(incident, shown.as_ref(), snapshot),
+        next: next(incident, shown.as_ref(), snapshot),
+        before: definition.check_first,
+        commands: shown.map(|shown| shown.commands(incident, snapshot)).unwrap_or_default(),
+    }
+}
+
+/// Whose fault it shows to be: a custom DNS server that is silent or refuses is its own team's before the network's.
+fn owner(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> Owner {
+    let of_the_server = matches!(
+        incident.finding.cause,
+        Cause::Dropped | Cause::Refused | Cause::Reset | Cause::PacketLoss | Cause::Slow | Cause::ProtocolViolation
+    );
+    match shown {
+        Some(shown) if of_the_server && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host => {
+            Owner::DnsTeam
+        }
+        Some(shown) if shown.is_custom_dns(snapshot) && incident.finding.cause == Cause::Refused => Owner::DnsTeam,
+        Some(shown) if shown.is_platform(snapshot) && incident.finding.side != Side::Local => Owner::NetworkTeam,
+        Some(_) | None => incident.finding.cause.definition().owner,
+    }
+}
+
+fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> String {
+    let definition = incident.finding.cause.definition();
+    let is_silence = matches!(incident.finding.cause, Cause::Dropped | Cause::Rejected);
+    match shown {
+        Some(shown) if is_silence && shown.is_platform(snapshot) => PLATFORM.to_owned(),
+        Some(shown) if is_silence && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host => {
+            format!("see whether the DNS server {} runs; if it does, open port 53 to it", shown.address.ip())
+        }
+        Some(shown)
+            if matches!(incident.finding.cause, Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent) =>
+        {
+            shown.of_the_comparison(snapshot).unwrap_or(definition.next_step).to_owned()
+        }
+        Some(_) | None => definition.next_step.to_owned(),
+    }
+}
+
+/// The endpoint that shows an incident best, and the address that failed.
+struct Shown<'a> {
+    view: &'a EndpointView,
+    address: SocketAddr,
+}
+
+impl<'a> Shown<'a> {
+    /// The worst endpoint whose own address failed; one that an earlier failure hides shows that failure's address.
+    fn of(incident: &Incident, snapshot: &'a Snapshot) -> Option<Self> {
+        let views =
+            |id: &EndpointId| snapshot.endpoints.iter().find(|view| view.endpoint.id == *id).map(|view| &**view);
+        let mut shown: Vec<&EndpointView> = incident.endpoints.iter().filter_map(views).collect();
+        shown.sort_by_key(|view| {
+            (incident.hides.contains(&view.endpoint.id), std::cmp::Reverse(view.endpoint.severity))
+        });
+        shown.into_iter().find_map(|view| Some(Self { view, address: address_of(view)? }))
+    }
+
+    fn is_platform(&self, snapshot: &Snapshot) -> bool {
+        self.address.ip() == snapshot.resolvers.azure.ip()
+    }
+
+    fn is_custom_dns(&self, snapshot: &Snapshot) -> bool {
+        let custom = || snapshot.resolvers.custom.iter().any(|server| server.ip() == self.address.ip());
+        self.address.port() == 53 && !self.is_platform(snapshot) && custom()
+    }
+
+    /// What the comparison of the endpoint's name advises, which knows both sides.
+    fn of_the_comparison(&self, snapshot: &Snapshot) -> Option<&'static str> {
+        let Host::Name(name) = &self.view.endpoint.target.host else { return None };
+        let view = snapshot.names.iter().find(|view| *view.name == **name)?;
+        let comparison = view.published.as_ref().filter(|comparison| comparison.worry > Worry::Fine)?;
+        comparison.class.advice()
+    }
+
+    fn commands(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
+        let host = &self.view.endpoint.target.host;
+        match incident.finding.cause {
+            Cause::Dropped
+            | Cause::Rejected
+            | Cause::Unreachable
+            | Cause::ProxiedBlind
+            | Cause::AsymmetricReply
+            | Cause::DnsNoTcp => self.of_the_path(incident, snapshot),
+            Cause::SqlRedirectBlocked => vec![self.flow(snapshot, 11_000)],
+            Cause::TlsBlocked | Cause::HttpBlocked | Cause::Reset | Cause::FlowHashLoss | Cause::FlowTableFull => {
+                vec![self.next_hop(snapshot)]
+            }
+            Cause::TlsIntercepted | Cause::TlsCertInvalid | Cause::TlsRejected => {
+                vec![format!("openssl s_client -connect {} -servername {host} -showcerts </dev/null", self.address)]
+            }
+            Cause::DnsServfail
+            | Cause::DnsRefused
+            | Cause::DnsNxdomain
+            | Cause::DnsNodata
+            | Cause::DnsDivergent
+            | Cause::DnsIntercepted
+            | Cause::DnsNoReply => self.of_the_name(snapshot),
+            Cause::Refused if self.is_custom_dns(snapshot) => self.of_the_name(snapshot),
+            Cause::LocalRoute | Cause::NextHopDown => vec![format!("ip route get {}", self.address.ip())],
+            Cause::LocalFirewall => vec!["sudo nft list ruleset".to_owned()],
+            Cause::LocalClock | Cause::NtpWrongTime => vec!["timedatectl; chronyc -n sources".to_owned()],
+            Cause::LocalFdLimit => vec!["systemctl show ase-agent -p LimitNOFILE".to_owned()],
+            Cause::LocalPorts => vec!["ss -s; sysctl net.ipv4.ip_local_port_range".to_owned()],
+            Cause::None
+            | Cause::Unknown
+            | Cause::LocalSetup
+            | Cause::LocalStall
+            | Cause::MtuBlackhole
+            | Cause::PacketLoss
+            | Cause::Slow
+            | Cause::Refused
+            | Cause::HttpStatus
+            | Cause::NtpDenied
+            | Cause::NtpUnsynced
+            | Cause::ProtocolViolation => vec![format!("ase-agent check -v --endpoint {}", self.view.endpoint.id)],
+        }
+    }
+
+    /// A port is a matter of rules first, a host of routes. No route touches the platform's own address.
+    fn of_the_path(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
+        if self.is_platform(snapshot) {
+            return vec![
+                "az network nic list-effective-nsg -g GROUP -n NIC | grep -B9 -A9 AzurePlatformDNS".to_owned(),
+            ];
+        }
+        let (rules, route) = (self.flow(snapshot, self.address.port()), self.next_hop(snapshot));
+        match incident.scope {
+            Scope::Port => vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route],
+            _ => vec![route, rules],
+        }
+    }
+
+    /// Whether the NSGs of this machine's NIC let the flow pass.
+    fn flow(&self, snapshot: &Snapshot, port: u16) -> String {
+        let protocol = if self.is_datagram() { "UDP" } else { "TCP" };
+        format!(
+            "az network watcher test-ip-flow -g GROUP --vm VM --direction Outbound --protocol {protocol} --local '{}:*' --remote '{}:{port}'",
+            source(snapshot),
+            self.address.ip(),
+        )
+    }
+
+    /// Where the effective routes send the packets.
+    fn next_hop(&self, snapshot: &Snapshot) -> String {
+        let (from, to) = (source(snapshot), self.address.ip());
+        format!("az network watcher show-next-hop -g GROUP --vm VM --source-ip {from} --dest-ip {to}")
+    }
+
+    /// How both sides answer for the name, and the server alone.
+    fn of_the_name(&self, snapshot: &Snapshot) -> Vec<String> {
+        let name = match &self.view.endpoint.target.host {
+            Host::Name(name) => name.as_str(),
+            Host::Address(_) => "management.azure.com",
+        };
+        let server = match self.view.last.as_ref().and_then(|visit| visit.resolution.as_ref()?.server) {
+            Some(server) => server.ip(),
+            None if self.address.port() == 53 => self.address.ip(),
+            None => snapshot.resolvers.custom.first().map_or(snapshot.resolvers.azure, |server| *server).ip(),
+        };
+        vec![format!("ase-agent nameresolver --compare {name}"), format!("dig @{server} {name}")]
+    }
+
+    fn is_datagram(&self) -> bool {
+        matches!(self.view.endpoint.class, Class::Dns | Class::Ntp) && !self.view.endpoint.id.0.ends_with("/tcp")
+    }
+}
+
+/// The address that failed: the first one asked in vain, the server that did not resolve the name, or the endpoint's own.
+fn address_of(view: &EndpointView) -> Option<SocketAddr> {
+    let visit = view.last.as_ref();
+    let bad = visit.and_then(|visit| visit.outcomes.iter().find(|outcome| outcome.verdict.finding().is_some()));
+    let unresolved = visit.and_then(|visit| visit.resolution.as_ref()?.failures.first());
+    let own = match view.endpoint.target.host {
+        Host::Address(address) => Some(SocketAddr::new(address, view.endpoint.target.port)),
+        Host::Name(_) => None,
+    };
+    bad.or(unresolved).map(|outcome| outcome.address).or(own)
+}
+
+fn source(snapshot: &Snapshot) -> String {
+    let source: Option<IpAddr> = snapshot.machine.source.ok().and_then(Result::ok);
+    source.map_or_else(|| "THIS-VM".to_owned(), |source| source.to_string())
+}
