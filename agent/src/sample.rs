@@ -358,6 +358,7 @@ fn healthy_https() -> EndpointView {
         names: vec![host.to_owned()],
         not_before: 1_790_000_000,
         not_after,
+        ..tls::Certificate::default()
     };
     let handshake = tls::Handshake {
         version: Some("TLS 1.3"),
@@ -366,8 +367,8 @@ fn healthy_https() -> EndpointView {
             certificate("CN=login.microsoftonline.com", "CN=Test Issuing CA", 1_810_000_000),
             certificate("CN=Test Issuing CA", "CN=Test Root", 1_900_000_000),
         ],
-        invalid: None,
-        prefix: Vec::new(),
+        proved: true,
+        ..tls::Handshake::default()
     };
     let answer = http::Answer { status: 302, version: "HTTP/2.0", ..http::Answer::default() };
     let reply = http::Reply { tls: Some(handshake), answer: Some(answer), ..http::Reply::default() };

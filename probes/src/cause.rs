@@ -76,7 +76,7 @@ pub struct Definition {
 macro_rules! causes {
     ($($variant:ident, $label:literal, $side:ident, $owner:ident, $summary:literal, $next:literal,
         $check:literal;)+) => {
-        /// Why an exchange did not prove its peer. The set is closed: 41 causes, labels never change.
+        /// Why an exchange did not prove its peer. The set is closed: 42 causes, labels never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Cause {
             $(#[doc = $summary] $variant,)+
@@ -128,6 +128,9 @@ causes! {
     LocalSetup, "local_setup", Local, ThisMachine,
         "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options",
         "the agent's warnings at start, and `systemctl show ase-agent` for limits";
+    LocalLimit, "local_limit", Local, ThisMachine,
+        "the peer uses something that this agent cannot do or check; the peer may be well", "ask it with another client, for example `openssl s_client -connect HOST:PORT`; the agent itself cannot judge it",
+        "what the evidence names as beyond the agent: a key, a signature, a version or a cipher suite of TLS";
     LocalStall, "local_stall", Local, ThisMachine,
         "this machine or the agent stood still while it waited for an answer", "look for a CPU quota, steal time, a paused or suspended VM; the dependency itself was not tested",
         "`/proc/pressure/cpu`, the steal column of `vmstat 1`, and the VM's activity log around that time";
@@ -204,7 +207,7 @@ causes! {
         "the peer's certificate does not verify", "check the name, the address it resolves to and the certificate's dates and issuer",
         "this machine's clock, and whether the name leads to the right address";
     TlsRejected, "tls_rejected", Remote, Peer,
-        "the peer refuses the TLS handshake with an alert", "compare TLS versions and the server name with what the peer supports",
+        "the peer itself does not encrypt with this agent", "compare versions and cipher suites of TLS and the server name with what the peer supports",
         "whether the address belongs to the service of this name";
     HttpBlocked, "http_blocked", Path, NetworkTeam,
         "a firewall or proxy answers with a block page", "allow the host on the appliance named in the answer",
@@ -258,10 +261,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn the_set_has_forty_one_distinct_labels() {
+    fn the_set_has_forty_two_distinct_labels() {
         let labels: BTreeSet<_> = Cause::ALL.iter().map(|c| c.label()).collect();
-        assert_eq!(labels.len(), 41);
-        assert_eq!(Cause::ALL.len(), 41);
+        assert_eq!(labels.len(), 42);
+        assert_eq!(Cause::ALL.len(), 42);
     }
 
     #[test]

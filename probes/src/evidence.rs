@@ -64,6 +64,8 @@ pub enum Trouble {
     Alert(u8),
     /// The certificate did not verify; the chain is in the TLS record.
     Certificate,
+    /// The peer does what this agent cannot; says what.
+    Beyond(&'static str),
     /// The question itself breaks this rule, so that nothing was sent.
     Unasked(&'static str),
 }
@@ -82,6 +84,7 @@ impl fmt::Display for Trouble {
             Self::Malformed(how) => write!(f, "the answer breaks the protocol: {how}"),
             Self::Alert(number) => write!(f, "TLS alert {number} received"),
             Self::Certificate => f.write_str("the certificate does not verify"),
+            Self::Beyond(what) => write!(f, "this agent's limit: {what}"),
             Self::Unasked(rule) => write!(f, "the question cannot be asked: {rule}"),
         }
     }
@@ -128,6 +131,7 @@ impl Trouble {
             | Self::Malformed(_)
             | Self::Alert(_)
             | Self::Certificate
+            | Self::Beyond(_)
             | Self::Unasked(_) => Ending::Other,
         }
     }

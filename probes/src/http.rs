@@ -142,6 +142,9 @@ impl Question {
         if let Some(finding) = certificate {
             return finding.failed();
         }
+        if let Some(verdict) = self.without_certificate(seen, reply) {
+            return verdict;
+        }
         let proved = match &reply.answer {
             Some(answer) => self.prove(answer),
             None => Verdict::Healthy,
@@ -153,6 +156,16 @@ impl Question {
             }
             (Some(stop), _) => cut_short(stop, reply, seen, peer).failed(),
         }
+    }
+
+    /// A server that wants a certificate of ours has proved itself by its own, and says nothing more.
+    fn without_certificate(&self, seen: &Seen, reply: &Reply) -> Option<Verdict> {
+        let (stop, tls) = (seen.stop.as_ref()?, reply.tls.as_ref()?);
+        let confidence = tls.left_for_want_of_certificate(stop).filter(|_| reply.answer.is_none())?;
+        if self.proof == Proof::AnyResponse && confidence == Confidence::Confirmed {
+            return Some(Verdict::Healthy);
+        }
+        Some(Verdict::Degraded(Finding::new(Cause::TlsRejected, Phase::Tls, confidence)))
     }
 
     /// Whether what the row asks for came before the exchange was cut.

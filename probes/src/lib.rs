@@ -26,6 +26,7 @@ mod kernel;
 pub mod knock;
 pub mod local_facts;
 pub mod ntp;
+pub mod old_tls;
 pub mod outcome;
 mod pace;
 pub mod port_sample;

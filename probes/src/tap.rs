@@ -1,5 +1,5 @@
 //! One TCP connection as the protocols above it see it: its bytes counted against a budget, the first ones kept,
-//! the first fault remembered. It knows no protocol.
+//! the first fault remembered, what is sent put together until somebody waits for the answer. It knows no protocol.
 
 use std::{
     io,
@@ -16,11 +16,13 @@ use tokio::{
 
 use crate::{
     error_queue,
-    evidence::{Operation, Trouble, os},
+    evidence::{Ending, Operation, Trouble, os},
 };
 
 /// Bytes of the peer's first words that are kept: a status line with some headers, as much as evidence shows.
 const HEAD_LIMIT: usize = 512;
+/// Bytes that wait to be sent together: a flight of a handshake with a request has less than 2 KiB.
+const UNSENT_LIMIT: usize = 16 * 1024;
 
 /// A counted connection; clones share it.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ struct Tally {
     head: Vec<u8>,
     trouble: Option<Trouble>,
     echo: Option<i32>,
+    unsent: Vec<u8>,
+    is_held: bool,
 }
 
 impl Tap {
@@ -58,6 +62,17 @@ impl Tap {
     /// Ends the exchange from our side: the peer broke a rule that is checked elsewhere.
     pub(crate) fn refuse(&self, trouble: Trouble) {
         self.tally().trouble.get_or_insert(trouble);
+    }
+
+    /// The peer itself ended the exchange with this TLS alert, whatever else befell the connection.
+    pub(crate) fn hear_alert(&self, number: u8) {
+        self.tally().trouble = Some(Trouble::Alert(number));
+    }
+
+    /// While held, nothing is sent before somebody reads, however often it is flushed: the records of one flight leave
+    /// together then, and what follows the last flight goes with it.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.tally().is_held = is_held;
     }
 
     /// The first bytes the peer sent, at most 512.
@@ -124,6 +139,41 @@ impl Tap {
         Ok(())
     }
 
+    /// Sends what waits. Once the peer has left, that is lost and remembered, and yet no error: its last words, such as an
+    /// alert that says why it left, can still be read.
+    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let unsent = std::mem::take(&mut self.tally().unsent);
+            if unsent.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let ready = self.stream().poll_write_ready(cx);
+            let sent = match ready {
+                Poll::Ready(Ok(())) => self.stream().try_write(&unsent),
+                Poll::Ready(Err(error)) => Err(error),
+                Poll::Pending => {
+                    self.tally().unsent = unsent;
+                    return Poll::Pending;
+                }
+            };
+            let count = match sent {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) if error_queue::is_echo(&error) => {
+                    self.note_echo(&error);
+                    0
+                }
+                Err(error) => {
+                    let error = self.fail(Operation::Send, error);
+                    let has_left = self.trouble().is_some_and(|trouble| trouble.ending() == Ending::Cut);
+                    return Poll::Ready(if has_left { Ok(()) } else { Err(error) });
+                }
+            };
+            let mut tally = self.tally();
+            tally.unsent.extend_from_slice(&unsent[count..]);
+        }
+    }
+
     fn fail(&self, operation: Operation, error: io::Error) -> io::Error {
         let again = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
         self.tally().trouble.get_or_insert_with(|| os(operation)(error));
@@ -133,6 +183,9 @@ impl Tap {
 
 impl AsyncRead for Tap {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            return Poll::Ready(Err(error));
+        }
         let room = self.room()?.min(buf.remaining());
         loop {
             ready!(self.stream().poll_read_ready(cx)).map_err(|error| self.fail(Operation::Receive, error))?;
@@ -153,22 +206,19 @@ impl AsyncRead for Tap {
 
 impl AsyncWrite for Tap {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream().poll_write_ready(cx)).map_err(|error| self.fail(Operation::Send, error))?;
-            match self.stream().try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error_queue::is_echo(&error) => self.note_echo(&error),
-                Err(error) => return Poll::Ready(Err(self.fail(Operation::Send, error))),
-                Ok(count) => return Poll::Ready(Ok(count)),
-            }
+        if self.tally().unsent.len() >= UNSENT_LIMIT {
+            ready!(self.poll_send(cx))?;
         }
+        self.tally().unsent.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.tally().is_held { Poll::Ready(Ok(())) } else { self.poll_send(cx) }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
         Poll::Ready(SockRef::from(self.stream()).shutdown(std::net::Shutdown::Write))
     }
 }

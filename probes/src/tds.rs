@@ -7,11 +7,12 @@ use std::{fmt, net::IpAddr};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use self::{envelope::Envelope, wire::Message};
+pub(crate) use self::envelope::Envelope;
+use self::wire::Message;
 use crate::{
     attempt::Attempt,
     cause::Cause,
-    evidence::{Stop, Trouble},
+    evidence::{Ending, Stop, Trouble},
     progress::Progress,
     seen::{Exchange, Seen, Trace},
     stream,
@@ -23,6 +24,12 @@ use crate::{
 
 /// Bytes kept to recognise a peer that does not speak TDS: a whole status line, or a packet header and what follows.
 const PREFIX_LIMIT: usize = 64;
+
+/// What a server that does not encrypt lacks.
+const UNENCRYPTED: &str =
+    "the server has no certificate, or its encryption is off: its administrators (DBA) can turn it on";
+/// What a server that forces strict encryption does.
+const STRICT: &str = "the server closes at a PRELOGIN in clear and answers over TDS 8.0: it forces strict encryption";
 
 /// The order of PRELOGIN and TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +74,8 @@ pub struct Reply {
     pub tls: Option<Handshake>,
     /// The first bytes the peer sent, at most 64, kept to recognise peers that do not speak TDS.
     pub prefix: Vec<u8>,
+    /// Whether the server closed at a PRELOGIN in clear, so that it was asked over TDS 8.0.
+    pub forces_strict: bool,
 }
 
 /// The version of a server (MS-TDS 2.2.6.5, UL_VERSION).
@@ -96,8 +105,32 @@ pub struct Prelogin {
 }
 
 impl Question {
-    /// Makes one attempt; the certificate is verified against `trust`. No login is ever sent.
+    /// Makes one attempt; the certificate is verified against `trust`. No login is ever sent. A server that closes at a
+    /// PRELOGIN in clear is asked once more over TDS 8.0, as SQL Server 2022 wants it under "Force Strict Encryption".
     pub async fn run(&self, attempt: &Attempt<'_>, trust: &Trust) -> Exchange<Reply> {
+        let exchange = self.once(attempt, trust).await;
+        if !self.is_closed_to(&exchange) {
+            return exchange;
+        }
+        let strict = Self { flavour: Flavour::Tds8, ..self.clone() };
+        let mut again = strict.once(attempt, trust).await;
+        let is_strict = again.reply.tls.as_ref().is_some_and(|tls| tls.alpn.is_some());
+        if !is_strict && again.verdict != Verdict::Healthy {
+            return exchange;
+        }
+        again.reply.forces_strict = true;
+        again
+    }
+
+    /// Whether the server closed right at a PRELOGIN in clear, without a word.
+    fn is_closed_to(&self, exchange: &Exchange<Reply>) -> bool {
+        let closed = |stop: &Stop| stop.phase == Phase::Tds && stop.trouble.ending() == Ending::Cut;
+        self.flavour == Flavour::Tds7
+            && exchange.seen.stop.as_ref().is_some_and(closed)
+            && exchange.reply.prefix.is_empty()
+    }
+
+    async fn once(&self, attempt: &Attempt<'_>, trust: &Trust) -> Exchange<Reply> {
         let (mut trace, mut reply) = (Trace::default(), Reply::default());
         trace.seen.stop = self.ask(attempt, trust, &mut trace, &mut reply).await.err();
         let certificate = reply.tls.as_ref().and_then(|tls| tls::judge(tls, trust));
@@ -166,7 +199,7 @@ impl Question {
             return finding.failed();
         }
         if let Some(stop) = &seen.stop {
-            return transport::judge(stop, seen, peer).failed();
+            return self.judge_end(stop, seen, reply).unwrap_or_else(|| transport::judge(stop, seen, peer).failed());
         }
         let failed = |cause| Finding::new(cause, Phase::Tds, Confidence::Confirmed).failed();
         match (self.flavour, reply.prelogin.map(|prelogin| prelogin.encryption)) {
@@ -175,10 +208,27 @@ impl Question {
             (Flavour::Tds7, Some(Encryption::Other(_))) | (_, None) => failed(Cause::ProtocolViolation),
         }
     }
+
+    /// What an end of the exchange means where the protocol tells more than the connection.
+    fn judge_end(&self, stop: &Stop, seen: &Seen, reply: &Reply) -> Option<Verdict> {
+        let tls = reply.tls.as_ref()?;
+        if let Some(confidence) = tls.left_for_want_of_certificate(stop) {
+            let is_proved = self.flavour == Flavour::Tds7 && confidence == Confidence::Confirmed;
+            let wanting = Verdict::Degraded(Finding::new(Cause::TlsRejected, Phase::Tls, confidence));
+            return Some(if is_proved { Verdict::Healthy } else { wanting });
+        }
+        // Inside TDS 7 the peer alone sees the hello as such; Windows ends without an alert where no suite is common.
+        let closed = self.flavour == Flavour::Tds7
+            && stop.phase == Phase::Tls
+            && stop.trouble == Trouble::Closed
+            && tls.chain.is_empty()
+            && seen.echo.is_none();
+        closed.then(|| Finding::new(Cause::TlsRejected, Phase::Tls, Confidence::Likely).failed())
+    }
 }
 
 /// Sends PRELOGIN and reads the server's.
-async fn greet<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, tap: &Tap) -> Result<Prelogin, Trouble> {
+pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, tap: &Tap) -> Result<Prelogin, Trouble> {
     tap.allow(2 * wire::MESSAGE_LIMIT, "64 KiB around a TDS message");
     let broken = |_| tap.trouble().unwrap_or(Trouble::Closed);
     stream.write_all(&wire::PRELOGIN).await.map_err(broken)?;
@@ -263,6 +313,12 @@ impl Reply {
     pub(crate) fn describe(&self, lines: &mut Vec<String>) {
         if let Some(Prelogin { version, encryption }) = self.prelogin {
             lines.push(format!("the server answered PRELOGIN: version {version}, encryption {encryption}"));
+            if self.tls.is_none() {
+                lines.push(UNENCRYPTED.to_owned());
+            }
+        }
+        if self.forces_strict {
+            lines.push(format!("{STRICT}: `tds: \"8.0\"` asks so at once"));
         }
         if !self.prefix.is_empty() {
             lines.push(format!("the peer's first bytes: {}", self.prefix.escape_ascii()));

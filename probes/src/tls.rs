@@ -1,21 +1,30 @@
 //! TLS: a handshake that records the chain even when it does not verify, and what the certificate alone proves: valid, not
 //! valid, or made by an inspecting device. What travels inside is the business of HTTP and TDS.
 
+mod certificate;
+mod path;
 mod recording;
+mod secured;
+mod signatures;
 mod trust;
+mod words;
 
-use std::{fmt, io};
+use std::{io, sync::Arc};
 
-use rustls::{ClientConnection, Error, InvalidMessage, pki_types::ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use x509_parser::time::ASN1Time;
+use rustls::{CertificateError, Error, InvalidMessage, PeerMisbehaved, pki_types::ServerName};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
 
 pub use self::trust::{Trust, TrustError};
-pub(crate) use self::{recording::escaped, trust::Application};
+pub(crate) use self::{certificate::escaped, trust::Application, words::Utc};
+use self::{
+    path::{Chain, Judgement},
+    recording::{HandshakeProof, Observed, Witness},
+    secured::Secured,
+};
 use crate::{
     cause::Cause,
-    evidence::Trouble,
+    evidence::{Ending, Stop, Trouble},
     inspectors,
     tap::Tap,
     verdict::{Confidence, Finding, Phase},
@@ -26,6 +35,14 @@ use crate::{
 const HANDSHAKE_BUDGET: usize = 64 * 1024;
 /// Bytes kept to recognise a peer that does not speak TLS: a whole status line.
 const PREFIX_LIMIT: usize = 64;
+/// How an exchange ends over a certificate that is beyond this agent.
+const UNJUDGED: &str = "the certificate cannot be judged here";
+/// Alerts with which a server without a certificate of the client's ends (RFC 8446 section 6.2, RFC 5246 section 7.2.2):
+/// handshake_failure, no_certificate, bad_certificate, certificate_unknown, unknown_ca, access_denied,
+/// certificate_required.
+const WANTS_CERTIFICATE: [u8; 7] = [40, 41, 42, 46, 48, 49, CERTIFICATE_REQUIRED];
+/// certificate_required (RFC 8446 section 6.2).
+const CERTIFICATE_REQUIRED: u8 = 116;
 /// How much of a certificate must verify.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
@@ -47,6 +64,12 @@ pub struct Handshake {
     pub chain: Vec<Certificate>,
     /// Why the chain does not verify; `None` when it does or was never seen.
     pub invalid: Option<Invalid>,
+    /// The place in the chain of the certificate whose dates decide: of the path that verified the one that ends first.
+    pub decisive: usize,
+    /// Whether the peer proved that it holds the leaf's key.
+    pub proved: bool,
+    /// Whether the peer asked for a certificate of ours, which the agent never has.
+    pub wants_certificate: bool,
     /// The first bytes the peer sent, at most 64, kept to recognise peers that do not speak TLS.
     pub prefix: Vec<u8>,
 }
@@ -64,6 +87,10 @@ pub struct Certificate {
     pub not_before: i64,
     /// End of validity, seconds since the Unix epoch.
     pub not_after: i64,
+    /// Its key, for example `RSA key of 2048 bits`.
+    pub key: String,
+    /// How it is signed, for example `ECDSA with SHA-256`.
+    pub signature: String,
 }
 
 /// Why a chain does not verify.
@@ -75,22 +102,14 @@ pub enum Invalid {
     NotYetValid,
     /// The certificate is for other names.
     WrongName,
+    /// It has the asked name as its common name only, without any alternative name (RFC 9525 section 6.3).
+    NoNames,
     /// No trusted authority issued it.
     UnknownIssuer,
-    /// Anything else; the verifier's words.
+    /// Any other fault; the rule that is broken.
     Other(String),
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Expired => f.write_str("it has expired"),
-            Self::NotYetValid => f.write_str("it is not valid yet"),
-            Self::WrongName => f.write_str("it is for other names"),
-            Self::UnknownIssuer => f.write_str("no trusted authority issued it"),
-            Self::Other(words) => f.write_str(words),
-        }
-    }
+    /// This agent cannot tell; what it cannot do.
+    Beyond(String),
 }
 
 /// One side of a handshake: whom to greet, and how strictly to look.
@@ -110,32 +129,56 @@ impl Client<'_> {
     /// Shakes hands over `stream`, whose bytes pass through `tap`, and records what it saw.
     ///
     /// # Errors
-    /// [`Trouble::Certificate`] when the handshake ran but the certificate does not verify: nothing may be sent then.
+    /// [`Trouble::Certificate`] or [`Trouble::Beyond`] when the handshake ran but the certificate does not verify: nothing
+    /// may be sent then.
     pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         tap: &Tap,
         record: &mut Handshake,
-    ) -> Result<TlsStream<S>, Trouble> {
+    ) -> Result<Secured<S>, Trouble> {
         tap.allow(HANDSHAKE_BUDGET, "64 KiB of TLS handshake");
         tap.send_at_once()?;
-        let connector = TlsConnector::from(self.trust.client(self.application));
-        match connector.connect(self.name.clone(), stream).await {
-            Ok(stream) => self.examine(stream.get_ref().1, record).map(|()| stream),
+        tap.hold(true);
+        let witness = Arc::new(Witness::default());
+        let connector = TlsConnector::from(self.trust.client(self.application, Arc::clone(&witness)));
+        let shaken = connector.connect(self.name.clone(), stream).await;
+        tap.hold(false);
+        self.examine(&witness.take(), record);
+        match shaken {
+            Ok(mut stream) => {
+                let connection = stream.get_ref().1;
+                record.version = connection.protocol_version().map(version);
+                record.alpn = connection.alpn_protocol().map(|name| name.escape_ascii().to_string());
+                let Some(refusal) = record.refusal() else { return Ok(Secured::new(stream, tap.clone())) };
+                // The peer sees a handshake that was done, and an end.
+                drop(stream.flush().await);
+                Err(refusal)
+            }
             Err(error) => Err(trouble(&error, tap, record)),
         }
     }
 
-    fn examine(&self, connection: &ClientConnection, record: &mut Handshake) -> Result<(), Trouble> {
-        let chain = connection.peer_certificates().unwrap_or_default();
-        record.version = connection.protocol_version().map(version);
-        record.alpn = connection.alpn_protocol().map(|name| name.escape_ascii().to_string());
-        record.chain = chain.iter().map(|der| recording::certificate(der)).collect();
-        record.invalid = self.trust.verify(chain, self.name).err().map(Invalid::from);
-        if self.verify == Verify::Chain && record.invalid == Some(Invalid::WrongName) {
-            record.invalid = None;
-        }
-        if record.invalid.is_some() { Err(Trouble::Certificate) } else { Ok(()) }
+    /// Judges the chain, whether the handshake came to its end or not.
+    fn examine(&self, observed: &Observed, record: &mut Handshake) {
+        record.wants_certificate = observed.asked_for_certificate;
+        record.proved = observed.proof == HandshakeProof::Held;
+        record.chain = observed.chain.iter().map(|der| certificate::read(der)).collect();
+        let Some(leaf) = record.chain.first() else { return };
+        let chain = Chain { certificates: &observed.chain, read: &record.chain };
+        let Judgement { invalid, decisive } = self.trust.judge(chain, self.name);
+        let counts =
+            |why: &Invalid| self.verify == Verify::Full || !matches!(why, Invalid::WrongName | Invalid::NoNames);
+        let unread = || (observed.proof == HandshakeProof::Unreadable).then(|| Invalid::unreadable(leaf));
+        record.invalid = invalid.filter(counts).or_else(unread);
+        record.decisive = decisive;
+    }
+}
+
+impl Invalid {
+    /// The handshake is signed with a key that this agent cannot check.
+    fn unreadable(leaf: &Certificate) -> Self {
+        Self::Beyond(format!("the handshake's signature under its {} cannot be checked", leaf.key))
     }
 }
 
@@ -143,7 +186,7 @@ impl Client<'_> {
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
-    let chain = vec![recording::certificate(bytes)];
+    let chain = vec![certificate::read(bytes)];
     for invalid in [None, Some(Invalid::UnknownIssuer)] {
         let mut lines = Vec::new();
         Handshake { chain: chain.clone(), invalid, ..Handshake::default() }.describe(&mut lines);
@@ -175,16 +218,23 @@ fn trouble(error: &io::Error, tap: &Tap, record: &mut Handshake) -> Trouble {
 fn broken(error: &Error, record: &mut Handshake) -> Trouble {
     match error {
         Error::AlertReceived(alert) => Trouble::Alert(u8::from(*alert)),
-        Error::InvalidCertificate(error) => {
-            record.invalid = Some(error.clone().into());
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            record.invalid = Some(Invalid::Other("the handshake is not signed with its key".to_owned()));
             Trouble::Certificate
+        }
+        // What TLS 1.2 does with RSASSA-PSS keys, and keys that cannot be read at all.
+        Error::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) | Error::InvalidCertificate(_) => {
+            record.invalid = record.invalid.take().or_else(|| record.chain.first().map(Invalid::unreadable));
+            record.refusal().unwrap_or(Trouble::Beyond(UNJUDGED))
         }
         Error::General(rule) if rule == recording::CHAIN_RULE => Trouble::TooMuch(recording::CHAIN_RULE),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             Trouble::Malformed("the first bytes are no TLS record")
         }
         Error::InvalidMessage(_) | Error::PeerSentOversizedRecord => Trouble::Malformed("a TLS message is damaged"),
-        Error::PeerIncompatible(_) => Trouble::Malformed("the TLS version or parameters are not supported"),
+        Error::PeerIncompatible(_) => {
+            Trouble::Beyond("the peer chose a TLS version or parameters that this agent does not speak")
+        }
         _ => Trouble::Malformed("the TLS handshake is out of order"),
     }
 }
@@ -197,7 +247,8 @@ pub(crate) fn judge(handshake: &Handshake, trust: &Trust) -> Option<Finding> {
             Some(Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Confirmed))
         }
         Invalid::UnknownIssuer if handshake.is_inspected() => found(Cause::TlsIntercepted, Confidence::Likely),
-        Invalid::WrongName => found(Cause::TlsCertInvalid, Confidence::Confirmed),
+        Invalid::Beyond(_) => Some(Finding::new(Cause::LocalLimit, Phase::Local, Confidence::Confirmed)),
+        Invalid::WrongName | Invalid::NoNames => found(Cause::TlsCertInvalid, Confidence::Confirmed),
         Invalid::UnknownIssuer | Invalid::Expired | Invalid::NotYetValid | Invalid::Other(_) => {
             found(Cause::TlsCertInvalid, Confidence::Likely)
         }
@@ -210,57 +261,49 @@ impl Handshake {
         self.chain.iter().any(|certificate| inspectors::is_one(&certificate.issuer))
     }
 
+    /// What ends an exchange whose handshake is done; `None` where the certificate verified.
+    fn refusal(&self) -> Option<Trouble> {
+        Some(match self.invalid.as_ref()? {
+            Invalid::Beyond(_) => Trouble::Beyond(UNJUDGED),
+            Invalid::Expired
+            | Invalid::NotYetValid
+            | Invalid::WrongName
+            | Invalid::NoNames
+            | Invalid::UnknownIssuer
+            | Invalid::Other(_) => Trouble::Certificate,
+        })
+    }
+
+    /// Whether the peer proved to be the one that its certificate names, and the certificate verifies.
+    pub fn is_proof(&self) -> bool {
+        self.proved && self.invalid.is_none() && !self.chain.is_empty()
+    }
+
+    /// The certificate whose end of validity counts: of the path that verified the one that ends first, else the leaf or the
+    /// one whose dates do not hold.
+    pub fn ends_first(&self) -> Option<&Certificate> {
+        self.chain.get(self.decisive)
+    }
+
+    /// How sure it is that a peer which proved itself ended the exchange for want of a certificate of ours.
+    pub(crate) fn left_for_want_of_certificate(&self, stop: &Stop) -> Option<Confidence> {
+        match (&stop.trouble, stop.trouble.ending()) {
+            _ if !self.is_proof() => None,
+            (Trouble::Alert(CERTIFICATE_REQUIRED), _) => Some(Confidence::Confirmed),
+            (Trouble::Alert(number), _) if self.wants_certificate && WANTS_CERTIFICATE.contains(number) => {
+                Some(Confidence::Confirmed)
+            }
+            (_, Ending::Cut) if self.wants_certificate => Some(Confidence::Likely),
+            _ => None,
+        }
+    }
+
     /// Keeps the peer's first bytes when they did not become a handshake.
     pub(crate) fn keep_prefix(&mut self, mut head: Vec<u8>) {
-        if self.version.is_none() {
+        if self.version.is_none() && self.chain.is_empty() {
             head.truncate(PREFIX_LIMIT);
             self.prefix = head;
         }
-    }
-
-    /// Adds the evidence lines.
-    pub(crate) fn describe(&self, lines: &mut Vec<String>) {
-        if let Some(leaf) = self.chain.first() {
-            lines.push(self.verdict_on(leaf));
-        }
-        if self.invalid.is_some() && self.chain.len() > 1 {
-            let issuers: Vec<_> = self.chain.iter().map(|certificate| certificate.issuer.as_str()).collect();
-            lines.push(format!("chain of {}, issued by: {}", self.chain.len(), issuers.join(" <- ")));
-        }
-        if let Some(version) = self.version {
-            let alpn = self.alpn.as_deref().map(|alpn| format!(" with {alpn}")).unwrap_or_default();
-            lines.push(format!("{version}{alpn}"));
-        } else if !self.prefix.is_empty() {
-            lines.push(format!("the peer's first bytes: {}", self.prefix.escape_ascii()));
-        }
-    }
-
-    fn verdict_on(&self, leaf: &Certificate) -> String {
-        let names = if leaf.names.is_empty() { &leaf.subject } else { &leaf.names.join(", ") };
-        let (from, until) = (Utc(leaf.not_before), Utc(leaf.not_after));
-        match &self.invalid {
-            None => format!("certificate for {names} issued by {} verifies until {until}", leaf.issuer),
-            Some(why) => {
-                let issuer = &leaf.issuer;
-                format!("certificate for {names} issued by {issuer}, valid {from} to {until}, does not verify: {why}")
-            }
-        }
-    }
-}
-
-/// Seconds since the Unix epoch, shown as RFC 3339 in UTC.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Utc(pub(crate) i64);
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(time) = ASN1Time::from_timestamp(self.0) else {
-            return write!(f, "second {} of the Unix epoch", self.0);
-        };
-        let time = time.to_datetime();
-        let (year, month, day) = time.to_calendar_date();
-        let (hour, minute, second) = time.to_hms();
-        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn judge(stop: &Stop, seen: &Seen, destination: IpAddr) -> Finding {
         }
         Trouble::Alert(_) => Finding::new(Cause::TlsRejected, stop.phase, Confidence::Confirmed),
         Trouble::Certificate => Finding::new(Cause::TlsCertInvalid, stop.phase, Confidence::Likely),
+        Trouble::Beyond(_) => Finding::new(Cause::LocalLimit, Phase::Local, Confidence::Confirmed),
         Trouble::Unasked(_) => Finding::new(Cause::LocalSetup, Phase::Local, Confidence::Confirmed),
     }
 }

@@ -64,12 +64,12 @@ impl Errand {
             Ask::Control => 2,
             Ask::SourcePorts => source_ports::CONTRAST_FLOWS as u32,
             Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32 + 1,
-            Ask::FewHops | Ask::SmallSegments => 2,
+            Ask::FewHops | Ask::SmallSegments | Ask::OtherName => 2,
             Ask::TcpCanary
             | Ask::UdpCanary
             | Ask::DnsCanary
             | Ask::SmallDatagram
-            | Ask::OtherName
+            | Ask::OldTls
             | Ask::DnsOverTcp
             | Ask::AnySource
             | Ask::BogusHost => 1,

@@ -11,7 +11,7 @@ use ase_probes::{
     evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
     local_facts::LocalFacts,
-    ntp,
+    ntp, old_tls,
     outcome::Outcome,
     port_sample,
     probe::Probe,
@@ -72,6 +72,7 @@ impl Measurer {
             Ask::SmallSegments => asking.small_segments().await,
             Ask::SmallDatagram => asking.small_datagram().await,
             Ask::OtherName => asking.other_name().await,
+            Ask::OldTls => return asking.old_tls().await,
             Ask::DnsOverTcp => asking.dns_over_tcp().await,
             Ask::AnySource => return asking.any_source().await,
             Ask::BogusHost => asking.bogus_host().await,
@@ -202,11 +203,29 @@ impl Asking<'_> {
 
     async fn other_name(&mut self) -> Contrasts {
         let Some(outcome) = self.pose().await else { return Contrasts::default() };
-        let passes = outcome.handshake().is_some_and(|tls| tls.version.is_some())
-            || matches!(outcome.seen.stop.as_ref().map(|stop| &stop.trouble), Some(Trouble::Alert(_)));
+        let is_alert =
+            |outcome: &Outcome| matches!(outcome.seen.stop.as_ref().map(|stop| &stop.trouble), Some(Trouble::Alert(_)));
+        let passes = is_alert(&outcome) || outcome.handshake().is_some_and(|tls| tls.version.is_some());
+        // A peer that refuses by an alert may do so whatever the name: then both names end alike and tell nothing.
+        if is_alert(&outcome) {
+            let own = self.errand.endpoint.target.probe.clone();
+            if is_alert(&self.plain(&own, self.errand.key.peer).await) {
+                return Contrasts::default();
+            }
+        }
         // A firewall with a list of allowed names denies a name that nobody has as well: that tells nothing.
         let tells = passes || self.errand.beside.is_some();
         tells.then_some((Contrast::OtherNamePasses, passes)).into_iter().collect()
+    }
+
+    async fn old_tls(&mut self) -> Measured {
+        let probe = self.errand.endpoint.target.probe.clone();
+        let attempt = self.attempt(self.errand.key.peer, Shape::default(), PATIENCE);
+        let Some(chosen) = old_tls::ask(&attempt, &probe).await else {
+            return Contrasts::from_iter([(Contrast::OldTlsAnswers, false)]).into();
+        };
+        let answers = [(Contrast::OldTlsAnswers, true)].into_iter().collect();
+        Measured { answers, lines: vec![chosen.to_string()] }
     }
 
     async fn dns_over_tcp(&mut self) -> Contrasts {

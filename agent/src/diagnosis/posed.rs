@@ -44,7 +44,8 @@ pub fn posed(errand: &Errand) -> Option<Posed> {
         Ask::OtherName => plain(named(own, errand.beside.as_ref().map_or(NOBODY, |beside| &beside.name))?),
         Ask::BogusHost => plain(elsewhere(own, errand.page.is_some())?),
         Ask::SourcePorts => plain(own),
-        Ask::TcpCanary
+        Ask::OldTls
+        | Ask::TcpCanary
         | Ask::UdpCanary
         | Ask::DnsCanary
         | Ask::Control

@@ -86,7 +86,7 @@ impl Rule {
     }
 }
 
-const HELLO: &[Symptom] = &[CutAtHello, SilentAtHello, LostAtHello];
+const HELLO: &[Symptom] = &[CutAtHello, ClosedAtSqlHello, SilentAtHello, LostAtHello];
 const SILENT_STREAM: &[Symptom] =
     &[SilentAtHello, LostAtHello, SilentAtRequest, LostAtRequest, SilentAtResponse, SilentAtPrelogin, LostAtPrelogin];
 const NEW_FLOW: &[Symptom] = &[
@@ -139,6 +139,8 @@ const TRACKING_FULL: &str = "connection tracking of this machine is full or near
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
 const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \
     place";
+const OLD_TLS: &str = "older versions or cipher suites of TLS are the first thing to check: this agent offers TLS 1.2 and 1.3 \
+    with AEAD suites, and Windows ends without an alert where nothing is common";
 /// The advice where one host is silent.
 pub const ONE_HOST: &str =
     "only this host is silent: its own firewall, its service, or a rule or route for its address";
@@ -376,6 +378,10 @@ pub const RULES: &[Rule] = &[
         .hint("neither resolver knows the name: the dependency may be retired, or the name is misspelt"),
     keep("R21", &[NameDenied], &[], Confirmed),
     // TLS.
+    rule("R37o", &[CutAtHello, ClosedAtSqlHello], &[(OldTlsAnswers, true)], Cause::TlsRejected, Confirmed)
+        .hint(OLD_TLS),
+    rule("R36o", &[NothingCommon], &[(OldTlsAnswers, true)], Cause::LocalLimit, Confirmed).hint(OLD_TLS),
+    keep("R36r", &[NothingCommon], &[], Possible),
     rule("R37a", HELLO, &[(OtherNamePasses, true)], Cause::TlsBlocked, Confirmed)
         .hint("the same address lets another server name pass: a rule denies this name"),
     rule("R37b", HELLO, &[(PlainHttpBlocked, true)], Cause::TlsBlocked, Confirmed)
@@ -385,6 +391,7 @@ pub const RULES: &[Rule] = &[
         .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
     rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),
     rule("R37", &[CutAtHello], &[], Cause::TlsBlocked, Likely),
+    keep("R37s", &[ClosedAtSqlHello], &[], Likely).hint(OLD_TLS),
     rule("R33", &[CertificateDates, TimeDiffers, ListOverdue], &[(ClockWrong, true)], Cause::LocalClock, Confirmed)
         .hint("every clock that was asked agrees, and differs from this machine's"),
     rule("R36d", &[CertificateDates], &[(ClockWrong, false)], Cause::TlsCertInvalid, Confirmed),

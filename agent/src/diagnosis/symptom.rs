@@ -4,14 +4,19 @@ use std::net::SocketAddr;
 
 use ase_probes::{
     cause::Cause,
-    evidence::{Ending, Stop},
-    outcome::Outcome,
+    evidence::{Ending, Stop, Trouble},
+    outcome::{Outcome, Protocol},
     resolve::Resolution,
     tls::{Handshake, Invalid},
     verdict::{Confidence, Finding, Phase},
 };
 
 use crate::model::visit::Visit;
+
+/// Alerts of RFC 8446 section 6.2 that a peer sends where it finds nothing it can do among what is offered.
+const HANDSHAKE_FAILURE: u8 = 40;
+const PROTOCOL_VERSION: u8 = 70;
+const INSUFFICIENT_SECURITY: u8 = 71;
 
 /// What a failed exchange looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +37,10 @@ pub enum Symptom {
     SilentNtp,
     /// Cut after the ClientHello.
     CutAtHello,
+    /// Closed after the ClientHello inside TDS, whose server had answered PRELOGIN.
+    ClosedAtSqlHello,
+    /// An alert that says that no version or cipher suite is common.
+    NothingCommon,
     /// Silence after a ClientHello that was acknowledged.
     SilentAtHello,
     /// Silence after a ClientHello that was not acknowledged.
@@ -80,7 +89,7 @@ pub enum Symptom {
 
 impl Symptom {
     /// Every symptom.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Settled,
         Self::Forbidden,
         Self::SilentConnect,
@@ -89,6 +98,8 @@ impl Symptom {
         Self::SilentDnsStream,
         Self::SilentNtp,
         Self::CutAtHello,
+        Self::ClosedAtSqlHello,
+        Self::NothingCommon,
         Self::SilentAtHello,
         Self::LostAtHello,
         Self::CutAtRequest,
@@ -186,8 +197,19 @@ pub fn of(outcome: &Outcome, finding: Finding) -> Symptom {
     if matches!(finding.cause, Cause::TlsCertInvalid | Cause::TlsIntercepted) {
         return outcome.handshake().and_then(certificate).unwrap_or(Symptom::Settled);
     }
+    if finding.cause == Cause::TlsRejected {
+        return refused(outcome);
+    }
     match &outcome.seen.stop {
         Some(stop) if outcome.seen.icmp.is_none() => of_stop(stop, outcome),
+        Some(_) | None => Symptom::Settled,
+    }
+}
+
+fn refused(outcome: &Outcome) -> Symptom {
+    match outcome.seen.stop.as_ref().map(|stop| &stop.trouble) {
+        Some(Trouble::Alert(HANDSHAKE_FAILURE | PROTOCOL_VERSION | INSUFFICIENT_SECURITY)) => Symptom::NothingCommon,
+        Some(Trouble::Closed) if matches!(outcome.protocol, Protocol::Tds(_)) => Symptom::ClosedAtSqlHello,
         Some(_) | None => Symptom::Settled,
     }
 }
@@ -223,6 +245,6 @@ fn certificate(handshake: &Handshake) -> Option<Symptom> {
         Invalid::Expired | Invalid::NotYetValid => Symptom::CertificateDates,
         Invalid::WrongName => Symptom::CertificateName,
         Invalid::UnknownIssuer => Symptom::CertificateIssuer,
-        Invalid::Other(_) => Symptom::Settled,
+        Invalid::NoNames | Invalid::Other(_) | Invalid::Beyond(_) => Symptom::Settled,
     })
 }

@@ -20,6 +20,8 @@ pub enum Ask {
     SmallDatagram,
     /// By another server name at the same address (D9).
     OtherName,
+    /// By a hello with the same name and more versions and cipher suites of TLS (D9).
+    OldTls,
     /// By the same DNS question over TCP (D10).
     DnsOverTcp,
     /// By several source ports (D11).
@@ -111,6 +113,9 @@ contrasts! {
     OtherNamePasses OtherName
         "another server name passes at the same address: the name decides"
         "another server name fails at the same address too";
+    OldTlsAnswers OldTls
+        "the peer answers a hello that offers more versions, cipher suites and curves of TLS than this agent speaks"
+        "the peer does not answer a hello that offers more of TLS than this agent speaks either";
     DnsOverTcpAnswers DnsOverTcp
         "the same server answers over TCP"
         "the same server does not answer over TCP either";

@@ -6,6 +6,7 @@ use ase_probes::{
     cause::Cause,
     http::Crl,
     outcome::Outcome,
+    tls::Certificate,
     verdict::{Finding, Verdict},
 };
 
@@ -97,16 +98,21 @@ pub struct StoreView {
     pub recalled: Option<Duration>,
 }
 
-/// The end of validity of the certificate that expires first among all that the last visit was shown, in seconds
-/// since the Unix epoch. `None` before the first handshake and after a visit that was shown none.
-pub fn earliest_expiry(view: &EndpointView) -> Option<i64> {
-    let outcomes = &view.last.as_ref()?.outcomes;
-    outcomes
-        .iter()
-        .filter_map(Outcome::handshake)
-        .flat_map(|tls| &tls.chain)
-        .map(|certificate| certificate.not_after)
-        .min()
+/// What expires first among the paths that verified at the last visit, one for each address: a leaf or an intermediate of
+/// its path. `None` before the first handshake and after a visit that was shown none.
+pub fn earliest_expiry(view: &EndpointView) -> Option<Expiry<'_>> {
+    let handshakes = view.last.as_ref()?.outcomes.iter().filter_map(Outcome::handshake);
+    let ends = handshakes.filter_map(|tls| Some(Expiry { certificate: tls.ends_first()?, is_leaf: tls.decisive == 0 }));
+    ends.min_by_key(|expiry| expiry.certificate.not_after)
+}
+
+/// A certificate that ends a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry<'a> {
+    /// The certificate.
+    pub certificate: &'a Certificate,
+    /// Whether it is the server's own.
+    pub is_leaf: bool,
 }
 
 /// The revocation list that the last visit brought.

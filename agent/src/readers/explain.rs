@@ -72,6 +72,7 @@ pub fn elsewhere(cause: Cause) -> Elsewhere {
         }
         Cause::Unknown
         | Cause::LocalClock
+        | Cause::LocalLimit
         | Cause::AsymmetricReply
         | Cause::ProxiedBlind
         | Cause::DnsIntercepted

@@ -4,7 +4,7 @@
 //!
 //! Three rules hold for every series:
 //! - It exists from the first scrape. The one bounded exception is `ase_probe_failures_total`: each endpoint starts with
-//!   the causes that its probe commonly meets (7 to 14), because all 41 causes for 145 endpoints would be 5 945
+//!   the causes that its probe commonly meets (7 to 14), because all 42 causes for 145 endpoints would be 6 090
 //!   series that stay zero. Any other cause appears when it is first seen, so `increase()` misses its first failure;
 //!   alerts that must not miss it ask `ase_probe_success`.
 //! - What could not be tested is never an outage: while `ase_probe_unknown` or `ase_dependency_unknown` is 1, the paired
@@ -248,9 +248,9 @@ fn certificates(page: &mut Page, snapshot: &Snapshot) {
     let views = snapshot.endpoints.iter().filter(|view| shows_one(&view.endpoint.target.probe));
     page.gauges(
         "ase_tls_certificate_expiry_timestamp_seconds",
-        "When the first certificate of the chain that the last visit was shown expires, verified or not; NaN if it was shown none.",
+        "When the path that verified at the last visit expires: its leaf, or an intermediate that ends before; the leaf where none verified, NaN if none was shown.",
         views.map(|view| {
-            let expiry = earliest_expiry(view).map_or(f64::NAN, |seconds| seconds as f64);
+            let expiry = earliest_expiry(view).map_or(f64::NAN, |expiry| expiry.certificate.not_after as f64);
             ([("endpoint", &*view.endpoint.id.0)], expiry)
         }),
     );

@@ -109,7 +109,7 @@ fn diagnosis(settings: &Settings) -> Vec<String> {
     }
     lines.extend([
         format!("after a failure, to {canary} and to {azure} (UDP 53, TCP 80): one connection or question per port"),
-        format!("after a failure, to the endpoint's own address: the same question in small segments with the question as it is beside it, under another name that this list holds or under {}, over TCP, without EDNS, with a small hop limit, or from other source ports", posed::NOBODY),
+        format!("after a failure, to the endpoint's own address: the same question in small segments with the question as it is beside it, under another name that this list holds or under {}, with more versions and cipher suites of TLS, over TCP, without EDNS, with a small hop limit, or from other source ports", posed::NOBODY),
         format!("such measurements open at most {} flows per {}, and none again before {again}", diagnosis::shell::FLOWS, duration::show(diagnosis::shell::PERIOD)),
     ]);
     lines
@@ -170,7 +170,7 @@ fn proof(probe: &Probe) -> String {
         Probe::Dns(question) => format!("our id and question over {}", question.transport.label()),
         Probe::Ntp(_) => "our timestamp echoed".to_owned(),
         Probe::Tds(question) => match question.flavour {
-            tds::Flavour::Tds7 => "PRELOGIN, then the certificate".to_owned(),
+            tds::Flavour::Tds7 => "PRELOGIN, then the certificate (TDS 8.0 once where it is closed at)".to_owned(),
             tds::Flavour::Tds8 => "the certificate, then PRELOGIN".to_owned(),
         },
         Probe::Tcp(_) => "a bare accept (weak)".to_owned(),

@@ -137,8 +137,14 @@ fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
         if healthy > 0 && healthy < probed {
             warn(Kind::Addresses, format!("{healthy} of {probed} addresses answer"));
         }
-        if let Some(end) = earliest_expiry(view).filter(|end| end.saturating_sub(now) < EXPIRY) {
-            warn(Kind::CertificateExpiry, format!("a certificate of its chain ends {}", rfc3339_seconds(end)));
+        if let Some(expiry) = earliest_expiry(view) {
+            let end = expiry.certificate.not_after;
+            if end.saturating_sub(now) < EXPIRY {
+                let subject = &expiry.certificate.subject;
+                let what =
+                    if expiry.is_leaf { "its certificate" } else { &format!("the certificate {subject} of its chain") };
+                warn(Kind::CertificateExpiry, format!("{what} ends {}", rfc3339_seconds(end)));
+            }
         }
         if let Some(due) = crl(view).and_then(|crl| crl.next_update).filter(|due| due.saturating_sub(now) < CRL_EXPIRY)
         {

@@ -13,7 +13,7 @@ use crate::{evidence::Trouble, tap::Tap};
 
 /// A stream whose writes leave as TDS packets at each flush, and whose reads are the payloads of packets.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     tap: Tap,
     header: [u8; HEADER],
     header_len: usize,
@@ -23,7 +23,8 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    pub(super) fn new(tap: Tap) -> Self {
+    /// Wraps a connection whose PRELOGIN is done.
+    pub(crate) fn new(tap: Tap) -> Self {
         Self { tap, header: [0; HEADER], header_len: 0, payload_left: 0, unsent: Vec::new(), packets: Vec::new() }
     }
 

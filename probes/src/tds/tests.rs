@@ -190,7 +190,7 @@ async fn each_answer_to_the_client_hello_behind_prelogin_has_its_meaning() {
         ("TLS outside TDS packets", [alert, alert].concat(), Cause::ProtocolViolation, Confidence::Confirmed),
         ("no TLS", packets(TYPE_PRELOGIN, b"hello there", 4088), Cause::ProtocolViolation, Confidence::Confirmed),
         ("a short packet", vec![TYPE_PRELOGIN, 1, 0, 7, 0, 0, 1, 0], Cause::ProtocolViolation, Confidence::Confirmed),
-        ("close", Vec::new(), Cause::TlsBlocked, Confidence::Likely),
+        ("close", Vec::new(), Cause::TlsRejected, Confidence::Likely),
     ];
     for (name, bytes, cause, confidence) in rows {
         expect(name, vec![packets(TYPE_REPLY, &prelogin(1), 4088), bytes], cause, confidence).await;

@@ -1,36 +1,108 @@
 //! Lets a handshake run to its end whatever the certificate is, so that version, protocol and chain are seen; the
 //! chain is judged afterwards. It checks only that the peer holds the key, and that the chain has a sane size.
 
-use rustls::{
-    CertificateError, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Certificate, Invalid};
-use crate::evidence::Escaped;
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, SignatureScheme,
+    client::{
+        ResolvesClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
+};
+use webpki::EndEntityCert;
+
+use super::{
+    certificate,
+    path::RSA_SIZES,
+    signatures::{ALGORITHMS, PSS_SCHEMES, UNCHECKED},
+};
 
 /// Certificates in one chain: more than the verifier follows (6 intermediates), so that what it refuses is still shown.
 const CHAIN_LIMIT: usize = 10;
 /// Bytes of one certificate: usual ones have 1 to 2 KiB, one with some hundred names 10.
 const CERTIFICATE_LIMIT: usize = 32 * 1024;
-/// Names kept of one certificate: enough for a person to see whose it is.
-const NAME_LIMIT: usize = 16;
 /// The rule that a chain beyond the limits breaks.
 pub(super) const CHAIN_RULE: &str = "10 certificates of 32 KiB";
 
-/// Accepts every chain within the limits; the handshake's signature must still fit its key.
-#[derive(Debug)]
-pub(super) struct Witness {
-    algorithms: WebPkiSupportedAlgorithms,
+/// What one handshake showed, however it ended.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// The chain, leaf first.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// Whether the peer proved that it holds the leaf's key.
+    pub(super) proof: HandshakeProof,
+    /// Whether it wanted a certificate of ours (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4).
+    pub(super) asked_for_certificate: bool,
 }
 
+/// What the handshake's own signature showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum HandshakeProof {
+    /// None came.
+    #[default]
+    Missing,
+    /// It cannot be checked here.
+    Unreadable,
+    /// It fits the leaf's key.
+    Held,
+}
+
+/// Accepts every chain within the limits, and keeps it; has no certificate of its own, and notes that one is wanted.
+#[derive(Debug, Default)]
+pub(super) struct Witness(Mutex<Observed>);
+
 impl Witness {
-    pub(super) fn new(algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { algorithms }
+    /// What was seen; nothing remains.
+    pub(super) fn take(&self) -> Observed {
+        std::mem::take(&mut *self.observed())
     }
+
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks the handshake's signature. One that cannot be checked here proves nothing, and ends nothing.
+    fn check(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+        by_curve: bool,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let proved = |proof| {
+            self.observed().proof = proof;
+            Ok(HandshakeSignatureValid::assertion())
+        };
+        if UNCHECKED.contains(&signed.scheme) {
+            return proved(HandshakeProof::Unreadable);
+        }
+        let (_, algorithms) = ALGORITHMS
+            .mapping
+            .iter()
+            .find(|(scheme, _)| *scheme == signed.scheme)
+            .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let is_pss = PSS_SCHEMES.iter().any(|(scheme, _)| *scheme == signed.scheme);
+        let algorithms = if by_curve && !is_pss { &algorithms[..1] } else { algorithms };
+        let Ok(leaf) = EndEntityCert::try_from(certificate) else { return proved(HandshakeProof::Unreadable) };
+        for algorithm in algorithms {
+            match leaf.verify_signature(*algorithm, message, signed.signature()) {
+                Ok(()) => return proved(HandshakeProof::Held),
+                Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
+                Err(_) if is_odd(certificate) => return proved(HandshakeProof::Unreadable),
+                Err(_) => return Err(CertificateError::BadSignature.into()),
+            }
+        }
+        proved(HandshakeProof::Unreadable)
+    }
+}
+
+/// Whether the key is an RSA key whose size is not dealt with here, so that every signature fails.
+fn is_odd(certificate: &CertificateDer<'_>) -> bool {
+    let bits = certificate::key_of(certificate).and_then(|key| key.rsa_bits);
+    bits.is_some_and(|bits| !RSA_SIZES.contains(&bits))
 }
 
 impl ServerCertVerifier for Witness {
@@ -44,6 +116,8 @@ impl ServerCertVerifier for Witness {
     ) -> Result<ServerCertVerified, Error> {
         let sane = |certificate: &CertificateDer<'_>| certificate.len() <= CERTIFICATE_LIMIT;
         if intermediates.len() < CHAIN_LIMIT && sane(end_entity) && intermediates.iter().all(sane) {
+            let chain = std::iter::once(end_entity).chain(intermediates);
+            self.observed().chain = chain.map(|der| der.clone().into_owned()).collect();
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Error::General(CHAIN_RULE.to_owned()))
@@ -56,7 +130,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        self.check(message, certificate, signed, false)
     }
 
     fn verify_tls13_signature(
@@ -65,49 +139,23 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        self.check(message, certificate, signed, true)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        let mut schemes = ALGORITHMS.supported_schemes();
+        schemes.extend(UNCHECKED);
+        schemes
     }
 }
 
-/// Keeps what people need of one certificate; one that cannot be parsed says so in its subject.
-pub(super) fn certificate(der: &[u8]) -> Certificate {
-    let Ok((_, parsed)) = X509Certificate::from_der(der) else {
-        return Certificate { subject: "(not a certificate)".to_owned(), ..Certificate::default() };
-    };
-    let names = match parsed.subject_alternative_name() {
-        Ok(Some(extension)) => extension.value.general_names.iter().filter_map(dns_name).take(NAME_LIMIT).collect(),
-        Ok(None) | Err(_) => Vec::new(),
-    };
-    Certificate {
-        subject: escaped(&parsed.subject.to_string()),
-        issuer: escaped(&parsed.issuer.to_string()),
-        names,
-        not_before: parsed.validity.not_before.timestamp(),
-        not_after: parsed.validity.not_after.timestamp(),
+impl ResolvesClientCert for Witness {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.observed().asked_for_certificate = true;
+        None
     }
-}
 
-/// The peer's text in a form that is safe on a terminal and in a log.
-pub(crate) fn escaped(text: &str) -> String {
-    Escaped(text.as_bytes()).to_string()
-}
-
-fn dns_name(name: &GeneralName<'_>) -> Option<String> {
-    if let GeneralName::DNSName(name) = name { Some(escaped(name)) } else { None }
-}
-
-impl From<CertificateError> for Invalid {
-    fn from(error: CertificateError) -> Self {
-        match error {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
-            other => Self::Other(escaped(&other.to_string())),
-        }
+    fn has_certs(&self) -> bool {
+        false
     }
 }

@@ -1,5 +1,7 @@
 //! The recording handshake and the trust behind it.
 
+use rustls::pki_types::CertificateDer;
+
 use super::*;
 use crate::fixture::Authority;
 use std::io::Write;
@@ -11,6 +13,7 @@ fn handshake(issuer: &str, invalid: Option<Invalid>) -> Handshake {
         names: vec!["a.example".to_owned()],
         not_before: 1_700_000_000,
         not_after: 1_800_000_000,
+        ..Certificate::default()
     };
     Handshake { version: Some("TLS 1.2"), chain: vec![leaf], invalid, ..Handshake::default() }
 }
@@ -24,7 +27,9 @@ fn each_way_a_certificate_fails_has_its_cause() {
         (public, Invalid::Expired, &some, Cause::TlsCertInvalid, Confidence::Likely),
         (public, Invalid::NotYetValid, &some, Cause::TlsCertInvalid, Confidence::Likely),
         (public, Invalid::WrongName, &some, Cause::TlsCertInvalid, Confidence::Confirmed),
+        (public, Invalid::NoNames, &some, Cause::TlsCertInvalid, Confidence::Confirmed),
         (public, Invalid::Other("bad".to_owned()), &some, Cause::TlsCertInvalid, Confidence::Likely),
+        (public, Invalid::Beyond("odd".to_owned()), &some, Cause::LocalLimit, Confidence::Confirmed),
         (public, Invalid::UnknownIssuer, &some, Cause::TlsCertInvalid, Confidence::Likely),
         ("CN=Azure Firewall Manager CA", Invalid::UnknownIssuer, &some, Cause::TlsIntercepted, Confidence::Likely),
         ("O=Zscaler Inc.", Invalid::UnknownIssuer, &some, Cause::TlsIntercepted, Confidence::Likely),
@@ -91,4 +96,60 @@ fn dates_are_shown_in_utc() {
     assert_eq!(Utc(0).to_string(), "1970-01-01T00:00:00Z");
     assert_eq!(Utc(4_102_444_799).to_string(), "2099-12-31T23:59:59Z");
     assert!(Utc(i64::MAX).to_string().starts_with("second "));
+}
+
+/// A certificate that signs itself, of its own key.
+fn own(name: &str) -> CertificateDer<'static> {
+    Authority::new(name).der()
+}
+
+fn judged(chain: &[CertificateDer<'static>], trust: &Trust, name: &str) -> Judgement {
+    let read: Vec<Certificate> = chain.iter().map(|der| certificate::read(der)).collect();
+    let chain = Chain { certificates: chain, read: &read };
+    trust.judge(chain, &server_name(name).expect("a test name"))
+}
+
+#[test]
+fn a_chain_is_judged_with_a_reason() {
+    let ours = Authority::new("Test CA");
+    let trust = ours.trust();
+    let good = ours.issue("a.example", 2020, 2099).chain;
+    let rows = [
+        (good.clone(), "a.example", None),
+        (good.clone(), "b.example", Some(Invalid::WrongName)),
+        (ours.issue("a.example", 2020, 2021).chain, "a.example", Some(Invalid::Expired)),
+        (ours.issue("a.example", 2098, 2099).chain, "a.example", Some(Invalid::NotYetValid)),
+        (Authority::new("Other").issue("a.example", 2020, 2099).chain, "a.example", Some(Invalid::UnknownIssuer)),
+        (vec![own("a.example")], "a.example", Some(Invalid::UnknownIssuer)),
+        (Vec::new(), "a.example", Some(Invalid::UnknownIssuer)),
+    ];
+    for (chain, name, invalid) in rows {
+        assert_eq!(judged(&chain, &trust, name).invalid, invalid, "{name} {}", chain.len());
+    }
+}
+
+#[test]
+fn a_file_s_own_certificate_is_trusted_as_it_is_and_no_other_of_its_name() {
+    let one = Authority::new("a.example");
+    let trust = Trust::none().with_pem_file(file(&one.pem()).path()).expect("a good certificate");
+    let invalid = |der| judged(&[der], &trust, "a.example").invalid;
+    assert_eq!(invalid(one.der()), Some(Invalid::NoNames), "it is trusted, and has no alternative name");
+    assert_eq!(invalid(own("a.example")), Some(Invalid::UnknownIssuer), "another of the same name is not");
+}
+
+#[test]
+fn marks_between_certificates_are_passed_over() {
+    let text = format!("\u{feff}{}\u{feff}{}", Authority::new("one").pem(), Authority::new("two").pem());
+    let trust = Trust::none().with_pem_file(file(&text).path()).expect("two good certificates");
+    assert_eq!(trust.len(), 2);
+}
+
+#[test]
+fn the_verdict_stands_behind_three_names_at_most() {
+    let mut shown = handshake("CN=Public CA", Some(Invalid::Expired));
+    shown.chain[0].names = (0..15).map(|number| format!("n{number}.example")).collect();
+    let mut lines = Vec::new();
+    shown.describe(&mut lines);
+    assert!(lines[0].starts_with("certificate for n0.example, n1.example, n2.example and more issued by"), "{lines:?}");
+    assert!(lines[0].ends_with("does not verify: it has expired"), "{lines:?}");
 }

@@ -1,20 +1,28 @@
 //! The authorities that certificates are verified against, and the client configurations built on them once.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustls::{
-    CertificateError, ClientConfig, RootCertStore, SupportedProtocolVersion,
-    client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
-    crypto::{CryptoProvider, ring},
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    client::Resumption,
+    crypto::ring,
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     version::{TLS12, TLS13},
 };
 
-use super::recording::Witness;
+use super::{
+    path::{Chain, Judge, Judgement},
+    recording::Witness,
+    signatures::ALGORITHMS,
+};
 use crate::clock;
+
+/// The mark that some editors put before a text (Unicode section 23.8), in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The authorities that certificates are verified against. Clones share everything.
 #[derive(Clone, Debug)]
@@ -22,20 +30,19 @@ pub struct Trust(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    roots: Arc<RootCertStore>,
-    /// `None` without any authority.
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+    roots: RootCertStore,
+    /// The certificates of files that the operator named: a server may present one of them itself.
+    own: Vec<CertificateDer<'static>>,
     clients: Arc<Clients>,
 }
 
-/// One client configuration per application; they do not depend on the authorities.
+/// What the configurations of each application have in common; they do not depend on the authorities.
 #[derive(Debug)]
 struct Clients {
-    provider: Arc<CryptoProvider>,
-    web: Arc<ClientConfig>,
-    http1: Arc<ClientConfig>,
-    tds7: Arc<ClientConfig>,
-    tds8: Arc<ClientConfig>,
+    web: ClientConfig,
+    http1: ClientConfig,
+    tds7: ClientConfig,
+    tds8: ClientConfig,
 }
 
 /// What speaks inside TLS, which decides versions and ALPN.
@@ -69,8 +76,8 @@ pub enum TrustError {
         path: PathBuf,
         /// Its place in the file, from 1.
         number: usize,
-        /// The parser's words.
-        reason: String,
+        /// The rule that it breaks.
+        reason: &'static str,
     },
     /// The file holds no certificate.
     #[error("{}: must hold at least one PEM certificate", path.display())]
@@ -83,7 +90,7 @@ pub enum TrustError {
 impl Trust {
     /// Trusts nobody: every certificate fails, and is recorded all the same.
     pub fn none() -> Self {
-        Self::new(RootCertStore::empty(), Arc::new(Clients::new()))
+        Self::new(RootCertStore::empty(), Vec::new(), Arc::new(Clients::new()))
     }
 
     /// Trusts whom this machine trusts (`SSL_CERT_FILE`, `SSL_CERT_DIR` or the system's bundle), with a warning for
@@ -99,33 +106,32 @@ impl Trust {
         if roots.is_empty() {
             warnings.push("the system's bundle holds no authority: no certificate can verify".to_owned());
         }
-        (Self::new(roots, Arc::new(Clients::new())), warnings)
+        (Self::new(roots, Vec::new(), Arc::new(Clients::new())), warnings)
     }
 
-    /// Trusts the authorities of one PEM file as well.
+    /// Trusts the authorities of one PEM file as well, and each of its certificates where a server presents that very one.
     ///
     /// # Errors
     /// [`TrustError`] when the file cannot be read, holds none, or holds something else.
     pub fn with_pem_file(&self, path: impl AsRef<Path>) -> Result<Self, TrustError> {
         let path = path.as_ref();
-        let pem = |error: rustls::pki_types::pem::Error| TrustError::Pem {
-            path: path.to_owned(),
-            reason: error.to_string().to_lowercase(),
-        };
-        let mut roots = RootCertStore::clone(&self.0.roots);
-        let mut count = 0;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(pem)? {
-            count += 1;
-            roots.add(certificate.map_err(pem)?).map_err(|error| TrustError::Authority {
+        let broken = |reason: String| TrustError::Pem { path: path.to_owned(), reason: reason.to_lowercase() };
+        let bytes = fs::read(path).map_err(|error| broken(error.to_string()))?;
+        let mut roots = self.0.roots.clone();
+        let mut own = self.0.own.clone();
+        for (index, certificate) in CertificateDer::pem_slice_iter(&without_marks(&bytes)).enumerate() {
+            let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+            roots.add(certificate.clone()).map_err(|_| TrustError::Authority {
                 path: path.to_owned(),
-                number: count,
-                reason: error.to_string(),
+                number: index + 1,
+                reason: "its encoding is damaged",
             })?;
+            own.push(certificate);
         }
-        if count == 0 {
+        if own.len() == self.0.own.len() {
             return Err(TrustError::Empty { path: path.to_owned() });
         }
-        Ok(Self::new(roots, Arc::clone(&self.0.clients)))
+        Ok(Self::new(roots, own, Arc::clone(&self.0.clients)))
     }
 
     /// Trusts one authority, given in DER.
@@ -133,7 +139,7 @@ impl Trust {
     pub(crate) fn only(authority: CertificateDer<'static>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority).expect("the fixture makes authorities");
-        Self::new(roots, Arc::new(Clients::new()))
+        Self::new(roots, Vec::new(), Arc::new(Clients::new()))
     }
 
     /// Whether there is no authority at all, a fault of this machine.
@@ -147,58 +153,66 @@ impl Trust {
         self.0.roots.len()
     }
 
-    fn new(roots: RootCertStore, clients: Arc<Clients>) -> Self {
-        let roots = Arc::new(roots);
-        let provider = Arc::clone(&clients.provider);
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider).build().ok();
-        Self(Arc::new(Inner { roots, verifier, clients }))
+    fn new(roots: RootCertStore, own: Vec<CertificateDer<'static>>, clients: Arc<Clients>) -> Self {
+        Self(Arc::new(Inner { roots, own, clients }))
     }
 
-    pub(super) fn client(&self, application: Application) -> Arc<ClientConfig> {
+    /// The configuration for one handshake, which `witness` observes.
+    pub(super) fn client(&self, application: Application, witness: Arc<Witness>) -> Arc<ClientConfig> {
         let clients = &self.0.clients;
-        Arc::clone(match application {
+        let mut config = ClientConfig::clone(match application {
             Application::Web => &clients.web,
             Application::Http1 => &clients.http1,
             Application::Tds7 => &clients.tds7,
             Application::Tds8 => &clients.tds8,
-        })
+        });
+        config.dangerous().set_certificate_verifier(Arc::clone(&witness) as _);
+        config.client_auth_cert_resolver = witness;
+        Arc::new(config)
     }
 
-    /// Verifies a chain, leaf first, now. Nothing is fetched: no OCSP, no missing issuer.
-    pub(super) fn verify(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<(), CertificateError> {
-        let (Some((leaf, rest)), Some(verifier)) = (chain.split_first(), &self.0.verifier) else {
-            return Err(CertificateError::UnknownIssuer);
-        };
+    /// Judges a chain now.
+    pub(super) fn judge(&self, chain: Chain<'_>, name: &ServerName<'_>) -> Judgement {
+        let (anchors, own) = (&self.0.roots.roots, &self.0.own);
         let now = UnixTime::since_unix_epoch(clock::wall());
-        match verifier.verify_server_cert(leaf, rest, name, &[], now) {
-            Ok(_) => Ok(()),
-            Err(rustls::Error::InvalidCertificate(error)) => Err(error),
-            Err(error) => Err(CertificateError::Other(rustls::OtherError(Arc::new(error)))),
+        Judge { anchors, own, algorithms: ALGORITHMS.all, now }.judge(chain, name)
+    }
+}
+
+/// The bytes without marks, which stand before the first line, and where files were put together before others.
+fn without_marks(bytes: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(byte) = rest.first() {
+        if let Some(after) = rest.strip_prefix(MARK) {
+            rest = after;
+        } else {
+            kept.push(*byte);
+            rest = &rest[1..];
         }
     }
+    kept
 }
 
 impl Clients {
     fn new() -> Self {
         let provider = Arc::new(ring::default_provider());
         let client = |versions: &[&'static SupportedProtocolVersion], alpn: &[&str]| {
-            let witness = Arc::new(Witness::new(provider.signature_verification_algorithms));
             let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_protocol_versions(versions)
                 .expect("ring has cipher suites for both versions")
                 .dangerous()
-                .with_custom_certificate_verifier(witness)
+                .with_custom_certificate_verifier(Arc::new(Witness::default()))
                 .with_no_client_auth();
             config.resumption = Resumption::disabled();
             config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-            Arc::new(config)
+            config
         };
         Self {
             web: client(&[&TLS13, &TLS12], &["h2", "http/1.1"]),
             http1: client(&[&TLS13, &TLS12], &["http/1.1"]),
             tds7: client(&[&TLS12], &[]),
             tds8: client(&[&TLS13, &TLS12], &["tds/8.0"]),
-            provider,
         }
     }
 }

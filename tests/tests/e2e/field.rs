@@ -8,7 +8,10 @@ mod dns;
 mod http;
 mod local;
 pub(crate) mod message;
+mod pki;
+mod sql;
 mod time;
+mod tls;
 pub(crate) mod world;
 
 use message::{Question, Reply};

@@ -45,9 +45,13 @@ pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, pl
             None
         }
         Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
-        Ask::SmallSegments | Ask::OtherName | Ask::SourcePorts | Ask::BogusHost | Ask::FewHops | Ask::RedirectPorts => {
-            Some(Key { ask, peer: peer?, about: Some(Arc::clone(&endpoint.id.0)) })
-        }
+        Ask::SmallSegments
+        | Ask::OtherName
+        | Ask::OldTls
+        | Ask::SourcePorts
+        | Ask::BogusHost
+        | Ask::FewHops
+        | Ask::RedirectPorts => Some(Key { ask, peer: peer?, about: Some(Arc::clone(&endpoint.id.0)) }),
         Ask::Neighbours | Ask::Comparison | Ask::Memory => None,
     }
 }

@@ -36,7 +36,7 @@ impl<'a> CertificateEntry<'a> {
             names: &leaf.names,
             not_before: rfc3339_seconds(leaf.not_before),
             not_after: rfc3339_seconds(leaf.not_after),
-            chain_expires: earliest_expiry(view).map(rfc3339_seconds),
+            chain_expires: earliest_expiry(view).map(|expiry| rfc3339_seconds(expiry.certificate.not_after)),
             invalid: tls.invalid.as_ref().map(invalid),
             tls_version: tls.version,
         })
@@ -48,7 +48,8 @@ fn invalid(invalid: &Invalid) -> &str {
         Invalid::Expired => "expired",
         Invalid::NotYetValid => "not yet valid",
         Invalid::WrongName => "wrong name",
+        Invalid::NoNames => "no alternative name",
         Invalid::UnknownIssuer => "unknown issuer",
-        Invalid::Other(words) => words,
+        Invalid::Other(words) | Invalid::Beyond(words) => words,
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
     let labels = ["class", "cause", "scope", "side", "confidence"];
     page.gauges(
         "ase_diagnosis_active",
-        "1 for every diagnosis in force, by class; absent while there is none, because 41 causes times all labels would be idle series.",
+        "1 for every diagnosis in force, by class; absent while there is none, because 42 causes times all labels would be idle series.",
         active.iter().map(|values| -> ([_; 5], f64) { (std::array::from_fn(|at| (labels[at], values[at])), 1.0) }),
     );
     page.gauge(

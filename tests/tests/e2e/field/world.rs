@@ -149,6 +149,19 @@ impl World {
         namespace::inside(self.holder.id(), || Ok(work()?)).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// Opens connections to an address of this network, from any thread.
+    pub(crate) fn dialer(&self, ip: &str, port: u16) -> impl Fn() -> TcpStream + Send + Sync + use<> {
+        let (holder, address) = (self.holder.id(), SocketAddr::new(ip.parse().expect("an address"), port));
+        move || {
+            let dial = move || {
+                let stream = TcpStream::connect(address)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Ok(stream)
+            };
+            namespace::inside(holder, dial).unwrap_or_else(|error| panic!("{address}: {error:#}"))
+        }
+    }
+
     /// A server that does this with each connection.
     pub(crate) fn tcp(&self, ip: &str, port: u16, serve: impl Fn(TcpStream) + Send + Sync + 'static) {
         let address = SocketAddr::new(ip.parse().expect("an address"), port);
