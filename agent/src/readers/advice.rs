@@ -128,7 +128,7 @@ impl<'a> Shown<'a> {
             Cause::TlsBlocked | Cause::HttpBlocked | Cause::Reset | Cause::FlowHashLoss | Cause::FlowTableFull => {
                 vec![self.next_hop(snapshot)]
             }
-            Cause::TlsIntercepted | Cause::TlsCertInvalid | Cause::TlsRejected => {
+            Cause::TlsIntercepted | Cause::TlsCertInvalid | Cause::TlsRejected | Cause::LocalLimit => {
                 vec![format!("openssl s_client -connect {} -servername {host} -showcerts </dev/null", self.address)]
             }
             Cause::DnsServfail
