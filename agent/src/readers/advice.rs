@@ -146,7 +146,6 @@ impl<'a> Shown<'a> {
             Cause::LocalPorts => vec!["ss -s; sysctl net.ipv4.ip_local_port_range".to_owned()],
             Cause::None
             | Cause::Unknown
-            | Cause::LocalLimit
             | Cause::LocalSetup
             | Cause::LocalStall
             | Cause::MtuBlackhole
