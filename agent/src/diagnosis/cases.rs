@@ -156,7 +156,7 @@ impl Cases {
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
         self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
         self.relieved = self.relieved.iter().filter_map(|index| remap.get(*index)).collect();
-        self.to_revisit.clone_from(&self.relieved);
+        self.to_revisit = self.to_revisit.iter().filter_map(|index| remap.get(*index)).collect();
         self.samples_redirects = watched.samples_redirects;
         (self.observed, self.peers, self.openings) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         self.changed = (0..self.neighbourhood.len()).collect();

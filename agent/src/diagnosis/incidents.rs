@@ -120,6 +120,11 @@ impl Ledger {
         episodes.begun.len() >= EPISODES && now.saturating_sub(episodes.seen) < COMES_BACK
     }
 
+    /// Whether an incident is open only because it comes and goes.
+    pub fn has_quiet(&self) -> bool {
+        self.open.iter().any(|incident| self.episodes.get(&incident.id).is_some_and(|episodes| episodes.is_quiet))
+    }
+
     fn begin(&mut self, situation: Incident, now: Duration) -> Incident {
         let id = self.opened.values().sum::<u64>() + 1;
         *self.opened.entry(situation.finding.cause).or_default() += 1;

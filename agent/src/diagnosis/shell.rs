@@ -112,7 +112,8 @@ impl Diagnosing {
         }
         let judgement = self.cases.take_in(index, visit, around, at);
         // A visit is news for every case that is open, and where none is open, nothing can change.
-        self.is_news |= self.cases.is_stirred();
+        // An incident that comes and goes is over by time alone: without a review nobody would notice.
+        self.is_news |= self.cases.is_stirred() || self.ledger().has_quiet();
         if judgement == Ok(Verdict::Healthy)
             && !port_of(&around.views[index].endpoint).by_datagram
             && let Some(outcome) = visit.outcomes.first()
