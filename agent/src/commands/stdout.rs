@@ -12,10 +12,10 @@ pub fn print(text: &str) -> Result<bool, Failure> {
     written(write(&mut anstream::stdout().lock(), text))
 }
 
-/// Like [`print`], with a line end behind the text.
+/// Like [`print()`], with a line end behind the text.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(text: &str) -> Result<bool, Failure> {
     print(&format!("{text}\n"))
 }
