@@ -1,8 +1,6 @@
 //! Oddities of real servers, from public bug reports: each is rebuilt by a scripted peer in a network of its own, and the
 //! agent must say of it what an ordinary client would find. `docs/field.md` lists where each was seen.
 
-#![allow(dead_code, reason = "cases are added one by one and each uses its part of the stage")]
-
 mod configuration;
 mod dns;
 mod http;
