@@ -28,6 +28,8 @@ const PREFIX_LIMIT: usize = 64;
 /// What a server that does not encrypt lacks.
 const UNENCRYPTED: &str =
     "the server has no certificate, or its encryption is off: its administrators (DBA) can turn it on";
+/// Azure SQL takes TDS 7.x and 8.0 alike, in every cloud: what cuts a PRELOGIN in clear there stands in between.
+const NEVER_STRICT: [&str; 3] = [".database.windows.net", ".database.usgovcloudapi.net", ".database.chinacloudapi.cn"];
 /// What a server that forces strict encryption does.
 const STRICT: &str = "the server closes at a PRELOGIN in clear and answers over TDS 8.0: it forces strict encryption";
 
@@ -125,7 +127,9 @@ impl Question {
     /// Whether the server closed right at a PRELOGIN in clear, without a word.
     fn is_closed_to(&self, exchange: &Exchange<Reply>) -> bool {
         let closed = |stop: &Stop| stop.phase == Phase::Tds && stop.trouble.ending() == Ending::Cut;
+        let host = self.host.to_ascii_lowercase();
         self.flavour == Flavour::Tds7
+            && !NEVER_STRICT.iter().any(|suffix| host.ends_with(suffix))
             && exchange.seen.stop.as_ref().is_some_and(closed)
             && exchange.reply.prefix.is_empty()
     }
