@@ -125,8 +125,9 @@ impl Cases {
         let visit = around.views[voice.index].last.as_deref();
         let mut evidence = visit.map(Visit::evidence).unwrap_or_default();
         evidence.truncate(EVIDENCE);
-        evidence.extend(case.diagnosis.contrasts.iter().cloned());
+        // What a measurement saw, with addresses and numbers, before what that means in general.
         evidence.extend(self.measured_lines(voice.index, case, at));
+        evidence.extend(case.diagnosis.contrasts.iter().cloned());
         let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
             let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();
             chosen.sort_unstable();

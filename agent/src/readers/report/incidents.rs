@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ase_probes::verdict::Phase;
+
 use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, age, count};
 use crate::{
     engine::snapshot::Snapshot,
@@ -20,8 +22,10 @@ use crate::{
 const NAMED: usize = 6;
 /// Evidence lines of one incident, unless all are wanted.
 const EVIDENCE: usize = 6;
-/// Lines with these words say that something is not known, or what a peer that works says.
-const NOTHING_SAID: [&str; 3] = ["is not known", "the body starts", "was not measured"];
+/// Lines with these words say that something is not known.
+const NOTHING_SAID: [&str; 2] = ["is not known", "was not measured"];
+/// How an answer's body begins says something where the answer is what is wrong: a block page names the rule.
+const BODY: &str = "the body starts";
 
 /// Writes every open incident, the worst first.
 pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
@@ -84,7 +88,11 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
 
 /// What the incident rests on. What was not found out says nothing about it; whoever wants that asks for all.
 fn evidence(paper: &mut Paper, incident: &Incident) {
-    let telling = |line: &&String| paper.look.verbose || !NOTHING_SAID.iter().any(|words| line.contains(words));
+    let is_body_telling = incident.finding.phase == Phase::Response;
+    let is_dull = |line: &str| {
+        NOTHING_SAID.iter().any(|words| line.contains(words)) || (line.starts_with(BODY) && !is_body_telling)
+    };
+    let telling = |line: &&String| paper.look.verbose || !is_dull(line);
     let limit = if paper.look.verbose { usize::MAX } else { EVIDENCE };
     let lines: Vec<&String> = incident.evidence.iter().filter(telling).take(limit).collect();
     lines.iter().for_each(|line| paper.line(4, "- ", line, DIM));
