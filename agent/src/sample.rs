@@ -26,7 +26,10 @@ use ase_probes::{
 };
 
 use crate::{
-    engine::snapshot::{ClassView, Histogram, SelfView, Snapshot},
+    engine::{
+        histogram::Histogram,
+        snapshot::{ClassView, SelfView, Snapshot},
+    },
     model::{
         catalog::{
             About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Target,

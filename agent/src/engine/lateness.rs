@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::snapshot::Histogram;
+use crate::engine::histogram::Histogram;
 
 /// The window over which the largest value is reported is between one and two of these.
 const WINDOW: Duration = Duration::from_secs(30);

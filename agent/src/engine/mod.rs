@@ -5,6 +5,7 @@ pub mod announce;
 pub mod courtesy;
 pub mod endpoints;
 pub mod events;
+pub mod histogram;
 pub mod judging;
 pub mod lateness;
 pub mod look;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use ase_probes::{class::Class, outcome::Protocol, probe::Probe, verdict::Phase};
 
 use crate::{
-    engine::snapshot::Histogram,
+    engine::histogram::Histogram,
     model::{
         catalog::{Catalog, Host},
         settings::Settings,

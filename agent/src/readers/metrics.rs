@@ -30,7 +30,10 @@ use prometheus::{
 };
 
 use crate::{
-    engine::snapshot::{self, BUCKETS, ClassView, Snapshot},
+    engine::{
+        histogram::{self, BUCKETS},
+        snapshot::{ClassView, SelfView, Snapshot},
+    },
     model::endpoint::{EndpointView, earliest_expiry},
 };
 use page::{Labels, Page};
@@ -66,7 +69,7 @@ pub struct Serving {
     /// How old the snapshot is that is shown.
     pub snapshot_age: Duration,
     /// How long rendering took so far, by page.
-    pub renders: Vec<(&'static str, snapshot::Histogram)>,
+    pub renders: Vec<(&'static str, histogram::Histogram)>,
 }
 
 /// Renders what the web server says about itself, to stand behind [`render`]'s text.
@@ -90,7 +93,7 @@ fn histograms<'a, const N: usize>(
     page: &mut Page,
     name: &str,
     help: &str,
-    values: impl Iterator<Item = (Labels<'a, N>, &'a snapshot::Histogram)>,
+    values: impl Iterator<Item = (Labels<'a, N>, &'a histogram::Histogram)>,
 ) {
     let metrics = values.map(|(labels, counts)| {
         let mut metric = Metric::from_label(pairs(labels));
@@ -200,7 +203,7 @@ fn durations(page: &mut Page, snapshot: &Snapshot) {
         usual_phases(&view.endpoint.target.probe).iter().map(move |phase| (class, *phase))
     });
     let keys: BTreeSet<(Class, Phase)> = usual.chain(snapshot.durations.keys().copied()).collect();
-    let none = snapshot::Histogram::default();
+    let none = histogram::Histogram::default();
     let rows = keys.iter().map(|(class, phase)| {
         let label = if *phase == Phase::None { "total" } else { phase.label() };
         ([("class", class.label()), ("phase", label)], snapshot.durations.get(&(*class, *phase)).unwrap_or(&none))
@@ -214,7 +217,7 @@ fn durations(page: &mut Page, snapshot: &Snapshot) {
 }
 
 /// How punctual visits begin.
-fn delays(page: &mut Page, agent: &snapshot::SelfView) {
+fn delays(page: &mut Page, agent: &SelfView) {
     histograms(
         page,
         "ase_agent_schedule_delay_seconds",
@@ -223,7 +226,7 @@ fn delays(page: &mut Page, agent: &snapshot::SelfView) {
     );
 }
 
-fn histogram(counts: &snapshot::Histogram) -> Histogram {
+fn histogram(counts: &histogram::Histogram) -> Histogram {
     let mut below = 0;
     let bucket = |(bound, count): (&f64, &u64)| {
         below += count;
@@ -507,7 +510,7 @@ mod tests {
 
     #[test]
     fn the_buckets_of_a_histogram_accumulate_to_its_count() {
-        let mut counts = snapshot::Histogram::default();
+        let mut counts = histogram::Histogram::default();
         for millis in [1, 3, 3, 70_000] {
             counts.observe(std::time::Duration::from_millis(millis));
         }

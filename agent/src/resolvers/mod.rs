@@ -9,4 +9,5 @@ pub mod shell;
 mod silence;
 pub mod survey;
 pub mod trial;
+mod varying;
 pub mod worker;

@@ -36,7 +36,7 @@ use crate::{
     resolvers::compare::{
         self, Annotation, Answer, Circumstances, Comparison, History, Inventor, Outcome, TlsConfirmation,
     },
-    resolvers::trial,
+    resolvers::{trial, varying::MANAGED},
 };
 
 type Exchange = ase_probes::seen::Exchange<dns::Reply>;
@@ -55,24 +55,6 @@ const CANARY_PATIENCE: Duration = Duration::from_secs(1);
 pub const CANARY_FRESH: Duration = Duration::from_secs(60);
 /// Where no DNS server can be: an answer means interception.
 pub const CANARY: SocketAddr = SocketAddr::new(address::CANARY, 53);
-
-/// Suffixes whose addresses vary by design (content networks, traffic managers, storage).
-pub const MANAGED: &[&str] = &[
-    "akadns.net",
-    "akamaiedge.net",
-    "azureedge.net",
-    "azurefd.net",
-    "cloudapp.azure.com",
-    "cloudapp.net",
-    "core.windows.net",
-    "database.windows.net",
-    "digicert.com",
-    "edgekey.net",
-    "msedge.net",
-    "nsatc.net",
-    "trafficmanager.net",
-    "windowsupdate.com",
-];
 
 /// One name asked at both sides.
 #[derive(Clone, Debug)]

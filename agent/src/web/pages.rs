@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use tokio::sync::watch;
 
 use crate::{
-    engine::snapshot::{Histogram, Snapshot},
+    engine::{histogram::Histogram, snapshot::Snapshot},
     readers::metrics::Serving,
 };
 
