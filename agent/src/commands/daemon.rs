@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::Path};
 
-use ase_probes::local_facts::file_limit;
+use ase_probes::{clock, local_facts::file_limit};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    commands::reloads::Reloads,
+    commands::{reloads::Reloads, service_manager::ServiceManager},
     config::ConfigError,
     engine::monitor::{FIRST_ROUND, Monitor},
     model::settings::Settings,
@@ -51,6 +51,15 @@ pub async fn bind(settings: &Settings) -> Result<TcpListener, DaemonError> {
     TcpListener::bind(address).await.map_err(|source| DaemonError::Listen { address, source })
 }
 
+/// Takes the socket that systemd opened, in place of the address of the configuration.
+///
+/// # Errors
+/// [`DaemonError::Listen`] when nobody can be accepted on it.
+pub fn adopt(socket: std::net::TcpListener, settings: &Settings) -> Result<TcpListener, DaemonError> {
+    let address = settings.listen;
+    TcpListener::from_std(socket).map_err(|source| DaemonError::Listen { address, source })
+}
+
 /// Runs until `stop` resolves or SIGTERM or SIGINT arrives, then drains. `load` reads the configuration again.
 ///
 /// # Errors
@@ -76,22 +85,31 @@ pub async fn run(
     let router = server::router(monitor.subscribe(), commands);
     let web = WebThread::start(listener, router, limits).await.map_err(DaemonError::Web)?;
     let mut reloads = Reloads::new(load);
+    let mut systemd = ServiceManager::new(monitor.subscribe(), clock::now());
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = monitor.step() => {}
+            () = monitor.step() => systemd.turned(clock::now()),
             () = &mut stop => break,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hang_up.recv() => reloads.ask(None),
-            Some(Command::Reload(reply)) = requests.recv() => reloads.ask(Some(reply)),
+            _ = signals.hang_up.recv() => {
+                systemd.reloading();
+                reloads.ask(None);
+            }
+            Some(Command::Reload(reply)) = requests.recv() => {
+                systemd.reloading();
+                reloads.ask(Some(reply));
+            }
             (loaded, replies) = reloads.loaded() => {
                 let result = reload(&mut monitor, loaded, listen, state_dir.as_deref());
+                systemd.reloaded(&result);
                 replies.into_iter().for_each(|reply| drop(reply.send(result.clone())));
             }
         }
     }
     tracing::info!("draining");
+    systemd.stopping();
     monitor.drain().await;
     web.stop().await;
     tracing::info!("stopped");

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod profile;
 pub mod reloads;
 pub mod run;
+pub mod service_manager;
 pub mod stdout;
 pub mod tcpping;
 mod terminal;

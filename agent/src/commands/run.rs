@@ -10,6 +10,7 @@ use crate::{
         daemon,
         failure::{Failure, runtime},
         logs::{self, LogFormat},
+        service_manager,
     },
     config,
     model::settings::Settings,
@@ -38,15 +39,26 @@ pub struct Run {
 /// # Errors
 /// A bad filter, a bad configuration, an address that cannot be bound.
 pub fn run(arguments: &Run) -> Result<ExitCode, Failure> {
+    let socket = service_manager::socket().map_err(refused)?;
     logs::start(&arguments.log_level, arguments.log_format).map_err(Failure::Usage)?;
-    let (file, listen) = (arguments.config.config.clone(), arguments.listen);
+    let activated = socket.as_ref().map(std::net::TcpListener::local_addr).transpose().map_err(refused)?;
+    let (file, listen) = (arguments.config.config.clone(), activated.or(arguments.listen));
     let load = move || {
         config::load(file.as_deref()).map(|settings| Settings { listen: listen.unwrap_or(settings.listen), ..settings })
     };
     let settings = load()?;
     runtime()?.block_on(async {
-        let listener = daemon::bind(&settings).await.map_err(Failure::other)?;
+        let listener = match socket {
+            Some(socket) => daemon::adopt(socket, &settings),
+            None => daemon::bind(&settings).await,
+        };
+        let listener = listener.map_err(Failure::other)?;
         daemon::run(settings, listener, load, std::future::pending()).await.map_err(Failure::other)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The socket is systemd's: what is wrong with it is said before anything else.
+fn refused(error: std::io::Error) -> Failure {
+    Failure::other(format!("the socket that systemd passed (LISTEN_FDS) cannot be used: {error}"))
 }

@@ -25,6 +25,7 @@ mod signatures;
 mod silences;
 mod simulators;
 mod subnet;
+mod systemd_lifecycle;
 mod systemd_unit;
 mod tcpping;
 mod tds_clients;

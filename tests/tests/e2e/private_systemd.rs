@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -28,8 +29,20 @@ exec systemd-nspawn --quiet --directory=/ --volatile=yes --overlay="/usr:$folder
   --timezone=off --link-journal=no --console=pipe \
   systemd.unit=basic.target systemd.mask=systemd-networkd.service systemd.show_status=no
 "#;
+/// Where the agent listens by default.
+pub(crate) const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10123);
 /// Looks for the end of the last process of a control group.
 const MAX_LOOKS: usize = 100;
+
+/// The unit file that is shipped.
+pub(crate) fn shipped() -> String {
+    fs::read_to_string(shipped_file("ase-agent.service")).expect("the unit file is there")
+}
+
+/// A file of the folder `systemd`.
+pub(crate) fn shipped_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd").join(name)
+}
 
 /// A booted systemd with the unit in it, not yet started.
 pub(crate) struct PrivateSystemd {

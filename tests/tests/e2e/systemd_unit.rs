@@ -1,21 +1,16 @@
 //! The shipped unit file under a real systemd: the agent runs behind its restrictions, every fact about the machine is
 //! read through them, and the rules that rest on those facts fire.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-};
+use std::net::{Ipv4Addr, UdpSocket};
 
 use serde_json::{Value, json};
 
 use crate::{
     http_client::{standing, status},
-    private_systemd::PrivateSystemd,
+    private_systemd::{PAGE, PrivateSystemd, shipped},
     process::wait_for,
 };
 
-/// Where the agent listens by default.
-const PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10123);
 /// An address behind a wire whose other end is in the same namespace and answers nothing.
 const SILENT: &str = "10.53.1.9:443";
 const CONFIGURATION: &str = "resolvers: {custom: [127.0.0.1]}\nprofile: custom\nendpoints:\n  \
@@ -29,11 +24,6 @@ const WIRE: &str = "ip link set lo up; ip link add wire1 type veth peer name far
 /// Connection tracking begins with the first rule that asks for it.
 const TRACKING: &str = "nft add table inet t; nft 'add chain inet t out { type filter hook output priority 0; }'; \
     nft add rule inet t out oif lo accept; nft add rule inet t out ct state invalid drop";
-
-fn shipped() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/ase-agent.service");
-    fs::read_to_string(path).expect("the unit file is there")
-}
 
 /// Boots with a wire and connection tracking.
 fn booted(unit: &str) -> Option<PrivateSystemd> {
