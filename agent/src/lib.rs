@@ -21,6 +21,8 @@ pub mod visit;
 
 pub mod config;
 
+pub mod imports;
+
 pub mod lint;
 
 pub mod model;

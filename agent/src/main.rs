@@ -7,7 +7,7 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, lint, nameresolver, nslookup, plan, profile, run, stdout, tcpping, variables,
+    history, import, lint, nameresolver, nslookup, plan, profile, run, stdout, tcpping, variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Profile(command) => profile::run(command),
         Command::History(arguments) => history::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
+        Command::Import(command) => import::run(&command),
         Command::Plan(command) => plan::run(&command),
         Command::Explain { cause } => explain::run(cause.as_deref()),
     };

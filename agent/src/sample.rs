@@ -120,6 +120,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         incidents: outlook::incidents(),
         early: Some(outlook::early(&catalog)),
         store: StoreView { ok: Some(true), resets: 0, dropped: 0, recalled: Some(AT - Duration::from_secs(3660)) },
+        environment: Some(Arc::new(outlook::environment())),
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],

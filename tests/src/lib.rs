@@ -13,6 +13,7 @@ pub mod fault_box;
 pub mod fault_scenarios;
 pub mod guest;
 pub mod guest_fault;
+pub mod lint_time;
 pub mod loopback;
 pub mod namespace;
 pub mod programs;

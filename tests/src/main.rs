@@ -6,7 +6,7 @@ use anyhow::Result;
 use ase_lab::{
     alert, bench,
     dashboard::show as dashboards,
-    demo, evaluate, fault_scenarios, guest, programs, remember,
+    demo, evaluate, fault_scenarios, guest, lint_time, programs, remember,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -62,6 +62,9 @@ enum Command {
         ase-lab bench --cases alone-141 --for 5m\n  ase-lab bench --cases tcp,dns --agent old/ase-agent"
     )]
     Bench(bench::Arguments),
+    /// Measure how long the lint takes for 1 000 rules beside a tag file of 100 000 prefixes
+    #[command(after_help = "Example:\n  ase-lab lint-time --rounds 9 --budget 300")]
+    LintTime(lint_time::Arguments),
     /// One measurement of `bench`
     #[command(hide = true)]
     PlayBench { plan: String },
@@ -133,6 +136,7 @@ fn main() -> Result<ExitCode> {
         Command::Subnet { stop, fault, command } => subnet::run(&Plan { command, stopped: stop, fault }),
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::LintTime(arguments) => lint_time::run(&arguments),
         Command::PlayBench { plan } => bench::play_one(&plan),
         Command::Packets(arguments) => fault_scenarios::packets::run(&arguments),
         Command::CountPackets { seconds, is_diagnosing } => fault_scenarios::packets::count(seconds, is_diagnosing),

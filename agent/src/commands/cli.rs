@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check::Check, config::ConfigCommand, history::History, lint::Lint, nameresolver::Nameresolver, nslookup::Nslookup,
-    plan::PlanCommand, profile::ProfileCommand, run::Run, tcpping::Tcpping,
+    check::Check, config::ConfigCommand, history::History, import::ImportCommand, lint::Lint,
+    nameresolver::Nameresolver, nslookup::Nslookup, plan::PlanCommand, profile::ProfileCommand, run::Run,
+    tcpping::Tcpping,
 };
 
 const EXIT_CODES: &str = "\
@@ -102,8 +103,11 @@ pub enum Command {
     #[command(after_help = format!("Several files are judged together. Nothing is sent, and no command that is printed is \
         run.\n\n{LINT_EXIT_CODES}\n\nExamples:\n  ase-agent lint nsg.json --subnet 10.0.1.0/24 --vnet 10.0.0.0/16 --deployment ilb\n  \
         ase-agent lint nsg.json routes.json subnet.json --tags ServiceTags_Public.json\n  \
-        ase-agent lint plan.json --profile ase-v3 --nsg ase-nsg --format sarif\n  ase-agent lint explain lb_cut"))]
+        ase-agent lint plan.json --profile ase-v3 --nsg ase-nsg --format sarif\n  ase-agent lint diff base/network head/network --format markdown\n  ase-agent lint explain lb_cut"))]
     Lint(Box<Lint>),
+    /// Take in what the management API says of the environment: its dependencies, its own view, its addresses
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Work out how large a subnet has to be
     #[command(subcommand)]
     Plan(PlanCommand),

@@ -1,6 +1,13 @@
 //! `ase-agent lint`: exported rules, routes and subnets judged without asking anybody.
 
-use std::{fs, net::IpAddr, path::PathBuf, process::ExitCode};
+mod diff;
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use ase_probes::class::Class;
 use clap::{Args, Subcommand, ValueEnum};
@@ -19,8 +26,8 @@ use crate::{
     model::{catalog::Basis, target::Host},
 };
 
-/// Larger files are refused: an export of a whole tenant's tags is 4 MB.
-const LARGEST_FILE: u64 = 256 << 20;
+/// Larger files are refused: all service tags are 4 MB, and what is read takes about ten times its size.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// Arguments of `lint`.
 #[derive(Debug, Args)]
@@ -40,6 +47,14 @@ pub struct Input {
     /// Exports as JSON: groups, effective rules, route tables, subnets, networks, templates, plans, tag files
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// By what and how.
+    #[command(flatten)]
+    pub terms: Terms,
+}
+
+/// By what exports are judged, what no file says, and how the result is printed.
+#[derive(Debug, Args)]
+pub struct Terms {
     /// By what to judge: ase-v2, ase-v3, vnet-integration, apim-classic, apim-v2, container-apps or custom
     #[arg(long, default_value = "ase-v2")]
     pub profile: String,
@@ -89,6 +104,9 @@ pub enum LintCommand {
         /// The finding's id, for example blocked.in-management
         id: Option<String>,
     },
+    /// Say what a change breaks and mends: every requirement, and every flow that was seen, whose verdict differs
+    #[command(after_help = diff::NOTES)]
+    Diff(Box<diff::Diff>),
 }
 
 /// How clients reach the apps.
@@ -134,6 +152,7 @@ fn suppression(text: &str) -> Result<(String, String), String> {
 pub fn run(arguments: &Lint) -> Result<ExitCode, Failure> {
     match &arguments.command {
         None => check(&arguments.input),
+        Some(LintCommand::Diff(arguments)) => diff::run(arguments),
         Some(LintCommand::Explain { id: None }) => {
             stdout::print(&explain::list())?;
             Ok(ExitCode::SUCCESS)
@@ -152,9 +171,9 @@ pub fn run(arguments: &Lint) -> Result<ExitCode, Failure> {
 }
 
 fn check(input: &Input) -> Result<ExitCode, Failure> {
-    let question = question(input)?;
+    let question = question(&input.terms)?;
     let mut export = Export::default();
-    for file in input.files.iter().chain(&input.tags) {
+    for file in input.files.iter().chain(&input.terms.tags) {
         read_into(&mut export, file)?;
     }
     let report = judge(&question, &export);
@@ -163,35 +182,39 @@ fn check(input: &Input) -> Result<ExitCode, Failure> {
 }
 
 fn render(report: &Report, input: &Input) -> String {
-    match input.format {
-        Format::Table => table::render(report, &input.profile),
-        Format::Json => json::render(report, &input.profile),
+    let profile = &input.terms.profile;
+    match input.terms.format {
+        Format::Table => table::render(report, profile),
+        Format::Json => json::render(report, profile),
         Format::Sarif => {
             let files: Vec<String> = input.files.iter().map(|file| file.display().to_string()).collect();
             sarif::render(report, &files)
         }
-        Format::Markdown => markdown::render(report, &input.profile),
+        Format::Markdown => markdown::render(report, profile),
     }
+}
+
+fn refused(file: &Path, what: &dyn std::fmt::Display) -> Failure {
+    Failure::Input(format!("{}: {what}", file.display()))
 }
 
 /// Reads a file into an export.
 ///
 /// # Errors
 /// [`Failure::Input`], which names the file.
-pub(super) fn read_into(export: &mut Export, file: &PathBuf) -> Result<(), Failure> {
-    let refused = |what: &dyn std::fmt::Display| Failure::Input(format!("{}: {what}", file.display()));
-    let about = fs::metadata(file).map_err(|error| refused(&error))?;
+pub(super) fn read_into(export: &mut Export, file: &Path) -> Result<(), Failure> {
+    let about = fs::metadata(file).map_err(|error| refused(file, &error))?;
     if about.is_dir() {
-        return Err(refused(&"a directory: give the files in it"));
+        return Err(refused(file, &"a directory: give the files in it"));
     }
     if about.len() > LARGEST_FILE {
-        return Err(refused(&format!("{} MB are more than an export has (256 MB)", about.len() >> 20)));
+        return Err(refused(file, &format!("{} MB are more than an export has (64 MB)", about.len() >> 20)));
     }
-    let bytes = fs::read(file).map_err(|error| refused(&error))?;
+    let bytes = fs::read(file).map_err(|error| refused(file, &error))?;
     export.read(&file.display().to_string(), &bytes).map_err(|error| Failure::Input(error.to_string()))
 }
 
-fn question(input: &Input) -> Result<Question, Failure> {
+fn question(input: &Terms) -> Result<Question, Failure> {
     let known: Vec<_> = profiles().collect();
     let unknown = || {
         Failure::Usage(format!("--profile ({}): one of {} is wanted", input.profile.escape_debug(), known.join(", ")))
@@ -219,7 +242,7 @@ fn question(input: &Input) -> Result<Question, Failure> {
 }
 
 /// What the endpoints that a configuration adds need; those of its profile are required by the profile itself.
-fn needs(file: Option<&std::path::Path>) -> Result<Vec<Requirement>, Failure> {
+fn needs(file: Option<&Path>) -> Result<Vec<Requirement>, Failure> {
     let Some(file) = file else { return Ok(Vec::new()) };
     let settings = config::load(Some(file))?;
     let configured = settings.catalog.endpoints.iter().filter(|endpoint| endpoint.about.basis == Basis::Configured);

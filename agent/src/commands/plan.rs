@@ -1,6 +1,9 @@
 //! `ase-agent plan`: how large a subnet has to be, before anything is created in it.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -20,7 +23,7 @@ pub enum PlanCommand {
     #[command(
         after_help = "Exit codes:\n  0   the sum was printed; with --current: the subnet is large enough\n  1   with --current: it is too \
         small\n  64  the command line is wrong\n  78  the file is no subnet\n\nExamples:\n  ase-agent plan subnet --plan 20\n  \
-        ase-agent plan subnet --plan 25:windows:5 --plan 40:linux/I1v2\n  \
+        ase-agent plan subnet --plan 25:windows:5 --plan 40:linux/I1v2 --zone-redundant\n  \
         ase-agent plan subnet --ase v2 --external --plan 30 --current subnet.json"
     )]
     Subnet(SubnetPlan),
@@ -41,6 +44,9 @@ pub struct SubnetPlan {
     /// With v2: instances for each further front end (frontEndScaleFactor)
     #[arg(long, value_name = "COUNT", default_value_t = FRONT_END_EVERY, value_parser = clap::value_parser!(u32).range(5..=15))]
     pub front_end_every: u32,
+    /// With v3: the plans are spread over availability zones
+    #[arg(long)]
+    pub zone_redundant: bool,
     /// The subnet that there is, as exported
     #[arg(long, value_name = "FILE")]
     pub current: Option<PathBuf>,
@@ -70,7 +76,7 @@ fn plan(text: &str) -> Result<Plan, String> {
     let instances = number(parts.next().unwrap_or_default())?;
     let flavour = parts.next().unwrap_or("any").to_ascii_lowercase();
     let container_apps = parts.next().map_or(Ok(0), number)?;
-    Ok(Plan { instances, flavour, container_apps })
+    Ok(Plan { instances, flavour, container_apps, zone_redundant: false })
 }
 
 /// Adds up and prints.
@@ -83,8 +89,13 @@ pub fn run(command: &PlanCommand) -> Result<ExitCode, Failure> {
         Version::V2 => Generation::V2 { internal: !asked.external, front_end_every: asked.front_end_every },
         Version::V3 => Generation::V3,
     };
-    let sum = add_up(generation, &asked.plan);
-    let current = asked.current.as_ref().map(prefix_of).transpose()?;
+    if let (Generation::V2 { .. }, Some(option)) = (generation, only_v3(asked)) {
+        return Err(Failure::Usage(format!("{option}: version 2 has no such thing, only version 3 (--ase v3)")));
+    }
+    let plans: Vec<Plan> =
+        asked.plan.iter().map(|plan| Plan { zone_redundant: asked.zone_redundant, ..plan.clone() }).collect();
+    let sum = add_up(generation, &plans);
+    let current = asked.current.as_deref().map(prefix_of).transpose()?;
     stdout::print(&match asked.output {
         Output::Table => layout::table(&sum, current),
         Output::Json => layout::json(&sum, current),
@@ -93,8 +104,18 @@ pub fn run(command: &PlanCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(is_small)))
 }
 
+/// What was asked that only version 3 has.
+fn only_v3(asked: &SubnetPlan) -> Option<&'static str> {
+    let has_containers = asked.plan.iter().any(|plan| plan.container_apps > 0);
+    if asked.zone_redundant {
+        Some("--zone-redundant")
+    } else {
+        has_containers.then_some("--plan with Windows containers")
+    }
+}
+
 /// The prefix length of the one subnet in a file.
-fn prefix_of(file: &PathBuf) -> Result<u8, Failure> {
+fn prefix_of(file: &Path) -> Result<u8, Failure> {
     let mut export = Export::default();
     lint::read_into(&mut export, file)?;
     let widths = export

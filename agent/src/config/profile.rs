@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ase_probes::class::Class;
 use serde::Deserialize;
 
-use crate::model::catalog::{Basis, Severity, Workload};
+pub use crate::model::listed::{Document, Level};
+use crate::model::{
+    catalog::{Basis, Workload},
+    listed,
+};
 
 /// The embedded files: profile, cloud, text.
 const FILES: [(&str, &str, &str); 4] = [
@@ -35,38 +39,6 @@ pub struct Profile {
     pub rows: Vec<Row>,
     /// The endpoints that only the configuration can know.
     pub slots: Vec<SlotRow>,
-}
-
-/// A document that rows were taken from.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Document {
-    /// Where it is published.
-    pub document: String,
-    /// Its edition, `YYYY-MM-DD`.
-    pub as_of: String,
-}
-
-/// [`Severity`] as files write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Worth knowing.
-    Info,
-    /// Something is missing.
-    Warning,
-    /// The environment degrades.
-    Critical,
-}
-
-impl From<Level> for Severity {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Info => Self::Info,
-            Level::Warning => Self::Warning,
-            Level::Critical => Self::Critical,
-        }
-    }
 }
 
 /// [`Class`] as files write it.
@@ -247,7 +219,7 @@ impl Profile {
         let file = of_name.iter().find(|(_, of_cloud, _)| *of_cloud == cloud);
         let clouds = || names(of_name.iter().map(|file| file.1));
         let (.., text) = file.ok_or_else(|| ProfileError::Cloud(cloud.to_owned(), clouds()))?;
-        serde_saphyr::from_str(text).map_err(|error| ProfileError::Broken(error.to_string()))
+        listed::read(text).map_err(ProfileError::Broken)
     }
 
     /// The newest edition among its documents; `none` where it rests on none.

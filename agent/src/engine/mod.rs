@@ -4,6 +4,7 @@
 pub mod announce;
 pub mod courtesy;
 pub mod endpoints;
+pub mod environment;
 pub mod events;
 pub mod histogram;
 pub mod judging;

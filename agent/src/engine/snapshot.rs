@@ -7,6 +7,7 @@ use ase_probes::{class::Class, local_facts::LocalFacts, verdict::Phase};
 use crate::{
     early::EarlyView,
     engine::histogram::Histogram,
+    imports::memory::Memory,
     model::{
         catalog::{Catalog, Severity},
         diagnosis::Ledger,
@@ -148,6 +149,8 @@ pub struct Snapshot {
     pub early: Option<EarlyView>,
     /// The memory under the state directory.
     pub store: StoreView,
+    /// What the management API said of the environment; `None` where that was never imported.
+    pub environment: Option<Arc<Memory>>,
     /// Durations by class and phase; `Phase::None` holds the whole visit.
     pub durations: Arc<BTreeMap<(Class, Phase), Histogram>>,
     /// What a single look did not ask and why, in plain words; empty for a daemon.

@@ -200,6 +200,7 @@ impl State {
             risk: self.outlook.risk(),
             early: self.outlook.early(at.now),
             store: self.outlook.store(),
+            environment: around.environment(),
             durations: Arc::clone(&self.sums.durations),
             left_out: self.left_out.clone(),
         }

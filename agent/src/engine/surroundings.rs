@@ -1,11 +1,13 @@
-//! What is read from this machine now and then, beside the visits: its own facts, and what its files say about DNS.
+//! What is read from this machine now and then, beside the visits: its own facts, what its files say about DNS, and what was
+//! imported of the environment.
 
 use std::sync::Arc;
 
 use ase_probes::local_facts::LocalFacts;
 
 use crate::{
-    engine::machine::MachineWatch,
+    engine::{environment::EnvironmentWatch, machine::MachineWatch},
+    imports::memory::Memory,
     model::settings::Settings,
     resolvers::host_files::{HostDns, ResolverWatch},
 };
@@ -15,17 +17,23 @@ use crate::{
 pub struct Surroundings {
     machine: MachineWatch,
     files: ResolverWatch,
+    environment: EnvironmentWatch,
 }
 
 impl Surroundings {
     /// Looks for the first time.
     pub fn start(settings: &Settings) -> Self {
-        Self { machine: MachineWatch::start(settings), files: ResolverWatch::start() }
+        Self {
+            machine: MachineWatch::start(settings),
+            files: ResolverWatch::start(),
+            environment: EnvironmentWatch::start(settings),
+        }
     }
 
     /// Looks again where it is time.
     pub fn look(&mut self, settings: &Settings) {
         self.files.look();
+        self.environment.look();
         self.machine.look(settings);
     }
 
@@ -37,5 +45,10 @@ impl Surroundings {
     /// What its files say about DNS.
     pub fn host_dns(&self) -> &HostDns {
         self.files.seen()
+    }
+
+    /// The environment as it was imported last.
+    pub fn environment(&self) -> Option<Arc<Memory>> {
+        self.environment.seen().cloned()
     }
 }

@@ -59,6 +59,9 @@ struct Resolved {
     may: Traffic,
     /// What it may match, given [`Reach::These`].
     may_by_tag: Traffic,
+    /// Whether it matches nothing perhaps, given either.
+    certain: bool,
+    certain_by_tag: bool,
 }
 
 /// The rules of one direction of a group, ready to be asked.
@@ -85,7 +88,10 @@ impl Ruling {
         let mut decided = Vec::new();
         let mut open: Vec<(Traffic, Vec<usize>)> = traffic.into_iter().map(|traffic| (traffic, Vec::new())).collect();
         for (at, rule) in self.resolved.iter().enumerate() {
-            let may = if reach == Reach::These { &rule.may_by_tag } else { &rule.may };
+            let (may, certain) = match reach {
+                Reach::These => (&rule.may_by_tag, rule.certain_by_tag),
+                Reach::Everywhere => (&rule.may, rule.certain),
+            };
             if !open.iter().any(|(traffic, _)| traffic.overlaps(may)) {
                 continue;
             }
@@ -104,6 +110,10 @@ impl Ruling {
                     }
                     None => vec![traffic],
                 };
+                if certain {
+                    still_open.extend(rest.into_iter().map(|left| (left, doubts.clone())));
+                    continue;
+                }
                 for left in rest {
                     if let Some(perhaps) = left.intersection(may) {
                         still_open.push((perhaps, doubts.iter().copied().chain([at]).collect()));
@@ -163,10 +173,15 @@ fn resolve(rule: &Rule, world: &World) -> Resolved {
         destination_ports: destination_ports.0.clone(),
     };
     let has_place = rule.priority.value().is_some() && rule.direction.value().is_some();
+    let sure = Some(sure).filter(|sure| has_place && !sure.is_empty());
+    let of_names = may(|extent| extent.sure.union(&extent.perhaps));
+    let of_addresses = may(|extent| extent.sure.union(&extent.perhaps).union(&extent.by_tag));
     Resolved {
-        sure: Some(sure).filter(|sure| has_place && !sure.is_empty()),
-        may: may(|extent| extent.sure.union(&extent.perhaps)),
-        may_by_tag: may(|extent| extent.sure.union(&extent.perhaps).union(&extent.by_tag)),
+        certain: sure.as_ref() == Some(&of_names),
+        certain_by_tag: sure.as_ref() == Some(&of_addresses),
+        sure,
+        may: of_names,
+        may_by_tag: of_addresses,
     }
 }
 

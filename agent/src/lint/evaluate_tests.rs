@@ -45,7 +45,7 @@ const RANGES: [(u16, u16); 6] = [(0, 65_535), (80, 80), (80, 443), (454, 455), (
 const PROTOCOLS: [Protocols; 5] = [Protocols::ALL, Protocols::TCP, Protocols::UDP, Protocols::ICMP, Protocols::ESP];
 
 #[derive(Clone, Debug)]
-struct Packet {
+pub(super) struct Packet {
     protocol: Protocols,
     source: IpAddr,
     source_port: u16,
@@ -54,13 +54,13 @@ struct Packet {
 }
 
 /// Which public addresses belong to a tag: the truth that a tag file would tell.
-type Members = Vec<(Tag, Vec<IpNet>)>;
+pub(super) type Members = Vec<(Tag, Vec<IpNet>)>;
 
 fn net(text: &str) -> IpNet {
     text.parse().expect("a prefix")
 }
 
-fn members() -> Members {
+pub(super) fn members() -> Members {
     let list = |nets: &[&str]| nets.iter().map(|text| net(text)).collect::<Vec<_>>();
     vec![
         (Tag::named("Sql"), list(&["20.0.0.0/29", "203.0.113.0/25"])),
@@ -102,7 +102,7 @@ fn rules() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn groups() -> impl Strategy<Value = Group> {
+pub(super) fn groups() -> impl Strategy<Value = Group> {
     proptest::collection::vec(rules(), 0..12).prop_map(|mut rules| {
         rules.sort_by_key(|rule| rule.priority.value().copied());
         rules.dedup_by_key(|rule| rule.priority.value().copied());
@@ -110,7 +110,7 @@ fn groups() -> impl Strategy<Value = Group> {
     })
 }
 
-fn packets() -> impl Strategy<Value = Packet> {
+pub(super) fn packets() -> impl Strategy<Value = Packet> {
     let address = || proptest::sample::select(&ADDRESSES[..]).prop_map(|text| text.parse().expect("an address"));
     let port = || proptest::sample::select(&PORTS[..]);
     let protocol = proptest::sample::select(&PROTOCOLS[1..]);
@@ -161,7 +161,7 @@ fn side_matches(side: &Side, address: IpAddr, port: u16, members: &Members) -> O
 }
 
 /// What the fabric does with one packet; none where a private address beyond the network decides.
-fn fabric(group: &Group, direction: Direction, packet: &Packet, members: &Members) -> Option<Access> {
+pub(super) fn fabric(group: &Group, direction: Direction, packet: &Packet, members: &Members) -> Option<Access> {
     for rule in group.in_order(direction) {
         let protocols = *rule.protocols.value().expect("known");
         if protocols.intersection(packet.protocol).is_empty() {
@@ -178,7 +178,7 @@ fn fabric(group: &Group, direction: Direction, packet: &Packet, members: &Member
     None
 }
 
-fn traffic_of(packet: &Packet) -> Traffic {
+pub(super) fn traffic_of(packet: &Packet) -> Traffic {
     let port = |number| [(number, number)].into_iter().collect();
     Traffic {
         protocols: packet.protocol,
@@ -189,7 +189,7 @@ fn traffic_of(packet: &Packet) -> Traffic {
     }
 }
 
-fn everything(world: &World) -> Traffic {
+pub(super) fn everything(world: &World) -> Traffic {
     let all = world.term(&AddressTerm::Any).sure;
     Traffic {
         protocols: Protocols::ALL,
@@ -200,11 +200,11 @@ fn everything(world: &World) -> Traffic {
     }
 }
 
-fn world(book: Book) -> World {
+pub(super) fn world(book: Book) -> World {
     World::new(&[net("10.0.1.0/24")], &[net("10.0.0.0/16")], book, TAGS.map(Tag::named))
 }
 
-fn full_book() -> Book {
+pub(super) fn full_book() -> Book {
     let complete = members().into_iter().map(|(tag, nets)| (tag, AddressSet::of(&nets))).collect();
     Book { complete, ..Book::default() }
 }

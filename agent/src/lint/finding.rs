@@ -2,27 +2,7 @@
 
 use std::fmt;
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Worth knowing; nothing breaks.
-    Info,
-    /// Something suffers, the environment goes on.
-    Warning,
-    /// The environment degrades and is suspended when that lasts, or the export cannot be what Azure has.
-    Critical,
-}
-
-impl Severity {
-    /// Its name in JSON and on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
+pub use crate::model::catalog::Severity;
 
 /// What is wrong, in one word. [`Kind::ALL`] is the whole list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

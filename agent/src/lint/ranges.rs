@@ -34,6 +34,9 @@ impl Step for u128 {
     }
 }
 
+/// A search in a long list costs about so many steps of walking along it: then walking both is faster.
+const SEARCH_STEPS: usize = 16;
+
 /// A set of numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ranges<T> {
@@ -50,7 +53,8 @@ impl<T: Step> FromIterator<(T, T)> for Ranges<T> {
     /// The union of ranges in any order; a reversed one is empty.
     fn from_iter<I: IntoIterator<Item = (T, T)>>(ranges: I) -> Self {
         let mut given: Vec<(T, T)> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
-        given.sort_unstable();
+        // Most of what comes is in order, or two lists in order: the stable sort sees that.
+        given.sort();
         let mut parts: Vec<(T, T)> = Vec::with_capacity(given.len());
         for (first, last) in given {
             match parts.last_mut() {
@@ -118,8 +122,12 @@ impl<T: Step> Ranges<T> {
     /// What is in this one and not in the other.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        let mut parts = Vec::new();
-        for &(first, last) in self.parts.iter() {
+        let (Some(&(from, _)), Some(&(_, to))) = (other.parts.first(), other.parts.last()) else { return self.clone() };
+        let begin = self.parts.partition_point(|(_, end)| *end < from);
+        let end = self.parts.partition_point(|(first, _)| *first <= to).max(begin);
+        let mut parts = Vec::with_capacity(self.parts.len() + 1);
+        parts.extend_from_slice(&self.parts[..begin]);
+        for &(first, last) in &self.parts[begin..end] {
             let mut from = Some(first);
             for (begin, end) in other.over(first, last) {
                 if let Some(start) = from.filter(|start| *start < begin) {
@@ -129,13 +137,28 @@ impl<T: Step> Ranges<T> {
             }
             parts.extend(from.map(|start| (start, last)));
         }
+        parts.extend_from_slice(&self.parts[end..]);
         Self { parts: parts.into() }
     }
 
     /// Whether both share a number.
     pub fn overlaps(&self, other: &Self) -> bool {
         let (few, many) = if self.parts.len() <= other.parts.len() { (self, other) } else { (other, self) };
-        few.parts.iter().any(|&(first, last)| many.over(first, last).next().is_some())
+        if few.parts.len() * SEARCH_STEPS < many.parts.len() {
+            return few.parts.iter().any(|&(first, last)| many.over(first, last).next().is_some());
+        }
+        let (mut few, mut many) = (few.parts.iter().peekable(), many.parts.iter().peekable());
+        while let (Some(&&(a, a_end)), Some(&&(b, b_end))) = (few.peek(), many.peek()) {
+            if a <= b_end && b <= a_end {
+                return true;
+            }
+            if a_end < b {
+                few.next()
+            } else {
+                many.next()
+            };
+        }
+        false
     }
 
     /// Whether all of this one is in the other.

@@ -5,11 +5,15 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::lint::{
-    addresses::AddressSet,
-    finding::Severity,
-    tags::Tag,
-    traffic::{Direction, PortSet, Protocols},
+pub use crate::model::listed::{Document, Level};
+use crate::{
+    lint::{
+        addresses::AddressSet,
+        finding::Severity,
+        tags::Tag,
+        traffic::{Direction, PortSet, Protocols},
+    },
+    model::listed,
 };
 
 /// The embedded lists by profile.
@@ -52,16 +56,6 @@ pub struct Profile {
     pub subnet: SubnetNeeds,
     /// What it needs of the routes.
     pub routes: RouteNeeds,
-}
-
-/// A document that rows were taken from.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Document {
-    /// Where it is published.
-    pub document: String,
-    /// Its edition, `YYYY-MM-DD`.
-    pub as_of: String,
 }
 
 /// Traffic that a service needs.
@@ -154,28 +148,6 @@ enum ProtocolName {
     Icmp,
 }
 
-/// How bad a loss is, as the lists write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Worth knowing.
-    Info,
-    /// Something suffers.
-    Warning,
-    /// The environment suffers.
-    Critical,
-}
-
-impl From<Level> for Severity {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Info => Self::Info,
-            Level::Warning => Self::Warning,
-            Level::Critical => Self::Critical,
-        }
-    }
-}
-
 /// Ports as the lists write them: `443`, `454-455`, `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -195,17 +167,22 @@ impl TryFrom<String> for Ports {
 }
 
 /// What a service needs of its subnet's size and form.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SubnetNeeds {
+    /// The short name of its document.
+    source: Option<String>,
     /// The longest prefix that it can be created in.
-    pub smallest: u8,
+    pub smallest: Option<u8>,
     /// The prefix that its documents recommend.
-    pub recommended: u8,
+    pub recommended: Option<u8>,
+    /// What about these sizes no document says.
+    pub uncertain: Option<String>,
     /// The service that the subnet must be delegated to.
     pub delegation: Option<String>,
+    /// Whether the subnet must be delegated to nobody.
+    pub no_delegation: bool,
     /// Whether `addressPrefix` must be a string and not the list.
-    #[serde(default)]
     pub must_be_string: bool,
 }
 
@@ -230,12 +207,21 @@ impl Profile {
     /// The profile of a name.
     pub fn named(name: &str) -> Option<Self> {
         let (_, text) = FILES.iter().find(|(known, _)| *known == name)?;
-        Some(serde_saphyr::from_str(text).expect("the embedded lists are read by a test"))
+        Some(listed::read(text).expect("a test reads every embedded list"))
     }
 
     /// A requirement's document with its edition.
     pub fn source_of(&self, requirement: &Requirement) -> Option<String> {
-        let source = self.sources.get(&requirement.source)?;
+        self.document(&requirement.source)
+    }
+
+    /// The document of what the subnet needs, with its edition.
+    pub fn source_of_subnet(&self) -> Option<String> {
+        self.document(self.subnet.source.as_deref()?)
+    }
+
+    fn document(&self, name: &str) -> Option<String> {
+        let source = self.sources.get(name)?;
         Some(format!("{}, edition {}", source.document, source.as_of))
     }
 
@@ -338,7 +324,7 @@ pub struct Management {
 impl Management {
     /// Those of a cloud: `public`, `usgov` or `china`.
     pub fn of_cloud(cloud: &str) -> Self {
-        let file: ManagementFile = serde_saphyr::from_str(MANAGEMENT).expect("the embedded list is read by a test");
+        let file: ManagementFile = listed::read(MANAGEMENT).expect("a test reads every embedded list");
         let addresses = match cloud {
             "usgov" => file.usgov,
             "china" => file.china,
@@ -368,6 +354,10 @@ mod tests {
                 assert!(profile.source_of(requirement).is_some(), "{name}: {} has a document", requirement.id);
                 assert!(!requirement.ports().is_empty() && !requirement.protocols().is_empty());
             }
+            let needs = &profile.subnet;
+            let has_source = profile.source_of_subnet().is_some();
+            assert_eq!(has_source, name != "custom", "{name}: sizes have a document");
+            assert!(needs.smallest.is_none_or(|smallest| needs.recommended.is_none_or(|better| better <= smallest)));
         }
         assert_eq!(Management::of_cloud("public").addresses.len(), 72);
         assert_eq!(Management::of_cloud("usgov").addresses.len(), 10);

@@ -10,8 +10,14 @@ const BASE_V2: u32 = 12;
 pub const FRONT_END_EVERY: u32 = 15;
 /// Every so many instances bring one more machine: another role in v2, a standby in v3.
 const SPARE_EVERY: u32 = 20;
+/// Instances that a plan spread over zones has at least: 2 (configure-zone-redundancy-environment.md, edition 2025-07-16); an
+/// older text of the architecture guide says 3.
+pub const ZONE_INSTANCES: u32 = 3;
 /// What the infrastructure of v3 takes at most; it begins at 7 (networking.md, newer text).
 const INFRASTRUCTURE_V3: u32 = 27;
+
+/// The step that every sum has.
+const ALL_INSTANCES: &str = "instances of all plans";
 
 /// Which environment is planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,8 @@ pub struct Plan {
     pub flavour: String,
     /// Apps in Windows containers, each of which takes an address of every instance (v3).
     pub container_apps: u32,
+    /// Whether it is spread over zones (v3), for which it needs [`ZONE_INSTANCES`].
+    pub zone_redundant: bool,
 }
 
 /// One line of the sum.
@@ -66,10 +74,19 @@ pub struct Sum {
 
 /// Adds up.
 pub fn add_up(generation: Generation, plans: &[Plan]) -> Sum {
-    let steps = match generation {
+    let spread: Vec<Plan> = plans.iter().map(in_zones).collect();
+    let (plans, added) = (spread.as_slice(), instances(&spread) - instances(plans));
+    let mut steps = match generation {
         Generation::V2 { internal, front_end_every } => steps_v2(internal, front_end_every, plans),
         Generation::V3 => steps_v3(plans),
     };
+    if added > 0 {
+        let all = steps.iter_mut().find(|step| step.what == ALL_INSTANCES).expect("both versions have instances");
+        all.addresses -= added;
+        let why = Some("the newer text says two, an older one three: three are taken");
+        let what = format!("instances added so that each plan in zones has {ZONE_INSTANCES}");
+        steps.push(step(&what, added, why));
+    }
     let used: u32 = steps.iter().fold(0, |sum, step| sum.saturating_add(step.addresses));
     let largest = plans.iter().map(addresses).max().unwrap_or_default();
     let resize = step("the largest plan twice, while it is resized", largest, None);
@@ -86,6 +103,12 @@ pub fn prefix_for(addresses: u32) -> u8 {
 /// How many addresses a prefix has.
 pub fn addresses_of(prefix: u8) -> u64 {
     1 << (32 - u32::from(prefix.min(32)))
+}
+
+/// A plan with the instances that zones ask for.
+fn in_zones(plan: &Plan) -> Plan {
+    let least = if plan.zone_redundant { ZONE_INSTANCES } else { 0 };
+    Plan { instances: plan.instances.max(least), ..plan.clone() }
 }
 
 fn step(what: &str, addresses: u32, uncertain: Option<&'static str>) -> Step {
@@ -108,7 +131,7 @@ fn steps_v2(internal: bool, front_end_every: u32, plans: &[Plan]) -> Vec<Step> {
     vec![
         step(if internal { "base with an internal load balancer" } else { "base" }, base, None),
         step("kept by Azure", RESERVED, Some("whether the base holds them already is not said")),
-        step("instances of all plans", n, None),
+        step(ALL_INSTANCES, n, None),
         step(&format!("front ends beyond the first two, one for every {every} instances"), n / every, None),
         step(
             &format!("other roles, one for every {SPARE_EVERY} instances"),
@@ -129,7 +152,7 @@ fn steps_v3(plans: &[Plan]) -> Vec<Step> {
     let mut steps = vec![
         step("kept by Azure", RESERVED, None),
         step("infrastructure", INFRASTRUCTURE_V3, Some("7 to 27 by load; the most is taken")),
-        step("instances of all plans", instances(plans), None),
+        step(ALL_INSTANCES, instances(plans), None),
         step(
             &format!("standby, one for every {SPARE_EVERY} instances of one system and size"),
             standby,
@@ -147,7 +170,7 @@ mod tests {
     use super::*;
 
     fn plan(instances: u32, flavour: &str) -> Plan {
-        Plan { instances, flavour: flavour.to_owned(), container_apps: 0 }
+        Plan { instances, flavour: flavour.to_owned(), container_apps: 0, zone_redundant: false }
     }
 
     #[test]
@@ -179,11 +202,25 @@ mod tests {
 
     #[test]
     fn each_app_in_a_windows_container_takes_an_address_of_every_instance() {
-        let plans = [0, 1].map(|_| Plan { instances: 25, flavour: "windows".to_owned(), container_apps: 5 });
+        let plans = [0, 1].map(|_| Plan {
+            instances: 25,
+            flavour: "windows".to_owned(),
+            container_apps: 5,
+            zone_redundant: false,
+        });
         assert_eq!(plans.iter().map(addresses).sum::<u32>(), 300);
         let sum = add_up(Generation::V3, &plans);
         assert_eq!(sum.steps.last().map(|step| step.addresses), Some(250));
         assert_eq!(sum.used, 5 + 27 + 50 + 3 + 250);
+    }
+
+    #[test]
+    fn a_plan_in_zones_has_three_instances_at_least_and_the_step_says_that_it_is_uncertain() {
+        let zoned = |n| Plan { zone_redundant: true, ..plan(n, "linux") };
+        let small = add_up(Generation::V3, &[zoned(1)]);
+        assert_eq!((small.used, small.peak), (5 + 27 + 1 + 1 + 2, 5 + 27 + 1 + 1 + 2 + 3), "the whole plan is resized");
+        assert!(small.steps.last().is_some_and(|step| step.addresses == 2 && step.uncertain.is_some()));
+        assert_eq!(add_up(Generation::V3, &[zoned(20)]), add_up(Generation::V3, &[plan(20, "linux")]));
     }
 
     #[test]

@@ -72,6 +72,8 @@ impl Extent {
 enum Named {
     /// Some address of a tag that is in none of the more exact tags with a name.
     Tag(Tag),
+    /// Nothing: the tag's addresses are known. It keeps its place, so that two worlds of the same tags number them alike.
+    Listed(Tag),
     /// Some address of the subnet, whose prefix nobody said.
     Subnet,
 }
@@ -101,8 +103,10 @@ impl World {
                 tag.place(),
                 None | Some(Place::AzurePlatformDns | Place::AzurePlatformImds | Place::AzurePlatformLkm)
             );
-            if !is_place && !book.complete.contains_key(&tag) && !names.contains(&Named::Tag(tag.clone())) {
-                names.push(Named::Tag(tag));
+            let is_new =
+                !names.iter().any(|named| matches!(named, Named::Tag(known) | Named::Listed(known) if *known == tag));
+            if !is_place && is_new {
+                names.push(if book.complete.contains_key(&tag) { Named::Listed(tag) } else { Named::Tag(tag) });
             }
         }
         if subnet.is_empty() {
@@ -200,14 +204,14 @@ impl World {
     fn named(&self, wanted: impl Fn(&Tag) -> bool) -> AddressSet {
         self.names.iter().zip(0..).fold(AddressSet::default(), |set, (named, number)| match named {
             Named::Tag(tag) if wanted(tag) => set.union(&AddressSet::name(Name(number))),
-            Named::Tag(_) | Named::Subnet => set,
+            Named::Tag(_) | Named::Listed(_) | Named::Subnet => set,
         })
     }
 
     /// A name in words.
     pub fn show(&self, name: Name) -> String {
         match self.names.get(usize::from(name.0)) {
-            Some(Named::Tag(tag)) => tag.to_string(),
+            Some(Named::Tag(tag) | Named::Listed(tag)) => tag.to_string(),
             Some(Named::Subnet) => "the subnet".to_owned(),
             None => "any other address".to_owned(),
         }

@@ -6,6 +6,7 @@ mod certificate;
 mod dns;
 mod early;
 mod endpoint;
+mod environment;
 mod history;
 mod incidents;
 mod machine;
@@ -44,6 +45,8 @@ pub struct Document<'a> {
     store: StoreEntry,
     dns: DnsEntry,
     #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<EnvironmentEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     daemon: Option<&'a Witness>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     left_out: &'a [String],
@@ -52,6 +55,7 @@ pub struct Document<'a> {
 use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use endpoint::Endpoints;
+use environment::EnvironmentEntry;
 use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
@@ -88,6 +92,7 @@ impl<'a> Document<'a> {
             early: EarlyEntry::of(snapshot),
             store: StoreEntry::of(&snapshot.store),
             dns: DnsEntry::of(snapshot),
+            environment: snapshot.environment.as_deref().map(EnvironmentEntry::of),
             daemon: None,
             left_out: &snapshot.left_out,
         }

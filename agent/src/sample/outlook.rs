@@ -11,6 +11,10 @@ use ase_probes::{
 use super::{AT, address};
 use crate::{
     early::{ClassEarly, EarlyView},
+    imports::{
+        environment::{AddressKind, Environment},
+        memory::Memory,
+    },
     model::{
         assumptions::Assumptions,
         catalog::{Catalog, EndpointId},
@@ -79,6 +83,20 @@ pub(super) fn incidents() -> Ledger {
     };
     let opened = [(Cause::Dropped, 2), (Cause::DnsNxdomain, 1)].into_iter().collect();
     Ledger { open: vec![Arc::new(open)], closed: Vec::new(), opened, ..Ledger::default() }
+}
+
+/// An environment that runs, and whose outbound address changed a day ago.
+pub(super) fn environment() -> Memory {
+    let day = Duration::from_secs(86_400);
+    let with = |outbound: &str| Environment {
+        name: "ase-1".to_owned(),
+        kind: Some("ASEV2".to_owned()),
+        status: Some("Ready".to_owned()),
+        suspended: Some(false),
+        addresses: [(AddressKind::Outbound, [address(outbound)].into())].into(),
+    };
+    let (before, _) = Memory::note(None, with("203.0.113.40"), AT - day * 2);
+    Memory::note(Some(before), with("203.0.113.41"), AT - day).0
 }
 
 /// The custom DNS lost a few questions, Azure DNS none.

@@ -1,5 +1,6 @@
 //! Everything that listens, or asks another agent that listens.
 
+pub mod management;
 pub mod pages;
 pub mod server;
 pub mod thread;

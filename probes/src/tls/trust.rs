@@ -171,6 +171,19 @@ impl Trust {
         Arc::new(config)
     }
 
+    /// A client that goes on only when the peer's certificate verifies against these authorities, for questions that are no
+    /// probe. HTTP/1.1 alone.
+    pub fn strict_client(&self) -> Arc<ClientConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .expect("ring has cipher suites for both versions")
+            .with_root_certificates(self.0.roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
     /// Judges a chain now.
     pub(super) fn judge(&self, chain: Chain<'_>, name: &ServerName<'_>) -> Judgement {
         let (anchors, own) = (&self.0.roots.roots, &self.0.own);

@@ -45,13 +45,12 @@ impl<'a> Gate<'a> {
 }
 
 /// Checks every requirement.
-pub(super) fn check(case: &Case<'_>, group: &Group, report: &mut Report) {
-    let gate = Gate::new(group, &case.world);
+pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
     for requirement in case.requirements().iter().filter(|requirement| counts(case, requirement)) {
-        one(case, &gate, requirement, report);
+        one(case, gate, requirement, report);
     }
     if case.profile().requirement("in-lb-16001").is_some() {
-        load_balancer(case, &gate, report);
+        load_balancer(case, gate, report);
     }
 }
 
@@ -71,7 +70,8 @@ pub(super) fn traffic(case: &Case<'_>, requirement: &Requirement) -> Vec<Traffic
     boxes.into_iter().filter(|traffic| !traffic.is_empty()).collect()
 }
 
-fn peer(case: &Case<'_>, peer: &Peer) -> AddressSet {
+/// Who is at the other end, as addresses.
+pub(super) fn peer(case: &Case<'_>, peer: &Peer) -> AddressSet {
     let world = &case.world;
     let v4_internet = world.internet.intersection(&AddressSet::every_v4().union(&AddressSet::every_name()));
     match peer {

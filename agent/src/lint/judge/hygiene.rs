@@ -40,8 +40,8 @@ pub(super) fn duplicates(group: &Group, report: &mut Report) {
 }
 
 /// Checks every rule of a group.
-pub(super) fn check(case: &Case<'_>, group: &Group, report: &mut Report) {
-    let gate = Gate::new(group, &case.world);
+pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
+    let group = gate.group;
     if !case.profile().inbound_rules_apply && gate.inbound.rules.iter().any(|rule| !rule.is_default) {
         let message = "inbound rules do not apply to this subnet: nothing listens in it".to_owned();
         let resource = Some(group.name.clone());

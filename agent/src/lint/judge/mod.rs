@@ -1,5 +1,9 @@
 //! Judges an export by a profile: which group, table and subnet count, and every check in turn.
 
+pub mod diff;
+#[cfg(test)]
+mod diff_tests;
+mod flow_diff;
 mod flows;
 mod hygiene;
 mod mend;
@@ -11,6 +15,7 @@ mod ways;
 
 use ipnet::IpNet;
 
+use self::flows::Gate;
 use crate::lint::{
     finding::{Finding, Kind, Report, Severity, Unjudged},
     read::{Export, last_name},
@@ -73,7 +78,12 @@ pub(super) struct Case<'a> {
 
 /// Judges.
 pub fn judge(question: &Question, export: &Export) -> Report {
-    let case = Case::new(question, export);
+    judged(&Case::new(question, export, &[]))
+}
+
+/// Every check in turn.
+fn judged(case: &Case<'_>) -> Report {
+    let export = case.export;
     let mut report = Report { notes: export.notes.clone(), ..Report::default() };
     report.findings.extend(export.problems.iter().cloned());
     for group in case.groups(&mut report) {
@@ -84,21 +94,46 @@ pub fn judge(question: &Question, export: &Export) -> Report {
                 group.name
             ));
         }
-        flows::check(&case, group, &mut report);
-        hygiene::check(&case, group, &mut report);
-        platform::check(&case, group, &mut report);
+        if too_many(group, &mut report) {
+            continue;
+        }
+        let gate = Gate::new(group, &case.world);
+        flows::check(case, &gate, &mut report);
+        hygiene::check(case, &gate, &mut report);
+        platform::check(case, &gate, &mut report);
     }
     if let Some(table) = case.table(&mut report) {
-        ways::check(&case, table, &mut report);
+        ways::check(case, table, &mut report);
     }
     if let Some(subnet) = case.subnet {
-        sizes::check(&case, subnet, &mut report);
+        sizes::check(case, subnet, &mut report);
     }
-    finish(question, &case, report)
+    finish(case, report)
+}
+
+/// Rules that a group can have: a priority of 100 to 4096 for each, in two directions, and the default rules.
+const MOST_RULES: usize = 2 * 3_997 + 6;
+
+/// Whether a group has more rules than there are priorities: then it is no group of Azure's, and nothing is judged of it.
+fn too_many(group: &Group, report: &mut Report) -> bool {
+    let many = group.rules.len() > MOST_RULES;
+    if many {
+        let message = format!(
+            "{} rules, but priorities for {MOST_RULES} only: Azure has no such group, and none of it is judged",
+            group.rules.len()
+        );
+        let at = group.rules.first().map(|rule| rule.at.clone());
+        let resource = Some(group.name.clone());
+        let finding = Finding { resource, at: at.clone(), ..Finding::new(Kind::Input, Severity::Critical, message) };
+        report.could_not_judge.push(Unjudged { at, why: finding.message.clone(), ..Unjudged::default() });
+        report.findings.push(finding);
+    }
+    many
 }
 
 /// Sets aside what is suppressed, and puts the worst first.
-fn finish(question: &Question, case: &Case<'_>, mut report: Report) -> Report {
+fn finish(case: &Case<'_>, mut report: Report) -> Report {
+    let question = case.question;
     let reason = |finding: &Finding| {
         let named = |id: &str| {
             id == finding.id()
@@ -151,7 +186,8 @@ fn notes(case: &Case<'_>) -> Vec<String> {
 }
 
 impl<'a> Case<'a> {
-    fn new(question: &'a Question, export: &'a Export) -> Self {
+    /// The tags given are numbered first, so that two exports that are compared number theirs alike.
+    fn new(question: &'a Question, export: &'a Export, first: &[Tag]) -> Self {
         let subnet = choose_subnet(question, export);
         let of_subnet = subnet.map(|subnet| subnet.prefixes.clone()).unwrap_or_default();
         let subnet_nets = if question.subnet.is_empty() { of_subnet } else { question.subnet.clone() };
@@ -159,7 +195,8 @@ impl<'a> Case<'a> {
         let management = Management::of_cloud(&question.cloud);
         let mut book = export.book.clone().unwrap_or_default();
         book.documented.insert(management.tag.clone(), management.set());
-        let world = World::new(&subnet_nets, &vnet_nets, book, tags(question, export, &management));
+        let named = first.iter().cloned().chain(tags(question, export, &management));
+        let world = World::new(&subnet_nets, &vnet_nets, book, named);
         let from_file = subnet.filter(|subnet| subnet.id.is_some() || !subnet.service_endpoints.is_empty());
         let service_endpoints =
             question.service_endpoints.clone().or(from_file.map(|subnet| subnet.service_endpoints.clone()));

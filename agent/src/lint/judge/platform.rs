@@ -8,7 +8,7 @@ use crate::lint::{
         flows::{self, Gate},
         mend,
     },
-    rule::{AddressTerm, Group},
+    rule::AddressTerm,
     tags::Tag,
     traffic::{Direction, PortSet, Protocols, Traffic, real_ports},
 };
@@ -21,8 +21,8 @@ const PLATFORM: [(&str, u16, Severity, &str); 3] = [
 ];
 
 /// Looks for denied platform tags, and for ports of apps that cannot have an address of their own.
-pub(super) fn check(case: &Case<'_>, group: &Group, report: &mut Report) {
-    let gate = Gate::new(group, &case.world);
+pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
+    let group = gate.group;
     for (name, port, severity, breaks) in PLATFORM {
         let traffic = Traffic {
             protocols: if port == 53 { Protocols::UDP.union(Protocols::TCP) } else { Protocols::TCP },

@@ -14,6 +14,7 @@ pub(super) fn check(case: &Case<'_>, subnet: &Subnet, report: &mut Report) {
     let mut say = |about: &str, severity, message: String| {
         report.findings.push(Finding {
             requirement: Some(about.to_owned()),
+            source: case.profile().source_of_subnet(),
             resource: Some(subnet.name.clone()),
             ..Finding::new(Kind::Subnet, severity, message)
         });
@@ -36,20 +37,24 @@ pub(super) fn check(case: &Case<'_>, subnet: &Subnet, report: &mut Report) {
             say("delegation", Severity::Critical, format!("{now}; it must be delegated to {wanted}"));
         }
     }
+    if needs.no_delegation && !subnet.delegations.is_empty() {
+        let message = format!("delegated to {}; it must be delegated to nobody", subnet.delegations.join(", "));
+        say("delegation", Severity::Warning, message);
+    }
     let length = subnet.prefixes.iter().filter(|net| matches!(net, IpNet::V4(_))).map(IpNet::prefix_len).min();
-    if let Some(length) = length.filter(|_| case.profile().name != "custom") {
-        if length > needs.smallest {
-            say(
-                "size",
-                Severity::Critical,
-                format!("/{length} is smaller than /{}, the smallest that works", needs.smallest),
-            );
-        } else if length > needs.recommended {
+    let Some(length) = length else { return };
+    let uncertain = needs.uncertain.as_ref().map(|why| format!(" (uncertain: {why})")).unwrap_or_default();
+    match (needs.smallest, needs.recommended) {
+        (Some(smallest), _) if length > smallest => {
+            let message = format!("/{length} is smaller than /{smallest}, the smallest that works{uncertain}");
+            say("size", Severity::Critical, message);
+        }
+        (_, Some(recommended)) if length > recommended => {
             let message = format!(
-                "/{length} is smaller than the /{} that is recommended; the size cannot be changed later (ase-agent plan subnet)",
-                needs.recommended
+                "/{length} is smaller than the /{recommended} that is recommended; the size cannot be changed later (ase-agent plan subnet)"
             );
             say("size", Severity::Warning, message);
         }
+        _ => {}
     }
 }

@@ -13,7 +13,7 @@ const SUBNET: &str = "10.20.1.0/24";
 const VNET: &str = "10.20.0.0/16";
 
 /// A rule in one line: `100 in allow tcp AppServiceManagement>* 454-455 name`.
-fn rule(line: &str) -> Value {
+pub(super) fn rule(line: &str) -> Value {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [priority, direction, access, protocol, ends, ports, name] = words.as_slice() else { panic!("{line}") };
     let (source, destination) = ends.split_once('>').expect("source>destination");
@@ -25,11 +25,11 @@ fn rule(line: &str) -> Value {
     })
 }
 
-fn group(lines: &[&str]) -> Value {
+pub(super) fn group(lines: &[&str]) -> Value {
     json!({"name": "nsg-ase", "securityRules": lines.iter().map(|line| rule(line)).collect::<Vec<_>>()})
 }
 
-fn question(profile: &str) -> Question {
+pub(super) fn question(profile: &str) -> Question {
     Question {
         profile: Profile::named(profile).expect("a profile"),
         cloud: "public".to_owned(),
@@ -67,7 +67,7 @@ fn of(profile: &str, lines: &[&str]) -> Vec<String> {
 }
 
 /// What every v2 group below has, so that each differs in one thing.
-const BASE: [&str; 3] = [
+pub(super) const BASE: [&str; 3] = [
     "100 In allow tcp AppServiceManagement>* 454-455 management",
     "110 In allow tcp AzureLoadBalancer>* 16001 keep-alive",
     "120 In allow * 10.20.1.0/24>10.20.1.0/24 * intra",
@@ -436,7 +436,7 @@ fn a_packet_and_both_commands_prove_a_finding() {
     assert!(finding.source.as_deref().is_some_and(|source| source.contains("2023-11-20")));
 }
 
-fn table(bgp: bool, routes: &[(&str, &str, &str)]) -> Value {
+pub(super) fn table(bgp: bool, routes: &[(&str, &str, &str)]) -> Value {
     let route = |(name, prefix, hop): &(&str, &str, &str)| {
         let address = if *hop == "VirtualAppliance" { json!("10.20.9.4") } else { Value::Null };
         json!({"name": name, "addressPrefix": prefix, "nextHopType": hop, "nextHopIpAddress": address})

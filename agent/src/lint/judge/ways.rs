@@ -1,6 +1,6 @@
 //! Whether the routes take what the service needs where it has to go, and leave its own subnet alone.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -30,6 +30,21 @@ pub(super) fn check(case: &Case<'_>, table: &Table, report: &mut Report) {
     }
     look.tags(report);
     look.region(report);
+}
+
+/// What goes astray of each requirement: the destinations whose way is not the wanted one.
+pub(super) fn astray(case: &Case<'_>, table: &Table) -> BTreeMap<&'static str, AddressSet> {
+    let routing = Routing::new(Some(table), &case.nets.1, &case.world);
+    let look = Look { case, table, routing: &routing };
+    let union = |ways: Vec<Way>| ways.iter().fold(AddressSet::default(), |all, way| all.union(&way.destinations));
+    let of = |wanted: &AddressSet| union(look.astray(wanted));
+    let leaves = |way: &Way| !routing.hops(way).iter().all(|hop| matches!(hop, NextHop::VnetLocal));
+    let own = routing.ways(&case.world.subnet).into_iter().filter(leaves).collect();
+    BTreeMap::from([
+        ("management", of(&look.wanted_management())),
+        ("ip-dependencies", of(&look.ip_addresses())),
+        ("own-subnet", union(own)),
+    ])
 }
 
 struct Look<'a> {
@@ -119,10 +134,13 @@ impl Look<'_> {
         }
     }
 
-    /// Answers to the platform must leave by the way the question came in.
-    fn management(&self, report: &mut Report) {
-        let management = &self.case.management;
-        let tag = self.case.world.term(&AddressTerm::Tag(management.tag.clone())).sure;
+    /// The ways of destinations that do not lead straight out, as far as that is known.
+    fn astray(&self, wanted: &AddressSet) -> Vec<Way> {
+        self.routing.ways(wanted).into_iter().filter(|way| !self.is_straight(way) && !self.is_open(way)).collect()
+    }
+
+    /// The management addresses: this environment's own list, else the documented ones.
+    fn wanted_management(&self) -> AddressSet {
         let own = self
             .case
             .export
@@ -130,11 +148,22 @@ impl Look<'_> {
             .iter()
             .filter(|entry| entry.description.to_ascii_lowercase().contains("management"));
         let listed: Vec<IpNet> = own.flat_map(|entry| entry.endpoints.clone()).collect();
-        let wanted = if listed.is_empty() { management.set() } else { AddressSet::of(&listed) };
-        let wrong = |set: &AddressSet| -> Vec<Way> {
-            self.routing.ways(set).into_iter().filter(|way| !self.is_straight(way) && !self.is_open(way)).collect()
-        };
-        let lost = wrong(&wanted);
+        if listed.is_empty() { self.case.management.set() } else { AddressSet::of(&listed) }
+    }
+
+    /// The addresses that must be reached straight, too.
+    fn ip_addresses(&self) -> AddressSet {
+        let all: Vec<IpNet> =
+            self.case.profile().routes.ip_dependencies.iter().map(|address: &IpAddr| (*address).into()).collect();
+        AddressSet::of(&all)
+    }
+
+    /// Answers to the platform must leave by the way the question came in.
+    fn management(&self, report: &mut Report) {
+        let management = &self.case.management;
+        let tag = self.case.world.term(&AddressTerm::Tag(management.tag.clone())).sure;
+        let wanted = self.wanted_management();
+        let lost = self.astray(&wanted);
         let count: u128 = lost.iter().map(|way| way.destinations.count()).sum();
         if let Some(way) = lost.iter().max_by_key(|way| way.destinations.count()) {
             let message = format!(
@@ -155,7 +184,7 @@ impl Look<'_> {
             report.findings.push(self.of_way(way, finding));
             return;
         }
-        if let Some(way) = wrong(&tag.minus(&wanted)).first() {
+        if let Some(way) = self.astray(&tag.minus(&wanted)).first() {
             let message = format!(
                 "all {} documented management addresses go to Internet, but other addresses of the tag {} go to {}: the list is the \
                  documented minimum ({}), the tag is safer",
@@ -195,10 +224,8 @@ impl Look<'_> {
     }
 
     fn ip_dependencies(&self, main: &Way, report: &mut Report) {
-        let all: Vec<IpNet> =
-            self.case.profile().routes.ip_dependencies.iter().map(|address: &IpAddr| (*address).into()).collect();
         let lost: Vec<Way> =
-            self.routing.ways(&AddressSet::of(&all)).into_iter().filter(|way| !self.is_straight(way)).collect();
+            self.routing.ways(&self.ip_addresses()).into_iter().filter(|way| !self.is_straight(way)).collect();
         let Some(way) = lost.first() else { return };
         let missing = lost.iter().fold(AddressSet::default(), |all, way| all.union(&way.destinations));
         let message = format!(

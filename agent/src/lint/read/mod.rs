@@ -1,9 +1,10 @@
 //! From the bytes of an export to groups, tables and subnets: recognises what a file is, and says what a wrong one is.
 
-mod node;
+pub(crate) mod node;
 mod recognise;
 mod routes;
 mod rules;
+pub mod seen;
 mod tag_file;
 mod template;
 mod terraform;
@@ -92,17 +93,14 @@ impl Export {
     /// # Errors
     /// [`ReadError`], which says what the file is.
     pub fn read(&mut self, file: &str, bytes: &[u8]) -> Result<(), ReadError> {
-        let text = decode(bytes).ok_or_else(|| ReadError::NotText { file: file.to_owned() })?;
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| ReadError::NotJson { file: file.to_owned(), error })?;
+        let value = value(file, bytes)?;
         let value = if value.get("$schema").is_some() { template::with_variables(&value) } else { value };
-        let root = Node::root(&value);
+        let root = Node::of_file(file, &value);
         let shape = recognise::shape(&root).map_err(|what| ReadError::WrongKind { file: file.to_owned(), what })?;
         self.kinds.push((file.to_owned(), shape.name()));
         let mut problems = Problems::default();
         self.take(&root, shape, &mut problems);
-        let in_file = |problem: Finding| Finding { at: problem.at.map(|at| format!("{file}: {at}")), ..problem };
-        self.problems.extend(problems.0.into_iter().map(in_file));
+        self.problems.extend(problems.0);
         Ok(())
     }
 
@@ -190,6 +188,15 @@ impl Export {
             None => self.tables.push(table),
         }
     }
+}
+
+/// The JSON of a file.
+///
+/// # Errors
+/// [`ReadError`], which says what the bytes are.
+pub(crate) fn value(file: &str, bytes: &[u8]) -> Result<Value, ReadError> {
+    let text = decode(bytes).ok_or_else(|| ReadError::NotText { file: file.to_owned() })?;
+    serde_json::from_str(&text).map_err(|error| ReadError::NotJson { file: file.to_owned(), error })
 }
 
 /// The text of a file: UTF-8, or UTF-16 as a redirect of PowerShell writes it.

@@ -1,14 +1,16 @@
 //! A value of an export with its path, read the same whether keys are nested, flattened, capitalised or in snake case.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     /// The value.
-    pub(super) value: &'a Value,
+    pub(crate) value: &'a Value,
     /// Its path, for example `securityRules[3].priority`.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// Whether two keys are one but for case and underscores.
@@ -19,12 +21,18 @@ fn same_key(a: &str, b: &str) -> bool {
 
 impl<'a> Node<'a> {
     /// The whole file.
-    pub(super) fn root(value: &'a Value) -> Self {
+    pub(crate) fn root(value: &'a Value) -> Self {
         Self { value, path: String::new() }
     }
 
+    /// The whole file, whose name stands before every path.
+    pub(crate) fn of_file(file: &str, value: &'a Value) -> Self {
+        Self { value, path: format!("{file}: ") }
+    }
+
     fn below(&self, key: &str, value: &'a Value) -> Self {
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let is_root = self.path.is_empty() || self.path.ends_with(": ");
+        let path = if is_root { format!("{}{key}", self.path) } else { format!("{}.{key}", self.path) };
         Self { value, path }
     }
 
@@ -34,18 +42,18 @@ impl<'a> Node<'a> {
     }
 
     /// A field of its own or of its `properties`; null is as good as absent.
-    pub(super) fn get(&self, name: &str) -> Option<Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<Self> {
         self.own(name).or_else(|| self.own("properties")?.own(name))
     }
 
     /// Whether it has a field, null included.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         let holds = |value: &Value| value.as_object().is_some_and(|map| map.keys().any(|key| same_key(key, name)));
         holds(self.value) || self.own("properties").is_some_and(|below| holds(below.value))
     }
 
     /// Its elements, if it is a list; in an object that stands for a list, its values.
-    pub(super) fn items(&self) -> Vec<Self> {
+    pub(crate) fn items(&self) -> Vec<Self> {
         match self.value {
             Value::Array(items) => items
                 .iter()
@@ -58,12 +66,12 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a list that it has under a name.
-    pub(super) fn list(&self, name: &str) -> Vec<Self> {
+    pub(crate) fn list(&self, name: &str) -> Vec<Self> {
         self.get(name).filter(|list| list.value.is_array()).map(|list| list.items()).unwrap_or_default()
     }
 
     /// A text, or a number as text.
-    pub(super) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         match self.value {
             Value::String(text) => Some(text.trim().to_owned()),
             Value::Number(number) => Some(number.to_string()),
@@ -72,17 +80,17 @@ impl<'a> Node<'a> {
     }
 
     /// The text under a name.
-    pub(super) fn text_of(&self, name: &str) -> Option<String> {
+    pub(crate) fn text_of(&self, name: &str) -> Option<String> {
         self.get(name)?.text()
     }
 
     /// The texts under several names, each one text or a list of them, without empty ones and without repetitions.
-    pub(super) fn texts(&self, names: &[&str]) -> Vec<Self> {
-        let mut found: Vec<Self> = Vec::new();
+    pub(crate) fn texts(&self, names: &[&str]) -> Vec<Self> {
+        let (mut found, mut known): (Vec<Self>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
         for field in names.iter().filter_map(|name| self.get(name)) {
             let each = if field.value.is_array() { field.items() } else { vec![field] };
-            for item in each.into_iter().filter(|item| item.text().is_some_and(|text| !text.is_empty())) {
-                if !found.iter().any(|other| other.text() == item.text()) {
+            for item in each {
+                if item.text().is_some_and(|text| !text.is_empty() && known.insert(text)) {
                     found.push(item);
                 }
             }
@@ -91,14 +99,14 @@ impl<'a> Node<'a> {
     }
 
     /// The id of a resource that it refers to under a name.
-    pub(super) fn reference(&self, name: &str) -> Option<String> {
+    pub(crate) fn reference(&self, name: &str) -> Option<String> {
         let field = self.get(name)?;
         field.text().or_else(|| field.text_of("id"))
     }
 }
 
 /// Whether a text is an expression of a template, which only a deployment knows the value of.
-pub(super) fn is_expression(text: &str) -> bool {
+pub(crate) fn is_expression(text: &str) -> bool {
     (text.starts_with('[') && text.ends_with(']') && !text.starts_with("[[")) || text.contains("${")
 }
 

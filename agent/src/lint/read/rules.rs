@@ -1,5 +1,7 @@
 //! Security rules and groups, in every form that has them under `securityRules` or beside each other.
 
+use std::collections::BTreeMap;
+
 use crate::lint::{
     addresses::AddressSet,
     read::{
@@ -60,9 +62,11 @@ pub(super) fn list(node: &Node<'_>, problems: &mut Problems) -> Group {
 pub(super) fn without_repetitions(rules: &mut Vec<Rule>) {
     let same = |a: &Rule, b: &Rule| Rule { at: String::new(), ..a.clone() } == Rule { at: String::new(), ..b.clone() };
     let mut kept: Vec<Rule> = Vec::new();
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for rule in rules.drain(..) {
-        let twin = kept.iter().any(|other| other.name == rule.name && same(other, &rule));
-        if !twin {
+        let namesakes = by_name.entry(rule.name.clone()).or_default();
+        if !namesakes.iter().any(|&at| same(&kept[at], &rule)) {
+            namesakes.push(kept.len());
             kept.push(rule);
         }
     }
@@ -95,7 +99,7 @@ pub(super) fn rule(node: &Node<'_>, writer: Writer, problems: &mut Problems) -> 
     }
     let full_name = node.text_of("name").unwrap_or_default();
     let name = full_name.trim_start_matches("securityRules/").trim_start_matches("defaultSecurityRules/").to_owned();
-    let name = if node.path.contains("securityRules/") { name } else { last_name_of_child(&name, node) };
+    let name = last_name_of_child(&name, node);
     let priority = required(node, "priority", &name, writer, problems, words::priority);
     let is_default = priority.value().is_some_and(|priority| *priority >= FIRST_DEFAULT_PRIORITY);
     Rule {

@@ -13,8 +13,9 @@ pub(super) fn read(node: &Node<'_>) -> Book {
             unread += 1;
             continue;
         };
-        let texts = entry.list("addressPrefixes");
-        let nets: Vec<IpNet> = texts.iter().filter_map(|item| item.value.as_str()?.parse().ok()).collect();
+        let listed = entry.get("addressPrefixes");
+        let texts = listed.as_ref().and_then(|list| list.value.as_array()).map_or(&[] as &[_], Vec::as_slice);
+        let nets: Vec<IpNet> = texts.iter().filter_map(|item| item.as_str()?.trim().parse().ok()).collect();
         unread += texts.len() - nets.len();
         book.complete.insert(tag, AddressSet::of(&nets));
     }

@@ -21,25 +21,38 @@ pub(super) fn read(node: &Node<'_>, export: &mut Export, problems: &mut Problems
 /// Puts the literal values of `variables` in the place of their whole-string uses; cycles stay what they are.
 pub(super) fn with_variables(template: &Value) -> Value {
     let variables = template.get("variables").cloned().unwrap_or(Value::Null);
-    substitute(template, &variables, 0)
+    Variables { variables: &variables, left: MOST_VALUES }.substitute(template, 0)
 }
 
-fn substitute(value: &Value, variables: &Value, depth: usize) -> Value {
-    match value {
-        Value::String(text) => {
-            let name = text.strip_prefix("[variables('").and_then(|rest| rest.strip_suffix("')]"));
-            match name.and_then(|name| variables.get(name)) {
-                Some(literal) if depth < DEEPEST => substitute(literal, variables, depth + 1),
-                _ => value.clone(),
-            }
+/// Variables of variables may stand for more than any memory holds: beyond this many values they stay what they are.
+const MOST_VALUES: usize = 1 << 20;
+
+struct Variables<'a> {
+    variables: &'a Value,
+    left: usize,
+}
+
+impl Variables<'_> {
+    fn substitute(&mut self, value: &Value, depth: usize) -> Value {
+        if depth > 0 {
+            self.left = self.left.saturating_sub(1);
         }
-        Value::Array(items) => items.iter().map(|item| substitute(item, variables, depth)).collect(),
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, item)| (key.clone(), substitute(item, variables, depth)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        match value {
+            Value::String(text) => {
+                let name = text.strip_prefix("[variables('").and_then(|rest| rest.strip_suffix("')]"));
+                match name.and_then(|name| self.variables.get(name)) {
+                    Some(literal) if depth < DEEPEST && self.left > 0 => self.substitute(literal, depth + 1),
+                    _ => value.clone(),
+                }
+            }
+            Value::Array(items) => items.iter().map(|item| self.substitute(item, depth)).collect(),
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, item)| (key.clone(), self.substitute(item, depth)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
     }
 }
 

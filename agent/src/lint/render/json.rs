@@ -42,7 +42,8 @@ pub fn finding(finding: &Finding) -> Value {
     })
 }
 
-fn packet(packet: &Packet) -> Value {
+/// One packet.
+pub fn packet(packet: &Packet) -> Value {
     json!({
         "direction": packet.direction,
         "protocol": packet.protocol,

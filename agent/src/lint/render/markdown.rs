@@ -35,6 +35,6 @@ fn row(finding: &Finding) -> String {
 }
 
 /// Text that stays within a cell.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('`', "'")
 }

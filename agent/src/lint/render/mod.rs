@@ -1,5 +1,6 @@
 //! Pure renderings of a lint's report: table, JSON, SARIF, Markdown, and the page of findings.
 
+pub mod diff;
 pub mod explain;
 pub mod json;
 pub mod markdown;

@@ -6,8 +6,12 @@ use crate::lint::finding::{Finding, Kind, Report, Severity};
 
 /// Renders it; `files` are those that were read, the first stands where a finding names none.
 pub fn render(report: &Report, files: &[String]) -> String {
+    document(report.findings.iter().map(|finding| result(finding, files)).collect())
+}
+
+/// The document of some results.
+pub(super) fn document(results: Vec<Value>) -> String {
     let rules: Vec<Value> = Kind::ALL.iter().map(|kind| rule(*kind)).collect();
-    let results: Vec<Value> = report.findings.iter().map(|finding| result(finding, files)).collect();
     let value = json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
@@ -30,7 +34,8 @@ fn rule(kind: Kind) -> Value {
     })
 }
 
-fn result(finding: &Finding, files: &[String]) -> Value {
+/// One result; a file's name stands in it as a reference to a URI (RFC 3986 section 4.1).
+pub(super) fn result(finding: &Finding, files: &[String]) -> Value {
     let level = match finding.severity {
         Severity::Critical => "error",
         Severity::Warning => "warning",
@@ -46,9 +51,27 @@ fn result(finding: &Finding, files: &[String]) -> Value {
         "level": level,
         "message": {"text": finding.message},
         "locations": [{
-            "physicalLocation": {"artifactLocation": {"uri": file}},
+            "physicalLocation": {"artifactLocation": {"uri": reference(file)}},
             "logicalLocations": [{"fullyQualifiedName": if at.is_empty() { finding.id() } else { at.to_owned() }}],
         }],
         "partialFingerprints": {"finding/v1": format!("{}@{}", finding.id(), finding.rule.as_deref().unwrap_or_default())},
     })
+}
+
+/// A path as a reference to a URI: what would mean something else there is written by its number.
+fn reference(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=@".contains(&byte);
+    let plain = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_reference_whatever_stands_in_it() {
+        assert_eq!(reference("infra/nsg.json"), "infra/nsg.json");
+        assert_eq!(reference("my group#1 ü.json"), "my%20group%231%20%C3%BC.json");
+    }
 }

@@ -1,0 +1,59 @@
+//! Where a result of an import goes: to standard output, or into a file that is never overwritten silently.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::commands::failure::Failure;
+
+/// Where a result goes.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// Write the result into this file, which must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the file where it exists
+    #[arg(long, requires = "output")]
+    pub(super) overwrite: bool,
+}
+
+impl Target {
+    /// Writes the text where a file was asked for; whether it did.
+    ///
+    /// # Errors
+    /// A file that exists, or cannot be written.
+    pub(super) fn write(&self, text: &str) -> Result<bool, Failure> {
+        let Some(path) = &self.output else { return Ok(false) };
+        if self.overwrite {
+            replace(path, text)?;
+            return Ok(true);
+        }
+        let refused = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                Failure::Input(format!("--output ({}): exists; --overwrite replaces it", path.display()))
+            }
+            _ => Failure::Input(format!("--output ({}): {error}", path.display())),
+        };
+        let mut file = File::options().write(true).create_new(true).open(path).map_err(refused)?;
+        file.write_all(text.as_bytes()).map_err(refused)?;
+        Ok(true)
+    }
+}
+
+/// Puts a text in the place of a file in one step: whoever reads meanwhile sees the old one or the new one.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let refused = |error: std::io::Error| Failure::Input(format!("cannot write {}: {error}", path.display()));
+    let mut file = File::create(&draft).map_err(refused)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)?;
+    fs::rename(&draft, path).map_err(refused)
+}

@@ -1,0 +1,65 @@
+//! The flows that a daemon has seen, from its state directory or a status that somebody saved.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ase_probes::class::Class;
+
+use crate::{
+    commands::failure::Failure,
+    lint::{read::seen, seen::Flow},
+    store::history::{Query, read},
+};
+
+/// Each flow once, and what says none, with the reason.
+///
+/// # Errors
+/// A place that is neither a state directory nor a status.
+pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<Flow>, Vec<String>), Failure> {
+    let (mut flows, mut left) = (Vec::new(), Vec::new());
+    for place in places {
+        let (found, without) = if place.is_dir() { remembered(place)? } else { of_status(place)? };
+        flows.extend(found);
+        left.extend(without);
+    }
+    Ok((without_repetitions(flows), left))
+}
+
+fn of_status(file: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
+    let name = file.display().to_string();
+    let bytes = fs::read(file).map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    seen::flows(&name, &bytes).map_err(|error| Failure::Input(error.to_string()))
+}
+
+fn remembered(folder: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
+    let query = Query { since: Duration::ZERO, endpoint: None };
+    let history = read(folder, &query).map_err(|error| Failure::Input(error.to_string()))?;
+    let (mut flows, mut left) = (Vec::new(), Vec::new());
+    // The newest outcome of an endpoint counts.
+    for outcome in history.outcomes.iter().rev() {
+        let Some(class) = Class::from_label(&outcome.class) else { continue };
+        match Flow::of_id(&outcome.endpoint, class) {
+            Some(flow) => flows.push(Flow { worked: outcome.result != "failed", ..flow }),
+            None => left.push(format!("{}: the id {} says no port: no flow", folder.display(), outcome.endpoint)),
+        }
+    }
+    left.sort();
+    left.dedup();
+    Ok((flows, left))
+}
+
+/// Each endpoint once; one whose addresses are known tells more than one without.
+fn without_repetitions(flows: Vec<Flow>) -> Vec<Flow> {
+    let mut kept: Vec<Flow> = Vec::new();
+    for flow in flows {
+        match kept.iter_mut().find(|other| other.name == flow.name && other.port == flow.port) {
+            Some(other) if other.addresses.is_empty() && !flow.addresses.is_empty() => *other = flow,
+            Some(_) => {}
+            None => kept.push(flow),
+        }
+    }
+    kept
+}
