@@ -233,15 +233,15 @@ pub struct TcpInfo {
 
 impl fmt::Display for TcpInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "TCP: {} retransmits, {} segments unacknowledged, {} bytes received, round trip {}, path MTU {}",
-            self.retransmits,
-            self.unacked,
-            self.bytes_received,
-            Millis(self.round_trip),
-            self.path_mtu
-        )
+        let many =
+            |number: u32, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") };
+        let (again, open) = (many(self.retransmits, "retransmit"), many(self.unacked, "segment"));
+        write!(f, "TCP: {again}, {open} unacknowledged, {} bytes received, ", self.bytes_received)?;
+        // Without a handshake none was measured.
+        if !self.round_trip.is_zero() {
+            write!(f, "round trip {}, ", Millis(self.round_trip))?;
+        }
+        write!(f, "path MTU {}", self.path_mtu)
     }
 }
 

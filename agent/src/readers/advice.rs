@@ -1,7 +1,9 @@
 //! What to do about an incident: who mends it, the next step, what to rule out before, and the commands to type, with the
 //! addresses of the endpoint that shows it. What the evidence excludes is not advised.
 
-use std::net::{IpAddr, SocketAddr};
+mod commands;
+
+use std::net::SocketAddr;
 
 use ase_probes::{
     cause::{Cause, Owner, Side},
@@ -15,12 +17,15 @@ use crate::{
         diagnosis::{Incident, Scope},
         endpoint::EndpointView,
     },
-    resolvers::compare::Worry,
+    resolvers::{compare::Worry, names::NameView},
 };
 
 /// Routes and appliances do not touch the platform's own address; only an NSG rule with this tag does (Microsoft's page
 /// on 168.63.129.16).
 const PLATFORM: &str = "look for an NSG rule that denies the tag AzurePlatformDNS, then at this machine's firewall; routes and appliances do not touch this address";
+
+/// Where nothing outside answers, the way out is the suspect, and no rule for one port.
+const EGRESS: &str = "check where the route for 0.0.0.0/0 leads, then whether the appliance there runs, then for an NSG rule that denies the Internet";
 
 /// The advice of one incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,17 @@ pub(crate) struct Advice {
     pub(crate) before: &'static str,
     /// What to type, the first suspect first; capitals stand for names that this machine cannot know.
     pub(crate) commands: Vec<String>,
+}
+
+/// Whoever mends it, as a sentence says it.
+pub(crate) fn mender(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Nobody => "nobody has to mend it",
+        Owner::ThisMachine => "to be mended on this machine",
+        Owner::NetworkTeam => "the network team mends it",
+        Owner::DnsTeam => "the DNS team mends it",
+        Owner::Peer => "whoever runs the peer, or the platform, mends it",
+    }
 }
 
 /// What to do about an incident of this snapshot.
@@ -74,8 +90,9 @@ fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> 
         Some(shown)
             if matches!(incident.finding.cause, Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent) =>
         {
-            shown.of_the_comparison(snapshot).unwrap_or(definition.next_step).to_owned()
+            shown.of_the_comparison(snapshot).unwrap_or_else(|| definition.next_step.to_owned())
         }
+        _ if is_silence && incident.scope == Scope::Egress => EGRESS.to_owned(),
         Some(_) | None => definition.next_step.to_owned(),
     }
 }
@@ -93,7 +110,9 @@ impl<'a> Shown<'a> {
             |id: &EndpointId| snapshot.endpoints.iter().find(|view| view.endpoint.id == *id).map(|view| &**view);
         let mut shown: Vec<&EndpointView> = incident.endpoints.iter().filter_map(views).collect();
         shown.sort_by_key(|view| {
-            (incident.hides.contains(&view.endpoint.id), std::cmp::Reverse(view.endpoint.severity))
+            let id = &view.endpoint.id;
+            // What is true of all of them is shown by a connection rather than by a datagram.
+            (incident.hides.contains(id), std::cmp::Reverse(view.endpoint.severity), is_datagram(view))
         });
         shown.into_iter().find_map(|view| Some(Self { view, address: address_of(view)? }))
     }
@@ -108,107 +127,30 @@ impl<'a> Shown<'a> {
     }
 
     /// What the comparison of the endpoint's name advises, which knows both sides.
-    fn of_the_comparison(&self, snapshot: &Snapshot) -> Option<&'static str> {
-        let Host::Name(name) = &self.view.endpoint.target.host else { return None };
-        let view = snapshot.names.iter().find(|view| *view.name == **name)?;
+    fn of_the_comparison(&self, snapshot: &Snapshot) -> Option<String> {
+        let view = self.compared(snapshot)?;
         let comparison = view.published.as_ref().filter(|comparison| comparison.worry > Worry::Fine)?;
-        comparison.class.advice()
+        let advice = comparison.class.advice()?.to_owned();
+        Some(match self.private_zone(snapshot) {
+            Some(zone) => advice.replace("the privatelink zone", &format!("the zone {zone}")),
+            None => advice,
+        })
     }
 
-    fn commands(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
-        let host = &self.view.endpoint.target.host;
-        match incident.finding.cause {
-            Cause::Dropped
-            | Cause::Rejected
-            | Cause::Unreachable
-            | Cause::ProxiedBlind
-            | Cause::AsymmetricReply
-            | Cause::DnsNoTcp => self.of_the_path(incident, snapshot),
-            Cause::SqlRedirectBlocked => vec![self.flow(snapshot, 11_000)],
-            Cause::TlsBlocked | Cause::HttpBlocked | Cause::Reset | Cause::FlowHashLoss | Cause::FlowTableFull => {
-                vec![self.next_hop(snapshot)]
-            }
-            Cause::TlsIntercepted | Cause::TlsCertInvalid | Cause::TlsRejected | Cause::LocalLimit => {
-                vec![format!("openssl s_client -connect {} -servername {host} -showcerts </dev/null", self.address)]
-            }
-            Cause::DnsServfail
-            | Cause::DnsRefused
-            | Cause::DnsNxdomain
-            | Cause::DnsNodata
-            | Cause::DnsDivergent
-            | Cause::DnsIntercepted
-            | Cause::DnsNoReply => self.of_the_name(snapshot),
-            Cause::Refused if self.is_custom_dns(snapshot) => self.of_the_name(snapshot),
-            Cause::LocalRoute | Cause::NextHopDown => vec![format!("ip route get {}", self.address.ip())],
-            Cause::LocalFirewall => vec!["sudo nft list ruleset".to_owned()],
-            Cause::LocalClock | Cause::NtpWrongTime => vec!["timedatectl; chronyc -n sources".to_owned()],
-            Cause::LocalFdLimit => vec!["systemctl show ase-agent -p LimitNOFILE".to_owned()],
-            Cause::LocalPorts => vec!["ss -s; sysctl net.ipv4.ip_local_port_range".to_owned()],
-            Cause::None
-            | Cause::Unknown
-            | Cause::LocalSetup
-            | Cause::LocalStall
-            | Cause::MtuBlackhole
-            | Cause::PacketLoss
-            | Cause::Slow
-            | Cause::Refused
-            | Cause::HttpStatus
-            | Cause::NtpDenied
-            | Cause::NtpUnsynced
-            | Cause::ProtocolViolation => vec![format!("ase-agent check -v --endpoint {}", self.view.endpoint.id)],
-        }
+    fn compared(&self, snapshot: &'a Snapshot) -> Option<&'a NameView> {
+        let Host::Name(name) = &self.view.endpoint.target.host else { return None };
+        snapshot.names.iter().find(|view| *view.name == **name).map(|view| &**view)
     }
 
-    /// A port is a matter of rules first, a host of routes. No route touches the platform's own address.
-    fn of_the_path(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
-        if self.is_platform(snapshot) {
-            return vec![
-                "az network nic list-effective-nsg -g GROUP -n NIC | grep -B9 -A9 AzurePlatformDNS".to_owned(),
-            ];
-        }
-        let (rules, route) = (self.flow(snapshot, self.address.port()), self.next_hop(snapshot));
-        match incident.scope {
-            Scope::Port => vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route],
-            _ => vec![route, rules],
-        }
-    }
-
-    /// Whether the NSGs of this machine's NIC let the flow pass.
-    fn flow(&self, snapshot: &Snapshot, port: u16) -> String {
-        let protocol = if self.is_datagram() { "UDP" } else { "TCP" };
-        format!(
-            "az network watcher test-ip-flow -g GROUP --vm VM --direction Outbound --protocol {protocol} --local '{}:*' --remote '{}:{port}'",
-            source(snapshot),
-            self.address.ip(),
-        )
-    }
-
-    /// Where the effective routes send the packets.
-    fn next_hop(&self, snapshot: &Snapshot) -> String {
-        let (from, to) = (source(snapshot), self.address.ip());
-        format!("az network watcher show-next-hop -g GROUP --vm VM --source-ip {from} --dest-ip {to}")
-    }
-
-    /// How both sides answer for the name, and the server alone.
-    fn of_the_name(&self, snapshot: &Snapshot) -> Vec<String> {
-        let name = match &self.view.endpoint.target.host {
-            Host::Name(name) => name.as_str(),
-            Host::Address(_) => "management.azure.com",
-        };
-        let server = match self.view.last.as_ref().and_then(|visit| visit.resolution.as_ref()?.server) {
-            Some(server) => server.ip(),
-            None if self.address.port() == 53 => self.address.ip(),
-            None => snapshot.resolvers.custom.first().map_or(snapshot.resolvers.azure, |server| *server).ip(),
-        };
-        vec![format!("ase-agent nameresolver --compare {name}"), format!("dig @{server} {name}")]
-    }
-
-    fn is_datagram(&self) -> bool {
-        matches!(self.view.endpoint.class, Class::Dns | Class::Ntp) && !self.view.endpoint.id.0.ends_with("/tcp")
+    /// The zone of private endpoints through which the endpoint's name leads.
+    fn private_zone(&self, snapshot: &Snapshot) -> Option<String> {
+        let survey = self.compared(snapshot)?.last.as_ref()?;
+        survey.azure.private_zone().or_else(|| survey.custom.private_zone())
     }
 }
 
-/// The address that failed: the first one asked in vain, the server that did not resolve the name, or the endpoint's own.
+/// The address that failed: the first one asked in vain, the server that did not resolve the name, or the endpoint's own;
+/// where none failed, the first one asked.
 fn address_of(view: &EndpointView) -> Option<SocketAddr> {
     let visit = view.last.as_ref();
     let bad = visit.and_then(|visit| visit.outcomes.iter().find(|outcome| outcome.verdict.finding().is_some()));
@@ -217,10 +159,10 @@ fn address_of(view: &EndpointView) -> Option<SocketAddr> {
         Host::Address(address) => Some(SocketAddr::new(address, view.endpoint.target.port)),
         Host::Name(_) => None,
     };
-    bad.or(unresolved).map(|outcome| outcome.address).or(own)
+    let asked = visit.and_then(|visit| visit.outcomes.first()).map(|outcome| outcome.address);
+    bad.or(unresolved).map(|outcome| outcome.address).or(own).or(asked)
 }
 
-fn source(snapshot: &Snapshot) -> String {
-    let source: Option<IpAddr> = snapshot.machine.source.ok().and_then(Result::ok);
-    source.map_or_else(|| "THIS-VM".to_owned(), |source| source.to_string())
+fn is_datagram(view: &EndpointView) -> bool {
+    matches!(view.endpoint.class, Class::Dns | Class::Ntp) && !view.endpoint.id.0.ends_with("/tcp")
 }

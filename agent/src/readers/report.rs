@@ -52,7 +52,8 @@ pub struct Look {
 pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> String {
     let mut paper = Paper { look, text: String::new() };
     let summary = Summary::of(snapshot);
-    let answer = incidents::answer(snapshot).map(|answer| format!("; {answer}")).unwrap_or_default();
+    let worst = incidents::answer(snapshot);
+    let answer = worst.as_ref().map(|worst| format!("; {}", worst.text)).unwrap_or_default();
     let answer = format!("{}{answer}", summary.sentence());
     paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
@@ -74,6 +75,7 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     // Whoever sees only the end of a long report sees the answer too.
     if paper.text.lines().count() > look.height.map_or(SCREEN, usize::from) {
         paper.text.push('\n');
+        worst.and_then(|worst| worst.command).iter().for_each(|command| paper.command(0, "type: ", command));
         paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     }
     paper.text
@@ -392,7 +394,7 @@ mod tests {
         let (above, table) = text.split_once("\nclass ").expect("the table has a header");
         let (_, below) = table.split_once("\n\n").expect("the table ends with an empty line");
         // A command is copied whole.
-        for line in above.lines().chain(below.lines()).filter(|line| !line.starts_with("  type:")) {
+        for line in above.lines().chain(below.lines()).filter(|line| !line.trim_start().starts_with("type:")) {
             let longest = line.split(' ').map(str::len).max().unwrap_or(0);
             assert!(line.chars().count() <= 60 || line.trim().len() <= longest + 2, "{line}");
         }
@@ -404,7 +406,10 @@ mod tests {
         let unwrapped = Look { width: None, ..NARROW };
         let text = whole(unwrapped);
         assert_eq!(text.lines().next(), text.lines().last());
-        assert!(text.starts_with("1 of 7 classes lost something critical: sql; dropped, likely: TCP 1433"), "{text}");
+        assert!(
+            text.starts_with("1 of 7 classes lost something critical: sql; TCP 1433 to every host: packets vanish"),
+            "{text}"
+        );
         let tall = whole(Look { height: Some(500), ..unwrapped });
         assert!(tall.lines().last().is_some_and(|line| line.starts_with("seen from")), "{tall}");
     }

@@ -64,7 +64,12 @@ impl Handshake {
             Some(Invalid::Beyond(limit)) => {
                 format!("{what}, valid {from} to {until}, cannot be judged by this agent: {limit}")
             }
-            Some(why) => format!("{what}, valid {from} to {until}, does not verify: {}", self.reason(why, leaf)),
+            Some(why) => {
+                let why = self.reason(why, leaf);
+                format!(
+                    "the certificate does not verify: {why}; it is for {names}, issued by {issuer}, valid {from} to {until}"
+                )
+            }
         }
     }
 

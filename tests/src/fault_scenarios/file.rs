@@ -189,6 +189,8 @@ pub(super) struct Check {
     pub(super) not: Vec<String>,
     /// How long it may take.
     pub(super) within: Option<HumanDuration>,
+    /// Whether it prints on a terminal of 80 columns and 24 lines, and the row keeps what that shows.
+    pub(super) screen: bool,
 }
 
 /// The written form of [`Check`]: a list is what it says.
@@ -199,6 +201,7 @@ struct CheckKeys {
     first: Vec<String>,
     not: Vec<String>,
     within: Option<HumanDuration>,
+    screen: bool,
 }
 
 impl TryFrom<Value> for Check {
@@ -208,8 +211,8 @@ impl TryFrom<Value> for Check {
         if value.is_array() {
             return Ok(Self { says: serde_json::from_value(value).context("check")?, ..Self::default() });
         }
-        let CheckKeys { says, first, not, within } = serde_json::from_value(value).context("check")?;
-        Ok(Self { says, first, not, within })
+        let CheckKeys { says, first, not, within, screen } = serde_json::from_value(value).context("check")?;
+        Ok(Self { says, first, not, within, screen })
     }
 }
 

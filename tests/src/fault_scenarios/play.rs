@@ -234,9 +234,14 @@ impl Play<'_> {
     /// What `ase-agent check` prints in the guest's place, as a person would run it.
     fn check(&mut self) -> Result<()> {
         let (start, waited) = (clock::now(), waited_for_processor());
-        let output = self.stage.run("ase-agent check --config \"$ASE_LAB_CONFIG\"")?;
+        let command = "ase-agent check --config \"$ASE_LAB_CONFIG\"";
+        let text = if self.scenario.check.as_ref().is_some_and(|check| check.screen) {
+            self.stage.show(command)?
+        } else {
+            String::from_utf8_lossy(&self.stage.run(command)?.stdout).into_owned()
+        };
         let took = Took { whole: start.elapsed(), starved: waited_for_processor().saturating_sub(waited) };
-        self.played.check = Some((String::from_utf8_lossy(&output.stdout).into_owned(), took));
+        self.played.check = Some((text, took));
         Ok(())
     }
 

@@ -42,6 +42,9 @@ pub(crate) struct Row {
     pub(crate) never_violated: Vec<String>,
     /// The file that it was played from, as group and name; none for the comparisons of resolvers.
     pub(crate) file: Option<String>,
+    /// What `check` showed on a terminal, where the file asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) screen: Option<String>,
     pub(crate) evidence: Value,
 }
 
@@ -60,6 +63,8 @@ impl Row {
             misses.extend(scenario.check.iter().flat_map(|check| judge::lacks(check, text, *took)));
             never_violated.extend(judge::forbidden(scenario, text));
         }
+        let has_screen = scenario.check.as_ref().is_some_and(|check| check.screen);
+        let screen = played.check.as_ref().filter(|_| has_screen).map(|(text, _)| text.clone());
         let got = judge::got(&played.status);
         let is_silent = judge::incidents(&played.status).is_empty() && !watch.has_cried;
         let cause_exact = judge::names_causes(scenario, &played.status) && !watch.has_cried;
@@ -81,6 +86,7 @@ impl Row {
             misses,
             never_violated,
             file: Some(scenario.file.clone()),
+            screen,
             evidence: evidence(&played.status),
         }
     }

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use ase_agent::{config, model::catalog::Host};
 use nix::{
+    pty::{Winsize, openpty},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -43,6 +44,9 @@ const FURTHER: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 0);
 const BENCHMARK_6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
 /// The file of the agent's configuration, in the guest's folder.
 const CONFIG: &str = "ase-agent.yaml";
+
+/// The usual terminal, that of a VT100.
+const SCREEN: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
 
 /// Everything that runs for a scenario.
 pub(super) struct Stage {
@@ -169,13 +173,31 @@ impl Stage {
 
     /// Runs a script in the guest's place, as a person there would.
     pub(super) fn run(&self, script: &str) -> Result<Output> {
-        Command::new(std::env::current_exe()?)
-            .arg("enter")
-            .arg(self.guest.id().to_string())
-            .arg(self.folder.path())
-            .args(["--", "sh", "-c", script])
-            .output()
-            .with_context(|| format!("cannot run {script}"))
+        self.command(script)?.output().with_context(|| format!("cannot run {script}"))
+    }
+
+    /// What a command shows on a terminal of the usual size in the guest's place, without its colours.
+    pub(super) fn show(&self, script: &str) -> Result<String> {
+        let pair = openpty(Some(&SCREEN), None).context("cannot open a terminal")?;
+        let mut command = self.command(&format!("unset COLUMNS; NO_COLOR=1 exec {script}"))?;
+        let child = command.stdin(Stdio::null()).stdout(pair.slave).stderr(Stdio::null()).spawn();
+        let mut child = child.with_context(|| format!("cannot run {script}"))?;
+        // The terminal ends for its reader when nobody else holds it.
+        drop(command);
+        let (mut shown, mut terminal) = (Vec::new(), fs::File::from(pair.master));
+        let mut some = [0; 4096];
+        while let Ok(length @ 1..) = terminal.read(&mut some) {
+            shown.extend_from_slice(&some[..length]);
+        }
+        child.wait()?;
+        Ok(String::from_utf8_lossy(&shown).replace("\r\n", "\n"))
+    }
+
+    fn command(&self, script: &str) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("enter").arg(self.guest.id().to_string()).arg(self.folder.path());
+        command.args(["--", "sh", "-c", script]);
+        Ok(command)
     }
 
     /// The end of the agent's log.

@@ -24,6 +24,7 @@ mod process;
 mod prometheus;
 mod real_peers;
 mod rules;
+mod screens;
 mod signatures;
 mod silences;
 mod simulators;

@@ -22,8 +22,8 @@ use crate::{
 const NAMED: usize = 6;
 /// Evidence lines of one incident, unless all are wanted.
 const EVIDENCE: usize = 6;
-/// Lines with these words say that something is not known.
-const NOTHING_SAID: [&str; 2] = ["is not known", "was not measured"];
+/// Lines with these words say that something is not known, or what is true of every fault but the widest.
+const NOTHING_SAID: [&str; 3] = ["is not known", "was not measured", "something else works"];
 /// How an answer's body begins says something where the answer is what is wrong: a block page names the rule.
 const BODY: &str = "the body starts";
 
@@ -102,17 +102,27 @@ fn evidence(paper: &mut Paper, incident: &Incident) {
     }
 }
 
+/// The answer in short.
+pub(super) struct Answer {
+    /// What is broken, and who mends it.
+    pub(super) text: String,
+    /// What to type first.
+    pub(super) command: Option<String>,
+}
+
 /// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
-pub(super) fn answer(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let incidents = sorted(snapshot, &views(snapshot));
     let worst = incidents.first()?;
-    let (cause, confidence) = (worst.finding.cause.label(), worst.finding.confidence.label());
+    let (definition, confidence) = (worst.finding.cause.definition(), worst.finding.confidence.label());
     let more = match incidents.len() - 1 {
         0 => String::new(),
         more => format!(" (and {})", count(more, "more incident")),
     };
-    let owner = advice::of(worst, snapshot).owner.label();
-    Some(format!("{cause}, {confidence}: {}; {owner} mends it{more}", worst.component))
+    let advice = advice::of(worst, snapshot);
+    let (component, summary, label) = (&worst.component, definition.summary, definition.label);
+    let text = format!("{component}: {summary} ({label}, {confidence}); {}{more}", advice::mender(advice.owner));
+    Some(Answer { text, command: advice.commands.into_iter().next() })
 }
 
 fn views(snapshot: &Snapshot) -> BTreeMap<&EndpointId, &EndpointView> {

@@ -137,6 +137,13 @@ impl Answer {
     }
 
     /// Whether a private endpoint's zone is part of the answer.
+    /// The zone of private endpoints that its chain leads through.
+    pub fn private_zone(&self) -> Option<String> {
+        let name = self.chain.iter().find(|name| is_privatelink(name))?;
+        let start = name.split('.').position(|label| label.eq_ignore_ascii_case("privatelink"))?;
+        Some(name.split('.').skip(start).collect::<Vec<_>>().join("."))
+    }
+
     pub(super) fn names_privatelink(&self) -> bool {
         self.chain.iter().chain(&self.soa_zone).any(|name| is_privatelink(name))
     }

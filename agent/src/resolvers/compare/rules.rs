@@ -295,10 +295,7 @@ impl Pair<'_> {
     }
 
     fn privatelink_zone(&self) -> Option<String> {
-        let name =
-            self.azure.chain.iter().chain(&self.custom.chain).find(|name| super::answer::is_privatelink(name))?;
-        let start = name.split('.').position(|label| label == "privatelink")?;
-        Some(name.split('.').skip(start).collect::<Vec<_>>().join("."))
+        self.azure.private_zone().or_else(|| self.custom.private_zone())
     }
 
     fn all(&self, answer: &Answer, kind: AddressKind) -> bool {
