@@ -5,11 +5,14 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use crate::{
-    commands::{failure::Failure, stdout},
-    config,
+    commands::{cli::ConfigFile, failure::Failure, stdout},
+    config::{
+        self,
+        effective::{Effective, Which},
+    },
 };
 
 /// Commands on configuration files.
@@ -20,7 +23,33 @@ pub enum ConfigCommand {
         /// The file
         file: PathBuf,
     },
+    /// Show a configuration with where each value came from, in a form that can be read again
+    Show {
+        /// Where the configuration is.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Show all that is in force: defaults, what this host says and the rows of the profile too
+        #[arg(long)]
+        effective: bool,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Yaml)]
+        output: Format,
+    },
+    /// Print the JSON Schema of the configuration, for editors that complete and check it
+    Schema,
 }
+
+/// How to print a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// With comments, for people
+    Yaml,
+    /// With the origins in a key of their own, for programs
+    Json,
+}
+
+/// The schema, as a test makes it of the types.
+const SCHEMA: &str = include_str!("../../../docs/config.schema.json");
 
 /// Does what was asked of a file.
 ///
@@ -29,6 +58,19 @@ pub enum ConfigCommand {
 pub fn run(command: &ConfigCommand) -> Result<ExitCode, Failure> {
     match command {
         ConfigCommand::Check { file } => config_check(file),
+        ConfigCommand::Show { config, effective, output } => {
+            let which = if *effective { Which::Effective } else { Which::Written };
+            let shown = Effective::load(config.config.as_deref(), which)?;
+            stdout::print(&match output {
+                Format::Yaml => shown.to_yaml(),
+                Format::Json => shown.to_json(),
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ConfigCommand::Schema => {
+            stdout::print(SCHEMA)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::{
 /// An id is a label value and a word in reports, in bytes.
 const MAX_ID: usize = 255;
 
+/// The source of an endpoint that the operator added, as the catalogue names it.
+pub(super) const CONFIGURATION: &str = "configuration";
+
 impl Builder<'_> {
     /// Builds the endpoint, or names the key that is wrong.
     pub(super) fn added(&self, index: usize, added: &Added) -> Result<Endpoint, Broken> {
@@ -144,10 +147,11 @@ fn is_id(id: &str) -> bool {
 fn about(added: &Added) -> About {
     About {
         documented_as: None,
+        successor: None,
         purpose: added.purpose.clone().unwrap_or_else(|| "configured".to_owned()),
         workload: Workload::Any,
         basis: Basis::Configured,
-        source: "configuration".to_owned(),
+        source: CONFIGURATION.to_owned(),
         as_of: String::new(),
         note: None,
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use serde_json::Value;
 
 use super::error::{At, Mistake};
 
@@ -71,6 +72,41 @@ impl Node {
                 let named = entries.iter().filter_map(|(at, item)| Some((at, rest_of(key, &at.text)?, item)));
                 let (name, rest, item) = named.max_by_key(|(name, ..)| name.text.len())?;
                 Some(item.find(rest, value).unwrap_or((name.at, false)))
+            }
+        }
+    }
+
+    /// The value that a way of keys and places of items leads to; none where nothing stands there.
+    pub(super) fn below(&self, path: &[&str]) -> Option<&Self> {
+        let Some((step, rest)) = path.split_first() else { return Some(self).filter(|node| !node.is_nothing()) };
+        let next = match &self.kind {
+            Kind::Scalar(_) => None,
+            Kind::List(items) => items.iter().find(|(place, _)| step.parse() == Ok(*place)).map(|(_, item)| item),
+            Kind::Map(entries) => entries.iter().find(|(name, _)| name.text == *step).map(|(_, value)| value),
+        };
+        next?.below(rest)
+    }
+
+    /// The value as it is written, where a variable stands somewhere in it.
+    pub(super) fn with_variables(&self) -> Option<Value> {
+        self.has_variables().then(|| self.written())
+    }
+
+    fn has_variables(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar(scalar) => scalar.written.is_some(),
+            Kind::List(items) => items.iter().any(|(_, item)| item.has_variables()),
+            Kind::Map(entries) => entries.iter().any(|(_, value)| value.has_variables()),
+        }
+    }
+
+    fn written(&self) -> Value {
+        match &self.kind {
+            Kind::Scalar(_) if self.is_nothing() => Value::Null,
+            Kind::Scalar(scalar) => scalar.written.as_ref().unwrap_or(&scalar.text).as_str().into(),
+            Kind::List(items) => items.iter().map(|(_, item)| item.written()).collect(),
+            Kind::Map(entries) => {
+                Value::Object(entries.iter().map(|(key, value)| (key.text.clone(), value.written())).collect())
             }
         }
     }

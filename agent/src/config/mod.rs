@@ -5,6 +5,7 @@ mod added;
 pub mod adhoc;
 mod build;
 mod document;
+pub mod effective;
 mod environment;
 mod error;
 mod file;
@@ -79,6 +80,11 @@ pub fn load(path: Option<&Path>) -> Result<Settings, ConfigError> {
 /// # Errors
 /// [`ConfigError`] with file, key, value and rule.
 pub fn load_profile(path: Option<&Path>, profile: Option<&str>, cloud: Option<&str>) -> Result<Settings, ConfigError> {
+    read(path, profile, cloud).map(|(_, settings)| settings)
+}
+
+/// What the file says, and what becomes of it on this host.
+fn read(path: Option<&Path>, profile: Option<&str>, cloud: Option<&str>) -> Result<(Source, Settings), ConfigError> {
     let mut source = path.map(source::load).transpose()?.unwrap_or_default();
     let file = &mut source.file;
     file.profile = profile.map(str::to_owned).or(file.profile.take());
@@ -90,7 +96,7 @@ pub fn load_profile(path: Option<&Path>, profile: Option<&str>, cloud: Option<&s
     let settings = complete(&source, found.as_ref(), trust, findings)?;
     warnings.extend(settings.warnings);
     let state_dir = settings.state_dir.or_else(service_state_dir);
-    Ok(Settings { warnings, state_dir, ..settings })
+    Ok((source, Settings { warnings, state_dir, ..settings }))
 }
 
 /// The directory that the service manager made for the unit (systemd.exec(5), `StateDirectory=`); the first of several.
@@ -343,5 +349,7 @@ fn origin(name: &str, list: &[String], findings: &mut Findings) -> Vec<IpNet> {
     findings.keep_all(prefixes(&key, list))
 }
 
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;

@@ -103,6 +103,11 @@ pub(super) fn parse(origin: &str, text: &str, lookup: &dyn Fn(&str) -> Option<St
 }
 
 impl Source {
+    /// What the file holds where a way of keys and places of items leads.
+    pub(super) fn node(&self, path: &[&str]) -> Option<&Node> {
+        self.tree.as_ref()?.below(path)
+    }
+
     /// Whether nothing below these keys was left out for a mistake.
     pub(super) fn has_read_everything_of(&self, keys: &[&str]) -> bool {
         let tree = self.tree.as_ref();

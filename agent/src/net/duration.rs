@@ -12,7 +12,10 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A duration from 1 ms to 30 days, read from text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HumanDuration(pub Duration);
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HumanDuration(
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = "^[^-]*[0-9][^-]*[A-Za-z][^-]*$")))] pub Duration,
+);
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

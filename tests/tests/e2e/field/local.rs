@@ -10,7 +10,7 @@ use super::world::{CUSTOM_DNS, World};
 use crate::process::{agent, free_port, run, wait_for};
 
 /// Every command that prints, in every format; CONFIG and STATE stand for a configuration file and a state directory.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 24] = [
     "check --config CONFIG",
     "check --config CONFIG -v",
     "check --config CONFIG --output json",
@@ -20,6 +20,9 @@ const COMMANDS: [&str; 21] = [
     "profile show",
     "profile show --output json",
     "config check CONFIG",
+    "config show --effective --config CONFIG",
+    "config show --config CONFIG --output json",
+    "config schema",
     "history --state-dir STATE",
     "history --state-dir STATE --output json",
     "nameresolver web.example --config CONFIG",
