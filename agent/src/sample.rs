@@ -193,6 +193,7 @@ fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
         interval: Duration::from_secs(30),
         about: About {
             documented_as: None,
+            successor: None,
             purpose: "management".to_owned(),
             workload: Workload::Any,
             basis: Basis::Documented,

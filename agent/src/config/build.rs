@@ -12,7 +12,7 @@ use ase_probes::{class::Class, dns, ntp, probe::Probe};
 
 use super::{
     error::{Broken, Findings, broken, nearest},
-    file::{AddressesName, ExpectAddressName, File, Override},
+    file::{File, Override},
     question::{Asked, class_name, default_interval, default_port, default_timeout},
     written_host::{self, WrittenHost},
 };
@@ -40,7 +40,7 @@ pub(super) fn catalog(
     resolvers: &Resolvers,
     (is_whole, findings): (bool, &mut Findings),
 ) -> Catalog {
-    let builder = Builder { profile, file };
+    let builder = Builder::new(profile, file);
     let mut endpoints = findings.keep(builder.dns(resolvers)).unwrap_or_default();
     endpoints.extend(findings.keep_all(profile.rows.iter().map(|row| builder.row(row))).into_iter().flatten());
     let before = findings.0.len();
@@ -77,6 +77,12 @@ pub(super) struct Builder<'a> {
     file: &'a File,
 }
 
+impl<'a> Builder<'a> {
+    pub(super) fn new(profile: &'a Profile, file: &'a File) -> Self {
+        Self { profile, file }
+    }
+}
+
 impl Builder<'_> {
     fn dns(&self, resolvers: &Resolvers) -> Result<Vec<Endpoint>, Broken> {
         let row = &self.profile.dns;
@@ -106,7 +112,19 @@ impl Builder<'_> {
         if !self.is_wanted(row.workload.map(Workload::from)) {
             return Ok(Vec::new());
         }
-        let host = written_host::read("host", &row.host)?.host;
+        let mut endpoints = self.of_host(row, &row.host)?;
+        endpoints.iter_mut().for_each(|endpoint| endpoint.about.successor.clone_from(&row.successor));
+        let has_row = |host: &&String| self.profile.rows.iter().any(|other| other.host == **host);
+        if let Some(successor) = row.successor.as_ref().filter(|host| !has_row(host)) {
+            let mut next = self.of_host(row, successor)?;
+            next.iter_mut().for_each(|endpoint| endpoint.about.note = Some(format!("takes the place of {}", row.host)));
+            endpoints.extend(next);
+        }
+        Ok(endpoints)
+    }
+
+    fn of_host(&self, row: &Row, host: &str) -> Result<Vec<Endpoint>, Broken> {
+        let host = written_host::read("host", host)?.host;
         let basis = row.basis.map_or(Basis::Documented, Basis::from);
         let mut about = self.about(&row.source, &row.purpose, basis, row.note.clone());
         about.workload = row.workload.map(Workload::from).unwrap_or_default();
@@ -263,6 +281,7 @@ impl Builder<'_> {
         let document = self.profile.sources.get(source);
         About {
             documented_as: None,
+            successor: None,
             purpose: purpose.to_owned(),
             workload: Workload::Any,
             basis,
@@ -305,17 +324,10 @@ pub(super) fn apply(endpoint: &mut Endpoint, change: &Override) {
         endpoint.target.timeout = timeout.0;
     }
     if let Some(addresses) = change.addresses {
-        endpoint.target.addresses = match addresses {
-            AddressesName::All => Addresses::All,
-            AddressesName::First => Addresses::First,
-        };
+        endpoint.target.addresses = addresses.into();
     }
     if let Some(expected) = change.expect_address {
-        endpoint.target.expect_address = match expected {
-            ExpectAddressName::Any => ExpectAddress::Any,
-            ExpectAddressName::Private => ExpectAddress::Private,
-            ExpectAddressName::Public => ExpectAddress::Public,
-        };
+        endpoint.target.expect_address = expected.into();
     }
 }
 

@@ -87,6 +87,8 @@ pub struct About {
     pub workload: Workload,
     /// How well founded the probed host is.
     pub basis: Basis,
+    /// The host that takes its place, watched on the same port.
+    pub successor: Option<String>,
     /// The document the row was taken from.
     pub source: String,
     /// The edition of that document, `YYYY-MM-DD`.

@@ -214,7 +214,7 @@ fn entry(endpoint: &Endpoint) -> Value {
         "addresses": match endpoint.target.addresses { Addresses::All => "all", Addresses::First => "first" },
         "interval_seconds": endpoint.interval.as_secs_f64(), "timeout_seconds": endpoint.target.timeout.as_secs_f64(),
         "documented_as": about.documented_as, "basis": about.basis.label(), "source": about.source,
-        "as_of": about.as_of, "note": about.note,
+        "as_of": about.as_of, "note": about.note, "successor": about.successor,
     })
 }
 

@@ -9,8 +9,8 @@ use crate::early::{burn_rate, drift, phi};
 use crate::{
     engine::snapshot::Snapshot,
     model::{
-        catalog::EndpointId,
-        endpoint::{EndpointView, addresses, crl, earliest_expiry, ntp_offset},
+        catalog::{EndpointId, Host},
+        endpoint::{EndpointView, Status, addresses, crl, earliest_expiry, ntp_offset},
     },
     net::duration::show,
     readers::summary::rfc3339_seconds,
@@ -45,11 +45,13 @@ pub enum Kind {
     DnsDivergence,
     /// Nothing of a class could be tested for three intervals.
     AgentBlind,
+    /// Of a host and the one that takes its place only one works.
+    Successor,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BurnRate,
         Self::SuccessGap,
         Self::Latency,
@@ -59,6 +61,7 @@ impl Kind {
         Self::CrlExpiry,
         Self::DnsDivergence,
         Self::AgentBlind,
+        Self::Successor,
     ];
 
     /// Returns the metric label.
@@ -73,6 +76,7 @@ impl Kind {
             Self::CrlExpiry => "crl_expiry",
             Self::DnsDivergence => "dns_divergence",
             Self::AgentBlind => "agent_blind",
+            Self::Successor => "successor",
         }
     }
 }
@@ -143,7 +147,8 @@ fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
                 let subject = &expiry.certificate.subject;
                 let what =
                     if expiry.is_leaf { "its certificate" } else { &format!("the certificate {subject} of its chain") };
-                warn(Kind::CertificateExpiry, format!("{what} ends {}", rfc3339_seconds(end)));
+                let verb = if end < now { "ended" } else { "ends" };
+                warn(Kind::CertificateExpiry, format!("{what} {verb} {}", rfc3339_seconds(end)));
             }
         }
         if let Some(due) = crl(view).and_then(|crl| crl.next_update).filter(|due| due.saturating_sub(now) < CRL_EXPIRY)
@@ -153,6 +158,9 @@ fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
         if let Some(text) = clock_trouble(snapshot, view) {
             warn(Kind::NtpDrift, text);
         }
+        if let Some(text) = parted_from_successor(snapshot, view) {
+            warn(Kind::Successor, text);
+        }
     }
 }
 
@@ -161,7 +169,8 @@ fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
 fn clock_trouble(snapshot: &Snapshot, view: &EndpointView) -> Option<String> {
     let is_ours = view.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.finding.cause == Cause::LocalClock);
     if let Some(offset) = ntp_offset(view).filter(|_| is_ours) {
-        return Some(format!("this machine's clock is off by {offset:+.3} s"));
+        let side = if offset > 0.0 { "behind" } else { "ahead of" };
+        return Some(format!("this machine's clock is {:.3} s {side} this server's", offset.abs()));
     }
     let drifts = &snapshot.early.as_ref()?.drifts;
     let slope = *drifts.get(&view.endpoint.id).filter(|slope| slope.abs() >= drift::WORRYING)?;
@@ -170,6 +179,29 @@ fn clock_trouble(snapshot: &Snapshot, view: &EndpointView) -> Option<String> {
     let witnesses = drifts.values().filter(is_alike).count();
     (witnesses >= WITNESSES && witnesses * 2 > drifts.len())
         .then(|| format!("this machine's clock runs away by {:.0} parts per million", slope * 1e6))
+}
+
+/// How a host that is being replaced and its successor differ: rules that know only one of them are old, or too new.
+fn parted_from_successor(snapshot: &Snapshot, view: &EndpointView) -> Option<String> {
+    let (successor, port) = (view.endpoint.about.successor.as_ref()?, view.endpoint.target.port);
+    let is_successor = |other: &&EndpointView| {
+        let target = &other.endpoint.target;
+        target.port == port && matches!(&target.host, Host::Name(name) if name == successor)
+    };
+    let other = snapshot.endpoints.iter().map(|other| &**other).find(is_successor)?;
+    match (works(view.status)?, works(other.status)?) {
+        (true, false) => Some(format!("it works, and {successor}, which takes its place, does not: allow both")),
+        (false, true) => Some(format!("it fails, and {successor}, which takes its place, works")),
+        (true, true) | (false, false) => None,
+    }
+}
+
+fn works(status: Status) -> Option<bool> {
+    match status {
+        Status::Healthy | Status::Degraded(_) => Some(true),
+        Status::Failed(_) => Some(false),
+        Status::Unknown(_) => None,
+    }
 }
 
 fn of_names(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
@@ -206,6 +238,28 @@ mod tests {
         assert_eq!(kinds(&snapshot), [Kind::Addresses, Kind::DnsDivergence]);
         snapshot.at += Duration::from_secs(9_000_000);
         assert_eq!(kinds(&snapshot), [Kind::Addresses, Kind::CertificateExpiry, Kind::DnsDivergence]);
+    }
+
+    #[test]
+    fn a_host_and_its_successor_that_differ_are_a_warning() {
+        let mut snapshot = sample::snapshot();
+        snapshot.early = None;
+        let host = "crl.microsoft.com".to_owned();
+        let (old, new) = (5, snapshot.endpoints.iter().position(|view| *view.endpoint.id.0 == *"crl.microsoft.com:80"));
+        let new = new.expect("it is in the sample");
+        let mut endpoint = (*snapshot.endpoints[old].endpoint).clone();
+        (endpoint.about.successor, endpoint.target.port) = (Some(host), 80);
+        std::sync::Arc::make_mut(&mut snapshot.endpoints[old]).endpoint = std::sync::Arc::new(endpoint);
+        let lost = snapshot.endpoints[8].status;
+        let mut told = |old_status, new_status| {
+            std::sync::Arc::make_mut(&mut snapshot.endpoints[old]).status = old_status;
+            std::sync::Arc::make_mut(&mut snapshot.endpoints[new]).status = new_status;
+            of(&snapshot).into_iter().find(|warning| warning.kind == Kind::Successor).map(|warning| warning.text)
+        };
+        assert_eq!(told(Status::Healthy, Status::Healthy), None);
+        assert_eq!(told(lost, lost), None, "then the fault is another");
+        assert!(told(Status::Healthy, lost).is_some_and(|text| text.contains("allow both")));
+        assert!(told(lost, Status::Healthy).is_some_and(|text| text.contains("takes its place, works")));
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn the_whole_built_in_profile_is_healthy_and_its_slots_are_listed() {
     let (healthy, slots) = (ids(&document, "healthy"), ids(&document, "not_configured"));
     assert_eq!(code, 0);
     assert_eq!(healthy.len() + slots.len(), document["endpoints"].as_array().map(Vec::len).unwrap_or_default());
-    assert_eq!((healthy.len(), slots.len()), (129, 11));
+    assert_eq!((healthy.len(), slots.len()), (134, 11));
     assert!(slots.contains("sql-server") && slots.contains("monitoring"));
     let schema = include_str!("../../../docs/status.schema.json");
     let schema: Value = serde_json::from_str(schema).expect("the schema is JSON");
