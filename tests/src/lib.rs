@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod fault;
 pub mod fault_box;
 pub mod fault_scenarios;
+pub mod field_cases;
 pub mod guest;
 pub mod guest_fault;
 pub mod lint_time;

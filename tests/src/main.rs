@@ -6,7 +6,7 @@ use anyhow::Result;
 use ase_lab::{
     alert, bench,
     dashboard::show as dashboards,
-    demo, evaluate, fault_scenarios, guest, lint_time, programs, remember,
+    demo, evaluate, fault_scenarios, field_cases, guest, lint_time, programs, remember,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -110,6 +110,8 @@ enum Command {
         after_help = "Examples:\n  ase-lab evaluate\n  ase-lab evaluate flap --days 40\n  ase-lab evaluate --report out.json --timelines out/"
     )]
     Evaluate(evaluate::Arguments),
+    /// Run the tests of what real servers do, and count the numbered cases of docs/field.md that hold
+    Field,
     /// Write to a store until killed, and print what was committed
     #[command(hide = true)]
     Remember {
@@ -146,6 +148,7 @@ fn main() -> Result<ExitCode> {
         Command::Alert(arguments) => alert::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Field => field_cases::run(),
         Command::Remember { folder } => remember::run(&folder),
         Command::Guest { folder, user, command } => {
             guest::become_command(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)
