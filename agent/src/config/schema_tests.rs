@@ -29,7 +29,9 @@ pub(super) fn slots(_: &mut SchemaGenerator) -> Schema {
     let hosts =
         |hint: String| json!({"description": hint, "type": "array", "items": {"type": "string"}, "minItems": 1});
     let mut named = Map::new();
-    slots().for_each(|slot| drop(named.entry(slot.name).or_insert_with(|| hosts(slot.hint))));
+    for slot in slots() {
+        named.entry(slot.name).or_insert_with(|| hosts(slot.hint));
+    }
     json_schema!({"type": "object", "properties": named, "additionalProperties": false})
 }
 
