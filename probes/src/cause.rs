@@ -132,7 +132,7 @@ causes! {
         "the peer uses something that this agent cannot do or check; the peer may be well", "ask it with another client, for example `openssl s_client -connect HOST:PORT`; the agent itself cannot judge it",
         "what the evidence names as beyond the agent: a key, a signature, a version or a cipher suite of TLS";
     LocalStall, "local_stall", Local, ThisMachine,
-        "this machine or the agent stood still while it waited for an answer", "look for a CPU quota, steal time, a paused or suspended VM; the dependency itself was not tested",
+        "the agent was not run while it waited for an answer", "look for a CPU quota, steal time, a paused or suspended VM; the dependency itself was not tested",
         "`/proc/pressure/cpu`, the steal column of `vmstat 1`, and the VM's activity log around that time";
     NextHopDown, "next_hop_down", Path, NetworkTeam,
         "the next hop does not answer on the link", "check the NIC and the subnet's gateway; in Azure redeploy the VM or open a ticket",

@@ -22,6 +22,10 @@ use crate::{
     evidence::{IcmpError, Operation, Trouble, os},
 };
 
+/// After an ICMP error the answer is waited for this much longer at most. Anybody on the path can forge one, and it alone
+/// proves nothing while an answer may still come; resolvers give a server as long.
+pub(crate) const HEAR_OUT: Duration = Duration::from_secs(2);
+
 /// A datagram and what the kernel says about its arrival.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
@@ -85,8 +89,15 @@ impl Datagram {
         }
     }
 
+    /// Whether the error that was just reported is an ICMP message that somebody else may have sent: the answer is waited
+    /// for a while longer. What this machine's own kernel says is no forgery, and to its own addresses no path leads.
+    pub(crate) fn may_be_forged(&self) -> bool {
+        let is_ours = self.hear_objection().is_none_or(|icmp| icmp.from_self);
+        !(is_ours || self.peer.ip().is_loopback())
+    }
+
     /// Takes the ICMP error that was just reported and remembers the first of them: the caller goes on waiting.
-    pub(crate) fn hear_objection(&self) -> Option<IcmpError> {
+    fn hear_objection(&self) -> Option<IcmpError> {
         let icmp = error_queue::take(&self.socket, self.peer)?;
         Some(*self.objection.get_or_init(|| icmp))
     }

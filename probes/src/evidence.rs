@@ -18,8 +18,10 @@ pub enum Operation {
     Option,
     /// Binding the source address, port or interface.
     Bind,
-    /// Connecting.
+    /// Connecting, as far as the system call itself knows: whatever it says comes from this machine.
     Connect,
+    /// Waiting for what comes of a connection.
+    Handshake,
     /// Sending.
     Send,
     /// Receiving.
@@ -33,7 +35,7 @@ impl Operation {
             Self::Socket => "socket",
             Self::Option => "setsockopt",
             Self::Bind => "bind",
-            Self::Connect => "connect",
+            Self::Connect | Self::Handshake => "connect",
             Self::Send => "send",
             Self::Receive => "recv",
         }

@@ -15,7 +15,8 @@ use crate::{
     attempt::Attempt,
     cause::{Cause, Side},
     clock,
-    datagram::{Datagram, Received},
+    datagram::{Datagram, HEAR_OUT, Received},
+    deadline::Deadline,
     evidence::{Stop, Trouble},
     seen::{Exchange, Seen, Trace},
     transport,
@@ -24,9 +25,6 @@ use crate::{
 
 /// Length of a packet without extensions (RFC 5905 section 7.3), in bytes.
 const PACKET: usize = 48;
-/// Datagrams that are not the answer, waited past at most: nobody guesses our 64 bits, so that the bound only limits the
-/// work of a flood.
-const MAX_STRAYS: u32 = 16;
 /// RFC 5905 MAXDISP: a root distance of this size or more is no time at all.
 const MAX_ROOT_DISTANCE: Duration = Duration::from_secs(16);
 /// RFC 5905 MAXDIST: a server further than this from its source is no source for its own clients. chrony draws its line at
@@ -205,6 +203,8 @@ struct WireState {
     raw: Option<[u8; PACKET]>,
     strays: u32,
     trouble: Option<Trouble>,
+    /// Until when the answer is waited for after an ICMP message.
+    hears_out: Option<Deadline>,
 }
 
 impl Wire {
@@ -213,8 +213,27 @@ impl Wire {
     }
 
     fn give_up(&self, trouble: Trouble) -> sntpc::Error {
-        self.state().trouble = Some(trouble);
+        // The first trouble is what ended the exchange; a forged one is followed by an answer.
+        self.state().trouble.get_or_insert(trouble);
         sntpc::Error::Network
+    }
+
+    /// Waits for a datagram; none comes of an ICMP message that somebody may have forged, and the wait goes on for a while.
+    async fn hear(&self, buffer: &mut [u8]) -> sntpc::Result<Option<Received>> {
+        let end = self.state().hears_out;
+        let heard = match end {
+            Some(end) => end.bound(self.socket.receive(buffer)).await,
+            None => self.socket.receive(buffer).await,
+        };
+        match heard {
+            Ok(received) => Ok(Some(received)),
+            Err(trouble) if end.is_none() && self.socket.may_be_forged() => {
+                let mut state = self.state();
+                (state.trouble, state.hears_out) = (Some(trouble), Some(Deadline::within(HEAR_OUT)));
+                Ok(None)
+            }
+            Err(trouble) => Err(self.give_up(trouble)),
+        }
     }
 
     /// Whether a datagram echoes our nonce, from a server (mode 4).
@@ -236,7 +255,7 @@ impl NtpUdpSocket for Wire {
     async fn recv_from(&self, packet: &mut [u8]) -> sntpc::Result<(usize, SocketAddr)> {
         let mut buffer = [0; 1024];
         loop {
-            let received = self.socket.receive(&mut buffer).await.map_err(|trouble| self.give_up(trouble))?;
+            let Some(received) = self.hear(&mut buffer).await? else { continue };
             if self.is_ours(&buffer[..received.len]) {
                 let mut state = self.state();
                 let mut raw = [0; PACKET];
@@ -247,10 +266,9 @@ impl NtpUdpSocket for Wire {
                 packet[24..32].copy_from_slice(&state.origin);
                 return Ok((PACKET, self.peer));
             }
-            self.state().strays += 1;
-            if self.state().strays > MAX_STRAYS {
-                return Err(self.give_up(Trouble::TooMuch("16 datagrams that did not echo our timestamp")));
-            }
+            // Nobody guesses our 64 bits: what does not echo them is counted, and the wait goes on.
+            let mut state = self.state();
+            state.strays = state.strays.saturating_add(1);
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn connect(attempt: &Attempt<'_>, trace: &mut Trace) -> Result<
 
 async fn handshake(attempt: &Attempt<'_>, seen: &mut Seen) -> Result<TcpStream, Trouble> {
     let stream = begin(attempt)?;
-    let event = async { stream.writable().await.map_err(os(Operation::Connect)) };
+    let event = async { stream.writable().await.map_err(os(Operation::Handshake)) };
     let event = attempt.deadline.at_most(PATIENCE).bound(event).await;
     seen.tcp = kernel::tcp_info(&stream);
     if let Err(trouble) = event.and_then(|()| accepted(&stream, seen.tcp)) {
@@ -50,7 +50,7 @@ fn accepted(stream: &TcpStream, info: Option<TcpInfo>) -> Result<(), Trouble> {
     if info.is_some_and(|info| info.is_established) {
         return Ok(());
     }
-    stream.take_error().unwrap_or_else(Some).map_or(Ok(()), |error| Err(os(Operation::Connect)(error)))
+    stream.take_error().unwrap_or_else(Some).map_or(Ok(()), |error| Err(os(Operation::Handshake)(error)))
 }
 
 fn begin(attempt: &Attempt<'_>) -> Result<TcpStream, Trouble> {

@@ -12,10 +12,6 @@ use crate::{
     verdict::{Confidence, Finding, Phase},
 };
 
-/// A failure faster than this, with no ICMP message behind it, never left the machine: the kernel refuses within the
-/// system call, and the rest is room for a busy machine.
-const LOCAL_WITHIN: Duration = Duration::from_millis(5);
-
 /// Linux sends a SYN again after 1 s. One that was not sent again by then has not left the machine: it waits for the
 /// link or the neighbour. (Where the neighbour is known and the link is lost, Linux 6.18 counts the lost packets too.)
 const RETRANSMITTED_AFTER: Duration = Duration::from_millis(1500);
@@ -62,11 +58,16 @@ fn system_error(operation: Operation, errno: Errno, stop: &Stop, seen: &Seen, de
 }
 
 fn without_icmp(operation: Operation, errno: Errno, stop: &Stop, seen: &Seen) -> Finding {
-    // What is received is the echo of a message, however soon it comes; only the way out knows the routes of this host.
-    let at_once = operation != Operation::Receive && stop.elapsed < LOCAL_WITHIN;
+    // What a system call on the way out refuses by itself never left this machine, however long a busy machine takes to
+    // say so; what comes later, or while a connection stands, is the echo of a message.
+    let by_itself = match operation {
+        Operation::Socket | Operation::Option | Operation::Bind | Operation::Connect => true,
+        Operation::Send => seen.tcp.is_none(),
+        Operation::Handshake | Operation::Receive => false,
+    };
     match errno {
         Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EINVAL | Errno::EACCES | Errno::ENETDOWN | Errno::ENODEV
-            if at_once =>
+            if by_itself =>
         {
             Finding::new(Cause::LocalRoute, Phase::Local, Confidence::Confirmed)
         }
@@ -153,6 +154,10 @@ mod tests {
         Trouble::Os { operation: Operation::Connect, errno: errno as i32 }
     }
 
+    fn later(errno: Errno) -> Trouble {
+        Trouble::Os { operation: Operation::Handshake, errno: errno as i32 }
+    }
+
     fn received(errno: Errno) -> Trouble {
         Trouble::Os { operation: Operation::Receive, errno: errno as i32 }
     }
@@ -169,13 +174,16 @@ mod tests {
             (stop(Phase::Ntp, os(Errno::EAGAIN), 0), None, Cause::LocalPorts, Confidence::Confirmed),
             (stop(Phase::Connect, os(Errno::ENETUNREACH), 0), None, Cause::LocalRoute, Confidence::Confirmed),
             (stop(Phase::Connect, os(Errno::EINVAL), 0), None, Cause::LocalRoute, Confidence::Confirmed),
-            (stop(Phase::Connect, os(Errno::EHOSTUNREACH), 40), None, Cause::Unreachable, Confidence::Likely),
-            (stop(Phase::Connect, os(Errno::ENOPROTOOPT), 1), None, Cause::Unreachable, Confidence::Likely),
-            (stop(Phase::Connect, os(Errno::EOPNOTSUPP), 1), None, Cause::Unreachable, Confidence::Likely),
-            (stop(Phase::Connect, os(Errno::EHOSTDOWN), 1), None, Cause::Unreachable, Confidence::Likely),
-            (stop(Phase::Connect, os(Errno::ENONET), 1), None, Cause::Unreachable, Confidence::Likely),
-            (stop(Phase::Connect, os(Errno::EACCES), 40), None, Cause::Rejected, Confidence::Likely),
+            (stop(Phase::Connect, later(Errno::EHOSTUNREACH), 40), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, later(Errno::ENOPROTOOPT), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, later(Errno::EOPNOTSUPP), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, later(Errno::EHOSTDOWN), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, later(Errno::ENONET), 1), None, Cause::Unreachable, Confidence::Likely),
+            (stop(Phase::Connect, later(Errno::EACCES), 40), None, Cause::Rejected, Confidence::Likely),
             (stop(Phase::Connect, os(Errno::EACCES), 0), None, Cause::LocalRoute, Confidence::Confirmed),
+            (stop(Phase::Connect, os(Errno::EHOSTUNREACH), 40), None, Cause::LocalRoute, Confidence::Confirmed),
+            (stop(Phase::Dns, os(Errno::EINVAL), 900), None, Cause::LocalRoute, Confidence::Confirmed),
+            (stop(Phase::Connect, later(Errno::ENETUNREACH), 0), None, Cause::Unreachable, Confidence::Likely),
             (stop(Phase::Ntp, received(Errno::ENETUNREACH), 0), None, Cause::Unreachable, Confidence::Likely),
             (stop(Phase::Connect, os(Errno::ENETDOWN), 0), None, Cause::LocalRoute, Confidence::Confirmed),
             (stop(Phase::Ntp, os(Errno::ENOBUFS), 0), None, Cause::LocalSetup, Confidence::Confirmed),

@@ -220,13 +220,25 @@ fn signal(process: u32, signal: Signal) -> Result<()> {
     kill(Pid::from_raw(i32::try_from(process)?), signal).with_context(|| format!("cannot send {signal} to {process}"))
 }
 
-fn limit_files(process: u32, spare: u64) -> Result<()> {
+/// How often, and how far apart, a process is looked at to learn how few files it holds: its sockets come and go.
+const LOOKS: (u32, Duration) = (40, Duration::from_millis(25));
+
+/// The number of the file that a process could open next but for so many.
+fn free_file(process: u32, spare: u64) -> Result<u64> {
     let folder = format!("/proc/{process}/fd");
     let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
     let held: BTreeSet<u64> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     // The limit is for the number that a new file gets, which is the lowest that is free.
     let free = (0..).filter(|number| !held.contains(number)).nth(usize::try_from(spare)?);
-    let limit = free.unwrap_or_default();
+    Ok(free.unwrap_or_default())
+}
+
+fn limit_files(process: u32, spare: u64) -> Result<()> {
+    let mut limit = free_file(process, spare)?;
+    for _ in 0..LOOKS.0 {
+        thread::sleep(LOOKS.1);
+        limit = limit.min(free_file(process, spare)?);
+    }
     // A process's limits are its user's business, and root's only with CAP_SYS_RESOURCE.
     let mut command = Command::new("prlimit");
     command.args(["--pid", &process.to_string(), &format!("--nofile={limit}:{limit}")]);

@@ -64,11 +64,10 @@ impl Errand {
             Ask::Control => 2,
             Ask::SourcePorts => source_ports::CONTRAST_FLOWS as u32,
             Ask::RedirectPorts => port_sample::SAMPLE_FLOWS as u32 + 1,
-            Ask::FewHops | Ask::SmallSegments | Ask::OtherName => 2,
+            Ask::FewHops | Ask::SmallSegments | Ask::SmallDatagram | Ask::OtherName => 2,
             Ask::TcpCanary
             | Ask::UdpCanary
             | Ask::DnsCanary
-            | Ask::SmallDatagram
             | Ask::OldTls
             | Ask::DnsOverTcp
             | Ask::AnySource

@@ -34,21 +34,25 @@ use super::{
 use crate::{
     model::{
         catalog::{Endpoint, Host},
+        contrast::{Contrast, Contrasts},
         diagnosis::{Diagnosis, Ledger},
         endpoint::{EndpointView, Status},
         remap::Remap,
         settings::Settings,
         visit::{Untested, Visit},
     },
-    net::port::Port,
+    net::{address::of_family, port::Port},
 };
 use asks::{REPRESENTATIVES, Wishes};
 use case::{Case, nothing_found};
-use lessons::Lessons;
+use lessons::{AfterPass, Lessons};
 use usual::Usual;
 
 pub use lessons::REPEAT;
 pub use usual::QUIET;
+
+/// Flows that all fail take 2.5 s to show it; what began later than a second after a visit is not right after it.
+const RIGHT_AFTER: Duration = Duration::from_millis(3500);
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +157,7 @@ impl Cases {
         self.neighbourhood = self.neighbourhood.remapped(watched.endpoints, watched.platform, remap);
         self.numbers = numbers_of(watched.endpoints);
         self.memory.remap(remap);
+        self.lessons.remap(remap);
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
         self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
         self.relieved = self.relieved.iter().filter_map(|index| remap.get(*index)).collect();
@@ -198,7 +203,7 @@ impl Cases {
         self.relieve(index, works);
         let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
-            self.memory.record(index, port, works, at.now);
+            self.memory.record(index, failed_at(visit).unwrap_or(port), works, at.now);
         }
         visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));
         let sign = self.sign(index, visit, verdict, around);
@@ -228,6 +233,12 @@ impl Cases {
     pub fn learn(&mut self, key: Key, measured: Measured, at: Moment) {
         let before = self.lessons.get(&key, at.now).map(|learned| learned.measured.answers).unwrap_or_default();
         self.usual.learned(&key, before != measured.answers);
+        if let Some(index) = key.about.as_ref().and_then(|about| self.numbers.get(about)).copied()
+            && let Some(case) = self.cases.get(&index).filter(|case| case.sign.symptom == Symptom::Passed)
+            && let Some(shown) = after_pass(&measured.answers, at.now.duration_since(case.opened))
+        {
+            self.lessons.learn_after_pass(index, shown, at.now);
+        }
         self.lessons.learn(key, measured, at.now);
     }
 
@@ -310,7 +321,10 @@ impl Cases {
         let Some(mut case) = self.close(index) else { return };
         case.known = Some(known);
         case.open.clone_from(&conclusion.open);
-        let diagnosis = Diagnosis { scope: case.diagnosis.scope, ..conclusion.diagnosis(&known) };
+        let mut diagnosis = Diagnosis { scope: case.diagnosis.scope, ..conclusion.diagnosis(&known) };
+        if let Some(peer) = case.sign.peer {
+            diagnosis.contrasts.iter_mut().for_each(|line| *line = of_family(peer.ip(), line));
+        }
         if *case.diagnosis != diagnosis {
             case.diagnosis = Arc::new(diagnosis);
         }
@@ -356,6 +370,23 @@ fn count_down<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
         if *count == 0 {
             counts.remove(&key);
         }
+    }
+}
+
+/// The port of the server that did not resolve a visit's name, where that is why it failed.
+fn failed_at(visit: &Visit) -> Option<Port> {
+    let resolution = visit.resolution.as_ref().filter(|resolution| resolution.finding.is_some())?;
+    resolution.telling().map(|outcome| Port::udp(outcome.address.port()))
+}
+
+/// What a measurement of several flows shows that ended so long after a visit had passed; nothing, where the path may have
+/// gone between the two.
+fn after_pass(answers: &Contrasts, later: Duration) -> Option<AfterPass> {
+    let passed = answers.get(Contrast::NewFlowsPass)?;
+    match (passed, answers.get(Contrast::NewFlowsMixed)?) {
+        (true, _) => Some(AfterPass::Passed),
+        (false, true) => Some(AfterPass::Shut),
+        (false, false) => (later <= RIGHT_AFTER).then_some(AfterPass::Failed),
     }
 }
 

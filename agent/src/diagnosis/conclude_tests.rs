@@ -107,17 +107,21 @@ fn the_silence_matrix_is_told_apart() {
         (&[(Intermittent, true), (PortDecides, true)], "R61", Cause::FlowHashLoss, Confidence::Confirmed),
         (&[(Intermittent, true), (NewFlowsMixed, true)], "R62a", Cause::FlowTableFull, Confidence::Likely),
         (
-            &[(FirstLook, true), (SamePortWorks, true), (NewFlowsMixed, true)],
-            "R62o",
+            &[(OwnHandshakesRepeat, true), (NewFlowsPass, false), (PortDecides, false)],
+            "R62g",
             Cause::FlowTableFull,
             Confidence::Likely,
         ),
         (
-            &[(FirstLook, true), (SamePortWorks, true), (PortDecides, true)],
-            "R61o",
-            Cause::FlowHashLoss,
-            Confidence::Confirmed,
+            &[(ByDatagram, false), (Intermittent, true), (NewFlowsPass, false), (PortDecides, false)],
+            "R62i",
+            Cause::FlowTableFull,
+            Confidence::Likely,
         ),
+        (&[(OwnHandshakesRepeat, true), (NewFlowsPass, true)], "R64", Cause::Dropped, Confidence::Possible),
+        (&[(Intermittent, true), (NewFlowsPass, true)], "R64", Cause::Dropped, Confidence::Possible),
+        (&[(SamePortWorks, true), (NewFlowsMixed, true)], "R62o", Cause::FlowTableFull, Confidence::Likely),
+        (&[(SamePortWorks, true), (PortDecides, true)], "R61o", Cause::FlowHashLoss, Confidence::Confirmed),
         (&[(TrackingFull, true)], "R11t", Cause::LocalFirewall, Confidence::Likely),
         (&[(TrackingFull, false), (LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
         (&[(LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
@@ -136,8 +140,12 @@ fn the_silence_matrix_is_told_apart() {
 #[test]
 fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
     let open = |symptom, answers: &[(Contrast, bool)]| conclude(&sign(symptom, Cause::Dropped), &known(answers)).open;
-    let steady = open(Symptom::SilentConnect, &[(Intermittent, false), (FirstLook, false)]);
-    assert!(!steady.contains(&PortDecides), "twelve flows are not spent on a steady failure: {steady:?}");
+    let steady =
+        open(Symptom::SilentConnect, &[(Intermittent, false), (OwnHandshakesRepeat, false), (SamePortWorks, false)]);
+    assert!(!steady.contains(&PortDecides), "sixteen flows are not spent where a whole port fails: {steady:?}");
+    let alone =
+        open(Symptom::SilentConnect, &[(Intermittent, false), (OwnHandshakesRepeat, false), (SamePortWorks, true)]);
+    assert!(alone.contains(&PortDecides), "one silent host among others may be one instance of several: {alone:?}");
     assert!(steady.contains(&ControlAnswers) && steady.contains(&OtherPortsWork), "{steady:?}");
     let settled =
         [SmallSegmentsPass, Intermittent, LossyPath, OnlyHandshakesRepeat, RoundTripGrew, FullSegmentsArrived];

@@ -71,7 +71,13 @@ impl Ledger {
             self.open.push(incident);
         }
         for incident in before.incidents.into_values() {
-            if self.lingers(incident.id, now) {
+            // One that a wider one has taken over is not waited for beside it.
+            let covers = |other: &&Arc<Incident>| {
+                let has = |id: &EndpointId| other.endpoints.contains(id);
+                other.finding.cause == incident.finding.cause && incident.endpoints.iter().all(has)
+            };
+            let is_covered = self.open.iter().any(|other| covers(&other));
+            if self.lingers(incident.id, now) && !is_covered {
                 self.open.push(incident);
                 continue;
             }
@@ -264,6 +270,21 @@ mod tests {
         assert!(ledger.open.is_empty() && ledger.closed.len() == 1);
         ledger.update(it(), AT(2000));
         assert_eq!((ledger.open[0].id, ledger.open[0].evidence.len()), (2, 0), "long afterwards it is another one");
+    }
+
+    #[test]
+    fn what_comes_and_goes_as_a_part_of_a_wider_incident_is_not_waited_for_beside_it() {
+        let mut ledger = Ledger::default();
+        let part = || situation(Cause::Dropped, &["a:80"], Scope::Endpoint);
+        let whole = || situation(Cause::Dropped, &["b:443", "a:80"], Scope::Egress);
+        ledger.update(vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint)], AT(990));
+        for turn in 0..4 {
+            ledger.update(vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint), part()], AT(1000 + turn * 40));
+            ledger.update(vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint)], AT(1010 + turn * 40));
+        }
+        assert_eq!(ledger.open.len(), 2, "it may come back");
+        ledger.update(vec![whole()], AT(1180));
+        assert_eq!(ledger.open.len(), 1, "{:?}", ledger.open);
     }
 
     #[test]

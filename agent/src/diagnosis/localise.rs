@@ -216,8 +216,10 @@ impl Crowd<'_> {
             };
             let members = take(left, wanted);
             let since = self.since(&members);
-            // One that resolves other names is not lost; what fails is the names.
-            let component = if servers.iter().any(|server| self.neighbourhood.resolves(*server, since)) {
+            // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
+            let is_ill = |server: &SocketAddr| members.iter().any(|number| self.is_server(*number, *server));
+            let resolves = |server: &SocketAddr| self.neighbourhood.resolves(*server, since) && !is_ill(server);
+            let component = if servers.iter().any(resolves) {
                 Component::Endpoints(Port::udp(servers.first().map_or(53, SocketAddr::port)))
             } else {
                 Component::Resolvers(servers.iter().map(SocketAddr::ip).collect())

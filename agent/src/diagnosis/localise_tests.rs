@@ -168,6 +168,29 @@ fn a_name_that_fails_at_servers_that_resolve_others_is_no_lost_server() {
 }
 
 #[test]
+fn a_server_that_is_itself_in_trouble_is_what_fails_though_it_resolves_some_names() {
+    let mut all = views(&["the server", "b.example", "c.example"], &[53], |host, _| host != "c.example");
+    let view = Arc::make_mut(&mut all[2]);
+    let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+    visit.resolution = Some(ase_probes::resolve::Resolution {
+        name: "c.example".to_owned(),
+        addresses: vec![[20, 0, 0, 3].into()],
+        server: Some(([10, 0, 0, 53], 53).into()),
+        elapsed: Duration::ZERO,
+        failures: Vec::new(),
+        finding: None,
+    });
+    view.last = Some(Arc::new(visit));
+    let server = Arc::make_mut(&mut all[0]);
+    let mut endpoint = (*server.endpoint).clone();
+    endpoint.target.host = Host::Address([10, 0, 0, 53].into());
+    server.endpoint = endpoint.into();
+    let ill = Failing { finding: unresolved(1, &["10.0.0.53:53"]).finding, ..failing(0) };
+    assert_eq!(components(&all, &[ill, unresolved(1, &["10.0.0.53:53"])]), ["the DNS server 10.0.0.53"]);
+    assert!(!components(&all, &[unresolved(1, &["10.0.0.53:53"])])[0].contains("DNS server"));
+}
+
+#[test]
 fn a_port_where_some_are_lost_and_the_rest_are_degraded_for_the_same_cause_is_lost_as_a_whole() {
     let mut all = views(&["a.example", "b.example", "c.example", "d.example"], &[80, 443], |host, port| {
         port == 443 && host < "c"

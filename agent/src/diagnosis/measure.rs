@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use ase_probes::{
     attempt::Attempt,
     deadline::Deadline,
-    dns::{Question, Transport},
+    dns::{self, Question, Transport},
     egress::{Egress, Shape},
     evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
@@ -193,8 +193,19 @@ impl Asking<'_> {
         }
     }
 
+    /// The question without EDNS, and as it was beside it: a server that answers both answers some questions and not
+    /// others, whatever their form.
     async fn small_datagram(&mut self) -> Contrasts {
-        let Some(outcome) = self.pose().await else { return Contrasts::default() };
+        let Some(Posed { probe: Probe::Dns(plain), .. }) = posed(self.errand) else { return Contrasts::default() };
+        let own = plain.clone().offering(dns::Question::liveness(plain.name.clone(), Transport::Udp).edns);
+        let (peer, nonces) = (self.errand.key.peer, (self.rng.next_u64(), self.rng.next_u64()));
+        let plain_attempt = self.attempt_with(peer, Shape::default(), PATIENCE, nonces.0);
+        let control = self.attempt_with(peer, Shape::default(), PATIENCE, nonces.1);
+        let (outcome, control) = tokio::join!(plain.run(&plain_attempt), own.run(&control));
+        let (outcome, control): (Outcome, Outcome) = (outcome.into(), control.into());
+        if control.dns_answer().is_some() {
+            return Contrasts::default();
+        }
         let cut = outcome.dns_answer().map(|answer| answer.truncated);
         [(Contrast::SmallDatagramPasses, cut == Some(true)), (Contrast::PlainDnsPasses, cut == Some(false))]
             .into_iter()
@@ -274,18 +285,21 @@ impl Asking<'_> {
     }
 
     async fn source_ports(&mut self) -> Measured {
-        let (probe, peer, measurer) = (self.errand.endpoint.target.probe.clone(), self.errand.key.peer, self.measurer);
+        let Some(Posed { probe, .. }) = posed(self.errand) else { return Measured::default() };
+        let (peer, measurer) = (self.errand.key.peer, self.measurer);
         let ports = LocalFacts::about(peer, &measurer.egress).port_range.unwrap_or(source_ports::DEFAULT_PORTS);
         let attempt = self.attempt(peer, Shape::default(), SOURCE_PORTS);
         let asked = Asked { probe: &probe, trust: &measurer.trust };
         let outcomes = source_ports::contrast(asked, &attempt, ports).await;
-        let answers = |decides, mixed| {
-            [(Contrast::PortDecides, decides), (Contrast::NewFlowsMixed, mixed)].into_iter().collect::<Contrasts>()
+        let answers = |decides, mixed, pass| {
+            let mixed = [(Contrast::PortDecides, decides), (Contrast::NewFlowsMixed, mixed)];
+            mixed.into_iter().chain([(Contrast::NewFlowsPass, pass)]).collect::<Contrasts>()
         };
         let answers = match outcomes.pattern() {
-            Pattern::PerPort => answers(true, true),
-            Pattern::Random => answers(false, true),
-            Pattern::AllWork | Pattern::AllFail => answers(false, false),
+            Pattern::PerPort => answers(true, true, false),
+            Pattern::Entries | Pattern::Random => answers(false, true, false),
+            Pattern::AllWork => answers(false, false, true),
+            Pattern::AllFail => answers(false, false, false),
             Pattern::Unknown => Contrasts::default(),
         };
         Measured { answers, lines: vec![outcomes.to_string()] }

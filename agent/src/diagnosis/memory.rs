@@ -16,8 +16,9 @@ use crate::{model::remap::Remap, net::port::Port};
 const SOON: Duration = Duration::from_secs(15);
 /// Failures in a row beyond which a success ends an outage: chance at even odds makes four in a row once in sixteen times.
 const SHORT: u32 = 3;
-/// Recoveries that make a port's failures intermittent: one is chance.
-const RECOVERIES: u64 = 2;
+/// Recoveries that make a port's failures intermittent. One lost datagram is chance; a handshake that failed lost three SYNs
+/// at least, and what one recovery leads to is only that it is measured.
+const RECOVERIES: (u64, u64) = (2, 1);
 /// Segments that a probe sends at least: SYN, ACK, request, ACK, FIN.
 const SEGMENTS: u64 = 5;
 /// The share of lost packets that is worth a word, as the lower end of the 95 % interval: at one packet in fifty TCP's
@@ -39,6 +40,8 @@ const CONTROLS: usize = 512;
 /// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
 /// meets the same endpoints again, chance does not.
 const HANDSHAKES: u64 = 3;
+/// The same at one endpoint alone; a single look asks whoever had to knock twice.
+const OWN_HANDSHAKES: (u64, u64) = (2, 1);
 /// The kernel repeats an unanswered SYN after one second (RFC 6298 section 2); a hundredth of it is left to timers.
 const SYN_AGAIN: Duration = Duration::from_millis(990);
 /// Above a round trip of one second the kernel sends a SYN again before its answer can be there (RFC 6298 section 2); a
@@ -57,17 +60,21 @@ const EXCHANGE: (u32, Duration) = (4, Duration::from_secs(1));
 /// The last failures of each endpoint, the recoveries from them, packets sent again, and round trips.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    failing: BTreeMap<usize, (u32, Instant)>,
+    failing: BTreeMap<usize, (u32, Instant, Port)>,
     recoveries: Window<Port>,
     recovered: Window<usize>,
     packets: Window<Packet>,
     /// Connections on which packets were sent again, by endpoint.
     hit: Window<usize>,
-    /// Handshakes that had to be repeated while others passed at the first try, by endpoint.
+    /// The same, by port.
+    hit_ports: Window<Port>,
+    /// Handshakes that had to be repeated while others on the port passed at the first try, by endpoint.
     knocked: Window<usize>,
-    /// When the last handshakes at the first try began, the oldest first.
-    controls: VecDeque<Instant>,
-    lasting: Duration,
+    /// The same while others on any port did.
+    knocked_anywhere: Window<usize>,
+    /// When the last handshakes at the first try began, and on which port, the oldest first.
+    controls: VecDeque<(Instant, Port)>,
+    has_past: bool,
     round_trips: BTreeMap<usize, Usual>,
     exchanges: BTreeMap<usize, Usual>,
 }
@@ -106,18 +113,18 @@ impl Usual {
 impl Memory {
     /// Nothing is remembered. A single look has less time to see that loss goes on.
     pub fn new(has_past: bool) -> Self {
-        let lasting = if has_past { LASTING } else { LASTING_IN_A_LOOK };
-        Self { lasting, ..Self::default() }
+        Self { has_past, ..Self::default() }
     }
 
-    /// Takes in whether a visit that tested an endpoint worked.
+    /// Takes in whether a visit that tested an endpoint worked, and at which port it failed: at its own, or at that of the
+    /// server that was to resolve its name.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
         if !works {
-            let (count, at) = self.failing.entry(index).or_insert((0, now));
-            (*count, *at) = (count.saturating_add(1), now);
+            let (count, at, failed_at) = self.failing.entry(index).or_insert((0, now, port));
+            (*count, *at, *failed_at) = (count.saturating_add(1), now, port);
             return;
         }
-        if let Some((count, at)) = self.failing.remove(&index)
+        if let Some((count, at, port)) = self.failing.remove(&index)
             && count <= SHORT
             && now.duration_since(at) <= SOON
         {
@@ -138,28 +145,32 @@ impl Memory {
         self.exchanges.entry(index).or_default().observe(outcome.phases.total().saturating_sub(handshake), EXCHANGE);
         let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) else { return };
         self.packets.add(Packet::Sent, SEGMENTS, now);
+        let port = Port::tcp(outcome.address.port());
+        let began = now.checked_sub(outcome.phases.total()).unwrap_or(now);
         if resent > 0 {
             let knocked_again = handshake >= SYN_AGAIN;
-            let began = now.checked_sub(outcome.phases.total()).unwrap_or(now);
-            if knocked_again && self.others_passed(began, handshake) {
-                self.knocked.add(index, 1, now);
+            if knocked_again {
+                // The last SYN passed; the kernel sends one a second at first, so that the one before it is a second older.
+                let lost = (began, began + handshake.saturating_sub(SYN_AGAIN));
+                self.knocked.add(index, self.others_passed(lost, |other| other == port), now);
+                self.knocked_anywhere.add(index, self.others_passed(lost, |_| true), now);
             }
             self.packets.add(Packet::Resent, resent, now);
             self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
             self.hit.add(index, 1, now);
+            self.hit_ports.add(port, 1, now);
         } else {
-            self.controls.extend(now.checked_sub(outcome.phases.total()));
+            self.controls.push_back((began, port));
             let surplus = self.controls.len().saturating_sub(CONTROLS);
             self.controls.drain(..surplus);
         }
     }
 
-    /// Whether another handshake passed at the first try while this one's SYNs were lost: where nobody's did, a path that
-    /// comes and goes explains it as well.
-    fn others_passed(&self, began: Instant, handshake: Duration) -> bool {
-        // The last SYN passed; the kernel sends one a second at first, so that the one before it is a second older.
-        let last_lost = began + handshake.saturating_sub(SYN_AGAIN);
-        self.controls.iter().any(|control| *control + BESIDE >= began && *control <= last_lost + BESIDE)
+    /// One if another handshake on such a port passed at the first try while a handshake's SYNs were lost: where nobody's
+    /// did, a path that comes and goes explains it as well.
+    fn others_passed(&self, (began, last_lost): (Instant, Instant), on: impl Fn(Port) -> bool) -> u64 {
+        let is_beside = |at: Instant| at + BESIDE >= began && at <= last_lost + BESIDE;
+        u64::from(self.controls.iter().any(|(at, port)| is_beside(*at) && on(*port)))
     }
 
     /// Forgets what is too long ago.
@@ -168,17 +179,20 @@ impl Memory {
         self.recovered.elapse(now);
         self.packets.elapse(now);
         self.hit.elapse(now);
+        self.hit_ports.elapse(now);
         self.knocked.elapse(now);
+        self.knocked_anywhere.elapse(now);
     }
 
     /// Whether visits on a port fail and succeed in turn.
     pub fn is_intermittent(&self, port: Port) -> bool {
-        self.recoveries.get(port) >= RECOVERIES || self.is_intermittent_everywhere()
+        let enough = if port.by_datagram { RECOVERIES.0 } else { RECOVERIES.1 };
+        self.recoveries.get(port) >= enough || self.is_intermittent_everywhere()
     }
 
     /// Whether visits fail and succeed in turn on several ports.
     pub fn is_intermittent_everywhere(&self) -> bool {
-        self.recoveries.kinds() > 1 && self.recoveries.sum() > RECOVERIES
+        self.recoveries.kinds() > 1 && self.recoveries.sum() > RECOVERIES.0
     }
 
     /// Whether an endpoint recovered from a short failure lately.
@@ -191,17 +205,29 @@ impl Memory {
         let resent = self.packets.get(Packet::Resent);
         let sent = self.packets.get(Packet::Sent) + resent;
         let in_midstream = self.packets.get(Packet::ResentMidstream) > 0;
-        let lasts = self.hit.length() >= self.lasting;
+        let lasts = self.hit.length() >= if self.has_past { LASTING } else { LASTING_IN_A_LOOK };
         lasts && in_midstream && resent >= RESENT.0 && self.hit.kinds() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
     }
 
     /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing and,
-    /// beside most of them, others pass at the first try.
+    /// beside most of them, others pass at the first try. What hits one port or one host may be a rule or a path that comes
+    /// and goes: there the others must be on the same port, and at one host alone this does not tell.
     pub fn only_handshakes_repeat(&self) -> bool {
         let any_twice = self.hit.sum() > self.hit.kinds() as u64;
-        let others_pass = self.knocked.sum() * 2 > self.hit.sum();
-        let none_in_midstream = self.packets.get(Packet::ResentMidstream) == 0;
-        none_in_midstream && self.hit.sum() >= HANDSHAKES && any_twice && others_pass
+        let beside = if self.hit_ports.kinds() > 1 { &self.knocked_anywhere } else { &self.knocked };
+        let is_enough = self.hit.sum() >= HANDSHAKES && any_twice && self.hit.kinds() > 1;
+        is_enough && beside.sum() * 2 > self.hit.sum() && self.none_in_midstream()
+    }
+
+    /// The same at one endpoint, while others on its port pass at the first try.
+    pub fn own_handshakes_repeat(&self, index: usize) -> bool {
+        let (hits, enough) = (self.hit.get(index), if self.has_past { OWN_HANDSHAKES.0 } else { OWN_HANDSHAKES.1 });
+        hits >= enough && self.knocked.get(index) * 2 > hits && self.none_in_midstream()
+    }
+
+    /// Whether no established flow lost a packet lately.
+    pub fn none_in_midstream(&self) -> bool {
+        self.packets.get(Packet::ResentMidstream) == 0
     }
 
     /// The endpoints whose connections lost packets lately.
@@ -230,9 +256,11 @@ impl Memory {
             recovered: before.recovered.renamed(|index| remap.get(index)),
             packets: before.packets,
             hit: before.hit.renamed(|index| remap.get(index)),
+            hit_ports: before.hit_ports,
             knocked: before.knocked.renamed(|index| remap.get(index)),
+            knocked_anywhere: before.knocked_anywhere.renamed(|index| remap.get(index)),
             controls: before.controls,
-            lasting: before.lasting,
+            has_past: before.has_past,
             round_trips: remap.apply(before.round_trips),
             exchanges: remap.apply(before.exchanges),
         };
@@ -293,12 +321,15 @@ mod tests {
         let mut memory = Memory::new(true);
         memory.record(0, HTTPS, false, at(0));
         memory.record(0, HTTPS, true, at(2));
-        assert!(!memory.is_intermittent(HTTPS), "one lost packet is no pattern");
-        memory.record(1, HTTPS, false, at(5));
-        memory.record(1, HTTPS, true, at(7));
-        assert!(memory.is_intermittent(HTTPS) && !memory.is_intermittent(Port::tcp(80)));
+        assert!(memory.is_intermittent(HTTPS), "a handshake that failed is worth a measurement");
+        assert!(!memory.is_intermittent(Port::tcp(80)));
         memory.elapse(at(200));
         assert!(!memory.is_intermittent(HTTPS), "forgotten after three minutes");
+        let (time, start) = (Port::udp(123), at(300));
+        (0..2).for_each(|turn| memory.record(0, time, turn == 1, start + turn * Duration::from_secs(1)));
+        assert!(!memory.is_intermittent(time), "one lost packet is no pattern");
+        (0..2).for_each(|turn| memory.record(1, time, turn == 1, start + turn * Duration::from_secs(1)));
+        assert!(memory.is_intermittent(time));
 
         let mut outage = Memory::new(true);
         for second in 0..10 {
@@ -349,6 +380,42 @@ mod tests {
         assert!(memory.only_handshakes_repeat() && !memory.is_lossy());
         memory.measure(3, &outcome(1, 5), now);
         assert!(!memory.only_handshakes_repeat(), "an established flow lost something");
+    }
+
+    /// A connection to a port whose SYN was lost once, or not at all.
+    fn knocks(port: u16, again: bool) -> Outcome {
+        let mut outcome = outcome(u32::from(again), 5);
+        outcome.address.set_port(port);
+        outcome.phases.record(Phase::Connect, Duration::from_millis(if again { 1010 } else { 10 }));
+        outcome
+    }
+
+    #[test]
+    fn a_rule_for_a_port_that_comes_and_goes_is_no_full_table() {
+        let now = start();
+        let mut memory = Memory::new(true);
+        memory.measure(9, &knocks(80, false), now - Duration::from_millis(900));
+        (0..6).for_each(|turn| memory.measure(turn % 3, &knocks(443, true), now));
+        assert!(!memory.only_handshakes_repeat(), "nobody passed on that port meanwhile");
+        memory.measure(8, &knocks(1433, true), now);
+        assert!(memory.only_handshakes_repeat(), "two ports, and a third passes: no rule for one port");
+    }
+
+    #[test]
+    fn at_one_host_alone_repeated_handshakes_are_its_own_and_no_full_table_for_all() {
+        let now = start();
+        let mut memory = Memory::new(true);
+        memory.measure(9, &knocks(443, false), now - Duration::from_millis(900));
+        (0..4).for_each(|_| memory.measure(0, &knocks(443, true), now));
+        assert!(
+            !memory.only_handshakes_repeat() && memory.own_handshakes_repeat(0) && !memory.own_handshakes_repeat(9)
+        );
+        let mut look = Memory::new(false);
+        look.measure(9, &knocks(443, false), now - Duration::from_millis(900));
+        look.measure(0, &knocks(443, true), now);
+        assert!(look.own_handshakes_repeat(0), "a single look measures whoever had to knock twice");
+        look.measure(1, &outcome(1, 5), now);
+        assert!(!look.own_handshakes_repeat(0), "an established flow lost something");
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! For each symptom the first rule wins whose needs are all known to hold; the last rule of a symptom needs nothing.
 //! Rule numbers are those of the decision procedure; letters tell variants apart. Silence is never confirmed.
 
+mod hints;
+
+pub use hints::{ONE_HOST, SOME_HOSTS};
+
 use ase_probes::{
     cause::{Cause, Side},
     verdict::Confidence::{self, Confirmed, Likely, Possible},
@@ -17,6 +21,10 @@ use crate::{
         },
         diagnosis::Origin,
     },
+};
+use hints::{
+    ALL_RULE, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, PLATFORM_DENIED, PORT_DENIED, PORT_RULE,
+    PORTAL, ROUTE, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -119,35 +127,6 @@ const FOUND_BY_NAME: &[Symptom] =
 const AFTER_ACCEPT: &[Symptom] =
     &[CutAtRequest, SilentAtRequest, LostAtRequest, CutAtPrelogin, SilentAtPrelogin, LostAtPrelogin];
 
-const ONE_OF_SEVERAL: &str = "one of several instances behind a load balancer fails, or has other rules than the rest: \
-    check each appliance instance's health probe and that the last policy change reached all of them";
-const NEW_FLOWS: &str = "new flows fail now and then while others pass: look at SNAT port use and the session count of \
-    the NAT gateway, load balancer or firewall on the path";
-const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
-    they do after a change of NSG rules";
-const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \
-    live on, as they do after a change of NSG rules";
-const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is down is the first suspect: flows that were \
-    open before died with it, as they do not after a change of NSG rules";
-const PORT_DENIED: &str = "a rule for this port is the first suspect: an outbound NSG rule, or the network rules of the \
-    firewall on the path";
-const PLATFORM_DENIED: &str = "an NSG rule that denies the tag AzurePlatformDNS is the first suspect, then a firewall on this \
-    machine: no route and no appliance touches this address, the host itself serves it";
-const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
-    down are the first suspects; `az network nic show-effective-route-table` tells the route";
-const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
-    net.netfilter.nf_conntrack_max, or find what opens so many flows";
-const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \
-    place";
-const OLD_TLS: &str = "older versions or cipher suites of TLS are the first thing to check: this agent offers TLS 1.2 and 1.3 \
-    with AEAD suites, and Windows ends without an alert where nothing is common";
-/// The advice where one host is silent.
-pub const ONE_HOST: &str =
-    "only this host is silent: its own firewall, its service, or a rule or route for its address";
-/// The same where several are.
-pub const SOME_HOSTS: &str = "these hosts are silent while others on their port answer: look for a rule or route that means \
-    their addresses, then at the hosts themselves";
-
 /// A rule that keeps the cause which the exchange alone found.
 const fn keep(
     id: &'static str,
@@ -223,29 +202,26 @@ pub const RULES: &[Rule] = &[
         .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
-    // Who looks for the first time cannot know what comes and goes. Where other hosts work on the port, it is tried out.
+    // Where other hosts work on the port, it is tried out whether some flows pass: that needs no past.
+    rule("R61o", &[SilentConnect], &[(SamePortWorks, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
+        .hint(ONE_OF_SEVERAL),
+    rule("R62o", &[SilentConnect], &[(SamePortWorks, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
+        .hint(NEW_FLOWS),
+    rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
+        .hint(ONE_OF_SEVERAL),
+    // A path or a host that comes and goes lets all flows pass right after one did.
     rule(
-        "R61o",
-        &[SilentConnect],
-        &[(FirstLook, true), (SamePortWorks, true), (PortDecides, true)],
-        Cause::FlowHashLoss,
-        Confirmed,
-    )
-    .hint(ONE_OF_SEVERAL),
-    rule(
-        "R62o",
-        &[SilentConnect],
-        &[(FirstLook, true), (SamePortWorks, true), (NewFlowsMixed, true)],
+        "R62g",
+        &[Passed, SilentConnect],
+        &[(OwnHandshakesRepeat, true), (NewFlowsPass, false), (PortDecides, false)],
         Cause::FlowTableFull,
         Likely,
     )
     .hint(NEW_FLOWS),
-    rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
-        .hint(ONE_OF_SEVERAL),
     rule(
-        "R62",
-        &[SilentConnect],
-        &[(Intermittent, true), (NewFlowsMixed, true), (HeldFlowLives, true)],
+        "R62i",
+        &[Passed, SilentConnect],
+        &[(ByDatagram, false), (Intermittent, true), (NewFlowsPass, false), (PortDecides, false)],
         Cause::FlowTableFull,
         Likely,
     )
@@ -260,6 +236,22 @@ pub const RULES: &[Rule] = &[
         Likely,
     )
     .hint(NEW_FLOWS),
+    // What a path loses it loses over TCP as well.
+    rule(
+        "R63m",
+        &[Passed, SilentDns],
+        &[
+            (ByDatagram, true),
+            (Intermittent, true),
+            (NewFlowsMixed, true),
+            (PortDecides, false),
+            (DnsOverTcpAnswers, true),
+            (LossyPath, false),
+        ],
+        Cause::DnsNoReply,
+        Likely,
+    )
+    .hint(IGNORES_SOME),
     // A datagram that is lost is not repeated: where some pass from the same port that others are lost from, it is loss.
     rule(
         "R60d",
@@ -331,7 +323,7 @@ pub const RULES: &[Rule] = &[
     rule("R12", &[SilentDns, SilentNtp], &[(OthersAnswer, true)], Cause::AsymmetricReply, Confirmed),
     rule("R33u", &[SilentDns], &[(SmallDatagramPasses, true)], Cause::MtuBlackhole, Confirmed)
         .hint("large DNS answers by UDP vanish: set the EDNS size to 1232 on the resolver"),
-    rule("R62e", &[SilentDns], &[(PlainDnsPasses, true)], Cause::ProtocolViolation, Likely)
+    rule("R62e", &[SilentDns], &[(Intermittent, false), (PlainDnsPasses, true)], Cause::ProtocolViolation, Likely)
         .hint("the server, or a box before it, drops questions with EDNS (RFC 6891)"),
     rule("R64u", &[SilentDns], &[(DnsOverTcpAnswers, true), (SamePortWorks, false)], Cause::Dropped, Likely)
         .hint("UDP 53 is dropped and TCP 53 passes: a rule that names the protocol"),

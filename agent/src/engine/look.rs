@@ -14,6 +14,8 @@ use crate::model::{catalog::Endpoint, visit::Visit};
 
 /// So many failures that are alike are asked again for all of them. Two could share a flaw of their own.
 const FEW: usize = 3;
+/// A visit in less time than this would not bear two lost packets (RFC 6298 section 2).
+const WORTHWHILE: Duration = Duration::from_secs(3);
 /// Before the end of a look its answers are thought over and printed.
 const MARGIN: Duration = Duration::from_millis(300);
 
@@ -99,12 +101,20 @@ pub struct Look {
     works: BTreeSet<Shared>,
     /// The failures that are asked again, and whom they speak for.
     speakers: BTreeMap<usize, Likeness>,
+    /// Endpoints that were asked again because a stall hid their first answer.
+    again: BTreeSet<usize>,
 }
 
 impl Look {
     /// A look that ends at this moment.
     pub fn until(ends: Instant) -> Self {
-        Self { ends, groups: BTreeMap::new(), works: BTreeSet::new(), speakers: BTreeMap::new() }
+        Self {
+            ends,
+            groups: BTreeMap::new(),
+            works: BTreeSet::new(),
+            speakers: BTreeMap::new(),
+            again: BTreeSet::new(),
+        }
     }
 
     /// When the answer is to stand.
@@ -115,6 +125,11 @@ impl Look {
     /// The time that a visit which begins now may take.
     pub fn left(&self, now: Instant) -> Duration {
         self.ends.saturating_duration_since(now).saturating_sub(MARGIN)
+    }
+
+    /// Whether an endpoint whose answer a stall hid is asked again: once, if there is time for an answer.
+    pub fn asks_again(&mut self, task: usize, now: Instant) -> bool {
+        self.left(now) >= WORTHWHILE && self.again.insert(task)
     }
 
     /// Takes in what a visit showed, and says what is to be done with those that failed once.
@@ -179,6 +194,15 @@ mod tests {
 
     fn look() -> Look {
         Look::until(ase_probes::clock::now() + Duration::from_secs(15))
+    }
+
+    #[test]
+    fn what_a_stall_hid_is_asked_again_once_and_only_while_there_is_time() {
+        let now = ase_probes::clock::now();
+        let mut look = Look::until(now + Duration::from_secs(15));
+        assert!(look.asks_again(1, now) && !look.asks_again(1, now), "once");
+        assert!(look.asks_again(2, now + Duration::from_secs(11)));
+        assert!(!look.asks_again(3, now + Duration::from_secs(13)), "two seconds are not enough");
     }
 
     fn fails(port: u16, cause: Cause) -> Shown {

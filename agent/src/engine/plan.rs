@@ -28,6 +28,8 @@ use crate::{
 const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
 /// Pause before a visit is tried again whose destination's flow budget was spent: a quarter of the budget's period.
 const BUDGET_PAUSE: Duration = Duration::from_secs(15);
+/// Pause before a visit is made again whose answer a stall hid: what was late meanwhile is taken in first.
+pub const STALL_PAUSE: Duration = Duration::from_millis(500);
 /// Descriptors that are not for visits: 64 connections of the web server, 8 held flows, 8 follow-up measurements that ask
 /// from several ports each, the surveys of names, the store, and the runtime's own.
 const RESERVED: usize = 256;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ase_probes::verdict::Phase;
+use ase_probes::{cause::Cause, verdict::Phase};
 use rand::rngs::StdRng;
 
 use crate::{
@@ -234,7 +234,14 @@ impl State {
         let shown = Shown::by(&visit, &self.endpoints.views()[task].endpoint);
         let was_confirming = self.schedule.is_confirming(task);
         let judged = self.judge(task, &mut visit, at);
-        let ended = plan::ended(&visit, judged);
+        let mut ended = plan::ended(&visit, judged);
+        // A single look would end with what a stall of the agent hid: it asks again instead.
+        let may_ask = !self.endpoints.views()[task].endpoint.is_public_time_server();
+        if is_hidden(judged) && may_ask && self.look.as_mut().is_some_and(|look| look.asks_again(task, at.now)) {
+            ended.sample = Sample::PutOff(plan::STALL_PAUSE);
+            self.schedule.finished(number, ended, at.now);
+            return;
+        }
         self.schedule.finished(number, ended, at.now);
         match ended.sample {
             Sample::PutOff(_) => self.agent.budget_spent += 1,
@@ -364,6 +371,11 @@ impl State {
 /// Whether these are the same incidents, and none of them changed: the ledger makes a new one for every change.
 fn same(open: &[Arc<Incident>], told: &[Arc<Incident>]) -> bool {
     open.len() == told.len() && open.iter().zip(told).all(|(one, other)| Arc::ptr_eq(one, other))
+}
+
+/// Whether a stall of the agent or of this machine hid what a visit would have shown.
+fn is_hidden(judged: Judgement) -> bool {
+    matches!(judged, Ok(verdict) if verdict.finding().is_some_and(|finding| finding.cause == Cause::LocalStall))
 }
 
 fn moment(at: Clocks) -> Moment {

@@ -128,6 +128,9 @@ contrasts! {
     NewFlowsMixed SourcePorts
         "of several new flows at once some work and some do not"
         "several new flows at once all go the same way";
+    NewFlowsPass SourcePorts
+        "several new flows at once all passed"
+        "one flow was let in, and of several new ones right after it not all were";
     HeldFlowLives HeldFlow
         "the flow that was open before still lives: established flows pass, new ones do not"
         "the flow that was open before is dead as well: packets of established flows vanish too";
@@ -197,9 +200,6 @@ contrasts! {
     Intermittent Memory
         "visits fail and succeed in turn"
         "visits do not alternate between failure and success";
-    FirstLook Memory
-        "nobody has looked before: what fails now and then is not known"
-        "the agent has watched for a while";
     AsksThePlatform Memory
         "the peer is the platform's own address, which the host itself serves"
         "the peer is another host than the platform's own address";
@@ -212,6 +212,9 @@ contrasts! {
     OnlyHandshakesRepeat Memory
         "only first packets of new flows have to be sent again, those of established flows never"
         "new flows are taken at the first try";
+    OwnHandshakesRepeat Memory
+        "first packets to this host have to be sent again and again, while others on its port are taken at the first try"
+        "first packets to this host are taken at the first try";
     LossyPath Memory
         "packets are sent again on several endpoints' connections: at least one in fifty is lost"
         "hardly any packet is sent again";
@@ -229,7 +232,7 @@ contrasts! {
 impl Contrast {
     /// Whether it is a circumstance of the question and no evidence: it gets no line either way.
     pub fn is_circumstance(self) -> bool {
-        matches!(self, Self::AsksTheTime | Self::AsksThePlatform | Self::FirstLook | Self::ByDatagram)
+        matches!(self, Self::AsksTheTime | Self::AsksThePlatform | Self::ByDatagram)
     }
 
     /// Whether a no is the usual case and worth no line.
@@ -247,6 +250,7 @@ impl Contrast {
                 | Self::Intermittent
                 | Self::LossyPath
                 | Self::OnlyHandshakesRepeat
+                | Self::OwnHandshakesRepeat
                 | Self::DnsCanaryAnswers
                 | Self::RoundTripGrew
                 | Self::ForeignRedirect
@@ -345,6 +349,21 @@ impl FromIterator<(Contrast, bool)> for Contrasts {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    use crate::net::address::of_family;
+
+    #[test]
+    fn what_is_said_of_the_canary_can_be_said_of_the_one_of_ipv6() {
+        let peer = std::net::Ipv6Addr::LOCALHOST.into();
+        for contrast in
+            Contrast::ALL.iter().filter(|contrast| matches!(contrast.ask(), Ask::TcpCanary | Ask::UdpCanary))
+        {
+            for answer in [true, false] {
+                let said = of_family(peer, contrast.words(answer));
+                assert!(said.starts_with("2001:db8::1, where nobody can be (RFC 3849)"), "{said}");
+            }
+        }
+    }
 
     proptest::proptest! {
         #[test]

@@ -12,6 +12,23 @@ use ipnet::IpNet;
 /// The canary, in TEST-NET-1 (RFC 5737): nobody can be here, and whoever answers does so in others' place.
 pub const CANARY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+/// The same among addresses of IPv6 (RFC 3849).
+pub const CANARY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+/// How the two are spoken of.
+const CANARIES: [&str; 2] =
+    ["192.0.2.1, where nobody can be (RFC 5737)", "2001:db8::1, where nobody can be (RFC 3849)"];
+
+/// The canary of the same family as a peer: the path of one family says nothing about the other's.
+pub fn canary_beside(peer: IpAddr) -> IpAddr {
+    if peer.is_ipv4() { CANARY } else { CANARY_V6 }
+}
+
+/// What is said of the canary, said of the one of a peer's family.
+pub fn of_family(peer: IpAddr, words: &str) -> String {
+    let [v4, v6] = CANARIES;
+    if peer.is_ipv4() { words.to_owned() } else { words.replace(v4, v6) }
+}
+
 /// What an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {
@@ -165,6 +182,16 @@ mod tests {
 
     fn class(text: &str) -> AddressClass {
         class_of(text.parse().expect("a literal"))
+    }
+
+    #[test]
+    fn each_family_has_a_canary_where_nobody_can_be_and_words_for_it() {
+        for peer in ["198.18.1.1", "2001:2::1"].map(|peer| peer.parse::<IpAddr>().expect("a literal")) {
+            let canary = canary_beside(peer);
+            assert_eq!(canary.is_ipv4(), peer.is_ipv4());
+            assert_eq!(class_of(canary), AddressClass::Documentation);
+            assert!(of_family(peer, CANARIES[0]).starts_with(&canary.to_string()));
+        }
     }
 
     #[test]

@@ -95,10 +95,11 @@ fn traffic(settings: &Settings) -> Vec<String> {
 /// What finding out causes sends.
 fn diagnosis(settings: &Settings) -> Vec<String> {
     let (quiet, again) = (format!("once for {} visits", cases::QUIET), duration::show(cases::REPEAT));
-    let (canary, azure) = (address::CANARY, settings.resolvers.azure);
+    let canary = format!("{}, beside addresses of IPv6 to {},", address::CANARY, address::CANARY_V6);
+    let azure = settings.resolvers.azure;
     let mut lines = vec![
         format!(
-            "to {canary}, where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, {quiet}"
+            "to {canary} where nobody can be: one DNS question, one NTP packet and one connection per port whose accepts prove little, {quiet}"
         ),
         "to one endpoint per TCP port: a connection that is held open without a word, one keep-alive packet every 100s"
             .to_owned(),

@@ -8,7 +8,7 @@ use super::{Answer, Question, Reply, Transport, wire};
 use crate::{
     attempt::Attempt,
     clock,
-    datagram::Datagram,
+    datagram::{Datagram, HEAR_OUT},
     evidence::{Operation, Stop, Trouble, os},
     seen::Trace,
     stream,
@@ -16,9 +16,6 @@ use crate::{
     verdict::Phase,
 };
 
-/// After an ICMP error the answer is waited for this much longer at most. Anybody on the path can forge one, and it alone
-/// proves nothing while an answer may still come; resolvers give a server as long.
-const HEAR_OUT: Duration = Duration::from_secs(2);
 /// The largest datagram that is read, in bytes: the starting point of RFC 6891 section 6.2.5; we offer
 /// less.
 const DATAGRAM: usize = 4096;
@@ -79,7 +76,7 @@ impl Asking<'_> {
         loop {
             let received = match end.bound(socket.receive(&mut buffer)).await {
                 Ok(received) => received,
-                Err(trouble) if trouble != Trouble::TimedOut && objection.is_none() && self.may_be_forged(socket) => {
+                Err(trouble) if trouble != Trouble::TimedOut && objection.is_none() && socket.may_be_forged() => {
                     (objection, end) = (Some(trouble), end.at_most(HEAR_OUT));
                     continue;
                 }
@@ -97,13 +94,6 @@ impl Asking<'_> {
                 end = end.at_most(self.attempt.deadline.remaining() / 4);
             }
         }
-    }
-
-    /// Whether an error is an ICMP message that somebody else may have sent. What this machine's own kernel says is no
-    /// forgery, and to its own addresses no path leads.
-    fn may_be_forged(&self, socket: &Datagram) -> bool {
-        let is_ours = socket.hear_objection().is_none_or(|icmp| icmp.from_self);
-        !(is_ours || self.attempt.address.ip().is_loopback())
     }
 
     /// Waits for a second answer to the same question and compares it with the first. A copy is no conflict.

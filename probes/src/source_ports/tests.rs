@@ -19,7 +19,7 @@ use crate::{
 const PORTS: PortRange = PortRange { first: 20_000, last: 29_999 };
 
 /// A DNS server that answers only the clients and turns it is told to.
-async fn server(answers: impl Fn(u16, usize) -> bool + Send + 'static) -> SocketAddr {
+async fn server(mut answers: impl FnMut(u16, usize) -> bool + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback is there");
     let address = socket.local_addr().expect("bound above");
     tokio::spawn(async move {
@@ -86,9 +86,43 @@ async fn the_same_port_connects_again_and_again() {
 
 fn outcomes(tries: &[(u16, bool)]) -> PortOutcomes {
     let cause = |works| if works { Cause::None } else { Cause::Dropped };
-    let tries =
-        tries.iter().map(|(source_port, works)| Try { source_port: *source_port, works: *works, cause: cause(*works) });
+    let tries = tries.iter().map(|(source_port, works)| Try {
+        source_port: *source_port,
+        works: *works,
+        cause: cause(*works),
+        fresh: *source_port >= FRESH_FROM,
+    });
     PortOutcomes { tries: tries.collect() }
+}
+
+/// Ports from here on are fresh ones in canned tries.
+const FRESH_FROM: u16 = 7;
+
+#[test]
+fn a_table_serves_who_comes_first_and_a_hash_spares_some_whenever_they_come() {
+    let repeats = [(1, true), (2, false), (3, false), (4, false), (1, true), (2, false)];
+    let with = |more: &[(u16, bool)]| outcomes(&[&repeats[..], more].concat()).pattern();
+    assert_eq!(with(&[(7, false), (8, false), (9, false)]), Pattern::Entries);
+    assert_eq!(with(&[(7, false), (8, true), (9, false)]), Pattern::PerPort, "a fresh port works");
+    assert_eq!(with(&[]), Pattern::PerPort, "no fresh port was tried");
+    let last = [(1, false), (2, false), (3, true), (1, false), (3, true)];
+    let with_last = |more: &[(u16, bool)]| outcomes(&[&last[..], more].concat()).pattern();
+    assert_eq!(
+        with_last(&[(7, false), (8, false)]),
+        Pattern::Unknown,
+        "the last of three overtook the others, or a hash"
+    );
+    let two = [(1, false), (2, true), (3, true), (1, false), (3, true), (7, false), (8, false)];
+    assert_eq!(outcomes(&two).pattern(), Pattern::PerPort, "nobody is served out of turn twice");
+}
+
+#[tokio::test]
+async fn a_table_with_room_for_one_shows_its_entry() {
+    let mut held = None;
+    let server = server(move |port, _| *held.get_or_insert(port) == port).await;
+    let outcomes = ask(&dns(), server, PORTS).await;
+    assert_eq!(outcomes.pattern(), Pattern::Entries, "{outcomes}");
+    assert_eq!(outcomes.tries.len(), CONTRAST_FLOWS, "{outcomes}");
 }
 
 #[test]
@@ -111,7 +145,7 @@ fn a_pattern_needs_repeats_of_both_kinds() {
 proptest! {
     #[test]
     fn ports_come_from_the_range_and_differ(first in 1u16..65_000, span in 0u16..500, nonce: u64) {
-        let ports = choose(PortRange { first, last: first + span }, nonce);
+        let ports = choose(PortRange { first, last: first + span }, nonce, FIRST_ROUND);
         prop_assert!(ports.iter().all(|port| (first..=first + span).contains(port)));
         prop_assert!(ports.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", ports);
         prop_assert!(!ports.is_empty() && ports.len() <= FIRST_ROUND);

@@ -64,6 +64,15 @@ pub(super) fn contradictions(status: &Value) -> Vec<String> {
         let both = |contrast: &&Contrast| [true, false].iter().all(|answer| lines.contains(&contrast.words(*answer)));
         let opposites = Contrast::ALL.iter().filter(both).map(|contrast| contrast.words(true).to_owned());
         told.extend(opposites.map(|words| format!("an incident says both this and its opposite: {words}")));
+        let says = |(contrast, answer): (Contrast, bool)| lines.contains(&contrast.words(answer));
+        let clash = EXCLUSIVE.iter().filter(|(one, other)| says(*one) && says(*other));
+        told.extend(clash.map(|(one, other)| {
+            format!("an incident says both ({}) and ({})", one.0.words(one.1), other.0.words(other.1))
+        }));
+        let hint = incident["hint"].as_str().unwrap_or_default();
+        if hint.contains(OTHERS_ANSWER) && says((Contrast::SamePortWorks, false)) {
+            told.push(format!("nobody works on the port, and the hint says: {hint}"));
+        }
         if lines.contains(&Contrast::ResolversDisagree.words(false)) {
             let differing = texts("endpoints").filter(|id| is_compared_badly(status, id));
             told.extend(differing.map(|id| format!("the servers agree on the name, and differ on {id}")));
@@ -71,6 +80,21 @@ pub(super) fn contradictions(status: &Value) -> Vec<String> {
     }
     told
 }
+
+/// Answers that cannot both be true.
+const EXCLUSIVE: &[((Contrast, bool), (Contrast, bool))] = &[
+    ((Contrast::SamePortWorks, true), (Contrast::AnythingWorks, false)),
+    ((Contrast::OtherPortsWork, true), (Contrast::AnythingWorks, false)),
+    ((Contrast::SameHostWorks, true), (Contrast::AnythingWorks, false)),
+    ((Contrast::HeldFlowLives, true), (Contrast::HeldFlowReset, true)),
+    ((Contrast::PortDecides, true), (Contrast::NewFlowsMixed, false)),
+    ((Contrast::NewFlowsMixed, true), (Contrast::NewFlowsPass, true)),
+    ((Contrast::PlainDnsPasses, true), (Contrast::SmallDatagramPasses, true)),
+    ((Contrast::DnsOverTcpAnswers, true), (Contrast::DnsOverTcpAccepts, false)),
+    ((Contrast::CanaryAccepts, true), (Contrast::CanaryRefuses, true)),
+];
+/// How hints say that other hosts work on the port of a silent one.
+const OTHERS_ANSWER: &str = "while others on";
 
 /// Whether the comparison in force of an endpoint's name should worry somebody.
 fn is_compared_badly(status: &Value, id: &str) -> bool {
@@ -374,6 +398,8 @@ mod tests {
             contradictions(&json!({"incidents": [incident], "dns": dns})).len()
         };
         let (yes, no) = (Contrast::SamePortWorks.words(true), Contrast::SamePortWorks.words(false));
+        let nothing = Contrast::AnythingWorks.words(false);
+        assert_eq!((of(vec![yes, nothing], "identical"), of(vec![no, nothing], "identical")), (1, 0));
         let agree = Contrast::ResolversDisagree.words(false);
         assert_eq!((of(vec![yes, no], "identical"), of(vec![yes], "identical")), (1, 0));
         assert_eq!((of(vec![agree], "hijack"), of(vec![agree], "identical")), (1, 0));

@@ -73,6 +73,40 @@ impl Rate {
     }
 }
 
+/// How often each name was asked for, for servers that give its addresses in turn.
+#[derive(Debug, Default)]
+struct Turns(Mutex<BTreeMap<String, usize>>);
+
+impl Turns {
+    /// The zone as this question finds it: one of the addresses of each name that rotates.
+    fn next(&self, question: &[u8], names: &Zone) -> Zone {
+        let Some(name) = asked_name(question) else { return names.clone() };
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(name.clone()).or_default();
+        *turn += 1;
+        let one = |entry: &Entry| Entry {
+            addresses: entry.addresses.iter().copied().cycle().nth(*turn).into_iter().collect(),
+            ..entry.clone()
+        };
+        names.get(&name).map(|entry| Zone::from([(name, one(entry))])).unwrap_or_default()
+    }
+
+    /// The mood as this question finds it.
+    fn of(&self, question: &[u8], mood: Mood) -> Mood {
+        match mood {
+            Mood::Rotates { names } => Mood::Says { names: self.next(question, &names) },
+            other => other,
+        }
+    }
+}
+
+/// The name that a question asks for addresses of IPv4.
+fn asked_name(question: &[u8]) -> Option<String> {
+    let asked = Message::from_vec(question).ok()?;
+    let query = asked.queries.first().filter(|query| query.query_type() == RecordType::A)?;
+    Some(query.name().to_lowercase().to_ascii().trim_end_matches('.').to_owned())
+}
+
 /// The first address of a name.
 pub fn first(zone: &Zone, name: &str) -> Option<IpAddr> {
     zone.get(name)?.addresses.first().copied()
@@ -84,8 +118,10 @@ pub fn first(zone: &Zone, name: &str) -> Option<IpAddr> {
 /// When the address cannot be bound.
 pub async fn start(address: SocketAddr, zone: Behaviour<Arc<Zone>>, mood: Behaviour<Mood>) -> Result<Vec<Running>> {
     let rate = Arc::new(Rate(Mutex::new((clock::now(), 0))));
+    let turns = Arc::new(Turns::default());
     let names = zone.clone();
     let datagrams = listening::udp(address, mood.clone(), Mood::is_absent, move |question, mood| {
+        let mood = turns.of(&question.bytes, mood);
         by_datagram(question, names.get(), mood, Arc::clone(&rate))
     });
     let streams = listening::tcp(address, mood, Mood::refuses_streams, move |stream, mood| {

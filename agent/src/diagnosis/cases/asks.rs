@@ -4,12 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
+
+use ase_probes::{dns::Transport, probe::Probe};
 
 use super::{Cases, Moment, Wanted};
 use crate::{
     diagnosis::{
-        ask::{Errand, Key},
+        ask::{Beside, Errand, Key},
         conclude::Section,
         neighbours::Neighbours,
     },
@@ -17,9 +20,14 @@ use crate::{
         catalog::{Endpoint, Host},
         contrast::{Ask, Contrast},
     },
-    net::{address::CANARY, port::Port},
+    net::{
+        address::{CANARY, canary_beside, is_private},
+        port::Port,
+    },
 };
 
+/// The port of name servers (RFC 1035 section 4.2).
+const DNS: u16 = 53;
 /// Clocks that are read at once where this machine's own may be wrong: four times as many as must agree, since some of
 /// them will be lost for the same reason.
 const CLOCKS: usize = 12;
@@ -35,7 +43,9 @@ pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, pl
     match ask {
         // A peer on this machine is reached without the network: questions about the path would tell nothing about it.
         Ask::TcpCanary | Ask::UdpCanary | Ask::DnsCanary if peer.is_none_or(|peer| peer.ip().is_loopback()) => None,
-        Ask::TcpCanary | Ask::UdpCanary => shared(SocketAddr::new(CANARY, asked_port)),
+        Ask::TcpCanary | Ask::UdpCanary => {
+            shared(SocketAddr::new(peer.map_or(CANARY, |peer| canary_beside(peer.ip())), asked_port))
+        }
         Ask::DnsCanary => shared(SocketAddr::new(CANARY, 53)),
         Ask::Control | Ask::ThisMachine => shared(SocketAddr::new(platform, 53)),
         Ask::HeldFlow => shared(SocketAddr::new(platform, asked_port)),
@@ -45,6 +55,8 @@ pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, pl
             None
         }
         Ask::SmallDatagram | Ask::DnsOverTcp | Ask::AnySource => shared(peer?),
+        // Whoever asks a name server asks the same of it.
+        Ask::SourcePorts if asked_port == DNS && !is_by_stream(endpoint) => shared(peer?),
         Ask::SmallSegments
         | Ask::OtherName
         | Ask::OldTls
@@ -54,6 +66,11 @@ pub(super) fn key_of(ask: Ask, endpoint: &Endpoint, peer: Option<SocketAddr>, pl
         | Ask::RedirectPorts => Some(Key { ask, peer: peer?, about: Some(Arc::clone(&endpoint.id.0)) }),
         Ask::Neighbours | Ask::Comparison | Ask::Memory => None,
     }
+}
+
+/// Whether a name server is watched over TCP.
+fn is_by_stream(endpoint: &Endpoint) -> bool {
+    matches!(&endpoint.target.probe, Probe::Dns(question) if question.transport == Transport::Tcp)
 }
 
 /// What is wanted so far, and for how many endpoints of a port each question is asked.
@@ -84,7 +101,18 @@ impl Cases {
         let asker = case.asker(index);
         for ask in &Section::of(case.sign.symptom).asks {
             let Some(key) = self.key(*ask, &asker) else { continue };
-            let learned = self.lessons.get(&key, at.now).filter(|learned| asker.may_use(learned));
+            // A distance is told from another's, and what is nearby answers from nearby.
+            let is_far =
+                asker.peer.is_some_and(|peer| !is_private(peer.ip()) && peer.ip() != self.neighbourhood.platform());
+            if *ask == Ask::FewHops && !(is_far && self.beside(*ask, index, since).is_some()) {
+                continue;
+            }
+            let learned = self.lessons.get(&key, at.now);
+            let learned = learned
+                .filter(|learned| asker.may_use(learned) || self.is_of_the_same_trouble(learned, &asker, at.now));
+            // Whether new flows pass right after one did is not known from before it did.
+            let is_stale = *ask == Ask::SourcePorts && case.open.contains(&Contrast::NewFlowsPass);
+            let learned = learned.filter(|learned| !is_stale || learned.is_of(case.opened));
             let is_open = open.contains(ask);
             if !is_open && learned.is_none() {
                 continue;
@@ -100,13 +128,19 @@ impl Cases {
         }
     }
 
+    /// The host that works and is measured beside an endpoint: for its name on the same port, for its distance on any.
+    fn beside(&self, ask: Ask, index: usize, since: Duration) -> Option<Beside> {
+        let same_port = self.neighbourhood.works_beside(index, since);
+        same_port.or_else(|| self.neighbourhood.works_outside_beside(index, since).filter(|_| ask == Ask::FewHops))
+    }
+
     /// All that a measurement about an endpoint needs to know.
     pub fn errand(&self, key: Key, index: usize, around: &Neighbours<'_>) -> Errand {
         let visit = around.views[index].last.as_deref();
         let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
         let since = self.cases.get(&index).map_or(around.now, |case| self.since(case));
         Errand {
-            beside: self.neighbourhood.works_beside(index, since),
+            beside: self.beside(key.ask, index, since),
             page: answer.map(|answer| (answer.status, answer.body_start.clone())),
             endpoint: Arc::clone(self.neighbourhood.endpoint(index)),
             key,

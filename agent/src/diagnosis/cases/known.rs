@@ -8,9 +8,10 @@ use super::{Case, Cases, Moment, asks::key_of, lessons::Learned};
 use crate::{
     diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, symptom::Symptom},
     model::{
-        contrast::{Ask, Contrast, Contrasts},
+        contrast::{Ask, Contrast, ContrastSet, Contrasts},
         diagnosis::Origin,
     },
+    net::port::Port,
 };
 
 /// What one endpoint's exchange proves for all: the fault lies before the first router.
@@ -81,29 +82,55 @@ impl Cases {
                 measured => {
                     let learned = self.measured(*measured, &case.asker(index), at.now);
                     let answers = learned.map(|learned| learned.measured.answers).unwrap_or_default();
-                    asked.for_each(|contrast| known.learn_if(contrast, answers.get(contrast)));
+                    asked.for_each(|contrast| {
+                        let answer = match contrast {
+                            Contrast::NewFlowsPass => {
+                                let is_one_port = !self.memory.is_intermittent_everywhere();
+                                self.lessons.after_pass(index, at.now, is_one_port)
+                            }
+                            _ => answers.get(contrast),
+                        };
+                        known.learn_if(contrast, answer);
+                    });
                 }
             }
         }
-        let everywhere = self.memory.is_intermittent_everywhere() && self.lessons.ports_decide(at.now);
-        if everywhere && section.asked.contains(Contrast::PortDecides) {
-            known.learn(Contrast::PortDecides, true);
-        }
+        self.know_of_shared_path(&section.asked, &mut known, at.now);
         known
+    }
+
+    /// What was measured at some endpoints of a path that is broken for all: where flows fail and succeed in turn on several
+    /// ports, it speaks for the others.
+    fn know_of_shared_path(&self, asked: &ContrastSet, known: &mut Contrasts, now: Instant) {
+        if !self.memory.is_intermittent_everywhere() || !asked.contains(Contrast::PortDecides) {
+            return;
+        }
+        if self.lessons.ports_decide(now) {
+            known.learn(Contrast::PortDecides, true);
+        } else if self.is_shut_everywhere(now) && asked.contains(Contrast::NewFlowsPass) {
+            known.learn(Contrast::PortDecides, false);
+            known.learn(Contrast::NewFlowsPass, false);
+        }
+    }
+
+    /// Whether new flows are let in now and then only, on several ports, while others right beside them are not.
+    fn is_shut_everywhere(&self, now: Instant) -> bool {
+        let is_shared = self.memory.is_intermittent_everywhere() && !self.lessons.ports_decide(now);
+        is_shared && self.lessons.is_shut(now) && self.memory.none_in_midstream()
     }
 
     fn remembered(&self, contrast: Contrast, index: usize, case: &Case, at: Moment) -> Option<bool> {
         Some(match contrast {
-            Contrast::Intermittent => self.memory.is_intermittent(self.neighbourhood.port(index)),
-            Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat(),
+            Contrast::Intermittent => self.memory.is_intermittent(case.target.port),
+            Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
+            Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),
             Contrast::LossyPath => self.memory.is_lossy(),
             Contrast::RoundTripGrew => self.memory.is_slow(index),
-            Contrast::FirstLook => !self.has_past,
             Contrast::AsksThePlatform => case.sign.peer.is_some_and(|peer| peer.ip() == self.neighbourhood.platform()),
             Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).target.probe, Probe::Ntp(_)),
             Contrast::ForeignRedirect => case.foreign_redirect,
             Contrast::PageNamesFilter => case.names_filter,
-            Contrast::ByDatagram => self.neighbourhood.port(index).by_datagram,
+            Contrast::ByDatagram => case.target.port.by_datagram,
             Contrast::FullSegmentsArrived => case.full_segments,
             Contrast::CanaryAcceptedBefore => {
                 let canary = self.measured(Ask::TcpCanary, &case.asker(index), at.now)?;
@@ -123,7 +150,18 @@ impl Cases {
     /// What a measurement taught that answers an ask: one made for the same endpoint, or for one like it.
     pub(super) fn measured(&self, ask: Ask, asker: &Asker, now: Instant) -> Option<&Learned> {
         let own = self.key(ask, asker).and_then(|key| self.lessons.get(&key, now));
-        own.filter(|learned| self.speaks_for(learned, asker)).or_else(|| self.like_others(ask, asker, now))
+        let speaks =
+            |learned: &&Learned| self.speaks_for(learned, asker) || self.is_of_the_same_trouble(learned, asker, now);
+        own.filter(speaks).or_else(|| self.like_others(ask, asker, now))
+    }
+
+    /// Whether a measurement of a name server was made while its answers came and went as they do now: every name that is
+    /// asked there meets the same trouble anew.
+    pub(super) fn is_of_the_same_trouble(&self, learned: &Learned, asker: &Asker, now: Instant) -> bool {
+        let server = asker.peer.map(|peer| Port::udp(peer.port()));
+        asker.symptom == Symptom::SilentDns
+            && server.is_some_and(|server| self.memory.is_intermittent(server))
+            && learned.is_recent(now)
     }
 
     /// Whether a measurement speaks for an endpoint: it was made since its trouble began, or for an older case that looks

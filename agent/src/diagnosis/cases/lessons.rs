@@ -8,7 +8,10 @@ use std::{
 
 use crate::{
     diagnosis::ask::{Key, Measured},
-    model::contrast::{Ask, Contrast, Contrasts},
+    model::{
+        contrast::{Ask, Contrast, Contrasts},
+        remap::Remap,
+    },
 };
 
 /// A measurement that taught nothing new is not repeated before this, then after twice that, and so on: twice the default
@@ -47,6 +50,11 @@ impl Learned {
         now.duration_since(self.at)
     }
 
+    /// Whether it was learned within the time over which visits are remembered.
+    pub(super) fn is_recent(&self, now: Instant) -> bool {
+        self.age(now) <= SHARED
+    }
+
     /// Whether what it answers should be asked for again, lest it become worth nothing while it is in use.
     pub(super) fn is_old(&self, now: Instant) -> bool {
         self.age(now) >= LONGEST_REPEAT
@@ -59,6 +67,19 @@ pub(super) struct Lessons {
     by_key: BTreeMap<Key, Learned>,
     /// When source ports last decided at any endpoint.
     ports_decided: Option<Instant>,
+    /// What new flows did right after a visit of an endpoint passed, and when that was measured last.
+    after_pass: BTreeMap<usize, (Instant, AfterPass)>,
+}
+
+/// What several new flows at once did right after one had passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterPass {
+    /// All passed.
+    Passed,
+    /// All failed, once: the path may have gone in that moment.
+    Failed,
+    /// Some passed beside others that did not, or all failed again.
+    Shut,
 }
 
 impl Lessons {
@@ -90,6 +111,37 @@ impl Lessons {
     pub(super) fn about(&self, ask: Ask) -> impl Iterator<Item = (&Key, &Learned)> {
         let first = Key { ask, peer: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), about: None };
         self.by_key.range(first..).take_while(move |(key, _)| key.ask == ask)
+    }
+
+    /// Takes in what several new flows did right after a visit of this endpoint had passed.
+    pub(super) fn learn_after_pass(&mut self, index: usize, shown: AfterPass, now: Instant) {
+        self.after_pass.retain(|_, (at, _)| now.duration_since(*at) <= SHARED);
+        let before = self.after_pass.get(&index).map(|(_, before)| *before);
+        let again = shown == AfterPass::Failed && matches!(before, Some(AfterPass::Failed | AfterPass::Shut));
+        self.after_pass.insert(index, (now, if again { AfterPass::Shut } else { shown }));
+    }
+
+    /// Whether several new flows passed right after a visit of an endpoint had, if that was measured lately. Where one port
+    /// is in trouble, one measurement tells; what comes and goes everywhere may have gone in that moment.
+    pub(super) fn after_pass(&self, index: usize, now: Instant, is_one_port: bool) -> Option<bool> {
+        let (_, shown) = self.after_pass.get(&index).filter(|(at, _)| now.duration_since(*at) <= SHARED)?;
+        match shown {
+            AfterPass::Passed => Some(true),
+            AfterPass::Failed => is_one_port.then_some(false),
+            AfterPass::Shut => Some(false),
+        }
+    }
+
+    /// Whether at most endpoints where it was measured lately, new flows did not pass right after one did.
+    pub(super) fn is_shut(&self, now: Instant) -> bool {
+        let certain: Vec<bool> =
+            self.after_pass.keys().filter_map(|index| self.after_pass(*index, now, false)).collect();
+        certain.iter().filter(|passed| !**passed).count() * 2 > certain.len()
+    }
+
+    /// Follows endpoints to their numbers after a reload.
+    pub(super) fn remap(&mut self, remap: &Remap) {
+        self.after_pass = remap.apply(std::mem::take(&mut self.after_pass));
     }
 
     /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.

@@ -186,3 +186,39 @@ fn outranked(mut failing: Vec<Failing>) -> Vec<Failing> {
     }
     failing
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ase_probes::verdict::{Confidence, Phase};
+
+    fn failing(index: usize, cause: Cause, phase: Phase, peer: &str) -> Failing {
+        Failing {
+            index,
+            finding: Finding::new(cause, phase, Confidence::Possible),
+            peer: peer.parse().ok(),
+            servers: Vec::new(),
+            router: None,
+            is_resolving: false,
+            since: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_a_port_outranks_silence_of_the_same_port_and_of_no_other() {
+        let all = vec![
+            failing(0, Cause::Refused, Phase::Connect, "10.0.0.53:53"),
+            failing(1, Cause::DnsNoReply, Phase::Dns, "10.0.0.53:53"),
+            failing(2, Cause::Dropped, Phase::Dns, "10.0.0.53:53"),
+            failing(3, Cause::DnsNoReply, Phase::Dns, "10.0.0.54:53"),
+            failing(4, Cause::Dropped, Phase::Connect, "10.0.0.53:443"),
+            failing(5, Cause::DnsServfail, Phase::Dns, "10.0.0.53:53"),
+        ];
+        let told: Vec<(Cause, Phase)> =
+            outranked(all).iter().map(|failure| (failure.finding.cause, failure.finding.phase)).collect();
+        let refused = [(Cause::Refused, Phase::Connect), (Cause::Refused, Phase::Dns), (Cause::Refused, Phase::Dns)];
+        assert_eq!(told[..3], refused, "one dead process is one incident, each in its own phase");
+        let kept = [Cause::DnsNoReply, Cause::Dropped, Cause::DnsServfail];
+        assert_eq!(told[3..].iter().map(|(cause, _)| *cause).collect::<Vec<_>>(), kept, "what was answered stands");
+    }
+}

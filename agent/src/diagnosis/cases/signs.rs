@@ -41,7 +41,10 @@ impl Cases {
         }
         let port = self.neighbourhood.port(index);
         let intermittent = self.memory.has_recovered(index) && self.memory.is_intermittent(port);
-        let repeats = || self.memory.is_lossy() || self.memory.only_handshakes_repeat();
+        let repeats = || {
+            let own = self.memory.own_handshakes_repeat(index);
+            own || self.memory.is_lossy() || self.memory.only_handshakes_repeat()
+        };
         if intermittent || self.memory.has_lost(index) && repeats() || self.memory.is_slow(index) {
             return Some(quiet(Symptom::Passed));
         }

@@ -105,10 +105,18 @@ impl Neighbourhood {
 
     /// Another host with a name that works on the endpoint's port since then.
     pub fn works_beside(&self, index: usize, since: Duration) -> Option<Beside> {
-        let own = &self.places[index];
-        let works =
-            self.ports.get(&own.port)?.all.works.since(since).filter(|other| self.places[*other].host != own.host);
-        works.map(|other| &self.places[other]).find_map(|place| match &place.endpoint.target.host {
+        self.beside(index, self.ports.get(&self.places[index].port)?.all.works.since(since))
+    }
+
+    /// Another host with a name that works outside this network on any port since then, by a connection.
+    pub fn works_outside_beside(&self, index: usize, since: Duration) -> Option<Beside> {
+        let works = self.outside.works.since(since);
+        self.beside(index, works.filter(|other| !self.places[*other].port.by_datagram))
+    }
+
+    fn beside(&self, index: usize, works: impl Iterator<Item = usize>) -> Option<Beside> {
+        let others = works.map(|other| &self.places[other]).filter(|place| place.host != self.places[index].host);
+        others.into_iter().find_map(|place| match &place.endpoint.target.host {
             Host::Name(name) => Some(Beside { name: name.clone(), address: place.last.as_ref()?.peer? }),
             Host::Address(_) => None,
         })

@@ -46,6 +46,11 @@ pub enum Mood {
         /// What it says; an entry without addresses keeps those of the zone.
         names: Zone,
     },
+    /// It gives one of a name's addresses at a time, the next one to each question for it.
+    Rotates {
+        /// Between these addresses.
+        names: Zone,
+    },
     /// It invents an address for every name that does not exist.
     Rewrites {
         /// That address.

@@ -1,0 +1,30 @@
+//! What to look at first, in plain words, where that is more than a cause's own advice.
+
+pub(super) const ONE_OF_SEVERAL: &str = "one of several instances behind a load balancer fails, or has other rules than the rest: \
+    check each appliance instance's health probe and that the last policy change reached all of them";
+pub(super) const NEW_FLOWS: &str = "new flows fail now and then while others pass: look at SNAT port use and the session count of \
+    the NAT gateway, load balancer or firewall on the path";
+pub(super) const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
+    they do after a change of NSG rules";
+pub(super) const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \
+    live on, as they do after a change of NSG rules";
+pub(super) const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is down is the first suspect: flows that were \
+    open before died with it, as they do not after a change of NSG rules";
+pub(super) const PORT_DENIED: &str = "a rule for this port is the first suspect: an outbound NSG rule, or the network rules of the \
+    firewall on the path";
+pub(super) const PLATFORM_DENIED: &str = "an NSG rule that denies the tag AzurePlatformDNS is the first suspect, then a firewall on this \
+    machine: no route and no appliance touches this address, the host itself serves it";
+pub(super) const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
+    down are the first suspects; `az network nic show-effective-route-table` tells the route";
+pub(super) const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
+    net.netfilter.nf_conntrack_max, or find what opens so many flows";
+pub(super) const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \
+    place";
+pub(super) const IGNORES_SOME: &str = "the server answers some questions and ignores others of the same kind, and answers over TCP: it     is overloaded, or limits how many questions of one client it answers";
+pub(super) const OLD_TLS: &str = "older versions or cipher suites of TLS are the first thing to check: this agent offers TLS 1.2 and 1.3 \
+    with AEAD suites, and Windows ends without an alert where nothing is common";
+/// The advice where one host is silent.
+pub const ONE_HOST: &str = "this host is silent while others on its port answer: its own firewall, its service, or a rule or route for its address";
+/// The same where several are.
+pub const SOME_HOSTS: &str = "these hosts are silent while others on their port answer: look for a rule or route that means \
+    their addresses, then at the hosts themselves";
