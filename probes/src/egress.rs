@@ -1,4 +1,5 @@
-//! How packets leave: the source address and interface that a probe is told to use, and what is special about them.
+//! How packets leave: the source address and interface that a probe is told to use, what is special about them, and who notes
+//! them down.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -9,16 +10,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     evidence::{Operation, Trouble, os},
+    journal::{Journal, Page},
     kernel,
 };
 
-/// The source address and interface of a probe; the default leaves both to the routing table.
+/// The source address and interface of a probe; the default leaves both to the routing table and notes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
     /// The address to send from, if the probe's family is the same.
     pub source: Option<IpAddr>,
     /// The interface to send through (`SO_BINDTODEVICE`, unprivileged since Linux 5.7).
     pub interface: Option<String>,
+    /// Where every message is noted, for whoever wants to see the exchange itself.
+    pub journal: Option<Journal>,
 }
 
 /// How the packets of one attempt differ from plain probing; the default is plain probing.
@@ -39,6 +43,11 @@ pub struct Shape {
 }
 
 impl Egress {
+    /// Where a new flow to `peer` is noted, if anybody wants to see it.
+    pub(crate) fn page(&self, peer: SocketAddr) -> Option<Page> {
+        self.journal.as_ref().map(|journal| journal.page(peer))
+    }
+
     /// Opens a non-blocking socket towards `peer`, bound as asked, that collects ICMP errors.
     pub(crate) fn socket(&self, peer: SocketAddr, kind: Type, shape: Shape) -> Result<Socket, Trouble> {
         let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };

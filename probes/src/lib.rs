@@ -22,6 +22,7 @@ pub mod held_flow;
 pub mod hops;
 pub mod http;
 mod inspectors;
+pub mod journal;
 mod kernel;
 pub mod knock;
 pub mod local_facts;

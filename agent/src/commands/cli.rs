@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     check::Check, config::ConfigCommand, history::History, import::ImportCommand, lint::Lint,
-    nameresolver::Nameresolver, nslookup::Nslookup, plan::PlanCommand, profile::ProfileCommand, run::Run,
+    nameresolver::Nameresolver, nslookup::Nslookup, plan::PlanCommand, probe::Probe, profile::ProfileCommand, run::Run,
     tcpping::Tcpping,
 };
 
@@ -43,6 +43,24 @@ Examples:
   ase-agent tcpping login.microsoftonline.com:443
   ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433
   ase-agent tcpping -t -s 60 10.0.0.4 8080";
+
+const PROBE_NOTES: &str = "\
+The question is the daemon's own. Each line has the time since the start, the direction, the flow's number and its peer; tls
+is what travels inside the encryption. A single look confirms nothing: `ase-agent check` asks again and finds out why.
+
+Exit codes:
+  0   the peer proved itself
+  1   it did not
+  2   it did, but something about it is worse than it should be
+  3   nothing could be judged: this machine, the address policy or the budget of flows prevented it
+  64  the command line is wrong
+  78  the configuration is wrong
+
+Examples:
+  ase-agent probe https login.microsoftonline.com
+  ase-agent probe dns 168.63.129.16/tcp --name management.azure.com -v
+  ase-agent probe sql myserver.database.windows.net:1433 -vv
+  ase-agent probe ntp time.windows.com --output json";
 
 const LINT_EXIT_CODES: &str = "\
 Exit codes:
@@ -86,6 +104,9 @@ pub enum Command {
     /// Connect again and again as an app would, and say what the accept is worth
     #[command(after_help = TCPPING_NOTES)]
     Tcpping(Tcpping),
+    /// Ask one peer one question and show what was sent, what came back, when, and what it means
+    #[command(after_help = PROBE_NOTES)]
+    Probe(Probe),
     /// Work on configuration files
     #[command(subcommand)]
     Config(ConfigCommand),

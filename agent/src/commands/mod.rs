@@ -15,6 +15,7 @@ pub mod name_rounds;
 pub mod nameresolver;
 pub mod nslookup;
 pub mod plan;
+pub mod probe;
 pub mod profile;
 pub mod reloads;
 pub mod run;

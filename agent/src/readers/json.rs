@@ -10,6 +10,7 @@ mod environment;
 mod history;
 mod incidents;
 mod machine;
+mod probe;
 mod resolver;
 mod risk;
 mod tcpping;
@@ -61,6 +62,7 @@ use machine::MachineEntry;
 use risk::RiskEntry;
 
 pub use history::history_to_json;
+pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 pub use tcpping::tcpping_to_json;
 

@@ -6,6 +6,7 @@ pub mod history;
 pub mod json;
 pub mod metrics;
 pub mod nameresolver;
+pub mod probe;
 pub mod profile;
 pub mod report;
 pub mod resolver_health;

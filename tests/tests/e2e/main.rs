@@ -20,6 +20,7 @@ mod lint_input;
 mod look;
 mod memory;
 mod private_systemd;
+mod probe;
 mod process;
 mod prometheus;
 mod real_peers;
