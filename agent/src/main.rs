@@ -7,7 +7,7 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, plan, probe, profile, run, stdout, tcpping, variables,
+    history, import, lint, nameresolver, nslookup, pages, plan, probe, profile, run, stdout, tcpping, variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Import(command) => import::run(&command),
         Command::Plan(command) => plan::run(&command),
+        Command::Completions(arguments) => pages::complete(&arguments),
+        Command::Man(arguments) => pages::man(&arguments),
         Command::Explain { cause } => explain::run(cause.as_deref()),
     };
     result.unwrap_or_else(|failure| {

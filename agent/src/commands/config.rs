@@ -8,7 +8,7 @@ use std::{
 use clap::{Subcommand, ValueEnum};
 
 use crate::{
-    commands::{cli::ConfigFile, failure::Failure, stdout},
+    commands::{cli::{ConfigFile, PLAIN_EXIT_CODES}, failure::Failure, stdout},
     config::{
         self,
         effective::{Effective, Which},
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check a configuration file without running anything
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config check /etc/ase-agent/ase-agent.yaml"))]
     Check {
         /// The file
         file: PathBuf,

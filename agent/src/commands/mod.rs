@@ -14,6 +14,7 @@ pub mod logs;
 pub mod name_rounds;
 pub mod nameresolver;
 pub mod nslookup;
+pub mod pages;
 pub mod plan;
 pub mod probe;
 pub mod profile;

@@ -12,6 +12,7 @@ mod fault_scenarios;
 mod field;
 mod fleet;
 mod guest_faults;
+mod help;
 mod http_client;
 mod import;
 mod lint;
