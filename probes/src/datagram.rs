@@ -23,6 +23,9 @@ use crate::{
     journal::{Event, Layer, Page},
 };
 
+/// The largest payload of a datagram over IPv4 (RFC 768, RFC 791), in bytes.
+const LARGEST: usize = 65_507;
+
 /// A datagram and what the kernel says about its arrival.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
@@ -118,6 +121,15 @@ impl Datagram {
             page.note(Layer::Udp, Event::Icmp(icmp));
         }
         Some(icmp)
+    }
+
+    /// Bytes of a packet that the device sends in one piece, which the kernel says where it is to send more; `None` where it
+    /// sends any. Only with [`Shape::is_whole`](crate::egress::Shape::is_whole).
+    pub(crate) async fn device_mtu(&self) -> Option<u32> {
+        match self.socket.send(&[0; LARGEST]).await {
+            Ok(_) => None,
+            Err(_) => error_queue::take_device_mtu(&self.socket),
+        }
     }
 
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Received> {

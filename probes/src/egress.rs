@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
     evidence::{Operation, Trouble, os},
@@ -38,6 +38,9 @@ pub struct Shape {
     /// The local port, where the kernel shall not choose one. TCP connections are then closed with a reset, so that the
     /// same port can be used again at once.
     pub source_port: Option<u16>,
+    /// UDP only: nobody may cut the packet up, and what the kernel learned of the path's MTU does not count
+    /// (`IP_PMTUDISC_PROBE` in `ip(7)`).
+    pub is_whole: bool,
     /// UDP only: answers from other addresses than the peer's are heard too.
     pub any_source: bool,
 }
@@ -67,6 +70,14 @@ impl Egress {
     }
 }
 
+/// Sets how many hops the next packets of a socket may travel.
+pub(crate) fn limit_hops(socket: &SockRef<'_>, peer: SocketAddr, hops: u8) -> std::io::Result<()> {
+    match peer {
+        SocketAddr::V4(_) => socket.set_ttl_v4(u32::from(hops)),
+        SocketAddr::V6(_) => socket.set_unicast_hops_v6(u32::from(hops)),
+    }
+}
+
 impl Shape {
     /// Sets what is asked for; plain probing costs no system call here.
     fn apply(self, socket: &Socket, peer: SocketAddr, kind: Type) -> std::io::Result<()> {
@@ -74,10 +85,10 @@ impl Shape {
             socket.set_tcp_mss(u32::from(bytes))?;
         }
         if let Some(hops) = self.hop_limit {
-            match peer {
-                SocketAddr::V4(_) => socket.set_ttl_v4(u32::from(hops))?,
-                SocketAddr::V6(_) => socket.set_unicast_hops_v6(u32::from(hops))?,
-            }
+            limit_hops(&SockRef::from(socket), peer, hops)?;
+        }
+        if self.is_whole {
+            kernel::keep_whole(socket, peer)?;
         }
         if let Some(hops) = self.min_hop_limit {
             kernel::set_min_hop_limit(socket, peer, hops)?;

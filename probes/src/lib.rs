@@ -41,5 +41,6 @@ mod tap;
 pub mod tcp;
 pub mod tds;
 pub mod tls;
+pub mod trace;
 mod transport;
 pub mod verdict;

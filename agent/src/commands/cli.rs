@@ -20,6 +20,7 @@ use crate::commands::{
     profile::ProfileCommand,
     run::Run,
     tcpping::Tcpping,
+    trace::Trace,
 };
 
 const EXIT_CODES: &str = "\
@@ -87,6 +88,23 @@ Examples:
   ase-agent probe sql myserver.database.windows.net:1433 -vv
   ase-agent probe ntp time.windows.com --output json";
 
+const TRACE_NOTES: &str = "\
+Without privileges. Each flow keeps its addresses and ports, so that a balancing router sends all of it one way; one more flow
+is of UDP to the same port, and its large datagrams find the MTU. At most two packets go to each hop of a flow.
+
+Exit codes:
+  0   the target accepts, and nothing on the way is odd
+  1   it does not
+  2   it does, but: somebody nearer answers for it, a flow does not arrive, a loop, large packets vanish
+  3   nothing could be judged
+  64  the command line is wrong
+  78  the configuration or the baseline is wrong
+
+Examples:
+  ase-agent trace login.microsoftonline.com
+  ase-agent trace --flows 8 --established management.azure.com:443
+  ase-agent trace 10.0.0.4 1433 --output json";
+
 const LINT_EXIT_CODES: &str = "\
 Exit codes:
   0   nothing above information
@@ -134,6 +152,9 @@ pub enum Command {
     /// Ask one peer one question and show what was sent, what came back, when, and what it means
     #[command(after_help = PROBE_NOTES)]
     Probe(Probe),
+    /// Follow the way to a peer by several flows: its hops, who answers for it, where packets end, and what passes
+    #[command(after_help = TRACE_NOTES)]
+    Trace(Trace),
     /// Work on configuration files
     #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config check /etc/ase-agent/ase-agent.yaml"))]
     Config(ConfigCommand),
@@ -253,6 +274,7 @@ mod tests {
     fn a_mistyped_command_or_option_is_met_with_the_one_that_was_meant() {
         for (words, meant) in [
             (&["ase-agent", "chek"][..], "'check'"),
+            (&["ase-agent", "tracert", "a.example"], "'trace'"),
             (&["ase-agent", "check", "--clas", "dns"], "'--class'"),
             (&["ase-agent", "probe", "htps", "a.example"], "'https'"),
         ] {

@@ -25,4 +25,5 @@ pub mod service_manager;
 pub mod stdout;
 pub mod tcpping;
 mod terminal;
+pub mod trace;
 pub mod variables;

@@ -12,6 +12,7 @@ pub mod report;
 pub mod resolver_health;
 pub mod summary;
 pub mod tcpping;
+pub mod trace;
 pub mod warnings;
 pub mod witness;
 
