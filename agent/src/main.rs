@@ -7,7 +7,7 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, plan, profile, run, stdout, tcpping, variables,
+    history, import, lint, nameresolver, nslookup, pages, plan, probe, profile, run, stdout, tcpping, trace, variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -23,12 +23,16 @@ fn main() -> ExitCode {
         Command::Nameresolver(arguments) => nameresolver::run(&arguments),
         Command::Nslookup(arguments) => nslookup::run(&arguments),
         Command::Tcpping(arguments) => tcpping::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Profile(command) => profile::run(command),
         Command::History(arguments) => history::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Import(command) => import::run(&command),
         Command::Plan(command) => plan::run(&command),
+        Command::Completions(arguments) => pages::complete(&arguments),
+        Command::Man(arguments) => pages::man(&arguments),
         Command::Explain { cause } => explain::run(cause.as_deref()),
     };
     result.unwrap_or_else(|failure| {

@@ -20,8 +20,11 @@ use crate::{
     attempt::Attempt,
     clock, error_queue,
     evidence::{IcmpError, Operation, Trouble, os},
+    journal::{Event, Layer, Page},
 };
 
+/// The largest payload of a datagram over IPv4 (RFC 768, RFC 791), in bytes.
+const LARGEST: usize = 65_507;
 /// After an ICMP error the answer is waited for this much longer at most. Anybody on the path can forge one, and it alone
 /// proves nothing while an answer may still come; resolvers give a server as long.
 pub(crate) const HEAR_OUT: Duration = Duration::from_secs(2);
@@ -47,6 +50,7 @@ pub(crate) struct Datagram {
     connected: bool,
     notice: OnceLock<IcmpError>,
     objection: OnceLock<IcmpError>,
+    page: Option<Page>,
 }
 
 impl Datagram {
@@ -60,11 +64,15 @@ impl Datagram {
             socket.connect(&peer.into()).map_err(os(Operation::Connect))?;
         }
         let socket = UdpSocket::from_std(socket.into()).map_err(os(Operation::Socket))?;
-        Ok(Self { socket, peer, connected, notice: OnceLock::new(), objection: OnceLock::new() })
+        let page = attempt.egress.page(peer);
+        Ok(Self { socket, peer, connected, notice: OnceLock::new(), objection: OnceLock::new(), page })
     }
 
     /// Sends one datagram.
     pub(crate) async fn send(&self, payload: &[u8]) -> Result<(), Trouble> {
+        if let Some(page) = &self.page {
+            page.sent(Layer::Udp, payload);
+        }
         let sent = if self.connected {
             self.socket.send(payload).await
         } else {
@@ -80,11 +88,16 @@ impl Datagram {
             match self.socket.async_io(interest, || self.try_receive(buffer)).await {
                 // A router that asks for smaller packets ends no exchange of small ones; anybody can forge that message.
                 Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => {
-                    if let Some(icmp) = error_queue::take(&self.socket, self.peer) {
+                    if let Some(icmp) = self.take_icmp() {
                         self.notice.get_or_init(|| icmp);
                     }
                 }
-                result => return result.map_err(os(Operation::Receive)),
+                result => {
+                    if let (Some(page), Ok(received)) = (&self.page, &result) {
+                        page.received(Layer::Udp, &buffer[..received.len]);
+                    }
+                    return result.map_err(os(Operation::Receive));
+                }
             }
         }
     }
@@ -98,7 +111,7 @@ impl Datagram {
 
     /// Takes the ICMP error that was just reported and remembers the first of them: the caller goes on waiting.
     fn hear_objection(&self) -> Option<IcmpError> {
-        let icmp = error_queue::take(&self.socket, self.peer)?;
+        let icmp = self.take_icmp()?;
         Some(*self.objection.get_or_init(|| icmp))
     }
 
@@ -109,7 +122,24 @@ impl Datagram {
 
     /// Takes the ICMP error that ended the exchange, if there is one.
     pub(crate) fn icmp(&self) -> Option<IcmpError> {
-        self.objection.get().copied().or_else(|| error_queue::take(&self.socket, self.peer)).or_else(|| self.notice())
+        self.objection.get().copied().or_else(|| self.take_icmp()).or_else(|| self.notice())
+    }
+
+    fn take_icmp(&self) -> Option<IcmpError> {
+        let icmp = error_queue::take(&self.socket, self.peer)?;
+        if let Some(page) = &self.page {
+            page.note(Layer::Udp, Event::Icmp(icmp));
+        }
+        Some(icmp)
+    }
+
+    /// Bytes of a packet that the device sends in one piece, which the kernel says where it is to send more; `None` where it
+    /// sends any. Only with [`Shape::is_whole`](crate::egress::Shape::is_whole).
+    pub(crate) async fn device_mtu(&self) -> Option<u32> {
+        match self.socket.send(&[0; LARGEST]).await {
+            Ok(_) => None,
+            Err(_) => error_queue::take_device_mtu(&self.socket),
+        }
     }
 
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Received> {

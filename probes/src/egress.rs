@@ -1,24 +1,28 @@
-//! How packets leave: the source address and interface that a probe is told to use, and what is special about them.
+//! How packets leave: the source address and interface that a probe is told to use, what is special about them, and who notes
+//! them down.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
     evidence::{Operation, Trouble, os},
+    journal::{Journal, Page},
     kernel,
 };
 
-/// The source address and interface of a probe; the default leaves both to the routing table.
+/// The source address and interface of a probe; the default leaves both to the routing table and notes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
     /// The address to send from, if the probe's family is the same.
     pub source: Option<IpAddr>,
     /// The interface to send through (`SO_BINDTODEVICE`, unprivileged since Linux 5.7).
     pub interface: Option<String>,
+    /// Where every message is noted, for whoever wants to see the exchange itself.
+    pub journal: Option<Journal>,
 }
 
 /// How the packets of one attempt differ from plain probing; the default is plain probing.
@@ -34,11 +38,19 @@ pub struct Shape {
     /// The local port, where the kernel shall not choose one. TCP connections are then closed with a reset, so that the
     /// same port can be used again at once.
     pub source_port: Option<u16>,
+    /// UDP only: nobody may cut the packet up, and what the kernel learned of the path's MTU does not count
+    /// (`IP_PMTUDISC_PROBE` in `ip(7)`).
+    pub is_whole: bool,
     /// UDP only: answers from other addresses than the peer's are heard too.
     pub any_source: bool,
 }
 
 impl Egress {
+    /// Where a new flow to `peer` is noted, if anybody wants to see it.
+    pub(crate) fn page(&self, peer: SocketAddr) -> Option<Page> {
+        self.journal.as_ref().map(|journal| journal.page(peer))
+    }
+
     /// Opens a non-blocking socket towards `peer`, bound as asked, that collects ICMP errors.
     pub(crate) fn socket(&self, peer: SocketAddr, kind: Type, shape: Shape) -> Result<Socket, Trouble> {
         let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
@@ -58,6 +70,14 @@ impl Egress {
     }
 }
 
+/// Sets how many hops the next packets of a socket may travel.
+pub(crate) fn limit_hops(socket: &SockRef<'_>, peer: SocketAddr, hops: u8) -> std::io::Result<()> {
+    match peer {
+        SocketAddr::V4(_) => socket.set_ttl_v4(u32::from(hops)),
+        SocketAddr::V6(_) => socket.set_unicast_hops_v6(u32::from(hops)),
+    }
+}
+
 impl Shape {
     /// Sets what is asked for; plain probing costs no system call here.
     fn apply(self, socket: &Socket, peer: SocketAddr, kind: Type) -> std::io::Result<()> {
@@ -65,10 +85,10 @@ impl Shape {
             socket.set_tcp_mss(u32::from(bytes))?;
         }
         if let Some(hops) = self.hop_limit {
-            match peer {
-                SocketAddr::V4(_) => socket.set_ttl_v4(u32::from(hops))?,
-                SocketAddr::V6(_) => socket.set_unicast_hops_v6(u32::from(hops))?,
-            }
+            limit_hops(&SockRef::from(socket), peer, hops)?;
+        }
+        if self.is_whole {
+            kernel::keep_whole(socket, peer)?;
         }
         if let Some(hops) = self.min_hop_limit {
             kernel::set_min_hop_limit(socket, peer, hops)?;

@@ -14,6 +14,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::evidence::{IcmpError, Operation, Trouble};
 
+/// `SO_EE_ORIGIN_LOCAL` in `linux/errqueue.h`.
+const ORIGIN_LOCAL: u8 = 1;
 /// `SO_EE_ORIGIN_ICMP` in `linux/errqueue.h`.
 const ORIGIN_ICMP: u8 = 2;
 /// `SO_EE_ORIGIN_ICMP6` in `linux/errqueue.h`.
@@ -68,8 +70,19 @@ pub(crate) fn is_echo(error: &io::Error) -> bool {
     )
 }
 
+/// The device's MTU in bytes, where a packet was refused because it is larger.
+pub(crate) fn take_device_mtu(socket: &impl AsFd) -> Option<u32> {
+    let (error, _) = next_entry(socket)??;
+    (error.ee_origin == ORIGIN_LOCAL && error.ee_errno == Errno::EMSGSIZE as u32).then_some(error.ee_info)
+}
+
 /// Reads one entry: `None` when the queue is empty, `Some(None)` for an entry that is not ICMP.
 fn next(socket: &impl AsFd) -> Option<Option<IcmpError>> {
+    Some(next_entry(socket)?.and_then(|(error, offender)| icmp(&error, offender)))
+}
+
+/// Reads one entry as it is, with the address of whoever caused it.
+fn next_entry(socket: &impl AsFd) -> Option<Option<(libc::sock_extended_err, Option<IpAddr>)>> {
     let mut payload = [0u8; 64];
     let mut iov = [IoSliceMut::new(&mut payload)];
     // Time and hop limit come too, where the socket asks for them, and before the error: without room it would be cut.
@@ -79,17 +92,17 @@ fn next(socket: &impl AsFd) -> Option<Option<IcmpError>> {
     let message = recvmsg::<SockaddrStorage>(socket.as_fd().as_raw_fd(), &mut iov, Some(&mut control), flags).ok()?;
     Some(message.cmsgs().ok()?.find_map(|control| {
         match control {
-            ControlMessageOwned::Ipv4RecvErr(error, from) => icmp(
-                &error,
+            ControlMessageOwned::Ipv4RecvErr(error, from) => Some((
+                error,
                 from.filter(|from| from.sin_addr.s_addr != 0)
                     .map(|from| IpAddr::V4(Ipv4Addr::from(u32::from_be(from.sin_addr.s_addr)))),
-            ),
-            ControlMessageOwned::Ipv6RecvErr(error, from) => icmp(
-                &error,
+            )),
+            ControlMessageOwned::Ipv6RecvErr(error, from) => Some((
+                error,
                 from.map(|from| Ipv6Addr::from(from.sin6_addr.s6_addr))
                     .filter(|address| !address.is_unspecified())
                     .map(IpAddr::V6),
-            ),
+            )),
             _ => None,
         }
     }))

@@ -185,6 +185,11 @@ impl IcmpError {
         if self.v6 { self.kind == 2 } else { (self.kind, self.code) == (3, 4) }
     }
 
+    /// Whether nobody listens at the port (RFC 792 type 3 code 3, RFC 4443 type 1 code 4): who says so has the address.
+    pub(crate) fn is_port_unreachable(&self) -> bool {
+        (self.kind, self.code) == if self.v6 { (1, 4) } else { (3, 3) }
+    }
+
     /// Whether the sender has no way to the host: what a kernel tells itself about a neighbour that does not answer.
     pub(crate) fn is_host_unreachable(&self) -> bool {
         (self.kind, self.code) == if self.v6 { (1, 3) } else { (3, 1) }

@@ -95,7 +95,7 @@ impl Question {
         reply: &mut Reply,
     ) -> Result<(), Stop> {
         let request = exchange::Request::new(self).map_err(Stop::unasked)?;
-        let tap = Tap::new(stream::connect(attempt, trace).await?);
+        let tap = Tap::new(stream::connect(attempt, trace).await?, trace.page.take());
         let mut progress = Progress::begin(self.first_phase(), &mut trace.phases);
         let result = attempt.deadline.bound(request.run(trust, &tap, &mut progress, reply)).await;
         let result = progress.end(result);

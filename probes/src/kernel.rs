@@ -44,7 +44,23 @@ pub(crate) fn set_min_hop_limit(socket: &impl AsFd, peer: SocketAddr, hops: u8) 
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
     };
-    let value = libc::c_int::from(hops);
+    set(socket, level, name, libc::c_int::from(hops))
+}
+
+/// Forbids to cut packets up, here and on the way, and ignores what was learned of the path (`IP_MTU_DISCOVER` in `ip(7)`,
+/// `IPV6_MTU_DISCOVER` in `ipv6(7)`).
+///
+/// # Errors
+/// Whatever `setsockopt(2)` says.
+pub(crate) fn keep_whole(socket: &impl AsFd, peer: SocketAddr) -> io::Result<()> {
+    match peer {
+        SocketAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+        SocketAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+    }
+}
+
+/// Sets a socket option that is a number.
+fn set(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is borrowed and so open for the call; `value` is readable for `len` bytes during the call.
     let status = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), len) };

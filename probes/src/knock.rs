@@ -89,6 +89,6 @@ fn answer(trouble: Trouble, icmp: Option<IcmpError>) -> Answer {
 }
 
 /// Makes the close a reset: no state stays behind, here or on the path.
-fn hang_up(socket: &impl AsFd) {
+pub(crate) fn hang_up(socket: &impl AsFd) {
     drop(SockRef::from(socket).set_linger(Some(Duration::ZERO)));
 }

@@ -64,7 +64,7 @@ pub async fn ask(attempt: &Attempt<'_>, probe: &Probe) -> Option<Chosen> {
     };
     let hello = hello(host, attempt.nonce);
     let mut trace = Trace::default();
-    let tap = Tap::new(stream::connect(attempt, &mut trace).await.ok()?);
+    let tap = Tap::new(stream::connect(attempt, &mut trace).await.ok()?, trace.page.take());
     let work = async {
         if is_inside_tds {
             tds::greet(tap.clone(), &tap).await.ok()?;

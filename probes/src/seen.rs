@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     evidence::{IcmpError, Stop, TcpInfo},
+    journal::Page,
     verdict::{Phase, Verdict},
 };
 
@@ -91,6 +92,8 @@ pub(crate) struct Trace {
     pub(crate) phases: Phases,
     /// What was seen.
     pub(crate) seen: Seen,
+    /// Where the messages of the connection are noted, if anybody wants to see them.
+    pub(crate) page: Option<Page>,
 }
 
 impl Trace {

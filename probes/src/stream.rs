@@ -10,6 +10,7 @@ use crate::{
     attempt::Attempt,
     clock, error_queue,
     evidence::{Operation, Stop, TcpInfo, Trouble, os},
+    journal::{Event, Layer},
     kernel,
     seen::{Seen, Trace},
     tap::Tap,
@@ -25,10 +26,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 /// # Errors
 /// The [`Stop`] that ended the handshake; the ICMP error and the kernel's counters are then in `trace`.
 pub(crate) async fn connect(attempt: &Attempt<'_>, trace: &mut Trace) -> Result<TcpStream, Stop> {
+    trace.page = attempt.egress.page(attempt.address);
+    trace.note(|_| Event::Connecting);
     let start = clock::now();
     let result = handshake(attempt, &mut trace.seen).await;
     let elapsed = start.elapsed();
     trace.phases.record(Phase::Connect, elapsed);
+    trace.note(|seen| match (&result, seen.icmp) {
+        (Ok(_), _) => Event::Accepted { round_trip: seen.round_trip },
+        (Err(_), Some(icmp)) => Event::Icmp(icmp),
+        (Err(trouble), None) => Event::Failed(trouble.clone()),
+    });
     result.map_err(|trouble| Stop { phase: Phase::Connect, trouble, elapsed })
 }
 
@@ -62,6 +70,15 @@ fn begin(attempt: &Attempt<'_>) -> Result<TcpStream, Trouble> {
         Err(error) => return Err(os(Operation::Connect)(error)),
     }
     TcpStream::from_std(socket.into()).map_err(os(Operation::Socket))
+}
+
+impl Trace {
+    /// Notes an event of the connection, if anybody wants to see it.
+    fn note(&self, event: impl FnOnce(&Seen) -> Event) {
+        if let Some(page) = &self.page {
+            page.note(Layer::Tcp, event(&self.seen));
+        }
+    }
 }
 
 /// Refreshes the kernel's counters at the end of an exchange, and looks for traces of ICMP in one that failed.

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     error_queue,
     evidence::{Ending, Operation, Trouble, os},
+    journal::{Event, Layer, Page},
 };
 
 /// Bytes of the peer's first words that are kept: a status line with some headers, as much as evidence shows.
@@ -32,6 +33,7 @@ pub(crate) struct Tap(Arc<Line>);
 struct Line {
     stream: TcpStream,
     tally: Mutex<Tally>,
+    page: Option<Page>,
 }
 
 #[derive(Debug, Default)]
@@ -47,9 +49,14 @@ struct Tally {
 }
 
 impl Tap {
-    /// Wraps a connected stream; nothing may be read before [`Tap::allow`].
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Line { stream, tally: Mutex::default() }))
+    /// Wraps a connected stream; nothing may be read before [`Tap::allow`]. What is said is noted on the page, if there is one.
+    pub(crate) fn new(stream: TcpStream, page: Option<Page>) -> Self {
+        Self(Arc::new(Line { stream, tally: Mutex::default(), page }))
+    }
+
+    /// Where what is said is noted, if anybody wants to see it.
+    pub(crate) fn page(&self) -> Option<&Page> {
+        self.0.page.as_ref()
     }
 
     /// Lets the peer send this many bytes from now on; `limit` names the budget for people.
@@ -127,6 +134,11 @@ impl Tap {
     }
 
     fn note(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.page() {
+            Some(page) if bytes.is_empty() => page.note(Layer::Tcp, Event::Ended),
+            Some(page) => page.received(Layer::Tcp, bytes),
+            None => {}
+        }
         let mut tally = self.tally();
         tally.received += bytes.len();
         let room = HEAD_LIMIT - tally.head.len();
@@ -169,12 +181,19 @@ impl Tap {
                     return Poll::Ready(if has_left { Ok(()) } else { Err(error) });
                 }
             };
+            if let Some(page) = self.page().filter(|_| count > 0) {
+                page.sent(Layer::Tcp, &unsent[..count]);
+            }
             let mut tally = self.tally();
             tally.unsent.extend_from_slice(&unsent[count..]);
         }
     }
 
     fn fail(&self, operation: Operation, error: io::Error) -> io::Error {
+        if let Some(page) = self.page() {
+            let errno = error.raw_os_error().unwrap_or(0);
+            page.note(Layer::Tcp, Event::Failed(Trouble::Os { operation, errno }));
+        }
         let again = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
         self.tally().trouble.get_or_insert_with(|| os(operation)(error));
         again

@@ -53,7 +53,7 @@ impl Question {
             }
             Ok(_) if self.listen.is_zero() => Some(Reply { greeting: Vec::new() }),
             Ok(stream) => {
-                let tap = Tap::new(stream);
+                let tap = Tap::new(stream, trace.page.take());
                 let greeting = self.listen(tap.clone(), attempt).await;
                 stream::finish(&tap, false, &mut trace.seen);
                 Some(Reply { greeting })

@@ -150,7 +150,7 @@ impl Question {
         reply: &mut Reply,
     ) -> Result<(), Stop> {
         let name = tls::server_name(&self.host).map_err(Stop::unasked)?;
-        let tap = Tap::new(stream::connect(attempt, trace).await?);
+        let tap = Tap::new(stream::connect(attempt, trace).await?, trace.page.take());
         let mut progress = Progress::begin(self.first_phase(), &mut trace.phases);
         let client = |application| Client { trust, name: &name, application, verify: Verify::Full };
         let talk = self.converse(client, &tap, &mut progress, reply);

@@ -7,9 +7,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check::Check, config::ConfigCommand, history::History, import::ImportCommand, lint::Lint,
-    nameresolver::Nameresolver, nslookup::Nslookup, plan::PlanCommand, profile::ProfileCommand, run::Run,
+    check::Check,
+    config::ConfigCommand,
+    history::History,
+    import::ImportCommand,
+    lint::Lint,
+    nameresolver::Nameresolver,
+    nslookup::Nslookup,
+    pages::{Completions, ManPages},
+    plan::PlanCommand,
+    probe::Probe,
+    profile::ProfileCommand,
+    run::Run,
     tcpping::Tcpping,
+    trace::Trace,
 };
 
 const EXIT_CODES: &str = "\
@@ -20,11 +31,26 @@ Exit codes:
   64  the command line is wrong
   78  the configuration is wrong";
 
+/// Those of commands that judge nothing.
+pub(super) const PLAIN_EXIT_CODES: &str = "\
+Exit codes:
+  0   it was done
+  1   it could not be done
+  64  the command line is wrong
+  78  the configuration or a file is wrong";
+
 const RESOLVER_EXIT_CODES: &str = "\
 Exit codes:
   0   the name resolves; with --compare: the two sides differ in no worrying way
   1   the name does not resolve; with --compare: apps are led astray
   2   with --compare: worth a look
+  64  the name or the command line is wrong
+  78  the configuration is wrong";
+
+const NSLOOKUP_EXIT_CODES: &str = "\
+Exit codes:
+  0   the name resolves
+  1   it does not
   64  the name or the command line is wrong
   78  the configuration is wrong";
 
@@ -42,7 +68,42 @@ Exit codes:
 Examples:
   ase-agent tcpping login.microsoftonline.com:443
   ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433
-  ase-agent tcpping -t -s 60 10.0.0.4 8080";
+  ase-agent tcpping -t -s 20 10.0.0.4 8080";
+
+const PROBE_NOTES: &str = "\
+The question is the daemon's own. Each line has the time since the start, the direction, the flow's number and its peer; tls
+is what travels inside the encryption. A single look confirms nothing: `ase-agent check` asks again and finds out why.
+
+Exit codes:
+  0   the peer proved itself
+  1   it did not
+  2   it did, but something about it is worse than it should be
+  3   nothing could be judged: this machine, the address policy or the budget of flows prevented it
+  64  the command line is wrong
+  78  the configuration is wrong
+
+Examples:
+  ase-agent probe https login.microsoftonline.com
+  ase-agent probe dns 168.63.129.16/tcp --name management.azure.com -v
+  ase-agent probe sql myserver.database.windows.net:1433 -vv
+  ase-agent probe ntp time.windows.com --output json";
+
+const TRACE_NOTES: &str = "\
+Without privileges. Each flow keeps its addresses and ports, so that a balancing router sends all of it one way; one more flow
+is of UDP to the same port, and its large datagrams find the MTU. At most two packets go to each hop of a flow.
+
+Exit codes:
+  0   the target accepts, and nothing on the way is odd
+  1   it does not
+  2   it does, but: somebody nearer answers for it, a flow does not arrive, a loop, large packets vanish
+  3   nothing could be judged
+  64  the command line is wrong
+  78  the configuration or the baseline is wrong
+
+Examples:
+  ase-agent trace login.microsoftonline.com
+  ase-agent trace --flows 8 --established management.azure.com:443
+  ase-agent trace 10.0.0.4 1433 --output json";
 
 const LINT_EXIT_CODES: &str = "\
 Exit codes:
@@ -55,7 +116,9 @@ Exit codes:
 
 /// Watches the outbound dependencies of an Azure App Service Environment and says why one is lost.
 #[derive(Debug, Parser)]
-#[command(name = "ase-agent", version, about, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "ase-agent", version, about, propagate_version = true,
+    after_help = format!("{EXIT_CODES}\n\nExamples:\n  ase-agent check\n  ase-agent explain tls_intercepted\n  \
+        ase-agent check --help"))]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -67,8 +130,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon: probe on a schedule, serve /metrics, /api/v1/status and /-/ready
     #[command(
-        after_help = "SIGHUP or POST /-/reload takes a changed configuration; a bad one is refused and the old one \
-        stays in force. SIGTERM drains.\n\nExample:\n  ase-agent run --config /etc/ase-agent/ase-agent.yaml"
+        after_help = format!("SIGHUP or POST /-/reload takes a changed configuration; a bad one is refused and the old one \
+        stays in force. SIGTERM drains.\n\n{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent run --config /etc/ase-agent/ase-agent.yaml")
     )]
     Run(Run),
     /// Probe everything once, now, and report
@@ -81,22 +144,28 @@ pub enum Command {
         ase-agent nameresolver --compare myserver.database.windows.net"))]
     Nameresolver(Nameresolver),
     /// Resolve a name by Azure DNS: the answer that the platform gets
-    #[command(after_help = RESOLVER_EXIT_CODES)]
+    #[command(after_help = format!("{NSLOOKUP_EXIT_CODES}\n\nExample:\n  ase-agent nslookup login.microsoftonline.com"))]
     Nslookup(Nslookup),
     /// Connect again and again as an app would, and say what the accept is worth
     #[command(after_help = TCPPING_NOTES)]
     Tcpping(Tcpping),
+    /// Ask one peer one question and show what was sent, what came back, when, and what it means
+    #[command(after_help = PROBE_NOTES)]
+    Probe(Probe),
+    /// Follow the way to a peer by several flows: its hops, who answers for it, where packets end, and what passes
+    #[command(after_help = TRACE_NOTES)]
+    Trace(Trace),
     /// Work on configuration files
-    #[command(subcommand)]
+    #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config check /etc/ase-agent/ase-agent.yaml"))]
     Config(ConfigCommand),
     /// Show the built-in dependency catalogues
-    #[command(subcommand)]
+    #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent profile show"))]
     Profile(ProfileCommand),
     /// Show what the agent remembers: risk clocks, incidents and outcomes, also of earlier processes
     #[command(
-        after_help = "It reads while the agent writes. The state directory is --state-dir, else $STATE_DIRECTORY, else the \
-        configuration's `state_dir`, else /var/lib/ase-agent.\n\nExamples:\n  ase-agent history --since 2h\n  \
-        ase-agent history --endpoint login.live.com:443 --outcomes\n  ase-agent history --incidents --output json"
+        after_help = format!("It reads while the agent writes. The state directory is --state-dir, else $STATE_DIRECTORY, else the \
+        configuration's `state_dir`, else /var/lib/ase-agent.\n\n{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent history --since 2h\n  \
+        ase-agent history --endpoint login.live.com:443 --outcomes\n  ase-agent history --incidents --output json")
     )]
     History(History),
     /// Judge exported rules, routes and subnets, without asking anybody
@@ -106,12 +175,19 @@ pub enum Command {
         ase-agent lint plan.json --profile ase-v3 --nsg ase-nsg --format sarif\n  ase-agent lint diff base/network head/network --format markdown\n  ase-agent lint explain lb_cut"))]
     Lint(Box<Lint>),
     /// Take in what the management API says of the environment: its dependencies, its own view, its addresses
-    #[command(subcommand)]
+    #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent import inbound inbound.json"))]
     Import(ImportCommand),
     /// Work out how large a subnet has to be
-    #[command(subcommand)]
+    #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent plan subnet --plan 20"))]
     Plan(PlanCommand),
+    /// Print completions for a shell
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent completions bash"))]
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent man\n  ase-agent man ./man1"))]
+    Man(ManPages),
     /// Explain a cause: what it means, where it lies, who mends it and how
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent explain tls_intercepted\n  ase-agent explain"))]
     Explain {
         /// The cause's label, for example tls_intercepted; without one all causes are listed
         cause: Option<String>,
@@ -133,4 +209,77 @@ pub enum Output {
     Table,
     /// For programs
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command as Definition, CommandFactory as _};
+
+    use super::*;
+
+    /// Every command with its full name and its help.
+    fn helps(command: &mut Definition, name: &str, found: &mut Vec<(String, String)>) {
+        found.push((name.to_owned(), command.render_long_help().to_string()));
+        let below: Vec<_> = command.get_subcommands_mut().collect();
+        for command in below.into_iter().filter(|command| command.get_name() != "help") {
+            let name = format!("{name} {}", command.get_name());
+            helps(command, &name, found);
+        }
+    }
+
+    fn all() -> Vec<(String, String)> {
+        let (mut command, mut found) = (Cli::command(), Vec::new());
+        command.build();
+        helps(&mut command, "ase-agent", &mut found);
+        assert!(found.len() > 15, "{found:?}");
+        found
+    }
+
+    /// The lines behind `Examples:`, which end a help; those of other programs prepare files and are left out.
+    fn examples(help: &str) -> Vec<&str> {
+        let behind =
+            help.rsplit_once("Examples:\n").or(help.rsplit_once("Example:\n")).map_or("", |(_, behind)| behind);
+        behind.trim_end().lines().map(str::trim).filter(|line| line.starts_with("ase-agent ")).collect()
+    }
+
+    #[test]
+    fn every_help_ends_with_examples_of_its_own_command_that_can_be_parsed() {
+        for (name, help) in all() {
+            let examples = examples(&help);
+            assert!(!examples.is_empty(), "{name} has no example: {help}");
+            for example in examples {
+                assert!(example.starts_with(&name), "{name}: {example}");
+                let parsed = Cli::try_parse_from(example.split(' '));
+                let is_help = parsed.as_ref().is_err_and(|error| !error.use_stderr());
+                assert!(
+                    parsed.is_ok() || is_help,
+                    "{example}: {}",
+                    parsed.err().map(|e| e.to_string()).unwrap_or_default()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_help_documents_its_exit_codes() {
+        for (name, help) in all() {
+            let (_, codes) = help.split_once("Exit codes:\n").unwrap_or_else(|| panic!("{name}: {help}"));
+            for code in ["  0   ", "  1   ", "  64  ", "  78  "] {
+                assert!(codes.contains(code), "{name} says nothing of{code}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistyped_command_or_option_is_met_with_the_one_that_was_meant() {
+        for (words, meant) in [
+            (&["ase-agent", "chek"][..], "'check'"),
+            (&["ase-agent", "tracert", "a.example"], "'trace'"),
+            (&["ase-agent", "check", "--clas", "dns"], "'--class'"),
+            (&["ase-agent", "probe", "htps", "a.example"], "'https'"),
+        ] {
+            let error = Cli::try_parse_from(words).expect_err("no such word").to_string();
+            assert!(error.contains("similar") && error.contains(meant), "{error}");
+        }
+    }
 }

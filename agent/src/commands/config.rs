@@ -8,7 +8,11 @@ use std::{
 use clap::{Subcommand, ValueEnum};
 
 use crate::{
-    commands::{cli::ConfigFile, failure::Failure, stdout},
+    commands::{
+        cli::{ConfigFile, PLAIN_EXIT_CODES},
+        failure::Failure,
+        stdout,
+    },
     config::{
         self,
         effective::{Effective, Which},
@@ -19,11 +23,14 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check a configuration file without running anything
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config check /etc/ase-agent/ase-agent.yaml"))]
     Check {
         /// The file
         file: PathBuf,
     },
     /// Show a configuration with where each value came from, in a form that can be read again
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent config show --effective\n  \
+        ase-agent config show --config /etc/ase-agent/ase-agent.yaml --output json"))]
     Show {
         /// Where the configuration is.
         #[command(flatten)]
@@ -36,6 +43,7 @@ pub enum ConfigCommand {
         output: Format,
     },
     /// Print the JSON Schema of the configuration, for editors that complete and check it
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config schema"))]
     Schema,
 }
 

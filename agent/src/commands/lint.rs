@@ -14,7 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
-    commands::{failure::Failure, stdout},
+    commands::{cli::PLAIN_EXIT_CODES, failure::Failure, stdout},
     config,
     lint::{
         finding::Report,
@@ -100,6 +100,7 @@ pub struct Terms {
 #[derive(Debug, Subcommand)]
 pub enum LintCommand {
     /// Explain a finding; without an id all kinds are listed
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent lint explain lb_cut\n  ase-agent lint explain"))]
     Explain {
         /// The finding's id, for example blocked.in-management
         id: Option<String>,

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
+        cli::{ConfigFile, Output, PLAIN_EXIT_CODES},
         failure::Failure,
         stdout,
     },
@@ -18,8 +18,11 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     /// List the built-in profiles and their clouds
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent profile list"))]
     List,
     /// Show every endpoint and slot that would be watched, and all that the agent itself sends
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent profile show\n  \
+        ase-agent profile show ase-v2 --cloud usgov --output json"))]
     Show {
         /// Where the configuration is.
         #[command(flatten)]

@@ -29,12 +29,7 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Nothing is known of so many endpoints.
     pub(super) fn new(endpoints: usize) -> Self {
-        let bar = ProgressBar::new(endpoints as u64);
-        if let Ok(style) = ProgressStyle::with_template("{elapsed} {msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(TICK);
-        Self { bar, endpoints, told: Told::default() }
+        Self { bar: bar(endpoints as u64), endpoints, told: Told::default() }
     }
 
     /// Shows how far the loop is.
@@ -52,6 +47,35 @@ impl Terminal {
     pub(super) fn close(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A line that says what is waited for, in commands that know no more of how far they are.
+pub(super) struct Line(ProgressBar);
+
+impl Line {
+    /// Nothing is waited for yet.
+    pub(super) fn begin() -> Self {
+        Self(bar(0))
+    }
+
+    /// Shows what is waited for, or what came last.
+    pub(super) fn show(&self, words: &str) {
+        self.0.set_message(words.to_owned());
+    }
+
+    /// Clears the line.
+    pub(super) fn close(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn bar(length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template("{elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TICK);
+    bar
 }
 
 /// How far it is, in one line.

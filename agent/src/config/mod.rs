@@ -259,7 +259,7 @@ fn egress(file: &File) -> Result<Egress, Broken> {
         Some(name) if name.is_empty() || name.len() > 15 || name.contains(['/', '\0', ' ']) => {
             broken("interface", name.escape_debug(), "must be an interface name of 1 to 15 bytes")
         }
-        name => Ok(Egress { source: file.source_address, interface: name.map(str::to_owned) }),
+        name => Ok(Egress { source: file.source_address, interface: name.map(str::to_owned), journal: None }),
     }
 }
 

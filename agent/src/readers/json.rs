@@ -10,9 +10,11 @@ mod environment;
 mod history;
 mod incidents;
 mod machine;
+mod probe;
 mod resolver;
 mod risk;
 mod tcpping;
+mod trace;
 
 use serde::Serialize;
 
@@ -61,8 +63,10 @@ use machine::MachineEntry;
 use risk::RiskEntry;
 
 pub use history::history_to_json;
+pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 pub use tcpping::tcpping_to_json;
+pub use trace::{Earlier, earlier_trace, trace_to_json};
 
 /// Renders a snapshot as one line of JSON; `version` is the agent's own.
 pub fn to_json(snapshot: &Snapshot, version: &str) -> String {

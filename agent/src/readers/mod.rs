@@ -6,11 +6,13 @@ pub mod history;
 pub mod json;
 pub mod metrics;
 pub mod nameresolver;
+pub mod probe;
 pub mod profile;
 pub mod report;
 pub mod resolver_health;
 pub mod summary;
 pub mod tcpping;
+pub mod trace;
 pub mod warnings;
 pub mod witness;
 

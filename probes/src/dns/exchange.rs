@@ -120,7 +120,7 @@ impl Asking<'_> {
     async fn by_stream(&mut self, reply: &mut Reply) -> Result<(), Stop> {
         let stream = stream::connect(self.attempt, &mut self.trace).await?;
         let start = clock::now();
-        let tap = Tap::new(stream);
+        let tap = Tap::new(stream, self.trace.page.take());
         let result = self.ask_by_stream(tap.clone(), reply).await;
         let elapsed = start.elapsed();
         stream::finish(&tap, result.is_err(), &mut self.trace.seen);

@@ -96,10 +96,10 @@ fn this_machine_knows_its_files_ports_and_loopback_and_hides_nothing() {
 
 #[test]
 fn a_device_that_does_not_exist_has_no_facts() {
-    let through_nothing = Egress { source: None, interface: Some("nothing7".to_owned()) };
+    let through_nothing = Egress { interface: Some("nothing7".to_owned()), ..Egress::default() };
     let facts = LocalFacts::about(SocketAddr::from(([127, 0, 0, 1], 53)), &through_nothing);
     assert_eq!((facts.source, facts.link), (Err(Unread::Absent), Err(Unread::Absent)));
-    let through_loopback = Egress { source: None, interface: Some("lo".to_owned()) };
+    let through_loopback = Egress { interface: Some("lo".to_owned()), ..Egress::default() };
     assert_eq!(LocalFacts::about(SocketAddr::from(([127, 0, 0, 1], 53)), &through_loopback).link, Ok(true));
 }
 

@@ -9,7 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-use crate::tap::Tap;
+use crate::{journal::Layer, tap::Tap};
 
 /// A stream whose handshake is done.
 #[derive(Debug)]
@@ -36,7 +36,13 @@ impl<S> Secured<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(page) = self.tap.page()
+            && let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty())
+        {
+            page.received(Layer::Tls, bytes);
+        }
         self.hear(result)
     }
 }
@@ -44,6 +50,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let (Some(page), Poll::Ready(Ok(count))) = (self.tap.page(), &result) {
+            page.sent(Layer::Tls, &bytes[..*count]);
+        }
         self.hear(result)
     }
 

@@ -6,7 +6,7 @@ mod dns;
 mod http;
 mod local;
 pub(crate) mod message;
-mod pki;
+pub(crate) mod pki;
 mod sql;
 mod time;
 mod tls;

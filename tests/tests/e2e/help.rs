@@ -1,0 +1,161 @@
+//! Every example of every `--help` run as it stands, in the subnet with the simulated Azure around it; and the completions, read
+//! by a real shell.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::process::{agent, binary, require, run};
+
+/// Where the packaged configuration is, which the examples name.
+const PACKAGED: &str = "/etc/ase-agent/ase-agent.yaml";
+/// Examples that are about the user's own hosts and files, which no lab has, and the code with which they end.
+const ELSEWHERE: [(&str, i32); 5] = [
+    ("ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433", 1),
+    ("ase-agent tcpping -t -s 20 10.0.0.4 8080", 1),
+    ("ase-agent nameresolver myserver.database.windows.net 10.0.0.4", 1),
+    ("ase-agent probe sql myserver.database.windows.net:1433 -vv", 1),
+    ("ase-agent trace 10.0.0.4 1433 --output json", 1),
+];
+
+/// Examples that need answers of the management API, or two states of a whole network: the tests of those commands have them.
+const OF_THE_PLATFORM: [&str; 2] = ["ase-agent import ", "ase-agent lint diff "];
+
+/// The help of a command, by the words before `--help`.
+fn help(words: &[&str]) -> String {
+    let output = run(Command::new(agent()).args(words).arg("--help"));
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The commands that a help lists.
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// Every example of a help and of those below it.
+fn examples(words: &[&str], found: &mut Vec<String>) {
+    let help = help(words);
+    let lines = help.lines().skip_while(|line| !matches!(*line, "Examples:" | "Example:")).skip(1);
+    found.extend(lines.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()));
+    for command in commands(&help) {
+        examples(&[words, &[&*command]].concat(), found);
+    }
+}
+
+#[test]
+fn every_example_of_every_help_does_what_it_says() {
+    if !require("ip", "iproute2") {
+        return;
+    }
+    let mut all = Vec::new();
+    examples(&[], &mut all);
+    all.retain(|line| line.starts_with("ase-agent ") && !OF_THE_PLATFORM.iter().any(|front| line.starts_with(front)));
+    all.sort();
+    all.dedup();
+    assert!(all.len() > 30, "{all:#?}");
+    let folder = ase_lab::programs::open_folder().expect("a folder for everybody");
+    // What the daemon remembers is there for those that look back.
+    let (daemons, others): (Vec<_>, Vec<_>) =
+        all.iter().enumerate().partition(|(_, example)| example.contains(" run "));
+    let ran = |lines: &[(usize, &String)], end| {
+        lines.iter().map(|(number, example)| started(*number, example) + end).collect::<String>()
+    };
+    let script = ran(&daemons, "\nwait\n") + &ran(&others, " &\n");
+    for (name, text) in exports() {
+        fs::write(folder.path().join(name), text.to_string()).expect("the folder is writable");
+    }
+    let folder_line = format!("cd {}; mkdir state; export STATE_DIRECTORY=$PWD/state", folder.path().display());
+    let script = format!("{folder_line}\n{script}wait\n");
+    fs::write(folder.path().join("all.sh"), script).expect("the folder is writable");
+    let file = folder.path().join("all.sh").to_string_lossy().into_owned();
+    let mut lab = Command::new(binary("ase-lab"));
+    let output = run(lab.args(["subnet", "--", "sh", &file]).stdin(Stdio::null()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let elsewhere = BTreeMap::from(ELSEWHERE);
+    let mut wrong = Vec::new();
+    for (number, example) in all.iter().enumerate() {
+        let read = |kind: &str| fs::read_to_string(folder.path().join(format!("{number}.{kind}"))).unwrap_or_default();
+        let (code, expected) = (read("code"), elsewhere.get(&**example).copied().unwrap_or(0));
+        let is_mute = example.contains("man1") || example.contains(" run ");
+        if code.trim() != expected.to_string() || (read("out").is_empty() && !is_mute) {
+            wrong.push(format!("{example}: {code}, not {expected}: {}{}", read("out"), read("err")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(elsewhere.keys().all(|example| all.iter().any(|known| known == example)), "an example went: {all:#?}");
+}
+
+/// The exports that the examples of `lint` and `plan` read: a group without faults but for its defaults, its routes, its
+/// subnet, the service tags, and a plan of Terraform's with the same group.
+fn exports() -> [(&'static str, Value); 5] {
+    let management = json!({"name": "management", "priority": 100, "access": "Allow", "direction": "Inbound",
+        "protocol": "Tcp", "sourceAddressPrefix": "AppServiceManagement", "sourcePortRange": "*",
+        "destinationAddressPrefix": "*", "destinationPortRange": "454-455"});
+    let planned =
+        json!({"name": "ase-nsg", "location": "westeurope", "resource_group_name": "ase", "security_rule": []});
+    [
+        ("nsg.json", json!({"name": "ase-nsg", "securityRules": [management]})),
+        (
+            "routes.json",
+            json!({"name": "ase-routes", "routes": [{"name": "internet", "addressPrefix": "0.0.0.0/0",
+            "nextHopType": "Internet"}]}),
+        ),
+        ("subnet.json", json!({"name": "ase", "addressPrefix": "10.0.1.0/24"})),
+        (
+            "ServiceTags_Public.json",
+            json!({"changeNumber": 1, "cloud": "Public", "values": [{"name": "AppServiceManagement",
+            "id": "AppServiceManagement", "properties": {"addressPrefixes": ["13.64.0.0/16"]}}]}),
+        ),
+        (
+            "plan.json",
+            json!({"format_version": "1.2", "terraform_version": "1.9.0", "planned_values": {"root_module": {
+            "resources": [{"type": "azurerm_network_security_group", "name": "ase", "values": planned}]}}}),
+        ),
+    ]
+}
+
+/// The line that runs an example, with its code and its words in files. The daemon is ended after a while.
+fn started(number: usize, example: &str) -> String {
+    let limit = if example.contains(" run ") { "timeout --preserve-status -s TERM 3 " } else { "timeout 60 " };
+    let example = example.replace(PACKAGED, "\"$ASE_LAB_CONFIG\"");
+    format!("{{ set +e; {limit}{example} >{number}.out 2>{number}.err; echo $? >{number}.code; }}")
+}
+
+#[test]
+fn a_shell_reads_the_completions_and_knows_every_command() {
+    if !require("bash", "bash") {
+        return;
+    }
+    let script = "eval \"$(\"$1\" completions bash)\"; COMP_WORDS=(ase-agent ''); COMP_CWORD=1; \
+        name=$(complete -p ase-agent | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); \
+        $name ase-agent '' ase-agent; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let output = run(Command::new("bash").args(["-c", script, "bash"]).arg(agent()));
+    let offered = String::from_utf8_lossy(&output.stdout).into_owned();
+    let known = commands(&help(&[]));
+    assert!(known.len() > 10, "{known:?}");
+    for command in known {
+        assert!(offered.lines().any(|line| line == command), "{command} is not in {offered}");
+    }
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        let output = run(Command::new(agent()).args(["completions", shell]));
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("tcpping"), "{shell}");
+    }
+}
+
+#[test]
+fn the_manual_pages_are_written_for_every_command() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = run(Command::new(agent()).arg("man").arg(folder.path()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for command in commands(&help(&[])) {
+        let page = fs::read_to_string(folder.path().join(format!("ase-agent-{command}.1"))).expect("a page");
+        assert!(page.contains("Exit codes:"), "{command}");
+    }
+}

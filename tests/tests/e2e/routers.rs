@@ -1,0 +1,247 @@
+//! A way of six routers in network namespaces, for both families: the second sends some traffic to itself, as a transparent
+//! proxy does, and balances over two, the fourth passes 1400 bytes, the fifth sends no ICMP.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    thread,
+};
+
+use ase_lab::{namespace, programs};
+use nix::unistd::geteuid;
+use tempfile::TempDir;
+
+use crate::process::{agent, require, run, wait_for};
+
+/// The target's addresses.
+pub(crate) const TARGETS: [&str; 2] = ["20.9.0.9", "fd09:99::9"];
+/// The port that the target itself accepts, and the one that the proxy accepts in its place.
+pub(crate) const OPEN: u16 = 443;
+pub(crate) const PROXIED: u16 = 80;
+/// The machines: a client, six routers, the target.
+const MACHINES: [&str; 8] = ["c", "r1", "r2", "r3a", "r3b", "r4", "r5", "t"];
+/// The links in order of their numbers, with what they pass: 10.9.NUMBER.0/30 and fd09:NUMBER::/64, the nearer end first.
+const LINKS: [(&str, &str, u16); 8] = [
+    ("c", "r1", 1500),
+    ("r1", "r2", 1500),
+    ("r2", "r3a", 1500),
+    ("r2", "r3b", 1500),
+    ("r3a", "r4", 1500),
+    ("r3b", "r4", 1500),
+    ("r4", "r5", 1400),
+    ("r5", "t", 1500),
+];
+/// Where each machine sends what is for the target, and what is for the client.
+const ROUTES: [(&str, &str, &str); 8] = [
+    ("c", "via 1.2", ""),
+    ("r1", "via 2.2", ""),
+    ("r2", "nexthop via 3.2 nexthop via 4.2", "via 2.1"),
+    ("r3a", "via 5.2", "via 3.1"),
+    ("r3b", "via 6.2", "via 4.1"),
+    ("r4", "via 7.2", "via 5.1"),
+    ("r5", "via 8.2", "via 7.1"),
+    ("t", "", "via 8.1"),
+];
+
+/// Who runs a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// A user without any rights.
+    Nobody,
+    /// A user with every right, for tools that send raw packets.
+    Root,
+}
+
+/// The machines; they end with this value.
+pub(crate) struct Routers {
+    machines: BTreeMap<&'static str, Child>,
+    /// Files that everybody may read, among them the agent.
+    folder: TempDir,
+}
+
+impl Drop for Routers {
+    fn drop(&mut self) {
+        for machine in self.machines.values_mut() {
+            drop(machine.kill());
+            drop(machine.wait());
+        }
+    }
+}
+
+impl Routers {
+    /// Builds the way; `None` with a loud skip where the rights or programs are missing.
+    pub(crate) fn new() -> Option<Self> {
+        let tools = [("ip", "iproute2"), ("unshare", "util-linux"), ("setpriv", "util-linux"), ("nft", "nftables")];
+        if !tools.into_iter().all(|(tool, package)| require(tool, package)) {
+            return None;
+        }
+        if !geteuid().is_root() {
+            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can make network namespaces");
+            println!("SKIPPED for want of root");
+            return None;
+        }
+        let folder = programs::open_folder().expect("a folder for everybody");
+        let machines = MACHINES.into_iter().map(|name| (name, machine(name, &folder))).collect();
+        let routers = Self { machines, folder };
+        (1..).zip(LINKS).for_each(|(number, link)| routers.link(number, link));
+        ROUTES.into_iter().for_each(|route| routers.route(route));
+        routers.oddities();
+        let (from, to) = (agent(), routers.agent());
+        fs::copy(from, &to).expect("the agent can be copied");
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).expect("the copy is ours");
+        Some(routers)
+    }
+
+    fn agent(&self) -> PathBuf {
+        self.folder.path().join("ase-agent")
+    }
+
+    fn id(&self, machine: &str) -> u32 {
+        self.machines[machine].id()
+    }
+
+    fn ip(&self, machine: &str, words: &str) {
+        namespace::ip_in(self.id(machine), words).unwrap_or_else(|error| panic!("{machine}: {error:#}"));
+    }
+
+    fn shell(&self, machine: &str, script: &str) {
+        namespace::tool_in(self.id(machine), "sh", &["-ec", script])
+            .unwrap_or_else(|error| panic!("{machine}: {error:#}"));
+    }
+
+    fn link(&self, number: u8, (near, far, mtu): (&str, &str, u16)) {
+        let (one, other) = (format!("{near}-{far}"), format!("{far}-{near}"));
+        self.ip(near, &format!("link add {one} type veth peer name {other} netns {}", self.id(far)));
+        for (machine, device, host) in [(near, one, 1), (far, other, 2)] {
+            self.ip(machine, &format!("addr add 10.9.{number}.{host}/30 dev {device}"));
+            self.ip(machine, &format!("addr add fd09:{number}::{host}/64 dev {device} nodad"));
+            self.ip(machine, &format!("link set {device} mtu {mtu} up"));
+        }
+    }
+
+    /// `NUMBER.HOST` in a route is an end of a link, in either family.
+    fn route(&self, (machine, onward, back): (&str, &str, &str)) {
+        for (family, target, client) in [("", "20.9.0.9/32", "10.9.1.0/30"), ("-6 ", "fd09:99::9/128", "fd09:1::/64")] {
+            for (to, way) in [(target, onward), (client, back)] {
+                if !way.is_empty() {
+                    self.ip(machine, &format!("{family}route add {to} {}", in_family(way, family.is_empty())));
+                }
+            }
+        }
+    }
+
+    /// What is special about some of the machines.
+    fn oddities(&self) {
+        self.ip("t", "addr add 20.9.0.9/32 dev lo");
+        self.ip("t", "addr add fd09:99::9/128 dev lo nodad");
+        let proxy = format!(
+            "nft add table inet proxy; nft 'add chain inet proxy in {{ type nat hook prerouting priority dstnat; }}'; \
+            nft add rule inet proxy in iifname r2-r1 tcp dport {PROXIED} redirect"
+        );
+        self.shell("r2", &proxy);
+        let silent = "nft add table inet quiet; nft 'add chain inet quiet out { type filter hook output priority 0; }'; \
+            nft add rule inet quiet out icmp type time-exceeded drop; \
+            nft add rule inet quiet out icmpv6 type time-exceeded drop";
+        self.shell("r5", silent);
+        self.accept("t", OPEN);
+        self.accept("r2", PROXIED);
+    }
+
+    /// Accepts connections in a machine and holds them.
+    fn accept(&self, machine: &str, port: u16) {
+        let bound = namespace::inside(self.id(machine), move || Ok(TcpListener::bind(("::", port))?));
+        let listener = bound.unwrap_or_else(|error| panic!("{machine}: {error:#}"));
+        thread::spawn(move || listener.incoming().map_while(Result::ok).collect::<Vec<_>>());
+    }
+
+    /// Runs a command of the client's.
+    pub(crate) fn run_as(&self, who: Who, program: &str, words: &[&str]) -> Output {
+        let client = self.id("c").to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &client, "-n"]);
+        if who == Who::Nobody {
+            command.args(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+            command.args(["--inh-caps", "-all", "--bounding-set", "-all", "--no-new-privs"]);
+        }
+        run(command.arg(program).args(words).env_remove("ASE_AGENT_CONFIG").env("NO_COLOR", "1").current_dir("/"))
+    }
+
+    /// Runs the agent with these words there, with a configuration that asks nothing by itself.
+    pub(crate) fn run_agent(&self, words: &[&str]) -> Output {
+        let text = "profile: custom\nresolvers: {custom: [10.9.1.2], azure: 168.63.129.16}\nendpoints:\n  add:\n    \
+            - {host: 20.9.0.9, class: tcp, port: 9}\n";
+        let file = self.file("ase-agent.yaml", text);
+        let agent = self.agent();
+        self.run_as(Who::Nobody, &agent.to_string_lossy(), &[words, &["--config", &file]].concat())
+    }
+
+    /// Writes a file that the client's user may read; returns its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).expect("the folder is writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("the file is ours");
+        path.to_string_lossy().into_owned()
+    }
+
+    /// Loses all large packets on the way from the third routers to the fourth, without a word.
+    pub(crate) fn swallow(&self) {
+        let rules = "nft add table inet hole; nft 'add chain inet hole in { type filter hook prerouting priority -300; }'; \
+            nft add rule inet hole in meta length gt 1300 drop";
+        self.shell("r4", rules);
+    }
+
+    /// Drops packets for one port at the fourth router, and says so where that is wanted.
+    pub(crate) fn cut(&self, port: u16, verdict: &str) {
+        let rules = format!(
+            "nft add table inet cut; nft 'add chain inet cut through {{ type filter hook forward priority 0; }}'; \
+            nft add rule inet cut through tcp dport {port} {verdict}"
+        );
+        self.shell("r4", &rules);
+    }
+
+    /// The second router sends everything one way.
+    pub(crate) fn unbalance(&self) {
+        self.ip("r2", "route replace 20.9.0.9/32 via 10.9.4.2");
+    }
+}
+
+/// A namespace that forwards packets of both families, balances by flow, and sends ICMP as often as it is asked to.
+fn machine(name: &str, folder: &TempDir) -> Child {
+    let log = folder.path().join(format!("{name}.log"));
+    let ones = [
+        "ipv4/ip_forward",
+        "ipv6/conf/all/forwarding",
+        "ipv4/fib_multipath_hash_policy",
+        "ipv6/fib_multipath_hash_policy",
+    ];
+    let noughts = [
+        "ipv4/conf/all/rp_filter",
+        "ipv4/conf/default/rp_filter",
+        "ipv4/icmp_ratelimit",
+        "ipv4/icmp_ratemask",
+        "ipv6/icmp/ratelimit",
+    ];
+    let set = |value: u8, keys: &[&str]| {
+        keys.iter().map(|key| format!("echo {value} >/proc/sys/net/{key}; ")).collect::<String>()
+    };
+    let settings = set(1, &ones) + &set(0, &noughts);
+    let script =
+        format!("exec >{} 2>&1; set -e; ip link set lo up; {settings} echo ready; exec sleep 600", log.display());
+    let child = Command::new("unshare").args(["-n", "sh", "-c", &script]).stdin(Stdio::null()).spawn();
+    wait_for("a namespace", || fs::read_to_string(&log).ok()?.contains("ready").then_some(()));
+    child.expect("unshare starts")
+}
+
+/// A way with its ends of links written out.
+fn in_family(way: &str, is_v4: bool) -> String {
+    let end = |word: &str| match word.split_once('.') {
+        Some((number, host)) if is_v4 => format!("10.9.{number}.{host}"),
+        Some((number, host)) => format!("fd09:{number}::{host}"),
+        None => word.to_owned(),
+    };
+    way.split(' ').map(end).collect::<Vec<_>>().join(" ")
+}
