@@ -3,6 +3,7 @@
 mod flows;
 mod hygiene;
 mod mend;
+pub mod passage;
 mod platform;
 mod sizes;
 #[cfg(test)]
