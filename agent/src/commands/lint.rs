@@ -2,21 +2,20 @@
 
 use std::{fs, net::IpAddr, path::PathBuf, process::ExitCode};
 
-use ase_probes::class::Class;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
     commands::{failure::Failure, stdout},
     config,
+    exports::judged,
     lint::{
         finding::Report,
         judge::{Deployment, Question, judge},
         read::Export,
         render::{explain, json, markdown, sarif, table},
-        requirements::{Peer, Profile, Requirement, profiles},
+        requirements::{Profile, Requirement, profiles},
     },
-    model::{catalog::Basis, target::Host},
 };
 
 /// Larger files are refused: an export of a whole tenant's tags is 4 MB.
@@ -218,19 +217,9 @@ fn question(input: &Input) -> Result<Question, Failure> {
     })
 }
 
-/// What the endpoints that a configuration adds need; those of its profile are required by the profile itself.
+/// What a configuration needs.
 fn needs(file: Option<&std::path::Path>) -> Result<Vec<Requirement>, Failure> {
     let Some(file) = file else { return Ok(Vec::new()) };
     let settings = config::load(Some(file))?;
-    let configured = settings.catalog.endpoints.iter().filter(|endpoint| endpoint.about.basis == Basis::Configured);
-    Ok(configured
-        .map(|endpoint| {
-            let peer = match &endpoint.target.host {
-                Host::Address(address) => Peer::Nets(vec![(*address).into()]),
-                Host::Name(_) => Peer::Somewhere,
-            };
-            let by_datagram = matches!(endpoint.class, Class::Ntp | Class::Dns);
-            Requirement::of_endpoint(format!("app-{}", endpoint.id), by_datagram, endpoint.target.port, peer)
-        })
-        .collect())
+    Ok(judged::needs(&settings.catalog))
 }

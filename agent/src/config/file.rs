@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::{
     config::profile::{ClassName, Expect, Level, WorkloadName},
@@ -32,6 +32,74 @@ pub(super) struct File {
     pub(super) dns: Dns,
     pub(super) risk: RiskKeys,
     pub(super) diagnosis: DiagnosisFile,
+    pub(super) exports: Option<ExportKeys>,
+}
+
+/// Files that were exported from Azure, and what else is known of their subnet.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ExportKeys {
+    pub(super) nsg: Option<Texts>,
+    pub(super) routes: Option<Texts>,
+    pub(super) effective: Option<Texts>,
+    pub(super) subnet: Option<Texts>,
+    pub(super) vnet: Option<Texts>,
+    pub(super) tags: Option<Texts>,
+    pub(super) group: Option<String>,
+    pub(super) table: Option<String>,
+    pub(super) deployment: Option<DeploymentName>,
+    pub(super) service_endpoints: Option<Vec<String>>,
+    pub(super) suppress: BTreeMap<String, String>,
+    pub(super) stale_after: Option<HumanDuration>,
+}
+
+/// How clients reach the apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DeploymentName {
+    Ilb,
+    External,
+}
+
+impl DeploymentName {
+    /// Whether an internal load balancer serves them.
+    pub(super) fn is_internal(self) -> bool {
+        self == Self::Ilb
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<Texts, A::Error> {
+                Err(de::Error::custom("must be a text or a list of texts"))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

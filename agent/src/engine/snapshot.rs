@@ -7,6 +7,7 @@ use ase_probes::{class::Class, local_facts::LocalFacts, verdict::Phase};
 use crate::{
     early::EarlyView,
     engine::histogram::Histogram,
+    exports::view::ExportsView,
     model::{
         catalog::{Catalog, Severity},
         diagnosis::Ledger,
@@ -146,6 +147,8 @@ pub struct Snapshot {
     pub risk: Option<Estimate>,
     /// What moves before a class is lost; `None` in a one-shot check, which has no past.
     pub early: Option<EarlyView>,
+    /// What was exported from Azure and what it says of the incidents; `None` where the configuration names no exports.
+    pub exports: Option<ExportsView>,
     /// The memory under the state directory.
     pub store: StoreView,
     /// Durations by class and phase; `Phase::None` holds the whole visit.

@@ -6,6 +6,7 @@ mod certificate;
 mod dns;
 mod early;
 mod endpoint;
+mod exports;
 mod history;
 mod incidents;
 mod machine;
@@ -44,6 +45,8 @@ pub struct Document<'a> {
     store: StoreEntry,
     dns: DnsEntry,
     #[serde(skip_serializing_if = "Option::is_none")]
+    exports: Option<ExportsEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     daemon: Option<&'a Witness>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     left_out: &'a [String],
@@ -52,6 +55,7 @@ pub struct Document<'a> {
 use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use endpoint::Endpoints;
+use exports::ExportsEntry;
 use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
@@ -84,10 +88,11 @@ impl<'a> Document<'a> {
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
             resolvers: ResolverEntry::of(snapshot),
             incidents: incidents::entries(snapshot),
-            risk: snapshot.risk.as_ref().map(RiskEntry::of),
+            risk: RiskEntry::of(snapshot),
             early: EarlyEntry::of(snapshot),
             store: StoreEntry::of(&snapshot.store),
             dns: DnsEntry::of(snapshot),
+            exports: ExportsEntry::of(snapshot),
             daemon: None,
             left_out: &snapshot.left_out,
         }

@@ -14,6 +14,7 @@
 //!   alert. Only `ase_endpoint_last_success_timestamp_seconds` is 0 before the first success.
 
 mod early;
+mod exports;
 mod incidents;
 mod names;
 mod page;
@@ -58,6 +59,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     names::render(&mut page, snapshot);
     incidents::render(&mut page, snapshot);
     suspension::render(&mut page, snapshot);
+    exports::render(&mut page, snapshot);
     early::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);
     page.into_text()
