@@ -23,7 +23,7 @@ fn a_bad_configuration_ends_with_78_and_names_file_line_key_and_rule() {
         ("profile: [\n", format!("{path}:")),
         (
             "profile: custom\nexports: {nsg: [/nonexistent/nsg.json]}\n",
-            format!("{path}:2:16: exports.nsg (/nonexistent/nsg.json) is not there"),
+            format!("{path}:2:17: exports.nsg (/nonexistent/nsg.json) is not there"),
         ),
         (
             "profile: custom\nexports: {routes: /proc}\n",
