@@ -19,6 +19,8 @@ pub mod risk;
 pub mod resolvers;
 pub mod visit;
 
+pub mod exports;
+
 pub mod config;
 
 pub mod imports;

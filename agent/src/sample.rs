@@ -1,5 +1,6 @@
 //! A small environment at one fixed moment, with an endpoint in every state, for the tests of the readers.
 
+pub(crate) mod exports;
 mod machine;
 mod outlook;
 mod troubled;
@@ -106,7 +107,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         endpoints: views.iter().map(|view| Arc::clone(&view.endpoint)).collect(),
         slots,
     };
-    Snapshot {
+    let mut snapshot = Snapshot {
         at: AT,
         agent: machine::agent(),
         machine: Arc::new(machine::facts()),
@@ -133,9 +134,12 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         names: Arc::new(vec![Arc::new(outlook::bypassed()), Arc::new(outlook::uncompared())]),
         durations: Arc::new(durations(&views)),
         left_out: Vec::new(),
+        exports: None,
         catalog: Arc::new(catalog),
         endpoints: views,
-    }
+    };
+    snapshot.exports = Some(exports::view(&snapshot));
+    snapshot
 }
 
 fn classes(views: &[Arc<EndpointView>], slots: &[Slot]) -> Vec<ClassView> {

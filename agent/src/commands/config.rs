@@ -17,6 +17,7 @@ use crate::{
         self,
         effective::{Effective, Which},
     },
+    exports::disk,
 };
 
 /// Commands on configuration files.
@@ -83,6 +84,14 @@ pub fn run(command: &ConfigCommand) -> Result<ExitCode, Failure> {
 }
 
 fn config_check(file: &Path) -> Result<ExitCode, Failure> {
-    stdout::print_line(&config::check(file)?)?;
+    let words = config::check(file)?;
+    let settings = config::load(Some(file))?;
+    // A daemon starts without them, as what is in such files may change at any time; whoever checks wants to know.
+    let exports = settings.exports.map(|exports| disk::read(&exports.files)).transpose();
+    exports.map_err(|wrong| {
+        let lines: Vec<String> = wrong.iter().map(|wrong| format!("{}: {wrong}", file.display())).collect();
+        Failure::Input(lines.join("\n"))
+    })?;
+    stdout::print_line(&words)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,21 +9,20 @@ use std::{
     process::ExitCode,
 };
 
-use ase_probes::class::Class;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
     commands::{cli::PLAIN_EXIT_CODES, failure::Failure, stdout},
     config,
+    exports::judged,
     lint::{
         finding::Report,
         judge::{Deployment, Question, judge},
         read::Export,
         render::{explain, json, markdown, sarif, table},
-        requirements::{Peer, Profile, Requirement, profiles},
+        requirements::{Profile, Requirement, profiles},
     },
-    model::{catalog::Basis, target::Host},
 };
 
 /// Larger files are refused: all service tags are 4 MB, and what is read takes about ten times its size.
@@ -246,15 +245,5 @@ fn question(input: &Terms) -> Result<Question, Failure> {
 fn needs(file: Option<&Path>) -> Result<Vec<Requirement>, Failure> {
     let Some(file) = file else { return Ok(Vec::new()) };
     let settings = config::load(Some(file))?;
-    let configured = settings.catalog.endpoints.iter().filter(|endpoint| endpoint.about.basis == Basis::Configured);
-    Ok(configured
-        .map(|endpoint| {
-            let peer = match &endpoint.target.host {
-                Host::Address(address) => Peer::Nets(vec![(*address).into()]),
-                Host::Name(_) => Peer::Somewhere,
-            };
-            let by_datagram = matches!(endpoint.class, Class::Ntp | Class::Dns);
-            Requirement::of_endpoint(format!("app-{}", endpoint.id), by_datagram, endpoint.target.port, peer)
-        })
-        .collect())
+    Ok(judged::needs(&settings.catalog))
 }

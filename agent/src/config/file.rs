@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::{
     config::profile::{ClassName, Expect, Level, WorkloadName},
@@ -57,9 +57,94 @@ pub(super) struct File {
     pub(super) risk: RiskKeys,
     /// How causes are found out.
     pub(super) diagnosis: DiagnosisFile,
+    /// Files that were exported from Azure, which name the rule or route that an incident is due to.
+    pub(super) exports: Option<ExportKeys>,
     /// Where each value came from, as `ase-agent config show --output json` writes it. It is not read.
     #[serde(rename = "origins")]
     pub(super) _origins: BTreeMap<String, String>,
+}
+
+/// Files that were exported from Azure, and what else is known of their subnet.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ExportKeys {
+    /// Files of network security groups.
+    pub(super) nsg: Option<Texts>,
+    /// Files of route tables.
+    pub(super) routes: Option<Texts>,
+    /// Files of effective rules or routes.
+    pub(super) effective: Option<Texts>,
+    /// The subnet: files of it, or its prefixes.
+    pub(super) subnet: Option<Texts>,
+    /// The prefixes of the virtual network.
+    pub(super) vnet: Option<Texts>,
+    /// Files of service tags.
+    pub(super) tags: Option<Texts>,
+    /// The group that is assigned to the subnet, where the files hold several.
+    pub(super) group: Option<String>,
+    /// The route table that is assigned to the subnet, where the files hold several.
+    pub(super) table: Option<String>,
+    /// How clients reach the apps.
+    pub(super) deployment: Option<DeploymentName>,
+    /// The service endpoints of the subnet, where no file says them.
+    pub(super) service_endpoints: Option<Vec<String>>,
+    /// Findings that are set aside, by id, each with its reason.
+    pub(super) suppress: BTreeMap<String, String>,
+    /// The age from which an export is said to be stale.
+    pub(super) stale_after: Option<HumanDuration>,
+}
+
+/// How clients reach the apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DeploymentName {
+    /// By an internal load balancer.
+    Ilb,
+    /// At a public address.
+    External,
+}
+
+impl DeploymentName {
+    /// Whether an internal load balancer serves them.
+    pub(super) fn is_internal(self) -> bool {
+        self == Self::Ilb
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<Texts, A::Error> {
+                Err(de::Error::custom("must be a text or a list of texts"))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -8,6 +8,7 @@ mod document;
 pub mod effective;
 mod environment;
 mod error;
+mod exports;
 mod file;
 pub mod host;
 pub mod profile;
@@ -93,6 +94,7 @@ fn read(path: Option<&Path>, profile: Option<&str>, cloud: Option<&str>) -> Resu
     let found = host::servers(read(host::RESOLV_CONF).as_deref(), read(host::UPLINK_CONF).as_deref());
     let (mut warnings, mut findings) = (Vec::new(), Findings::default());
     let trust = findings.keep(trust(&source.file, &mut warnings)).unwrap_or_else(Trust::none);
+    exports::check_files(&source.file, &exports::folder_of(&source.origin), &mut findings);
     let settings = complete(&source, found.as_ref(), trust, findings)?;
     warnings.extend(settings.warnings);
     let state_dir = settings.state_dir.or_else(service_state_dir);
@@ -180,6 +182,7 @@ fn complete(
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
         compare_every: findings.keep(compare_every(file)).unwrap_or(COMPARE_EVERY),
         state_dir: findings.keep(state_dir(file)).flatten(),
+        exports: exports::exports(file, &exports::folder_of(&source.origin), &mut findings),
         warnings,
     };
     findings.keep(few_names(file, &settings));

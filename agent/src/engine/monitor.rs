@@ -94,6 +94,7 @@ impl Monitor {
     pub fn conclude(&mut self) {
         self.visits = JoinSet::new();
         let is_over = !self.is_settled();
+        self.surroundings.conclude();
         let at = Clocks::read();
         self.state.conclude(is_over, at);
         self.act(Commands { begin: Vec::new(), tell: Tell::Now }, at);
@@ -128,6 +129,7 @@ impl Monitor {
         let (visitor, terms) = (Visitor::new(&settings.resolvers), Terms::of(&settings));
         terms.flows.inherit(&self.terms.flows);
         (self.visitor, self.terms) = (Arc::new(visitor), Arc::new(terms));
+        self.surroundings.reload(&settings);
         self.happened(Event::Reloaded(Box::new(settings)));
     }
 

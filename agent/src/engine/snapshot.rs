@@ -7,6 +7,7 @@ use ase_probes::{class::Class, local_facts::LocalFacts, verdict::Phase};
 use crate::{
     early::EarlyView,
     engine::histogram::Histogram,
+    exports::view::ExportsView,
     imports::memory::Memory,
     model::{
         catalog::{Catalog, Severity},
@@ -147,6 +148,8 @@ pub struct Snapshot {
     pub risk: Option<Estimate>,
     /// What moves before a class is lost; `None` in a one-shot check, which has no past.
     pub early: Option<EarlyView>,
+    /// What was exported from Azure and what it says of the incidents; `None` where the configuration names no exports.
+    pub exports: Option<ExportsView>,
     /// The memory under the state directory.
     pub store: StoreView,
     /// What the management API said of the environment; `None` where that was never imported.

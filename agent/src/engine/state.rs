@@ -23,6 +23,7 @@ use crate::{
         sums::Sums,
         surroundings::Surroundings,
     },
+    exports::view::{ExportsView, Joined, Now},
     model::{
         diagnosis::Incident,
         endpoint::Status,
@@ -58,6 +59,8 @@ pub struct State {
     left_out: Vec<String>,
     /// The open incidents that readers were told of last.
     told: Vec<Arc<Incident>>,
+    /// What exports say of them.
+    joined: Joined,
 }
 
 impl State {
@@ -78,6 +81,7 @@ impl State {
             look: None,
             left_out: Vec::new(),
             told: Vec::new(),
+            joined: Joined::default(),
             settings: Arc::new(settings),
             rounds,
             files,
@@ -203,7 +207,21 @@ impl State {
             environment: around.environment(),
             durations: Arc::clone(&self.sums.durations),
             left_out: self.left_out.clone(),
+            exports: self.exports(around, at),
         }
+    }
+
+    /// What exports say of the open incidents; `None` where the configuration names none.
+    fn exports(&mut self, around: &Surroundings, at: Clocks) -> Option<ExportsView> {
+        let (reading, exports) = (around.exports()?, self.settings.exports.as_ref()?);
+        let now = Now {
+            open: &self.diagnosing.ledger().open,
+            views: self.endpoints.views(),
+            source: around.stands(&self.settings),
+            at: at.wall,
+            is_single_look: self.look.is_some(),
+        };
+        Some(self.joined.view(reading, exports, now))
     }
 
     /// Remembers what there is to remember, at the end.

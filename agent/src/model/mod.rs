@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod contrast;
 pub mod diagnosis;
 pub mod endpoint;
+pub mod exports;
 pub mod listed;
 pub mod politeness;
 pub mod remap;

@@ -15,6 +15,7 @@ use crate::{
     model::{
         assumptions::Assumptions,
         catalog::{Catalog, Host},
+        exports::Exports,
     },
     net::policy::AddressPolicy,
 };
@@ -115,6 +116,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where this agent stands, for example the subnet's name; part of every JSON report.
     pub vantage: String,
+    /// Files that were exported from Azure; `None` where there are none.
+    pub exports: Option<Exports>,
     /// What was noticed while completing the configuration and does not prevent a start.
     pub warnings: Vec<String>,
 }

@@ -3,7 +3,7 @@
 
 mod commands;
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use ase_probes::{
     cause::{Cause, Owner, Side},
@@ -12,6 +12,7 @@ use ase_probes::{
 
 use crate::{
     engine::snapshot::Snapshot,
+    exports::said::{Said, Verdict},
     model::{
         catalog::{EndpointId, Host},
         diagnosis::{Incident, Scope},
@@ -55,12 +56,40 @@ pub(crate) fn mender(owner: Owner) -> &'static str {
 pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
     let definition = incident.finding.cause.definition();
     let shown = Shown::of(incident, snapshot);
-    Advice {
+    let advice = Advice {
         owner: owner(incident, shown.as_ref(), snapshot),
         next: next(incident, shown.as_ref(), snapshot),
         before: definition.check_first,
         commands: shown.map(|shown| shown.commands(incident, snapshot)).unwrap_or_default(),
-    }
+    };
+    by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice))
+}
+
+/// What exports say of an incident.
+pub(crate) fn by_exports<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<&'a Said> {
+    snapshot.exports.as_ref()?.of(incident)
+}
+
+/// What to look at first: what the exports know, before what is usual.
+pub(crate) fn hint<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<Cow<'a, str>> {
+    let known = by_exports(incident, snapshot).filter(|said| said.verdict != Verdict::Unknown);
+    known.map(|said| Cow::Borrowed(said.line.as_str())).or(incident.hint.map(Cow::Borrowed))
+}
+
+/// What an incident rests on; what the exports say of it comes first.
+pub(crate) fn evidence<'a>(incident: &'a Incident, snapshot: &'a Snapshot) -> Vec<&'a str> {
+    let exported = by_exports(incident, snapshot).map(|said| said.line.as_str());
+    exported.into_iter().chain(incident.evidence.iter().map(String::as_str)).collect()
+}
+
+/// The advice where rules and routes are known: who named what is to be changed knows more than the cause does.
+fn as_exported(said: &Said, advice: Advice) -> Advice {
+    let names_one = matches!(said.verdict, Verdict::Dropped | Verdict::Detour);
+    let owner = if names_one { Owner::NetworkTeam } else { advice.owner };
+    let next = said.next.clone().unwrap_or(advice.next);
+    let mut commands = said.commands.clone();
+    commands.extend(advice.commands.into_iter().filter(|command| !said.commands.contains(command)));
+    Advice { owner, next, commands, ..advice }
 }
 
 /// Whose fault it shows to be: a custom DNS server that is silent or refuses is its own team's before the network's.

@@ -7,6 +7,7 @@ mod dns;
 mod early;
 mod endpoint;
 mod environment;
+mod exports;
 mod history;
 mod incidents;
 mod machine;
@@ -49,6 +50,8 @@ pub struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<EnvironmentEntry<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    exports: Option<ExportsEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     daemon: Option<&'a Witness>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     left_out: &'a [String],
@@ -58,6 +61,7 @@ use dns::DnsEntry;
 use early::{EarlyEntry, StoreEntry};
 use endpoint::Endpoints;
 use environment::EnvironmentEntry;
+use exports::ExportsEntry;
 use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
@@ -92,11 +96,12 @@ impl<'a> Document<'a> {
             classes: snapshot.classes.iter().map(ClassEntry::of).collect(),
             resolvers: ResolverEntry::of(snapshot),
             incidents: incidents::entries(snapshot),
-            risk: snapshot.risk.as_ref().map(RiskEntry::of),
+            risk: RiskEntry::of(snapshot),
             early: EarlyEntry::of(snapshot),
             store: StoreEntry::of(&snapshot.store),
             dns: DnsEntry::of(snapshot),
             environment: snapshot.environment.as_deref().map(EnvironmentEntry::of),
+            exports: ExportsEntry::of(snapshot),
             daemon: None,
             left_out: &snapshot.left_out,
         }

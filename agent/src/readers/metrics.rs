@@ -15,6 +15,7 @@
 
 mod early;
 mod environment;
+mod exports;
 mod incidents;
 mod names;
 mod page;
@@ -59,6 +60,7 @@ pub fn render(snapshot: &Snapshot, version: &str) -> String {
     names::render(&mut page, snapshot);
     incidents::render(&mut page, snapshot);
     suspension::render(&mut page, snapshot);
+    exports::render(&mut page, snapshot);
     early::render(&mut page, snapshot);
     environment::render(&mut page, snapshot);
     agent(&mut page, snapshot, version);

@@ -2,6 +2,7 @@
 
 mod advice;
 pub mod explain;
+pub mod exports;
 pub mod history;
 pub mod json;
 pub mod metrics;

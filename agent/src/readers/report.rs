@@ -1,5 +1,6 @@
 //! The report that a tired human reads at 3 a.m.: the verdict first, then what failed and what to do, then the rest.
 
+mod exports;
 mod incidents;
 mod names;
 
@@ -67,6 +68,7 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
         healthy(&mut paper, snapshot);
     }
     names::write(&mut paper, snapshot);
+    exports::write(&mut paper, snapshot);
     early(&mut paper, snapshot);
     classes(&mut paper, snapshot);
     slots(&mut paper, snapshot);

@@ -26,7 +26,7 @@ use super::pages::{Page, Pages};
 use crate::{
     engine::snapshot::Snapshot,
     readers::{
-        json,
+        exports, json,
         metrics::{self, Serving},
         summary::Summary,
     },
@@ -228,17 +228,27 @@ fn landing_page(snapshot: &Snapshot) -> String {
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>ase-agent</title><style>{STYLE}</style>\n\
          <h1>ase-agent</h1>\n<p>{sentence}</p>\n\
          <table>\n<tr><th>class<th>state<th>answering<th>failed<th>unknown<th>not configured</tr>\n{rows}</table>\n\
-         <ul>\n<li><a href=\"/metrics\">metrics</a>\n<li><a href=\"/api/v1/status\">status (JSON)</a>\n\
+         {exports}<ul>\n<li><a href=\"/metrics\">metrics</a>\n<li><a href=\"/api/v1/status\">status (JSON)</a>\n\
          <li><a href=\"/-/healthy\">healthy</a>\n<li><a href=\"/-/ready\">ready</a>\n</ul>\n\
          <p>Version {VERSION}, seen from {vantage}; profile {profile}, cloud {cloud}, edition {edition}; \
          configuration: {origin}.</p>\n</html>\n",
         sentence = escaped(&Summary::of(snapshot).sentence()),
+        exports = exported_rules(snapshot),
         vantage = escaped(&agent.vantage),
         profile = escaped(&catalog.profile),
         cloud = escaped(&catalog.cloud),
         edition = escaped(&catalog.edition),
         origin = escaped(&agent.origin),
     )
+}
+
+/// The exported rules in short: how many findings, how old, which are the worst.
+fn exported_rules(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    for line in exports::lines(snapshot) {
+        let _ = writeln!(text, "<li>{}", escaped(&line));
+    }
+    if text.is_empty() { text } else { format!("<h2>Exported rules</h2>\n<ul>\n{text}</ul>\n") }
 }
 
 /// The text with the characters escaped that mean something in HTML.

@@ -195,3 +195,18 @@ fn the_landing_page_escapes_what_the_configuration_says() {
     assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"), "{page}");
     assert!(!page.contains("<script"));
 }
+
+#[test]
+fn the_landing_page_lists_exported_findings_where_there_are_exports_and_escapes_them() {
+    let mut snapshot = crate::sample::snapshot();
+    let page = landing_page(&snapshot);
+    assert!(page.contains("<h2>Exported rules</h2>") && page.contains("written 2h 0m ago"), "{page}");
+    assert!(page.contains("critical  blocked.in-management") && page.contains("never measured"), "{page}");
+    let exports = snapshot.exports.as_mut().expect("the sample has exports");
+    exports.reading.wrong = vec!["exports.nsg (<b>) is empty".to_owned()];
+    assert!(
+        landing_page(&snapshot).contains("exports.nsg (&lt;b&gt;) is empty; what was judged before stays in force")
+    );
+    snapshot.exports = None;
+    assert!(!landing_page(&snapshot).contains("Exported rules"));
+}

@@ -12,6 +12,7 @@ use ase_probes::cause::{Cause, Side};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::exported::Exported;
 use crate::{
     fault::rules::{self, Rule},
     guest_fault::GuestFault,
@@ -68,6 +69,9 @@ pub(super) struct Scenario {
     /// Who is asked what it says.
     #[serde(default)]
     pub(super) by: By,
+    /// What was exported from Azure, where the agent is to know it.
+    #[serde(default)]
+    pub(super) exports: Option<Exported>,
     /// Endpoints beside the lab's own, as in the configuration.
     #[serde(default)]
     pub(super) add: Vec<Value>,

@@ -70,7 +70,10 @@ impl Stage {
         namespace::enter()?;
         let authorities = Authorities::new()?;
         let folder = Folder::new(&authorities.lab)?;
-        let config = configuration(scenario, PORT, every);
+        let mut config = configuration(scenario, PORT, every);
+        if let Some(exports) = &scenario.exports {
+            config["exports"] = exports.write(&folder)?;
+        }
         let settings = config::load(Some(&folder.write(CONFIG, &format!("{config:#}"))?))?;
         namespace::ip("link set lo up")?;
         let mut zone = zone_of(&settings.catalog, Place::OwnAddresses);

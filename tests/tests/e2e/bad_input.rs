@@ -21,6 +21,14 @@ fn a_bad_configuration_ends_with_78_and_names_file_line_key_and_rule() {
         ("resolvers: {custom: []}\n", format!("{path}:1:21: resolvers.custom ([]) must name at least one server")),
         ("ca: {file: /nonexistent/ca.pem}\n", format!("{path}:1:12: ca.file (/nonexistent/ca.pem)")),
         ("profile: [\n", format!("{path}:")),
+        (
+            "profile: custom\nexports: {nsg: [/nonexistent/nsg.json]}\n",
+            format!("{path}:2:17: exports.nsg (/nonexistent/nsg.json) is not there"),
+        ),
+        (
+            "profile: custom\nexports: {routes: /proc}\n",
+            "exports.routes (/proc) must be a file, and is a directory".to_owned(),
+        ),
     ] {
         fs::write(&file, text).expect("the folder is writable");
         for arguments in [&["config", "check", &path][..], &["check", "--config", &path], &["run", "--config", &path]] {
@@ -29,6 +37,27 @@ fn a_bad_configuration_ends_with_78_and_names_file_line_key_and_rule() {
             assert!(error.contains(&expected), "{arguments:?} {text}: {error}");
         }
     }
+}
+
+#[test]
+fn an_export_that_cannot_be_judged_is_refused_by_config_check_with_file_key_and_rule() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, export) = (folder.path().join("agent.yaml"), folder.path().join("nsg.json"));
+    fs::write(&file, "profile: custom\nexports: {nsg: nsg.json}\n").expect("the folder is writable");
+    let path = file.display().to_string();
+    for (text, expected) in [
+        ("", "is empty"),
+        ("{\"name\": ", "cannot be judged: no JSON"),
+        ("{\"name\": \"t\", \"routes\": []}", "holds something else (route table): it belongs under routes"),
+    ] {
+        fs::write(&export, text).expect("the folder is writable");
+        let (code, error) = said(&["config", "check", &path]);
+        assert_eq!(code, Some(78), "{text}: {error}");
+        let words = format!("{path}: exports.nsg ({}) {expected}", export.display());
+        assert!(error.contains(&words), "{text}: {error}");
+    }
+    fs::write(&export, "{\"name\": \"g\", \"securityRules\": []}").expect("the folder is writable");
+    assert_eq!(said(&["config", "check", &path]), (Some(0), String::new()));
 }
 
 #[test]

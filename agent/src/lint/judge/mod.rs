@@ -7,6 +7,7 @@ mod flow_diff;
 mod flows;
 mod hygiene;
 mod mend;
+pub mod passage;
 mod platform;
 mod sizes;
 #[cfg(test)]

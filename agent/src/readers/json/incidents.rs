@@ -1,11 +1,13 @@
 //! The incidents of a snapshot as JSON.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::{
     engine::snapshot::Snapshot,
     model::diagnosis::{Alternative, Incident},
-    readers::{advice, summary::rfc3339},
+    readers::{advice, json::exports::SaidEntry, summary::rfc3339},
 };
 
 /// One broken component and everything that fails with it.
@@ -21,10 +23,12 @@ pub(super) struct IncidentEntry<'a> {
     component: &'a str,
     endpoints: Vec<&'a str>,
     hides: Vec<&'a str>,
-    evidence: &'a [String],
+    evidence: Vec<&'a str>,
     alternatives: Vec<AlternativeEntry>,
     advice: Advice,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exports: Option<SaidEntry<'a>>,
     since: String,
     published: String,
 }
@@ -59,7 +63,8 @@ pub(super) fn entries(snapshot: &Snapshot) -> Vec<IncidentEntry<'_>> {
 }
 
 impl<'a> IncidentEntry<'a> {
-    fn of(incident: &'a Incident, snapshot: &Snapshot) -> Self {
+    fn of(incident: &'a Incident, snapshot: &'a Snapshot) -> Self {
+        let told = snapshot.exports.as_ref();
         let (finding, definition) = (incident.finding, incident.finding.cause.definition());
         Self {
             id: incident.id,
@@ -72,10 +77,11 @@ impl<'a> IncidentEntry<'a> {
             component: &incident.component,
             endpoints: incident.endpoints.iter().map(|id| &*id.0).collect(),
             hides: incident.hides.iter().map(|id| &*id.0).collect(),
-            evidence: &incident.evidence,
+            evidence: advice::evidence(incident, snapshot),
             alternatives: incident.alternatives.iter().map(AlternativeEntry::of).collect(),
             advice: Advice::of(advice::of(incident, snapshot)),
-            hint: incident.hint,
+            hint: advice::hint(incident, snapshot),
+            exports: told.and_then(|exports| SaidEntry::of(incident, exports, snapshot.at)),
             since: rfc3339(incident.since),
             published: rfc3339(incident.published),
         }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::risk::estimate::Estimate;
+use super::exports::RiskOfExports;
+use crate::engine::snapshot::Snapshot;
 
 /// What the clocks say.
 #[derive(Clone, Debug, Serialize)]
@@ -14,6 +15,8 @@ pub(super) struct RiskEntry {
     horizon_seconds: f64,
     to_horizon_seconds: Option<f64>,
     classes: Vec<ClassRisk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exported: Option<RiskOfExports>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -25,21 +28,23 @@ struct ClassRisk {
 }
 
 impl RiskEntry {
-    /// The entry of an estimate.
-    pub(super) fn of(estimate: &Estimate) -> Self {
+    /// The entry of a snapshot that has a past.
+    pub(super) fn of(snapshot: &Snapshot) -> Option<Self> {
+        let estimate = snapshot.risk.as_ref()?;
         let classes = estimate.classes.iter().map(|(class, risk)| ClassRisk {
             class: class.label(),
             risk: *risk,
             lost_seconds: estimate.lost.get(class).copied().unwrap_or_default().as_secs_f64(),
             loss: estimate.losses.get(class).copied().unwrap_or_default(),
         });
-        Self {
+        Some(Self {
             estimated: true,
             level: estimate.level.label(),
             total: estimate.total,
             horizon_seconds: estimate.horizon.as_secs_f64(),
             to_horizon_seconds: estimate.to_horizon.map(|time| time.as_secs_f64()),
             classes: classes.collect(),
-        }
+            exported: RiskOfExports::of(snapshot),
+        })
     }
 }

@@ -7,6 +7,7 @@ use ase_probes::verdict::Phase;
 use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, age, count};
 use crate::{
     engine::snapshot::Snapshot,
+    exports::said::Verdict,
     model::{
         catalog::{EndpointId, Severity},
         diagnosis::Incident,
@@ -70,7 +71,12 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     let facts =
         format!("{} ({confidence}, side {side}, scope {}, for {since})", incident.component, incident.scope.label());
     paper.line(2, "where:  ", &facts, BOLD);
-    if let Some(hint) = incident.hint {
+    let exported = advice::by_exports(incident, snapshot);
+    if let Some(said) = exported {
+        paper.line(2, "rules:  ", &said.line, BOLD);
+    }
+    let is_known = exported.is_some_and(|said| said.verdict != Verdict::Unknown);
+    if let Some(hint) = incident.hint.filter(|_| !is_known) {
         paper.line(2, "hint:   ", hint, PLAIN);
     }
     let advice = advice::of(incident, snapshot);
