@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     ConfigError, MAX_NAMES,
-    file::File,
+    file::{ExportKeys, File, Texts},
     profile::Profile,
     profile_of,
     question::{class_name, default_interval, default_timeout},
@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     config::profile::WorkloadName,
-    model::settings::{ResolverSource, Settings},
+    model::{
+        exports::STALE_AFTER,
+        settings::{ResolverSource, Settings},
+    },
     net::duration::{HumanDuration, show},
 };
 
@@ -146,7 +149,7 @@ impl Account<'_> {
         let state_dir = settings.state_dir.as_ref().map(|path| path.display().to_string());
         let of_state_dir = if state_dir.is_some() { "STATE_DIRECTORY of the service manager" } else { DEFAULT };
         let egress = &settings.egress;
-        Shown::Keys(vec![
+        let mut keys = vec![
             top("profile", json!(settings.catalog.profile), DEFAULT),
             top("cloud", json!(settings.catalog.cloud), DEFAULT),
             top("vantage", json!(settings.vantage), DEFAULT),
@@ -178,7 +181,31 @@ impl Account<'_> {
                     ("sql_redirect", json!(settings.diagnosis.sql_redirect)),
                 ],
             ),
-        ])
+        ];
+        keys.extend(file.exports.as_ref().map(|exports| self.exports(exports)));
+        Shown::Keys(keys)
+    }
+
+    fn exports(&self, keys: &ExportKeys) -> (String, Shown) {
+        let texts = |texts: &Option<Texts>| json!(texts.as_ref().map(|texts| &texts.0));
+        let deployment = keys.deployment.map(|deployment| if deployment.is_internal() { "ilb" } else { "external" });
+        self.section(
+            "exports",
+            &[
+                ("nsg", texts(&keys.nsg)),
+                ("routes", texts(&keys.routes)),
+                ("effective", texts(&keys.effective)),
+                ("subnet", texts(&keys.subnet)),
+                ("vnet", texts(&keys.vnet)),
+                ("tags", texts(&keys.tags)),
+                ("group", json!(keys.group)),
+                ("table", json!(keys.table)),
+                ("deployment", json!(deployment)),
+                ("service_endpoints", json!(keys.service_endpoints)),
+                ("suppress", json!(keys.suppress)),
+                ("stale_after", lasting(keys.stale_after.as_ref(), STALE_AFTER)),
+            ],
+        )
     }
 
     fn slots(&self) -> Shown {

@@ -1,13 +1,16 @@
 //! The JSON Schema of the configuration, made of its types and loosened to what the file's reader takes, and the proof that
 //! the committed one is it.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use ase_probes::class::Class;
-use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::{file::File, profile::Profile};
+use super::{
+    file::{File, Texts},
+    profile::Profile,
+};
 use crate::golden::assert_golden;
 
 /// What stands in every value's place: a variable of the environment.
@@ -40,6 +43,16 @@ pub(super) fn weights(_: &mut SchemaGenerator) -> Schema {
     let share = |class: Class| (class.label().to_owned(), json!({"type": "number", "minimum": 0, "maximum": 1}));
     let shares: Map<String, Value> = Class::ALL.into_iter().map(share).collect();
     json_schema!({"type": "object", "properties": shares, "additionalProperties": false})
+}
+
+impl JsonSchema for Texts {
+    fn schema_name() -> Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+    }
 }
 
 fn words(all: impl Iterator<Item = String>) -> Schema {

@@ -138,7 +138,7 @@ impl Fabric {
         if !knows_subnet {
             question.subnet.extend(own);
         }
-        let case = Case::new(&question, export);
+        let case = Case::new(&question, export, &[]);
         let mut unjudged = Report::default();
         let groups = case.groups(&mut unjudged);
         let gate = |group: &&crate::lint::rule::Group| {
