@@ -217,6 +217,9 @@ mod tests {
 
     use super::*;
 
+    /// What `$ID` stands for in the examples.
+    const ENVIRONMENT: &str = "/subscriptions/5/resourceGroups/g/providers/Microsoft.Web/hostingEnvironments/ase";
+
     /// Every command with its full name and its help.
     fn helps(command: &mut Definition, name: &str, found: &mut Vec<(String, String)>) {
         found.push((name.to_owned(), command.render_long_help().to_string()));
@@ -249,6 +252,7 @@ mod tests {
             assert!(!examples.is_empty(), "{name} has no example: {help}");
             for example in examples {
                 assert!(example.starts_with(&name), "{name}: {example}");
+                let example = example.replace("\"$ID\"", ENVIRONMENT);
                 let parsed = Cli::try_parse_from(example.split(' '));
                 let is_help = parsed.as_ref().is_err_and(|error| !error.use_stderr());
                 assert!(
