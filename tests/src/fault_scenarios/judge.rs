@@ -81,8 +81,11 @@ pub(super) fn contradictions(status: &Value) -> Vec<String> {
     told
 }
 
+/// A contrast and how it was answered, as a line of evidence says it.
+type Said = (Contrast, bool);
+
 /// Answers that cannot both be true.
-const EXCLUSIVE: &[((Contrast, bool), (Contrast, bool))] = &[
+const EXCLUSIVE: &[(Said, Said)] = &[
     ((Contrast::SamePortWorks, true), (Contrast::AnythingWorks, false)),
     ((Contrast::OtherPortsWork, true), (Contrast::AnythingWorks, false)),
     ((Contrast::SameHostWorks, true), (Contrast::AnythingWorks, false)),
