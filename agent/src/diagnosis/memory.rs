@@ -17,7 +17,8 @@ const SOON: Duration = Duration::from_secs(15);
 /// Failures in a row beyond which a success ends an outage: chance at even odds makes four in a row once in sixteen times.
 const SHORT: u32 = 3;
 /// Recoveries that make a port's failures intermittent. One lost datagram is chance; a handshake that failed lost three SYNs
-/// at least, and what one recovery leads to is only that it is measured.
+/// at least, and what one recovery leads to is only that it is measured. A single look measures at once, in the midst of loss
+/// that it does not know yet, so that there one is chance, too.
 const RECOVERIES: (u64, u64) = (2, 1);
 /// Segments that a probe sends at least: SYN, ACK, request, ACK, FIN.
 const SEGMENTS: u64 = 5;
@@ -40,8 +41,8 @@ const CONTROLS: usize = 512;
 /// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
 /// meets the same endpoints again, chance does not.
 const HANDSHAKES: u64 = 3;
-/// The same at one endpoint alone; a single look asks whoever had to knock twice.
-const OWN_HANDSHAKES: (u64, u64) = (2, 1);
+/// The same at one endpoint alone: one handshake that had to be repeated is what a lossy path does, too.
+const OWN_HANDSHAKES: u64 = 2;
 /// The kernel repeats an unanswered SYN after one second (RFC 6298 section 2); a hundredth of it is left to timers.
 const SYN_AGAIN: Duration = Duration::from_millis(990);
 /// Above a round trip of one second the kernel sends a SYN again before its answer can be there (RFC 6298 section 2); a
@@ -186,7 +187,7 @@ impl Memory {
 
     /// Whether visits on a port fail and succeed in turn.
     pub fn is_intermittent(&self, port: Port) -> bool {
-        let enough = if port.by_datagram { RECOVERIES.0 } else { RECOVERIES.1 };
+        let enough = if port.by_datagram || !self.has_past { RECOVERIES.0 } else { RECOVERIES.1 };
         self.recoveries.get(port) >= enough || self.is_intermittent_everywhere()
     }
 
@@ -221,8 +222,8 @@ impl Memory {
 
     /// The same at one endpoint, while others on its port pass at the first try.
     pub fn own_handshakes_repeat(&self, index: usize) -> bool {
-        let (hits, enough) = (self.hit.get(index), if self.has_past { OWN_HANDSHAKES.0 } else { OWN_HANDSHAKES.1 });
-        hits >= enough && self.knocked.get(index) * 2 > hits && self.none_in_midstream()
+        let hits = self.hit.get(index);
+        hits >= OWN_HANDSHAKES && self.knocked.get(index) * 2 > hits && self.none_in_midstream()
     }
 
     /// Whether no established flow lost a packet lately.
@@ -413,7 +414,9 @@ mod tests {
         let mut look = Memory::new(false);
         look.measure(9, &knocks(443, false), now - Duration::from_millis(900));
         look.measure(0, &knocks(443, true), now);
-        assert!(look.own_handshakes_repeat(0), "a single look measures whoever had to knock twice");
+        assert!(!look.own_handshakes_repeat(0), "one lost SYN is what a lossy path does, too");
+        look.measure(0, &knocks(443, true), now);
+        assert!(look.own_handshakes_repeat(0));
         look.measure(1, &outcome(1, 5), now);
         assert!(!look.own_handshakes_repeat(0), "an established flow lost something");
     }

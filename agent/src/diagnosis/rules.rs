@@ -190,10 +190,12 @@ pub const RULES: &[Rule] = &[
     // Loss makes any pattern now and then, so that it is asked for before all others.
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     // A SYN that is let through in the end has met a full table, not a dead instance.
+    rule("R62c", &[Passed], &[(OnlyHandshakesRepeat, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
+    // Where nobody works on the port now, the way is gone; a table that is full lets others in.
     rule(
-        "R62c",
-        &[Passed, SilentConnect, SilentDns, SilentNtp],
-        &[(OnlyHandshakesRepeat, true)],
+        "R62cs",
+        &[SilentConnect, SilentDns, SilentNtp],
+        &[(OnlyHandshakesRepeat, true), (SamePortWorks, true)],
         Cause::FlowTableFull,
         Likely,
     )
