@@ -42,6 +42,14 @@ fn on_line(address: IpAddr) -> u128 {
     }
 }
 
+impl FromIterator<AddressSet> for AddressSet {
+    /// The union of sets, joined at once.
+    fn from_iter<I: IntoIterator<Item = AddressSet>>(sets: I) -> Self {
+        let parts: Vec<(u128, u128)> = sets.into_iter().flat_map(|set| set.0.parts().to_vec()).collect();
+        Self(parts.into_iter().collect())
+    }
+}
+
 impl AddressSet {
     /// The addresses of prefixes. An IPv6 prefix holds no IPv4 address and no name.
     pub fn of<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> Self {

@@ -5,6 +5,7 @@
 
 use crate::lint::{
     rule::{Access, Group, PortTerm, Rule, Side},
+    runs::{Candidate, Run, Step, runs},
     traffic::{Direction, PortSet, Protocols, Traffic, every_port},
     world::{Extent, World},
 };
@@ -64,20 +65,47 @@ struct Resolved {
     certain_by_tag: bool,
 }
 
+impl Resolved {
+    fn may(&self, reach: Reach) -> &Traffic {
+        match reach {
+            Reach::These => &self.may_by_tag,
+            Reach::Everywhere => &self.may,
+        }
+    }
+
+    fn is_certain(&self, reach: Reach) -> bool {
+        match reach {
+            Reach::These => self.certain_by_tag,
+            Reach::Everywhere => self.certain,
+        }
+    }
+
+    fn candidate(&self) -> Candidate<'_> {
+        let certain = self.sure.as_ref().filter(|_| self.certain && self.certain_by_tag);
+        Candidate { certain, may: &self.may_by_tag }
+    }
+}
+
 /// The rules of one direction of a group, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Ruling {
     /// The rules in the order in which they are looked at, default rules included.
     pub rules: Vec<Rule>,
     resolved: Vec<Resolved>,
+    steps: Vec<Step>,
 }
+
+/// Traffic that no rule has decided yet, with the rules that match it perhaps.
+type Open = (Traffic, Vec<usize>);
 
 impl Ruling {
     /// Resolves the words of a group's rules.
     pub fn new(group: &Group, direction: Direction, world: &World) -> Self {
         let rules = group.in_order(direction);
-        let resolved = rules.iter().map(|rule| resolve(rule, world)).collect();
-        Self { rules, resolved }
+        let resolved: Vec<Resolved> = rules.iter().map(|rule| resolve(rule, world)).collect();
+        let candidates: Vec<Candidate<'_>> = resolved.iter().map(Resolved::candidate).collect();
+        let steps = runs(direction, &candidates);
+        Self { rules, resolved, steps }
     }
 
     /// What becomes of traffic, in pieces that share no packet and together are all of it.
@@ -86,42 +114,24 @@ impl Ruling {
     /// [`TooManyPieces`] when the rules are beyond what can be judged.
     pub fn decide(&self, traffic: Vec<Traffic>, reach: Reach) -> Result<Vec<Piece>, TooManyPieces> {
         let mut decided = Vec::new();
-        let mut open: Vec<(Traffic, Vec<usize>)> = traffic.into_iter().map(|traffic| (traffic, Vec::new())).collect();
-        for (at, rule) in self.resolved.iter().enumerate() {
-            let (may, certain) = match reach {
-                Reach::These => (&rule.may_by_tag, rule.certain_by_tag),
-                Reach::Everywhere => (&rule.may, rule.certain),
+        let mut open: Vec<Open> = traffic.into_iter().map(|traffic| (traffic, Vec::new())).collect();
+        for step in &self.steps {
+            let touched = match step {
+                Step::Run(run) => &run.all,
+                Step::One(at) => self.resolved[*at].may(reach),
             };
-            if !open.iter().any(|(traffic, _)| traffic.overlaps(may)) {
+            if !open.iter().any(|(traffic, _)| traffic.overlaps(touched)) {
                 continue;
             }
-            let mut still_open = Vec::new();
-            for (traffic, doubts) in open {
-                if !traffic.overlaps(may) {
-                    still_open.push((traffic, doubts));
-                    continue;
-                }
-                let rest = match &rule.sure {
-                    Some(sure) => {
-                        if let Some(hit) = traffic.intersection(sure) {
-                            decided.push(self.piece(hit, at, doubts.clone()));
-                        }
-                        traffic.minus(sure)
-                    }
-                    None => vec![traffic],
-                };
-                if certain {
-                    still_open.extend(rest.into_iter().map(|left| (left, doubts.clone())));
-                    continue;
-                }
-                for left in rest {
-                    if let Some(perhaps) = left.intersection(may) {
-                        still_open.push((perhaps, doubts.iter().copied().chain([at]).collect()));
-                    }
-                    still_open.extend(left.minus(may).into_iter().map(|left| (left, doubts.clone())));
+            let (hit, missed): (Vec<Open>, Vec<Open>) =
+                open.into_iter().partition(|(traffic, _)| traffic.overlaps(touched));
+            open = missed;
+            for left in hit {
+                match step {
+                    Step::Run(run) => self.by_run(run, left, &mut decided, &mut open),
+                    Step::One(at) => self.by_one(*at, left, reach, &mut decided, &mut open),
                 }
             }
-            open = still_open;
             if open.len() + decided.len() > MOST_PIECES {
                 return Err(TooManyPieces);
             }
@@ -129,6 +139,36 @@ impl Ruling {
         let last = self.rules.len().saturating_sub(1);
         decided.extend(open.into_iter().map(|(traffic, doubts)| self.piece(traffic, last, doubts)));
         Ok(decided)
+    }
+
+    /// Each rule of a run takes its share.
+    fn by_run(&self, run: &Run, (traffic, doubts): Open, decided: &mut Vec<Piece>, open: &mut Vec<Open>) {
+        for (at, share) in &run.shares {
+            decided.extend(traffic.intersection(share).map(|hit| self.piece(hit, *at, doubts.clone())));
+        }
+        open.extend(traffic.minus(&run.all).into_iter().map(|left| (left, doubts.clone())));
+    }
+
+    /// A rule that matches perhaps: what it surely takes is decided, what it may take stays open with a doubt.
+    fn by_one(&self, at: usize, (traffic, doubts): Open, reach: Reach, decided: &mut Vec<Piece>, open: &mut Vec<Open>) {
+        let rule = &self.resolved[at];
+        let rest = match &rule.sure {
+            Some(sure) => {
+                decided.extend(traffic.intersection(sure).map(|hit| self.piece(hit, at, doubts.clone())));
+                traffic.minus(sure)
+            }
+            None => vec![traffic],
+        };
+        let may = rule.may(reach);
+        for left in rest {
+            if !rule.is_certain(reach) {
+                let doubted = doubts.iter().copied().chain([at]).collect();
+                open.extend(left.intersection(may).map(|perhaps| (perhaps, doubted)));
+                open.extend(left.minus(may).into_iter().map(|left| (left, doubts.clone())));
+                continue;
+            }
+            open.push((left, doubts.clone()));
+        }
     }
 
     fn piece(&self, traffic: Traffic, by: usize, doubts: Vec<usize>) -> Piece {
@@ -146,6 +186,20 @@ impl Ruling {
     /// What a rule surely matches; nothing where an expression stands in it.
     pub fn sure(&self, at: usize) -> Option<&Traffic> {
         self.resolved[at].sure.as_ref()
+    }
+
+    /// The rules before one that may take something of some traffic, in order.
+    pub fn before(&self, at: usize, traffic: &Traffic) -> Vec<usize> {
+        let mut earlier: Vec<usize> = Vec::new();
+        for step in &self.steps {
+            match step {
+                Step::One(one) => earlier.extend(Some(*one).filter(|one| *one < at)),
+                Step::Run(run) if run.spares(at, self.sure(at)) || !run.all.overlaps(traffic) => {}
+                Step::Run(run) => earlier.extend(run.shares.iter().map(|(one, _)| *one).filter(|one| *one < at)),
+            }
+        }
+        earlier.sort_unstable();
+        earlier
     }
 
     /// What a rule may match.

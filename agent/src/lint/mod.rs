@@ -20,6 +20,7 @@ pub mod requirements;
 pub mod route;
 pub mod routing;
 pub mod rule;
+mod runs;
 pub mod seen;
 pub mod size;
 pub mod tags;

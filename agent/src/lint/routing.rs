@@ -142,7 +142,7 @@ fn candidates(route: &Route, at: usize, world: &World) -> Vec<Candidate> {
             AddressTerm::Interfaces(_) | AddressTerm::Expression(_) => {}
         }
     }
-    let union = |sets: Vec<AddressSet>| sets.iter().fold(AddressSet::default(), |all, set| all.union(set));
+    let union = |sets: Vec<AddressSet>| sets.into_iter().collect::<AddressSet>();
     let candidate = |((length, written), sets)| Candidate {
         destinations: union(sets),
         rank: (above_all, length, route.origin, written),

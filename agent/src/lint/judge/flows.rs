@@ -157,7 +157,7 @@ impl Lost<'_> {
             Direction::Inbound => piece.traffic.source.clone(),
             Direction::Outbound => piece.traffic.destination.clone(),
         };
-        self.denied.iter().fold(AddressSet::default(), |all, piece| all.union(&peer(piece)))
+        self.denied.iter().map(|piece| peer(piece)).collect()
     }
 
     /// Where the requirement is for all addresses and only a few are denied: a list of unwanted ones.

@@ -203,7 +203,7 @@ impl One<'_> {
     /// The earlier rules that take something of some traffic, and what they leave; none where that is too much to say.
     fn takers(&self, all: &Traffic) -> Option<(Vec<usize>, Vec<Traffic>)> {
         let (mut takers, mut rest) = (Vec::new(), vec![all.clone()]);
-        for earlier in 0..self.at {
+        for earlier in self.ruling.before(self.at, all) {
             let Some(taken) = self.ruling.sure(earlier) else { continue };
             if !rest.iter().any(|piece| piece.overlaps(taken)) {
                 continue;

@@ -36,7 +36,7 @@ pub(super) fn check(case: &Case<'_>, table: &Table, report: &mut Report) {
 pub(super) fn astray(case: &Case<'_>, table: &Table) -> BTreeMap<&'static str, AddressSet> {
     let routing = Routing::new(Some(table), &case.nets.1, &case.world);
     let look = Look { case, table, routing: &routing };
-    let union = |ways: Vec<Way>| ways.iter().fold(AddressSet::default(), |all, way| all.union(&way.destinations));
+    let union = |ways: Vec<Way>| ways.into_iter().map(|way| way.destinations).collect::<AddressSet>();
     let of = |wanted: &AddressSet| union(look.astray(wanted));
     let leaves = |way: &Way| !routing.hops(way).iter().all(|hop| matches!(hop, NextHop::VnetLocal));
     let own = routing.ways(&case.world.subnet).into_iter().filter(leaves).collect();
@@ -227,7 +227,7 @@ impl Look<'_> {
         let lost: Vec<Way> =
             self.routing.ways(&self.ip_addresses()).into_iter().filter(|way| !self.is_straight(way)).collect();
         let Some(way) = lost.first() else { return };
-        let missing = lost.iter().fold(AddressSet::default(), |all, way| all.union(&way.destinations));
+        let missing: AddressSet = lost.iter().map(|way| way.destinations.clone()).collect();
         let message = format!(
             "{} go to {}: the page wants them routed straight to Internet (80, 443; the tag AzureMonitor covers them), and a firewall must pass \
              UDP 123 and TCP 12000 to any address",
