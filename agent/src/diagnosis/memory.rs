@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -33,9 +34,9 @@ const LASTING: Duration = Duration::from_secs(5);
 /// The same within a single look, which asks everybody in a second or two: the first time-out of retransmission is over
 /// (RFC 6298 section 2).
 const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
-/// How far a handshake at the first try may begin from a SYN that was lost to be its control: what a visit more or less
-/// takes, and far below the pause of a route that flaps.
-const BESIDE: Duration = Duration::from_millis(300);
+/// How long before the last SYN that was lost a handshake at the first try may have begun to be its control. The next SYN,
+/// which passes, follows after a second (RFC 6298 section 2), so that a way that was gone came back within two.
+const BESIDE: Duration = Duration::from_secs(1);
 /// Handshakes at the first try that are remembered as controls: at 100 a second they reach over the longest handshake.
 const CONTROLS: usize = 512;
 /// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
@@ -71,7 +72,7 @@ pub struct Memory {
     hit_ports: Window<Port>,
     /// Handshakes that had to be repeated while others on the port passed at the first try, by endpoint.
     knocked: Window<usize>,
-    /// The same while others on any port did.
+    /// The same while others did on any port that is hit: who passes on a port where nobody knocks again may go another way.
     knocked_anywhere: Window<usize>,
     /// When the last handshakes at the first try began, and on which port, the oldest first.
     controls: VecDeque<(Instant, Port)>,
@@ -149,17 +150,18 @@ impl Memory {
         let port = Port::tcp(outcome.address.port());
         let began = now.checked_sub(outcome.phases.total()).unwrap_or(now);
         if resent > 0 {
+            self.hit.add(index, 1, now);
+            self.hit_ports.add(port, 1, now);
             let knocked_again = handshake >= SYN_AGAIN;
             if knocked_again {
                 // The last SYN passed; the kernel sends one a second at first, so that the one before it is a second older.
-                let lost = (began, began + handshake.saturating_sub(SYN_AGAIN));
-                self.knocked.add(index, self.others_passed(lost, |other| other == port), now);
-                self.knocked_anywhere.add(index, self.others_passed(lost, |_| true), now);
+                let lost = began..=began + handshake.saturating_sub(SYN_AGAIN);
+                self.knocked.add(index, self.others_passed(&lost, |other| other == port), now);
+                let is_hit = |other| self.hit_ports.get(other) > 0;
+                self.knocked_anywhere.add(index, self.others_passed(&lost, is_hit), now);
             }
             self.packets.add(Packet::Resent, resent, now);
             self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
-            self.hit.add(index, 1, now);
-            self.hit_ports.add(port, 1, now);
         } else {
             self.controls.push_back((began, port));
             let surplus = self.controls.len().saturating_sub(CONTROLS);
@@ -167,11 +169,13 @@ impl Memory {
         }
     }
 
-    /// One if another handshake on such a port passed at the first try while a handshake's SYNs were lost: where nobody's
-    /// did, a path that comes and goes explains it as well.
-    fn others_passed(&self, (began, last_lost): (Instant, Instant), on: impl Fn(Port) -> bool) -> u64 {
-        let is_beside = |at: Instant| at + BESIDE >= began && at <= last_lost + BESIDE;
-        u64::from(self.controls.iter().any(|(at, port)| is_beside(*at) && on(*port)))
+    /// One if another handshake on such a port passed at the first try between two SYNs that a handshake lost, or shortly
+    /// before the last of them. Where a way comes back, everybody's last SYN is lost and the next ones pass: what begins
+    /// after the last lost SYN is no control, and neither is what passed before a way was gone for long.
+    fn others_passed(&self, lost: &RangeInclusive<Instant>, on: impl Fn(Port) -> bool) -> u64 {
+        let is_before_the_last = |at: Instant| at <= *lost.end() && at + BESIDE >= *lost.end();
+        let is_control = |at: Instant| lost.contains(&at) || is_before_the_last(at);
+        u64::from(self.controls.iter().any(|(at, port)| is_control(*at) && on(*port)))
     }
 
     /// Forgets what is too long ago.
@@ -374,7 +378,7 @@ mod tests {
         (0..5).for_each(|_| alone.measure(0, &again, now));
         assert!(!alone.only_handshakes_repeat(), "nobody passed meanwhile: the path may have been gone");
         let mut memory = Memory::new(true);
-        memory.measure(9, &outcome(0, 5), now - Duration::from_millis(900));
+        memory.measure(9, &outcome(0, 5), now - Duration::from_millis(1100));
         (0..5).for_each(|index| memory.measure(index, &again, now));
         assert!(!memory.only_handshakes_repeat(), "one lost SYN each is chance");
         (0..2).for_each(|_| memory.measure(0, &again, now));
@@ -392,27 +396,54 @@ mod tests {
     }
 
     #[test]
+    fn where_a_way_comes_back_who_begins_after_the_last_lost_syn_is_no_control() {
+        let now = start();
+        let mut memory = Memory::new(true);
+        // Gone for 20 s, back 0.9 s ago: what passed before and what passes since.
+        memory.measure(9, &outcome(0, 5), now - Duration::from_secs(21));
+        memory.measure(9, &outcome(0, 5), now - Duration::from_millis(900));
+        (0..6).for_each(|turn| memory.measure(turn % 3, &knocks(443, true), now));
+        assert!(!memory.only_handshakes_repeat() && !memory.own_handshakes_repeat(0));
+    }
+
+    #[test]
+    fn who_passes_between_two_lost_syns_of_one_handshake_is_its_control() {
+        let now = start();
+        let mut memory = Memory::new(true);
+        let mut twice = outcome(2, 5);
+        twice.phases.record(Phase::Connect, Duration::from_millis(7010));
+        memory.measure(9, &outcome(0, 5), now - Duration::from_secs(5));
+        (0..6).for_each(|turn| memory.measure(turn % 3, &twice, now));
+        assert!(memory.only_handshakes_repeat());
+    }
+
+    #[test]
     fn a_rule_for_a_port_that_comes_and_goes_is_no_full_table() {
         let now = start();
         let mut memory = Memory::new(true);
-        memory.measure(9, &knocks(80, false), now - Duration::from_millis(900));
+        memory.measure(9, &knocks(80, false), now - Duration::from_millis(1100));
         (0..6).for_each(|turn| memory.measure(turn % 3, &knocks(443, true), now));
         assert!(!memory.only_handshakes_repeat(), "nobody passed on that port meanwhile");
         memory.measure(8, &knocks(1433, true), now);
-        assert!(memory.only_handshakes_repeat(), "two ports, and a third passes: no rule for one port");
+        assert!(!memory.only_handshakes_repeat(), "nor on the other: who passes on a third may go another way");
+        let mut both = Memory::new(true);
+        both.measure(9, &knocks(1433, false), now - Duration::from_millis(1100));
+        both.measure(8, &knocks(1433, true), now);
+        (0..6).for_each(|turn| both.measure(turn % 3, &knocks(443, true), now));
+        assert!(both.only_handshakes_repeat(), "two ports, and on one of them others pass: no rule for a port");
     }
 
     #[test]
     fn at_one_host_alone_repeated_handshakes_are_its_own_and_no_full_table_for_all() {
         let now = start();
         let mut memory = Memory::new(true);
-        memory.measure(9, &knocks(443, false), now - Duration::from_millis(900));
+        memory.measure(9, &knocks(443, false), now - Duration::from_millis(1100));
         (0..4).for_each(|_| memory.measure(0, &knocks(443, true), now));
         assert!(
             !memory.only_handshakes_repeat() && memory.own_handshakes_repeat(0) && !memory.own_handshakes_repeat(9)
         );
         let mut look = Memory::new(false);
-        look.measure(9, &knocks(443, false), now - Duration::from_millis(900));
+        look.measure(9, &knocks(443, false), now - Duration::from_millis(1100));
         look.measure(0, &knocks(443, true), now);
         assert!(!look.own_handshakes_repeat(0), "one lost SYN is what a lossy path does, too");
         look.measure(0, &knocks(443, true), now);
