@@ -42,12 +42,8 @@ pub(crate) struct Identity {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = named(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("ring makes keys");
-        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("the parameters are complete") }
+        Self { issuer: CertifiedIssuer::self_signed(authority(name), key).expect("the parameters are complete") }
     }
 
     pub(crate) fn trust(&self) -> Trust {
@@ -74,6 +70,11 @@ impl Authority {
         Identity { chain, key: PrivateKeyDer::try_from(key.serialize_der()).expect("PKCS 8") }
     }
 
+    /// A certificate for this authority's key, under this name, that another one signed.
+    pub(crate) fn signed_by(&self, name: &str, other: &Self) -> CertificateDer<'static> {
+        authority(name).signed_by(self.issuer.key(), &other.issuer).expect("the parameters are complete").der().clone()
+    }
+
     /// A revocation list that revokes one certificate.
     pub(crate) fn revocation_list(&self, made: i32, next: i32) -> Vec<u8> {
         let params = rcgen::CertificateRevocationListParams {
@@ -91,6 +92,14 @@ impl Authority {
         };
         params.signed_by(&self.issuer).expect("the authority may sign lists").der().to_vec()
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn named(name: &str) -> DistinguishedName {

@@ -258,6 +258,13 @@ fn sum(files: &[Fact<String>; 2], protocols: &[&str], key: &str) -> Fact<u64> {
     if values.is_empty() { Err(Unread::Unintelligible) } else { Ok(values.iter().sum()) }
 }
 
+/// Whether an address is one of this machine: the kernel leaves for it from itself. Nothing is sent.
+pub fn is_own(address: IpAddr, egress: &Egress) -> bool {
+    // The port is not asked: discard (RFC 863).
+    let found = source(SocketAddr::new(address, 9), &Egress { source: None, ..egress.clone() });
+    address.is_loopback() || found.is_ok_and(|source| source == Ok(address.to_canonical()))
+}
+
 /// The route lookup: the kernel chooses the source address when a UDP socket is connected, and sends nothing.
 fn source(peer: SocketAddr, egress: &Egress) -> Fact<Result<IpAddr, i32>> {
     let socket = egress.socket(peer, Type::DGRAM, Shape::default()).map_err(|trouble| {

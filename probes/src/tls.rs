@@ -2,11 +2,13 @@
 //! valid, or made by an inspecting device. What travels inside is the business of HTTP and TDS.
 
 mod certificate;
+mod checks;
 mod path;
 mod recording;
 mod secured;
 mod signatures;
 mod trust;
+mod verdicts;
 mod words;
 
 use std::{io, sync::Arc};
@@ -18,7 +20,7 @@ use tokio_rustls::TlsConnector;
 pub use self::trust::{Trust, TrustError};
 pub(crate) use self::{certificate::escaped, trust::Application, words::Utc};
 use self::{
-    path::{Chain, Judgement},
+    path::Judgement,
     recording::{HandshakeProof, Observed, Witness},
     secured::Secured,
 };
@@ -144,7 +146,7 @@ impl Client<'_> {
         let connector = TlsConnector::from(self.trust.client(self.application, Arc::clone(&witness)));
         let shaken = connector.connect(self.name.clone(), stream).await;
         tap.hold(false);
-        self.examine(&witness.take(), record);
+        self.examine(&witness.take(), record).await;
         match shaken {
             Ok(mut stream) => {
                 let connection = stream.get_ref().1;
@@ -160,13 +162,12 @@ impl Client<'_> {
     }
 
     /// Judges the chain, whether the handshake came to its end or not.
-    fn examine(&self, observed: &Observed, record: &mut Handshake) {
+    async fn examine(&self, observed: &Observed, record: &mut Handshake) {
         record.wants_certificate = observed.asked_for_certificate;
         record.proved = observed.proof == HandshakeProof::Held;
         record.chain = observed.chain.iter().map(|der| certificate::read(der)).collect();
         let Some(leaf) = record.chain.first() else { return };
-        let chain = Chain { certificates: &observed.chain, read: &record.chain };
-        let Judgement { invalid, decisive } = self.trust.judge(chain, self.name);
+        let Judgement { invalid, decisive } = self.trust.judge(&observed.chain, &record.chain, self.name).await;
         let counts =
             |why: &Invalid| self.verify == Verify::Full || !matches!(why, Invalid::WrongName | Invalid::NoNames);
         let unread = || (observed.proof == HandshakeProof::Unreadable).then(|| Invalid::unreadable(leaf));

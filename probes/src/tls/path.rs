@@ -1,7 +1,7 @@
 //! Whether a chain leads from a server's certificate to an authority (RFC 5280 section 6), and if not, why: a fault of the
 //! peer's, or something that this agent cannot judge. Nothing is fetched: no OCSP, no missing issuer.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeMap};
 
 use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
@@ -13,10 +13,13 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo,
 };
 
-use super::{Certificate, Invalid, certificate};
+use super::{Certificate, Invalid, certificate, checks::Checks};
 
 /// Sizes of RSA keys whose signatures are checked, in bits: below is what NIST SP 800-131A has disallowed since 2014.
 pub(super) const RSA_SIZES: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// Intermediates of one name that are tried. Cross-signs make two or three; every further one multiplies the paths.
+const OF_A_NAME: usize = 4;
 
 /// What a chain is verified against.
 pub(super) struct Judge<'a> {
@@ -40,7 +43,7 @@ pub(super) struct Chain<'a> {
 }
 
 /// What is said of a chain.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Judgement {
     /// Why it does not verify.
     pub(super) invalid: Option<Invalid>,
@@ -49,7 +52,8 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    fn fault(invalid: Invalid) -> Self {
+    /// The leaf does not verify.
+    pub(super) fn fault(invalid: Invalid) -> Self {
         Self { invalid: Some(invalid), decisive: 0 }
     }
 }
@@ -64,7 +68,13 @@ impl Judge<'_> {
             let invalid = self.dates(&chain.read[0]).or_else(|| wrong_name(chain, name));
             return Judgement { invalid, decisive: 0 };
         }
-        match self.path(leaf, intermediates, chain) {
+        let ((tried, is_cut), checks) = (few_of_a_name(intermediates), Checks::default());
+        match self.path(leaf, &tried, chain, &checks) {
+            // What was left out might have led further.
+            Err(Error::UnknownIssuer | Error::InvalidSignatureForPublicKey) if is_cut => {
+                self.fault(&Error::MaximumPathBuildCallsExceeded, chain, name)
+            }
+            Err(_) if checks.is_spent() => self.fault(&Error::MaximumSignatureChecksExceeded, chain, name),
             Ok(decisive) => Judgement { invalid: wrong_name(chain, name), decisive },
             Err(error) => self.fault(&error, chain, name),
         }
@@ -76,6 +86,7 @@ impl Judge<'_> {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         chain: Chain<'_>,
+        checks: &Checks,
     ) -> Result<usize, Error> {
         let best: Cell<Option<(i64, usize)>> = Cell::new(None);
         let weigh = |path: &VerifiedPath<'_>| {
@@ -85,8 +96,10 @@ impl Judge<'_> {
             if place == 0 { Ok(()) } else { Err(Error::UnknownIssuer) }
         };
         let usage = KeyUsage::server_auth();
+        let algorithms = checks.counting(self.algorithms);
+        let algorithms: Vec<_> = algorithms.iter().map(|one| one as &dyn SignatureVerificationAlgorithm).collect();
         let found = EndEntityCert::try_from(leaf)?
-            .verify_for_usage(self.algorithms, self.anchors, intermediates, self.now, usage, None, Some(&weigh))
+            .verify_for_usage(&algorithms, self.anchors, intermediates, self.now, usage, None, Some(&weigh))
             .map(drop);
         best.get().map(|(_, place)| place).ok_or(()).or_else(|()| found.map(|()| 0))
     }
@@ -237,6 +250,24 @@ impl Judge<'_> {
         }
         false
     }
+}
+
+/// The intermediates without repetitions, and of each name the first few; whether others were left out.
+fn few_of_a_name<'a>(intermediates: &[CertificateDer<'a>]) -> (Vec<CertificateDer<'a>>, bool) {
+    let mut counts: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut kept: Vec<CertificateDer<'a>> = Vec::new();
+    for der in intermediates {
+        let subject = names(der).map(|(subject, _)| subject.to_vec()).unwrap_or_default();
+        let count = counts.entry(subject).or_default();
+        if !kept.contains(der) {
+            *count += 1;
+            if *count <= OF_A_NAME {
+                kept.push(der.clone());
+            }
+        }
+    }
+    let is_cut = counts.values().any(|count| *count > OF_A_NAME);
+    (kept, is_cut)
 }
 
 /// End and place of the certificate of a path that ends first. An authority has no end here: clients do not look at it.

@@ -1,6 +1,6 @@
 //! The recording handshake and the trust behind it.
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm};
 
 use super::*;
 use crate::fixture::Authority;
@@ -105,8 +105,8 @@ fn own(name: &str) -> CertificateDer<'static> {
 
 fn judged(chain: &[CertificateDer<'static>], trust: &Trust, name: &str) -> Judgement {
     let read: Vec<Certificate> = chain.iter().map(|der| certificate::read(der)).collect();
-    let chain = Chain { certificates: chain, read: &read };
-    trust.judge(chain, &server_name(name).expect("a test name"))
+    let chain = path::Chain { certificates: chain, read: &read };
+    trust.judge_now(chain, &server_name(name).expect("a test name"))
 }
 
 #[test]
@@ -126,6 +126,74 @@ fn a_chain_is_judged_with_a_reason() {
     for (chain, name, invalid) in rows {
         assert_eq!(judged(&chain, &trust, name).invalid, invalid, "{name} {}", chain.len());
     }
+}
+
+/// Counts the signatures that are checked.
+#[derive(Debug)]
+struct Counting(&'static dyn SignatureVerificationAlgorithm, std::sync::atomic::AtomicUsize);
+
+impl SignatureVerificationAlgorithm for Counting {
+    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.verify_signature(key, message, signature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        self.0.public_key_alg_id()
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.0.signature_alg_id()
+    }
+}
+
+/// Judges a chain, and returns how many signatures were checked for it.
+fn judged_by_counting(chain: &[CertificateDer<'static>], anchor: &Authority) -> (Judgement, usize) {
+    let algorithms: Vec<Counting> =
+        signatures::ALGORITHMS.all.iter().map(|one| Counting(*one, Default::default())).collect();
+    let algorithms_as: Vec<_> = algorithms.iter().map(|one| one as &dyn SignatureVerificationAlgorithm).collect();
+    let der = anchor.der();
+    let anchors = [webpki::anchor_from_trusted_cert(&der).expect("an authority").to_owned()];
+    let read: Vec<Certificate> = chain.iter().map(|der| certificate::read(der)).collect();
+    let now = rustls::pki_types::UnixTime::since_unix_epoch(crate::clock::wall());
+    let judge = path::Judge { anchors: &anchors, own: &[], algorithms: &algorithms_as, now };
+    let chain = path::Chain { certificates: chain, read: &read };
+    let judgement = judge.judge(chain, &server_name("a.example").expect("a test name"));
+    (judgement, algorithms.iter().map(|one| one.1.load(std::sync::atomic::Ordering::Relaxed)).sum())
+}
+
+#[test]
+fn authorities_of_one_name_cost_no_more_than_a_few_checks() {
+    let twins: Vec<Authority> = (0..9).map(|_| Authority::new("Twin")).collect();
+    let mut chain = twins[0].issue("a.example", 2020, 2099).chain;
+    chain.extend((0..9).map(|place| twins[place].signed_by("Twin", &twins[(place + 1) % 9])));
+    let (judgement, checks) = judged_by_counting(&chain, &Authority::new("Root"));
+    assert_eq!(judgement.invalid, Some(Invalid::UnknownIssuer), "no name leads to an authority");
+    assert!(checks <= 24, "{checks} checks");
+    let (judgement, checks) = judged_by_counting(&chain, &Authority::new("Twin"));
+    assert!(matches!(judgement.invalid, Some(Invalid::Beyond(_))), "{judgement:?}: some ways were not tried");
+    assert!(checks <= 24, "{checks} checks");
+    chain.swap(1, 3);
+    let (judgement, checks) = judged_by_counting(&chain, &twins[3]);
+    assert_eq!(judgement.invalid, None, "a way over the few that are tried is found");
+    assert!(checks <= 24, "{checks} checks");
+}
+
+#[tokio::test]
+async fn a_chain_that_was_verified_is_not_verified_again_and_another_is() {
+    let ours = Authority::new("Test CA");
+    let trust = ours.trust();
+    let name = server_name("a.example").expect("a test name");
+    let good = ours.issue("a.example", 2020, 2099).chain;
+    let read: Vec<Certificate> = good.iter().map(|der| certificate::read(der)).collect();
+    for _ in 0..3 {
+        assert_eq!(trust.judge(&good, &read, &name).await.invalid, None);
+    }
+    assert_eq!(trust.verdicts().len(), 1);
+    let other = Authority::new("Other").issue("a.example", 2020, 2099).chain;
+    let read: Vec<Certificate> = other.iter().map(|der| certificate::read(der)).collect();
+    assert_eq!(trust.judge(&other, &read, &name).await.invalid, Some(Invalid::UnknownIssuer));
+    assert_eq!(trust.verdicts().len(), 2);
 }
 
 #[test]

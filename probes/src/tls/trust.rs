@@ -1,7 +1,7 @@
 //! The authorities that certificates are verified against, and the client configurations built on them once.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,9 +18,17 @@ use super::{
     path::{Chain, Judge, Judgement},
     recording::Witness,
     signatures::ALGORITHMS,
+    verdicts::Verdicts,
 };
-use crate::clock;
+use crate::{
+    clock,
+    regular_file::{self, FileError},
+};
 
+/// A larger file is none of authorities, in bytes: the bundle of a distribution is 220 kB.
+const LARGEST_FILE: u64 = 16 << 20;
+/// Characters of the reader's words that are repeated.
+const LONGEST_REASON: usize = 200;
 /// The mark that some editors put before a text (Unicode section 23.8), in UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -34,6 +42,7 @@ struct Inner {
     /// The certificates of files that the operator named: a server may present one of them itself.
     own: Vec<CertificateDer<'static>>,
     clients: Arc<Clients>,
+    verdicts: Verdicts,
 }
 
 /// What the configurations of each application have in common; they do not depend on the authorities.
@@ -87,6 +96,29 @@ pub enum TrustError {
     },
 }
 
+/// What the environment names as this machine's authorities and cannot be read to an end: a pipe would be waited for. In a
+/// directory only the names count that authorities have there (openssl-rehash(1): eight hexadecimal digits and a number).
+fn odd_bundle() -> Option<String> {
+    let is_named = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().get(8) == Some(&b'.'));
+    let folders = env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    let entries = env::split_paths(&folders).filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let files = entries.map(|entry| entry.path()).filter(is_named);
+    let mut all = env::var_os("SSL_CERT_FILE").map(PathBuf::from).into_iter().chain(files);
+    all.find_map(|path| odd_file(&path))
+}
+
+/// Why a file of the system's authorities is not opened; one that is missing is said by whoever reads it.
+fn odd_file(path: &Path) -> Option<String> {
+    let why = match regular_file::open(path) {
+        Ok(file) if file.metadata().is_ok_and(|about| about.len() > LARGEST_FILE) => {
+            "is larger than any bundle".to_owned()
+        }
+        Err(error @ FileError::Special) => error.to_string(),
+        Ok(_) | Err(_) => return None,
+    };
+    Some(format!("{} {why}: no certificate can verify", path.display()))
+}
+
 impl Trust {
     /// Trusts nobody: every certificate fails, and is recorded all the same.
     pub fn none() -> Self {
@@ -96,6 +128,9 @@ impl Trust {
     /// Trusts whom this machine trusts (`SSL_CERT_FILE`, `SSL_CERT_DIR` or the system's bundle), with a warning for
     /// everything that could not be read.
     pub fn system() -> (Self, Vec<String>) {
+        if let Some(warning) = odd_bundle() {
+            return (Self::none(), vec![warning]);
+        }
         let found = rustls_native_certs::load_native_certs();
         let mut warnings: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
         let mut roots = RootCertStore::empty();
@@ -115,8 +150,12 @@ impl Trust {
     /// [`TrustError`] when the file cannot be read, holds none, or holds something else.
     pub fn with_pem_file(&self, path: impl AsRef<Path>) -> Result<Self, TrustError> {
         let path = path.as_ref();
-        let broken = |reason: String| TrustError::Pem { path: path.to_owned(), reason: reason.to_lowercase() };
-        let bytes = fs::read(path).map_err(|error| broken(error.to_string()))?;
+        // The reader may repeat the line that it does not like, which may be the whole file.
+        let broken = |reason: String| {
+            let reason = reason.to_lowercase().chars().take(LONGEST_REASON).collect();
+            TrustError::Pem { path: path.to_owned(), reason }
+        };
+        let bytes = regular_file::read(path, LARGEST_FILE).map_err(|error| broken(error.to_string()))?;
         let mut roots = self.0.roots.clone();
         let mut own = self.0.own.clone();
         for (index, certificate) in CertificateDer::pem_slice_iter(&without_marks(&bytes)).enumerate() {
@@ -154,7 +193,7 @@ impl Trust {
     }
 
     fn new(roots: RootCertStore, own: Vec<CertificateDer<'static>>, clients: Arc<Clients>) -> Self {
-        Self(Arc::new(Inner { roots, own, clients }))
+        Self(Arc::new(Inner { roots, own, clients, verdicts: Verdicts::default() }))
     }
 
     /// The configuration for one handshake, which `witness` observes.
@@ -184,8 +223,13 @@ impl Trust {
         Arc::new(config)
     }
 
-    /// Judges a chain now.
-    pub(super) fn judge(&self, chain: Chain<'_>, name: &ServerName<'_>) -> Judgement {
+    /// What came of earlier chains.
+    pub(super) fn verdicts(&self) -> &Verdicts {
+        &self.0.verdicts
+    }
+
+    /// Judges a chain on this thread.
+    pub(super) fn judge_now(&self, chain: Chain<'_>, name: &ServerName<'_>) -> Judgement {
         let (anchors, own) = (&self.0.roots.roots, &self.0.own);
         let now = UnixTime::since_unix_epoch(clock::wall());
         Judge { anchors, own, algorithms: ALGORITHMS.all, now }.judge(chain, name)
