@@ -15,6 +15,7 @@ use crate::{
     engine::monitor::{FIRST_ROUND, Monitor},
     model::settings::Settings,
     web::{
+        live::Live,
         server::{self, Command, Limits},
         thread::WebThread,
     },
@@ -82,8 +83,9 @@ pub async fn run(
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
     let mut monitor = Monitor::new(settings, FIRST_ROUND, file_limit(), rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
-    let router = server::router(monitor.subscribe(), commands);
-    let web = WebThread::start(listener, router, limits).await.map_err(DaemonError::Web)?;
+    let live = Live::new(monitor.subscribe(), state_dir.clone());
+    let router = server::router(monitor.subscribe(), commands, live.clone());
+    let web = WebThread::start(listener, router, limits, live.follow()).await.map_err(DaemonError::Web)?;
     let mut reloads = Reloads::new(load);
     let mut systemd = ServiceManager::new(monitor.subscribe(), clock::now());
     tokio::pin!(stop);
@@ -111,6 +113,8 @@ pub async fn run(
     tracing::info!("draining");
     systemd.stopping();
     monitor.drain().await;
+    // Without snapshots to come, pages that are open are let go at once.
+    drop(monitor);
     web.stop().await;
     tracing::info!("stopped");
     Ok(())
