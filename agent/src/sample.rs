@@ -120,7 +120,13 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         risk: Some(outlook::estimate()),
         incidents: outlook::incidents(),
         early: Some(outlook::early(&catalog)),
-        store: StoreView { ok: Some(true), resets: 0, dropped: 0, recalled: Some(AT - Duration::from_secs(3660)) },
+        store: StoreView {
+            ok: Some(true),
+            resets: 0,
+            dropped: 0,
+            recalled: Some(AT - Duration::from_secs(3660)),
+            ..StoreView::default()
+        },
         environment: Some(Arc::new(outlook::environment())),
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],

@@ -5,6 +5,7 @@ mod exported;
 mod file;
 mod judge;
 pub mod packets;
+pub mod pictures;
 mod play;
 mod queue;
 mod report;

@@ -5,6 +5,7 @@ pub mod alert;
 pub mod authority;
 pub mod azure;
 pub mod bench;
+pub mod browser;
 pub mod dashboard;
 pub mod demo;
 pub mod evaluate;

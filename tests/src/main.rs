@@ -6,7 +6,9 @@ use anyhow::Result;
 use ase_lab::{
     alert, bench,
     dashboard::show as dashboards,
-    demo, evaluate, fault_scenarios, field_cases, guest, lint_time, programs, remember,
+    demo, evaluate,
+    fault_scenarios::{self, pictures},
+    field_cases, guest, lint_time, programs, remember,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -102,6 +104,11 @@ enum Command {
     /// Every panel asks what it asks in Grafana; the pages are HTML, and PNG where Chromium is installed.
     #[command(after_help = "Example:\n  ase-lab dashboards --prometheus 127.0.0.1:9090 --for 15m pictures")]
     Dashboards(dashboards::Arguments),
+    /// Take the pictures of the agent's page for the documentation (needs root and Chromium)
+    ///
+    /// The real agent with the built-in profile, staged healthy, without its DNS server and without any way out; four minutes.
+    #[command(after_help = "Example:\n  ase-lab page-pictures docs/images")]
+    PagePictures(pictures::Arguments),
     /// Play labelled timelines to the agent's detectors and to simpler ones, and score them
     ///
     /// Loss, outages, flapping, rising round trips, restarts, pauses and local faults, all in simulated time: how late each
@@ -147,6 +154,7 @@ fn main() -> Result<ExitCode> {
         Command::Enter { guest, folder, command } => guest::join(guest, &folder, &command).map(|()| ExitCode::SUCCESS),
         Command::Alert(arguments) => alert::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(&arguments),
+        Command::PagePictures(arguments) => pictures::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Field => field_cases::run(),
         Command::Remember { folder } => remember::run(&folder),

@@ -17,6 +17,7 @@ use crate::{
     store::CLOSE_WITHIN,
     web::{
         accepting::Limits,
+        live::Live,
         server::{self, Command},
         thread::WebThread,
     },
@@ -86,8 +87,9 @@ pub async fn run(
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
     let mut monitor = Monitor::new(settings, FIRST_ROUND, file_limit(), rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
-    let site = server::site(monitor.subscribe(), commands);
-    let web = WebThread::start(listener, site, limits).await.map_err(DaemonError::Web)?;
+    let live = Live::new(monitor.subscribe(), state_dir.clone());
+    let site = server::site(monitor.subscribe(), commands, live.clone());
+    let web = WebThread::start(listener, site, limits, live.follow()).await.map_err(DaemonError::Web)?;
     let mut reloads = Reloads::new(load);
     let mut systemd = ServiceManager::new(monitor.subscribe(), clock::now());
     tokio::pin!(stop);
@@ -136,6 +138,8 @@ async fn end(mut monitor: Monitor, web: WebThread, mut ends: Ends) {
             is_hurried = true;
         }
     }
+    // Without snapshots to come, pages that are open are let go at once.
+    drop(monitor);
     if !is_hurried {
         tokio::select! {
             () = web.stop() => {}

@@ -96,6 +96,8 @@ pub struct StoreView {
     pub dropped: u64,
     /// When the clocks that this process took up were saved, since the Unix epoch; `None` if it began at zero.
     pub recalled: Option<Duration>,
+    /// The ids under which it remembers the incidents of this process, open ones and the last that ended, by number.
+    pub incidents: Arc<BTreeMap<u64, String>>,
 }
 
 /// What expires first among the paths that verified at the last visit, one for each address: a leaf or an intermediate of

@@ -7,6 +7,7 @@ pub mod history;
 pub mod json;
 pub mod metrics;
 pub mod nameresolver;
+pub mod page;
 pub mod probe;
 pub mod profile;
 pub mod report;

@@ -10,7 +10,7 @@ use crate::{
     config::profile::Profile,
     diagnosis::{self, cases, posed},
     model::{
-        catalog::{Addresses, Endpoint, Workload},
+        catalog::{Addresses, Catalog, Endpoint, Workload},
         settings::{self, Settings},
     },
     net::{address, duration},
@@ -35,11 +35,16 @@ pub fn render_show(settings: &Settings, as_json: bool) -> String {
 
 /// What became of the environments that the profile is for (Microsoft's page on their migration).
 const RETIRED: &str =
-    "\nASE v1 and v2 retired on 2024-08-31; since then those that are left are migrated or deleted in batches.";
+    "ASE v1 and v2 retired on 2024-08-31; since then those that are left are migrated or deleted in batches.";
+
+/// What is to be known of the product that a catalogue is for; `None` where it is current.
+pub(crate) fn retired(catalog: &Catalog) -> Option<&'static str> {
+    (catalog.profile == "ase-v2").then_some(RETIRED)
+}
 
 fn page(settings: &Settings) -> String {
     let catalog = &settings.catalog;
-    let retired = if catalog.profile == "ase-v2" { RETIRED } else { "" };
+    let retired = retired(catalog).map(|note| format!("\n{note}")).unwrap_or_default();
     let mut text =
         format!("profile {}, cloud {}, edition {}{retired}\n\n", catalog.profile, catalog.cloud, catalog.edition);
     let mut endpoints = table(&["ENDPOINT", "CLASS", "SEVERITY", "PURPOSE", "PROOF", "BASIS", "AS OF", "STANDS FOR"]);

@@ -84,6 +84,13 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     paper.text
 }
 
+pub(crate) use incidents::{views, worst as worst_of, worst_first};
+
+/// What is broken and who mends it, behind the verdict in the first line; `None` while no incident is open.
+pub(crate) fn broken(snapshot: &Snapshot) -> Option<String> {
+    incidents::answer(snapshot).map(|answer| answer.text)
+}
+
 /// The exit code of a one-shot check: 0 every watched endpoint is healthy (unfilled slots do not count), 1 an endpoint of
 /// severity critical failed, 2 nothing critical failed but an endpoint failed, is degraded, or could not be tested.
 pub fn exit_code(snapshot: &Snapshot) -> u8 {

@@ -6,10 +6,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     model::{
         catalog::EndpointId,
-        diagnosis::{Incident, Ledger},
+        diagnosis::{CLOSED_LIMIT, Incident, Ledger},
     },
     store::rows::IncidentRow,
 };
+
+/// Ids that are kept at hand: as many as a process remembers of incidents that ended, and as many open ones.
+const MOST_IDS: usize = 2 * CLOSED_LIMIT;
 
 /// What the store was told of incidents.
 #[derive(Clone, Debug, Default)]
@@ -17,13 +20,15 @@ pub struct Archive {
     /// Part of every row's id, so that two processes never share one.
     run: u64,
     told: BTreeMap<u64, (Arc<Incident>, IncidentRow)>,
+    /// The row's id of each that is open and of the last that ended.
+    ids: Arc<BTreeMap<u64, String>>,
     earlier: Vec<IncidentRow>,
 }
 
 impl Archive {
     /// `run` tells processes apart; `earlier` are the incidents that were open when the last one ended.
     pub fn new(run: u64, earlier: Vec<IncidentRow>) -> Self {
-        Self { run, told: BTreeMap::new(), earlier }
+        Self { run, earlier, ..Self::default() }
     }
 
     /// Takes up what an earlier process left open, where that became known only later.
@@ -60,6 +65,11 @@ impl Archive {
         changed
     }
 
+    /// The ids under which the incidents of this process are remembered, by number.
+    pub fn ids(&self) -> Arc<BTreeMap<u64, String>> {
+        Arc::clone(&self.ids)
+    }
+
     fn begin(&mut self, incident: &Arc<Incident>) -> IncidentRow {
         let same = |row: &IncidentRow| {
             row.cause == incident.finding.cause.label()
@@ -74,6 +84,11 @@ impl Archive {
             None => row_of(incident, format!("{}-{}", self.run, incident.id)),
         };
         self.told.insert(incident.id, (Arc::clone(incident), row.clone()));
+        let ids = Arc::make_mut(&mut self.ids);
+        ids.insert(incident.id, row.id.clone());
+        while ids.len() > MOST_IDS {
+            ids.pop_first();
+        }
         row
     }
 }

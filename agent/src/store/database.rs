@@ -354,20 +354,32 @@ pub(super) fn read_outcomes(
     since: Duration,
     endpoint: Option<&str>,
 ) -> rusqlite::Result<(Vec<OutcomeRow>, usize)> {
+    let mut found = Vec::new();
+    let damaged = each_outcome(connection, since, endpoint, |row| found.push(row))?;
+    Ok((found, damaged))
+}
+
+/// Hands over the same rows one by one; returns how many do not fit their seal.
+pub(super) fn each_outcome(
+    connection: &Connection,
+    since: Duration,
+    endpoint: Option<&str>,
+    mut take: impl FnMut(OutcomeRow),
+) -> rusqlite::Result<usize> {
     // A host alone stands for all its ports; an address in IPv6 notation has brackets in an id.
     let sql = "SELECT * FROM outcome WHERE ended >= ?1 AND (?2 IS NULL OR endpoint = ?2 \
                OR substr(endpoint, 1, length(?2) + 1) = ?2 || ':' \
                OR substr(endpoint, 1, length(?2) + 3) = '[' || ?2 || ']:') ORDER BY id";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query((since.as_secs_f64(), endpoint))?;
-    let (mut found, mut damaged) = (Vec::new(), 0);
+    let mut damaged = 0;
     while let Some(row) = rows.next()? {
         if !is_sealed(row, &OUTCOME)? {
             damaged += 1;
             continue;
         }
         let label = |column| row.get(column).map(|label: Option<String>| label.map(Label::from));
-        found.push(OutcomeRow {
+        take(OutcomeRow {
             endpoint: row.get(2)?,
             class: label(3)?.unwrap_or_default(),
             result: label(4)?.unwrap_or_default(),
@@ -379,7 +391,7 @@ pub(super) fn read_outcomes(
             took: time(row, 10)?,
         });
     }
-    Ok((found, damaged))
+    Ok(damaged)
 }
 
 /// Incidents that are open or ended at `since` or later, the oldest first, and how many rows do not fit their seal.

@@ -1,6 +1,9 @@
 //! Reads a store while an agent writes it, or after its end. It changes nothing.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -40,11 +43,8 @@ pub struct History {
 /// # Errors
 /// When there is none, it is damaged or newer than this program.
 pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
-    let path = folder.join(FILE);
-    std::fs::metadata(&path).map_err(|source| StoreError::Io { operation: "read", path: path.clone(), source })?;
+    let (path, connection) = checked(folder)?;
     let failed = |error| from_sqlite(&path, error);
-    let connection = open(&path).map_err(failed)?;
-    database::check_version(&connection, &path)?;
     let state = database::read_state(&connection, &path)?;
     let (mut incidents, damaged_incidents) = database::read_incidents(&connection, query.since).map_err(failed)?;
     if let Some(endpoint) = &query.endpoint {
@@ -53,6 +53,35 @@ pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
     let outcomes = database::read_outcomes(&connection, query.since, query.endpoint.as_deref());
     let (outcomes, damaged_outcomes) = outcomes.map_err(failed)?;
     Ok(History { state, incidents, outcomes, damaged: damaged_incidents + damaged_outcomes })
+}
+
+/// The store below `folder`, of a version that this program knows.
+fn checked(folder: &Path) -> Result<(PathBuf, Connection), StoreError> {
+    let path = folder.join(FILE);
+    std::fs::metadata(&path).map_err(|source| StoreError::Io { operation: "read", path: path.clone(), source })?;
+    let connection = open(&path).map_err(|error| from_sqlite(&path, error))?;
+    database::check_version(&connection, &path)?;
+    Ok((path, connection))
+}
+
+/// The incidents that are open or ended at `since` or later, the oldest first.
+///
+/// # Errors
+/// When there is no store below `folder`, it is damaged or newer than this program.
+pub fn incidents(folder: &Path, since: Duration) -> Result<Vec<IncidentRow>, StoreError> {
+    let (path, connection) = checked(folder)?;
+    let found = database::read_incidents(&connection, since).map_err(|error| from_sqlite(&path, error))?;
+    Ok(found.0)
+}
+
+/// Hands over every outcome that ended at `since` or later, in the order they were written, without holding them all;
+/// returns how many rows do not fit their seal.
+///
+/// # Errors
+/// When there is no store below `folder`, it is damaged or newer than this program.
+pub fn each_outcome(folder: &Path, since: Duration, take: impl FnMut(OutcomeRow)) -> Result<usize, StoreError> {
+    let (path, connection) = checked(folder)?;
+    database::each_outcome(&connection, since, None, take).map_err(|error| from_sqlite(&path, error))
 }
 
 /// Whether an id is the one asked for, or that of an endpoint at the host asked for. `read_outcomes` says the same in SQL.

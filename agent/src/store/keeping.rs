@@ -116,7 +116,8 @@ impl Keeping {
 
     /// How the memory does.
     pub fn view(&self) -> StoreView {
-        self.store.as_ref().map_or_else(|| self.view.clone(), Store::view)
+        let view = self.store.as_ref().map_or_else(|| self.view.clone(), Store::view);
+        StoreView { incidents: self.archive.ids(), ..view }
     }
 }
 

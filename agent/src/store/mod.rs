@@ -232,6 +232,7 @@ impl Store {
             resets: self.shared.resets.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             recalled: self.recalled.as_ref().map(|state| state.saved),
+            ..StoreView::default()
         }
     }
 

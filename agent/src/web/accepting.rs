@@ -53,7 +53,7 @@ impl Default for Limits {
     fn default() -> Self {
         let (head, lifetime) = (Duration::from_secs(10), Duration::from_secs(300));
         let answer = Patience { stall: Duration::from_secs(5), whole: Duration::from_secs(30) };
-        Self { connections: 64, head, answer, lifetime, drain: Duration::from_secs(5) }
+        Self { connections: 128, head, answer, lifetime, drain: Duration::from_secs(5) }
     }
 }
 

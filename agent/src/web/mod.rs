@@ -7,7 +7,9 @@ pub mod crowd;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod live;
 pub mod management;
+mod page_routes;
 pub mod pages;
 mod permission;
 mod refusals;

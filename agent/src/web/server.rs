@@ -1,6 +1,6 @@
 //! The web server: the pages behind their paths, readiness, and the one command, reload. It holds no state of its own.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -16,15 +16,17 @@ use tokio::{
 
 use super::{
     accepting::{Peer, Site},
+    live::Live,
+    page_routes,
     pages::{Page, Pages},
     permission,
 };
 use crate::{
     engine::snapshot::Snapshot,
     readers::{
-        exports, json,
+        json,
         metrics::{self, Serving},
-        summary::Summary,
+        page,
     },
 };
 
@@ -47,17 +49,22 @@ struct Web {
     commands: mpsc::Sender<Command>,
 }
 
-/// The routes over the newest snapshot.
-pub fn site(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<Command>) -> Site {
+/// The routes over the newest snapshot; `live` keeps open pages up to date.
+pub fn site(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<Command>, live: Live) -> Site {
+    let before = live.clone();
+    let render = move |page: Page, snapshot: &Snapshot, serving: &Serving| match page {
+        Page::Metrics => metrics::render(snapshot, VERSION) + &metrics::render_serving(serving, snapshot.agent.started),
+        Page::Status => json::to_json(snapshot, VERSION),
+        Page::Landing => page::landing(snapshot, &before.course()),
+    };
     let pages = Pages::new(snapshots, Arc::new(render));
     let tally = pages.tally();
-    Site { router: routes(pages, commands), tally }
+    Site { router: routes(pages.clone(), commands).merge(page_routes::routes(pages, live)), tally }
 }
 
 /// The routes over these pages.
 pub(super) fn routes(pages: Pages, commands: mpsc::Sender<Command>) -> Router {
     Router::new()
-        .route("/", get(landing))
         .route("/metrics", get(show_metrics))
         .route("/api/v1/status", get(show_status))
         .route("/-/healthy", get(async || "Healthy\n"))
@@ -66,14 +73,6 @@ pub(super) fn routes(pages: Pages, commands: mpsc::Sender<Command>) -> Router {
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
         .with_state(Web { pages, commands })
-}
-
-fn render(page: Page, snapshot: &Snapshot, serving: &Serving) -> String {
-    match page {
-        Page::Metrics => metrics::render(snapshot, VERSION) + &metrics::render_serving(serving, snapshot.agent.started),
-        Page::Status => json::to_json(snapshot, VERSION),
-        Page::Landing => landing_page(snapshot),
-    }
 }
 
 async fn show_metrics(State(web): State<Web>, asked: HeaderMap) -> Response {
@@ -113,74 +112,6 @@ async fn reload(
         Ok(None) => (StatusCode::INTERNAL_SERVER_ERROR, "the agent is stopping\n".to_owned()),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, format!("no answer within {}s\n", RELOAD_WITHIN.as_secs())),
     }
-}
-
-async fn landing(State(web): State<Web>, asked: HeaderMap) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, web.pages.answer(Page::Landing, &asked)).into_response()
-}
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}\
-th,td{text-align:left;padding:.1rem 1rem .1rem 0}";
-
-fn landing_page(snapshot: &Snapshot) -> String {
-    let (agent, catalog) = (&snapshot.agent, &snapshot.catalog);
-    let mut rows = String::new();
-    for class in &snapshot.classes {
-        let state = match class.is_up() {
-            Some(true) => "up",
-            Some(false) => "down",
-            None => "unknown",
-        };
-        let (label, up, all) = (class.class.label(), class.up, class.endpoints);
-        let (failed, unknown, unfilled) = (class.failed, class.unknown, class.not_configured);
-        let _ = writeln!(rows, "<tr><td>{label}<td>{state}<td>{up}/{all}<td>{failed}<td>{unknown}<td>{unfilled}</tr>");
-    }
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>ase-agent</title><style>{STYLE}</style>\n\
-         <h1>ase-agent</h1>\n<p>{sentence}</p>\n\
-         <table>\n<tr><th>class<th>state<th>answering<th>failed<th>unknown<th>not configured</tr>\n{rows}</table>\n\
-         {exports}<ul>\n<li><a href=\"/metrics\">metrics</a>\n<li><a href=\"/api/v1/status\">status (JSON)</a>\n\
-         <li><a href=\"/-/healthy\">healthy</a>\n<li><a href=\"/-/ready\">ready</a>\n</ul>\n\
-         <p>Version {VERSION}, seen from {vantage}; profile {profile}, cloud {cloud}, edition {edition}; \
-         configuration: {origin}.</p>\n</html>\n",
-        sentence = escaped(&Summary::of(snapshot).sentence()),
-        exports = exported_rules(snapshot),
-        vantage = escaped(&agent.vantage),
-        profile = escaped(&catalog.profile),
-        cloud = escaped(&catalog.cloud),
-        edition = escaped(&catalog.edition),
-        origin = escaped(&agent.origin),
-    )
-}
-
-/// The exported rules in short: how many findings, how old, which are the worst.
-fn exported_rules(snapshot: &Snapshot) -> String {
-    let mut text = String::new();
-    for line in exports::lines(snapshot) {
-        let _ = writeln!(text, "<li>{}", escaped(&line));
-    }
-    if text.is_empty() { text } else { format!("<h2>Exported rules</h2>\n<ul>\n{text}</ul>\n") }
-}
-
-/// The text with the characters escaped that mean something in HTML.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ async fn start(limits: Limits) -> Server {
     let (sender, commands) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
-    let site = site(receiver, sender);
+    let live = Live::new(receiver.clone(), None);
+    let site = site(receiver, sender, live.clone());
+    tokio::spawn(live.follow());
     let tally = Arc::clone(&site.tally);
     let task = tokio::spawn(accepting::serve(listener, site, limits, shutdown));
     Server { address, snapshots, commands, stop, task, tally }
@@ -239,26 +241,65 @@ async fn shutdown_is_bounded_by_the_drain() {
     drop(command);
 }
 
-#[test]
-fn the_landing_page_escapes_what_the_configuration_says() {
-    let mut snapshot = sample::snapshot();
-    snapshot.agent.vantage = "<script>alert('x')</script>&\"".to_owned();
-    let page = landing_page(&snapshot);
-    assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"), "{page}");
-    assert!(!page.contains("<script"));
+#[tokio::test]
+async fn a_page_has_its_files_under_names_that_change_with_them_and_nothing_inline() {
+    let server = start(Limits::default()).await;
+    let (_, head, body) = ask(&server, "GET", "/").await;
+    assert!(head.contains("script-src 'self'") && !head.contains("unsafe"), "{head}");
+    assert!(
+        !body.contains("style=") && !body.contains("onclick") && !body.contains("<style") && !body.contains("<script>")
+    );
+    let files: Vec<&str> = body.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    assert_eq!(files.len(), 3, "style, script and icon: {files:?}");
+    for file in files {
+        let (status, head, content) = ask(&server, "GET", file).await;
+        assert_eq!(status, 200, "{file}");
+        assert!(head.contains("immutable") && !content.is_empty(), "{head}");
+    }
+    assert_eq!(ask(&server, "GET", "/assets/page-0.css").await.0, 404);
 }
 
-#[test]
-fn the_landing_page_lists_exported_findings_where_there_are_exports_and_escapes_them() {
-    let mut snapshot = crate::sample::snapshot();
-    let page = landing_page(&snapshot);
-    assert!(page.contains("<h2>Exported rules</h2>") && page.contains("written 2h 0m ago"), "{page}");
-    assert!(page.contains("critical  blocked.in-management") && page.contains("never measured"), "{page}");
-    let exports = snapshot.exports.as_mut().expect("the sample has exports");
-    exports.reading.wrong = vec!["exports.nsg (<b>) is empty".to_owned()];
-    assert!(
-        landing_page(&snapshot).contains("exports.nsg (&lt;b&gt;) is empty; what was judged before stays in force")
-    );
-    snapshot.exports = None;
-    assert!(!landing_page(&snapshot).contains("Exported rules"));
+#[tokio::test]
+async fn endpoints_and_incidents_have_pages_and_what_is_not_known_has_none() {
+    let server = start(Limits::default()).await;
+    let (status, _, body) = ask(&server, "GET", "/endpoint/168.63.129.16:53").await;
+    assert!(status == 200 && body.contains("<h1>168.63.129.16:53</h1>"), "{body}");
+    let (status, _, body) = ask(&server, "GET", "/incident/3").await;
+    assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "{body}");
+    for path in ["/endpoint/nobody:1", "/endpoint/%3Cscript%3E", "/incident/4", "/incident/%3Cscript%3E"] {
+        let (status, head, body) = ask(&server, "GET", path).await;
+        assert!(status == 404 && head.contains("text/html") && !body.contains("<script>"), "{path}: {body}");
+    }
+}
+
+/// Reads the stream of changes until it fits.
+async fn hear(stream: &mut TcpStream, fits: impl Fn(&str) -> bool) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    let until = async {
+        while !fits(&String::from_utf8_lossy(&bytes)) {
+            let read = stream.read(&mut piece).await.expect("the stream goes on");
+            assert!(read > 0, "the stream ended: {}", String::from_utf8_lossy(&bytes));
+            bytes.extend_from_slice(&piece[..read]);
+        }
+    };
+    timeout(Duration::from_secs(20), until).await.expect("the message comes");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn an_open_page_is_told_what_changed_and_let_go_at_the_end() {
+    let server = start(Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+    stream.write_all(b"GET /events HTTP/1.1\r\nhost: agent\r\n\r\n").await.expect("the server reads");
+    let head = hear(&mut stream, |text| text.contains("\"whole\":true")).await;
+    assert!(head.to_ascii_lowercase().contains("content-type: text/event-stream"), "{head}");
+    server.snapshots.send_modify(|snapshot| {
+        let snapshot = Arc::make_mut(snapshot);
+        (snapshot.agent.vantage, snapshot.at) = ("another place".to_owned(), snapshot.at + Duration::from_secs(1));
+    });
+    let ends = |text: &str| text.contains("another place") && text.ends_with("\n\n\r\n");
+    let message = hear(&mut stream, ends).await;
+    assert!(message.contains("\"answer\":") && !message.contains("\"dns\":"), "only what changed: {message}");
+    drop(server.snapshots);
+    hear(&mut stream, |text| text.ends_with("0\r\n\r\n")).await;
 }

@@ -19,11 +19,16 @@ pub struct WebThread {
 }
 
 impl WebThread {
-    /// Starts serving on a listener that is bound already.
+    /// Starts serving on a listener that is bound already; `beside` runs there as long as it serves.
     ///
     /// # Errors
     /// When the thread, its runtime or the move of the listener into that runtime fails.
-    pub async fn start(listener: TcpListener, site: Site, limits: Limits) -> io::Result<Self> {
+    pub async fn start(
+        listener: TcpListener,
+        site: Site,
+        limits: Limits,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = listener.into_std()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_started, started) = oneshot::channel();
@@ -38,6 +43,7 @@ impl WebThread {
                 match TcpListener::from_std(listener) {
                     Ok(listener) => {
                         drop(tell_started.send(Ok(())));
+                        tokio::spawn(beside);
                         accepting::serve(listener, site, limits, async move { drop(stopped.await) }).await;
                     }
                     Err(error) => drop(tell_started.send(Err(error))),
@@ -131,7 +137,7 @@ mod tests {
         let address = listener.local_addr().expect("bound above");
         let router = server::routes(Pages::new(snapshots, Arc::new(render)), mpsc::channel(1).0);
         let site = Site { router, tally: Arc::default() };
-        let web = WebThread::start(listener, site, Limits::default()).await.expect("a thread");
+        let web = WebThread::start(listener, site, Limits::default(), async {}).await.expect("a thread");
 
         let clients = [fetch(address), fetch(address), fetch(address)].map(tokio::spawn);
         let renderer = begun.recv().await.expect("a client asked");

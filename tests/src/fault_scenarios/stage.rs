@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Where the agent listens in the guest's namespace.
-const PORT: u16 = 10123;
+pub(super) const PORT: u16 = 10123;
 /// The longest answer of the agent, in bytes.
 const LONGEST: u64 = 4 << 20;
 /// Where the further addresses of a name lie, in the benchmarking space of RFC 2544.
@@ -201,6 +201,11 @@ impl Stage {
         command.arg("enter").arg(self.guest.id().to_string()).arg(self.folder.path());
         command.args(["--", "sh", "-c", script]);
         Ok(command)
+    }
+
+    /// The process in whose namespaces the agent is.
+    pub(super) fn process(&self) -> u32 {
+        self.guest.id()
     }
 
     /// The end of the agent's log.

@@ -31,7 +31,7 @@ const BODY: &str = "the body starts";
 /// Writes every open incident, the worst first.
 pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
     let views = views(snapshot);
-    for incident in sorted(snapshot, &views) {
+    for incident in worst_first(snapshot) {
         one(paper, snapshot, incident, &views);
     }
 }
@@ -56,7 +56,8 @@ pub(super) fn told(paper: &mut Paper, snapshot: &Snapshot, witness: &Witness) {
     }
 }
 
-fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> Option<Severity> {
+/// The worst severity among the endpoints that it lost; `None` where it lost none.
+pub(crate) fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> Option<Severity> {
     let failed = |view: &&EndpointView| matches!(view.status, Status::Failed(_));
     let lost = incident.endpoints.iter().filter_map(|id| views.get(id).copied()).filter(failed);
     lost.map(|view| view.endpoint.severity).max()
@@ -118,7 +119,7 @@ pub(super) struct Answer {
 
 /// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
 pub(super) fn answer(snapshot: &Snapshot) -> Option<Answer> {
-    let incidents = sorted(snapshot, &views(snapshot));
+    let incidents = worst_first(snapshot);
     let worst = incidents.first()?;
     let (definition, confidence) = (worst.finding.cause.definition(), worst.finding.confidence.label());
     let more = match incidents.len() - 1 {
@@ -131,14 +132,16 @@ pub(super) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     Some(Answer { text, command: advice.commands.into_iter().next() })
 }
 
-fn views(snapshot: &Snapshot) -> BTreeMap<&EndpointId, &EndpointView> {
+/// Every endpoint by its id.
+pub(crate) fn views(snapshot: &Snapshot) -> BTreeMap<&EndpointId, &EndpointView> {
     snapshot.endpoints.iter().map(|view| (&view.endpoint.id, &**view)).collect()
 }
 
 /// Every open incident, the worst first.
-fn sorted<'a>(snapshot: &'a Snapshot, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<&'a Incident> {
+pub(crate) fn worst_first(snapshot: &Snapshot) -> Vec<&Incident> {
+    let views = views(snapshot);
     let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
-    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, views), incident.endpoints.len())));
+    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, &views), incident.endpoints.len())));
     incidents
 }
 

@@ -1,0 +1,193 @@
+//! The page that an on-call engineer opens first, and one for each endpoint and incident: a snapshot and what went before in,
+//! HTML out. Each part that can change by itself has a name, so that a page which is open gets only the parts that changed.
+
+mod agent;
+mod answer;
+pub mod assets;
+mod charts;
+mod classes;
+pub mod course;
+mod endpoint;
+mod endpoints;
+mod incident;
+mod incidents;
+mod names;
+mod past;
+mod standing;
+mod text;
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use askama::Template;
+
+use crate::{engine::snapshot::Snapshot, model::catalog::EndpointId, readers::VERSION};
+use course::Course;
+use text::{Text, When};
+
+pub use endpoint::render as endpoint;
+pub use incident::{Asked, named, render as incident, render_remembered as remembered_incident};
+pub use text::Html;
+
+/// What stands around every page.
+#[derive(Clone, Debug)]
+struct Frame {
+    title: Text,
+    /// What the script does with it: `landing` takes parts, `detail` is fetched anew.
+    kind: &'static str,
+    /// The snapshot's time in milliseconds since the Unix epoch.
+    at: u128,
+    taken: When,
+    vantage: Text,
+    version: &'static str,
+    style: String,
+    script: String,
+    icon: String,
+}
+
+impl Frame {
+    fn of(snapshot: &Snapshot, kind: &'static str, title: impl AsRef<str>) -> Self {
+        Self {
+            title: Text::from(title),
+            kind,
+            at: snapshot.at.as_millis(),
+            taken: When::of(snapshot.at),
+            vantage: Text::from(&snapshot.agent.vantage),
+            version: VERSION,
+            style: assets::STYLE.name(),
+            script: assets::SCRIPT.name(),
+            icon: assets::ICON.name(),
+        }
+    }
+}
+
+/// The parts of the first page, by the id under which each stands in it.
+#[derive(Clone, Debug, Default)]
+pub struct Parts(BTreeMap<String, Html>);
+
+impl Parts {
+    /// The parts of a snapshot.
+    pub fn of(snapshot: &Snapshot, course: &Course) -> Self {
+        let rows = snapshot.endpoints.iter().map(|view| endpoints::row(snapshot, view, course));
+        let sections = [
+            ("answer", answer::answer(snapshot)),
+            ("incidents", incidents::cards(snapshot, course)),
+            ("classes", classes::table(snapshot, course)),
+            ("risk", answer::risk(snapshot, course)),
+            ("warnings", agent::warnings(snapshot)),
+            ("dns", names::sides(snapshot)),
+            ("past", past::timeline(snapshot, course)),
+            ("exports", agent::exports(snapshot)),
+            ("agent", agent::own_health(snapshot)),
+        ];
+        Self(rows.chain(sections.map(|(id, html)| (id.to_owned(), html))).collect())
+    }
+
+    /// A mark for each part, which is another one when the part is.
+    pub fn marks(&self) -> BTreeMap<String, u64> {
+        self.0.iter().map(|(id, html)| (id.clone(), mark(html.as_str()))).collect()
+    }
+
+    /// The part with this id.
+    pub fn part(&self, id: &str) -> Option<&Html> {
+        self.0.get(id)
+    }
+
+    fn take(&mut self, id: &str) -> Html {
+        self.0.remove(id).unwrap_or_default()
+    }
+}
+
+fn mark(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A mark for what stands on the first page in which order; where it changes, parts alone are not enough.
+pub fn layout(snapshot: &Snapshot) -> u64 {
+    let groups = endpoints::grouped(snapshot);
+    let ids: Vec<&EndpointId> = groups.values().flatten().map(|view| &view.endpoint.id).collect();
+    mark((ids, snapshot.agent.loaded))
+}
+
+#[derive(Template)]
+#[template(path = "landing.html", whitespace = "minimize")]
+struct Landing {
+    frame: Frame,
+    answer: Html,
+    incidents: Html,
+    classes: Html,
+    risk: Html,
+    warnings: Html,
+    groups: Vec<endpoints::Group>,
+    slots: Vec<endpoints::Unfilled>,
+    dns: Html,
+    past: Html,
+    spans: Vec<past::Choice>,
+    exports: Html,
+    agent: Html,
+}
+
+/// The first page.
+pub fn landing(snapshot: &Snapshot, course: &Course) -> String {
+    let mut parts = Parts::of(snapshot, course);
+    let page = Landing {
+        frame: Frame::of(snapshot, "landing", answer::title(snapshot)),
+        answer: parts.take("answer"),
+        incidents: parts.take("incidents"),
+        classes: parts.take("classes"),
+        risk: parts.take("risk"),
+        warnings: parts.take("warnings"),
+        groups: endpoints::groups(snapshot, &mut parts),
+        slots: endpoints::slots(snapshot),
+        dns: parts.take("dns"),
+        past: parts.take("past"),
+        spans: past::choices(),
+        exports: parts.take("exports"),
+        agent: parts.take("agent"),
+    };
+    Html::of(&page).into_string()
+}
+
+/// The title of the first page: a tab among many shows how things stand.
+pub fn title(snapshot: &Snapshot) -> String {
+    Text::from(answer::title(snapshot)).to_string()
+}
+
+#[derive(Template)]
+#[template(path = "missing.html", whitespace = "minimize")]
+struct Missing {
+    frame: Frame,
+    what: &'static str,
+    asked: Text,
+}
+
+/// The page in the place of an endpoint or incident that is not known.
+pub fn missing(snapshot: &Snapshot, what: &'static str, asked: &str) -> String {
+    let frame = Frame::of(snapshot, "still", format!("no such {what}"));
+    Html::of(&Missing { frame, what, asked: Text::from(asked) }).into_string()
+}
+
+/// Where the page of an endpoint is.
+fn endpoint_path(id: &str) -> String {
+    format!("/endpoint/{}", encoded(id))
+}
+
+/// A text as a part of a path (RFC 3986 section 3.3): everything but unreserved characters and the colon is escaped.
+fn encoded(text: &str) -> String {
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests;

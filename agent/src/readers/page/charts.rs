@@ -1,0 +1,132 @@
+//! The geometry of the charts: from numbers to the paths that templates put into SVG. Colours are the style's business.
+
+use std::{fmt::Write, time::Duration};
+
+use super::course::{BARS, Bars, Passed, STRETCHES, VISITS};
+
+/// A path for one class of the style.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Path {
+    /// The class.
+    pub(super) class: &'static str,
+    /// The commands: digits and letters alone.
+    pub(super) d: String,
+}
+
+/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: four paths by how much answered.
+pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
+    let mut paths = ["good", "part", "bad", "none"].map(|class| Path { class, d: String::new() });
+    let mut is_known = [false; BARS as usize];
+    for (place, bar) in bars.into_iter().flat_map(|bars| bars.placed(now)) {
+        let kind = match (bar.good, bar.bad) {
+            (_, 0.0) => 0,
+            (good, bad) if good > bad => 1,
+            _ => 2,
+        };
+        is_known[place as usize] = true;
+        _ = write!(paths[kind].d, "M{place}.5 0v10");
+    }
+    for (place, _) in is_known.iter().enumerate().filter(|(_, known)| !**known) {
+        _ = write!(paths[3].d, "M{place}.5 9v1");
+    }
+    paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest fills it.
+pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
+    const HEIGHT: f64 = 20.0;
+    let total = |visit: &Passed| visit.took.iter().map(|took| f64::from(*took)).sum::<f64>();
+    let tallest = visits.iter().map(total).fold(1.0, f64::max);
+    let mut paths: Vec<Path> = STRETCHES.iter().map(|(class, _)| Path { class, d: String::new() }).collect();
+    paths.push(Path { class: "bad", d: String::new() });
+    for (number, visit) in visits.iter().enumerate() {
+        let x = (VISITS - visits.len() + number) * 4 + 2;
+        let mut y = HEIGHT;
+        for (took, path) in visit.took.iter().zip(&mut paths) {
+            let height = (f64::from(*took) / tallest * HEIGHT * 10.0).round() / 10.0;
+            if height > 0.0 {
+                _ = write!(path.d, "M{x} {y:.1}v-{height}");
+                y -= height;
+            }
+        }
+        if visit.is_bad {
+            _ = write!(paths[STRETCHES.len()].d, "M{x} 20v-20");
+        }
+    }
+    paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// A line of values over their field of 120 by 24, the newest at the right; `top` is the value of its upper edge.
+pub(super) fn line(values: &[f64], most: usize, top: f64) -> String {
+    let mut d = String::new();
+    for (number, value) in values.iter().enumerate() {
+        let place = most - values.len() + number;
+        let x = place as f64 * 120.0 / (most.max(2) - 1) as f64;
+        let y = 24.0 - (value / top).clamp(0.0, 1.0) * 22.0 - 1.0;
+        let command = if number == 0 { 'M' } else { 'L' };
+        _ = write!(d, "{command}{x:.1} {y:.1}");
+    }
+    d
+}
+
+/// A stretch on a scale of 1000: where it begins and how wide it is, at least `least` wide so that it can be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Its left edge.
+    pub(super) x: u32,
+    /// Its width.
+    pub(super) width: u32,
+}
+
+/// The stretch from `from` to `to` within a whole that begins at `start` and lasts `length`; `None` where nothing of it
+/// lies within.
+pub(super) fn within(start: Duration, length: Duration, from: Duration, to: Duration) -> Option<Stretch> {
+    const LEAST: u32 = 4;
+    let end = start + length;
+    if to < start || from > end {
+        return None;
+    }
+    let place = |at: Duration| (at.saturating_sub(start).as_secs_f64() / length.as_secs_f64() * 1000.0).round() as u32;
+    let (x, right) = (place(from.max(start)), place(to.min(end)));
+    let width = right.saturating_sub(x).max(LEAST);
+    Some(Stretch { x: x.min(1000 - LEAST), width: width.min(1000) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_on_the_ground_and_the_tallest_fills_the_field() {
+        let quick = Passed { took: [10, 0, 0, 30, 0], is_bad: false };
+        let slow = Passed { took: [0, 80, 0, 0, 0], is_bad: true };
+        let paths = visits(&[quick, slow]);
+        let of = |class: &str| paths.iter().find(|path| path.class == class).map(|path| path.d.as_str());
+        assert_eq!(of("dns"), Some("M58 20.0v-2.5"));
+        assert_eq!(of("request"), Some("M58 17.5v-7.5"));
+        assert_eq!(of("connect"), Some("M62 20.0v-20"));
+        assert_eq!((of("bad"), of("tls")), (Some("M62 20v-20"), None));
+    }
+
+    #[test]
+    fn what_is_not_known_is_drawn_as_that() {
+        let paths = uptime(None, Duration::from_secs(1_800_000_000));
+        assert_eq!((paths.len(), paths[0].class), (1, "none"));
+        assert_eq!(paths[0].d.matches('M').count(), 96);
+    }
+
+    #[test]
+    fn a_stretch_is_cut_at_the_edges_and_never_vanishes() {
+        let s = Duration::from_secs;
+        assert_eq!(within(s(100), s(100), s(50), s(150)), Some(Stretch { x: 0, width: 500 }));
+        assert_eq!(within(s(100), s(100), s(199), s(199)), Some(Stretch { x: 990, width: 4 }));
+        assert_eq!(within(s(100), s(100), s(200), s(300)), Some(Stretch { x: 996, width: 4 }));
+        assert_eq!(within(s(100), s(100), s(20), s(99)), None);
+    }
+
+    #[test]
+    fn a_line_ends_at_the_right() {
+        assert_eq!(line(&[0.0, 1.0], 3, 1.0), "M60.0 23.0L120.0 1.0");
+        assert_eq!(line(&[], 3, 1.0), "");
+    }
+}

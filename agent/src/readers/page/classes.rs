@@ -1,0 +1,66 @@
+//! The classes: how each stands, how much of it answered in the last day, and what it adds to the risk.
+
+use askama::Template;
+
+use super::{
+    charts::{self, Path},
+    course::Course,
+    standing::{BAD, GOOD, NONE, PART, Standing},
+    text::{Html, share, span},
+};
+use crate::{
+    engine::snapshot::{ClassView, Snapshot},
+    model::endpoint::Status,
+};
+
+#[derive(Template)]
+#[template(path = "classes.html", whitespace = "minimize")]
+struct Table {
+    rows: Vec<Row>,
+    has_risk: bool,
+}
+
+struct Row {
+    class: &'static str,
+    standing: Standing,
+    answering: String,
+    unfilled: usize,
+    bars: Vec<Path>,
+    share: Option<String>,
+    risk: String,
+    lost: Option<String>,
+}
+
+/// The table.
+pub(super) fn table(snapshot: &Snapshot, course: &Course) -> Html {
+    let rows = snapshot.classes.iter().map(|class| row(snapshot, class, course)).collect();
+    Html::of(&Table { rows, has_risk: snapshot.risk.is_some() })
+}
+
+fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {
+    let bars = course.bars(class.class);
+    let risk = snapshot.risk.as_ref();
+    let lost = risk.and_then(|risk| risk.lost.get(&class.class)).filter(|lost| lost.as_secs() > 0);
+    Row {
+        class: class.class.label(),
+        standing: standing(snapshot, class),
+        answering: format!("{} of {}", class.up, class.endpoints),
+        unfilled: class.not_configured,
+        bars: charts::uptime(bars, snapshot.at),
+        share: bars.and_then(|bars| bars.share(snapshot.at)).map(share),
+        risk: share(risk.and_then(|risk| risk.classes.get(&class.class)).copied().unwrap_or_default()),
+        lost: lost.map(|lost| span(*lost)),
+    }
+}
+
+fn standing(snapshot: &Snapshot, class: &ClassView) -> Standing {
+    let is_degraded = |status| matches!(status, Status::Degraded(_));
+    let of_class = || snapshot.endpoints.iter().filter(|view| view.endpoint.class == class.class);
+    match (class.is_up(), class.endpoints) {
+        (None, 0) => Standing { class: "none", sign: "○", word: "not configured" },
+        (None, _) => NONE,
+        (Some(false), _) => BAD.said("down"),
+        (Some(true), all) if class.up == all && !of_class().any(|view| is_degraded(view.status)) => GOOD.said("up"),
+        (Some(true), _) => PART.said("impaired"),
+    }
+}

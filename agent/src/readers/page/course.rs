@@ -1,0 +1,367 @@
+//! What went before, as the page shows it: how much of each class answered in the last day, the last visits of each endpoint
+//! by phase, how the risk moved, which incidents an earlier process left. It is told and reads no clock, file or store.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use ase_probes::{
+    class::Class,
+    seen::Phases,
+    verdict::{Phase, Verdict},
+};
+
+use crate::{
+    engine::snapshot::Snapshot,
+    model::{catalog::EndpointId, endpoint::EndpointView, visit::Visit},
+    store::rows::{IncidentRow, OutcomeRow},
+};
+
+/// How far back the bars reach.
+pub const REACH: Duration = Duration::from_secs(24 * 3600);
+/// Bars in that time: one for each quarter of an hour.
+pub(super) const BARS: u64 = 96;
+/// What one bar stands for.
+pub(super) const BAR: Duration = Duration::from_secs(REACH.as_secs() / BARS);
+/// Between two looks that are further apart than this nobody knows what was the case.
+const GAP: Duration = Duration::from_secs(60);
+/// A remembered outcome stands at most this long beyond its end: twice the longest stretch.
+const STANDS: Duration = Duration::from_secs(600);
+/// Visits of one endpoint that are kept.
+pub(super) const VISITS: usize = 16;
+/// Time between two points of the risk, and how many are kept: four hours, the assumed horizon.
+const RISK_EVERY: Duration = Duration::from_secs(60);
+const RISKS: usize = 240;
+
+/// Endpoint-seconds of one bar.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Bar {
+    /// The bar's number since the Unix epoch.
+    number: u64,
+    /// Endpoint-seconds in which endpoints answered.
+    pub(super) good: f64,
+    /// Endpoint-seconds in which they did not.
+    pub(super) bad: f64,
+}
+
+/// Bars, the oldest first; those of which nothing is known are left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Bars(VecDeque<Bar>);
+
+impl Bars {
+    /// Adds seconds that began at this moment, to the bar of that moment.
+    fn add(&mut self, at: Duration, good: f64, bad: f64) {
+        let number = at.as_secs() / BAR.as_secs();
+        let place = self.0.partition_point(|bar| bar.number < number);
+        if self.0.get(place).is_none_or(|bar| bar.number != number) {
+            self.0.insert(place, Bar { number, ..Bar::default() });
+        }
+        let bar = &mut self.0[place];
+        (bar.good, bar.bad) = (bar.good + good, bar.bad + bad);
+        while self.0.len() > BARS as usize {
+            self.0.pop_front();
+        }
+    }
+
+    /// Adds a stretch of one endpoint, cut where bars begin.
+    fn add_stretch(&mut self, from: Duration, to: Duration, is_good: bool) {
+        let mut at = from;
+        while at < to {
+            let next = BAR * u32::try_from(at.as_secs() / BAR.as_secs() + 1).unwrap_or(u32::MAX);
+            let end = next.min(to);
+            let seconds = end.saturating_sub(at).as_secs_f64();
+            self.add(at, if is_good { seconds } else { 0.0 }, if is_good { 0.0 } else { seconds });
+            at = end;
+        }
+    }
+
+    /// Each bar that is known, with its place from the left: the last place is the bar of `now`.
+    pub(super) fn placed(&self, now: Duration) -> impl Iterator<Item = (u64, &Bar)> {
+        let first = (now.as_secs() / BAR.as_secs() + 1).saturating_sub(BARS);
+        self.0
+            .iter()
+            .filter_map(move |bar| Some((bar.number.checked_sub(first)?, bar)))
+            .filter(|(place, _)| *place < BARS)
+    }
+
+    /// The share that answered; `None` while nothing is known.
+    pub(super) fn share(&self, now: Duration) -> Option<f64> {
+        let (good, bad) = self.placed(now).fold((0.0, 0.0), |(good, bad), (_, bar)| (good + bar.good, bad + bar.bad));
+        (good + bad > 0.0).then(|| good / (good + bad))
+    }
+}
+
+/// Bars made of remembered outcomes, told in the order in which they were written.
+#[derive(Debug, Default)]
+pub struct Recalled {
+    bars: BTreeMap<String, Bars>,
+    open: BTreeMap<Arc<str>, OutcomeRow>,
+    /// Whether a success came yet. Successes are forgotten before failures: what is older than the oldest success would
+    /// look like an outage that lasted for days.
+    has_good: bool,
+}
+
+impl Recalled {
+    /// Takes the next row.
+    pub fn take(&mut self, row: OutcomeRow) {
+        self.has_good |= row.is_good();
+        if !self.has_good {
+            return;
+        }
+        let began = row.began;
+        if let Some(before) = self.open.insert(Arc::clone(&row.endpoint), row) {
+            self.settle(&before, Some(began));
+        }
+    }
+
+    /// The bars by class, nothing counted from `until` on.
+    pub(super) fn finish(mut self, until: Duration) -> BTreeMap<String, Bars> {
+        for row in std::mem::take(&mut self.open).into_values() {
+            self.settle(&row, Some(until));
+        }
+        self.bars
+    }
+
+    fn settle(&mut self, row: &OutcomeRow, next: Option<Duration>) {
+        let end = (row.ended + STANDS).min(next.unwrap_or(Duration::MAX));
+        if row.result != "unknown" {
+            let bars = self.bars.entry(row.class.to_string()).or_default();
+            bars.add_stretch(row.began, end, row.result != "failed");
+        }
+    }
+}
+
+/// How one visit went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// How long it took by [`stretch`], in tenths of a millisecond.
+    pub(super) took: [u16; STRETCHES.len()],
+    /// Whether it failed.
+    pub(super) is_bad: bool,
+}
+
+/// The stretches of a visit that the page tells apart: label and what it is.
+pub(super) const STRETCHES: [(&str, &str); 5] =
+    [("dns", "name"), ("connect", "connect"), ("tls", "TLS"), ("request", "first byte"), ("rest", "rest")];
+
+/// The place of a phase among the [`STRETCHES`].
+pub(super) fn stretch(phase: Phase) -> usize {
+    match phase {
+        Phase::Dns => 0,
+        Phase::Connect => 1,
+        Phase::Tls => 2,
+        Phase::Request => 3,
+        Phase::Local | Phase::Response | Phase::Ntp | Phase::Tds | Phase::None => 4,
+    }
+}
+
+impl Passed {
+    fn of(visit: &Visit) -> Self {
+        Self { took: took(&visit.phases), is_bad: matches!(visit.result, Ok(Verdict::Failed(_))) }
+    }
+}
+
+fn took(phases: &Phases) -> [u16; STRETCHES.len()] {
+    let mut took = [0_u16; STRETCHES.len()];
+    for (phase, elapsed) in phases.iter() {
+        let slot = &mut took[stretch(phase)];
+        *slot = slot.saturating_add(u16::try_from(elapsed.as_micros() / 100).unwrap_or(u16::MAX));
+    }
+    took
+}
+
+/// The last visits of one endpoint.
+#[derive(Clone, Debug, Default)]
+struct Track {
+    began: Duration,
+    visits: VecDeque<Passed>,
+}
+
+/// Everything that went before.
+#[derive(Debug, Default)]
+pub struct Course {
+    at: Option<Duration>,
+    classes: BTreeMap<Class, Bars>,
+    tracks: BTreeMap<EndpointId, Track>,
+    risks: VecDeque<(Duration, f64)>,
+    earlier: Vec<IncidentRow>,
+}
+
+impl Course {
+    /// Takes the next snapshot.
+    pub fn take(&mut self, snapshot: &Snapshot) {
+        let passed = self.at.map_or(Duration::ZERO, |at| snapshot.at.saturating_sub(at));
+        if passed <= GAP {
+            let seconds = passed.as_secs_f64();
+            for class in &snapshot.classes {
+                let (good, bad) = (class.up as f64 * seconds, class.failed as f64 * seconds);
+                if good + bad > 0.0 {
+                    self.classes.entry(class.class).or_default().add(snapshot.at.saturating_sub(passed), good, bad);
+                }
+            }
+        }
+        self.at = Some(snapshot.at);
+        snapshot.endpoints.iter().for_each(|view| self.visited(view));
+        if self.tracks.len() > snapshot.endpoints.iter().filter(|view| view.last.is_some()).count() {
+            let watched: std::collections::BTreeSet<_> =
+                snapshot.endpoints.iter().map(|view| &view.endpoint.id).collect();
+            self.tracks.retain(|id, _| watched.contains(id));
+        }
+        self.risked(snapshot);
+    }
+
+    fn visited(&mut self, view: &EndpointView) {
+        let Some(visit) = &view.last else { return };
+        let is_known = |track: &Track| track.began == visit.began && !track.visits.is_empty();
+        if self.tracks.get(&view.endpoint.id).is_some_and(is_known) {
+            return;
+        }
+        let track = self.tracks.entry(view.endpoint.id.clone()).or_default();
+        track.began = visit.began;
+        track.visits.push_back(Passed::of(visit));
+        if track.visits.len() > VISITS {
+            track.visits.pop_front();
+        }
+    }
+
+    fn risked(&mut self, snapshot: &Snapshot) {
+        let Some(risk) = &snapshot.risk else { return };
+        let is_due = |(at, _): &(Duration, f64)| snapshot.at.saturating_sub(*at) >= RISK_EVERY;
+        if self.risks.back().is_none_or(is_due) {
+            self.risks.push_back((snapshot.at, risk.total));
+        }
+        if self.risks.len() > RISKS {
+            self.risks.pop_front();
+        }
+    }
+
+    /// Takes what the store remembers of the time before this process began, at `started`.
+    pub fn recall(&mut self, outcomes: Recalled, incidents: Vec<IncidentRow>, started: Duration) {
+        for (label, before) in outcomes.finish(started) {
+            let Some(class) = Class::from_label(&label) else { continue };
+            let bars = self.classes.entry(class).or_default();
+            for bar in before.0 {
+                bars.add(BAR * u32::try_from(bar.number).unwrap_or(u32::MAX), bar.good, bar.bad);
+            }
+        }
+        self.earlier = incidents;
+    }
+
+    /// The bars of a class.
+    pub(super) fn bars(&self, class: Class) -> Option<&Bars> {
+        self.classes.get(&class)
+    }
+
+    /// The last visits of an endpoint, the newest last.
+    pub(super) fn visits(&self, id: &EndpointId) -> Vec<Passed> {
+        self.tracks.get(id).map(|track| track.visits.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The risk at its points, the newest last.
+    pub(super) fn risks(&self) -> impl DoubleEndedIterator<Item = (Duration, f64)> + '_ {
+        self.risks.iter().copied()
+    }
+
+    /// What an earlier process remembered of incidents, the oldest first.
+    pub(super) fn earlier(&self) -> &[IncidentRow] {
+        &self.earlier
+    }
+}
+
+/// Bars of one endpoint's remembered outcomes, up to `until`.
+pub(super) fn of_rows(rows: &[OutcomeRow], until: Duration) -> Bars {
+    let mut recalled = Recalled::default();
+    rows.iter().cloned().for_each(|row| recalled.take(row));
+    recalled.finish(until).into_values().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{self, AT};
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn row(result: &'static str, began: Duration, ended: Duration) -> OutcomeRow {
+        OutcomeRow {
+            endpoint: "a:1".into(),
+            class: "sql".into(),
+            result: result.into(),
+            cause: None,
+            phase: None,
+            began,
+            ended,
+            count: 1,
+            took: S(1),
+        }
+    }
+
+    #[test]
+    fn time_is_counted_and_not_visits() {
+        let mut course = Course::default();
+        let mut snapshot = sample::snapshot();
+        course.take(&snapshot);
+        assert_eq!(course.bars(Class::Sql), None, "one look lasts no time");
+        snapshot.at = AT + S(10);
+        course.take(&snapshot);
+        let bars = course.bars(Class::Sql).expect("ten seconds passed");
+        assert_eq!((bars.share(snapshot.at), bars.0[0].bad), (Some(0.0), 20.0));
+        snapshot.at = AT + S(1000);
+        course.take(&snapshot);
+        assert_eq!(course.bars(Class::Sql).map(|bars| bars.0[0].bad), Some(20.0), "nobody looked in between");
+    }
+
+    #[test]
+    fn a_stretch_is_cut_where_bars_begin() {
+        let mut bars = Bars::default();
+        bars.add_stretch(AT - S(300), AT + S(1000), true);
+        assert_eq!(
+            bars.placed(AT + S(1000)).map(|(place, bar)| (place, bar.good)).collect::<Vec<_>>(),
+            [(93, 300.0), (94, 900.0), (95, 100.0)]
+        );
+        assert_eq!(bars.placed(AT + REACH * 2).count(), 0, "what is too old is not shown");
+    }
+
+    #[test]
+    fn a_remembered_failure_lasts_until_the_next_outcome_but_not_for_ever() {
+        let mut recalled = Recalled::default();
+        recalled.take(row("failed", S(100), S(101)));
+        recalled.take(row("healthy", S(1_000), S(1_300)));
+        recalled.take(row("failed", S(1_310), S(1_311)));
+        recalled.take(row("failed", S(1_340), S(1_341)));
+        let bars = recalled.finish(S(9_000)).remove("sql").expect("the class has bars");
+        let (good, bad) = bars.0.iter().fold((0.0, 0.0), |(good, bad), bar| (good + bar.good, bad + bar.bad));
+        assert_eq!((good, bad), (310.0, 30.0 + 601.0), "what came before the first success is left out");
+    }
+
+    #[test]
+    fn each_visit_is_kept_once_and_the_newest_are_kept() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        let id = snapshot.endpoints[5].endpoint.id.clone();
+        course.take(&snapshot);
+        course.take(&snapshot);
+        assert_eq!(course.visits(&id).len(), 1);
+        for n in 1..=40 {
+            let view = Arc::make_mut(&mut snapshot.endpoints[5]);
+            Arc::make_mut(view.last.as_mut().expect("it was visited")).began += S(n);
+            course.take(&snapshot);
+        }
+        let visits = course.visits(&id);
+        assert_eq!((visits.len(), visits[0].took), (VISITS, [0, 60, 140, 300, 10]));
+        snapshot.endpoints.remove(5);
+        course.take(&snapshot);
+        assert!(course.visits(&id).is_empty(), "what is no longer watched is forgotten");
+    }
+
+    #[test]
+    fn the_risk_has_a_point_each_minute() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        for n in 0..300 {
+            snapshot.at = AT + S(n);
+            course.take(&snapshot);
+        }
+        assert_eq!(course.risks().count(), 5);
+    }
+}

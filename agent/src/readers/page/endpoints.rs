@@ -1,0 +1,181 @@
+//! The endpoints on the first page: one row each, grouped by class, the worst first; and the slots that nobody filled.
+
+use std::collections::BTreeMap;
+
+use ase_probes::class::Class;
+use askama::Template;
+
+use super::{
+    Parts,
+    charts::{self, Path},
+    course::{Course, STRETCHES},
+    endpoint_path,
+    standing::Standing,
+    text::{Html, Text, When, anchor, millis, span},
+};
+use crate::{
+    engine::snapshot::Snapshot,
+    model::{
+        endpoint::{EndpointView, Status, crl, earliest_expiry},
+        visit::Untested,
+    },
+};
+
+/// A certificate that ends within this many seconds is said loudly: 21 days, as the early warnings have it.
+const SOON: i64 = 21 * 24 * 3600;
+/// A revocation list that is due within this many seconds is: 6 hours, as the early warnings have it.
+const CRL_SOON: i64 = 6 * 3600;
+
+#[derive(Template)]
+#[template(path = "endpoint_row.html", whitespace = "minimize")]
+struct Row<'a> {
+    anchor: &'a str,
+    path: String,
+    id: Text,
+    documented_as: Option<Text>,
+    class: &'static str,
+    severity: &'static str,
+    standing: Standing,
+    cause: &'static str,
+    why: Text,
+    since: When,
+    visits: Vec<Path>,
+    visits_in_words: String,
+    took: Option<String>,
+    at: Option<When>,
+    expiry: Option<Expiry>,
+}
+
+/// When what proves the peer ends.
+pub(super) struct Expiry {
+    /// The class of the style.
+    pub(super) class: &'static str,
+    /// What ends: `certificate` or `CRL`.
+    pub(super) what: &'static str,
+    /// In how long, or that it is over.
+    pub(super) left: String,
+    /// When.
+    pub(super) at: When,
+}
+
+/// The id of an endpoint's row in the page, and the row.
+pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> (String, Html) {
+    let endpoint = &view.endpoint;
+    let anchor = anchor('e', &endpoint.id.0);
+    let visits = course.visits(&endpoint.id);
+    let failed = visits.iter().filter(|visit| visit.is_bad).count();
+    let row = Row {
+        anchor: &anchor,
+        path: endpoint_path(&endpoint.id.0),
+        id: Text::from(&endpoint.id.0),
+        documented_as: endpoint.about.documented_as.as_ref().map(Text::from),
+        class: endpoint.class.label(),
+        severity: endpoint.severity.label(),
+        standing: Standing::of(view.status),
+        cause: cause(view),
+        why: Text::from(why(view.status)),
+        since: When::of(view.since),
+        visits: charts::visits(&visits),
+        visits_in_words: format!("last {} visits, {failed} failed", visits.len()),
+        took: view.last.as_ref().map(|visit| millis(visit.took)),
+        at: view.last.as_ref().map(|visit| When::of(visit.began)),
+        expiry: expiry(snapshot, view),
+    };
+    let html = Html::of(&row);
+    (anchor, html)
+}
+
+/// The cause's label, or a word in its place.
+fn cause(view: &EndpointView) -> &'static str {
+    match view.status {
+        Status::Healthy => "none",
+        Status::Degraded(finding) | Status::Failed(finding) => finding.cause.label(),
+        Status::Unknown(untested) => untested.finding().map_or("untested", |finding| finding.cause.label()),
+    }
+}
+
+/// Why it is as it is, in a few words.
+pub(super) fn why(status: Status) -> String {
+    match status {
+        Status::Healthy => String::new(),
+        Status::Degraded(finding) | Status::Failed(finding) => finding.cause.definition().summary.to_owned(),
+        Status::Unknown(untested) => Untested::reason(untested),
+    }
+}
+
+/// What ends first of what the last visit was shown.
+pub(super) fn expiry(snapshot: &Snapshot, view: &EndpointView) -> Option<Expiry> {
+    let now = i64::try_from(snapshot.at.as_secs()).unwrap_or(i64::MAX);
+    let certificate = earliest_expiry(view).map(|expiry| (expiry.certificate.not_after, SOON, "certificate"));
+    let list = crl(view).and_then(|crl| crl.next_update).map(|due| (due, CRL_SOON, "CRL"));
+    let (end, soon, what) = certificate.into_iter().chain(list).min()?;
+    let left = end.saturating_sub(now);
+    let (class, left) = match u64::try_from(left) {
+        Err(_) => ("bad", "over".to_owned()),
+        Ok(seconds) => (if left < soon { "part" } else { "plain" }, days(seconds)),
+    };
+    Some(Expiry { class, what, left, at: When::of_seconds(end) })
+}
+
+fn days(seconds: u64) -> String {
+    if seconds < 2 * 86_400 { span(std::time::Duration::from_secs(seconds)) } else { format!("{} d", seconds / 86_400) }
+}
+
+/// The rows of one class.
+pub(super) struct Group {
+    /// The class.
+    pub(super) class: &'static str,
+    /// Its rows.
+    pub(super) rows: Vec<Html>,
+    /// How many of them are not healthy.
+    pub(super) ailing: usize,
+}
+
+/// The endpoints by class, the worst first.
+pub(super) fn grouped(snapshot: &Snapshot) -> BTreeMap<Class, Vec<&EndpointView>> {
+    let mut groups: BTreeMap<Class, Vec<&EndpointView>> = BTreeMap::new();
+    for view in &snapshot.endpoints {
+        groups.entry(view.endpoint.class).or_default().push(view);
+    }
+    let rank = |view: &&EndpointView| (Standing::of(view.status).rank(), std::cmp::Reverse(view.endpoint.severity));
+    groups.values_mut().for_each(|views| views.sort_by_key(rank));
+    groups
+}
+
+/// The groups, with the rows taken out of the parts.
+pub(super) fn groups(snapshot: &Snapshot, parts: &mut Parts) -> Vec<Group> {
+    let group = |(class, views): (Class, Vec<&EndpointView>)| Group {
+        class: class.label(),
+        ailing: views.iter().filter(|view| view.status != Status::Healthy).count(),
+        rows: views.iter().map(|view| parts.take(&anchor('e', &view.endpoint.id.0))).collect(),
+    };
+    grouped(snapshot).into_iter().map(group).collect()
+}
+
+/// A slot that is not filled.
+pub(super) struct Unfilled {
+    /// The key.
+    pub(super) name: Text,
+    /// Its class.
+    pub(super) class: &'static str,
+    /// What it is for.
+    pub(super) purpose: Text,
+    /// How to fill it.
+    pub(super) hint: Text,
+}
+
+/// The slots that are not filled.
+pub(super) fn slots(snapshot: &Snapshot) -> Vec<Unfilled> {
+    let unfilled = |slot: &crate::model::catalog::Slot| Unfilled {
+        name: Text::from(&slot.name),
+        class: slot.class.label(),
+        purpose: Text::from(&slot.purpose),
+        hint: Text::from(&slot.hint),
+    };
+    snapshot.catalog.slots.iter().map(unfilled).collect()
+}
+
+/// What the colours of the columns stand for.
+pub(super) fn legend() -> [(&'static str, &'static str); STRETCHES.len()] {
+    STRETCHES
+}

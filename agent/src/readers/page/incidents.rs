@@ -1,0 +1,248 @@
+//! What the pages tell of an incident, open, ended or remembered by the store alone: what is broken, since when, why that is
+//! so, who mends it, what to do; and the cards of the open ones.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ase_probes::cause::Cause;
+use askama::Template;
+
+use super::{
+    course::Course,
+    encoded, endpoint_path, past,
+    standing::{ENDED, Standing},
+    text::{Html, Text, When, span, texts},
+};
+use crate::{
+    engine::snapshot::Snapshot,
+    model::{
+        catalog::{EndpointId, Severity},
+        diagnosis::{Alternative, Incident},
+        endpoint::EndpointView,
+    },
+    readers::{advice, report},
+    store::rows::IncidentRow,
+};
+
+/// Evidence lines of one card; the incident's own page has all.
+const EVIDENCE: usize = 6;
+/// Endpoints that a card names; the others are counted.
+const NAMED: usize = 6;
+
+/// Everything about one incident.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) key: Text,
+    pub(super) path: String,
+    pub(super) standing: Standing,
+    pub(super) component: Text,
+    pub(super) cause: Text,
+    pub(super) summary: Text,
+    pub(super) phase: Text,
+    pub(super) side: Text,
+    pub(super) scope: Text,
+    pub(super) confidence: Text,
+    pub(super) since: When,
+    pub(super) ended: Option<When>,
+    pub(super) lasted: String,
+    pub(super) owner: &'static str,
+    pub(super) mender: &'static str,
+    pub(super) next: Text,
+    pub(super) before: Text,
+    pub(super) commands: Vec<Text>,
+    pub(super) rules: Option<Text>,
+    pub(super) hint: Option<Text>,
+    pub(super) evidence: Vec<Text>,
+    pub(super) hits: Vec<Hit>,
+    pub(super) hidden: usize,
+    pub(super) others: Vec<Other>,
+}
+
+/// An endpoint that an incident explains.
+#[derive(Clone, Debug)]
+pub(super) struct Hit {
+    /// Its page.
+    pub(super) path: String,
+    /// Its id.
+    pub(super) id: Text,
+    /// Its class and severity, as far as it is still watched.
+    pub(super) about: String,
+    /// Whether its own service was not tested, because something before it failed.
+    pub(super) is_hidden: bool,
+}
+
+/// Another cause that is not excluded.
+#[derive(Clone, Debug)]
+pub(super) struct Other {
+    /// Its label.
+    pub(super) cause: &'static str,
+    /// What it is.
+    pub(super) summary: &'static str,
+    /// What would speak for it.
+    pub(super) words: &'static str,
+}
+
+impl Other {
+    /// Another cause.
+    pub(super) fn of(alternative: &Alternative) -> Self {
+        let definition = alternative.cause.definition();
+        Self { cause: definition.label, summary: definition.summary, words: alternative.words() }
+    }
+}
+
+/// The key under which an incident of this process is found again: the store's, where there is one.
+pub(super) fn key(snapshot: &Snapshot, number: u64) -> String {
+    snapshot.store.incidents.get(&number).cloned().unwrap_or_else(|| number.to_string())
+}
+
+/// Where the page of an incident is.
+pub(super) fn path(key: &str) -> String {
+    format!("/incident/{}", encoded(key))
+}
+
+impl Told {
+    /// An incident of this process; `ended` where it is over.
+    pub(super) fn of(incident: &Incident, ended: Option<Duration>, snapshot: &Snapshot) -> Self {
+        let (finding, definition) = (incident.finding, incident.finding.cause.definition());
+        let (advice, key) = (advice::of(incident, snapshot), key(snapshot, incident.id));
+        let exported = advice::by_exports(incident, snapshot).map(|said| Text::from(&said.line));
+        let hint = advice::hint(incident, snapshot).map(Text::from).filter(|hint| exported.as_ref() != Some(hint));
+        let views = report::views(snapshot);
+        Self {
+            path: path(&key),
+            key: Text::from(key),
+            standing: standing(ended, report::worst_of(incident, &views)),
+            component: Text::from(&incident.component),
+            cause: Text::from(definition.label),
+            summary: Text::from(definition.summary),
+            phase: Text::from(finding.phase.label()),
+            side: Text::from(finding.side.label()),
+            scope: Text::from(incident.scope.label()),
+            confidence: Text::from(finding.confidence.label()),
+            since: When::of(incident.since),
+            ended: ended.map(When::of),
+            lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
+            owner: advice.owner.label(),
+            mender: advice::mender(advice.owner),
+            next: Text::from(&advice.next),
+            before: Text::from(advice.before),
+            commands: texts(&advice.commands),
+            rules: exported,
+            hint,
+            evidence: texts(&incident.evidence),
+            hits: incident.endpoints.iter().map(|id| hit(id, &views, incident.hides.contains(id))).collect(),
+            hidden: incident.hides.len(),
+            others: incident.alternatives.iter().map(Other::of).collect(),
+        }
+    }
+
+    /// An incident that the store alone remembers. It may be one of a later version's causes.
+    pub(super) fn remembered(row: &IncidentRow, snapshot: &Snapshot) -> Self {
+        let definition = Cause::from_label(&row.cause).map(Cause::definition);
+        let views = report::views(snapshot);
+        let id = |id: &String| EndpointId(id.as_str().into());
+        Self {
+            key: Text::from(&row.id),
+            path: path(&row.id),
+            standing: standing(row.closed, None),
+            component: Text::from(&row.component),
+            cause: Text::from(&row.cause),
+            summary: Text::from(definition.map_or("", |definition| definition.summary)),
+            phase: Text::from(&row.phase),
+            side: Text::from(&row.side),
+            scope: Text::from(&row.scope),
+            confidence: Text::from(&row.confidence),
+            since: When::of(row.since),
+            ended: row.closed.map(When::of),
+            lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
+            owner: definition.map_or("", |definition| definition.owner.label()),
+            mender: definition.map_or("", |definition| advice::mender(definition.owner)),
+            next: Text::from(definition.map_or("", |definition| definition.next_step)),
+            before: Text::from(definition.map_or("", |definition| definition.check_first)),
+            commands: Vec::new(),
+            rules: None,
+            hint: None,
+            evidence: texts(&row.evidence),
+            hits: row.endpoints.iter().map(|known| hit(&id(known), &views, false)).collect(),
+            hidden: 0,
+            others: Vec::new(),
+        }
+    }
+
+    /// The incident as Markdown, line by line, for a ticket or a chat.
+    pub(super) fn markdown(&self) -> Vec<Text> {
+        let Self { component, cause, confidence, side, scope, owner, next, before, .. } = self;
+        let mut lines = vec![
+            format!("### {component}: {}", self.summary),
+            String::new(),
+            format!("- **Cause:** `{cause}` ({confidence}, side {side}, scope {scope})"),
+            format!("- **Since:** {} ({})", self.since.utc, self.lasted),
+        ];
+        lines.extend(self.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
+        lines.extend([
+            format!("- **Owner:** {owner}"),
+            format!("- **Next:** {next}"),
+            format!("- **Check first:** {before}"),
+        ]);
+        lines.extend(self.rules.iter().map(|rules| format!("- **Exported rules:** {rules}")));
+        lines.extend(self.commands.iter().map(|command| format!("- **Type:** `{command}`")));
+        lines.push(format!(
+            "- **Hits:** {}",
+            self.hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>().join(", ")
+        ));
+        lines.extend([String::new(), "Evidence:".to_owned(), String::new()]);
+        lines.extend(self.evidence.iter().map(|line| format!("- {line}")));
+        texts(lines)
+    }
+}
+
+fn standing(ended: Option<Duration>, worst: Option<Severity>) -> Standing {
+    if ended.is_some() { ENDED } else { Standing::of_incident(worst) }
+}
+
+fn hit(id: &EndpointId, views: &BTreeMap<&EndpointId, &EndpointView>, is_hidden: bool) -> Hit {
+    let about = |view: &&EndpointView| format!("{}, {}", view.endpoint.class, view.endpoint.severity.label());
+    Hit {
+        path: endpoint_path(&id.0),
+        id: Text::from(&id.0),
+        about: views.get(id).map(about).unwrap_or_default(),
+        is_hidden,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "incidents.html", whitespace = "minimize")]
+struct Cards {
+    cards: Vec<Card>,
+    last: Option<past::Entry>,
+}
+
+struct Card {
+    told: Told,
+    evidence: Vec<Text>,
+    more_evidence: usize,
+    hits: Vec<Hit>,
+    more_hits: usize,
+    markdown: Vec<Text>,
+}
+
+impl Card {
+    fn of(told: Told) -> Self {
+        let (evidence, hits) = (told.evidence.iter().take(EVIDENCE), told.hits.iter().take(NAMED));
+        Self {
+            evidence: evidence.cloned().collect(),
+            more_evidence: told.evidence.len().saturating_sub(EVIDENCE),
+            hits: hits.cloned().collect(),
+            more_hits: told.hits.len().saturating_sub(NAMED),
+            markdown: told.markdown(),
+            told,
+        }
+    }
+}
+
+/// The cards of the open incidents, the worst first.
+pub(super) fn cards(snapshot: &Snapshot, course: &Course) -> Html {
+    let open = report::worst_first(snapshot);
+    let last = if open.is_empty() { past::entries(snapshot, course).into_iter().next() } else { None };
+    let cards = open.into_iter().map(|incident| Card::of(Told::of(incident, None, snapshot))).collect();
+    Html::of(&Cards { cards, last })
+}

@@ -1,0 +1,137 @@
+//! DNS side by side: how the custom servers and Azure DNS do, and the names whose two answers do not mean the same.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use askama::Template;
+
+use super::{
+    standing::{BAD, GOOD, NONE, PART, Standing},
+    text::{Html, Text, When, millis, texts},
+};
+use crate::{
+    engine::snapshot::Snapshot,
+    readers::{
+        resolver_health::{self, ResolverHealth, Side},
+        summary::count,
+    },
+    resolvers::{
+        compare::{Answer, Outcome, Worry},
+        names::NameView,
+    },
+};
+
+/// Addresses of one answer that are named; the others are counted.
+const ADDRESSES: usize = 4;
+
+#[derive(Template)]
+#[template(path = "dns.html", whitespace = "minimize")]
+struct Sides {
+    servers: Vec<Server>,
+    findings: Vec<Text>,
+    names: Vec<Name>,
+    agreeing: String,
+}
+
+struct Server {
+    address: String,
+    side: &'static str,
+    udp: Standing,
+    udp_time: Option<String>,
+    tcp: Standing,
+    tcp_time: Option<String>,
+    remarks: Vec<Text>,
+}
+
+struct Name {
+    name: Text,
+    standing: Standing,
+    since: When,
+    custom: Vec<Text>,
+    azure: Vec<Text>,
+    reason: Text,
+    advice: Option<&'static str>,
+}
+
+/// Both sides.
+pub(super) fn sides(snapshot: &Snapshot) -> Html {
+    let worrying = |view: &NameView| view.published.as_ref().is_some_and(|comparison| comparison.worry > Worry::Fine);
+    let names = snapshot.names.iter().filter(|view| worrying(view)).filter_map(|view| name(view)).collect();
+    let known = snapshot.names.iter().filter(|view| view.published.is_some()).count();
+    let fine = known - snapshot.names.iter().filter(|view| worrying(view)).count();
+    let open = snapshot.names.len() - known;
+    let mut agreeing = format!("{} to the same place on both sides", leads(fine));
+    if open > 0 {
+        agreeing.push_str(&format!("; {open} not compared yet"));
+    }
+    let mut findings = snapshot.host_dns.findings(&snapshot.resolvers);
+    findings.extend(snapshot.host_dns.hint().map(str::to_owned));
+    if snapshot.trial.as_ref().and_then(|trial| trial.intercepted) == Some(true) {
+        findings.insert(0, "something on the path answers DNS where no server can be".to_owned());
+    }
+    Html::of(&Sides {
+        servers: resolver_health::of(snapshot).iter().map(|health| server(snapshot, health)).collect(),
+        findings: texts(findings),
+        names,
+        agreeing,
+    })
+}
+
+fn leads(names: usize) -> String {
+    format!("{} {}", count(names, "name"), if names == 1 { "leads" } else { "lead" })
+}
+
+fn server(snapshot: &Snapshot, health: &ResolverHealth) -> Server {
+    let is_azure = health.server.ip() == snapshot.resolvers.azure.ip();
+    let is_custom = snapshot.resolvers.custom.iter().any(|server| server.ip() == health.server.ip());
+    let time = |side: &Option<Side>| side.as_ref().and_then(|side| side.response).map(millis);
+    Server {
+        address: if health.server.port() == 53 { health.server.ip().to_string() } else { health.server.to_string() },
+        side: match (is_custom, is_azure) {
+            (true, true) => "both",
+            (true, false) => "custom",
+            (false, true) => "Azure",
+            (false, false) => "other",
+        },
+        udp: standing(health.udp.as_ref()),
+        udp_time: time(&health.udp),
+        tcp: standing(health.tcp.as_ref()),
+        tcp_time: time(&health.tcp),
+        remarks: texts(health.remarks()),
+    }
+}
+
+fn standing(side: Option<&Side>) -> Standing {
+    match side.map(|side| side.up) {
+        None => NONE.said("not watched"),
+        Some(None) => NONE,
+        Some(Some(true)) => GOOD.said("answers"),
+        Some(Some(false)) => BAD.said("silent"),
+    }
+}
+
+fn name(view: &NameView) -> Option<Name> {
+    let (comparison, survey) = (view.published.as_ref()?, view.last.as_ref()?);
+    let label = comparison.class.label();
+    Some(Name {
+        name: Text::from(&view.name),
+        standing: if comparison.worry == Worry::Bad { BAD.said(label) } else { PART.said(label) },
+        since: When::of(view.since),
+        custom: said(&survey.custom),
+        azure: said(&survey.azure),
+        reason: Text::from(&comparison.reason),
+        advice: comparison.class.advice(),
+    })
+}
+
+/// An answer in a few words: its addresses, or why there is none.
+fn said(answer: &Answer) -> Vec<Text> {
+    if answer.outcome != Outcome::Answer {
+        let why = answer.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        return vec![Text::from(format!("{}{why}", answer.outcome.label()))];
+    }
+    let shown: BTreeSet<&IpAddr> = answer.addresses.iter().take(ADDRESSES).collect();
+    let more = answer.addresses.len() - shown.len();
+    let mut lines: Vec<Text> = shown.into_iter().map(|address| Text::from(address.to_string())).collect();
+    lines.extend((more > 0).then(|| Text::from(format!("and {more} more"))));
+    lines
+}

@@ -1,0 +1,164 @@
+//! The timeline of incidents, open and ended, by spans from an hour to thirty days, and the newest of them as a list.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use askama::Template;
+
+use super::{
+    charts::{self, Stretch},
+    course::Course,
+    incidents,
+    text::{Html, Text, When, span},
+};
+use crate::engine::snapshot::Snapshot;
+
+/// The spans that can be chosen: a name for the style, its words, its length, and what stands at its quarters.
+const SPANS: [(&str, &str, u64, [&str; 4]); 5] = [
+    ("h1", "1 h", 3600, ["1 h ago", "45 min", "30 min", "15 min"]),
+    ("h6", "6 h", 6 * 3600, ["6 h ago", "4½ h", "3 h", "90 min"]),
+    ("d1", "24 h", 24 * 3600, ["24 h ago", "18 h", "12 h", "6 h"]),
+    ("d7", "7 d", 7 * 86_400, ["7 d ago", "5 d", "3½ d", "42 h"]),
+    ("d30", "30 d", 30 * 86_400, ["30 d ago", "22 d", "15 d", "7½ d"]),
+];
+/// The span that is shown at first.
+const FIRST: &str = "d1";
+/// Incidents that are drawn at most, the newest.
+const DRAWN: usize = 200;
+/// Incidents that are listed.
+const LISTED: usize = 20;
+/// Lanes of one timeline; what would need more shares the last.
+const LANES: usize = 6;
+
+/// One incident in short.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    key: String,
+    from: Duration,
+    to: Option<Duration>,
+    /// Its page.
+    pub(super) path: String,
+    /// The cause's label.
+    pub(super) cause: Text,
+    /// What was broken.
+    pub(super) component: Text,
+    /// When it began.
+    pub(super) since: When,
+    /// When it ended; `None` while it is open.
+    pub(super) ended: Option<When>,
+    /// How long it lasted so far.
+    pub(super) lasted: String,
+}
+
+/// A span that can be chosen.
+pub(super) struct Choice {
+    /// Its name for the style.
+    pub(super) name: &'static str,
+    /// Its words.
+    pub(super) words: &'static str,
+    /// Whether it is shown at first.
+    pub(super) is_first: bool,
+}
+
+/// The spans that can be chosen.
+pub(super) fn choices() -> Vec<Choice> {
+    SPANS.iter().map(|(name, words, ..)| Choice { name, words, is_first: *name == FIRST }).collect()
+}
+
+/// Every incident that is known, the newest first.
+pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
+    let mut known = BTreeSet::new();
+    let live = snapshot.incidents.open.iter().map(|incident| (incident, None));
+    let ended = snapshot.incidents.closed.iter().map(|closed| (&closed.incident, Some(closed.ended)));
+    let mut entries: Vec<Entry> = Vec::new();
+    for (incident, to) in live.chain(ended) {
+        let key = incidents::key(snapshot, incident.id);
+        known.insert(key.clone());
+        entries.push(entry(snapshot, key, (incident.since, to), incident.finding.cause.label(), &incident.component));
+    }
+    for row in course.earlier().iter().filter(|row| !known.contains(&row.id)) {
+        // One that was open when the last process ended and is not now was over by the time this one had looked.
+        let to = Some(row.closed.unwrap_or(snapshot.agent.started));
+        entries.push(entry(snapshot, row.id.clone(), (row.since, to), &row.cause, &row.component));
+    }
+    entries.sort_by(|one, other| (other.from, &other.key).cmp(&(one.from, &one.key)));
+    entries
+}
+
+fn entry(
+    snapshot: &Snapshot,
+    key: String,
+    (from, to): (Duration, Option<Duration>),
+    cause: &str,
+    component: &str,
+) -> Entry {
+    Entry {
+        path: incidents::path(&key),
+        key,
+        from,
+        to,
+        cause: Text::from(cause),
+        component: Text::from(component),
+        since: When::of(from),
+        ended: to.map(When::of),
+        lasted: span(to.unwrap_or(snapshot.at).saturating_sub(from)),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "past.html", whitespace = "minimize")]
+struct Timeline {
+    spans: Vec<Span>,
+    listed: Vec<Entry>,
+    more: usize,
+    is_remembered: bool,
+}
+
+struct Span {
+    name: &'static str,
+    words: &'static str,
+    ticks: [&'static str; 4],
+    height: usize,
+    marks: Vec<Mark>,
+}
+
+struct Mark {
+    entry: Entry,
+    class: &'static str,
+    stretch: Stretch,
+    y: usize,
+}
+
+/// The timeline.
+pub(super) fn timeline(snapshot: &Snapshot, course: &Course) -> Html {
+    let entries = entries(snapshot, course);
+    let spans = SPANS.iter().map(|(name, words, seconds, ticks)| {
+        let marks = marks(&entries, snapshot.at, Duration::from_secs(*seconds));
+        let height = marks.iter().map(|mark| mark.y).max().unwrap_or_default() + LANE;
+        Span { name, words, ticks: *ticks, height, marks }
+    });
+    Html::of(&Timeline {
+        spans: spans.collect(),
+        more: entries.len().saturating_sub(LISTED),
+        listed: entries.iter().take(LISTED).cloned().collect(),
+        is_remembered: snapshot.store.ok.is_some(),
+    })
+}
+
+/// The height of a lane.
+const LANE: usize = 16;
+
+/// Where each incident is drawn: in the first lane that is free at its time.
+fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
+    let (start, mut free) = (now.saturating_sub(length), [0_u32; LANES]);
+    let mut marks = Vec::new();
+    let mut newest: Vec<&Entry> = entries.iter().take(DRAWN).collect();
+    newest.reverse();
+    for entry in newest {
+        let Some(stretch) = charts::within(start, length, entry.from, entry.to.unwrap_or(now)) else { continue };
+        let lane = free.iter().position(|free| *free <= stretch.x).unwrap_or(LANES - 1);
+        free[lane] = stretch.x + stretch.width + 2;
+        let class = if entry.to.is_none() { "bad" } else { "over" };
+        marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE });
+    }
+    marks
+}

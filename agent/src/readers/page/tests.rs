@@ -1,0 +1,234 @@
+//! What the pages say of the sample, and that nothing anybody says becomes markup.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    model::{catalog::EndpointId, diagnosis::Closed, endpoint::Status},
+    readers::{report, summary::Summary},
+    sample::{self, AT},
+    store::rows::IncidentRow,
+};
+
+fn page(snapshot: &Snapshot) -> String {
+    let mut course = Course::default();
+    course.take(snapshot);
+    landing(snapshot, &course)
+}
+
+/// Elements that stand within a line of text.
+const INLINE: [&str; 10] = ["span", "/span", "time", "/time", "a", "/a", "b", "/b", "code", "/code"];
+
+/// The text of a page as a reader of its markup hears it.
+fn words(html: &str) -> String {
+    let mut text = String::new();
+    for (number, piece) in html.split('<').enumerate() {
+        let (tag, said) = if number == 0 { ("", piece) } else { piece.split_once('>').unwrap_or_default() };
+        let name = tag.split([' ', '\n']).next().unwrap_or_default();
+        if !INLINE.contains(&name) {
+            text.push(' ');
+        }
+        text.push_str(said);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_first_sentence_is_that_of_check() {
+    let snapshot = sample::snapshot();
+    let first = report::render(&snapshot, None, report::Look::default()).lines().next().expect("a line").to_owned();
+    let page = page(&snapshot);
+    let heading = page.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).expect("a heading");
+    assert_eq!(words(heading), first);
+    assert!(page.contains(&format!("<title>✕ {}</title>", Summary::of(&snapshot).sentence())));
+}
+
+#[test]
+fn an_open_incident_says_what_since_when_why_who_and_what_next() {
+    let page = words(&page(&sample::snapshot()));
+    for said in [
+        "Open incidents 1",
+        "TCP 1433 to every host",
+        "since 2027-01-15 07:47:25 UTC, for 12 min · likely · side path · scope port",
+        "Who network team",
+        "203.0.113.40:1433: connect phase: no answer before the deadline",
+        "Or local_firewall, if",
+        "Hits 2",
+        "### TCP 1433 to every host",
+    ] {
+        assert!(page.contains(said), "{said:?} is missing: {page}");
+    }
+}
+
+#[test]
+fn everything_else_stands_below() {
+    let page = words(&page(&sample::snapshot()));
+    for said in [
+        "Estimated risk of suspension",
+        "An estimate, no measurement",
+        "Early warnings",
+        "round trips rose and stay high",
+        "smarteventlogs.blob.core.windows.net:443 for *.blob.core.windows.net",
+        "1 not configured",
+        "db.database.windows.net ✕ private_bypass",
+        "blocked.in-management",
+        "Catalogue ase-v2, cloud public, edition 2026-01-01",
+        "ASE v1 and v2 retired on 2024-08-31",
+        "ase-1: status Ready, not suspended",
+        "took up the clocks of an earlier process",
+    ] {
+        assert!(page.contains(said), "{said:?} is missing: {page}");
+    }
+}
+
+#[test]
+fn all_well_is_calm() {
+    let mut snapshot = sample::snapshot();
+    sample::set_all(&mut snapshot, Status::Healthy);
+    snapshot.incidents.open.clear();
+    let page = page(&snapshot);
+    assert!(page.contains("class=\"answer good\"") && page.contains("No incident is open"), "{page}");
+}
+
+const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'</title></textarea>\u{202e}\u{1b}[31m";
+
+/// A snapshot in which everybody who can say something says this.
+fn hostile() -> Snapshot {
+    let said = format!("{HOSTILE}{}", "x".repeat(10_000));
+    let mut snapshot = sample::snapshot();
+    snapshot.agent.vantage.clone_from(&said);
+    snapshot.agent.origin.clone_from(&said);
+    snapshot.agent.warnings = vec![said.clone()];
+    let catalog = Arc::make_mut(&mut snapshot.catalog);
+    (catalog.profile, catalog.edition) = (said.clone(), said.clone());
+    (catalog.slots[0].name, catalog.slots[0].hint) = (said.clone(), said.clone());
+    let view = Arc::make_mut(&mut snapshot.endpoints[5]);
+    let endpoint = Arc::make_mut(&mut view.endpoint);
+    endpoint.id = EndpointId(said.as_str().into());
+    (endpoint.about.documented_as, endpoint.about.note) = (Some(said.clone()), Some(said.clone()));
+    Arc::make_mut(view.last.as_mut().expect("it was visited")).remarks = vec![said.clone()];
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    (incident.component, incident.evidence) = (said.clone(), vec![said.clone(); 3]);
+    incident.endpoints.push(EndpointId(said.as_str().into()));
+    let name = Arc::make_mut(&mut Arc::make_mut(&mut snapshot.names)[0]);
+    name.name = said.as_str().into();
+    name.published.as_mut().expect("the sample's name is compared").reason.clone_from(&said);
+    snapshot.exports.as_mut().expect("the sample has exports").reading.wrong = vec![said];
+    snapshot
+}
+
+fn assert_harmless(page: &str) {
+    let tags: Vec<&str> = page.split('<').skip(1).collect();
+    assert_eq!(tags.iter().filter(|tag| tag.starts_with("script")).count(), 1, "the page's own script alone");
+    assert!(!tags.iter().any(|tag| tag.starts_with("img") || tag.starts_with("/textarea")), "an image came in");
+    assert_eq!(tags.iter().filter(|tag| tag.starts_with("/title")).count(), page.matches("<title>").count());
+    assert!(!page.contains(['\u{202e}', '\u{1b}']), "the direction of writing is turned");
+    // What stands between quotes is a value; everything else of a tag is the template's.
+    let outside = |tag: &str| tag.split('>').next().unwrap_or_default().split('"').step_by(2).collect::<String>();
+    assert!(!tags.iter().map(|tag| outside(tag)).any(|tag| tag.contains("onerror")), "an attribute was broken out of");
+}
+
+#[test]
+fn nothing_that_anybody_says_becomes_markup() {
+    let snapshot = hostile();
+    let course = Course::default();
+    let first = landing(&snapshot, &course);
+    assert_harmless(&first);
+    assert!(first.contains("&#60;script&#62;alert(1)") && first.contains("\\u{202e}"), "{first}");
+    let id = snapshot.endpoints[5].endpoint.id.clone();
+    let page = endpoint(&snapshot, &course, &id.0, &[]).expect("it is watched");
+    assert_harmless(&page);
+    let open = named(&snapshot, "3").expect("it is open");
+    assert_harmless(&incident(&snapshot, &open));
+    let row = IncidentRow {
+        component: HOSTILE.to_owned(),
+        cause: HOSTILE.to_owned(),
+        evidence: vec![HOSTILE.to_owned()],
+        ..IncidentRow::default()
+    };
+    assert_harmless(&remembered_incident(&snapshot, &row));
+    assert_harmless(&missing(&snapshot, "endpoint", HOSTILE));
+}
+
+#[test]
+fn what_is_long_does_not_make_the_page_long() {
+    let (usual, hostile) = (page(&sample::snapshot()).len(), page(&hostile()).len());
+    assert!(hostile < usual + 150_000, "{usual} bytes grew to {hostile}");
+}
+
+#[test]
+fn every_id_stands_once_and_every_part_is_on_the_page() {
+    let snapshot = sample::snapshot();
+    let (page, parts) = (page(&snapshot), Parts::of(&snapshot, &Course::default()));
+    let ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    for id in parts.marks().keys() {
+        assert!(ids.contains(&id.as_str()), "{id} is not on the page");
+        let html = parts.part(id).expect("it has marks").as_str();
+        assert!(html.contains("data-live") && html.contains(&format!("id=\"{id}\"")), "{html}");
+    }
+}
+
+#[test]
+fn only_the_parts_that_changed_get_another_mark() {
+    let (before, mut snapshot) = (sample::snapshot(), sample::snapshot());
+    let course = Course::default();
+    Arc::make_mut(&mut snapshot.endpoints[5]).since = AT;
+    let (old, new) = (Parts::of(&before, &course).marks(), Parts::of(&snapshot, &course).marks());
+    let changed: Vec<_> =
+        new.iter().filter(|(id, mark)| old.get(*id) != Some(mark)).map(|(id, _)| id.clone()).collect();
+    assert_eq!(changed, [text::anchor('e', "login.microsoftonline.com:443")]);
+    assert_eq!(layout(&before), layout(&snapshot));
+    sample::set_all(&mut snapshot, Status::Healthy);
+    assert_ne!(layout(&before), layout(&snapshot), "the worst stand first, so that the order is another");
+}
+
+#[test]
+fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
+    let mut snapshot = sample::snapshot();
+    snapshot.store.incidents = Arc::new([(3, "1799999000000-3".to_owned())].into());
+    let key = "1799999000000-3";
+    assert!(page(&snapshot).contains(&format!("href=\"/incident/{key}\"")));
+    let open = snapshot.incidents.open.remove(0);
+    snapshot.incidents.closed.push(Arc::new(Closed { incident: open, ended: AT - Duration::from_secs(60) }));
+    let ended = words(&incident(&snapshot, &named(&snapshot, key).expect("it ended a minute ago")));
+    assert!(
+        ended.contains("ended 2027-01-15 07:59:00 UTC after 11 min") && ended.contains("What was to do"),
+        "{ended}"
+    );
+    snapshot.incidents.closed.clear();
+    assert!(named(&snapshot, key).is_none());
+    let row = IncidentRow {
+        id: key.to_owned(),
+        cause: "dropped".to_owned(),
+        component: "TCP 1433 to every host".to_owned(),
+        since: AT - Duration::from_secs(755),
+        closed: Some(AT - Duration::from_secs(60)),
+        ..IncidentRow::default()
+    };
+    let told = words(&remembered_incident(&snapshot, &row));
+    assert!(told.contains("network team") && told.contains("Told from the store"), "{told}");
+    let mut course = Course::default();
+    course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
+    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
+}
+
+#[test]
+fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
+    let snapshot = sample::snapshot();
+    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &[]).expect("it is watched");
+    let text = words(&page);
+    for said in
+        ["connect 6.0 ms", "tls 14 ms", "CN=login.microsoftonline.com", "issued by CN=Test Root", "Asked every 30s"]
+    {
+        assert!(text.contains(said), "{said:?} is missing: {text}");
+    }
+    assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
+    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
+}
+
+#[test]
+fn a_path_survives_any_id() {
+    assert_eq!(endpoint_path("168.63.129.16:53/udp"), "/endpoint/168.63.129.16:53%2Fudp");
+    assert_eq!(endpoint_path("my endpoint?#\"<"), "/endpoint/my%20endpoint%3F%23%22%3C");
+}

@@ -1,0 +1,183 @@
+//! The words of the page: what a peer, a file or the configuration said as text that cannot steer the page, markup that only
+//! templates make, times, spans and shares.
+
+use std::{fmt, time::Duration};
+
+use askama::{Template, filters::HtmlSafe};
+
+use crate::readers::summary::{rfc3339, rfc3339_seconds};
+
+/// Characters of one text that are shown; the longest evidence that an honest peer causes is a tenth of that.
+const LONGEST: usize = 1000;
+
+/// A text of somebody else's. Templates escape it; what would steer a reader's eye without being markup is made visible
+/// here: control characters and those that turn the direction of writing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Text(String);
+
+impl<T: AsRef<str>> From<T> for Text {
+    fn from(said: T) -> Self {
+        let said = said.as_ref();
+        let mut shown = String::with_capacity(said.len().min(2 * LONGEST));
+        for c in said.chars().take(LONGEST) {
+            if steers(c) {
+                shown.extend(c.escape_unicode());
+            } else {
+                shown.push(c);
+            }
+        }
+        let more = said.chars().count().saturating_sub(LONGEST);
+        if more > 0 {
+            shown.push_str(&format!("… ({more} more characters)"));
+        }
+        Self(shown)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Control characters, and the marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9 section 2),
+/// with the other characters that take no room.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Every line as text.
+pub(super) fn texts<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Vec<Text> {
+    lines.into_iter().map(Text::from).collect()
+}
+
+/// Markup that a template made, and so nothing to be escaped again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Html(String);
+
+impl Html {
+    /// What a template makes of its values.
+    pub(super) fn of(template: &impl Template) -> Self {
+        Self(template.render().expect("a template writes to memory, and its values have no failing form"))
+    }
+
+    /// The markup.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The markup, to be sent.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for Html {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl HtmlSafe for Html {}
+
+/// A moment: the machine's form for the script, which shows it in the reader's zone, and UTC for everybody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct When {
+    /// RFC 3339, to the second.
+    pub(super) machine: String,
+    /// The same for people.
+    pub(super) utc: String,
+}
+
+impl When {
+    /// A wall-clock time since the Unix epoch.
+    pub(super) fn of(since_epoch: Duration) -> Self {
+        Self::from_machine(rfc3339(Duration::from_secs(since_epoch.as_secs())))
+    }
+
+    /// A certificate's time in seconds since the Unix epoch.
+    pub(super) fn of_seconds(since_epoch: i64) -> Self {
+        Self::from_machine(rfc3339_seconds(since_epoch))
+    }
+
+    fn from_machine(machine: String) -> Self {
+        let utc = machine.replace('T', " ").replace('Z', " UTC");
+        Self { machine, utc }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, utc } = self;
+        write!(f, "<time datetime=\"{machine}\" title=\"{utc}\">{utc}</time>")
+    }
+}
+
+// Digits and letters that `jiff` wrote: there is nothing in it to escape.
+impl HtmlSafe for When {}
+
+/// A duration as coarse as a person would say it: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+pub(super) fn span(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// Milliseconds as they are read: one decimal below ten, none from there on.
+pub(super) fn millis(elapsed: Duration) -> String {
+    let millis = elapsed.as_secs_f64() * 1e3;
+    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+}
+
+/// A share as per cent. What is not whole is never rounded to all or nothing.
+pub(super) fn share(part: f64) -> String {
+    let percent = part.clamp(0.0, 1.0) * 100.0;
+    match percent {
+        p if p > 0.0 && p < 0.1 => "< 0.1 %".to_owned(),
+        p if p < 100.0 && p > 99.9 => "> 99.9 %".to_owned(),
+        p if p == 0.0 || p == 100.0 => format!("{p:.0} %"),
+        p => format!("{p:.1} %"),
+    }
+}
+
+/// A short name for an HTML id, made of any text: FNV-1a (64 bits).
+pub(super) fn anchor(prefix: char, text: &str) -> String {
+    format!("{prefix}-{:016x}", super::assets::fingerprint(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_the_eye_is_made_visible_and_what_is_long_is_cut() {
+        let turned = Text::from("ok\u{202e}txt.exe\r\n\u{7}").to_string();
+        assert_eq!(turned, "ok\\u{202e}txt.exe\\u{d}\\u{a}\\u{7}");
+        let long = Text::from("x".repeat(10_000)).to_string();
+        assert!(long.ends_with("… (9000 more characters)") && long.len() < 1100, "{}", long.len());
+        assert_eq!(Text::from("<b>ünï</b>").to_string(), "<b>ünï</b>", "escaping is the template's business");
+    }
+
+    #[test]
+    fn times_are_said_for_machines_and_for_people() {
+        let when = When::of(Duration::from_millis(1_800_000_000_250)).to_string();
+        assert_eq!(
+            when,
+            "<time datetime=\"2027-01-15T08:00:00Z\" title=\"2027-01-15 08:00:00 UTC\">2027-01-15 08:00:00 UTC</time>"
+        );
+        let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
+    }
+
+    #[test]
+    fn a_share_is_not_rounded_to_all_or_nothing() {
+        let shares = [0.0, 0.0001, 0.5, 0.998, 0.99999, 1.0].map(share);
+        assert_eq!(shares, ["0 %", "< 0.1 %", "50.0 %", "99.8 %", "> 99.9 %", "100 %"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! What keeps open pages up to date: it follows the snapshots, remembers what went before, and tells every page that is open,
+//! at most once a second, which parts changed. It renders nothing while no page is open.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{Stream, stream};
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::{broadcast, watch},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use crate::{
+    engine::snapshot::Snapshot,
+    readers::page::{
+        self, Parts,
+        course::{Course, REACH, Recalled},
+    },
+    store::history,
+};
+
+/// Time between two messages: a change stands on an open page within two seconds.
+const PACE: Duration = Duration::from_secs(1);
+/// A page that hears nothing for longer than twice this says that the agent cannot be reached.
+const BEAT: Duration = Duration::from_secs(5);
+/// A stream ends after this, before its connection is too old, and the page opens a new one.
+const LIFETIME: Duration = Duration::from_secs(240);
+/// Pages that are told of changes at once; the rest are refused and fetch now and then. Connections stay for scrapes.
+const MOST_OPEN: usize = 50;
+/// Messages that wait for a slow page; one that falls behind further is told to fetch the whole page.
+const WAITING: usize = 8;
+/// How far back incidents reach on the page.
+const INCIDENTS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What went before, and the pages that are open. Clones share it.
+#[derive(Clone)]
+pub struct Live {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    course: Arc<Mutex<Course>>,
+    state_dir: Option<PathBuf>,
+    messages: broadcast::Sender<Arc<str>>,
+    /// The time of the snapshot up to which messages told everything, in milliseconds since the Unix epoch.
+    told: Arc<Mutex<Told>>,
+    open: Arc<AtomicUsize>,
+}
+
+/// What open pages were told.
+#[derive(Debug, Default)]
+struct Told {
+    at: u128,
+    layout: u64,
+    marks: BTreeMap<String, u64>,
+}
+
+/// One open page; its place is free again when this is dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Live {
+    /// Over these snapshots, and what the store below `state_dir` remembers.
+    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, state_dir: Option<PathBuf>) -> Self {
+        let messages = broadcast::Sender::new(WAITING);
+        Self { snapshots, course: Arc::default(), state_dir, messages, told: Arc::default(), open: Arc::default() }
+    }
+
+    /// What went before.
+    pub fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the store is.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        self.state_dir.clone()
+    }
+
+    /// Follows the snapshots until there will be none any more.
+    pub async fn follow(self) {
+        let mut snapshots = self.snapshots.clone();
+        let started = snapshots.borrow().agent.started;
+        self.recall(started).await;
+        loop {
+            let next = Instant::now() + PACE;
+            self.take(&snapshots.borrow_and_update().clone());
+            if snapshots.changed().await.is_err() {
+                return;
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    /// Reads what the store remembers of the time before `started`. What it does not give is not shown.
+    async fn recall(&self, started: Duration) {
+        let Some(folder) = self.state_dir() else { return };
+        let read = move || {
+            let mut outcomes = Recalled::default();
+            let since = started.saturating_sub(REACH);
+            let read = history::each_outcome(&folder, since, |row| outcomes.take(row));
+            let incidents = history::incidents(&folder, started.saturating_sub(INCIDENTS));
+            if let Some(error) = read.as_ref().err().or(incidents.as_ref().err()) {
+                tracing::debug!(%error, "the page shows not all that went before");
+            }
+            (outcomes, incidents.unwrap_or_default())
+        };
+        if let Ok((outcomes, incidents)) = tokio::task::spawn_blocking(read).await {
+            self.course().recall(outcomes, incidents, started);
+        }
+    }
+
+    /// Takes a snapshot in, and tells open pages what changed.
+    fn take(&self, snapshot: &Snapshot) {
+        self.course().take(snapshot);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.messages.receiver_count() == 0 {
+            *told = Told::default();
+            return;
+        }
+        let (at, layout) = (snapshot.at.as_millis(), page::layout(snapshot));
+        let parts = Parts::of(snapshot, &self.course());
+        let marks = parts.marks();
+        let is_whole = layout != told.layout;
+        let mut changed = Map::new();
+        for (id, mark) in marks.iter().filter(|_| !is_whole) {
+            if told.marks.get(id) != Some(mark) {
+                let html = parts.part(id).map(|part| part.as_str().trim().to_owned());
+                changed.insert(id.clone(), Value::from(html));
+            }
+        }
+        *told = Told { at, layout, marks };
+        drop(told);
+        let message = match (is_whole, changed.is_empty()) {
+            (true, _) => json!({"at": at as u64, "whole": true}),
+            (false, true) => json!({"at": at as u64}),
+            (false, false) => json!({"at": at as u64, "title": page::title(snapshot), "parts": changed}),
+        };
+        // Nobody may be left who listens.
+        drop(self.messages.send(message.to_string().into()));
+    }
+
+    /// The messages for one page that is open now; `None` where too many are.
+    pub fn listen(&self) -> Option<impl Stream<Item = Arc<str>> + Send + 'static> {
+        let place = Place(Arc::clone(&self.open));
+        // The place counts before it is known to be free, so that two cannot take the last one.
+        let taken = self.open.fetch_add(1, Ordering::Relaxed);
+        if taken >= MOST_OPEN {
+            return None;
+        }
+        let messages = self.messages.subscribe();
+        let first = self.first();
+        let end = Instant::now() + LIFETIME;
+        let rest = stream::unfold(
+            (messages, place, self.snapshots.clone()),
+            move |(mut messages, place, mut snapshots)| async move {
+                let beat = (Instant::now() + BEAT).min(end);
+                let message = tokio::select! {
+                    message = timeout_at(beat, messages.recv()) => match message {
+                        Ok(Ok(message)) => message,
+                        Ok(Err(broadcast::error::RecvError::Lagged(_))) => whole(now(&snapshots)),
+                        Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+                        Err(_) if Instant::now() >= end => return None,
+                        Err(_) => json!({"at": now(&snapshots)}).to_string().into(),
+                    },
+                    () = gone(&mut snapshots) => return None,
+                };
+                Some((message, (messages, place, snapshots)))
+            },
+        );
+        Some(stream::StreamExt::chain(stream::iter([first]), rest))
+    }
+
+    /// What a page hears first: up to when the messages tell everything. An older page has to be fetched anew.
+    fn first(&self) -> Arc<str> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.at == 0 {
+            let snapshot = Arc::clone(&self.snapshots.borrow());
+            let marks = Parts::of(&snapshot, &self.course()).marks();
+            *told = Told { at: snapshot.at.as_millis(), layout: page::layout(&snapshot), marks };
+        }
+        whole(told.at as u64)
+    }
+}
+
+fn whole(at: u64) -> Arc<str> {
+    json!({"at": at, "whole": true}).to_string().into()
+}
+
+/// The time of the newest snapshot in milliseconds since the Unix epoch.
+fn now(snapshots: &watch::Receiver<Arc<Snapshot>>) -> u64 {
+    u64::try_from(snapshots.borrow().at.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits until no snapshot will ever come: the agent ends, and a page must not keep its connection open.
+async fn gone(snapshots: &mut watch::Receiver<Arc<Snapshot>>) {
+    while snapshots.changed().await.is_ok() {}
+}

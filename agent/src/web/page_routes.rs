@@ -1,0 +1,117 @@
+//! The pages for people behind their paths, the files beside them, and the stream of changes; what browsers are told about
+//! them: nothing from elsewhere, nothing inline.
+
+use std::{convert::Infallible, time::Duration};
+
+use ase_probes::clock;
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse, Response, Sse, sse::Event},
+    routing::get,
+};
+use futures_util::StreamExt;
+
+use super::{
+    live::Live,
+    pages::{Page, Pages},
+};
+use crate::{
+    readers::page::{self, assets::Asset, course::REACH},
+    store::{
+        history::{self, Query},
+        rows::{IncidentRow, OutcomeRow},
+    },
+};
+
+/// What a browser may fetch and run for a page: the files beside it, and nothing that stands in it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+#[derive(Clone)]
+struct Shown {
+    pages: Pages,
+    live: Live,
+}
+
+/// The routes of the pages.
+pub(super) fn routes(pages: Pages, live: Live) -> Router {
+    Router::new()
+        .route("/", get(landing))
+        .route("/endpoint/{*id}", get(endpoint))
+        .route("/incident/{key}", get(incident))
+        .route("/events", get(events))
+        .route("/assets/{name}", get(asset))
+        .with_state(Shown { pages, live })
+}
+
+async fn landing(State(site): State<Shown>, asked: HeaderMap) -> Response {
+    (HEADERS, site.pages.answer(Page::Landing, &asked)).into_response()
+}
+
+async fn endpoint(State(site): State<Shown>, Path(id): Path<String>) -> Response {
+    let snapshot = site.pages.snapshot();
+    let rows = outcomes(&site.live, id.clone()).await;
+    match page::endpoint(&snapshot, &site.live.course(), &id, &rows) {
+        Some(page) => (HEADERS, page).into_response(),
+        None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "endpoint", &id)).into_response(),
+    }
+}
+
+async fn incident(State(site): State<Shown>, Path(key): Path<String>) -> Response {
+    let snapshot = site.pages.snapshot();
+    if let Some(asked) = page::named(&snapshot, &key) {
+        return (HEADERS, page::incident(&snapshot, &asked)).into_response();
+    }
+    match remembered(&site.live, key.clone()).await {
+        Some(row) => (HEADERS, page::remembered_incident(&snapshot, &row)).into_response(),
+        None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "incident", &key)).into_response(),
+    }
+}
+
+/// What the store remembers of an endpoint's last day; nothing where it cannot be read.
+async fn outcomes(live: &Live, id: String) -> Vec<OutcomeRow> {
+    let Some(folder) = live.state_dir() else { return Vec::new() };
+    let read = move || {
+        let query = Query { since: clock::wall().saturating_sub(REACH), endpoint: Some(id.clone()) };
+        let mut rows = history::read(&folder, &query).map(|history| history.outcomes).unwrap_or_default();
+        // A host alone stands for all its ports there.
+        rows.retain(|row| *row.endpoint == *id);
+        rows
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+}
+
+/// The incident that the store remembers under this id.
+async fn remembered(live: &Live, id: String) -> Option<IncidentRow> {
+    let folder = live.state_dir()?;
+    let read = move || history::incidents(&folder, Duration::ZERO).ok()?.into_iter().find(|row| row.id == id);
+    tokio::task::spawn_blocking(read).await.ok().flatten()
+}
+
+async fn events(State(site): State<Shown>) -> Response {
+    let Some(messages) = site.live.listen() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open: fetch now and then\n").into_response();
+    };
+    let events = messages.map(|message| Ok::<_, Infallible>(Event::default().data(message)));
+    ([(header::X_CONTENT_TYPE_OPTIONS, "nosniff")], Sse::new(events)).into_response()
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    let Some(asset) = Asset::named(&name) else { return (StatusCode::NOT_FOUND, "not found\n").into_response() };
+    let headers = [
+        (header::CONTENT_TYPE, asset.media),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, asset.content).into_response()
+}

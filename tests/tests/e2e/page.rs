@@ -1,0 +1,218 @@
+//! The page in a real browser, over a real agent: what is hostile stays text, what changes shows without a reload, the filter
+//! filters, the keyboard suffices, a narrow screen is enough, and nothing stands in the way of a screen reader.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use ase_lab::browser::{Browser, Screen};
+use serde_json::Value;
+
+use crate::{
+    http_client::get,
+    process::{Program, agent, free_port, require},
+};
+
+/// What a name or a page of somebody else says: markup, an end of everything open, the other direction of writing.
+const HOSTILE: &str =
+    "'\"></title></script><img src=x onerror=window.hacked=1><script>window.hacked=1</script>\u{202e}";
+
+/// The same as an endpoint's id may have it: visible ASCII, at most 255 characters.
+const HOSTILE_ID: &str = "'\"></title></script><img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>";
+
+const WIDE: Screen = Screen { width: 1280, height: 900, scale: 1.0, is_dark: false };
+const NARROW: Screen = Screen { width: 320, height: 640, ..WIDE };
+const DARK: Screen = Screen { is_dark: true, ..WIDE };
+
+/// An agent with hostile neighbours: a block page, hostile names of its own, and a port where nobody listens yet.
+struct Stage {
+    _agent: Program,
+    page: String,
+    quiet: u16,
+}
+
+/// Answers every request with a page that is no answer of the right server, and is full of markup.
+fn block_page() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let port = listener.local_addr().expect("bound above").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let body = format!("<html><title>Blocked by policy</title>{HOSTILE}{}</html>", "A".repeat(10_000));
+            let head = format!(
+                "HTTP/1.1 403 Forbidden\r\nServer: {HOSTILE}\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            drop(stream.read(&mut [0; 4096]));
+            drop(stream.write_all(format!("{head}{body}").as_bytes()));
+        }
+    });
+    port
+}
+
+impl Stage {
+    fn start() -> Self {
+        let (listen, quiet, blocked) = (SocketAddr::from(([127, 0, 0, 1], free_port())), free_port(), block_page());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let endpoint = |id: &str, class: &str, port: u16, more: &str| {
+            let id = serde_json::to_string(id).expect("text is JSON");
+            format!(
+                "    - {{id: {id}, class: {class}, host: 127.0.0.1, port: {port}, interval: 1s, timeout: 500ms{more}}}\n"
+            )
+        };
+        let text = format!(
+            "vantage: {}\nresolvers: {{custom: [127.0.0.1]}}\nprofile: custom\nstate_dir: {}\n\
+             pace: {{failing_interval: 200ms, confirm_after: 200ms, flows_per_destination: 1000}}\nendpoints:\n  add:\n{}{}{}",
+            serde_json::to_string(&format!("{HOSTILE}{}", "x".repeat(10_000))).expect("text is JSON"),
+            folder.path().join("state").display(),
+            endpoint("quiet", "tcp", quiet, ""),
+            endpoint(&format!("{HOSTILE_ID}{}", "x".repeat(150)), "tcp", listen.port(), ""),
+            endpoint("blocked", "http", blocked, ", path: /, expect: {contains: never}"),
+        );
+        fs::write(folder.path().join("agent.yaml"), text).expect("the folder is writable");
+        let mut command = Command::new(agent());
+        command.args(["run", "--config", "agent.yaml", "--listen", &listen.to_string()]).env_remove("STATE_DIRECTORY");
+        let ready = || get(listen, "/-/ready").is_some_and(|response| response.code == 200);
+        let agent = Program::start(folder, &mut command).until("the agent", ready);
+        Self { _agent: agent, page: format!("http://{listen}"), quiet }
+    }
+}
+
+fn holds(browser: &mut Browser, what: &str) {
+    let value = browser.value(what).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+    assert_eq!(value, Value::Bool(true), "{what}");
+}
+
+fn within(browser: &mut Browser, what: &str) {
+    browser.wait_until(what).unwrap_or_else(|error| panic!("{error:#}; {:?}", browser.complaints));
+}
+
+/// The cells of a row of the first page.
+const ROW: &str = "const row = (name) => [...document.querySelectorAll('tr.row')].find((it) => it.cells[0].textContent.startsWith(name));";
+
+#[test]
+fn the_page_holds_in_a_real_browser() {
+    if !require("chromium", "chromium") {
+        return;
+    }
+    let stage = Stage::start();
+    let mut browser = Browser::start(&["chromium"]).expect("a browser starts");
+    browser.look_by(WIDE).expect("a screen can be set");
+    browser.go(&format!("{}/", stage.page)).expect("the page loads");
+    within(&mut browser, "document.getElementById('live').textContent === ', live'");
+    hostile_words_are_text(&mut browser);
+    the_filter_filters(&mut browser);
+    what_changes_shows(&mut browser, &stage);
+    the_keyboard_suffices(&mut browser);
+    nothing_is_in_the_way(&mut browser, &stage);
+    assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
+}
+
+fn hostile_words_are_text(browser: &mut Browser) {
+    holds(browser, "window.hacked === undefined && document.images.length === 0 && document.scripts.length === 1");
+    holds(browser, "document.querySelector('.vantage').textContent.includes('<img src=x onerror=window.hacked=1>')");
+    holds(browser, "[...document.querySelectorAll('tr.row a')].some((it) => it.textContent.includes('</script>'))");
+    holds(browser, "!document.body.textContent.includes('\\u202e')");
+}
+
+fn the_filter_filters(browser: &mut Browser) {
+    let shown = "[...document.querySelectorAll('tr.row')].filter((it) => it.offsetParent !== null).length";
+    let filter = |id: &str, value: &str| {
+        format!(
+            "(() => {{ const it = document.getElementById('{id}'); it.value = '{value}'; \
+             it.dispatchEvent(new Event('input', {{bubbles: true}})); return {shown}; }})()"
+        )
+    };
+    for (id, value, rows) in [
+        ("f-text", "QUIET", 1),
+        ("f-text", "nobody has this name", 0),
+        ("f-text", "", 5),
+        ("f-class", "http", 1),
+        ("f-class", "", 5),
+        ("f-group", "cause", 5),
+        ("f-group", "class", 5),
+    ] {
+        assert_eq!(browser.value(&filter(id, value)).expect("it filters"), rows, "{id} {value}");
+    }
+}
+
+fn what_changes_shows(browser: &mut Browser, stage: &Stage) {
+    browser.value("window.mark = 1").expect("the page takes a mark");
+    within(browser, &format!("(() => {{ {ROW} return row('quiet').dataset.state === 'failed'; }})()"));
+    within(browser, "[...document.querySelectorAll('.card h3')].some((it) => it.textContent.includes('refused'))");
+    let _peer = TcpListener::bind(("127.0.0.1", stage.quiet)).expect("the port is free");
+    within(browser, &format!("(() => {{ {ROW} return row('quiet').dataset.state === 'healthy'; }})()"));
+    holds(browser, "window.mark === 1");
+}
+
+/// From the top of the page to an incident in the clipboard, with two keys.
+fn the_keyboard_suffices(browser: &mut Browser) {
+    let walk = |browser: &mut Browser, to: &str| {
+        for _ in 0..60 {
+            browser.press("Tab").expect("a key can be pressed");
+            if browser.value(&format!("document.activeElement.matches('{to}')")).expect("something has the focus")
+                == true
+            {
+                return;
+            }
+        }
+        panic!("the keyboard does not lead to {to}");
+    };
+    browser.value("document.activeElement.blur()").expect("the walk starts at the top");
+    walk(browser, ".card details.copy summary");
+    browser.press("Enter").expect("a key can be pressed");
+    walk(browser, ".card details.copy button");
+    browser.press("Enter").expect("a key can be pressed");
+    within(
+        browser,
+        "[...document.querySelectorAll('button.copying')].some((it) => it.textContent !== 'Copy as Markdown')",
+    );
+}
+
+/// Every page, in both schemes, wide and narrow: nothing to scroll sideways, nothing serious for axe.
+fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
+    let incident = browser.value("document.querySelector('.card h3 a').pathname").expect("an incident is open");
+    let endpoint = browser.value("document.querySelector('tr.row a').pathname").expect("an endpoint is there");
+    let axe = axe().map(|path| fs::read_to_string(path).expect("axe is text"));
+    for path in ["/", incident.as_str().expect("a path"), endpoint.as_str().expect("a path"), "/incident/none"] {
+        for screen in [NARROW, DARK, WIDE] {
+            browser.look_by(screen).expect("a screen can be set");
+            browser.go(&format!("{}{path}", stage.page)).unwrap_or_else(|error| panic!("{path}: {error:#}"));
+            let wide = browser.value("document.documentElement.scrollWidth - innerWidth").expect("a page has a width");
+            assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{path} is {wide} pixels too wide for {screen:?}");
+            holds(browser, "window.hacked === undefined && document.images.length === 0");
+            if let Some(axe) = &axe {
+                assert_eq!(judged(browser, axe), [""; 0], "{path} by {screen:?}");
+            }
+        }
+    }
+    browser.complaints.retain(|complaint| !complaint.contains("404"));
+}
+
+/// What axe finds serious or critical.
+fn judged(browser: &mut Browser, axe: &str) -> Vec<String> {
+    browser.value(&format!("{axe}; true")).expect("axe is loaded");
+    let found = browser.value(
+        "axe.run().then((all) => all.violations.filter((it) => ['serious', 'critical'].includes(it.impact))\
+         .map((it) => it.id + ': ' + it.nodes.map((node) => node.html + node.failureSummary).slice(0, 3).join(' | ')))",
+    );
+    let found = found.expect("axe judges");
+    found.as_array().map(|all| all.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+/// Where the accessibility checks are, as `./test` installs them.
+fn axe() -> Option<PathBuf> {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/lib");
+    let versions = fs::read_dir(packages).into_iter().flatten().map_while(Result::ok);
+    let file = |version: fs::DirEntry| version.path().join("site-packages/axe_playwright_python/axe.min.js");
+    let found = versions.map(file).find(|path| path.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "axe is missing: install axe-playwright-python into target/venv");
+        println!("SKIPPED the accessibility checks for want of axe");
+    }
+    found
+}
