@@ -314,4 +314,4 @@ fn pruned(shown: Shown) -> Option<Shown> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

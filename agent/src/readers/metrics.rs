@@ -360,6 +360,9 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
 }
 
 #[cfg(test)]
+mod reference_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
