@@ -1,5 +1,5 @@
 //! The fault box: a TUN device in the guest's namespace, one in this, and between them every packet goes through a
-//! [`fault::Engine`](crate::fault::Engine).
+//! [`crate::fault::Engine`].
 
 use std::{
     cmp::Ordering,

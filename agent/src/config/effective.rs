@@ -322,4 +322,4 @@ fn pruned(shown: Shown) -> Option<Shown> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -358,6 +358,8 @@ fn origin(name: &str, list: &[String], findings: &mut Findings) -> Vec<IpNet> {
 }
 
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod schema_tests;
 #[cfg(test)]
 pub(crate) mod tests;

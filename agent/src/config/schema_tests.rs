@@ -61,7 +61,7 @@ fn words(all: impl Iterator<Item = String>) -> Schema {
 }
 
 /// The schema as it is committed.
-fn schema() -> Value {
+pub(super) fn schema() -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>().to_value();
     let structured = structured(&schema);
     loosen(&mut schema, &structured);

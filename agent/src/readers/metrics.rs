@@ -338,6 +338,9 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
 }
 
 #[cfg(test)]
+mod reference_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{

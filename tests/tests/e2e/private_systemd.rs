@@ -1,5 +1,6 @@
-//! A systemd of one's own: this machine's `/usr` in a container without any wire, where a unit file is run as on a real
-//! machine. Whatever it starts ends with it. Not enforced there: limits of memory, tasks and processor (no controllers).
+//! A systemd of one's own: this machine's `/usr`, or a fresh Debian, in a container without any wire, where a unit file or a
+//! package is run as on a real machine. Whatever it starts ends with it. Not enforced there: limits of memory, tasks and
+//! processor (no controllers).
 
 use std::{
     fs::{self, File},
@@ -23,12 +24,23 @@ folder=$1; groups=$2; agent=$3
 for group in $groups; do echo 0 >"$group/cgroup.procs"; done
 mount -t tmpfs -o size=64m tmpfs "$folder/memory"
 mkdir "$folder/memory/usr"
-exec systemd-nspawn --quiet --directory=/ --volatile=yes --overlay="/usr:$folder/memory/usr:/usr" \
+exec systemd-nspawn --directory=/ --volatile=yes --overlay="/usr:$folder/memory/usr:/usr" \
   --bind-ro="$agent:/usr/bin/ase-agent" --bind-ro="$folder/unit:/etc/systemd/system/ase-agent.service" \
-  --bind="$folder/etc:/etc/ase-agent" --register=no --keep-unit --boot --private-network --resolv-conf=off \
-  --timezone=off --link-journal=no --console=pipe \
-  systemd.unit=basic.target systemd.mask=systemd-networkd.service systemd.show_status=no
+  --bind="$folder/etc:/etc/ase-agent" $4
 "#;
+/// The same for an archive (`$3`) with a whole Debian, which is unpacked into memory.
+const DEBIAN: &str = r#"
+set -e
+folder=$1; groups=$2; archive=$3
+for group in $groups; do echo 0 >"$group/cgroup.procs"; done
+mount -t tmpfs -o size=1g,mode=755 tmpfs "$folder/memory"
+tar --extract --file="$archive" --directory="$folder/memory"
+exec systemd-nspawn --directory="$folder/memory" --bind-ro="$folder/given:/given" $4
+"#;
+/// What both are: no wire, nothing of this machine's name service, clock zone or journal, nothing written to its screen.
+const OPTIONS: &str = "--quiet --register=no --keep-unit --boot --private-network --resolv-conf=off --timezone=off \
+    --link-journal=no --console=pipe systemd.unit=basic.target systemd.mask=systemd-networkd.service \
+    systemd.firstboot=no systemd.show_status=no";
 /// Where the agent listens by default.
 pub(crate) const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10123);
 /// Looks for the end of the last process of a control group.
@@ -55,27 +67,31 @@ pub(crate) struct PrivateSystemd {
 impl PrivateSystemd {
     /// Boots; `None` with a loud skip where the tools or the rights are missing.
     pub(crate) fn boot(unit: &str, configuration: &str) -> Option<Self> {
-        if !(require("systemd-nspawn", "systemd-container") && require("nft", "nftables") && require("ip", "iproute2"))
-        {
-            return None;
-        }
-        if !geteuid().is_root() {
-            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can boot a private systemd");
-            println!("SKIPPED for want of root");
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["memory", "etc"] {
-            fs::create_dir(folder.path().join(name)).expect("the folder is writable");
-        }
+        let folder = folder_if_possible()?;
+        fs::create_dir(folder.path().join("etc")).expect("the folder is writable");
         fs::write(folder.path().join("unit"), unit).expect("the folder is writable");
         fs::write(folder.path().join("etc/ase-agent.yaml"), configuration).expect("the folder is writable");
+        Some(Self::booted(folder, CONTAINER, agent()))
+    }
+
+    /// Boots the Debian of an archive; the files that are given lie in its folder `/given`.
+    pub(crate) fn boot_debian(archive: &Path, given: &[&Path]) -> Option<Self> {
+        let folder = folder_if_possible()?;
+        let to = folder.path().join("given");
+        fs::create_dir(&to).expect("the folder is writable");
+        for file in given {
+            fs::copy(file, to.join(file.file_name().expect("a file has a name"))).expect("the file can be copied");
+        }
+        Some(Self::booted(folder, DEBIAN, archive))
+    }
+
+    fn booted(folder: tempfile::TempDir, script: &str, given: &Path) -> Self {
         let groups = control_groups(folder.path());
-        let container = start(folder.path(), &groups);
+        let container = start(folder.path(), &groups, script, given);
         let mut booted = Self { container, first: 0, groups, folder };
         booted.first = wait_for("the container's first process", || booted.find_first());
         wait_for("basic.target", || (booted.says("systemctl is-active basic.target").trim() == "active").then_some(()));
-        Some(booted)
+        booted
     }
 
     /// What a root shell in the container prints.
@@ -137,17 +153,33 @@ impl Drop for PrivateSystemd {
     }
 }
 
-fn start(folder: &Path, groups: &[PathBuf]) -> Child {
+/// A folder for the container; `None` with a loud skip where the tools or the rights are missing.
+fn folder_if_possible() -> Option<tempfile::TempDir> {
+    if !(require("systemd-nspawn", "systemd-container") && require("nft", "nftables") && require("ip", "iproute2")) {
+        return None;
+    }
+    if !geteuid().is_root() {
+        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can boot a private systemd");
+        println!("SKIPPED for want of root");
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("memory")).expect("the folder is writable");
+    Some(folder)
+}
+
+fn start(folder: &Path, groups: &[PathBuf], script: &str, given: &Path) -> Child {
     let console = File::create(folder.join("console")).expect("the folder is writable");
     let groups: Vec<_> = groups.iter().map(|group| group.to_string_lossy()).collect();
     // The guard dies with this thread, and the container with its guard.
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--fork"])
-        .args(["--kill-child", "--mount-proc", "/bin/sh", "-c", CONTAINER, "sh"])
+        .args(["--kill-child", "--mount-proc", "/bin/sh", "-c", script, "sh"])
         .arg(folder)
         .arg(groups.join(" "))
-        .arg(agent())
+        .arg(given)
+        .arg(OPTIONS)
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .stdin(Stdio::null())
         .stdout(console.try_clone().expect("a file can be shared"))

@@ -18,6 +18,9 @@ use crate::{
 const RULES: &str = "dashboards/rules";
 const TESTS: &str = "dashboards/rules/tests";
 const RUNBOOKS: &str = "dashboards/runbooks";
+/// Where an alert says its runbook is: below the external label, else where the package puts it.
+const RUNBOOKS_AT: &str =
+    "{{ with $externalLabels.runbooks }}{{ . }}{{ else }}file:///usr/share/ase-agent/dashboards/runbooks{{ end }}";
 const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 /// Labels that alerts make up: what a DNS comparison found, and the label's name in Prometheus.
 const OWN_LABELS: [&str; 1] = ["comparison"];
@@ -193,10 +196,90 @@ fn every_alert_says_what_who_and_where_to_read_on() {
     for (name, rule) in alerts() {
         assert!(name.starts_with("Ase") && !name.contains('_'), "{name}");
         assert!(SEVERITIES.contains(&rule.labels["severity"].as_str()), "{name}");
-        let keys: Vec<&str> = rule.annotations.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["description", "runbook_url", "summary"], "{name}");
-        assert_eq!(rule.annotations["runbook_url"], format!("{RUNBOOKS}/{name}.md"));
+        let keys: Vec<&str> = rule.annotations.keys().map(String::as_str).filter(|key| *key != "endpoint").collect();
+        assert_eq!(keys, ["component", "description", "next_step", "owner", "runbook_url", "summary"], "{name}");
+        assert_eq!(rule.annotations["runbook_url"], format!("{RUNBOOKS_AT}/{name}.md"));
         assert!(!rule.annotations["summary"].ends_with('.'), "{name}");
+        let page = file(&format!("{RUNBOOKS}/{name}.md")).replace('`', "");
+        let owner = page.split("\n## Who mends it\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let owner = owner.expect("a page says who mends it").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(rule.annotations["owner"], owner, "{name}: alert and runbook name the same owner");
+        filled(&rule.annotations["next_step"]).split("; ").for_each(check_command);
+    }
+}
+
+/// A template with the labels that the sample of an incident would have.
+fn filled(template: &str) -> String {
+    let labels = [("class", "sql"), ("cause", "dropped"), ("endpoint", "a.example:443")];
+    let mut text = template.replace("{{ if ne $labels.cause \"unnamed\" }}", "");
+    for (label, value) in labels {
+        text = text.replace(&format!("{{{{ $labels.{label} }}}}"), value);
+    }
+    if let Some((before, query)) = text.clone().split_once("{{ with query ") {
+        let after = query.rsplit_once("{{ . | first | label \"name\" }}{{ end }}").expect("it takes a name").1;
+        text = format!("{before} a.example{after}");
+    }
+    let text = text.replace("{{ end }}", "");
+    assert!(!text.contains("{{"), "{template}: {text}");
+    text
+}
+
+#[test]
+fn annotations_name_only_labels_that_their_alert_has() {
+    let read = |path: &String| -> TestFile {
+        serde_saphyr::from_str(&file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let tests: Vec<Test> = files(TESTS, "yml").iter().map(read).flat_map(|file| file.tests).collect();
+    let samples = || tests.iter().flat_map(|test| &test.promql_expr_test).flat_map(|expected| &expected.exp_samples);
+    for (name, rule) in alerts() {
+        let of_alert = samples().filter(|sample| sample.labels.contains(&format!("alertname=\"{name}\"")));
+        let known: Vec<&str> = of_alert.map(|sample| &*sample.labels).collect();
+        for (key, text) in &rule.annotations {
+            let words = text.split("$labels.").skip(1);
+            for label in words.filter_map(|rest| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next())
+            {
+                // The tests of rules leave out which agent it was.
+                let is_target = ["instance", "job"].contains(&label);
+                let has = known.iter().any(|labels| labels.contains(&format!("{label}=\"")));
+                assert!(is_target || has, "{name}: {key} names the label {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_external_label_moves_every_runbook() {
+    if !require("promtool", "prometheus") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write =
+        |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("the folder is writable");
+    write("alerts.yml", file("dashboards/rules/alerts.yml"));
+    for (labels, base) in [
+        ("", "file:///usr/share/ase-agent/dashboards/runbooks"),
+        ("external_labels: {runbooks: 'https://wiki.example/ase'}", "https://wiki.example/ase"),
+    ] {
+        // Prometheus expands templates of alerts only; the expected annotations are compared word by word.
+        let rule = &alerts()["AseStoreFailing"];
+        let text = |key: &str| rule.annotations[key].replace("{{ $labels.instance }}", "a:1").replace('\'', "''");
+        let annotations = ["summary", "description", "component", "owner", "next_step"]
+            .map(|key| format!("            {key}: '{}'\n", text(key)))
+            .concat();
+        let expected = format!("{annotations}            runbook_url: '{base}/AseStoreFailing.md'\n");
+        write(
+            "test.yml",
+            format!(
+                "rule_files: [alerts.yml]\ntests:\n  - interval: 1m\n    {labels}\n    input_series:\n      \
+                - {{series: 'ase_store_ok{{job=\"ase-agent\",instance=\"a:1\"}}', values: '0x60'}}\n    alert_rule_test:\n      \
+                - eval_time: 59m\n        alertname: AseStoreFailing\n        exp_alerts:\n          \
+                - exp_labels: {{severity: warning, job: ase-agent, instance: 'a:1'}}\n            exp_annotations:\n{}",
+                expected.replace("            ", "              ")
+            ),
+        );
+        let output = run(Command::new("promtool").args(["test", "rules"]).arg(folder.path().join("test.yml")));
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{base}: {}", String::from_utf8_lossy(&said));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The life of the shipped unit under a real systemd: started, reloaded with a good and a bad file, hung, killed, kept out
-//! by a port that is taken, asked through a socket of systemd's own, and stopped.
+//! by a port that is taken, asked through a socket of systemd's own, and stopped while a peer keeps silent.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 
 use serde_json::Value;
 
@@ -124,4 +124,33 @@ fn a_port_that_is_taken_is_named_and_a_socket_of_systemd_starts_the_agent() {
     assert_eq!(page["endpoints"][0]["id"], "127.0.0.1:9");
     systemd.does("systemctl restart ase-agent");
     assert!(self::page(&systemd).is_some());
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_peer_that_never_answers() {
+    // systemd would end it by force, and say so, if it waited for the peer.
+    let unit = shipped().replace("[Service]\n", "[Service]\nTimeoutStopSec=20s\n");
+    assert_ne!(unit, shipped());
+    let Some(systemd) = PrivateSystemd::boot(&unit, CLOSED) else { return };
+    systemd.does("systemctl start ase-agent");
+    let silent = systemd.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("loopback has free ports");
+    let port = silent.local_addr().expect("bound above").port();
+    let endpoint = format!("add: [{{class: http, host: 127.0.0.1, port: {port}, interval: 10m, timeout: 5m}}]");
+    write(
+        &systemd,
+        &CLOSED.replace("pace: {", "pace: {drain: 1s, ").replace(first_line_of("add: ", CLOSED), &endpoint),
+    );
+    systemd.does("systemctl reload ase-agent");
+    wait_for("a visit under way", || {
+        let page = page(&systemd)?;
+        (page["endpoints"][0]["class"] == "http" && page["agent"]["visits_in_flight"] == 1).then_some(())
+    });
+    systemd.does("systemctl stop ase-agent");
+    assert_eq!(property(&systemd, "Result"), "success", "{}", systemd.journal());
+}
+
+/// The rest of the first line from these words on.
+fn first_line_of<'a>(words: &str, text: &'a str) -> &'a str {
+    let start = text.find(words).expect("the words are there");
+    text[start..].lines().next().expect("a text has a line")
 }

@@ -45,6 +45,11 @@ fn shown(text: &str, which: Which) -> Effective {
     Effective::of(&source, &settings, which).expect("it was good")
 }
 
+/// What is in force where a file sets nothing, in JSON; the few files of exports are there for the keys beside them.
+pub(in crate::config) fn shown_defaults() -> String {
+    shown("exports: {nsg: nsg.json, subnet: [10.0.1.0/24], deployment: ilb}", Which::Effective).to_json()
+}
+
 /// All that the agent runs with, but for where it was read from.
 fn meaning(text: &str) -> String {
     let (_, read) = settings(text);
