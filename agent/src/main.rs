@@ -7,7 +7,8 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, pages, plan, probe, profile, run, stdout, tcpping, trace, variables,
+    history, import, lint, nameresolver, nslookup, pages, plan, probe, profile, run, stdout, tcpping, trace,
+    variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check::Check,
+    check::{self, Check},
     config::ConfigCommand,
     history::History,
     import::ImportCommand,
@@ -135,8 +135,7 @@ pub enum Command {
     )]
     Run(Run),
     /// Probe everything once, now, and report
-    #[command(after_help = format!("{EXIT_CODES}\n\nExamples:\n  ase-agent check\n  ase-agent check --class dns --class sql\n  \
-        ase-agent check --endpoint login.microsoftonline.com:443 --output json"))]
+    #[command(after_help = check::NOTES)]
     Check(Check),
     /// Resolve a name the way an App Service worker does: the answer that the app gets
     #[command(after_help = format!("{RESOLVER_EXIT_CODES}\n\nExamples:\n  ase-agent nameresolver login.microsoftonline.com\n  \

@@ -6,6 +6,7 @@ pub mod config;
 pub mod daemon;
 pub mod explain;
 pub mod failure;
+mod files;
 pub mod history;
 pub mod import;
 pub mod lint;

@@ -1,7 +1,6 @@
 //! The flows that a daemon has seen, from its state directory or a status that somebody saved.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,10 +8,13 @@ use std::{
 use ase_probes::class::Class;
 
 use crate::{
-    commands::failure::Failure,
+    commands::{failure::Failure, files},
     lint::{read::seen, seen::Flow},
     store::history::{Query, read},
 };
+
+/// Larger statuses are refused, in bytes: that of 10 000 endpoints is 20 MB.
+const LARGEST: u64 = 64 << 20;
 
 /// Each flow once, and what says none, with the reason.
 ///
@@ -30,7 +32,7 @@ pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<Flow>, Vec<String>), Fail
 
 fn of_status(file: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
     let name = file.display().to_string();
-    let bytes = fs::read(file).map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    let bytes = files::read(file, LARGEST).map_err(|rule| Failure::Input(format!("{name}: {rule}")))?;
     seen::flows(&name, &bytes).map_err(|error| Failure::Input(error.to_string()))
 }
 

@@ -1,8 +1,6 @@
 //! `ase-agent trace`: the way to a peer by several flows, who answers there, what passes, and what changed.
 
 use std::{
-    fs::File,
-    io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -26,7 +24,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        stdout,
+        files, stdout,
         terminal::Line,
     },
     config::{self, adhoc::Peer},
@@ -117,13 +115,7 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
 
 fn read(file: &Path, target: &str) -> Result<Earlier, Failure> {
     let wrong = |rule: String| Failure::Input(format!("--baseline ({}) {rule}", file.display()));
-    let cannot = |error: std::io::Error| wrong(format!("cannot be read: {error}"));
-    let opened = File::open(file).map_err(cannot)?;
-    if !opened.metadata().map_err(cannot)?.is_file() {
-        return Err(wrong("is no file".to_owned()));
-    }
-    let mut text = String::new();
-    opened.take(LARGEST).read_to_string(&mut text).map_err(cannot)?;
+    let text = files::read_text(file, LARGEST).map_err(wrong)?;
     earlier_trace(&text, target).map_err(wrong)
 }
 

@@ -1,18 +1,21 @@
 //! Pure renderings of what is known: the snapshot in, text out.
 
 mod advice;
+pub mod baseline;
 pub mod explain;
 pub mod exports;
 pub mod history;
 pub mod json;
 pub mod metrics;
 pub mod nameresolver;
+mod paper;
 pub mod probe;
 pub mod profile;
 pub mod report;
 pub mod resolver_health;
 pub mod summary;
 pub mod tcpping;
+pub mod ticket;
 pub mod trace;
 pub mod warnings;
 pub mod witness;

@@ -92,15 +92,21 @@ fn every_example_of_every_help_does_what_it_says() {
     assert!(elsewhere.keys().all(|example| all.iter().any(|known| known == example)), "an example went: {all:#?}");
 }
 
-/// The exports that the examples of `lint` and `plan` read: a group without faults but for its defaults, its routes, its
+/// What the examples read: a baseline of nothing, and for `lint` and `plan` a group without faults but for its defaults, its routes, its
 /// subnet, the service tags, and a plan of Terraform's with the same group.
-fn exports() -> [(&'static str, Value); 5] {
+fn exports() -> [(&'static str, Value); 6] {
     let management = json!({"name": "management", "priority": 100, "access": "Allow", "direction": "Inbound",
         "protocol": "Tcp", "sourceAddressPrefix": "AppServiceManagement", "sourcePortRange": "*",
         "destinationAddressPrefix": "*", "destinationPortRange": "454-455"});
     let planned =
         json!({"name": "ase-nsg", "location": "westeurope", "resource_group_name": "ase", "security_rule": []});
     [
+        (
+            "before.json",
+            json!({"schema": "ase-agent/baseline/1", "version": "0.1.0", "at": "2026-01-01T00:00:00Z", "vantage": "this host",
+            "profile": "ase-v2", "cloud": "public", "edition": "2023-11-20", "resolvers": [], "whole": false,
+            "endpoints": [], "names": [], "misgivings": []}),
+        ),
         ("nsg.json", json!({"name": "ase-nsg", "securityRules": [management]})),
         (
             "routes.json",

@@ -31,7 +31,8 @@ const BODY: &str = "the body starts";
 /// Writes every open incident, the worst first.
 pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
     let views = views(snapshot);
-    for incident in sorted(snapshot, &views) {
+    let is_shown = |incident: &&Incident| !paper.look.only_failed || worst(incident, &views).is_some();
+    for incident in sorted(snapshot, &views).into_iter().filter(is_shown).collect::<Vec<_>>() {
         one(paper, snapshot, incident, &views);
     }
 }
@@ -109,15 +110,15 @@ fn evidence(paper: &mut Paper, incident: &Incident) {
 }
 
 /// The answer in short.
-pub(super) struct Answer {
+pub(in crate::readers) struct Answer {
     /// What is broken, and who mends it.
-    pub(super) text: String,
+    pub(in crate::readers) text: String,
     /// What to type first.
-    pub(super) command: Option<String>,
+    pub(in crate::readers) command: Option<String>,
 }
 
 /// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
-pub(super) fn answer(snapshot: &Snapshot) -> Option<Answer> {
+pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let incidents = sorted(snapshot, &views(snapshot));
     let worst = incidents.first()?;
     let (definition, confidence) = (worst.finding.cause.definition(), worst.finding.confidence.label());
@@ -136,6 +137,10 @@ fn views(snapshot: &Snapshot) -> BTreeMap<&EndpointId, &EndpointView> {
 }
 
 /// Every open incident, the worst first.
+pub(in crate::readers) fn worst_first(snapshot: &Snapshot) -> Vec<&Incident> {
+    sorted(snapshot, &views(snapshot))
+}
+
 fn sorted<'a>(snapshot: &'a Snapshot, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<&'a Incident> {
     let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
     incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, views), incident.endpoints.len())));
