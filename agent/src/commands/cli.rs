@@ -16,6 +16,7 @@ use crate::commands::{
     nslookup::Nslookup,
     pages::{Completions, ManPages},
     plan::PlanCommand,
+    preflight,
     probe::Probe,
     profile::ProfileCommand,
     run::Run,
@@ -137,6 +138,9 @@ pub enum Command {
     /// Probe everything once, now, and report
     #[command(after_help = check::NOTES)]
     Check(Check),
+    /// One verdict before something is deployed or changed: go, go with warnings, or no-go
+    #[command(after_help = preflight::NOTES)]
+    Preflight(preflight::Arguments),
     /// Resolve a name the way an App Service worker does: the answer that the app gets
     #[command(after_help = format!("{RESOLVER_EXIT_CODES}\n\nExamples:\n  ase-agent nameresolver login.microsoftonline.com\n  \
         ase-agent nameresolver myserver.database.windows.net 10.0.0.4\n  \

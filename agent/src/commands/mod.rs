@@ -17,6 +17,7 @@ pub mod nameresolver;
 pub mod nslookup;
 pub mod pages;
 pub mod plan;
+pub mod preflight;
 pub mod probe;
 pub mod profile;
 pub mod reloads;

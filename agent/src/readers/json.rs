@@ -12,6 +12,7 @@ mod exports;
 mod history;
 mod incidents;
 mod machine;
+mod preflight;
 mod probe;
 mod resolver;
 mod risk;
@@ -69,6 +70,7 @@ use risk::RiskEntry;
 
 pub use baseline::{baseline_from_json, baseline_to_json, comparison_to_json};
 pub use history::history_to_json;
+pub use preflight::preflight_to_json;
 pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 pub use tcpping::tcpping_to_json;

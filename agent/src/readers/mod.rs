@@ -9,6 +9,7 @@ pub mod json;
 pub mod metrics;
 pub mod nameresolver;
 mod paper;
+pub mod preflight;
 pub mod probe;
 pub mod profile;
 pub mod report;

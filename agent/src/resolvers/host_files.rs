@@ -1,19 +1,23 @@
-//! Where the custom DNS comes from, and whether that changed since the start: after a change the environment needs a
+//! Where the custom DNS comes from, and whether that changed as far as is remembered: after a change the environment needs a
 //! restart, and this machine and the environment may disagree until then.
 
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use ase_probes::clock;
+use jiff::Timestamp;
 
 use crate::{
     config::host,
     model::settings::{ResolverSource, Resolvers},
-    resolvers::dhcp_lease::{self, Lease},
+    resolvers::{
+        dhcp_lease::{self, Lease},
+        memory::{KEPT, Memory},
+    },
 };
 
 /// Time between two looks at the resolver files.
@@ -30,7 +34,7 @@ pub struct HostDns {
     pub lease: Option<Lease>,
     /// What the C library does not take from the resolver file although it looks as if it should, in plain words.
     pub oddities: Vec<String>,
-    /// When the servers last changed, since the Unix epoch; `None` since the start.
+    /// When the servers last changed, since the Unix epoch; `None` as far as is remembered.
     pub changed: Option<Duration>,
 }
 
@@ -47,11 +51,11 @@ impl HostDns {
     pub fn findings(&self, resolvers: &Resolvers) -> Vec<String> {
         let azure = resolvers.azure.ip();
         let mut findings = Vec::new();
-        if self.changed.is_some() {
-            findings.push(
-                "the DNS servers of this host changed since the start: restart the environment, it keeps the old ones"
-                    .to_owned(),
-            );
+        if let Some(at) = self.changed.and_then(|changed| Timestamp::from_second(changed.as_secs() as i64).ok()) {
+            findings.push(format!(
+                "the DNS servers of this host changed (seen {at}): unless it was done since, restart the environment, it keeps \
+                 the old ones until then"
+            ));
         }
         findings.extend(self.oddities.iter().cloned());
         if self.is_without_server(resolvers) {
@@ -136,12 +140,20 @@ fn list(servers: &[IpAddr]) -> String {
 pub struct ResolverWatch {
     seen: HostDns,
     looked: Instant,
+    /// Where it is remembered, and what stands there; `None` where nothing is remembered beyond the process.
+    memory: Option<(PathBuf, Option<Memory>)>,
 }
 
 impl ResolverWatch {
-    /// Remembers what the files say now.
-    pub fn start() -> Self {
-        Self { seen: read(), looked: clock::now() }
+    /// Reads what the files say now, and compares that with what the state directory remembers.
+    pub fn start(state_dir: Option<&Path>) -> Self {
+        let remembered = state_dir.and_then(Memory::read);
+        let found = read();
+        let seen = remembered.as_ref().map_or_else(|| found.clone(), earlier);
+        let memory = state_dir.map(|folder| (folder.to_owned(), remembered));
+        let mut watch = Self { seen, looked: clock::now(), memory };
+        watch.compare(found, clock::wall());
+        watch
     }
 
     /// What is known.
@@ -149,13 +161,31 @@ impl ResolverWatch {
         &self.seen
     }
 
-    /// Looks again if it is time.
+    /// Looks again if it is time, and remembers what is new.
     pub fn look(&mut self) {
         let now = clock::now();
         if now.duration_since(self.looked) >= LOOK_EVERY {
             self.looked = now;
             self.compare(read(), clock::wall());
         }
+        self.remember();
+    }
+
+    fn remember(&mut self) {
+        let Some((folder, stands)) = &mut self.memory else { return };
+        let leased = self.seen.lease.as_ref().map(|lease| &lease.servers);
+        // A lease that became unreadable says nothing: what it said last is kept.
+        let leased = leased.or(stands.as_ref().and_then(|memory| memory.leased.as_ref())).cloned();
+        let changed = self.seen.changed.map(|changed| Duration::from_secs(changed.as_secs()));
+        let memory = Memory { servers: self.seen.servers.clone(), leased, changed };
+        if stands.as_ref() == Some(&memory) {
+            return;
+        }
+        if let Err(error) = memory.write(folder) {
+            tracing::warn!(folder = %folder.display(), %error, "this host's DNS servers cannot be remembered");
+        }
+        // What could not be written is not tried again before something changes.
+        *stands = Some(memory);
     }
 
     fn compare(&mut self, found: HostDns, at: Duration) {
@@ -172,8 +202,15 @@ impl ResolverWatch {
             );
             Some(at)
         };
+        let changed = changed.filter(|changed| at.saturating_sub(*changed) < KEPT);
         self.seen = HostDns { changed, ..found };
     }
+}
+
+/// What was remembered, as the files said it then.
+fn earlier(memory: &Memory) -> HostDns {
+    let lease = memory.leased.as_ref().map(|servers| Lease { servers: servers.clone(), ..Lease::default() });
+    HostDns { servers: memory.servers.clone(), lease, changed: memory.changed, ..HostDns::default() }
 }
 
 fn read() -> HostDns {
@@ -213,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_change_of_servers_is_dated_and_stays() {
-        let mut watch = ResolverWatch { seen: dns(&[CUSTOM], "corp.example"), looked: clock::now() };
+        let mut watch = ResolverWatch { seen: dns(&[CUSTOM], "corp.example"), looked: clock::now(), memory: None };
         watch.compare(dns(&[CUSTOM], "corp.example"), Duration::from_secs(5));
         assert_eq!(watch.seen.changed, None);
         watch.compare(dns(&[[10, 0, 0, 5]], "corp.example"), Duration::from_secs(9));
@@ -223,9 +260,29 @@ mod tests {
     }
 
     #[test]
+    fn a_change_outlives_the_process_that_saw_it_or_did_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = |now: HostDns, at: u64| {
+            let remembered = Memory::read(folder.path());
+            let seen = remembered.as_ref().map_or_else(|| now.clone(), earlier);
+            let memory = Some((folder.path().to_owned(), remembered));
+            let mut watch = ResolverWatch { seen, looked: clock::now(), memory };
+            watch.compare(now, Duration::from_secs(at));
+            watch.remember();
+            watch.seen
+        };
+        let (old, new) = (dns(&[CUSTOM], "corp.example"), dns(&[[10, 0, 0, 5]], "corp.example"));
+        assert_eq!(start(old, 100).changed, None, "the first look remembers nothing to compare with");
+        assert_eq!(start(new.clone(), 200).changed, Some(Duration::from_secs(200)), "it changed while nobody looked");
+        assert_eq!(start(new.clone(), 300).changed, Some(Duration::from_secs(200)), "and is remembered");
+        let later = 200 + KEPT.as_secs();
+        assert_eq!(start(new, later).changed, None, "not for ever");
+    }
+
+    #[test]
     fn a_new_lease_with_other_servers_is_a_change_before_any_file_follows() {
         let now = |servers: &[[u8; 4]]| leased(dns(&[CUSTOM], "corp.example"), servers, "corp.example");
-        let mut watch = ResolverWatch { seen: dns(&[CUSTOM], "corp.example"), looked: clock::now() };
+        let mut watch = ResolverWatch { seen: dns(&[CUSTOM], "corp.example"), looked: clock::now(), memory: None };
         watch.compare(now(&[CUSTOM]), Duration::from_secs(5));
         assert_eq!(watch.seen.changed, None, "a first lease is no change");
         watch.compare(dns(&[CUSTOM], "corp.example"), Duration::from_secs(6));
