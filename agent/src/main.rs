@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ase_agent::commands::{
-    check,
+    allowlist, check,
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Preflight(arguments) => preflight::run(&arguments),
+        Command::Allowlist(arguments) => allowlist::run(&arguments),
         Command::Nameresolver(arguments) => nameresolver::run(&arguments),
         Command::Nslookup(arguments) => nslookup::run(&arguments),
         Command::Tcpping(arguments) => tcpping::run(&arguments),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
+    allowlist,
     check::{self, Check},
     config::ConfigCommand,
     history::History,
@@ -141,6 +142,9 @@ pub enum Command {
     /// One verdict before something is deployed or changed: go, go with warnings, or no-go
     #[command(after_help = preflight::NOTES)]
     Preflight(preflight::Arguments),
+    /// What has to be allowed, in the form of whoever allows it; or what of it is blocked now
+    #[command(after_help = allowlist::NOTES)]
+    Allowlist(allowlist::Arguments),
     /// Resolve a name the way an App Service worker does: the answer that the app gets
     #[command(after_help = format!("{RESOLVER_EXIT_CODES}\n\nExamples:\n  ase-agent nameresolver login.microsoftonline.com\n  \
         ase-agent nameresolver myserver.database.windows.net 10.0.0.4\n  \

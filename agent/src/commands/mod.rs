@@ -1,5 +1,6 @@
 //! One file for each subcommand: arguments in, exit code out.
 
+pub mod allowlist;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -2,6 +2,7 @@
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
 mod address;
+mod allowlist;
 mod baseline;
 mod certificate;
 mod dns;
@@ -11,6 +12,7 @@ mod environment;
 mod exports;
 mod history;
 mod incidents;
+mod looks;
 mod machine;
 mod preflight;
 mod probe;
@@ -68,8 +70,10 @@ use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
 
+pub use allowlist::{allowlist_to_json, firewall_to_json};
 pub use baseline::{baseline_from_json, baseline_to_json, comparison_to_json};
 pub use history::history_to_json;
+pub use looks::look_from_json;
 pub use preflight::preflight_to_json;
 pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};

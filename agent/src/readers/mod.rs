@@ -1,6 +1,7 @@
 //! Pure renderings of what is known: the snapshot in, text out.
 
 mod advice;
+pub mod allowlist;
 pub mod baseline;
 pub mod explain;
 pub mod exports;
