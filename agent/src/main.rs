@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use ase_agent::commands::{
-    check,
+    allowlist, check,
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, pages, plan, probe, profile, run, stdout, tcpping, trace, variables,
+    history, import, lint, nameresolver, nslookup, pages, plan, preflight, probe, profile, run, stdout, tcpping, trace,
+    variables,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Preflight(arguments) => preflight::run(&arguments),
+        Command::Allowlist(arguments) => allowlist::run(&arguments),
         Command::Nameresolver(arguments) => nameresolver::run(&arguments),
         Command::Nslookup(arguments) => nslookup::run(&arguments),
         Command::Tcpping(arguments) => tcpping::run(&arguments),

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check::Check,
+    allowlist,
+    check::{self, Check},
     config::ConfigCommand,
     history::History,
     import::ImportCommand,
@@ -16,6 +17,7 @@ use crate::commands::{
     nslookup::Nslookup,
     pages::{Completions, ManPages},
     plan::PlanCommand,
+    preflight,
     probe::Probe,
     profile::ProfileCommand,
     run::Run,
@@ -135,9 +137,14 @@ pub enum Command {
     )]
     Run(Run),
     /// Probe everything once, now, and report
-    #[command(after_help = format!("{EXIT_CODES}\n\nExamples:\n  ase-agent check\n  ase-agent check --class dns --class sql\n  \
-        ase-agent check --endpoint login.microsoftonline.com:443 --output json"))]
+    #[command(after_help = check::NOTES)]
     Check(Check),
+    /// One verdict before something is deployed or changed: go, go with warnings, or no-go
+    #[command(after_help = preflight::NOTES)]
+    Preflight(preflight::Arguments),
+    /// What has to be allowed, in the form of whoever allows it; or what of it is blocked now
+    #[command(after_help = allowlist::NOTES)]
+    Allowlist(allowlist::Arguments),
     /// Resolve a name the way an App Service worker does: the answer that the app gets
     #[command(after_help = format!("{RESOLVER_EXIT_CODES}\n\nExamples:\n  ase-agent nameresolver login.microsoftonline.com\n  \
         ase-agent nameresolver myserver.database.windows.net 10.0.0.4\n  \

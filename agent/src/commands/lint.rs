@@ -131,7 +131,8 @@ pub enum Format {
     Markdown,
 }
 
-fn prefix(text: &str) -> Result<IpNet, String> {
+/// Reads a prefix such as `10.0.1.0/24`.
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     let net = net.map_err(|_| "a prefix such as 10.0.1.0/24 is wanted".to_owned())?;
     if net.trunc() == net { Ok(net) } else { Err(format!("has bits set behind its prefix: {} is meant", net.trunc())) }

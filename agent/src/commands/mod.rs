@@ -1,11 +1,13 @@
 //! One file for each subcommand: arguments in, exit code out.
 
+pub mod allowlist;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod explain;
 pub mod failure;
+mod files;
 pub mod history;
 pub mod import;
 pub mod lint;
@@ -16,6 +18,7 @@ pub mod nameresolver;
 pub mod nslookup;
 pub mod pages;
 pub mod plan;
+pub mod preflight;
 pub mod probe;
 pub mod profile;
 pub mod reloads;

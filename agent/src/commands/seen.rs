@@ -13,8 +13,8 @@ use crate::{
     store::history::{Query, read},
 };
 
-/// A larger status is none, in bytes: 10 000 endpoints are 20 MB.
-const LARGEST_FILE: u64 = 64 << 20;
+/// Larger statuses are refused, in bytes: that of 10 000 endpoints is 20 MB.
+const LARGEST: u64 = 64 << 20;
 
 /// Each flow once, and what says none, with the reason.
 ///
@@ -32,7 +32,7 @@ pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<Flow>, Vec<String>), Fail
 
 fn of_status(file: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
     let name = file.display().to_string();
-    let bytes = regular_file::read_handed_over(file, LARGEST_FILE);
+    let bytes = regular_file::read_handed_over(file, LARGEST);
     let bytes = bytes.map_err(|error| Failure::Input(format!("{name}: {error}")))?;
     seen::flows(&name, &bytes).map_err(|error| Failure::Input(error.to_string()))
 }

@@ -25,7 +25,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        stdout,
+        files, stdout,
         terminal::Line,
     },
     config::{self, adhoc::Peer},
@@ -116,8 +116,7 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
 
 fn read(file: &Path, target: &str) -> Result<Earlier, Failure> {
     let wrong = |rule: String| Failure::Input(format!("--baseline ({}) {rule}", file.display()));
-    let bytes = regular_file::read(file, LARGEST).map_err(|error| wrong(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("is no text in UTF-8".to_owned()))?;
+    let text = files::read_text(file, LARGEST).map_err(wrong)?;
     earlier_trace(&text, target).map_err(wrong)
 }
 

@@ -31,7 +31,12 @@ impl Surroundings {
     pub fn start(settings: &Settings) -> Self {
         let machine = MachineWatch::start(settings);
         let exports = ExportsWatch::start(settings, stands(settings, machine.seen()));
-        Self { machine, files: ResolverWatch::start(), environment: EnvironmentWatch::start(settings), exports }
+        Self {
+            machine,
+            files: ResolverWatch::start(settings.state_dir.as_deref()),
+            environment: EnvironmentWatch::start(settings),
+            exports,
+        }
     }
 
     /// Looks again where it is time.

@@ -2,6 +2,8 @@
 //! `docs/status.schema.json`. Times are RFC 3339 in UTC, durations are seconds.
 
 mod address;
+mod allowlist;
+mod baseline;
 mod certificate;
 mod dns;
 mod early;
@@ -10,7 +12,9 @@ mod environment;
 mod exports;
 mod history;
 mod incidents;
+mod looks;
 mod machine;
+mod preflight;
 mod probe;
 mod resolver;
 mod risk;
@@ -66,7 +70,11 @@ use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
 
+pub use allowlist::{allowlist_to_json, firewall_to_json};
+pub use baseline::{baseline_from_json, baseline_to_json, comparison_to_json};
 pub use history::history_to_json;
+pub use looks::look_from_json;
+pub use preflight::preflight_to_json;
 pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 pub use tcpping::tcpping_to_json;
@@ -80,6 +88,13 @@ pub fn to_json(snapshot: &Snapshot, version: &str) -> String {
 /// Renders one look as indented JSON, and what a daemon beside it says; `version` is the agent's own.
 pub fn check_to_json(snapshot: &Snapshot, witness: Option<&Witness>, version: &str) -> String {
     let document = Document { daemon: witness, ..Document::of(snapshot, version) };
+    serde_json::to_string_pretty(&document).expect("plain structs with string keys serialise")
+}
+
+/// Like [`check_to_json`], with those endpoints alone that failed; every sum is of all.
+pub fn failed_to_json(snapshot: &Snapshot, witness: Option<&Witness>, version: &str) -> String {
+    let endpoints = Endpoints::that_failed(snapshot);
+    let document = Document { daemon: witness, endpoints, ..Document::of(snapshot, version) };
     serde_json::to_string_pretty(&document).expect("plain structs with string keys serialise")
 }
 
@@ -333,6 +348,16 @@ mod tests {
         let slot = endpoint(&document, "event_hub");
         assert_eq!((&slot["status"], &slot["host"]), (&json!("not_configured"), &Value::Null));
         assert!(slot["hint"].as_str().is_some_and(|hint| hint.contains("slots")));
+    }
+
+    #[test]
+    fn the_document_of_failures_lists_nothing_else_and_counts_all() {
+        let snapshot = sample::snapshot();
+        let document: Value = serde_json::from_str(&failed_to_json(&snapshot, None, "0.1.0")).expect("JSON");
+        assert!(schema().is_valid(&document));
+        let listed = document["endpoints"].as_array().expect("a list");
+        assert_eq!((listed.len(), &document["summary"]["endpoints"]), (3, &json!(12)));
+        assert!(listed.iter().all(|entry| entry["status"] == "failed"), "{listed:?}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Pure renderings of what is known: the snapshot in, text out.
 
 mod advice;
+pub mod allowlist;
+pub mod baseline;
 pub mod explain;
 pub mod exports;
 pub mod history;
@@ -8,12 +10,15 @@ pub mod json;
 pub mod metrics;
 pub mod nameresolver;
 pub mod page;
+mod paper;
+pub mod preflight;
 pub mod probe;
 pub mod profile;
 pub mod report;
 pub mod resolver_health;
 pub mod summary;
 pub mod tcpping;
+pub mod ticket;
 pub mod trace;
 pub mod warnings;
 pub mod witness;

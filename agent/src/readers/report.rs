@@ -1,16 +1,15 @@
 //! The report that a tired human reads at 3 a.m.: the verdict first, then what failed and what to do, then the rest.
 
 mod exports;
-mod incidents;
+pub(super) mod incidents;
 mod names;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Display,
     time::Duration,
 };
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use ase_probes::cause::Cause;
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -23,56 +22,39 @@ use crate::{
     },
     net::foreign,
     readers::{
+        paper::{BOLD, DIM, GREEN, PLAIN, Paper, RED, YELLOW, verdict_style},
         summary::{Summary, count, rfc3339},
         warnings::{self, Kind, Warning},
         witness::Witness,
     },
+    resolvers::compare::Worry,
 };
+
+pub use crate::readers::paper::Look;
 
 /// Endpoints of one cause whose evidence is shown; of the others the line alone.
 const WITH_EVIDENCE: usize = 3;
 
 /// Lines of a screen where the terminal does not say: that of a VT100.
 const SCREEN: usize = 24;
-/// Narrower terminals are treated as this wide, in columns.
-const NARROWEST: usize = 40;
-
-/// How the report looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    /// The terminal's width in columns; `None` leaves long lines whole.
-    pub width: Option<u16>,
-    /// The terminal's height in lines, where it is known.
-    pub height: Option<u16>,
-    /// Whether to colour by ANSI escapes.
-    pub colour: bool,
-    /// Whether to list healthy endpoints, and the evidence of every endpoint.
-    pub verbose: bool,
-}
 
 /// Renders the report, and what a daemon on this machine says beside it.
 pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> String {
-    let mut paper = Paper { look, text: String::new() };
+    let mut paper = Paper::new(look);
     let summary = Summary::of(snapshot);
     let worst = incidents::answer(snapshot);
     let answer = worst.as_ref().map(|worst| format!("; {}", worst.text)).unwrap_or_default();
     let answer = format!("{}{answer}", summary.sentence());
     paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
-    let degraded = |status| matches!(status, Status::Degraded(_));
     incidents::render(&mut paper, snapshot);
     witness.iter().for_each(|witness| incidents::told(&mut paper, snapshot, witness));
     by_cause(&mut paper, snapshot, "FAILED", failed, RED);
-    by_cause(&mut paper, snapshot, "DEGRADED", degraded, YELLOW);
-    untested(&mut paper, snapshot);
-    if look.verbose {
-        healthy(&mut paper, snapshot);
+    if look.only_failed {
+        unlisted(&mut paper, snapshot, &summary);
+    } else {
+        beyond_failures(&mut paper, snapshot);
     }
-    names::write(&mut paper, snapshot);
-    exports::write(&mut paper, snapshot);
-    early(&mut paper, snapshot);
-    classes(&mut paper, snapshot);
-    slots(&mut paper, snapshot);
     left_out(&mut paper, snapshot);
     footer(&mut paper, snapshot);
     // Whoever sees only the end of a long report sees the answer too.
@@ -97,12 +79,37 @@ pub fn exit_code(snapshot: &Snapshot) -> u8 {
     Summary::of(snapshot).exit_code()
 }
 
-const PLAIN: Style = Style::new();
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const RED: Style = AnsiColor::Red.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const GREEN: Style = AnsiColor::Green.on_default();
+/// All that a report says beside what failed.
+fn beyond_failures(paper: &mut Paper, snapshot: &Snapshot) {
+    let degraded = |status| matches!(status, Status::Degraded(_));
+    by_cause(paper, snapshot, "DEGRADED", degraded, YELLOW);
+    untested(paper, snapshot);
+    if paper.look.verbose {
+        healthy(paper, snapshot);
+    }
+    names::write(paper, snapshot);
+    exports::write(paper, snapshot);
+    early(paper, snapshot);
+    classes(paper, snapshot);
+    slots(paper, snapshot);
+}
+
+/// What is wrong, or not known, beside what failed: in numbers.
+fn unlisted(paper: &mut Paper, snapshot: &Snapshot, summary: &Summary) {
+    let is_astray = |worry| worry == Worry::Bad;
+    let astray =
+        snapshot.names.iter().filter_map(|view| view.published.as_ref()).filter(|one| is_astray(one.worry)).count();
+    let counted = [
+        (summary.degraded, format!("{} degraded", summary.degraded)),
+        (summary.unknown, format!("{} not tested", summary.unknown)),
+        (astray, format!("{} led astray", count(astray, "name"))),
+        (summary.not_configured, format!("{} not configured", count(summary.not_configured, "slot"))),
+    ];
+    let parts: Vec<_> = counted.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words).collect();
+    if !parts.is_empty() {
+        paper.heading(format_args!("NOT LISTED  {}; without --failed-only they are", parts.join(", ")), DIM);
+    }
+}
 
 /// What is worth a look although nothing failed. Names and addresses have their own sections.
 fn early(paper: &mut Paper, snapshot: &Snapshot) {
@@ -117,76 +124,6 @@ fn early(paper: &mut Paper, snapshot: &Snapshot) {
         let subject = warning.subject.map_or_else(String::new, |subject| format!("{subject}: "));
         paper.line(2, "", &format!("{class}{subject}{}", warning.text), PLAIN);
     }
-}
-
-fn verdict_style(exit_code: u8) -> Style {
-    match exit_code {
-        0 => GREEN.bold(),
-        1 => RED,
-        _ => YELLOW.bold(),
-    }
-}
-
-/// What is written so far.
-struct Paper {
-    look: Look,
-    text: String,
-}
-
-impl Paper {
-    /// Writes one paragraph: `lead` stands before its first line, the following lines are indented to match.
-    fn line(&mut self, indent: usize, lead: &str, text: &str, style: Style) {
-        let hang = indent + lead.chars().count();
-        let room = self.look.width.map_or(usize::MAX, |width| usize::from(width).max(NARROWEST).saturating_sub(hang));
-        for (number, part) in wrap(&printable(text), room).into_iter().enumerate() {
-            let start = if number == 0 { format!("{:indent$}{lead}", "") } else { " ".repeat(hang) };
-            self.text.push_str(&start);
-            self.styled(&part, style);
-            self.text.push('\n');
-        }
-    }
-
-    /// Writes a command as it is typed: on one line, however long, so that it can be copied.
-    fn command(&mut self, indent: usize, lead: &str, text: &str) {
-        self.text.push_str(&format!("{:indent$}{lead}", ""));
-        self.styled(&printable(text), BOLD);
-        self.text.push('\n');
-    }
-
-    fn styled(&mut self, text: &str, style: Style) {
-        if self.look.colour && style != PLAIN {
-            self.text.push_str(&format!("{style}{text}{style:#}"));
-        } else {
-            self.text.push_str(text);
-        }
-    }
-
-    fn heading(&mut self, title: impl Display, style: Style) {
-        self.text.push('\n');
-        self.line(0, "", &title.to_string(), style);
-    }
-}
-
-/// The text without control characters, so that nothing a peer or a file says can steer the terminal.
-fn printable(text: &str) -> String {
-    foreign::plain(text)
-}
-
-/// Breaks at spaces; a longer word stays whole.
-fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("it starts with one line and only grows");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= room {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
 }
 
 fn by_cause(paper: &mut Paper, snapshot: &Snapshot, title: &str, wanted: fn(Status) -> bool, style: Style) {
@@ -360,11 +297,31 @@ mod tests {
     use crate::{golden::assert_golden, model::catalog::EndpointId, readers::witness::Told, sample};
     use std::sync::Arc;
 
-    const NARROW: Look = Look { width: Some(100), height: None, colour: false, verbose: false };
+    const NARROW: Look = Look { width: Some(100), height: None, colour: false, verbose: false, only_failed: false };
 
     #[test]
     fn the_sample_reads_as_reviewed() {
         assert_golden("tests/golden/report.txt", &render(&sample::snapshot(), None, NARROW));
+    }
+
+    #[test]
+    fn of_what_did_not_fail_only_the_number_is_listed() {
+        let look = Look { width: Some(80), only_failed: true, ..NARROW };
+        let text = render(&sample::snapshot(), None, look);
+        assert_golden("tests/golden/report-failed-only.txt", &text);
+        for left in ["crl.microsoft.com", "ntp.ubuntu.com", "EXPORTED", "EARLY"] {
+            assert!(!text.contains(left), "{left} in {text}");
+        }
+    }
+
+    #[test]
+    fn an_incident_in_which_nothing_failed_is_left_out_with_what_did_not_fail() {
+        let mut snapshot = sample::snapshot();
+        let degraded = snapshot.endpoints.iter().find(|view| matches!(view.status, Status::Degraded(_)));
+        let id = degraded.expect("one is degraded").endpoint.id.clone();
+        Arc::make_mut(&mut snapshot.incidents.open[0]).endpoints = vec![id];
+        let text = render(&snapshot, None, Look { only_failed: true, ..NARROW });
+        assert!(!text.contains("INCIDENT") && text.contains("asedb-a.database.windows.net:1433"), "{text}");
     }
 
     #[test]

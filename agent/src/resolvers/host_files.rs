@@ -1,19 +1,23 @@
-//! Where the custom DNS comes from, and whether that changed since the start: after a change the environment needs a
+//! Where the custom DNS comes from, and whether that changed as far as is remembered: after a change the environment needs a
 //! restart, and this machine and the environment may disagree until then.
 
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use ase_probes::clock;
+use jiff::Timestamp;
 
 use crate::{
     config::host,
     model::settings::{ResolverSource, Resolvers},
-    resolvers::dhcp_lease::{self, Lease},
+    resolvers::{
+        dhcp_lease::{self, Lease},
+        memory::{KEPT, Memory},
+    },
 };
 
 /// Time between two looks at the resolver files.
@@ -33,7 +37,7 @@ pub struct HostDns {
     pub lease: Option<Lease>,
     /// What the C library does not take from the resolver file although it looks as if it should, in plain words.
     pub oddities: Vec<String>,
-    /// When the servers last changed, since the Unix epoch; `None` since the start.
+    /// When the servers last changed, since the Unix epoch; `None` as far as is remembered.
     pub changed: Option<Duration>,
 }
 
@@ -50,10 +54,11 @@ impl HostDns {
     pub fn findings(&self, resolvers: &Resolvers) -> Vec<String> {
         let azure = resolvers.azure.ip();
         let mut findings = Vec::new();
-        if self.changed.is_some() {
+        if let Some(at) = self.changed.and_then(|changed| Timestamp::from_second(changed.as_secs() as i64).ok()) {
             let custom = resolvers.custom.iter().map(SocketAddr::ip);
             findings.push(format!(
-                "the DNS servers of this host changed since the start{}: restart the environment, it keeps the old ones",
+                "the DNS servers of this host changed (seen {at}){}: unless it was done since, restart the environment, it \
+                 keeps the old ones until then",
                 if custom.eq(self.servers.iter().copied()) { " and the agent asks the new ones" } else { "" }
             ));
         }
@@ -142,13 +147,21 @@ pub struct ResolverWatch {
     looked: Instant,
     /// When the files were first seen to name these servers.
     since: Instant,
+    /// Where it is remembered, and what stands there; `None` where nothing is remembered beyond the process.
+    memory: Option<(PathBuf, Option<Memory>)>,
 }
 
 impl ResolverWatch {
-    /// Remembers what the files say now.
-    pub fn start() -> Self {
+    /// Reads what the files say now, and compares that with what the state directory remembers.
+    pub fn start(state_dir: Option<&Path>) -> Self {
+        let remembered = state_dir.and_then(Memory::read);
+        let found = read();
+        let seen = remembered.as_ref().map_or_else(|| found.clone(), earlier);
+        let memory = state_dir.map(|folder| (folder.to_owned(), remembered));
         let now = clock::now();
-        Self { seen: read(), looked: now, since: now }
+        let mut watch = Self { seen, looked: now, since: now, memory };
+        watch.compare(found, clock::wall());
+        watch
     }
 
     /// What is known.
@@ -156,13 +169,31 @@ impl ResolverWatch {
         &self.seen
     }
 
-    /// Looks again if it is time.
+    /// Looks again if it is time, and remembers what is new.
     pub fn look(&mut self) {
         let now = clock::now();
         if now.duration_since(self.looked) >= LOOK_EVERY {
             self.looked = now;
             self.compare(read(), clock::wall());
         }
+        self.remember();
+    }
+
+    fn remember(&mut self) {
+        let Some((folder, stands)) = &mut self.memory else { return };
+        let leased = self.seen.lease.as_ref().map(|lease| &lease.servers);
+        // A lease that became unreadable says nothing: what it said last is kept.
+        let leased = leased.or(stands.as_ref().and_then(|memory| memory.leased.as_ref())).cloned();
+        let changed = self.seen.changed.map(|changed| Duration::from_secs(changed.as_secs()));
+        let memory = Memory { servers: self.seen.servers.clone(), leased, changed };
+        if stands.as_ref() == Some(&memory) {
+            return;
+        }
+        if let Err(error) = memory.write(folder) {
+            tracing::warn!(folder = %folder.display(), %error, "this host's DNS servers cannot be remembered");
+        }
+        // What could not be written is not tried again before something changes.
+        *stands = Some(memory);
     }
 
     /// The servers that the files name since long enough and that are not asked yet. Servers that the configuration names
@@ -191,8 +222,15 @@ impl ResolverWatch {
             );
             Some(at)
         };
+        let changed = changed.filter(|changed| at.saturating_sub(*changed) < KEPT);
         self.seen = HostDns { changed, ..found };
     }
+}
+
+/// What was remembered, as the files said it then.
+fn earlier(memory: &Memory) -> HostDns {
+    let lease = memory.leased.as_ref().map(|servers| Lease { servers: servers.clone(), ..Lease::default() });
+    HostDns { servers: memory.servers.clone(), lease, changed: memory.changed, ..HostDns::default() }
 }
 
 fn read() -> HostDns {
@@ -223,7 +261,7 @@ mod tests {
 
     fn watching(seen: HostDns) -> ResolverWatch {
         let now = clock::now();
-        ResolverWatch { seen, looked: now, since: now }
+        ResolverWatch { seen, looked: now, since: now, memory: None }
     }
 
     #[test]
@@ -264,6 +302,26 @@ mod tests {
         watch.compare(dns(&[[10, 0, 0, 5]], "corp.example"), Duration::from_secs(11));
         assert_eq!(watch.seen.changed, Some(Duration::from_secs(9)));
         assert!(found(&watch.seen).iter().any(|finding| finding.contains("restart the environment")));
+    }
+
+    #[test]
+    fn a_change_outlives_the_process_that_saw_it_or_did_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = |now: HostDns, at: u64| {
+            let remembered = Memory::read(folder.path());
+            let seen = remembered.as_ref().map_or_else(|| now.clone(), earlier);
+            let memory = Some((folder.path().to_owned(), remembered));
+            let mut watch = ResolverWatch { memory, ..watching(seen) };
+            watch.compare(now, Duration::from_secs(at));
+            watch.remember();
+            watch.seen
+        };
+        let (old, new) = (dns(&[CUSTOM], "corp.example"), dns(&[[10, 0, 0, 5]], "corp.example"));
+        assert_eq!(start(old, 100).changed, None, "the first look remembers nothing to compare with");
+        assert_eq!(start(new.clone(), 200).changed, Some(Duration::from_secs(200)), "it changed while nobody looked");
+        assert_eq!(start(new.clone(), 300).changed, Some(Duration::from_secs(200)), "and is remembered");
+        let later = 200 + KEPT.as_secs();
+        assert_eq!(start(new, later).changed, None, "not for ever");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod compare;
 pub mod dhcp_lease;
 pub mod host_files;
 pub mod load;
+pub mod memory;
 pub mod names;
 pub mod shell;
 mod silence;

@@ -23,6 +23,7 @@ mod look;
 mod memory;
 mod page;
 mod package;
+mod preflight;
 mod private_systemd;
 mod probe;
 mod process;

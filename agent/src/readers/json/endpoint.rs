@@ -1,7 +1,7 @@
 //! The endpoints and the slots that are not filled, as JSON. An entry is made when it is written and dropped then: all of
 //! 10 000 at once would be several times the text.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ase_probes::verdict::Finding;
 use serde::{Serialize, Serializer};
@@ -21,22 +21,32 @@ use crate::{
     readers::summary::rfc3339,
 };
 
-/// All of them, the watched ones first.
+/// All of them, the watched ones first, or those alone that failed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Endpoints<'a>(&'a Snapshot);
+pub(super) struct Endpoints<'a> {
+    snapshot: &'a Snapshot,
+    only_failed: bool,
+}
 
 impl<'a> Endpoints<'a> {
     /// Those of a snapshot.
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        Self(snapshot)
+        Self { snapshot, only_failed: false }
+    }
+
+    /// Those of a snapshot that failed.
+    pub(super) fn that_failed(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, only_failed: true }
     }
 }
 
 impl Serialize for Endpoints<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(snapshot) = self;
-        let watched = snapshot.endpoints.iter().map(|view| EndpointEntry::watched(view));
-        serializer.collect_seq(watched.chain(snapshot.catalog.slots.iter().map(EndpointEntry::unfilled)))
+        let Self { snapshot, only_failed } = *self;
+        let is_listed = |view: &&Arc<EndpointView>| !only_failed || matches!(view.status, Status::Failed(_));
+        let watched = snapshot.endpoints.iter().filter(is_listed).map(|view| EndpointEntry::watched(view));
+        let slots = snapshot.catalog.slots.iter().filter(|_| !only_failed);
+        serializer.collect_seq(watched.chain(slots.map(EndpointEntry::unfilled)))
     }
 }
 

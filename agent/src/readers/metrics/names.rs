@@ -21,7 +21,7 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
     );
     page.gauge(
         "ase_dns_source_changed_timestamp_seconds",
-        "When the DNS servers in this host's resolver files last changed since the start; 0 if they did not.",
+        "When the DNS servers in this host's resolver files last changed, as far as is remembered; 0 if they did not.",
         snapshot.host_dns.changed.map_or(0.0, |at| at.as_secs_f64()),
     );
 }

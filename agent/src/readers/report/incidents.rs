@@ -31,7 +31,8 @@ const BODY: &str = "the body starts";
 /// Writes every open incident, the worst first.
 pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
     let views = views(snapshot);
-    for incident in worst_first(snapshot) {
+    let is_shown = |incident: &&Incident| !paper.look.only_failed || worst(incident, &views).is_some();
+    for incident in sorted(snapshot, &views).into_iter().filter(is_shown).collect::<Vec<_>>() {
         one(paper, snapshot, incident, &views);
     }
 }
@@ -110,15 +111,15 @@ fn evidence(paper: &mut Paper, incident: &Incident) {
 }
 
 /// The answer in short.
-pub(super) struct Answer {
+pub(in crate::readers) struct Answer {
     /// What is broken, and who mends it.
-    pub(super) text: String,
+    pub(in crate::readers) text: String,
     /// What to type first.
-    pub(super) command: Option<String>,
+    pub(in crate::readers) command: Option<String>,
 }
 
 /// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
-pub(super) fn answer(snapshot: &Snapshot) -> Option<Answer> {
+pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let incidents = worst_first(snapshot);
     let worst = incidents.first()?;
     let (definition, confidence) = (worst.finding.cause.definition(), worst.finding.confidence.label());
@@ -139,9 +140,12 @@ pub(crate) fn views(snapshot: &Snapshot) -> BTreeMap<&EndpointId, &EndpointView>
 
 /// Every open incident, the worst first.
 pub(crate) fn worst_first(snapshot: &Snapshot) -> Vec<&Incident> {
-    let views = views(snapshot);
+    sorted(snapshot, &views(snapshot))
+}
+
+fn sorted<'a>(snapshot: &'a Snapshot, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<&'a Incident> {
     let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
-    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, &views), incident.endpoints.len())));
+    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, views), incident.endpoints.len())));
     incidents
 }
 
