@@ -21,6 +21,7 @@ use crate::commands::{
     run::Run,
     tcpping::Tcpping,
     trace::Trace,
+    witness::{self, Witness},
 };
 
 const EXIT_CODES: &str = "\
@@ -155,6 +156,9 @@ pub enum Command {
     /// Follow the way to a peer by several flows: its hops, who answers for it, where packets end, and what passes
     #[command(after_help = TRACE_NOTES)]
     Trace(Trace),
+    /// Answer the sealed challenge of a second agent, so that inbound rules and the way back are proved
+    #[command(after_help = witness::NOTES)]
+    Witness(Witness),
     /// Work on configuration files
     #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config check /etc/ase-agent/ase-agent.yaml"))]
     Config(ConfigCommand),

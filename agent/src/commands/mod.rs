@@ -27,3 +27,4 @@ pub mod tcpping;
 mod terminal;
 pub mod trace;
 pub mod variables;
+pub mod witness;

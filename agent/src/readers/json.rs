@@ -10,7 +10,9 @@ mod environment;
 mod exports;
 mod history;
 mod incidents;
+mod knock;
 mod machine;
+mod note;
 mod probe;
 mod resolver;
 mod risk;
@@ -67,6 +69,7 @@ use machine::MachineEntry;
 use risk::RiskEntry;
 
 pub use history::history_to_json;
+pub use knock::knocks_to_json;
 pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 pub use tcpping::tcpping_to_json;

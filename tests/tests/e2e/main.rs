@@ -39,3 +39,4 @@ mod tds_clients;
 mod tidy;
 mod trace;
 mod vocabulary;
+mod witness;
