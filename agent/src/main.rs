@@ -7,7 +7,7 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, pages, plan, probe, profile, run, stdout, tcpping, trace,
+    history, import, lint, nameresolver, nslookup, pages, plan, portal, probe, profile, run, stdout, tcpping, trace,
     variables, witness,
 };
 use clap::{CommandFactory, FromArgMatches};
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Tcpping(arguments) => tcpping::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Portal(arguments) => portal::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Profile(command) => profile::run(command),

@@ -16,6 +16,7 @@ use crate::commands::{
     nslookup::Nslookup,
     pages::{Completions, ManPages},
     plan::PlanCommand,
+    portal::{self, Portal},
     probe::Probe,
     profile::ProfileCommand,
     run::Run,
@@ -156,6 +157,9 @@ pub enum Command {
     /// Follow the way to a peer by several flows: its hops, who answers for it, where packets end, and what passes
     #[command(after_help = TRACE_NOTES)]
     Trace(Trace),
+    /// Look whether an app and its SCM site are found, reached and certified, as the Azure portal needs it
+    #[command(after_help = portal::NOTES)]
+    Portal(Portal),
     /// Answer the sealed challenge of a second agent, so that inbound rules and the way back are proved
     #[command(after_help = witness::NOTES)]
     Witness(Witness),

@@ -16,6 +16,7 @@ pub mod nameresolver;
 pub mod nslookup;
 pub mod pages;
 pub mod plan;
+pub mod portal;
 pub mod probe;
 pub mod profile;
 pub mod reloads;

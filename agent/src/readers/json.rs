@@ -13,6 +13,7 @@ mod incidents;
 mod knock;
 mod machine;
 mod note;
+mod portal;
 mod probe;
 mod resolver;
 mod risk;
@@ -70,6 +71,7 @@ use risk::RiskEntry;
 
 pub use history::history_to_json;
 pub use knock::knocks_to_json;
+pub use portal::portal_to_json;
 pub use probe::probe_to_json;
 pub use resolver::{resolved_to_json, round_to_json, survey_to_json};
 pub use tcpping::tcpping_to_json;

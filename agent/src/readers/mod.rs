@@ -9,6 +9,7 @@ pub mod knock;
 pub mod metrics;
 pub mod nameresolver;
 pub mod notes;
+pub mod portal;
 pub mod probe;
 pub mod profile;
 pub mod report;

@@ -14,12 +14,18 @@ use crate::process::{agent, binary, require, run};
 /// Where the packaged configuration is, which the examples name.
 const PACKAGED: &str = "/etc/ase-agent/ase-agent.yaml";
 /// Examples that are about the user's own hosts and files, which no lab has, and the code with which they end.
-const ELSEWHERE: [(&str, i32); 8] = [
+const ELSEWHERE: [(&str, i32); 11] = [
     ("ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433", 1),
     ("ase-agent tcpping -t -s 20 10.0.0.4 8080", 1),
     ("ase-agent nameresolver myserver.database.windows.net 10.0.0.4", 1),
     ("ase-agent probe sql myserver.database.windows.net:1433 -vv", 1),
     ("ase-agent trace 10.0.0.4 1433 --output json", 1),
+    ("ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp", 1),
+    (
+        "ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp --address 10.0.1.11 --with ftps,web-deploy",
+        1,
+    ),
+    ("ase-agent portal --suffix contoso.p.azurewebsites.net --app testapp --deployment external --output json", 1),
     ("ase-agent witness --listen 454,455,16001,80 --key witness.key", 1),
     ("ase-agent witness knock 10.0.1.4 --ports 454,455,16001,80 --key witness.key", 1),
     ("ase-agent witness knock 10.0.1.4 --ports 443,123/udp --key witness.key --output json", 1),

@@ -20,6 +20,7 @@ mod lint_diff;
 mod lint_input;
 mod look;
 mod memory;
+mod portal;
 mod private_systemd;
 mod probe;
 mod process;
