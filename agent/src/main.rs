@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ase_agent::commands::{
     check,
     cli::{Cli, Command},
-    config, explain,
+    config, doctor, explain,
     failure::EXIT_USAGE,
     history, import, lint, nameresolver, nslookup, pages, plan, portal, probe, profile, run, stdout, tcpping, trace,
     variables, witness,
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Tcpping(arguments) => tcpping::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Portal(arguments) => portal::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),
         Command::Config(command) => config::run(&command),

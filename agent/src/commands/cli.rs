@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands::{
     check::Check,
     config::ConfigCommand,
+    doctor::{self, Doctor},
     history::History,
     import::ImportCommand,
     lint::Lint,
@@ -157,6 +158,9 @@ pub enum Command {
     /// Follow the way to a peer by several flows: its hops, who answers for it, where packets end, and what passes
     #[command(after_help = TRACE_NOTES)]
     Trace(Trace),
+    /// Look whether this machine is a good place to look from, and say how to mend what is not
+    #[command(after_help = doctor::NOTES)]
+    Doctor(Doctor),
     /// Look whether an app and its SCM site are found, reached and certified, as the Azure portal needs it
     #[command(after_help = portal::NOTES)]
     Portal(Portal),

@@ -4,6 +4,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod explain;
 pub mod failure;
 pub mod history;

@@ -4,6 +4,7 @@
 mod address;
 mod certificate;
 mod dns;
+mod doctor;
 mod early;
 mod endpoint;
 mod environment;
@@ -69,6 +70,7 @@ use incidents::IncidentEntry;
 use machine::MachineEntry;
 use risk::RiskEntry;
 
+pub use doctor::examined_to_json;
 pub use history::history_to_json;
 pub use knock::knocks_to_json;
 pub use portal::portal_to_json;

@@ -1,6 +1,7 @@
 //! Pure renderings of what is known: the snapshot in, text out.
 
 mod advice;
+pub mod doctor;
 pub mod explain;
 pub mod exports;
 pub mod history;

@@ -7,6 +7,7 @@ mod daemon;
 mod dashboards;
 mod demo;
 mod dns_scenarios;
+mod doctor;
 mod evaluation;
 mod fault_scenarios;
 mod field;
