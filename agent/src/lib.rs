@@ -17,6 +17,8 @@ pub mod early;
 pub mod risk;
 
 pub mod resolvers;
+pub mod witness;
+
 pub mod visit;
 
 pub mod exports;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use ase_agent::commands::{
     allowlist, check,
     cli::{Cli, Command},
-    config, explain,
+    config, doctor, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, pages, plan, preflight, probe, profile, run, stdout, tcpping, trace,
-    variables,
+    history, import, lint, nameresolver, nslookup, pages, plan, portal, preflight, probe, profile, run, stdout, tcpping,
+    trace, variables, witness,
 };
 use clap::{CommandFactory, FromArgMatches};
 
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         Command::Tcpping(arguments) => tcpping::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Portal(arguments) => portal::run(&arguments),
+        Command::Witness(arguments) => witness::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Profile(command) => profile::run(command),
         Command::History(arguments) => history::run(&arguments),

@@ -67,6 +67,23 @@ fn set(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: libc::c
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Reads how the clock is kept (`adjtimex(2)`): whether somebody synchronises it, and the most by which it may be wrong. Without a
+/// bit in `modes` nothing is changed.
+///
+/// # Errors
+/// Whatever `adjtimex(2)` says.
+pub(crate) fn clock_keeping() -> io::Result<(bool, Duration)> {
+    // SAFETY: the structure consists of numbers alone, for each of which zero is a value.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is readable and writable, and outlives the call.
+    let state = unsafe { libc::adjtimex(&raw mut clock) };
+    if state < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let is_synchronised = state != libc::TIME_ERROR && clock.status & libc::STA_UNSYNC == 0;
+    Ok((is_synchronised, Duration::from_micros(u64::try_from(clock.maxerror).unwrap_or(0))))
+}
+
 /// Decodes `struct tcp_info`; offsets from `include/uapi/linux/tcp.h`. Fields an old kernel lacks stay zero.
 fn decode(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
     let u32_at = |at: usize| u32::from_ne_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);

@@ -4,6 +4,7 @@
 //! anyone says what it means) and a pure `judge`. This crate knows no configuration, no schedule and no metrics.
 
 pub mod attempt;
+pub mod carry;
 pub mod cause;
 pub mod class;
 pub mod clock;

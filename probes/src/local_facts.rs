@@ -2,6 +2,7 @@
 //! sockets, flow table, route, next hop and link. What is not known says why: a machine may have nothing of the kind, or a
 //! sandbox may hide it.
 
+mod discipline;
 mod netlink;
 mod route;
 
@@ -19,7 +20,10 @@ use nix::{
 use socket2::Type;
 
 use self::route::Way;
-pub use self::route::{Neighbour, NextHop};
+pub use self::{
+    discipline::Discipline,
+    route::{Neighbour, NextHop},
+};
 use crate::{
     egress::{Egress, Shape},
     evidence::Trouble,

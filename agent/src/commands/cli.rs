@@ -10,6 +10,7 @@ use crate::commands::{
     allowlist,
     check::{self, Check},
     config::ConfigCommand,
+    doctor::{self, Doctor},
     history::History,
     import::ImportCommand,
     lint::Lint,
@@ -17,12 +18,14 @@ use crate::commands::{
     nslookup::Nslookup,
     pages::{Completions, ManPages},
     plan::PlanCommand,
+    portal::{self, Portal},
     preflight,
     probe::Probe,
     profile::ProfileCommand,
     run::Run,
     tcpping::Tcpping,
     trace::Trace,
+    witness::{self, Witness},
 };
 
 const EXIT_CODES: &str = "\
@@ -162,6 +165,15 @@ pub enum Command {
     /// Follow the way to a peer by several flows: its hops, who answers for it, where packets end, and what passes
     #[command(after_help = TRACE_NOTES)]
     Trace(Trace),
+    /// Look whether this machine is a good place to look from, and say how to mend what is not
+    #[command(after_help = doctor::NOTES)]
+    Doctor(Doctor),
+    /// Look whether an app and its SCM site are found, reached and certified, as the Azure portal needs it
+    #[command(after_help = portal::NOTES)]
+    Portal(Portal),
+    /// Answer the sealed challenge of a second agent, so that inbound rules and the way back are proved
+    #[command(after_help = witness::NOTES)]
+    Witness(Witness),
     /// Work on configuration files
     #[command(subcommand, after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent config check /etc/ase-agent/ase-agent.yaml"))]
     Config(ConfigCommand),

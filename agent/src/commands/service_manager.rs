@@ -13,7 +13,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
-use crate::{engine::snapshot::Snapshot, readers::summary::Summary};
+use crate::{engine::snapshot::Snapshot, readers::summary::Summary, witness::listener::Open};
 
 /// A daemon is ready after its first round; units that are ordered after it wait no longer than this for it. The first
 /// round of a healthy network takes 6 s, of one that is cut off 12 s with the default time-outs.
@@ -161,6 +161,22 @@ pub fn socket() -> io::Result<Option<TcpListener>> {
     let listener = given.take_tcp_listener(0)?;
     listener.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
     Ok(listener)
+}
+
+/// The sockets that systemd opened for a witness; asked before any thread is started, too.
+///
+/// # Errors
+/// A socket that is neither a TCP listener nor a UDP socket.
+pub fn sockets() -> io::Result<Vec<Open>> {
+    let mut given = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for place in 0..given.len() {
+        match given.take_tcp_listener(place) {
+            Ok(listener) => sockets.extend(listener.map(Open::adopt_tcp).transpose()?),
+            Err(_) => sockets.extend(given.take_udp_socket(place)?.map(Open::adopt_udp).transpose()?),
+        }
+    }
+    Ok(sockets)
 }
 
 #[cfg(test)]

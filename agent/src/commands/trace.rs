@@ -13,7 +13,6 @@ use ase_probes::{
     egress::Shape,
     hops::Step,
     knock::Answer,
-    regular_file,
     trace::{Inside, Limits, Method, Walk, Width, inside, walk, width},
     verdict::Verdict,
 };

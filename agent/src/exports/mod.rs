@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod judged;
 pub mod measured;
+pub mod mirror;
 pub mod said;
 pub mod threats;
 pub mod view;

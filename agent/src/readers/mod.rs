@@ -3,14 +3,18 @@
 mod advice;
 pub mod allowlist;
 pub mod baseline;
+pub mod doctor;
 pub mod explain;
 pub mod exports;
 pub mod history;
 pub mod json;
+pub mod knock;
 pub mod metrics;
 pub mod nameresolver;
+pub mod notes;
 pub mod page;
 mod paper;
+pub mod portal;
 pub mod preflight;
 pub mod probe;
 pub mod profile;

@@ -20,7 +20,6 @@ use crate::{
         endpoint::{EndpointView, Status},
         visit::Untested,
     },
-    net::foreign,
     readers::{
         paper::{BOLD, DIM, GREEN, PLAIN, Paper, RED, YELLOW, verdict_style},
         summary::{Summary, count, rfc3339},

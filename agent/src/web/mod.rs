@@ -9,6 +9,7 @@ pub mod crowd;
 pub mod fuzzing;
 pub mod live;
 pub mod management;
+pub mod metadata;
 mod page_routes;
 pub mod pages;
 mod permission;

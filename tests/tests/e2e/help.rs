@@ -14,12 +14,23 @@ use crate::process::{agent, binary, require, run};
 /// Where the packaged configuration is, which the examples name.
 const PACKAGED: &str = "/etc/ase-agent/ase-agent.yaml";
 /// Examples that are about the user's own hosts and files, which no lab has, and the code with which they end.
-const ELSEWHERE: [(&str, i32); 5] = [
+const ELSEWHERE: [(&str, i32); 13] = [
     ("ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433", 1),
     ("ase-agent tcpping -t -s 20 10.0.0.4 8080", 1),
     ("ase-agent nameresolver myserver.database.windows.net 10.0.0.4", 1),
     ("ase-agent probe sql myserver.database.windows.net:1433 -vv", 1),
     ("ase-agent trace 10.0.0.4 1433 --output json", 1),
+    ("ase-agent doctor", 2),
+    ("ase-agent doctor --config /etc/ase-agent/ase-agent.yaml --output json", 2),
+    ("ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp", 1),
+    (
+        "ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp --address 10.0.1.11 --with ftps,web-deploy",
+        1,
+    ),
+    ("ase-agent portal --suffix contoso.p.azurewebsites.net --app testapp --deployment external --output json", 1),
+    ("ase-agent witness --listen 454,455,16001,80 --key witness.key", 1),
+    ("ase-agent witness knock 10.0.1.4 --ports 454,455,16001,80 --key witness.key", 1),
+    ("ase-agent witness knock 10.0.1.4 --ports 443,123/udp --key witness.key --output json", 1),
 ];
 
 /// Examples that need answers of the management API, or two states of a whole network: the tests of those commands have them.
@@ -62,8 +73,7 @@ fn every_example_of_every_help_does_what_it_says() {
     assert!(all.len() > 30, "{all:#?}");
     let folder = ase_lab::programs::open_folder().expect("a folder for everybody");
     // What the daemon remembers is there for those that look back.
-    let (daemons, others): (Vec<_>, Vec<_>) =
-        all.iter().enumerate().partition(|(_, example)| example.contains(" run "));
+    let (daemons, others): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(_, example)| is_daemon(example));
     // Each of these asks everything: many at once would be a load that no environment sees.
     let (looks, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, example)| looks(example));
     let ran = |lines: &[(usize, &String)], end| {
@@ -73,7 +83,8 @@ fn every_example_of_every_help_does_what_it_says() {
     for (name, text) in exports() {
         fs::write(folder.path().join(name), text.to_string()).expect("the folder is writable");
     }
-    let folder_line = format!("cd {}; mkdir state; export STATE_DIRECTORY=$PWD/state", folder.path().display());
+    let key = "(umask 077; head -c 32 /dev/urandom | base64 >witness.key)";
+    let folder_line = format!("cd {}; mkdir state; export STATE_DIRECTORY=$PWD/state; {key}", folder.path().display());
     let script = format!("{folder_line}\n{script}wait\n");
     fs::write(folder.path().join("all.sh"), script).expect("the folder is writable");
     let file = folder.path().join("all.sh").to_string_lossy().into_owned();
@@ -85,7 +96,7 @@ fn every_example_of_every_help_does_what_it_says() {
     for (number, example) in all.iter().enumerate() {
         let read = |kind: &str| fs::read_to_string(folder.path().join(format!("{number}.{kind}"))).unwrap_or_default();
         let (code, expected) = (read("code"), elsewhere.get(&**example).copied().unwrap_or(0));
-        let is_mute = example.contains("man1") || example.contains(" run ");
+        let is_mute = example.contains("man1") || is_daemon(example);
         if code.trim() != expected.to_string() || (read("out").is_empty() && !is_mute) {
             wrong.push(format!("{example}: {code}, not {expected}: {}{}", read("out"), read("err")));
         }
@@ -137,9 +148,14 @@ fn exports() -> [(&'static str, Value); 6] {
     ]
 }
 
+/// Whether it runs until it is told to stop.
+fn is_daemon(example: &str) -> bool {
+    example.contains(" run ") || example.starts_with("ase-agent witness --listen")
+}
+
 /// The line that runs an example, with its code and its words in files. The daemon is ended after a while.
 fn started(number: usize, example: &str) -> String {
-    let limit = if example.contains(" run ") { "timeout --preserve-status -s TERM 3 " } else { "timeout 60 " };
+    let limit = if is_daemon(example) { "timeout --preserve-status -s TERM 3 " } else { "timeout 60 " };
     let example = example.replace(PACKAGED, "\"$ASE_LAB_CONFIG\"");
     format!("{{ set +e; {limit}{example} >{number}.out 2>{number}.err; echo $? >{number}.code; }}")
 }

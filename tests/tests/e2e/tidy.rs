@@ -40,7 +40,7 @@ fn files_with(folder: &str, needle: &str) -> Vec<String> {
 }
 
 /// The rooms of the agent, the highest first: each imports only from rooms below it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "commands",
     "web",
     "readers",
@@ -50,6 +50,7 @@ const ROOMS: [&str; 16] = [
     "early",
     "risk",
     "resolvers",
+    "witness",
     "visit",
     "exports",
     "config",

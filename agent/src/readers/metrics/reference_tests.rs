@@ -8,9 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use ase_probes::{http, probe::Probe};
+use ase_probes::{http, own_process, probe::Probe};
 
-use super::{Serving, render, render_serving};
+use super::{PageCount, Serving, render, render_serving};
 use crate::{engine::histogram::Histogram, golden::assert_golden, sample, web::pages::Page};
 
 const INTRODUCTION: &str = "\
@@ -19,7 +19,8 @@ const INTRODUCTION: &str = "\
 Everything on `/metrics`, in its order. This page is made of what the agent renders; [dashboards](../dashboards/README.md) has the
 rules that read it, and [causes](causes.md) what the label `cause` says.
 
-- Every series exists from the first scrape, but for causes that an endpoint does not usually meet, and diagnoses.
+- Every series exists from the first scrape, but for causes and differences that were not met yet, and diagnoses; the sum over all
+  causes, `ase_probe_failed_total`, is there from the start.
 - What could not be tested is no outage: ask `ase_probe_success == 0 unless ase_probe_unknown == 1`.
 - A gauge that the last visit did not measure is `NaN`, which compares with nothing.
 
@@ -64,8 +65,10 @@ fn everything() -> String {
             question.proof = http::Proof::Crl;
         }
     }
-    let renders = Page::ALL.into_iter().map(|page| (page.label(), Histogram::default())).collect();
-    render(&snapshot, "0.1.0") + &render_serving(&Serving { renders, ..Serving::default() })
+    let count = |page: Page| PageCount { page: page.label(), renders: Histogram::default(), requests: 0, bytes: 0 };
+    let pages = Page::ALL.into_iter().map(count).collect();
+    let serving = Serving { pages, process: own_process::read(), ..Serving::default() };
+    render(&snapshot, "0.1.0") + &render_serving(&serving, snapshot.agent.started)
 }
 
 /// The families of a text in its order.

@@ -145,7 +145,7 @@ impl World {
     }
 
     /// Does something inside the network namespace.
-    fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> T {
+    pub(crate) fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> T {
         namespace::inside(self.holder.id(), || Ok(work()?)).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
