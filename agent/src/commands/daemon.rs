@@ -1,6 +1,6 @@
 //! The daemon: the monitor's loop, the web server on a thread beside it, and the signals that end or reload it.
 
-use std::{future::Future, net::SocketAddr, path::Path};
+use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use ase_probes::{clock, local_facts::file_limit};
 use tokio::{
@@ -14,14 +14,18 @@ use crate::{
     config::ConfigError,
     engine::monitor::{FIRST_ROUND, Monitor},
     model::settings::Settings,
+    store::CLOSE_WITHIN,
     web::{
-        server::{self, Command, Limits},
+        accepting::Limits,
+        server::{self, Command},
         thread::WebThread,
     },
 };
 
 /// Reload requests that may wait.
 const COMMANDS: usize = 8;
+/// The time that the memory gets to write its last when the end is hastened.
+const HURRIED: Duration = Duration::from_secs(1);
 
 /// Why the daemon could not run.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +86,8 @@ pub async fn run(
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
     let mut monitor = Monitor::new(settings, FIRST_ROUND, file_limit(), rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
-    let router = server::router(monitor.subscribe(), commands);
-    let web = WebThread::start(listener, router, limits).await.map_err(DaemonError::Web)?;
+    let site = server::site(monitor.subscribe(), commands);
+    let web = WebThread::start(listener, site, limits).await.map_err(DaemonError::Web)?;
     let mut reloads = Reloads::new(load);
     let mut systemd = ServiceManager::new(monitor.subscribe(), clock::now());
     tokio::pin!(stop);
@@ -91,8 +95,7 @@ pub async fn run(
         tokio::select! {
             () = monitor.step() => systemd.turned(clock::now()),
             () = &mut stop => break,
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
+            () = signals.ends.next() => break,
             _ = signals.hang_up.recv() => {
                 systemd.reloading();
                 reloads.ask(None);
@@ -110,10 +113,35 @@ pub async fn run(
     }
     tracing::info!("draining");
     systemd.stopping();
-    monitor.drain().await;
-    web.stop().await;
+    end(monitor, web, signals.ends).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets what is under way end, remembers, and closes the web server. A second signal leaves out all waiting but a second for
+/// the memory; a third that one as well.
+async fn end(mut monitor: Monitor, web: WebThread, mut ends: Ends) {
+    let mut is_hurried = tokio::select! {
+        () = monitor.drain() => false,
+        () = ends.next() => true,
+    };
+    let patience = if is_hurried { HURRIED } else { CLOSE_WITHIN };
+    if is_hurried {
+        tracing::warn!("a second signal: nothing under way is waited for");
+    }
+    tokio::select! {
+        () = monitor.close(patience) => {}
+        () = ends.next() => {
+            tracing::warn!("another signal: the memory is not waited for");
+            is_hurried = true;
+        }
+    }
+    if !is_hurried {
+        tokio::select! {
+            () = web.stop() => {}
+            () = ends.next() => tracing::warn!("a second signal: web clients are not waited for"),
+        }
+    }
 }
 
 /// Takes a new configuration in force, or keeps the old one and says why.
@@ -145,17 +173,29 @@ fn reload(
 }
 
 struct Signals {
+    ends: Ends,
+    hang_up: Signal,
+}
+
+/// The signals that ask for the end.
+struct Ends {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
     fn watch() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { ends: Ends { terminate, interrupt }, hang_up: signal(SignalKind::hangup())? })
+    }
+}
+
+impl Ends {
+    /// Waits for the next one. Cancel safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

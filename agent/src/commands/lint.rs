@@ -3,12 +3,12 @@
 mod diff;
 
 use std::{
-    fs,
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use ase_probes::regular_file::{self, FileError};
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
@@ -203,15 +203,23 @@ fn refused(file: &Path, what: &dyn std::fmt::Display) -> Failure {
 /// # Errors
 /// [`Failure::Input`], which names the file.
 pub(super) fn read_into(export: &mut Export, file: &Path) -> Result<(), Failure> {
-    let about = fs::metadata(file).map_err(|error| refused(file, &error))?;
-    if about.is_dir() {
-        return Err(refused(file, &"a directory: give the files in it"));
-    }
-    if about.len() > LARGEST_FILE {
-        return Err(refused(file, &format!("{} MB are more than an export has (64 MB)", about.len() >> 20)));
-    }
-    let bytes = fs::read(file).map_err(|error| refused(file, &error))?;
+    let bytes = bytes_of(file)?;
     export.read(&file.display().to_string(), &bytes).map_err(|error| Failure::Input(error.to_string()))
+}
+
+/// Reads a file whole; a pipe that the shell hands over is one as well.
+///
+/// # Errors
+/// [`Failure::Input`], which names the file.
+pub(super) fn bytes_of(file: &Path) -> Result<Vec<u8>, Failure> {
+    regular_file::read_handed_over(file, LARGEST_FILE).map_err(|error| match error {
+        FileError::Directory => refused(file, &"a directory: give the files in it"),
+        FileError::Large { size: Some(size), .. } => {
+            refused(file, &format!("{} MB are more than an export has (64 MB)", size >> 20))
+        }
+        FileError::Large { size: None, .. } => refused(file, &"more than an export has (64 MB)"),
+        other => refused(file, &other),
+    })
 }
 
 fn question(input: &Terms) -> Result<Question, Failure> {

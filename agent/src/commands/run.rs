@@ -13,7 +13,6 @@ use crate::{
         service_manager,
     },
     config,
-    model::settings::Settings,
     net::listen,
 };
 
@@ -43,18 +42,20 @@ pub fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     logs::start(&arguments.log_level, arguments.log_format).map_err(Failure::Usage)?;
     let activated = socket.as_ref().map(std::net::TcpListener::local_addr).transpose().map_err(refused)?;
     let (file, listen) = (arguments.config.config.clone(), activated.or(arguments.listen));
-    let load = move || {
-        config::load(file.as_deref()).map(|settings| Settings { listen: listen.unwrap_or(settings.listen), ..settings })
-    };
+    let load = move || config::load(file.as_deref()).map(|settings| settings.listening(listen));
     let settings = load()?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let listener = match socket {
             Some(socket) => daemon::adopt(socket, &settings),
             None => daemon::bind(&settings).await,
         };
         let listener = listener.map_err(Failure::other)?;
         daemon::run(settings, listener, load, std::future::pending()).await.map_err(Failure::other)
-    })?;
+    });
+    // A configuration that is being read again is not waited for: its disk may hang.
+    runtime.shutdown_background();
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,18 +1,20 @@
 //! The flows that a daemon has seen, from its state directory or a status that somebody saved.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ase_probes::class::Class;
+use ase_probes::{class::Class, regular_file};
 
 use crate::{
     commands::failure::Failure,
     lint::{read::seen, seen::Flow},
     store::history::{Query, read},
 };
+
+/// A larger status is none, in bytes: 10 000 endpoints are 20 MB.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// Each flow once, and what says none, with the reason.
 ///
@@ -30,7 +32,8 @@ pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<Flow>, Vec<String>), Fail
 
 fn of_status(file: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
     let name = file.display().to_string();
-    let bytes = fs::read(file).map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    let bytes = regular_file::read_handed_over(file, LARGEST_FILE);
+    let bytes = bytes.map_err(|error| Failure::Input(format!("{name}: {error}")))?;
     seen::flows(&name, &bytes).map_err(|error| Failure::Input(error.to_string()))
 }
 

@@ -1,8 +1,6 @@
 //! `ase-agent trace`: the way to a peer by several flows, who answers there, what passes, and what changed.
 
 use std::{
-    fs::File,
-    io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -15,6 +13,7 @@ use ase_probes::{
     egress::Shape,
     hops::Step,
     knock::Answer,
+    regular_file,
     trace::{Inside, Limits, Method, Walk, Width, inside, walk, width},
     verdict::Verdict,
 };
@@ -117,13 +116,8 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
 
 fn read(file: &Path, target: &str) -> Result<Earlier, Failure> {
     let wrong = |rule: String| Failure::Input(format!("--baseline ({}) {rule}", file.display()));
-    let cannot = |error: std::io::Error| wrong(format!("cannot be read: {error}"));
-    let opened = File::open(file).map_err(cannot)?;
-    if !opened.metadata().map_err(cannot)?.is_file() {
-        return Err(wrong("is no file".to_owned()));
-    }
-    let mut text = String::new();
-    opened.take(LARGEST).read_to_string(&mut text).map_err(cannot)?;
+    let bytes = regular_file::read(file, LARGEST).map_err(|error| wrong(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is no text in UTF-8".to_owned()))?;
     earlier_trace(&text, target).map_err(wrong)
 }
 

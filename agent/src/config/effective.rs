@@ -154,6 +154,7 @@ impl Account<'_> {
             top("cloud", json!(settings.catalog.cloud), DEFAULT),
             top("vantage", json!(settings.vantage), DEFAULT),
             top("listen", json!(settings.listen.to_string()), DEFAULT),
+            top("reload_from", json!(file.reload_from), DEFAULT),
             top("state_dir", json!(state_dir), of_state_dir),
             top("workloads", workloads(file), DEFAULT),
             ("slots".to_owned(), self.slots()),
@@ -171,7 +172,14 @@ impl Account<'_> {
             ),
             top("source_address", json!(egress.source.map(|address| address.to_string())), DEFAULT),
             top("interface", json!(egress.interface), DEFAULT),
-            self.section("addresses", &[("allow", json!(file.addresses.allow)), ("deny", json!(file.addresses.deny))]),
+            self.section(
+                "addresses",
+                &[
+                    ("allow", json!(file.addresses.allow)),
+                    ("deny", json!(file.addresses.deny)),
+                    ("redirect_ports", json!(file.addresses.redirect_ports)),
+                ],
+            ),
             ("dns".to_owned(), self.dns()),
             ("risk".to_owned(), self.risk()),
             self.section(

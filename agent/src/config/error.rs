@@ -3,6 +3,11 @@
 
 use std::fmt;
 
+use crate::net::foreign;
+
+/// Characters of one message; a value in a file may have a megabyte.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// Line and column, from 1.
 pub type At = (u64, u64);
 
@@ -35,6 +40,9 @@ impl ConfigError {
     /// The mistakes in order; where one key breaks a rule for many endpoints the first stands for all.
     pub(super) fn new(origin: &str, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|mistake| mistake.at);
+        mistakes.iter_mut().for_each(|mistake| {
+            mistake.message = foreign::within(std::mem::take(&mut mistake.message), LONGEST_MESSAGE);
+        });
         mistakes
             .dedup_by(|later, earlier| later.at.is_some() && (later.at, later.rule()) == (earlier.at, earlier.rule()));
         Self { origin: origin.to_owned(), mistakes }
@@ -42,7 +50,7 @@ impl ConfigError {
 
     /// One mistake that has no line.
     pub(super) fn without_line(origin: &str, message: String) -> Self {
-        Self { origin: origin.to_owned(), mistakes: vec![Mistake { at: None, message }] }
+        Self::new(origin, vec![Mistake { at: None, message }])
     }
 }
 

@@ -1,11 +1,8 @@
 //! The key `exports`: which files were exported from Azure, and that each is a file which can be read.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
+use ase_probes::regular_file;
 use ipnet::IpNet;
 
 use super::{
@@ -116,19 +113,16 @@ fn is_prefix(text: &str) -> bool {
 
 /// Only a regular file has an end and can be read again: a pipe would be waited for.
 fn readable(path: &Path) -> Result<(), String> {
-    let about = fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => "is not there".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })?;
-    match about.file_type() {
-        kind if kind.is_dir() => Err("must be a file, and is a directory".to_owned()),
-        kind if !kind.is_file() => Err("must be a regular file, and is a pipe, socket or device".to_owned()),
-        _ => fs::File::open(path).map(drop).map_err(|error| format!("cannot be read: {error}")),
-    }
+    regular_file::open(path).map(drop).map_err(|error| match error {
+        missing if missing.is_missing() => "is not there".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::source;
 

@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) vantage: Option<String>,
     /// Where /metrics, /api/v1/status and the reload listen: `ADDRESS:PORT`, `localhost:PORT` or `:PORT`.
     pub(super) listen: Option<String>,
+    /// Networks whose clients may ask for a reload over HTTP, beside those on this machine.
+    pub(super) reload_from: Vec<String>,
     /// The absolute path of the folder in which clocks, incidents and outcomes are remembered.
     pub(super) state_dir: Option<PathBuf>,
     /// Which apps the environment hosts; rows that only others need are left out.
@@ -389,4 +391,6 @@ pub(super) struct Addresses {
     pub(super) allow: Vec<String>,
     /// Prefixes that may never be asked.
     pub(super) deny: Vec<String>,
+    /// Ports that redirects may lead to, beside 80, 443 and those of the endpoints.
+    pub(super) redirect_ports: Vec<u16>,
 }

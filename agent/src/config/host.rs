@@ -1,7 +1,11 @@
 //! What the host says about DNS: the servers in its resolver files, read byte by byte as the C library reads them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
+use ase_probes::regular_file;
 use hickory_resolver::system_conf::parse_resolv_conf;
 
 /// The resolver file that every program reads.
@@ -12,6 +16,8 @@ pub const UPLINK_CONF: &str = "/run/systemd/resolve/resolv.conf";
 const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
 /// Servers that the C library reads at most (`resolv.h`, MAXNS).
 const MAX_SERVERS: usize = 3;
+/// A resolver file of this size is none, in bytes.
+const MAX_FILE: u64 = 256 * 1024;
 /// What some editors put before the first byte of a file (UTF-8's byte order mark).
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -22,6 +28,11 @@ pub struct Found {
     pub servers: Vec<IpAddr>,
     /// The file.
     pub file: &'static str,
+}
+
+/// What a resolver file holds; `None` where there is none that a resolver would read.
+pub fn file(path: &str) -> Option<Vec<u8>> {
+    regular_file::read(Path::new(path), MAX_FILE).ok()
 }
 
 /// Picks the servers from the two resolver files: behind systemd-resolved's stub the uplinks count.

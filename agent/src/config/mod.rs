@@ -3,6 +3,7 @@
 
 mod added;
 pub mod adhoc;
+pub mod adopted;
 mod build;
 mod document;
 pub mod effective;
@@ -10,6 +11,9 @@ mod environment;
 mod error;
 mod exports;
 mod file;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod profile;
 mod question;
@@ -90,8 +94,7 @@ fn read(path: Option<&Path>, profile: Option<&str>, cloud: Option<&str>) -> Resu
     let file = &mut source.file;
     file.profile = profile.map(str::to_owned).or(file.profile.take());
     file.cloud = cloud.map(str::to_owned).or(file.cloud.take());
-    let read = |path: &str| std::fs::read(path).ok();
-    let found = host::servers(read(host::RESOLV_CONF).as_deref(), read(host::UPLINK_CONF).as_deref());
+    let found = host::servers(host::file(host::RESOLV_CONF).as_deref(), host::file(host::UPLINK_CONF).as_deref());
     let (mut warnings, mut findings) = (Vec::new(), Findings::default());
     let trust = findings.keep(trust(&source.file, &mut warnings)).unwrap_or_else(Trust::none);
     exports::check_files(&source.file, &exports::folder_of(&source.origin), &mut findings);
@@ -179,6 +182,7 @@ fn complete(
         },
         declared: declared(file, &mut findings),
         listen: findings.keep(listen(file)).unwrap_or(LISTEN),
+        reload_from: findings.keep_all(prefixes("reload_from", &file.reload_from)),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
         compare_every: findings.keep(compare_every(file)).unwrap_or(COMPARE_EVERY),
         state_dir: findings.keep(state_dir(file)).flatten(),
@@ -292,6 +296,7 @@ fn policy(file: &File, findings: &mut Findings) -> AddressPolicy {
     AddressPolicy {
         allow: findings.keep_all(prefixes("addresses.allow", &file.addresses.allow)),
         deny: findings.keep_all(prefixes("addresses.deny", &file.addresses.deny)),
+        redirect_ports: file.addresses.redirect_ports.iter().copied().collect(),
     }
 }
 
@@ -355,4 +360,4 @@ fn origin(name: &str, list: &[String], findings: &mut Findings) -> Vec<IpNet> {
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

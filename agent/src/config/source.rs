@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ase_probes::regular_file;
+
 use super::{
     document::{self, Node},
     environment::{Expanded, expand},
@@ -38,15 +40,19 @@ impl Default for Source {
 /// Reads a file as far as it can be read.
 pub(super) fn load(path: &Path) -> Result<Source, ConfigError> {
     let origin = path.display().to_string();
-    let failed = |message: String| ConfigError::without_line(&origin, message);
-    let unreadable = |error: std::io::Error| failed(format!("cannot be read: {error}"));
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_FILE {
-        return Err(failed(format!("size ({size} bytes) must be at most {MAX_FILE} bytes")));
-    }
-    let text = text_of(std::fs::read(path).map_err(unreadable)?);
-    let text = text.map_err(|mistake| ConfigError::new(&origin, vec![mistake]))?;
-    parse(&origin, &text, &|name| std::env::var(name).ok())
+    let bytes = regular_file::read(path, MAX_FILE);
+    let bytes = bytes.map_err(|error| ConfigError::without_line(&origin, error.to_string()))?;
+    of_bytes(&origin, bytes, &|name| std::env::var(name).ok())
+}
+
+/// Reads the bytes of a file; variables come from `lookup`.
+pub(super) fn of_bytes(
+    origin: &str,
+    bytes: Vec<u8>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Source, ConfigError> {
+    let text = text_of(bytes).map_err(|mistake| ConfigError::new(origin, vec![mistake]))?;
+    parse(origin, &text, lookup)
 }
 
 /// The text behind a mark, in UTF-8 or, as editors of Windows call it, Unicode (YAML 1.2 section 5.2).

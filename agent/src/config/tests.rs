@@ -10,7 +10,7 @@ fn found() -> Found {
     Found { servers: vec![IpAddr::from(*HOST)], file: host::RESOLV_CONF }
 }
 
-fn settings(text: &str) -> Result<Settings, ConfigError> {
+pub(crate) fn settings(text: &str) -> Result<Settings, ConfigError> {
     with_variables(text, &[])
 }
 
@@ -282,6 +282,10 @@ fn every_broken_rule_is_named_with_key_and_value() {
 fn files_and_authorities_that_cannot_be_read_are_named() {
     let error = load(Some(Path::new("/nonexistent/a.yaml"))).expect_err("no such file").to_string();
     assert!(error.starts_with("/nonexistent/a.yaml: cannot be read:"), "{error}");
+    for (odd, rule) in [("/dev/zero", "must be a regular file"), ("/dev", "must be a file, and is a directory")] {
+        let error = load(Some(Path::new(odd))).expect_err(odd).to_string();
+        assert!(error.starts_with(&format!("{odd}: {rule}")), "{error}");
+    }
     let file = |text: &str| source::parse("test.yaml", text, &|_| None).expect("well formed").file;
     let trust_of = |text: &str| trust(&file(text), &mut Vec::new()).expect_err(text).message;
     assert!(trust_of("ca: {file: /nonexistent/ca.pem}").starts_with("ca.file (/nonexistent/ca.pem)"));

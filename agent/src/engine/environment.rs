@@ -7,17 +7,15 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ase_probes::clock;
+use ase_probes::{clock, regular_file};
 
 use crate::{
-    imports::memory::{FILE, Memory},
+    imports::memory::{FILE, LARGEST, Memory},
     model::settings::Settings,
 };
 
 /// Time between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A larger file is none of ours: a hundred events are 100 kB.
-const LARGEST: u64 = 1 << 20;
 
 /// Looks at the file now and then.
 #[derive(Debug)]
@@ -53,13 +51,12 @@ impl EnvironmentWatch {
 
     fn read(&mut self) {
         let Some(file) = &self.file else { return };
-        let about = fs::metadata(file).ok().filter(|about| about.len() <= LARGEST);
-        let modified = about.and_then(|about| about.modified().ok());
+        let modified = fs::metadata(file).and_then(|about| about.modified()).ok();
         if modified.is_none() || modified == self.modified {
             return;
         }
         self.modified = modified;
-        let Some(memory) = fs::read(file).ok().and_then(|bytes| Memory::from_json(&bytes)) else {
+        let Some(memory) = regular_file::read(file, LARGEST).ok().and_then(|bytes| Memory::from_json(&bytes)) else {
             tracing::warn!(file = %file.display(), "is no memory of an environment; what was known of it stays");
             return;
         };

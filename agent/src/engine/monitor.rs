@@ -138,7 +138,7 @@ impl Monitor {
         self.happened(Event::ReloadFailed);
     }
 
-    /// Begins no more visits and waits for those under way, at most for the drain time. Then remembers.
+    /// Begins no more visits and waits for those under way, at most for the drain time. Cancel safe.
     pub async fn drain(&mut self) {
         let drain = self.state.settings.pace.drain;
         let wait = async {
@@ -150,9 +150,16 @@ impl Monitor {
         };
         if tokio::time::timeout(drain, wait).await.is_err() {
             tracing::warn!(cut = self.visits.len(), "visits were cut off at the end of the drain time");
-            self.visits.abort_all();
         }
-        self.state.close(Clocks::read());
+    }
+
+    /// Cuts off what is under way, and remembers: waits so long for the disk, and no longer.
+    pub async fn close(&mut self, within: Duration) {
+        self.visits.abort_all();
+        let Some(closing) = self.state.close(Clocks::read()) else { return };
+        if !closing.wait(within).await {
+            tracing::warn!(waited_seconds = within.as_secs(), "not everything could be remembered");
+        }
     }
 
     /// Takes in this visit and every other one that ended meanwhile.
@@ -196,6 +203,10 @@ impl Monitor {
         if self.publisher.is_due(clock::now()) {
             if matches!(self.rounds, Rounds::Endless { .. }) {
                 self.surroundings.look(&self.state.settings);
+                if let Some(settings) = self.surroundings.adopted(&self.state.settings) {
+                    // This publishes, too.
+                    return self.reload(settings);
+                }
             }
             self.publisher.publish(self.state.snapshot(&self.surroundings, at));
         }

@@ -15,7 +15,7 @@ use crate::{
         visit::{Judgement, Visit},
     },
     risk::{estimate::Estimate, hysteresis::Sample, steps::RiskClock},
-    store::keeping::Keeping,
+    store::{Closing, keeping::Keeping},
 };
 
 /// The risk, the early warnings and the memory.
@@ -68,6 +68,7 @@ impl Outlook {
         at: Clocks,
     ) {
         let Some((risk, early)) = &mut self.clocks else { return };
+        self.keeping.recall_late(risk, at.wall);
         if let Some(step) = risk.advance(views, settings, at.now) {
             early.step(&step.losses, step.elapsed, at.now.duration_since(self.born));
             if step.moved_risk {
@@ -82,9 +83,10 @@ impl Outlook {
         self.clocks.as_ref().map(|(risk, _)| risk.due())
     }
 
-    /// Remembers what there is to remember, at the end. `now` is the time since the Unix epoch.
-    pub fn close(&mut self, now: Duration) {
-        self.keeping.close(self.clocks.as_ref().map(|(risk, _)| risk.memory()), now);
+    /// Remembers what there is to remember, at the end. `now` is the time since the Unix epoch. The result tells when it
+    /// is on the disk.
+    pub fn close(&mut self, now: Duration) -> Option<Closing> {
+        self.keeping.close(self.clocks.as_ref().map(|(risk, _)| risk.memory()), now)
     }
 
     /// How close the environment is to suspension.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ase_probes::{class::Class, local_facts::LocalFacts, verdict::Phase};
+use ipnet::IpNet;
 
 use crate::{
     early::EarlyView,
@@ -75,13 +76,14 @@ impl SelfView {
             loaded: now,
             origin: settings.origin.clone(),
             warnings: settings.warnings.clone(),
+            reload_from: settings.reload_from.clone(),
         }
     }
 
     /// Takes new settings in force.
     pub fn reload(&mut self, settings: &Settings, now: Duration) {
-        let Self { vantage, origin, warnings, .. } = Self::new(settings, now);
-        (self.vantage, self.origin, self.warnings) = (vantage, origin, warnings);
+        let Self { vantage, origin, warnings, reload_from, .. } = Self::new(settings, now);
+        (self.vantage, self.origin, self.warnings, self.reload_from) = (vantage, origin, warnings, reload_from);
         (self.loaded, self.reload_ok) = (now, true);
     }
 }
@@ -115,6 +117,8 @@ pub struct SelfView {
     pub origin: String,
     /// Warnings of the configuration in force.
     pub warnings: Vec<String>,
+    /// Clients in these networks may ask for a reload, beside those on this machine.
+    pub reload_from: Vec<IpNet>,
 }
 
 /// The state of everything at one moment.

@@ -33,6 +33,7 @@ use crate::{
         visit::{Judgement, Visit},
     },
     resolvers::shell::{Comparing, Step},
+    store::Closing,
     visit::visitor::Occasion,
 };
 
@@ -224,9 +225,9 @@ impl State {
         Some(self.joined.view(reading, exports, now))
     }
 
-    /// Remembers what there is to remember, at the end.
-    pub fn close(&mut self, at: Clocks) {
-        self.outlook.close(at.wall);
+    /// Remembers what there is to remember, at the end; the result tells when it is on the disk.
+    pub fn close(&mut self, at: Clocks) -> Option<Closing> {
+        self.outlook.close(at.wall)
     }
 
     /// Looks at the clocks: whatever is concluded from silence afterwards knows whether this machine stood still.

@@ -6,6 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use ase_probes::local_facts::LocalFacts;
 
 use crate::{
+    config::adopted,
     engine::{environment::EnvironmentWatch, machine::MachineWatch},
     exports::{view::Reading, watch::ExportsWatch},
     imports::memory::Memory,
@@ -45,6 +46,13 @@ impl Surroundings {
     /// Takes new settings in force.
     pub fn reload(&mut self, settings: &Settings) {
         self.exports = ExportsWatch::reload(self.exports.take(), settings, self.stands(settings));
+    }
+
+    /// The settings with the servers that this host's resolver files name since long enough, where others are asked.
+    pub fn adopted(&self, settings: &Settings) -> Option<Settings> {
+        let servers = self.files.settled(&settings.resolvers)?;
+        tracing::warn!(before = ?settings.resolvers.custom, now = ?servers, "other DNS servers of this host are asked now");
+        Some(adopted::asking(settings, servers))
     }
 
     /// Waits for what was not read yet, where nothing will be read later.

@@ -1,13 +1,9 @@
 //! Exported files on the disk: how much of one is read at most, whether it holds what its key says, and by what it is known
 //! to have changed.
 
-use std::{
-    fs::{self, File},
-    io::Read,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
+
+use ase_probes::regular_file::{self, FileError};
 
 use crate::{
     lint::read::Export,
@@ -53,18 +49,13 @@ pub fn read(files: &[ExportFile]) -> Result<(Export, Vec<FileRead>), Vec<String>
 }
 
 fn one(export: &mut Export, file: &ExportFile) -> Result<Duration, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // Only a regular file has an end; a pipe would be waited for.
-    if !fs::metadata(&file.path).map_err(unreadable)?.is_file() {
-        return Err("must be a regular file".to_owned());
-    }
-    let mut opened = File::open(&file.path).map_err(unreadable)?;
-    let about = opened.metadata().map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    (&mut opened).take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(format!("must be at most {} MB", LARGEST_FILE >> 20));
-    }
+    let words = |error: FileError| match error {
+        FileError::Large { .. } => format!("must be at most {} MB", LARGEST_FILE >> 20),
+        other => other.to_string(),
+    };
+    let mut opened = regular_file::open(&file.path).map_err(words)?;
+    let about = opened.metadata().map_err(|error| words(error.into()))?;
+    let bytes = regular_file::read_from(&mut opened, LARGEST_FILE).map_err(words)?;
     if bytes.is_empty() {
         return Err("is empty: the command that writes it failed, or is not done".to_owned());
     }

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{imports::outbound::Dependency, net::pattern::matches};
+use crate::{
+    imports::outbound::Dependency,
+    net::{foreign, pattern::matches},
+};
 
 /// What the profile that is configured knows already.
 #[derive(Clone, Debug, Default)]
@@ -216,10 +219,7 @@ fn purpose(category: &str) -> String {
 
 /// Text that cannot end its line, so that nothing an answer says becomes configuration.
 fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() || ('\u{2028}'..='\u{2029}').contains(&c) { ' ' } else { c })
-        .take(LONGEST_COMMENT)
-        .collect()
+    foreign::plain(text).replace(char::REPLACEMENT_CHARACTER, " ").chars().take(LONGEST_COMMENT).collect()
 }
 
 /// A text in quotes (YAML 1.2 section 7.3.1): all that stands here are names, addresses and words of letters.

@@ -14,6 +14,8 @@ use crate::{
 const SCHEMA: &str = "ase-agent/environment/1";
 /// The file in the state directory.
 pub const FILE: &str = "environment.json";
+/// A larger file is none of ours, in bytes: a hundred events are 100 kB.
+pub const LARGEST: u64 = 1 << 20;
 /// So many events are remembered.
 const MOST_EVENTS: usize = 100;
 

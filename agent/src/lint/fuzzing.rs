@@ -158,7 +158,7 @@ fn single(traffic: &Traffic) -> Option<Traffic> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{fs, path::Path};
 
     use proptest::prelude::*;

@@ -114,12 +114,29 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// Where the web server listens.
     pub listen: SocketAddr,
+    /// Clients in these networks may ask for a reload over HTTP, beside those on this machine.
+    pub reload_from: Vec<IpNet>,
     /// Where this agent stands, for example the subnet's name; part of every JSON report.
     pub vantage: String,
     /// Files that were exported from Azure; `None` where there are none.
     pub exports: Option<Exports>,
     /// What was noticed while completing the configuration and does not prevent a start.
     pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// The settings with the web server at this address, if there is one, and with a warning where others can reach it.
+    pub fn listening(mut self, address: Option<SocketAddr>) -> Self {
+        self.listen = address.unwrap_or(self.listen);
+        if !self.listen.ip().to_canonical().is_loopback() {
+            self.warnings.push(format!(
+                "listen ({}) can be reached from other machines: whoever reaches it reads every page, without encryption \
+                 and without a password",
+                self.listen
+            ));
+        }
+        self
+    }
 }
 
 /// Every name that the catalogue or the configuration watches, each once.

@@ -1,7 +1,7 @@
 //! Which addresses the agent may reach. Names, redirects and what strangers ask for are other people's words: they must not
 //! lead it to this machine, to the platform's metadata service or to reserved space.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -14,7 +14,12 @@ pub struct AddressPolicy {
     pub allow: Vec<IpNet>,
     /// Prefixes denied although they are allowed by default.
     pub deny: Vec<IpNet>,
+    /// Ports that redirects may lead to beside those of the web.
+    pub redirect_ports: BTreeSet<u16>,
 }
+
+/// The ports of the web (RFC 9110 section 4.2).
+const WEB_PORTS: [u16; 2] = [80, 443];
 
 /// How the agent came to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,17 @@ pub enum Reached {
 }
 
 impl AddressPolicy {
+    /// Whether a redirect may lead from one port to another: to those of the web, to the same one, and where the operator
+    /// says so. Whoever writes redirects must not choose which service of somebody else gets a connection.
+    pub fn allows_port(&self, from: u16, to: u16) -> bool {
+        to == from || WEB_PORTS.contains(&to) || self.redirect_ports.contains(&to)
+    }
+
+    /// Whether the operator named this address as allowed.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|prefix| prefix.contains(&address.to_canonical()))
+    }
+
     /// Whether the agent may reach this address. `deny` beats `allow`, `allow` beats the defaults: literals are the
     /// operator's own choice, names may lead to private and public space, redirects to public space, and who only may ask
     /// gets nothing but what is public for everybody.
@@ -40,7 +56,7 @@ impl AddressPolicy {
         if self.deny.iter().any(|prefix| both.iter().any(|address| prefix.contains(address))) {
             return false;
         }
-        if self.allow.iter().any(|prefix| prefix.contains(&canonical)) {
+        if self.lists(address) {
             return true;
         }
         let class = class_of(address);
@@ -92,7 +108,7 @@ mod tests {
 
     fn policy(allow: &[&str], deny: &[&str]) -> AddressPolicy {
         let parse = |list: &[&str]| list.iter().map(|text| prefix(text).expect("a prefix")).collect();
-        AddressPolicy { allow: parse(allow), deny: parse(deny) }
+        AddressPolicy { allow: parse(allow), deny: parse(deny), ..AddressPolicy::default() }
     }
 
     #[test]
@@ -134,6 +150,21 @@ mod tests {
             assert_eq!(default.allows(ip, Reached::Redirect), redirect, "{address} by redirect");
             assert_eq!(default.allows(ip, Reached::Asked), asked, "{address} asked for");
             assert!(default.allows(ip, Reached::Literal), "{address} as the operator's choice");
+        }
+    }
+
+    #[test]
+    fn redirects_lead_to_ports_of_the_web_and_to_listed_ones() {
+        let policy = AddressPolicy { redirect_ports: [8443].into(), ..policy(&[], &[]) };
+        for (from, to, allowed) in [
+            (80, 443, true),
+            (443, 80, true),
+            (443, 22, false),
+            (9443, 9443, true),
+            (80, 8443, true),
+            (80, 8080, false),
+        ] {
+            assert_eq!(policy.allows_port(from, to), allowed, "{from} to {to}");
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
         endpoint::{EndpointView, Status},
         visit::Untested,
     },
+    net::foreign,
     readers::{
         summary::{Summary, count, rfc3339},
         warnings::{self, Kind, Warning},
@@ -161,7 +162,7 @@ impl Paper {
 
 /// The text without control characters, so that nothing a peer or a file says can steer the terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    foreign::plain(text)
 }
 
 /// Breaks at spaces; a longer word stays whole.

@@ -6,7 +6,12 @@ use std::net::SocketAddr;
 use ase_probes::cause::Cause;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::snapshot::Snapshot;
+use crate::{engine::snapshot::Snapshot, net::foreign};
+
+/// Characters of one text that are repeated.
+const LONGEST: usize = 300;
+/// Endpoints, or lines of evidence, that are repeated.
+const MOST: usize = 200;
 
 /// What the daemon says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +54,23 @@ impl Witness {
 }
 
 impl Told {
+    /// The same in a form that can be shown: whoever listens there may be no daemon of ours.
+    pub fn plain(self) -> Self {
+        let word = |text: String| foreign::plain_within(&text, LONGEST);
+        let list = |texts: Vec<String>| texts.into_iter().take(MOST).map(word).collect();
+        Self {
+            cause: word(self.cause),
+            component: word(self.component),
+            side: word(self.side),
+            scope: word(self.scope),
+            confidence: word(self.confidence),
+            hint: self.hint.map(word),
+            endpoints: list(self.endpoints),
+            evidence: list(self.evidence),
+            since: word(self.since),
+        }
+    }
+
     /// What happened, in plain words; empty for a cause that this version does not know.
     pub fn summary(&self) -> &'static str {
         Cause::from_label(&self.cause).map_or("", |cause| cause.definition().summary)

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ase_probes::regular_file;
+
 /// A lease file of this size is none, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 /// Where clients leave leases, below the root of the file system: systemd-networkd (`KEY=VALUE`), NetworkManager (the same
@@ -46,7 +48,7 @@ fn is_lease(path: &Path) -> bool {
 }
 
 fn read(file: &Path) -> Option<Lease> {
-    let text = fs::read_to_string(file).ok()?;
+    let text = String::from_utf8(regular_file::read(file, MAX_FILE).ok()?).ok()?;
     let (servers, suffixes) = parse(&text);
     (!servers.is_empty()).then(|| Lease { servers, suffixes, file: file.to_owned() })
 }

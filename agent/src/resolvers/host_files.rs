@@ -17,7 +17,10 @@ use crate::{
 };
 
 /// Time between two looks at the resolver files.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The files have to name other servers for this long before they are asked: who renews a lease or edits a file may need
+/// several steps.
+pub const GRACE: Duration = Duration::from_secs(30);
 
 /// What the host's files say about DNS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,10 +51,11 @@ impl HostDns {
         let azure = resolvers.azure.ip();
         let mut findings = Vec::new();
         if self.changed.is_some() {
-            findings.push(
-                "the DNS servers of this host changed since the start: restart the environment, it keeps the old ones"
-                    .to_owned(),
-            );
+            let custom = resolvers.custom.iter().map(SocketAddr::ip);
+            findings.push(format!(
+                "the DNS servers of this host changed since the start{}: restart the environment, it keeps the old ones",
+                if custom.eq(self.servers.iter().copied()) { " and the agent asks the new ones" } else { "" }
+            ));
         }
         findings.extend(self.oddities.iter().cloned());
         if self.is_without_server(resolvers) {
@@ -136,12 +140,15 @@ fn list(servers: &[IpAddr]) -> String {
 pub struct ResolverWatch {
     seen: HostDns,
     looked: Instant,
+    /// When the files were first seen to name these servers.
+    since: Instant,
 }
 
 impl ResolverWatch {
     /// Remembers what the files say now.
     pub fn start() -> Self {
-        Self { seen: read(), looked: clock::now() }
+        let now = clock::now();
+        Self { seen: read(), looked: now, since: now }
     }
 
     /// What is known.
@@ -158,10 +165,22 @@ impl ResolverWatch {
         }
     }
 
+    /// The servers that the files name since long enough and that are not asked yet. Servers that the configuration names
+    /// stay whatever the files say, and files that name none say nothing.
+    pub fn settled(&self, resolvers: &Resolvers) -> Option<&[IpAddr]> {
+        let asked = resolvers.custom.iter().map(SocketAddr::ip);
+        let is_news = !self.seen.servers.is_empty() && !asked.eq(self.seen.servers.iter().copied());
+        let is_steady = self.looked.duration_since(self.since) >= GRACE;
+        (resolvers.source != ResolverSource::Config && is_news && is_steady).then_some(&*self.seen.servers)
+    }
+
     fn compare(&mut self, found: HostDns, at: Duration) {
         let leased = |dns: &HostDns| dns.lease.as_ref().map(|lease| lease.servers.clone());
         // A lease that becomes unreadable says nothing; another one that names other servers does.
         let renewed = leased(&found).is_some_and(|now| leased(&self.seen).is_some_and(|before| before != now));
+        if found.servers != self.seen.servers {
+            self.since = self.looked;
+        }
         let changed = if found.servers == self.seen.servers && !renewed {
             self.seen.changed
         } else {
@@ -177,8 +196,7 @@ impl ResolverWatch {
 }
 
 fn read() -> HostDns {
-    let file = |path: &str| std::fs::read(path).ok();
-    let (direct, uplink) = (file(host::RESOLV_CONF), file(host::UPLINK_CONF));
+    let (direct, uplink) = (host::file(host::RESOLV_CONF), host::file(host::UPLINK_CONF));
     let servers = host::servers(direct.as_deref(), uplink.as_deref()).map(|found| found.servers).unwrap_or_default();
     let oddities = direct.as_deref().map(host::oddities).unwrap_or_default();
     let suffixes = [direct, uplink].iter().flatten().flat_map(|text| host::suffixes(text)).collect();
@@ -203,6 +221,32 @@ mod tests {
         HostDns { lease: Some(lease), ..dns }
     }
 
+    fn watching(seen: HostDns) -> ResolverWatch {
+        let now = clock::now();
+        ResolverWatch { seen, looked: now, since: now }
+    }
+
+    #[test]
+    fn other_servers_are_asked_once_they_stayed_for_the_grace() {
+        let (old, new) = (dns(&[CUSTOM], "corp.example"), dns(&[[10, 0, 0, 5]], "corp.example"));
+        let from_file = resolvers(CUSTOM, ResolverSource::File(host::RESOLV_CONF.to_owned()));
+        let mut watch = watching(old.clone());
+        let start = watch.looked;
+        let mut look = |second: u64, found: &HostDns| {
+            watch.looked = start + Duration::from_secs(second);
+            watch.compare(found.clone(), Duration::from_secs(second));
+            watch.settled(&from_file).map(<[IpAddr]>::to_vec)
+        };
+        assert_eq!((look(10, &new), look(30, &new)), (None, None), "it may be one of several steps");
+        assert_eq!((look(40, &old), look(50, &new)), (None, None), "it was");
+        assert_eq!(look(50 + GRACE.as_secs(), &new), Some(new.servers.clone()));
+        assert_eq!(look(90, &HostDns::default()), None, "a file that is gone names nobody");
+        let configured = resolvers(CUSTOM, ResolverSource::Config);
+        watch.seen = new;
+        watch.since = start;
+        assert_eq!(watch.settled(&configured), None, "the configuration's word stands");
+    }
+
     fn resolvers(custom: [u8; 4], source: ResolverSource) -> Resolvers {
         Resolvers { custom: vec![(custom, 53).into()], source, azure: (AZURE, 53).into() }
     }
@@ -213,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_change_of_servers_is_dated_and_stays() {
-        let mut watch = ResolverWatch { seen: dns(&[CUSTOM], "corp.example"), looked: clock::now() };
+        let mut watch = watching(dns(&[CUSTOM], "corp.example"));
         watch.compare(dns(&[CUSTOM], "corp.example"), Duration::from_secs(5));
         assert_eq!(watch.seen.changed, None);
         watch.compare(dns(&[[10, 0, 0, 5]], "corp.example"), Duration::from_secs(9));
@@ -225,7 +269,7 @@ mod tests {
     #[test]
     fn a_new_lease_with_other_servers_is_a_change_before_any_file_follows() {
         let now = |servers: &[[u8; 4]]| leased(dns(&[CUSTOM], "corp.example"), servers, "corp.example");
-        let mut watch = ResolverWatch { seen: dns(&[CUSTOM], "corp.example"), looked: clock::now() };
+        let mut watch = watching(dns(&[CUSTOM], "corp.example"));
         watch.compare(now(&[CUSTOM]), Duration::from_secs(5));
         assert_eq!(watch.seen.changed, None, "a first lease is no change");
         watch.compare(dns(&[CUSTOM], "corp.example"), Duration::from_secs(6));

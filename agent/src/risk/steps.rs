@@ -44,6 +44,25 @@ pub struct ClockMemory {
     pub standings: BTreeMap<EndpointId, Hysteresis>,
 }
 
+impl ClockMemory {
+    /// What this process counted and an earlier one together, where the earlier one's memory is known only now: outages
+    /// add up, the graver level stands, and where an endpoint stands is known by who saw it last.
+    pub fn after(mut self, earlier: &Self) -> Self {
+        for (class, before) in &earlier.risk.clocks {
+            let clock = self.risk.clocks.entry(*class).or_default();
+            clock.outage += before.outage;
+        }
+        if earlier.risk.level > self.risk.level {
+            (self.risk.level, self.risk.since_change) = (earlier.risk.level, earlier.risk.since_change);
+        }
+        self.risk.sequence = self.risk.sequence.max(earlier.risk.sequence);
+        for (id, standing) in &earlier.standings {
+            self.standings.entry(id.clone()).or_insert(*standing);
+        }
+        self
+    }
+}
+
 /// The risk, what it rests on, and when it was last told of time.
 #[derive(Debug)]
 pub struct RiskClock {

@@ -39,6 +39,7 @@ pub(super) fn agent() -> SelfView {
         loaded: AT - Duration::from_secs(3600),
         origin: "built-in defaults".to_owned(),
         warnings: vec!["no configuration file; resolvers come from /etc/resolv.conf".to_owned()],
+        reload_from: Vec::new(),
     }
 }
 

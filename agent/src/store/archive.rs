@@ -26,6 +26,11 @@ impl Archive {
         Self { run, told: BTreeMap::new(), earlier }
     }
 
+    /// Takes up what an earlier process left open, where that became known only later.
+    pub fn recall(&mut self, earlier: Vec<IncidentRow>) {
+        self.earlier.extend(earlier);
+    }
+
     /// The rows that are new or changed. `ready` says that every endpoint was visited since the start: what an earlier
     /// process left open and does not show by then is over.
     pub fn update(&mut self, ledger: &Ledger, ready: bool, now: Duration) -> Vec<IncidentRow> {

@@ -11,7 +11,7 @@ use crate::{
     },
     risk::steps::{ClockMemory, RiskClock},
     store::{
-        Store,
+        Closing, Store,
         archive::Archive,
         rows::{OutcomeRow, StateRow},
         stretches::Stretches,
@@ -39,9 +39,12 @@ impl Keeping {
     /// watch: it is logged and shown.
     pub fn open(settings: &Settings, now: Duration) -> Self {
         let Some(folder) = &settings.state_dir else { return Self::nothing() };
-        match Store::open(folder, now) {
-            Ok(store) => {
-                let run = u64::try_from(now.as_millis()).unwrap_or_default();
+        let run = u64::try_from(now.as_millis()).unwrap_or_default();
+        match Store::start(folder, now) {
+            Ok((store, failed)) => {
+                if let Some(error) = failed {
+                    tracing::error!(%error, "nothing is remembered until the store can be used");
+                }
                 let archive = Archive::new(run, store.open_incidents().to_vec());
                 Self { store: Some(store), archive, ..Self::nothing() }
             }
@@ -66,6 +69,20 @@ impl Keeping {
         }
     }
 
+    /// Lets the risk and the incidents take up where an earlier process ended, if the store opened only now.
+    pub fn recall_late(&mut self, clock: &mut RiskClock, now: Duration) {
+        let Some(store) = self.store.as_mut() else { return };
+        if !store.opened_late() {
+            return;
+        }
+        self.archive.recall(store.open_incidents().to_vec());
+        if let Some(state) = store.recalled() {
+            clock.recall(&clock.memory().after(&state.memory));
+            let away = now.saturating_sub(state.saved).as_secs();
+            tracing::info!(away_seconds = away, "the store opened late; took up the clocks of an earlier process");
+        }
+    }
+
     /// Takes what a visit learned, and what it means.
     pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement) {
         if let Some(store) = &mut self.store {
@@ -87,17 +104,14 @@ impl Keeping {
         }
     }
 
-    /// Hands over what is still open and waits until it is on the disk.
-    pub fn close(&mut self, memory: Option<ClockMemory>, now: Duration) {
-        if let Some(mut store) = self.store.take() {
-            self.stretches.finish().into_iter().for_each(|row| store.add(row));
-            if let Some(memory) = memory {
-                store.save(StateRow { saved: now, memory });
-            }
-            if !store.flush() {
-                tracing::warn!("not everything could be remembered");
-            }
+    /// Hands over what is still open; the result tells when it is on the disk.
+    pub fn close(&mut self, memory: Option<ClockMemory>, now: Duration) -> Option<Closing> {
+        let mut store = self.store.take()?;
+        self.stretches.finish().into_iter().for_each(|row| store.add(row));
+        if let Some(memory) = memory {
+            store.save(StateRow { saved: now, memory });
         }
+        Some(store.close())
     }
 
     /// How the memory does.

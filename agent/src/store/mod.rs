@@ -3,31 +3,38 @@
 //! A thread of its own writes; the loop hands over through a bounded queue and never waits. What is committed survives
 //! `kill -9` and a power cut: the journal is a write-ahead log and every commit is synced (`synchronous = FULL`).
 //! Incidents and clocks are committed at once, outcomes within five seconds. A store that is damaged or newer than this
-//! agent is set aside with a warning, and the agent runs on with an empty one.
+//! agent is set aside with a warning, and the agent runs on with an empty one. A store that cannot be used, at the start or
+//! later, is tried again; one whose directory is gone is made anew.
 
 pub mod archive;
 mod aside;
 mod database;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod history;
 pub mod keeping;
+mod place;
 pub mod rows;
 mod seal;
 pub mod stretches;
 mod writer;
 
 use std::{
-    fs::{self, File},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, SyncSender},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
+use ase_probes::clock;
+use tokio::sync::oneshot;
+
 use crate::model::endpoint::StoreView;
+use place::Recalled;
 use rows::{IncidentRow, OutcomeRow, StateRow};
 use writer::{Order, Writer};
 
@@ -39,6 +46,13 @@ const LOCK: &str = "lock";
 const QUEUE: usize = 4096;
 /// Incidents that wait here while the queue is full; the oldest is kept, the newest is given up.
 const MOST_WAITING: usize = 256;
+
+/// How long the start waits for the disk before it goes on without a memory.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// How long the end waits for the disk at most.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// Time between two looks at a thread that is ending.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Why there is no memory.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +89,14 @@ pub enum StoreError {
         /// Where it shows.
         what: String,
     },
+    /// The disk did not answer in time; it is waited for.
+    #[error("cannot use {}: no answer within {}s", path.display(), within.as_secs())]
+    Slow {
+        /// The directory.
+        path: PathBuf,
+        /// How long was waited.
+        within: Duration,
+    },
     /// A newer agent wrote it.
     #[error("{path} has schema version {found}, this agent knows versions up to {known}")]
     Newer {
@@ -101,10 +123,12 @@ pub struct Store {
     orders: Option<SyncSender<Order>>,
     waiting: Vec<IncidentRow>,
     shared: Arc<Shared>,
+    /// What the thread found when it opened the store.
+    opened: mpsc::Receiver<Result<Recalled, StoreError>>,
     recalled: Option<StateRow>,
     open_incidents: Vec<IncidentRow>,
-    thread: Option<JoinHandle<()>>,
-    _lock: File,
+    /// Tells whether all was written when the thread ends.
+    ended: Option<oneshot::Receiver<bool>>,
 }
 
 impl Store {
@@ -112,35 +136,44 @@ impl Store {
     /// the wall clock, for the name of what is set aside.
     ///
     /// # Errors
-    /// When the directory cannot be used at all. A damaged or newer store is no error: it is set aside.
+    /// When the directory cannot be used now. A damaged or newer store is no error: it is set aside.
     pub fn open(folder: &Path, now: Duration) -> Result<Self, StoreError> {
-        let io = |operation, path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Io { operation, path, source }
-        };
-        fs::create_dir_all(folder).map_err(io("make", folder))?;
-        let lock_path = folder.join(LOCK);
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(io("open", &lock_path))?;
-        lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => StoreError::Locked { path: lock_path.clone() },
-            fs::TryLockError::Error(source) => io("lock", &lock_path)(source),
-        })?;
-        let opened = writer::open_or_set_aside(&folder.join(FILE), now)?;
-        let shared = Arc::new(Shared { ok: AtomicBool::new(true), ..Shared::default() });
-        shared.resets.store(aside::remains(folder), Ordering::Relaxed);
+        match Self::start(folder, now)? {
+            (store, None) => Ok(store),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Starts the thread, which opens the store like [`Store::open`], and goes on trying where that fails. Returns why it
+    /// failed at first.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start(folder: &Path, now: Duration) -> Result<(Self, Option<StoreError>), StoreError> {
+        let shared = Arc::new(Shared::default());
         let (orders, queue) = mpsc::sync_channel(QUEUE);
-        let writer = Writer::new(opened.database, Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("memory".to_owned()).spawn(move || writer.run(&queue));
-        let thread = thread.map_err(io("start the thread of", folder))?;
-        Ok(Self {
+        let (tell_opened, opened) = mpsc::channel();
+        let (tell_ended, ended) = oneshot::channel();
+        let writer = Writer::new(folder.to_owned(), Arc::clone(&shared), tell_opened);
+        // Whoever would hear it may have stopped waiting.
+        let write = move || {
+            let _heard = tell_ended.send(writer.run(&queue, now));
+        };
+        let thread = std::thread::Builder::new().name("memory".to_owned()).spawn(write);
+        thread.map_err(place::io("start the thread of", folder))?;
+        let mut store = Self {
             orders: Some(orders),
             waiting: Vec::new(),
             shared,
-            recalled: opened.state,
-            open_incidents: opened.incidents,
-            thread: Some(thread),
-            _lock: lock,
-        })
+            opened,
+            recalled: None,
+            open_incidents: Vec::new(),
+            ended: Some(ended),
+        };
+        let first = store.opened.recv_timeout(OPEN_WITHIN);
+        let slow = |_| Err(StoreError::Slow { path: folder.to_owned(), within: OPEN_WITHIN });
+        let failed = first.unwrap_or_else(slow).map(|recalled| store.take_up(recalled)).err();
+        Ok((store, failed))
     }
 
     /// The clocks as an earlier process left them.
@@ -151,6 +184,17 @@ impl Store {
     /// The incidents that were open when an earlier process ended.
     pub fn open_incidents(&self) -> &[IncidentRow] {
         &self.open_incidents
+    }
+
+    /// Whether the store opened since the last call; what an earlier process left is known then.
+    pub fn opened_late(&mut self) -> bool {
+        let Ok(Ok(recalled)) = self.opened.try_recv() else { return false };
+        self.take_up(recalled);
+        true
+    }
+
+    fn take_up(&mut self, recalled: Recalled) {
+        (self.recalled, self.open_incidents) = (recalled.state, recalled.incidents);
     }
 
     /// Hands over the clocks. If the queue is full they are left out: the next step hands over newer ones.
@@ -191,6 +235,13 @@ impl Store {
         }
     }
 
+    /// Gives no more orders. What was handed over is written; whether it was tells the result.
+    pub fn close(&mut self) -> Closing {
+        self.hurry();
+        drop(self.orders.take());
+        Closing { ended: self.ended.take(), is_whole: self.waiting.is_empty() }
+    }
+
     /// Hands over incidents that wait.
     fn hurry(&mut self) {
         while let Some(incident) = self.waiting.first() {
@@ -208,12 +259,37 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// Lets the thread write what was handed over, and waits for it.
+    /// Lets the thread write what was handed over, and waits for it, but not for a disk that hangs.
     fn drop(&mut self) {
-        self.hurry();
-        drop(self.orders.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+        let mut closing = self.close();
+        let until = clock::now() + CLOSE_WITHIN;
+        while closing.result().is_none() && clock::now() < until {
+            std::thread::sleep(GLANCE);
+        }
+    }
+}
+
+/// A store that writes its last.
+#[derive(Debug)]
+pub struct Closing {
+    ended: Option<oneshot::Receiver<bool>>,
+    is_whole: bool,
+}
+
+impl Closing {
+    /// Waits until everything that was handed over is on the disk, but no longer than this; `false` if it is not.
+    pub async fn wait(self, within: Duration) -> bool {
+        let Some(ended) = self.ended else { return false };
+        let written = tokio::time::timeout(within, ended).await;
+        self.is_whole && written.is_ok_and(|written| written.unwrap_or(false))
+    }
+
+    /// Whether it was written, where the thread has ended.
+    fn result(&mut self) -> Option<bool> {
+        match self.ended.as_mut().map(oneshot::Receiver::try_recv) {
+            Some(Err(oneshot::error::TryRecvError::Empty)) => None,
+            Some(Ok(written)) => Some(written && self.is_whole),
+            Some(Err(oneshot::error::TryRecvError::Closed)) | None => Some(false),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a store keeps, and what it does with one that is not what was written.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use ase_probes::class::Class;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
@@ -263,4 +263,85 @@ fn successes_are_forgotten_before_failures() {
 fn a_folder_that_cannot_be_made_is_an_error_with_its_name() {
     let error = Store::open(Path::new("/dev/null/state"), NOW).expect_err("no folder can be made there");
     assert!(error.to_string().starts_with("cannot make /dev/null/state: "), "{error}");
+}
+
+#[test]
+fn a_directory_that_is_removed_is_made_anew_with_what_this_process_knows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path().join("state");
+    let mut store = Store::open(&folder, NOW).expect("the folder is writable");
+    store.save(state(60.0));
+    store.report(incident("open", None));
+    store.report(incident("over", Some(NOW)));
+    store.add(outcome("failed", 0));
+    assert!(store.flush());
+    fs::remove_dir_all(&folder).expect("it can be removed");
+    store.add(outcome("failed", 1));
+    assert!(store.flush() && store.view().ok == Some(true));
+    let found = all(&folder);
+    assert_eq!((found.incidents, found.outcomes), (vec![incident("open", None)], vec![outcome("failed", 1)]));
+    assert_eq!(
+        Database::open(&folder.join(FILE)).and_then(|database| database.state()).expect("a store"),
+        Some(state(60.0))
+    );
+}
+
+#[test]
+fn a_directory_that_is_gone_and_cannot_be_made_shows_and_loses_nothing_that_fits() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let folder = root.path().join("state");
+    let mut store = Store::open(&folder, NOW).expect("the folder is writable");
+    fs::remove_dir_all(&folder).expect("it can be removed");
+    fs::write(&folder, "a file in its place").expect("it can be written");
+    store.add(outcome("failed", 1));
+    assert!(!store.flush());
+    assert_eq!(store.view().ok, Some(false));
+    store.add(outcome("failed", 2));
+    fs::remove_file(&folder).expect("it can be removed");
+    assert!(store.flush());
+    assert_eq!((store.view().ok, store.view().dropped), (Some(true), 0));
+    assert_eq!(all(&folder).outcomes, [outcome("failed", 1), outcome("failed", 2)]);
+}
+
+#[test]
+fn a_store_that_could_not_be_used_at_the_start_is_tried_again_and_its_clocks_are_not_written_over() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let (folder, away) = (root.path().join("state"), root.path().join("away"));
+    filled(&folder);
+    fs::rename(&folder, &away).expect("it is not mounted yet");
+    fs::write(&folder, "a file in its place").expect("it can be written");
+    let (mut store, failed) = Store::start(&folder, NOW).expect("there are threads");
+    assert!(failed.is_some() && store.view().ok == Some(false) && !store.opened_late());
+    store.save(state(1.0));
+    assert!(!store.flush());
+    fs::remove_file(&folder).and_then(|()| fs::rename(&away, &folder)).expect("it is mounted now");
+    assert!(store.flush() && store.view().ok == Some(true));
+    assert!(store.opened_late() && !store.opened_late());
+    assert_eq!(store.recalled(), Some(&state(1234.5)));
+    assert_eq!(store.open_incidents(), [incident("one", None)]);
+    drop(store);
+    let store = Store::open(&folder, NOW).expect("it opens again");
+    assert_eq!(store.recalled(), Some(&state(1234.5)), "who was not recalled was not saved");
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_not_waited_for_at_the_end() {
+    let (hanging, ended) = oneshot::channel();
+    let closing = Closing { ended: Some(ended), is_whole: true };
+    assert!(!closing.wait(Duration::from_millis(10)).await);
+    drop(hanging);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
+    store.add(outcome("failed", 1));
+    assert!(store.close().wait(Duration::from_secs(60)).await);
+    assert_eq!(all(folder.path()).outcomes, [outcome("failed", 1)]);
+}
+
+#[test]
+fn a_lock_that_is_a_pipe_holds_nobody_up() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join(LOCK)).status().expect("mkfifo runs");
+    assert!(made.success());
+    let error = Store::open(folder.path(), NOW).expect_err("it is no lock");
+    assert!(error.to_string().ends_with("lock: it is a pipe"), "{error}");
 }

@@ -1,13 +1,15 @@
-//! The thread that writes: it gathers orders into one transaction, and sets the store aside when it turns out damaged.
+//! The thread that writes: it opens the store, gathers orders into one transaction, sets the store aside when it turns out
+//! damaged, begins anew where its files are gone, and tries a disk that refuses again, ever more seldom.
 
 use std::{
-    path::Path,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ase_probes::clock;
@@ -15,6 +17,7 @@ use ase_probes::clock;
 use super::{
     Shared, StoreError, aside,
     database::{self, Database},
+    place::{self, Place, Recalled},
     rows::{IncidentRow, OutcomeRow, StateRow},
 };
 
@@ -70,6 +73,19 @@ impl Batch {
     fn len(&self) -> usize {
         self.outcomes.len() + self.incidents.len()
     }
+
+    fn is_empty(&self) -> bool {
+        self.state.is_none() && self.len() == 0
+    }
+
+    /// Forgets the oldest beyond what may wait for the disk.
+    fn bound(&mut self, shared: &Shared) {
+        let surplus = self.outcomes.len().saturating_sub(MOST_KEPT);
+        self.outcomes.drain(..surplus);
+        shared.dropped.fetch_add(surplus as u64, Ordering::Relaxed);
+        let surplus = self.incidents.len().saturating_sub(MOST_KEPT);
+        self.incidents.drain(..surplus);
+    }
 }
 
 /// A store that was checked, and what an earlier process left in it.
@@ -92,9 +108,7 @@ pub(super) fn open_or_set_aside(path: &Path, now: Duration) -> Result<Opened, St
             tracing::warn!(path = %path.display(), found, known, "a newer agent wrote the store; clocks and history begin anew");
             "newer"
         }
-        Err(error @ (StoreError::Io { .. } | StoreError::Locked { .. } | StoreError::Sqlite { .. })) => {
-            return Err(error);
-        }
+        Err(error) => return Err(error),
     };
     let moved = aside::set_aside(path, why, now);
     let moved = moved.map_err(|source| StoreError::Io { operation: "set aside", path: path.to_owned(), source })?;
@@ -107,80 +121,175 @@ fn open(path: &Path) -> Result<Opened, StoreError> {
     Ok(Opened { state: database.state()?, incidents: database.open_incidents()?, database })
 }
 
+/// The first wait before a disk that refused is tried again; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait: a disk that mends is used again soon, one that does not costs nothing.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// With nothing to write, it is looked this often whether the files are still there.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A store that refuses.
+#[derive(Debug)]
+struct Refusal {
+    words: String,
+    again: Instant,
+    wait: Duration,
+}
+
 /// The thread's state.
 #[derive(Debug)]
 pub(super) struct Writer {
-    database: Database,
+    folder: PathBuf,
+    place: Option<Place>,
     shared: Arc<Shared>,
+    /// Who waits for the first attempt to open the store, or for what an earlier process left in one that opened late.
+    opened: Sender<Result<Recalled, StoreError>>,
+    refusal: Option<Refusal>,
+    /// What a store that has to begin anew is given first.
+    clocks: Option<StateRow>,
+    unended: BTreeMap<String, IncidentRow>,
+    was_open: bool,
 }
 
 impl Writer {
-    pub(super) fn new(database: Database, shared: Arc<Shared>) -> Self {
-        Self { database, shared }
+    pub(super) fn new(folder: PathBuf, shared: Arc<Shared>, opened: Sender<Result<Recalled, StoreError>>) -> Self {
+        let (clocks, unended) = (None, BTreeMap::new());
+        Self { folder, place: None, shared, opened, refusal: None, clocks, unended, was_open: false }
     }
 
-    /// Writes until nobody gives orders any more.
-    pub(super) fn run(mut self, queue: &Receiver<Order>) {
+    /// Opens the store at `now`, and writes until nobody gives orders any more. Returns whether all of it is on the disk.
+    pub(super) fn run(mut self, queue: &Receiver<Order>, now: Duration) -> bool {
         let mut batch = Batch::default();
-        while let Ok(first) = queue.recv() {
-            batch.take(first);
-            gather(queue, &mut batch);
-            self.commit(&mut batch);
+        if let Err(error) = self.open(now, &mut batch) {
+            self.refused(&error);
+            drop(self.opened.send(Err(error)));
+        }
+        loop {
+            match queue.recv_timeout(self.patience()) {
+                Ok(first) => {
+                    batch.take(first);
+                    gather(queue, &mut batch);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return batch.is_empty() || self.commit(&mut batch),
+            }
+            let is_due = self.refusal.as_ref().is_none_or(|refusal| refusal.again <= clock::now());
+            if is_due || !batch.replies.is_empty() {
+                self.commit(&mut batch);
+            }
+            batch.bound(&self.shared);
+            batch.is_urgent = false;
         }
     }
 
-    /// Writes a batch and empties it. What the disk does not take waits for the next one, within bounds.
-    fn commit(&mut self, batch: &mut Batch) {
-        let mut result = self.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
-        if let Err(error) = result {
-            result = match database::from_sqlite(self.database.path(), error) {
-                StoreError::Damaged { path, what } => self.begin_anew(&path, &what, batch),
-                StoreError::Sqlite { source, .. } => Err(source),
-                StoreError::Io { .. } | StoreError::Locked { .. } | StoreError::Newer { .. } => Ok(()),
-            };
-        }
-        let was_ok = self.shared.ok.swap(result.is_ok(), Ordering::Relaxed);
+    /// How long to wait for orders before there is something else to do.
+    fn patience(&self) -> Duration {
+        self.refusal.as_ref().map_or(LOOK_EVERY, |refusal| refusal.again.saturating_duration_since(clock::now()))
+    }
+
+    /// Writes a batch and empties it; returns whether it could. What the disk does not take stays for the next attempt.
+    fn commit(&mut self, batch: &mut Batch) -> bool {
+        let result = self.attempt(batch);
         match &result {
-            Ok(()) if !was_ok => tracing::info!("the store takes what it is given again"),
-            Err(error) if was_ok => {
-                tracing::error!(%error, path = %self.database.path().display(), "the store takes nothing")
-            }
-            Ok(()) | Err(_) => {}
+            Ok(()) => self.accepted(),
+            Err(error) => self.refused(error),
         }
         for reply in batch.replies.drain(..) {
             // Who asked may have stopped waiting.
             let _heard = reply.send(result.is_ok());
         }
-        batch.is_urgent = false;
         if result.is_ok() {
-            *batch = Batch::default();
-            return;
+            self.note(std::mem::take(batch));
         }
-        let surplus = batch.outcomes.len().saturating_sub(MOST_KEPT);
-        batch.outcomes.drain(..surplus);
-        self.shared.dropped.fetch_add(surplus as u64, Ordering::Relaxed);
-        let surplus = batch.incidents.len().saturating_sub(MOST_KEPT);
-        batch.incidents.drain(..surplus);
+        result.is_ok()
     }
 
-    /// The store turned out damaged while it was in use.
-    fn begin_anew(&mut self, path: &Path, what: &str, batch: &Batch) -> rusqlite::Result<()> {
-        tracing::warn!(path = %path.display(), what, "the store is damaged; history begins anew");
-        let opened = aside::set_aside(path, "damaged", clock::wall())
-            .map_err(|source| StoreError::Io { operation: "set aside", path: path.to_owned(), source })
-            .and_then(|_| Database::open(path));
-        match opened {
-            Ok(database) => {
-                self.database = database;
-                self.shared.resets.fetch_add(1, Ordering::Relaxed);
-                self.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents)
-            }
-            Err(error) => {
-                tracing::error!(%error, "no new store either");
-                Err(rusqlite::Error::InvalidPath(path.to_owned()))
+    fn attempt(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        if self.place.as_ref().is_some_and(|place| !place.is_there()) {
+            tracing::warn!(folder = %self.folder.display(), "the store's files are gone; they are made anew");
+            self.place = None;
+        }
+        if self.place.is_none() {
+            self.open(clock::wall(), batch)?;
+        }
+        let Some(place) = &mut self.place else { return Ok(()) };
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let written = place.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
+        match written.map_err(|error| database::from_sqlite(place.database.path(), error)) {
+            Err(StoreError::Damaged { path, what }) => begin_anew(place, &self.shared, (&path, &what), batch),
+            result => result,
+        }
+    }
+
+    /// Opens the store. One that opens late hands over what an earlier process left there, which the clocks of this one
+    /// are not written over before they took it up; one that has to begin anew is given what this process knows.
+    fn open(&mut self, now: Duration, batch: &mut Batch) -> Result<(), StoreError> {
+        let (place, recalled) = Place::open(&self.folder, now)?;
+        self.place = Some(place);
+        self.shared.resets.store(aside::remains(&self.folder), Ordering::Relaxed);
+        self.shared.ok.store(true, Ordering::Relaxed);
+        if self.was_open {
+            batch.state = batch.state.take().or_else(|| self.clocks.clone());
+            let is_told = |id: &String| batch.incidents.iter().any(|incident| incident.id == *id);
+            let unended = self.unended.iter().filter(|(id, _)| !is_told(id));
+            let unended: Vec<IncidentRow> = unended.map(|(_, incident)| incident.clone()).collect();
+            batch.incidents.splice(0..0, unended);
+            return Ok(());
+        }
+        self.was_open = true;
+        if recalled.state.is_some() {
+            batch.state = None;
+        }
+        drop(self.opened.send(Ok(recalled)));
+        Ok(())
+    }
+
+    fn accepted(&mut self) {
+        self.shared.ok.store(true, Ordering::Relaxed);
+        if self.refusal.take().is_some() {
+            tracing::info!(folder = %self.folder.display(), "the store takes what it is given again");
+        }
+    }
+
+    /// Says why, once for each reason, and sets the time of the next attempt.
+    fn refused(&mut self, error: &StoreError) {
+        self.shared.ok.store(false, Ordering::Relaxed);
+        let words = error.to_string();
+        let before = self.refusal.take();
+        if before.as_ref().is_none_or(|before| before.words != words) {
+            tracing::error!(error = words, "the store takes nothing; it is tried again");
+        }
+        let wait = before.map_or(FIRST_WAIT, |before| (before.wait * 2).min(LONGEST_WAIT));
+        self.refusal = Some(Refusal { words, again: clock::now() + wait, wait });
+    }
+
+    /// Remembers what a store that has to begin anew needs.
+    fn note(&mut self, batch: Batch) {
+        self.clocks = batch.state.or(self.clocks.take());
+        for incident in batch.incidents {
+            match incident.closed {
+                Some(_) => drop(self.unended.remove(&incident.id)),
+                None => drop(self.unended.insert(incident.id.clone(), incident)),
             }
         }
     }
+}
+
+/// The store turned out damaged while it was in use.
+fn begin_anew(
+    place: &mut Place,
+    shared: &Shared,
+    (path, what): (&Path, &str),
+    batch: &Batch,
+) -> Result<(), StoreError> {
+    tracing::warn!(path = %path.display(), what, "the store is damaged; history begins anew");
+    aside::set_aside(path, "damaged", clock::wall()).map_err(place::io("set aside", path))?;
+    place.renew(Database::open(path)?);
+    shared.resets.fetch_add(1, Ordering::Relaxed);
+    let written = place.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
+    written.map_err(|error| database::from_sqlite(path, error))
 }
 
 /// Takes what else is there, and waits a little for more if nothing is urgent.

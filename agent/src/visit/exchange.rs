@@ -8,7 +8,7 @@ use ase_probes::{
     deadline::Deadline,
     egress::Shape,
     evidence::Ending,
-    http,
+    http, local_facts,
     outcome::{Outcome, Protocol},
     probe::Probe,
     resolve::Resolution,
@@ -18,7 +18,7 @@ use rand::{Rng, rngs::StdRng};
 
 use crate::{
     model::visit::Untested,
-    net::policy::Reached,
+    net::{domain, policy::Reached},
     visit::{terms::Terms, visitor::Visitor},
 };
 
@@ -88,12 +88,27 @@ impl Exchange<'_> {
                 (None, format!("redirects lead in a circle, back to {}", next.address()))
             }
             Ok(_) if trail.len() > MAX_HOPS => (None, format!("more than {MAX_HOPS} redirects")),
+            Ok(next) if !self.terms.policy.allows_port(question.port, next.port) => {
+                let port = next.port;
+                (
+                    None,
+                    format!(
+                        "the redirect from {} to {}:{port} is not followed: port {port} is none of the web (80, 443); list it \
+                     under addresses.redirect_ports if it is meant",
+                        question.host, next.host
+                    ),
+                )
+            }
             Ok(next) if next.host.eq_ignore_ascii_case(&question.host) => {
                 let remark = format!("{} redirects to {}", question.address(), next.address());
                 (Some(next), remark)
             }
             Ok(next) => {
-                let remark = format!("{} redirects to {}, a dependency of its own", question.host, next.host);
+                let mut remark = format!("{} redirects to {}, a dependency of its own", question.host, next.host);
+                // No fault: whoever moves leaves one, and portals do so as well.
+                if let Some(domain) = domain::left(&question.host, &next.host) {
+                    remark.push_str(&format!(", in another registrable domain ({domain})"));
+                }
                 (Some(next), remark)
             }
         };
@@ -141,7 +156,10 @@ impl Exchange<'_> {
             resolution.describe(&mut self.remarks);
             return Ok(None);
         };
-        if self.terms.allows(address, Reached::Redirect) { there(address) } else { Err(Untested::Forbidden(address)) }
+        // This machine's own addresses are public to nobody else's word.
+        let is_own = !self.terms.policy.lists(address) && local_facts::is_own(address, &self.terms.egress);
+        let is_allowed = self.terms.allows(address, Reached::Redirect) && !is_own;
+        if is_allowed { there(address) } else { Err(Untested::Forbidden(address)) }
     }
 
     /// Makes one exchange, where there is time and budget for it.

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use ase_probes::{egress::Egress, tls::Trust};
+use ase_probes::{egress::Egress, probe::Probe, tls::Trust};
 
 use crate::{
     model::settings::Settings,
@@ -96,7 +96,7 @@ impl Terms {
     pub fn of(settings: &Settings) -> Self {
         Self {
             asker: Asker::Operator,
-            policy: settings.policy.clone(),
+            policy: policy(settings),
             preference: Preference::AsResolved,
             egress: settings.egress.clone(),
             trust: settings.trust.clone(),
@@ -108,6 +108,15 @@ impl Terms {
     pub fn allows(&self, address: IpAddr, by: Reached) -> bool {
         self.policy.allows(address, self.asker.reaches(by))
     }
+}
+
+/// The policy of the settings; a port that the operator or the profile has asked over HTTP is one for redirects, too.
+fn policy(settings: &Settings) -> AddressPolicy {
+    let mut policy = settings.policy.clone();
+    let endpoints = settings.catalog.endpoints.iter().map(|endpoint| &endpoint.target);
+    let web = endpoints.filter(|target| matches!(target.probe, Probe::Http(_)));
+    policy.redirect_ports.extend(web.map(|target| target.port));
+    policy
 }
 
 #[cfg(test)]

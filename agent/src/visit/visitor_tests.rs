@@ -82,7 +82,7 @@ fn at(address: [u8; 4], port: u16) -> SocketAddr {
 fn caller(server: SocketAddr, flows: u32) -> (Visitor, Terms) {
     let terms = Terms {
         asker: Asker::Operator,
-        policy: AddressPolicy { allow: vec![prefix("127.0.0.0/8").expect("a prefix")], deny: Vec::new() },
+        policy: AddressPolicy { allow: vec![prefix("127.0.0.0/8").expect("a prefix")], ..AddressPolicy::default() },
         preference: Preference::AsResolved,
         egress: Egress::default(),
         trust: Trust::none(),

@@ -17,7 +17,12 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{self, CertificateError, pki_types::ServerName},
+};
+
+use crate::net::foreign;
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 16 << 20;
@@ -202,7 +207,7 @@ impl Api {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
             let server = ServerName::try_from(host).map_err(|error| silent(error.to_string()))?;
             let connector = TlsConnector::from(Arc::clone(&self.trust.strict_client()));
-            let secured = connector.connect(server, stream).await.map_err(|error| silent(format!("TLS: {error}")))?;
+            let secured = connector.connect(server, stream).await.map_err(|error| silent(of_tls(&error)))?;
             exchange(secured, request).await.map_err(&silent)
         };
         match timeout(PATIENCE, exchange).await {
@@ -277,6 +282,17 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// Why a handshake failed. What webpki refuses and rustls has no word for prints as nested names of types.
+fn of_tls(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => {
+            format!("TLS: the certificate does not verify: {}", foreign::spoken(&other.to_string()))
+        }
+        _ => format!("TLS: {}", foreign::plain_within(&error.to_string(), LONGEST_WORDS)),
+    }
+}
+
 fn next_page(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     value.get("nextLink")?.as_str().filter(|link| !link.is_empty()).map(str::to_owned)
@@ -289,7 +305,7 @@ fn said(body: &[u8]) -> String {
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     let words =
         [field("code"), field("message")].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ");
-    let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_WORDS).collect();
+    let words = foreign::plain_within(&words, LONGEST_WORDS);
     if words.is_empty() { "it gives no reason".to_owned() } else { words }
 }
 

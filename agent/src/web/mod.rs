@@ -1,7 +1,16 @@
 //! Everything that listens, or asks another agent that listens.
 
+pub mod accepting;
+mod coding;
+pub mod connection;
+pub mod crowd;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod management;
 pub mod pages;
+mod permission;
+mod refusals;
 pub mod server;
 pub mod thread;
 pub mod witness;

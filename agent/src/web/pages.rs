@@ -1,18 +1,24 @@
-//! The pages that show the newest snapshot. Each is rendered once per snapshot, when it is first asked for, and everybody
-//! who asks while that snapshot is the newest gets the same bytes. It knows no connection.
+//! The pages that show the newest snapshot. Each is rendered and packed once per snapshot, when it is first asked for, and
+//! everybody who asks while that snapshot is the newest gets the same bytes. It knows no connection.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
+    io::Write,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
 };
 
-use ase_probes::clock;
-use axum::body::Bytes;
+use ase_probes::{clock, own_process};
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, header},
+};
+use flate2::{Compression, write::GzEncoder};
 use tokio::sync::watch;
+
+use super::{accepting::Tally, coding};
 
 use crate::{
     engine::{histogram::Histogram, snapshot::Snapshot},
-    readers::metrics::Serving,
+    readers::metrics::{PageCount, Serving},
 };
 
 /// What can be shown of a snapshot.
@@ -49,21 +55,58 @@ pub struct Pages {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     render: Arc<Render>,
     shared: Arc<Mutex<Shared>>,
+    tally: Arc<Tally>,
 }
+
+/// How hard gzip tries. The next steps save a tenth of the bytes and take half as long again.
+const EFFORT: Compression = Compression::new(4);
 
 /// What is rendered of the newest snapshot, and how long rendering took so far.
 #[derive(Default)]
 struct Shared {
     /// The snapshot that the bodies show. It is not kept alive: its visits may be many megabytes.
     of: Weak<Snapshot>,
-    bodies: [Option<Bytes>; Page::ALL.len()],
+    plain: [Option<Bytes>; Page::ALL.len()],
+    packed: [Option<Bytes>; Page::ALL.len()],
     took: [Histogram; Page::ALL.len()],
+    requests: [u64; Page::ALL.len()],
+    sizes: [usize; Page::ALL.len()],
+}
+
+/// Bytes that are counted for as long as anybody keeps them.
+struct Counted {
+    bytes: Vec<u8>,
+    tally: Arc<Tally>,
+}
+
+impl Counted {
+    fn shared(bytes: Vec<u8>, tally: &Arc<Tally>) -> Bytes {
+        tally.under_way.fetch_add(bytes.len(), Ordering::Relaxed);
+        Bytes::from_owner(Self { bytes, tally: Arc::clone(tally) })
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.tally.under_way.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
 }
 
 impl Pages {
     /// Pages that this function renders.
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, render: Arc<Render>) -> Self {
-        Self { snapshots, render, shared: Arc::default() }
+        Self { snapshots, render, shared: Arc::default(), tally: Arc::default() }
+    }
+
+    /// What the connections that take these pages say about themselves.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// The newest snapshot.
@@ -71,31 +114,83 @@ impl Pages {
         Arc::clone(&self.snapshots.borrow())
     }
 
-    /// The page of the newest snapshot. To be called within a runtime: a task of it lets the bodies go once they are old.
-    pub fn body(&self, page: Page) -> Bytes {
+    /// The page of the newest snapshot in the coding that the request asks for, and the headers that say so.
+    pub fn answer(&self, page: Page, asked: &HeaderMap) -> (HeaderMap, Bytes) {
+        let is_packed = coding::takes_gzip(asked);
+        let mut headers = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("accept-encoding"))]);
+        if is_packed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        (headers, self.bytes(page, is_packed))
+    }
+
+    /// The page of the newest snapshot, plain or packed. To be called within a runtime: a task of it lets the bodies go once
+    /// they are old.
+    fn bytes(&self, page: Page, is_packed: bool) -> Bytes {
         let mut snapshots = self.snapshots.clone();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.requests[page as usize] += 1;
         if !std::ptr::eq(shared.of.as_ptr(), Arc::as_ptr(&snapshot)) {
             shared.of = Arc::downgrade(&snapshot);
-            shared.bodies = Default::default();
+            shared.forget();
             tokio::spawn(forget(snapshots, Arc::downgrade(&snapshot), Arc::clone(&self.shared)));
         }
-        if let Some(body) = &shared.bodies[page as usize] {
-            return body.clone();
+        let began = clock::now();
+        let (plain, is_new) = match &shared.plain[page as usize] {
+            Some(body) => (body.clone(), false),
+            None => (self.rendered(page, &snapshot, &shared), true),
+        };
+        let packed = is_packed.then(|| match &shared.packed[page as usize] {
+            Some(body) => (body.clone(), false),
+            None => (Counted::shared(pack(&plain), &self.tally), true),
+        });
+        if is_new || packed.as_ref().is_some_and(|(_, is_new)| *is_new) {
+            shared.took[page as usize].observe(clock::now().duration_since(began));
         }
-        let (began, serving) = (clock::now(), shared.serving(clock::wall().saturating_sub(snapshot.at)));
-        let body = Bytes::from((self.render)(page, &snapshot, &serving));
-        shared.took[page as usize].observe(clock::now().duration_since(began));
-        shared.bodies[page as usize] = Some(body.clone());
-        body
+        shared.sizes[page as usize] = plain.len();
+        shared.plain[page as usize] = Some(plain.clone());
+        match packed {
+            Some((packed, _)) => {
+                shared.packed[page as usize] = Some(packed.clone());
+                packed
+            }
+            None => plain,
+        }
+    }
+
+    fn rendered(&self, page: Page, snapshot: &Snapshot, shared: &Shared) -> Bytes {
+        let serving = shared.serving(snapshot, &self.tally);
+        Counted::shared((self.render)(page, snapshot, &serving).into_bytes(), &self.tally)
     }
 }
 
+/// The bytes in gzip (RFC 1952).
+fn pack(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 8), EFFORT);
+    let packed = encoder.write_all(plain).and_then(|()| encoder.finish());
+    packed.expect("memory takes what is written to it")
+}
+
 impl Shared {
-    fn serving(&self, snapshot_age: Duration) -> Serving {
-        let renders = Page::ALL.into_iter().map(|page| (page.label(), self.took[page as usize]));
-        Serving { snapshot_age, renders: renders.collect() }
+    fn forget(&mut self) {
+        (self.plain, self.packed) = (Default::default(), Default::default());
+    }
+
+    fn serving(&self, snapshot: &Snapshot, tally: &Tally) -> Serving {
+        let each = |page: Page| PageCount {
+            page: page.label(),
+            renders: self.took[page as usize],
+            requests: self.requests[page as usize],
+            bytes: self.sizes[page as usize],
+        };
+        Serving {
+            snapshot_age: clock::wall().saturating_sub(snapshot.at),
+            pages: Page::ALL.map(each).to_vec(),
+            connections: tally.open.load(Ordering::Relaxed),
+            shed: tally.shed.load(Ordering::Relaxed),
+            process: own_process::read(),
+        }
     }
 }
 
@@ -105,7 +200,7 @@ async fn forget(mut snapshots: watch::Receiver<Arc<Snapshot>>, of: Weak<Snapshot
     drop(snapshots.changed().await);
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     if Weak::ptr_eq(&shared.of, &of) {
-        shared.bodies = Default::default();
+        shared.forget();
         shared.of = Weak::new();
     }
 }
@@ -118,7 +213,7 @@ mod tests {
     fn counting() -> (watch::Sender<Arc<Snapshot>>, Pages) {
         let (sender, snapshots) = watch::channel(Arc::new(sample::snapshot()));
         let render = |page: Page, snapshot: &Snapshot, serving: &Serving| {
-            let counts = serving.renders.iter().map(|(_, took)| took.count()).collect::<Vec<_>>();
+            let counts = serving.pages.iter().map(|page| page.renders.count()).collect::<Vec<_>>();
             format!("{page:?} of {}, rendered {counts:?} times before", snapshot.agent.vantage)
         };
         (sender, Pages::new(snapshots, Arc::new(render)))
@@ -127,25 +222,49 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_rendered_once_per_snapshot_and_shared() {
         let (sender, pages) = counting();
-        let (one, other) = (pages.body(Page::Metrics), pages.clone().body(Page::Metrics));
+        let (one, other) = (pages.bytes(Page::Metrics, false), pages.clone().bytes(Page::Metrics, false));
         assert_eq!(one.as_ptr(), other.as_ptr(), "the same bytes, not a copy");
         assert_eq!(one, "Metrics of snet-mirror, rendered [0, 0, 0] times before");
-        assert_eq!(pages.body(Page::Status), "Status of snet-mirror, rendered [1, 0, 0] times before");
+        assert_eq!(pages.bytes(Page::Status, false), "Status of snet-mirror, rendered [1, 0, 0] times before");
         sender.send_modify(|snapshot| Arc::make_mut(snapshot).agent.vantage = "next".to_owned());
-        assert_eq!(pages.body(Page::Metrics), "Metrics of next, rendered [1, 1, 0] times before");
+        assert_eq!(pages.bytes(Page::Metrics, false), "Metrics of next, rendered [1, 1, 0] times before");
     }
 
     #[tokio::test]
     async fn neither_an_old_snapshot_nor_its_pages_are_kept() {
         let (sender, pages) = counting();
         let old = Arc::downgrade(&pages.snapshot());
-        drop(pages.body(Page::Status));
+        drop(pages.bytes(Page::Status, false));
         sender.send_replace(Arc::new(sample::snapshot()));
         assert_eq!(old.strong_count(), 0);
-        let is_empty = || pages.shared.lock().expect("nobody panicked").bodies.iter().all(Option::is_none);
+        let is_empty = || pages.shared.lock().expect("nobody panicked").plain.iter().all(Option::is_none);
         assert!(!is_empty());
         while !is_empty() {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_packed_page_is_made_once_and_holds_the_same_and_what_is_kept_is_counted() {
+        let (sender, pages) = counting();
+        let asked = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))]);
+        let (headers, packed) = pages.answer(Page::Metrics, &asked);
+        assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
+        assert_eq!(pages.answer(Page::Metrics, &asked).1.as_ptr(), packed.as_ptr(), "the same bytes, not a copy");
+        let (headers, plain) = pages.answer(Page::Metrics, &HeaderMap::new());
+        assert!(!headers.contains_key(header::CONTENT_ENCODING) && headers[header::VARY] == "accept-encoding");
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed[..]), &mut text).expect("it is gzip");
+        assert_eq!(text, plain);
+        let under_way = || pages.tally().under_way.load(Ordering::Relaxed);
+        assert_eq!(under_way(), plain.len() + packed.len());
+        sender.send_replace(Arc::new(sample::snapshot()));
+        while under_way() > plain.len() + packed.len()
+            || pages.shared.lock().expect("nobody panicked").packed[0].is_some()
+        {
+            tokio::task::yield_now().await;
+        }
+        drop((packed, plain));
+        assert_eq!(under_way(), 0);
     }
 }

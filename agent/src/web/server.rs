@@ -1,28 +1,24 @@
-//! The web server: the pages behind their paths, readiness, the limits of clients and time, and the one command, reload. It
-//! holds no state of its own.
+//! The web server: the pages behind their paths, readiness, and the one command, reload. It holds no state of its own.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    task::JoinSet,
-    time::{sleep, timeout},
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
 };
 
-use super::pages::{Page, Pages};
+use super::{
+    accepting::{Peer, Site},
+    pages::{Page, Pages},
+    permission,
+};
 use crate::{
     engine::snapshot::Snapshot,
     readers::{
@@ -39,34 +35,8 @@ pub enum Command {
     Reload(oneshot::Sender<Result<(), String>>),
 }
 
-/// Bounds that hold whatever clients do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at once; further ones wait to be accepted.
-    pub connections: usize,
-    /// Time for a request's head to arrive, and for an idle connection to wait for the next one.
-    pub head: Duration,
-    /// Age at which a connection is asked to end.
-    pub lifetime: Duration,
-    /// Time for a connection to end once it was asked to; then it is cut.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let (head, lifetime) = (Duration::from_secs(10), Duration::from_secs(300));
-        Self { connections: 64, head, lifetime, drain: Duration::from_secs(5) }
-    }
-}
-
 /// The time that a reload may take before its client is told that it did not end.
 const RELOAD_WITHIN: Duration = Duration::from_secs(30);
-
-/// The largest request head in bytes; hyper's smallest buffer.
-const HEAD_LIMIT: usize = 8192;
-
-/// Pause after an accept that failed, for example for lack of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The agent's own version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -78,8 +48,10 @@ struct Web {
 }
 
 /// The routes over the newest snapshot.
-pub fn router(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<Command>) -> Router {
-    routes(Pages::new(snapshots, Arc::new(render)), commands)
+pub fn site(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<Command>) -> Site {
+    let pages = Pages::new(snapshots, Arc::new(render));
+    let tally = pages.tally();
+    Site { router: routes(pages, commands), tally }
 }
 
 /// The routes over these pages.
@@ -96,85 +68,20 @@ pub(super) fn routes(pages: Pages, commands: mpsc::Sender<Command>) -> Router {
         .with_state(Web { pages, commands })
 }
 
-/// Serves until `shutdown` completes, then lets connections end within `limits.drain`.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let (stop, stopping) = watch::channel(());
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        tokio::select! {
-            () = &mut shutdown => break,
-            (stream, slot) = accept(&listener, &slots) => {
-                connections.spawn(converse(stream, slot, router.clone(), limits, stopping.clone()));
-            }
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-        }
-    }
-    drop((listener, stop));
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(limits.drain, ended).await.is_err() {
-        tracing::warn!(connections = connections.len(), "web connections cut at the end of the drain");
-    }
-}
-
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
-    let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
-            Err(error) => {
-                tracing::warn!(%error, "a web connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Serves one connection until it ends, grows too old, or the server stops.
-async fn converse(
-    stream: TcpStream,
-    _slot: OwnedSemaphorePermit,
-    router: Router,
-    limits: Limits,
-    mut stopping: watch::Receiver<()>,
-) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_LIMIT);
-    let mut connection =
-        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    tokio::select! {
-        ended = connection.as_mut() => return note(ended),
-        _ = stopping.changed() => {}
-        () = sleep(limits.lifetime) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    match timeout(limits.drain, connection).await {
-        Ok(ended) => note(ended),
-        Err(_) => tracing::debug!("a web connection was cut"),
-    }
-}
-
-fn note(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a web connection ended early");
-    }
-}
-
 fn render(page: Page, snapshot: &Snapshot, serving: &Serving) -> String {
     match page {
-        Page::Metrics => metrics::render(snapshot, VERSION) + &metrics::render_serving(serving),
+        Page::Metrics => metrics::render(snapshot, VERSION) + &metrics::render_serving(serving, snapshot.agent.started),
         Page::Status => json::to_json(snapshot, VERSION),
         Page::Landing => landing_page(snapshot),
     }
 }
 
-async fn show_metrics(State(web): State<Web>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], web.pages.body(Page::Metrics)).into_response()
+async fn show_metrics(State(web): State<Web>, asked: HeaderMap) -> Response {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], web.pages.answer(Page::Metrics, &asked)).into_response()
 }
 
-async fn show_status(State(web): State<Web>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], web.pages.body(Page::Status)).into_response()
+async fn show_status(State(web): State<Web>, asked: HeaderMap) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], web.pages.answer(Page::Status, &asked)).into_response()
 }
 
 async fn ready(State(web): State<Web>) -> (StatusCode, &'static str) {
@@ -185,7 +92,16 @@ async fn ready(State(web): State<Web>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn reload(State(web): State<Web>) -> (StatusCode, String) {
+async fn reload(
+    State(web): State<Web>,
+    Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
+    asked: HeaderMap,
+) -> (StatusCode, String) {
+    if let Err(refused) = permission::to_change(peer, &uri, &asked, &web.pages.snapshot().agent.reload_from) {
+        tracing::warn!(%peer, refused, "a reload was refused");
+        return (StatusCode::FORBIDDEN, format!("{refused}\n"));
+    }
     let (answer, answered) = oneshot::channel();
     let ask = async {
         web.commands.send(Command::Reload(answer)).await.ok()?;
@@ -199,13 +115,13 @@ async fn reload(State(web): State<Web>) -> (StatusCode, String) {
     }
 }
 
-async fn landing(State(web): State<Web>) -> Response {
+async fn landing(State(web): State<Web>, asked: HeaderMap) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, web.pages.body(Page::Landing)).into_response()
+    (headers, web.pages.answer(Page::Landing, &asked)).into_response()
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}\

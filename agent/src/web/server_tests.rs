@@ -5,11 +5,18 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
 use super::*;
-use crate::sample;
+use crate::{
+    sample,
+    web::{
+        accepting::{self, HEAD_LIMIT, Limits},
+        connection::Patience,
+    },
+};
 
 struct Server {
     address: SocketAddr,
@@ -17,6 +24,7 @@ struct Server {
     commands: mpsc::Receiver<Command>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    tally: Arc<accepting::Tally>,
 }
 
 async fn start(limits: Limits) -> Server {
@@ -26,8 +34,10 @@ async fn start(limits: Limits) -> Server {
     let (sender, commands) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
-    let task = tokio::spawn(serve(listener, router(receiver, sender), limits, shutdown));
-    Server { address, snapshots, commands, stop, task }
+    let site = site(receiver, sender);
+    let tally = Arc::clone(&site.tally);
+    let task = tokio::spawn(accepting::serve(listener, site, limits, shutdown));
+    Server { address, snapshots, commands, stop, task, tally }
 }
 
 /// Sends these bytes and returns everything that comes back until the server closes.
@@ -40,7 +50,7 @@ async fn send(address: SocketAddr, request: &str) -> String {
 }
 
 async fn ask(server: &Server, method: &str, path: &str) -> (u16, String, String) {
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
     let answer = send(server.address, &request).await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
@@ -67,6 +77,12 @@ async fn each_path_answers_with_its_reader() {
     assert!(body.contains("href=\"/metrics\"") && body.contains("lost something critical: sql"), "{body}");
 
     assert_eq!(ask(&server, "GET", "/-/healthy").await.2, "Healthy\n");
+    let packed = "GET /metrics HTTP/1.0\r\nhost: 127.0.0.1\r\naccept-encoding: gzip\r\n\r\n";
+    let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+    stream.write_all(packed.as_bytes()).await.expect("the server reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("the server closes in order");
+    assert!(String::from_utf8_lossy(&answer).to_ascii_lowercase().contains("content-encoding: gzip"));
     let (status, _, body) = ask(&server, "HEAD", "/metrics").await;
     assert_eq!((status, body.as_str()), (200, ""));
 }
@@ -99,13 +115,28 @@ async fn reload_hands_the_answer_of_the_loop_to_the_client() {
         (Ok(()), 200, "reloaded\n"),
         (Err("agent.yml:3: timeout (8s) must be shorter than interval (5s)".to_owned()), 500, "agent.yml:3: timeout"),
     ] {
-        let request = "POST /-/reload HTTP/1.1\r\nhost: agent\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let request = "POST /-/reload HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let client = tokio::spawn(send(server.address, request));
         let Some(Command::Reload(reply)) = server.commands.recv().await else { panic!("a command is due") };
         reply.send(answer).expect("the client waits");
         let answer = client.await.expect("the client does not panic");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(said), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_that_another_site_asks_for_is_refused() {
+    let mut server = start(Limits::default()).await;
+    for (headers, status) in [
+        ("host: evil.example\r\n", 403),
+        ("host: 127.0.0.1\r\norigin: http://evil.example\r\n", 403),
+        ("host: localhost\r\nsec-fetch-site: cross-site\r\n", 403),
+    ] {
+        let request = format!("POST /-/reload HTTP/1.1\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
+        let answer = send(server.address, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
+    }
+    assert!(server.commands.try_recv().is_err(), "nothing was asked of the loop");
 }
 
 #[tokio::test]
@@ -121,7 +152,7 @@ async fn a_client_that_never_ends_its_head_is_cut() {
     let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
     let server = start(limits).await;
     let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: agent\r\nx-slow: ").await.expect("the server reads");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ").await.expect("the server reads");
     let mut answer = Vec::new();
     let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok(), "the server must close the connection");
@@ -140,15 +171,36 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn silent_clients_hold_no_more_than_their_slots_for_no_longer_than_the_head_may_take() {
-    let limits = Limits { connections: 2, head: Duration::from_millis(100), ..Limits::default() };
+async fn silent_clients_make_room_for_one_that_asks() {
+    let limits = Limits { connections: 4, head: Duration::from_secs(600), ..Limits::default() };
     let server = start(limits).await;
     let mut silent = Vec::new();
-    for _ in 0..4 {
-        silent.push(TcpStream::connect(server.address).await.expect("the kernel's backlog has room"));
+    for _ in 0..64 {
+        silent.push(TcpStream::connect(server.address).await.expect("every client is accepted"));
     }
-    let answer = timeout(Duration::from_secs(5), ask(&server, "GET", "/-/healthy")).await;
-    assert_eq!(answer.expect("a slot becomes free").0, 200);
+    let (status, _, body) = ask(&server, "GET", "/metrics").await;
+    assert_eq!(status, 200);
+    let shed = body.lines().find_map(|line| line.strip_prefix("ase_agent_web_connections_shed_total "));
+    assert_eq!(shed, Some("63"), "each but two had to go for the next");
+    let mut first = silent.swap_remove(0);
+    assert_eq!(first.read(&mut [0]).await.expect("the server closes in order"), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut() {
+    let answer = Patience { stall: Duration::from_millis(50), whole: Duration::from_secs(600) };
+    let server = start(Limits { answer, ..Limits::default() }).await;
+    server.snapshots.send_replace(Arc::new(sample::large(10_000)));
+    let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.expect("the server reads");
+    let mut open = 1;
+    while open > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        open = server.tally.open.load(std::sync::atomic::Ordering::Relaxed);
+    }
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer).await);
+    assert!(answer.len() < metrics::render(&sample::large(10_000), VERSION).len(), "it got a part and no more");
 }
 
 #[tokio::test]
@@ -156,7 +208,7 @@ async fn an_old_connection_is_asked_to_end() {
     let limits = Limits { lifetime: Duration::from_millis(50), ..Limits::default() };
     let server = start(limits).await;
     let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
-    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: agent\r\n\r\n").await.expect("the server reads");
+    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.expect("the server reads");
     let mut answer = String::new();
     let ended = timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
     assert!(ended.is_ok() && answer.contains("Healthy"), "{answer}");
@@ -165,7 +217,7 @@ async fn an_old_connection_is_asked_to_end() {
 #[tokio::test]
 async fn shutdown_lets_an_answer_under_way_end() {
     let mut server = start(Limits::default()).await;
-    let request = "POST /-/reload HTTP/1.1\r\nhost: agent\r\ncontent-length: 0\r\n\r\n";
+    let request = "POST /-/reload HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n";
     let client = tokio::spawn(send(server.address, request));
     let Some(Command::Reload(reply)) = server.commands.recv().await else { panic!("a command is due") };
     server.stop.send(()).expect("the server runs");
@@ -178,7 +230,7 @@ async fn shutdown_lets_an_answer_under_way_end() {
 #[tokio::test]
 async fn shutdown_is_bounded_by_the_drain() {
     let mut server = start(Limits { drain: Duration::from_millis(50), ..Limits::default() }).await;
-    let client = tokio::spawn(send(server.address, "POST /-/reload HTTP/1.1\r\nhost: agent\r\n\r\n"));
+    let client = tokio::spawn(send(server.address, "POST /-/reload HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"));
     let command = server.commands.recv().await.expect("a command is due");
     server.stop.send(()).expect("the server runs");
     let ended = timeout(Duration::from_secs(5), server.task).await;

@@ -6,10 +6,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use axum::Router;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
-use super::server::{self, Limits};
+use super::accepting::{self, Limits, Site};
 
 /// The thread. It ends gracefully when this is dropped.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ impl WebThread {
     ///
     /// # Errors
     /// When the thread, its runtime or the move of the listener into that runtime fails.
-    pub async fn start(listener: TcpListener, router: Router, limits: Limits) -> io::Result<Self> {
+    pub async fn start(listener: TcpListener, site: Site, limits: Limits) -> io::Result<Self> {
         let listener = listener.into_std()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_started, started) = oneshot::channel();
@@ -39,7 +38,7 @@ impl WebThread {
                 match TcpListener::from_std(listener) {
                     Ok(listener) => {
                         drop(tell_started.send(Ok(())));
-                        server::serve(listener, router, limits, async move { drop(stopped.await) }).await;
+                        accepting::serve(listener, site, limits, async move { drop(stopped.await) }).await;
                     }
                     Err(error) => drop(tell_started.send(Err(error))),
                 }
@@ -85,7 +84,10 @@ mod tests {
         model::rounds::Rounds,
         readers::metrics::{self, Serving},
         sample,
-        web::pages::{Page, Pages},
+        web::{
+            pages::{Page, Pages},
+            server,
+        },
     };
 
     /// Longer than any machine takes; only a test that fails waits so long.
@@ -128,7 +130,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
         let address = listener.local_addr().expect("bound above");
         let router = server::routes(Pages::new(snapshots, Arc::new(render)), mpsc::channel(1).0);
-        let web = WebThread::start(listener, router, Limits::default()).await.expect("a thread");
+        let site = Site { router, tally: Arc::default() };
+        let web = WebThread::start(listener, site, Limits::default()).await.expect("a thread");
 
         let clients = [fetch(address), fetch(address), fetch(address)].map(tokio::spawn);
         let renderer = begun.recv().await.expect("a client asked");

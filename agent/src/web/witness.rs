@@ -15,6 +15,8 @@ use crate::readers::witness::{Told, Witness};
 
 /// The longest status document that is read, in bytes.
 const LONGEST: usize = 16 << 20;
+/// Incidents that are taken at most.
+const MOST: usize = 100;
 /// The time that the daemon gets in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,7 +32,8 @@ pub async fn ask(listen: SocketAddr) -> Option<Witness> {
     // Only an address of this machine can be bound.
     UdpSocket::bind((address.ip(), 0)).ok()?;
     let status = tokio::time::timeout(PATIENCE, read(address)).await.ok()??;
-    Some(Witness { listen: address, incidents: serde_json::from_slice::<Status>(&status).ok()?.incidents })
+    let told = serde_json::from_slice::<Status>(&status).ok()?.incidents;
+    Some(Witness { listen: address, incidents: told.into_iter().take(MOST).map(Told::plain).collect() })
 }
 
 /// Where to find on this machine what listens there: on every address means on loopback too.
@@ -66,6 +69,23 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
+
+    #[tokio::test]
+    async fn words_of_a_stranger_are_short_and_steer_nothing() {
+        let long = "x".repeat(20_000);
+        let told = format!(
+            r#"{{"cause": "\u202edropped\u001b[2J", "component": "{long}", "side": "a\nb", "scope": "", "confidence": "",
+            "hint": "\u2066", "endpoints": ["{long}"], "evidence": [], "since": ""}}"#
+        );
+        let told = format!(r#"{{"incidents": [{}]}}"#, vec![told; 150].join(","));
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", told.len());
+        let witness = answered((head + &told).leak()).await.expect("it speaks like a daemon");
+        assert_eq!(witness.incidents.len(), MOST);
+        let incident = &witness.incidents[0];
+        assert_eq!((&*incident.cause, &*incident.side), ("�dropped�[2J", "a�b"));
+        assert_eq!(incident.hint.as_deref(), Some("�"));
+        assert!(incident.component.chars().count() <= 301 && incident.endpoints[0].chars().count() <= 301);
+    }
 
     async fn answered(body: &'static str) -> Option<Witness> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

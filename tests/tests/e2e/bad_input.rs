@@ -40,6 +40,30 @@ fn a_bad_configuration_ends_with_78_and_names_file_line_key_and_rule() {
 }
 
 #[test]
+fn a_pipe_a_device_or_a_hole_of_a_gigabyte_as_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    assert!(run(Command::new("mkfifo").arg(at("pipe"))).status.success(), "mkfifo runs");
+    fs::File::create(at("hole")).and_then(|file| file.set_len(1 << 30)).expect("the folder is writable");
+    fs::write(at("ca.yaml"), format!("ca: {{file: {}}}\n", at("pipe"))).expect("the folder is writable");
+    for (file, expected) in [
+        (at("pipe"), "must be a regular file, and is a pipe, socket or device"),
+        ("/dev/zero".to_owned(), "must be a regular file, and is a pipe, socket or device"),
+        (at("hole"), "size (1073741824 bytes) must be at most 1048576 bytes"),
+        (at("ca.yaml"), "must be a regular file, and is a pipe, socket or device"),
+    ] {
+        for arguments in [&["config", "check", &file][..], &["check", "--config", &file], &["run", "--config", &file]] {
+            let (code, error) = said(arguments);
+            assert!(code == Some(78) && error.contains(expected), "{arguments:?}: {code:?} {error}");
+        }
+    }
+    for arguments in [&["lint", &at("pipe")][..], &["lint", "/dev/zero"], &["import", "outbound", &at("pipe")]] {
+        let (code, error) = said(arguments);
+        assert!(code == Some(78) && error.contains("must be a regular file"), "{arguments:?}: {code:?} {error}");
+    }
+}
+
+#[test]
 fn an_export_that_cannot_be_judged_is_refused_by_config_check_with_file_key_and_rule() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (file, export) = (folder.path().join("agent.yaml"), folder.path().join("nsg.json"));

@@ -1,6 +1,10 @@
 //! The daemon's life: ready, failing, mending, reloading, draining.
 
-use std::{fs, net::SocketAddr, process::Command};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    process::Command,
+};
 
 use crate::{
     http_client::{get, request, standing, status},
@@ -111,4 +115,23 @@ fn sigterm_drains_and_ends_with_0() {
     watched.signal("TERM");
     assert_eq!(watched.agent.exit_code(), Some(0));
     assert!(watched.agent.log().trim_end().ends_with("message=stopped"), "{}", watched.agent.log());
+}
+
+#[test]
+fn a_second_sigterm_leaves_out_the_wait_for_visits_under_way() {
+    let mut watched = Watched::start("logfmt");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let port = silent.local_addr().expect("it is bound").port();
+    watched.configure(&format!(
+        "resolvers: {{custom: [127.0.0.1]}}\nprofile: custom\npace: {{drain: 10m}}\nendpoints:\n  \
+         add: [{{class: https, host: 127.0.0.1, port: {port}, interval: 20m, timeout: 10m}}]\n"
+    ));
+    watched.signal("HUP");
+    let (_held, _) = silent.accept().expect("the visit begins");
+    watched.signal("TERM");
+    wait_for("the drain", || watched.agent.log().contains("message=draining").then_some(()));
+    watched.signal("TERM");
+    assert_eq!(watched.agent.exit_code(), Some(0));
+    let log = watched.agent.log();
+    assert!(log.contains("a second signal") && log.trim_end().ends_with("message=stopped"), "{log}");
 }

@@ -13,7 +13,7 @@ use crate::{
 const PROMISED: [&str; 24] = [
     "ase_probe_success",
     "ase_probe_attempts_total",
-    "ase_probe_failures_total",
+    "ase_probe_failed_total",
     "ase_probe_duration_seconds_bucket",
     "ase_dependency_up",
     "ase_endpoint_last_success_timestamp_seconds",

@@ -113,7 +113,8 @@ fn promtool_accepts_every_rule_without_a_remark() {
 #[test]
 fn every_promtool_test_passes() {
     std::thread::scope(|scope| {
-        for path in files(TESTS, "yml") {
+        let recorded = format!("{TESTS}/recorded");
+        for path in files(TESTS, "yml").into_iter().chain(files(&recorded, "yml")) {
             scope.spawn(move || promtool(&["test", "rules"], &[path]));
         }
     });

@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
 };
 
+use ase_agent::resolvers::compare::ComparisonClass;
 use ase_probes::cause::Cause;
 
 /// Labels that the scrape adds; `docs/fleet.md` documents the last two.
@@ -67,6 +68,9 @@ impl Vocabulary {
         let causes = words.values.entry("cause".to_owned()).or_default();
         causes.extend(Cause::ALL.iter().map(|cause| cause.label().to_owned()));
         causes.insert(UNNAMED.to_owned());
+        // Only the class that is in force has a series.
+        let classes = words.values.entry("class".to_owned()).or_default();
+        classes.extend(ComparisonClass::ALL.iter().map(|class| class.label().to_owned()));
         let all = words.every_label();
         words.labels.extend(recorded.iter().map(|name| (name.clone(), all.clone())));
         words

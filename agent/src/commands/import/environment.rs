@@ -1,8 +1,8 @@
 //! `ase-agent import environment`: the environment's state and addresses, remembered and compared with the last time.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
-use ase_probes::clock;
+use ase_probes::{clock, regular_file};
 
 use super::{Environment, target::replace};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     imports::{
         answer::Page,
         environment::read,
-        memory::{Event, FILE, Memory},
+        memory::{Event, FILE, LARGEST, Memory},
     },
     model::catalog::Severity,
 };
@@ -49,7 +49,7 @@ fn pages(arguments: &Environment) -> Result<Vec<Page>, Failure> {
 /// What a state directory remembers of the environment; none where it was never imported.
 fn remembered(folder: &Path) -> Result<Option<Memory>, Failure> {
     let path = folder.join(FILE);
-    match fs::read(&path) {
+    match regular_file::read(&path, LARGEST) {
         Ok(bytes) => match Memory::from_json(&bytes) {
             Some(memory) => Ok(Some(memory)),
             None => Err(Failure::Input(format!(
@@ -57,7 +57,7 @@ fn remembered(folder: &Path) -> Result<Option<Memory>, Failure> {
                 path.display()
             ))),
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(Failure::Input(format!("{}: {error}", path.display()))),
     }
 }

@@ -1,8 +1,11 @@
 //! Where the answers of an import come from: files, or the management API itself when that is asked for.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use ase_probes::tls::Trust;
+use ase_probes::{
+    regular_file::{self, FileError},
+    tls::Trust,
+};
 use clap::Args;
 
 use crate::{
@@ -89,14 +92,11 @@ impl Source {
         let mut pages = Vec::new();
         for file in &self.files {
             let refused = |what: &dyn std::fmt::Display| Failure::Input(format!("{}: {what}", file.display()));
-            let about = fs::metadata(file).map_err(|error| refused(&error))?;
-            if about.is_dir() {
-                return Err(refused(&"a directory: give the files in it"));
-            }
-            if about.len() > LARGEST_FILE {
-                return Err(refused(&format!("{} MB are more than an answer has (64 MB)", about.len() >> 20)));
-            }
-            let bytes = fs::read(file).map_err(|error| refused(&error))?;
+            let bytes = regular_file::read_handed_over(file, LARGEST_FILE).map_err(|error| match error {
+                FileError::Directory => refused(&"a directory: give the files in it"),
+                FileError::Large { .. } => refused(&"more than an answer has (64 MB)"),
+                other => refused(&other),
+            })?;
             pages.push(
                 Page::read(&file.display().to_string(), &bytes).map_err(|error| Failure::Input(error.to_string()))?,
             );

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Format, Terms, question, read_into, refused};
+use super::{Format, Terms, bytes_of, question, read_into, refused};
 use crate::{
     commands::{failure::Failure, seen, stdout},
     lint::{
@@ -96,7 +96,7 @@ fn read_side(places: &[PathBuf], shared: &[PathBuf]) -> Result<(Export, Vec<Stri
             continue;
         }
         for file in files_in(place)? {
-            let bytes = fs::read(&file).map_err(|error| refused(&file, &error))?;
+            let bytes = bytes_of(&file)?;
             match export.read(&file.display().to_string(), &bytes) {
                 Ok(()) => {}
                 Err(ReadError::WrongKind { file, what }) => left.push(format!("{file} is left out: {what}")),

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Effective, Origin, Shown};
+use crate::net::foreign;
 
 /// Words that YAML readers take for something else than text (YAML 1.1 and 1.2).
 const TAKEN: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"];
@@ -107,7 +108,7 @@ fn word(text: &str) -> String {
 
 /// A comment ends with its line.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    foreign::plain(text)
 }
 
 fn value_of(shown: &Shown, path: &str, origins: &mut Map<String, Value>) -> Value {

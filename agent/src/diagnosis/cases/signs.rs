@@ -7,12 +7,12 @@ use ase_probes::{cause::Cause, http::Answer, outcome::Outcome, probe::Probe, ver
 use super::{Cases, Moment};
 use crate::{
     diagnosis::{
-        neighbourhood::{Peer, domain},
+        neighbourhood::Peer,
         neighbours::Neighbours,
         symptom::{self, Sign, Symptom},
     },
     model::{catalog::Host, visit::Visit},
-    net::port::Port,
+    net::{domain, port::Port},
 };
 
 impl Cases {
@@ -94,10 +94,7 @@ pub(super) fn redirects_away(visit: &Visit) -> bool {
         return false;
     };
     let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
-    visit
-        .resolution
-        .as_ref()
-        .is_some_and(|resolution| domain(&Host::Name(resolution.name.clone())) != domain(&Host::Name(host)))
+    visit.resolution.as_ref().is_some_and(|resolution| domain::left(&resolution.name, &host).is_some())
 }
 
 /// Whether the page that came says of itself that a filter wrote it.

@@ -1,19 +1,17 @@
 //! The comparison of the custom DNS with Azure DNS, name by name, as series.
 
-use super::{Page, flag};
-use crate::{engine::snapshot::Snapshot, resolvers::compare::ComparisonClass};
+use super::Page;
+use crate::engine::snapshot::Snapshot;
 
 /// Adds the series.
 pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
-    let rows = snapshot.names.iter().flat_map(|view| {
-        let published = view.published.as_ref().map(|comparison| comparison.class);
-        ComparisonClass::ALL
-            .iter()
-            .map(move |class| ([("name", &*view.name), ("class", class.label())], flag(published == Some(*class))))
+    let rows = snapshot.names.iter().filter_map(|view| {
+        let class = view.published.as_ref()?.class;
+        Some(([("name", &*view.name), ("class", class.label())], 1.0))
     });
     page.gauges(
         "ase_dns_comparison",
-        "What the answers of the custom DNS and of Azure DNS mean together; 1 for the class in force, none before it is firm.",
+        "What the answers of the custom DNS and of Azure DNS mean together: 1 for the class in force, and no series for others.",
         rows,
     );
     page.counters(

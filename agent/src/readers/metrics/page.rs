@@ -41,6 +41,16 @@ impl Page {
         self.family(name, help, "counter", values);
     }
 
+    /// Adds a family of counters that are no whole numbers, where there is at least one.
+    pub(super) fn decimals<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (Labels<'a, N>, f64)>,
+    ) {
+        self.family(name, help, "counter", values.map(|(labels, value)| (labels, Number(value))));
+    }
+
     /// Adds a gauge without labels.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: f64) {
         self.gauges(name, help, std::iter::once(([], value)));

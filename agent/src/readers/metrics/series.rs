@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use ase_probes::{
-    cause::Cause,
     dns::Transport,
-    http::Scheme,
     ntp::Packet,
     outcome::{Outcome, Protocol},
     probe::Probe,
@@ -38,39 +36,6 @@ pub(super) fn is_good(view: &EndpointView) -> bool {
 /// The kernel's round trip of the last visit in seconds, from the first address that has one.
 pub(super) fn round_trip(view: &EndpointView) -> Option<f64> {
     outcomes(view).find_map(|outcome| outcome.seen.round_trip).map(|elapsed| elapsed.as_secs_f64())
-}
-
-/// The causes whose counters exist from the start.
-pub(super) fn usual_causes(endpoint: &Endpoint) -> impl Iterator<Item = Cause> {
-    const TRANSPORT: &[Cause] = &[
-        Cause::Unknown,
-        Cause::Unreachable,
-        Cause::Rejected,
-        Cause::Dropped,
-        Cause::Refused,
-        Cause::Reset,
-        Cause::ProtocolViolation,
-    ];
-    const RESOLUTION: &[Cause] = &[Cause::DnsServfail, Cause::DnsNxdomain];
-    let resolution = match &endpoint.target.host {
-        Host::Name(_) => RESOLUTION,
-        Host::Address(_) => &[],
-    };
-    let own: &[Cause] = match &endpoint.target.probe {
-        Probe::Dns(_) => {
-            &[Cause::DnsNoReply, Cause::DnsServfail, Cause::DnsRefused, Cause::DnsNxdomain, Cause::DnsNodata]
-        }
-        Probe::Ntp(_) => &[Cause::NtpDenied, Cause::NtpUnsynced, Cause::NtpWrongTime],
-        Probe::Http(question) => match question.scheme {
-            Scheme::Http => &[Cause::HttpBlocked, Cause::HttpStatus],
-            Scheme::Https(_) => {
-                &[Cause::TlsBlocked, Cause::TlsCertInvalid, Cause::TlsRejected, Cause::HttpBlocked, Cause::HttpStatus]
-            }
-        },
-        Probe::Tds(_) => &[Cause::ProxiedBlind, Cause::TlsBlocked, Cause::TlsCertInvalid, Cause::TlsRejected],
-        Probe::Tcp(_) => &[],
-    };
-    TRANSPORT.iter().chain(resolution).chain(own).copied()
 }
 
 /// Whether the class works, or did when it was last known.

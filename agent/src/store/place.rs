@@ -1,0 +1,79 @@
+//! A store that is open: its directory, the lock in it, the database, and whether the directory still leads to these very
+//! files. Whoever removes a directory takes nothing from a program that has its files open, so only a look can tell.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    FILE, LOCK, StoreError,
+    database::Database,
+    rows::{IncidentRow, StateRow},
+    writer,
+};
+
+/// By what a file is known to be the same one: device and inode.
+type Identity = (u64, u64);
+
+/// What an earlier process left in a store.
+#[derive(Debug, Default)]
+pub(super) struct Recalled {
+    pub(super) state: Option<StateRow>,
+    pub(super) incidents: Vec<IncidentRow>,
+}
+
+/// The open files.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) database: Database,
+    _lock: File,
+    files: [(PathBuf, Option<Identity>); 2],
+}
+
+impl Place {
+    /// Opens the store below `folder`, which is made where it is missing. `now` is the wall clock, for the name of what
+    /// is set aside.
+    pub(super) fn open(folder: &Path, now: Duration) -> Result<(Self, Recalled), StoreError> {
+        fs::create_dir_all(folder).map_err(io("make", folder))?;
+        let (lock_path, path) = (folder.join(LOCK), folder.join(FILE));
+        for path in [&lock_path, &path] {
+            // A pipe would be waited for.
+            if fs::metadata(path).is_ok_and(|about| about.file_type().is_fifo()) {
+                return Err(io("open", path)(std::io::Error::other("it is a pipe")));
+            }
+        }
+        let lock = File::options().create(true).append(true).open(&lock_path).map_err(io("open", &lock_path))?;
+        lock.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => StoreError::Locked { path: lock_path.clone() },
+            fs::TryLockError::Error(source) => io("lock", &lock_path)(source),
+        })?;
+        let opened = writer::open_or_set_aside(&path, now)?;
+        let files = [lock_path, path].map(|path| (path.clone(), identity(&path)));
+        let recalled = Recalled { state: opened.state, incidents: opened.incidents };
+        Ok((Self { database: opened.database, _lock: lock, files }, recalled))
+    }
+
+    /// Whether the paths still lead to the files that are open.
+    pub(super) fn is_there(&self) -> bool {
+        self.files.iter().all(|(path, was)| was.is_some() && identity(path) == *was)
+    }
+
+    /// Another database took the place of a damaged one.
+    pub(super) fn renew(&mut self, database: Database) {
+        self.files[1].1 = identity(&self.files[1].0);
+        self.database = database;
+    }
+}
+
+/// The error of a step at a path.
+pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { operation, path, source }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
+}
