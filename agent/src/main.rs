@@ -7,8 +7,8 @@ use ase_agent::commands::{
     cli::{Cli, Command},
     config, doctor, explain,
     failure::EXIT_USAGE,
-    history, import, lint, nameresolver, nslookup, pages, plan, portal, preflight, probe, profile, run, stdout, tcpping,
-    trace, variables, witness,
+    history, import, lint, nameresolver, nslookup, pages, plan, portal, preflight, probe, profile, run, stdout,
+    tcpping, trace, variables, witness,
 };
 use clap::{CommandFactory, FromArgMatches};
 

@@ -3,11 +3,13 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::Write as _,
     net::IpAddr,
     path::Path,
     time::Duration,
 };
+
+use ase_probes::regular_file;
 
 /// The file in the state directory.
 pub const FILE: &str = "resolvers";
@@ -63,10 +65,7 @@ impl Memory {
 
     /// What the state directory remembers; `None` where that is nothing, or may not be read.
     pub fn read(folder: &Path) -> Option<Self> {
-        let path = folder.join(FILE);
-        fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        let mut text = String::new();
-        File::open(path).ok()?.take(LARGEST).read_to_string(&mut text).ok()?;
+        let text = String::from_utf8(regular_file::read(&folder.join(FILE), LARGEST).ok()?).ok()?;
         Self::from_text(&text)
     }
 

@@ -26,8 +26,8 @@ const WORLD: &str = "{what: the pictures of the documentation, row: healthy, wor
 const EVERY: Duration = Duration::from_secs(5);
 /// The longest wait for what is to be seen.
 const PATIENCE: Duration = Duration::from_secs(150);
-/// How long it must have been seen before a picture is taken: the page follows within two seconds.
-const STEADY: Duration = Duration::from_secs(8);
+/// How long it must have been seen before a picture is taken: each endpoint was visited since, and failures were confirmed.
+const STEADY: Duration = Duration::from_secs(20);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 

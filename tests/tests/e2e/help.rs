@@ -14,12 +14,16 @@ use crate::process::{agent, binary, require, run};
 /// Where the packaged configuration is, which the examples name.
 const PACKAGED: &str = "/etc/ase-agent/ase-agent.yaml";
 /// Examples that are about the user's own hosts and files, which no lab has, and the code with which they end.
-const ELSEWHERE: [(&str, i32); 13] = [
+const ELSEWHERE: [(&str, i32); 16] = [
     ("ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433", 1),
     ("ase-agent tcpping -t -s 20 10.0.0.4 8080", 1),
     ("ase-agent nameresolver myserver.database.windows.net 10.0.0.4", 1),
     ("ase-agent probe sql myserver.database.windows.net:1433 -vv", 1),
     ("ase-agent trace 10.0.0.4 1433 --output json", 1),
+    // Nobody filled the critical slots.
+    ("ase-agent preflight", 2),
+    ("ase-agent preflight --profile ase-v2 --cloud public --output json", 2),
+    ("ase-agent preflight nsg.json routes.json subnet.json --vnet 10.0.0.0/16 --deployment ilb", 2),
     ("ase-agent doctor", 2),
     ("ase-agent doctor --config /etc/ase-agent/ase-agent.yaml --output json", 2),
     ("ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp", 1),

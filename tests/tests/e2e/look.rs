@@ -84,7 +84,7 @@ fn a_file_that_is_no_baseline_is_refused_before_anybody_is_asked() {
     for (name, words) in [
         ("other.json", "is of the profile ase-v2, cloud public, not of custom"),
         ("status.json", "has the schema \"ase-agent/status/1\""),
-        ("large.json", "is too large: 16 MB at most"),
+        ("large.json", "must be at most 16777216 bytes"),
         ("pipe", "must be a regular file"),
         ("none.json", "cannot be read"),
     ] {

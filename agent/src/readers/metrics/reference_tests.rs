@@ -94,9 +94,12 @@ fn families(text: &str) -> Vec<(String, Family)> {
     found
 }
 
+/// Values of a label, with the metrics that take them.
+type Set<'a> = (BTreeSet<&'a str>, Vec<&'a str>);
+
 /// The closed sets of values of each label, with the metrics that take them: sets that share a value are one.
-fn sets(families: &[(String, Family)]) -> BTreeMap<&str, Vec<(BTreeSet<&str>, Vec<&str>)>> {
-    let mut all: BTreeMap<&str, Vec<(BTreeSet<&str>, Vec<&str>)>> = BTreeMap::new();
+fn sets(families: &[(String, Family)]) -> BTreeMap<&str, Vec<Set<'_>>> {
+    let mut all: BTreeMap<&str, Vec<Set<'_>>> = BTreeMap::new();
     for (name, family) in families {
         for (label, values) in &family.labels {
             let sets = all.entry(label).or_default();

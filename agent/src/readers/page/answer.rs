@@ -60,7 +60,7 @@ pub(super) fn title(snapshot: &Snapshot) -> String {
 fn standing(summary: &Summary) -> Standing {
     let is_dark = summary.unknown == summary.endpoints();
     match summary.exit_code() {
-        0 if summary.endpoints() > 0 => GOOD.said("all well"),
+        0 if summary.endpoints() > 0 => GOOD.said("in order"),
         1 => BAD.said("lost"),
         _ if is_dark => NONE.said("not known"),
         _ => PART.said("look closer"),
