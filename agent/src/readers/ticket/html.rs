@@ -1,4 +1,4 @@
-//! A ticket as one HTML page that needs nothing from elsewhere. Text becomes part of it through [`Markup`] alone, which escapes.
+//! A ticket as one HTML page that needs nothing from elsewhere. Text becomes part of it through `Markup` alone, which escapes.
 
 use super::{Part, Ticket};
 use crate::readers::paper::printable;
