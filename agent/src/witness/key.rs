@@ -1,12 +1,12 @@
 //! The secret that two agents share: read from a file that only its owner may read, used to seal messages, and never shown.
 
 use std::{
-    fmt, fs,
-    io::Read,
+    fmt,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
 };
 
+use ase_probes::regular_file;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -16,6 +16,8 @@ pub(super) const SEAL: usize = 32;
 const SHORTEST: usize = 32;
 /// The longest secret in bytes; more adds nothing.
 const LONGEST: usize = 1024;
+/// A larger file holds no secret but something else, in bytes.
+const LARGEST: u64 = 64 << 10;
 
 /// The shared secret, ready to seal. Its bytes are not kept, and nothing prints it.
 #[derive(Clone)]
@@ -34,16 +36,10 @@ impl Key {
     /// What is wrong with the file, by its name and never by what is in it.
     pub fn read(file: &Path) -> Result<Self, String> {
         let wrong = |rule: String| format!("--key ({}) {rule}", file.display().to_string().escape_debug());
-        let cannot = |error: std::io::Error| wrong(format!("cannot be read: {error}"));
-        // A pipe that nobody writes to would hold the agent up when it is opened.
-        if !fs::metadata(file).map_err(cannot)?.is_file() {
-            return Err(wrong("is no file".to_owned()));
-        }
-        let opened = fs::File::open(file).map_err(cannot)?;
-        let known = opened.metadata().map_err(cannot)?;
+        let mut opened = regular_file::open(file).map_err(|error| wrong(error.to_string()))?;
+        let known = opened.metadata().map_err(|error| wrong(format!("cannot be read: {error}")))?;
         refuse_open_to_others(known.permissions().mode(), known.uid()).map_err(wrong)?;
-        let mut secret = Vec::new();
-        opened.take(LONGEST as u64 + 1).read_to_end(&mut secret).map_err(cannot)?;
+        let secret = regular_file::read_from(&mut opened, LARGEST).map_err(|error| wrong(error.to_string()))?;
         Self::of(secret.trim_ascii_end()).map_err(wrong)
     }
 
@@ -82,6 +78,8 @@ fn refuse_open_to_others(mode: u32, owner: u32) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SECRET: &str = "correct horse battery staple 0123456789";
@@ -121,7 +119,7 @@ mod tests {
             assert!(read(text, 0o600).expect_err("no secret").contains("32 to 1024 bytes"));
         }
         assert!(Key::read(Path::new("/nonexistent")).expect_err("no file").contains("cannot be read"));
-        assert!(Key::read(Path::new("/dev/null")).expect_err("no file").ends_with("is no file"));
+        assert!(Key::read(Path::new("/dev/null")).expect_err("no file").contains("must be a regular file"));
     }
 
     #[test]

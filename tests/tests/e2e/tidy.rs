@@ -306,8 +306,6 @@ fn files_are_opened_where_pipes_and_devices_are_refused() {
         "witness/half_open.rs",
         "database.rs",
         "failure.rs",
-        "witness/key.rs",
-        "resolvers/memory.rs",
         "golden.rs",
         "procedure_page.rs",
         "tests.rs",
