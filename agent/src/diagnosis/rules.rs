@@ -207,6 +207,8 @@ pub const RULES: &[Rule] = &[
     // Where other hosts work on the port, it is tried out whether some flows pass: that needs no past.
     rule("R61o", &[SilentConnect], &[(SamePortWorks, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
         .hint(ONE_OF_SEVERAL),
+    rule("R61ou", &[SilentDns, SilentNtp], &[(SamePortWorks, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
+        .hint(ONE_OF_SEVERAL),
     rule("R62o", &[SilentConnect], &[(SamePortWorks, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)

@@ -107,7 +107,8 @@ fn until_remembered(debian: &PrivateSystemd) {
         let [only] = &*incidents else { return None };
         (only["since"] == SINCE && only["closed"].is_null()).then_some(())
     });
-    assert_eq!(property(debian, "ActiveState"), "active");
+    // It is ready only after its first round.
+    wait_for("readiness", || (property(debian, "ActiveState") == "active").then_some(()));
 }
 
 /// Every file that is not others', in order.

@@ -100,9 +100,17 @@ impl Cases {
     }
 
     /// What was measured at some endpoints of a path that is broken for all: where flows fail and succeed in turn on several
-    /// ports, it speaks for the others.
+    /// ports, it speaks for the others. A single look has no turns to see: there two hosts at which the port decides speak
+    /// for those where it was not measured.
     fn know_of_shared_path(&self, asked: &ContrastSet, known: &mut Contrasts, now: Instant) {
-        if !self.memory.is_intermittent_everywhere() || !asked.contains(Contrast::PortDecides) {
+        if !asked.contains(Contrast::PortDecides) {
+            return;
+        }
+        if !self.memory.is_intermittent_everywhere() {
+            let speaks = !self.has_past && self.lessons.ports_decide_at_several(now);
+            if speaks && known.get(Contrast::PortDecides).is_none() {
+                known.learn(Contrast::PortDecides, true);
+            }
             return;
         }
         if self.lessons.ports_decide(now) {

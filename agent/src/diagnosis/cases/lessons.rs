@@ -1,7 +1,7 @@
 //! What measurements taught: for how long it is worth something, and when the same is measured again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -142,6 +142,14 @@ impl Lessons {
     /// Follows endpoints to their numbers after a reload.
     pub(super) fn remap(&mut self, remap: &Remap) {
         self.after_pass = remap.apply(std::mem::take(&mut self.after_pass));
+    }
+
+    /// Whether source ports decided at several hosts lately, so that it is no property of one of them.
+    pub(super) fn ports_decide_at_several(&self, now: Instant) -> bool {
+        let decided = self.about(Ask::SourcePorts).filter(|(_, learned)| {
+            learned.age(now) <= SHARED && learned.measured.answers.get(Contrast::PortDecides) == Some(true)
+        });
+        decided.map(|(key, _)| key.peer.ip()).collect::<BTreeSet<_>>().len() > 1
     }
 
     /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.
