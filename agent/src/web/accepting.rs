@@ -62,7 +62,7 @@ pub(super) const HEAD_LIMIT: usize = 8192;
 /// Pause after an accept that failed, for example for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// While answers of more bytes than this are under way, whoever takes one for longer than [`SLOW`] is cut: each may be a
-/// page of its own, and 64 of 2 MB are more memory than the agent has.
+/// page of its own, and 128 of 2 MB are more memory than the agent has.
 const MOST_UNDER_WAY: usize = 16 << 20;
 /// See [`MOST_UNDER_WAY`].
 const SLOW: Duration = Duration::from_secs(1);
