@@ -272,6 +272,7 @@ fn answered(rcode: dns::Rcode, addresses: Vec<IpAddr>) -> Protocol {
         chain: Vec::new(),
         dead_end: None,
         addresses,
+        hosts: Vec::new(),
         min_ttl: Some(Duration::from_secs(60)),
         soa_zone: None,
         edns_payload: Some(1232),

@@ -6,12 +6,18 @@ mod exchange;
 mod extended_error;
 mod records;
 mod reply;
+mod reverse;
 mod wire;
 
 pub use extended_error::ExtendedError;
 pub use reply::{Answer, DeadEnd, Reply, Unreadable, WhyPlain};
+pub use reverse::reverse_name;
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use crate::{
     attempt::Attempt,
@@ -31,6 +37,8 @@ pub enum RecordType {
     Aaaa,
     /// The zone's start of authority.
     Soa,
+    /// The name of a host, asked by its address (RFC 1035 section 3.5).
+    Ptr,
 }
 
 /// How the question travels.
@@ -128,6 +136,12 @@ impl Question {
     /// A question about a name's addresses.
     pub fn address(name: String, record: RecordType, transport: Transport) -> Self {
         Self { name, record, transport, expect: Expect::Address, linger: Duration::ZERO, edns: Some(EDNS_PAYLOAD) }
+    }
+
+    /// A question for the names of an address.
+    pub fn pointer(address: IpAddr, transport: Transport) -> Self {
+        let name = reverse_name(address);
+        Self { record: RecordType::Ptr, ..Self::liveness(name, transport) }
     }
 
     /// A question that any live server can answer.

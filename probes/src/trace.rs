@@ -85,9 +85,9 @@ impl Walk {
     }
 }
 
-/// Walks towards the attempt's peer, one hop after the other, from one source port; `watch` is told of each hop as it is
-/// settled. It ends where somebody answers for the peer, in a circle, at the limits or at the attempt's deadline.
-pub async fn walk(attempt: &Attempt<'_>, method: Method, limits: Limits, watch: &dyn Fn(&Step)) -> Walk {
+/// Walks towards the attempt's peer, one hop after the other, from one source port; `watch` sees the
+/// walk so far as each hop is settled. It ends where somebody answers for the peer, in a circle, at the limits or at the attempt's deadline.
+pub async fn walk(attempt: &Attempt<'_>, method: Method, limits: Limits, watch: &dyn Fn(&Walk)) -> Walk {
     let first = attempt.shape.source_port.unwrap_or_default();
     let mut walk = Walk { method, source_port: first, path: Path::default() };
     let mut pace = Pace::default();
@@ -106,8 +106,8 @@ pub async fn walk(attempt: &Attempt<'_>, method: Method, limits: Limits, watch: 
             }
         }
         pace.learn(&step);
-        watch(&step);
         walk.path.steps.push(step);
+        watch(&walk);
         if walk.path.answered().is_some() || walk.path.loops() || is_dead(&walk.path, limits) {
             break;
         }

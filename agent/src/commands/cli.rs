@@ -95,7 +95,8 @@ Examples:
 
 const TRACE_NOTES: &str = "\
 Without privileges. Each flow keeps its addresses and ports, so that a balancing router sends all of it one way; one more flow
-is of UDP to the same port, and its large datagrams find the MTU. At most two packets go to each hop of a flow.
+is of UDP to the same port, and its large datagrams find the MTU. At most two packets go to each hop of a flow. A terminal shows
+the hops while they answer. Names are asked for with --names alone, of the configured DNS servers.
 
 Exit codes:
   0   the target accepts, and nothing on the way is odd
@@ -108,6 +109,7 @@ Exit codes:
 Examples:
   ase-agent trace login.microsoftonline.com
   ase-agent trace --flows 8 --established management.azure.com:443
+  ase-agent trace --names login.microsoftonline.com
   ase-agent trace 10.0.0.4 1433 --output json";
 
 const LINT_EXIT_CODES: &str = "\

@@ -16,7 +16,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        stdout,
+        outcome,
         terminal::Line,
     },
     config,
@@ -109,11 +109,8 @@ pub fn run(arguments: &Doctor) -> Result<ExitCode, Failure> {
         reflected: reflected.as_ref(),
     };
     let notes = examined.notes();
-    let _read = match arguments.output {
-        Output::Json => stdout::print_line(&json::examined_to_json(&examined, &notes))?,
-        Output::Table => stdout::print(&render(&examined))?,
-    };
-    Ok(ExitCode::from(exit_code(&notes)))
+    let document = || json::examined_to_json(&examined, &notes);
+    outcome::tell(arguments.output, document, || render(&examined), exit_code(&notes))
 }
 
 async fn described(service: &Uri, trust: &Trust, is_asked: bool) -> Option<Metadata> {

@@ -16,7 +16,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        stdout,
+        outcome, stdout,
         terminal::Line,
     },
     config,
@@ -162,11 +162,8 @@ pub fn run(arguments: &Portal) -> Result<ExitCode, Failure> {
         reached: &found.reached,
     };
     let notes = look.notes();
-    let _read = match arguments.output {
-        Output::Json => stdout::print_line(&json::portal_to_json(&look, &notes))?,
-        Output::Table => stdout::print(&render(&look))?,
-    };
-    Ok(ExitCode::from(exit_code(&notes)))
+    let document = || json::portal_to_json(&look, &notes);
+    outcome::tell(arguments.output, document, || render(&look), exit_code(&notes))
 }
 
 fn name(option: &str, text: &str) -> Result<String, Failure> {

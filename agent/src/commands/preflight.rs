@@ -11,7 +11,7 @@ use crate::{
         cli::{ConfigFile, Output},
         failure::Failure,
         lint::{DeploymentName, prefix, read_into},
-        stdout,
+        outcome,
     },
     config,
     exports::judged::judged,
@@ -113,12 +113,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         (None, None) => None,
     };
     let preflight = Preflight::of(Known { snapshot: &snapshot, exported: exported.as_ref(), private: &private });
-    let text = match arguments.output {
-        Output::Json => json::preflight_to_json(&preflight, &snapshot) + "\n",
-        Output::Table => render(&preflight, &snapshot, look(arguments.verbose)),
-    };
-    stdout::print(&text)?;
-    Ok(ExitCode::from(preflight.verdict().exit_code()))
+    let table = || render(&preflight, &snapshot, look(arguments.verbose));
+    let document = || json::preflight_to_json(&preflight, &snapshot);
+    outcome::tell(arguments.output, document, table, preflight.verdict().exit_code())
 }
 
 /// What the files behind the command say, and whether the subnet is among them; `None` without any.

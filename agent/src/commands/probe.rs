@@ -13,7 +13,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        stdout,
+        outcome,
     },
     config::{self, adhoc::Wish},
     model::target::Addresses,
@@ -100,9 +100,6 @@ pub fn run(arguments: &Probe) -> Result<ExitCode, Failure> {
         1 => Detail::Content,
         _ => Detail::Bytes,
     };
-    let _read = match arguments.output {
-        Output::Json => stdout::print_line(&json::probe_to_json(&trace, detail == Detail::Bytes))?,
-        Output::Table => stdout::print(&render(&trace, detail))?,
-    };
-    Ok(ExitCode::from(trace.exit_code()))
+    let document = || json::probe_to_json(&trace, detail == Detail::Bytes);
+    outcome::tell(arguments.output, document, || render(&trace, detail), trace.exit_code())
 }

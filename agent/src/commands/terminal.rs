@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anstream::{AutoStream, ColorChoice};
 use ase_probes::{cause::Cause, clock};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     engine::{events::Progress, monitor::Monitor},
     model::diagnosis::Incident,
+    readers::report::Look,
 };
 
 /// An incident that stood unchanged for so long is told: while failures still come in, its component grows.
@@ -49,7 +51,7 @@ impl Terminal {
     }
 }
 
-/// A line that says what is waited for, in commands that know no more of how far they are.
+/// A line that says what is waited for, in commands that know no more of how far they are, and what is known above it.
 pub(super) struct Line(ProgressBar);
 
 impl Line {
@@ -63,7 +65,20 @@ impl Line {
         self.0.set_message(words.to_owned());
     }
 
-    /// Clears the line.
+    /// Shows what is waited for below what is known already.
+    pub(super) fn show_below(&self, known: &str, words: &str) {
+        self.0.set_prefix(known.to_owned());
+        self.show(words);
+    }
+
+    /// How whatever is shown may look; `None` where nobody sees it.
+    pub(super) fn look(&self) -> Option<Look> {
+        let (height, width) = console::Term::stderr().size_checked().unzip();
+        let colour = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+        (!self.0.is_hidden()).then_some(Look { width, height, colour, ..Look::default() })
+    }
+
+    /// Clears the line, and what stands above it.
     pub(super) fn close(self) {
         self.0.finish_and_clear();
     }
@@ -71,7 +86,7 @@ impl Line {
 
 fn bar(length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{elapsed} {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix}{elapsed} {msg}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(TICK);

@@ -1,8 +1,11 @@
 //! `ase-agent trace`: the way to a peer by several flows, who answers there, what passes, and what changed.
 
+mod live;
+
 use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    path::{Path as File, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -11,7 +14,7 @@ use ase_probes::{
     attempt::Attempt,
     deadline::Deadline,
     egress::Shape,
-    hops::Step,
+    hops::{Path, Step},
     knock::Answer,
     trace::{Inside, Limits, Method, Walk, Width, inside, walk, width},
     verdict::Verdict,
@@ -20,11 +23,13 @@ use clap::Args;
 use futures_util::future::join_all;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
+use self::live::Live;
 use crate::{
     commands::{
+        check,
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        files, stdout,
+        files, outcome,
         terminal::Line,
     },
     config::{self, adhoc::Peer},
@@ -33,6 +38,7 @@ use crate::{
         json::{Earlier, earlier_trace, trace_to_json},
         trace::{Traced, render, render_changes},
     },
+    resolvers::host_names::Asker,
     visit::{
         terms::Terms,
         visitor::{Occasion, Visitor},
@@ -43,6 +49,8 @@ use crate::{
 const ACCEPT: Duration = Duration::from_secs(4);
 /// Everything behind it: thirty silent hops of two packets take 54 s.
 const WALKS: Duration = Duration::from_secs(60);
+/// The names of everybody on the way.
+const NAMES: Duration = Duration::from_secs(3);
 /// Between the first ports of two flows: each may have to pass over some that are taken.
 const APART: u16 = 16;
 /// The first of the ports from which flows are made, and how many: the range that Linux gives out.
@@ -65,6 +73,9 @@ pub struct Trace {
     /// Also send inside established connections, one byte in each, to see how far those come
     #[arg(long)]
     pub established: bool,
+    /// Also ask the DNS servers for the names of those who answer, for 3 s at most
+    #[arg(long)]
+    pub names: bool,
     /// Say what changed since this document of an earlier `trace --output json`
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
@@ -85,13 +96,14 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
     let target = peer.to_string();
     let earlier = arguments.baseline.as_deref().map(|file| read(file, &target)).transpose()?;
     let settings = config::load(arguments.config.config.as_deref())?;
-    let (visitor, terms) = (Visitor::new(&settings.resolvers), Terms::of(&settings));
     let line = Line::begin();
+    let first_port = earlier.as_ref().and_then(Earlier::first_port);
+    let (terms, servers) = (Terms::of(&settings), &*settings.resolvers.custom);
+    let tracer = Tracer { arguments, target: &target, terms: &terms, servers, line: &line, first_port };
     let way = runtime()?.block_on(async {
-        let rng = StdRng::from_seed(rand::random());
-        let visit = visitor.visit(&peer.accept(ACCEPT), &terms, &Occasion::default(), rng).await;
-        let first_port = earlier.as_ref().and_then(Earlier::first_port);
-        Tracer { arguments, terms: &terms, line: &line, first_port }.follow(visit).await
+        let (visitor, rng) = (Visitor::new(&settings.resolvers), StdRng::from_seed(rand::random()));
+        line.show(&format!("waiting for {target}"));
+        tracer.follow(visitor.visit(&peer.accept(ACCEPT), &terms, &Occasion::default(), rng).await).await
     });
     line.close();
     let traced = Traced {
@@ -101,19 +113,19 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
         walks: &way.walks,
         width: way.width.as_ref(),
         inside: &way.inside,
+        names: way.names.as_ref(),
     };
     let changes = earlier.as_ref().map(|earlier| earlier.changes(&traced));
-    let _read = match (arguments.output, earlier.as_ref().zip(changes.as_deref())) {
-        (Output::Json, _) => stdout::print_line(&trace_to_json(&traced, changes.as_deref()))?,
-        (Output::Table, None) => stdout::print(&render(&traced))?,
-        (Output::Table, Some((earlier, changes))) => {
-            stdout::print(&(render(&traced) + &render_changes(&earlier.began.escape_debug().to_string(), changes)))?
-        }
+    let table = || {
+        let since = earlier.as_ref().map(|earlier| earlier.began.escape_debug().to_string());
+        let changed = since.zip(changes.as_deref());
+        let changed = changed.map(|(since, changes)| render_changes(&since, changes, check::look(false)));
+        render(&traced, check::look(false)) + &changed.unwrap_or_default()
     };
-    Ok(ExitCode::from(traced.exit_code()))
+    outcome::tell(arguments.output, || trace_to_json(&traced, changes.as_deref()), table, traced.exit_code())
 }
 
-fn read(file: &Path, target: &str) -> Result<Earlier, Failure> {
+fn read(file: &File, target: &str) -> Result<Earlier, Failure> {
     let wrong = |rule: String| Failure::Input(format!("--baseline ({}) {rule}", file.display()));
     let text = files::read_text(file, LARGEST).map_err(wrong)?;
     earlier_trace(&text, target).map_err(wrong)
@@ -126,11 +138,15 @@ struct Way {
     walks: Vec<Walk>,
     width: Option<Width>,
     inside: Vec<Inside>,
+    names: Option<BTreeMap<IpAddr, String>>,
 }
 
 struct Tracer<'a> {
     arguments: &'a Trace,
+    target: &'a str,
     terms: &'a Terms,
+    /// Whom names are asked of.
+    servers: &'a [SocketAddr],
     line: &'a Line,
     /// The first port of the trace that is compared with.
     first_port: Option<u16>,
@@ -140,7 +156,8 @@ impl Tracer<'_> {
     /// Follows the way to the address that an ordinary connect was made to.
     async fn follow(&self, visit: Visit) -> Way {
         let address = visit.outcomes.first().map(|outcome| outcome.address);
-        let mut way = Way { visit, address, walks: Vec::new(), width: None, inside: Vec::new() };
+        let names = self.arguments.names.then(BTreeMap::new);
+        let mut way = Way { visit, address, walks: Vec::new(), width: None, inside: Vec::new(), names };
         let Some(address) = address else { return way };
         let any = || PORTS.0 + rand::rng().random_range(0..PORTS.1);
         let port = self.first_port.filter(|port| (PORTS.0..PORTS.0 + PORTS.1).contains(port)).unwrap_or_else(any);
@@ -151,11 +168,14 @@ impl Tracer<'_> {
         way.walks = self.walk(&attempt, answers).await;
         let heard = hops_heard(&way.walks);
         let plain = Attempt { shape: Shape::default(), ..attempt };
-        self.line.show("how large a packet passes");
+        self.line.show("waiting for large packets");
         way.width = if heard.is_empty() { None } else { width(&plain, &heard).await };
         if let Some(last) = accepted_at(&way.walks).filter(|_| self.arguments.established) {
-            self.line.show("how far established connections come");
+            self.line.show("waiting for answers inside established connections");
             way.inside = join_all((1..=last).map(|hop_limit| inside(&plain, hop_limit))).await;
+        }
+        if self.arguments.names {
+            way.names = Some(self.names(&way.walks, address.ip()).await);
         }
         way
     }
@@ -167,15 +187,32 @@ impl Tracer<'_> {
             |method| Limits { hops: self.arguments.max_hops, tries: 2, answers: answers && method == Method::Tcp };
         let first = attempt.shape.source_port.unwrap_or_default();
         let methods = (0..self.arguments.flows).map(|_| Method::Tcp).chain([Method::Udp]);
+        let port = |number| first + APART * number;
         let flows: Vec<_> = methods
             .zip(0u16..)
-            .map(|(method, number)| {
-                let shape = Shape { source_port: Some(first + APART * number), ..attempt.shape };
-                (method, Attempt { shape, ..*attempt })
-            })
+            .map(|(method, number)| Walk { method, source_port: port(number), path: Path::default() })
             .collect();
-        let told = |step: &Step| self.line.show(&format!("hop {}: {}", step.hop_limit, step.knock));
-        join_all(flows.iter().map(|(method, attempt)| walk(attempt, *method, limits(*method), &told))).await
+        let live = Live::begin(self.line, self.target, attempt.address, flows.clone());
+        let walks = flows.iter().enumerate().map(|(number, flow)| {
+            let live = &live;
+            async move {
+                let shape = Shape { source_port: Some(flow.source_port), ..attempt.shape };
+                let attempt = Attempt { shape, ..*attempt };
+                let walk = walk(&attempt, flow.method, limits(flow.method), &|walk| live.saw(number, walk)).await;
+                live.ended(number);
+                walk
+            }
+        });
+        join_all(walks).await
+    }
+
+    /// The names of everybody who answered.
+    async fn names(&self, walks: &[Walk], target: IpAddr) -> BTreeMap<IpAddr, String> {
+        let routers = walks.iter().flat_map(|walk| &walk.path.steps).filter_map(Step::router);
+        let addresses: BTreeSet<IpAddr> = routers.chain([target]).collect();
+        self.line.show(&format!("waiting for the names of {} addresses", addresses.len()));
+        let (servers, egress) = (self.servers, &self.terms.egress);
+        Asker { servers, egress, within: NAMES, nonce: rand::random() }.names(&addresses).await
     }
 }
 

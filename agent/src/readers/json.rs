@@ -24,6 +24,7 @@ mod resolver;
 mod risk;
 mod tcpping;
 mod trace;
+mod why;
 
 use serde::Serialize;
 

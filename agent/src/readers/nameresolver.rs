@@ -139,6 +139,7 @@ mod tests {
             chain: chain.iter().map(|name| (*name).to_owned()).collect(),
             dead_end: None,
             addresses: addresses.iter().map(|ip| ip.parse().expect("a literal")).collect(),
+            hosts: Vec::new(),
             min_ttl: None,
             soa_zone: None,
             edns_payload: None,

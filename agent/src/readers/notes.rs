@@ -116,7 +116,7 @@ fn write_wrapped(text: &mut String, sign: &str, words: &str) {
 }
 
 /// Lines of at most `room` columns; a word that is longer is cut.
-fn wrapped(words: &str, room: usize) -> Vec<String> {
+pub(super) fn wrapped(words: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words.split(' ').filter(|word| !word.is_empty()) {
         let letters: Vec<char> = word.chars().collect();

@@ -163,6 +163,7 @@ mod tests {
             chain: Vec::new(),
             dead_end: None,
             addresses: vec![[20, 0, 0, 1].into()],
+            hosts: Vec::new(),
             min_ttl: None,
             soa_zone: None,
             edns_payload: Some(1232),

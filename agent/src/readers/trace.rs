@@ -1,23 +1,29 @@
-//! What `trace` prints: the hops of all flows in one table, what the way shows, and what the target itself said.
+//! What `trace` prints: the hops of all flows, what the way shows, and what the target itself said.
 
+mod hops;
 mod sense;
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     net::{IpAddr, SocketAddr},
-    time::Duration,
 };
 
 use ase_probes::{
-    hops::Step,
-    knock::Answer,
     trace::{Inside, Walk, Width},
     verdict::{Finding, Verdict},
 };
 
-pub use self::sense::Remark;
-use crate::model::visit::{Untested, Visit};
+pub use self::{
+    hops::{Hops, letter, render_live},
+    sense::Remark,
+};
+use crate::{
+    model::visit::{Untested, Visit},
+    readers::paper::{Look, PLAIN, Paper, YELLOW, verdict_style},
+};
+
+/// Columns of the word before a line of the answer.
+const LEAD: usize = 10;
 
 /// Everything that was learned of one way.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +40,12 @@ pub struct Traced<'a> {
     pub width: Option<&'a Width>,
     /// How far packets of an established connection come; empty where that was not asked.
     pub inside: &'a [Inside],
+    /// Names of those who answered, as DNS servers give them; `None` where that was not asked.
+    pub names: Option<&'a BTreeMap<IpAddr, String>>,
 }
+
+/// Nobody has a name.
+static NAMELESS: BTreeMap<IpAddr, String> = BTreeMap::new();
 
 impl Traced<'_> {
     /// 0 the target answers and nothing is odd, 1 it does not, 2 it does but something is odd, 3 nothing could be judged.
@@ -50,6 +61,11 @@ impl Traced<'_> {
     /// What the way shows, in sentences.
     pub fn remarks(&self) -> Vec<Remark> {
         sense::remarks(self)
+    }
+
+    /// What the table of hops is made of.
+    fn hops(&self, address: SocketAddr) -> Hops<'_> {
+        Hops { target: self.target, address, walks: self.walks, names: self.names.unwrap_or(&NAMELESS) }
     }
 
     /// The word for what the connect brought.
@@ -68,115 +84,51 @@ impl Traced<'_> {
     }
 }
 
-/// Who answered from a hop, with the best time: `None` for silence.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
-    Router(IpAddr),
-    Peer(&'static str),
-    Other(String),
-    Nobody,
-}
-
-impl Who {
-    fn of(step: &Step) -> Self {
-        match &step.knock.answer {
-            Answer::Open => Self::Peer("accepts"),
-            Answer::Refused => Self::Peer("refuses"),
-            Answer::Icmp(icmp) => step.router().map_or_else(|| Self::Other(icmp.to_string()), Self::Router),
-            Answer::Silent => Self::Nobody,
-            Answer::Unasked(trouble) => Self::Other(format!("not asked: {trouble}")),
-        }
-    }
-
-    fn words(&self, address: Option<SocketAddr>) -> String {
-        match self {
-            Self::Router(router) => router.to_string(),
-            Self::Peer(what) => {
-                format!("{what} as {}", address.map(|address| address.ip().to_string()).unwrap_or_default())
-            }
-            Self::Other(words) => words.clone(),
-            Self::Nobody => "silent".to_owned(),
-        }
-    }
-}
-
 /// Renders everything.
-pub fn render(traced: &Traced<'_>) -> String {
-    let mut text = match traced.address {
-        Some(address) => format!("way to {} at {}, {}\n", traced.target, address.ip(), flows(traced.walks)),
-        None => format!("no way to {}\n", traced.target),
-    };
-    if !traced.walks.is_empty() {
-        text.push_str(&table(traced));
+pub fn render(traced: &Traced<'_>, look: Look) -> String {
+    let mut paper = Paper::new(look);
+    match traced.address.map(|address| traced.hops(address)) {
+        Some(hops) => {
+            hops.write_title(&mut paper);
+            hops.write_table(&mut paper);
+        }
+        None => paper.line(0, "", &format!("no way to {}", traced.target), PLAIN),
     }
-    text.push('\n');
+    paper.text.push('\n');
     for remark in traced.remarks() {
-        let sign = if remark.is_odd { '!' } else { '-' };
-        _ = writeln!(text, "{sign} {}", remark.text);
+        let (sign, style) = if remark.is_odd { ("! ", YELLOW) } else { ("- ", PLAIN) };
+        paper.line(0, sign, &remark.text, style);
     }
-    text.push_str(&verdict(traced));
-    text
+    write_verdict(&mut paper, traced);
+    paper.text
 }
 
 /// Renders what changed since an earlier way.
-pub fn render_changes(since: &str, changes: &[String]) -> String {
-    if changes.is_empty() {
-        return format!("since     {since}: nothing changed\n");
-    }
-    let mut text = format!("since     {since}:\n");
-    changes.iter().for_each(|change| _ = writeln!(text, "          {change}"));
-    text
+pub fn render_changes(since: &str, changes: &[String], look: Look) -> String {
+    let mut paper = Paper::new(look);
+    let end = if changes.is_empty() { " nothing changed" } else { "" };
+    paper.line(0, "since     ", &format!("{since}:{end}"), PLAIN);
+    changes.iter().for_each(|change| paper.line(LEAD, "", change, PLAIN));
+    paper.text
 }
 
-/// The flows in words: how many by which method, and from which ports.
-fn flows(walks: &[Walk]) -> String {
-    let name = |walk: &Walk| format!("{} {}", walk.method.label(), walk.source_port);
-    format!("flows from {}", walks.iter().map(name).collect::<Vec<_>>().join(", "))
-}
-
-/// A line for each answer from each hop, with the flows that got it.
-fn table(traced: &Traced<'_>) -> String {
-    let mut text = format!("\n{:>4}  {:<40} {:>10}  flows\n", "hop", "who", "time");
-    let hops = traced.walks.iter().filter_map(|walk| walk.path.steps.last()).map(|step| step.hop_limit).max();
-    for hop in 1..=hops.unwrap_or_default() {
-        let mut rows: BTreeMap<Who, (Option<Duration>, Vec<String>)> = BTreeMap::new();
-        for walk in traced.walks {
-            let Some(step) = walk.step(hop) else { continue };
-            let (best, flows) = rows.entry(Who::of(step)).or_default();
-            *best = Some(best.map_or(step.knock.elapsed, |best| best.min(step.knock.elapsed)));
-            flows.push(format!("{} {}", walk.method.label(), walk.source_port));
-        }
-        let here = traced.walks.iter().filter(|walk| walk.step(hop).is_some()).count();
-        for (at, (who, (best, flows))) in rows.into_iter().enumerate() {
-            let number = if at == 0 { hop.to_string() } else { String::new() };
-            let time = best.filter(|_| who != Who::Nobody).map(millis).unwrap_or_default();
-            let flows = if flows.len() == here && here > 1 { "all".to_owned() } else { flows.join(", ") };
-            _ = writeln!(text, "{number:>4}  {:<40} {time:>10}  {flows}", who.words(traced.address));
-        }
-    }
-    text
-}
-
-fn verdict(traced: &Traced<'_>) -> String {
+fn write_verdict(paper: &mut Paper, traced: &Traced<'_>) {
     let status = traced.status();
-    let mut text = match (&traced.visit.result, traced.finding()) {
-        (Err(untested), None) => format!("connect   {status}: {}\n", untested.reason()),
-        (_, None) => format!("connect   {status}\n"),
+    let says = match (&traced.visit.result, traced.finding()) {
+        (Err(untested), None) => format!("{status}: {}", untested.reason()),
+        (_, None) => status.to_owned(),
         (_, Some(finding)) => {
             let definition = finding.cause.definition();
             let (side, confidence) = (finding.side.label(), finding.confidence.label());
-            format!("connect   {status}: {} ({side}, {confidence}): {}\n", definition.label, definition.summary)
+            format!("{status}: {} ({side}, {confidence}): {}", definition.label, definition.summary)
         }
     };
-    traced.visit.evidence().iter().for_each(|line| _ = writeln!(text, "          {line}"));
+    paper.line(0, "connect   ", &says, verdict_style(traced.exit_code()));
+    traced.visit.evidence().iter().for_each(|line| paper.line(LEAD, "", line, PLAIN));
     if let Some(definition) = traced.finding().map(|finding| finding.cause.definition()) {
-        _ = writeln!(text, "owner     {}\nnext      {}", definition.owner.label(), definition.next_step);
+        paper.line(0, "owner     ", definition.owner.label(), PLAIN);
+        paper.line(0, "next      ", definition.next_step, PLAIN);
     }
-    text
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.3} ms", time.as_secs_f64() * 1e3)
 }
 
 #[cfg(test)]

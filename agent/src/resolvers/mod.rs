@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod dhcp_lease;
 pub mod host_files;
+pub mod host_names;
 pub mod load;
 pub mod memory;
 pub mod names;

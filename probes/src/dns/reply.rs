@@ -113,6 +113,8 @@ pub struct Answer {
     pub dead_end: Option<DeadEnd>,
     /// The addresses at the end of the chain.
     pub addresses: Vec<IpAddr>,
+    /// The host names at the end of the chain, as PTR records give them, lower case without the final dot.
+    pub hosts: Vec<String>,
     /// The smallest time to live among the answer records.
     pub min_ttl: Option<Duration>,
     /// The zone of the SOA record in the answer or the authority section.

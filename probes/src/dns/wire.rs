@@ -28,6 +28,7 @@ const IN: u16 = 1;
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
+const PTR: u16 = 12;
 const AAAA: u16 = 28;
 const OPT: u16 = 41;
 /// The EDNS option that explains an error (RFC 8914 section 2).
@@ -77,7 +78,7 @@ pub(super) fn decode(bytes: &[u8], id: u16, question: &Question) -> Result<Answe
     if !is_ours(&mut reader, &head, question).map_err(|flaw| broken(flaw.words(), flaw == Flaw::Cut))? {
         return Err(Stray::NotOurs);
     }
-    let mut found = Found::default();
+    let mut found = Found { wants_hosts: question.record == RecordType::Ptr, ..Found::default() };
     match found.answers(&mut reader, &head, bytes) {
         Err(flaw) if !head.is_truncated() => return Err(broken(flaw.words(), flaw == Flaw::Cut)),
         Err(_) => {}
@@ -143,6 +144,10 @@ struct Found {
     addresses: Vec<(String, IpAddr)>,
     /// Owner and target.
     aliases: Vec<(String, String)>,
+    /// Whether hosts were asked for.
+    wants_hosts: bool,
+    /// Owner and host.
+    hosts: Vec<(String, String)>,
     least_ttl: Option<u32>,
     soa_zone: Option<String>,
     edns_payload: Option<u16>,
@@ -162,6 +167,9 @@ impl Found {
                     self.addresses.push((record.owner.clone(), address(&record).ok_or(Flaw::Data)?));
                 }
                 CNAME if record.class == IN => self.aliases.push((record.owner.clone(), record.target(message)?)),
+                PTR if record.class == IN && self.wants_hosts => {
+                    self.hosts.push((record.owner.clone(), record.target(message)?))
+                }
                 SOA => self.soa_zone = self.soa_zone.take().or(Some(record.owner)),
                 _ => {}
             }
@@ -208,6 +216,7 @@ impl Found {
         let asked = normal(&question.name);
         let end = chain.last().unwrap_or(&asked);
         let addresses = self.addresses.iter().filter(|(owner, _)| owner == end && dead_end.is_none());
+        let hosts = self.hosts.iter().filter(|(owner, _)| owner == end && dead_end.is_none());
         Answer {
             rcode: rcode(self.upper_rcode | head.flags & 0xf),
             authoritative: head.has(0x0400),
@@ -215,6 +224,7 @@ impl Found {
             recursion_available: head.has(0x0080),
             authentic: head.has(0x0020),
             addresses: addresses.map(|(_, address)| *address).collect(),
+            hosts: hosts.map(|(_, host)| host.clone()).collect(),
             chain,
             dead_end,
             min_ttl: self.least_ttl.map(|seconds| Duration::from_secs(u64::from(seconds))),
@@ -262,6 +272,7 @@ fn wire_type(record: RecordType) -> WireType {
         RecordType::A => WireType::A,
         RecordType::Aaaa => WireType::AAAA,
         RecordType::Soa => WireType::SOA,
+        RecordType::Ptr => WireType::PTR,
     }
 }
 
@@ -317,6 +328,20 @@ mod tests {
         assert_eq!(answer.addresses, [IpAddr::from([20, 0, 0, 1])]);
         assert_eq!(answer.min_ttl, Some(Duration::from_secs(10)));
         assert!(answer.recursion_available && !answer.truncated);
+    }
+
+    #[test]
+    fn the_hosts_of_an_address_are_read_where_they_are_asked_for_and_through_a_delegation() {
+        let question = Question::pointer([192, 0, 2, 17].into(), Transport::Udp);
+        let asked = encode(&question.clone().offering(None), 7).expect("the name can be asked").split_off(HEADER);
+        let cname = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x08\x01a\x04test\0".as_slice();
+        let host = b"\x01a\x04test\0\0\x0c\0\x01\0\0\0\x0a\0\x0b\x04Edge\x04test\0".as_slice();
+        let foreign = b"\x01b\x04test\0\0\x0c\0\x01\0\0\0\x0a\0\x0b\x04evil\x04test\0".as_slice();
+        let message = |asked: &[u8]| reply(0x8180, [1, 3, 0, 0], &[asked, cname, host, foreign].concat());
+        let answer = decode(&message(&asked), 7, &question).expect("well formed");
+        assert_eq!((answer.hosts, answer.addresses), (vec!["edge.test".to_owned()], Vec::new()));
+        let other = decode(&message(ASKED), 7, &self::question()).expect("well formed");
+        assert_eq!(other.hosts, Vec::<String>::new(), "nobody asked for them");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        stdout,
+        outcome,
         terminal::Line,
     },
     config::{self, adhoc::Peer},
@@ -97,11 +97,8 @@ pub(super) fn run(arguments: &Knock) -> Result<ExitCode, Failure> {
     let source = facts.source.ok().and_then(Result::ok);
     let knocks = Knocks { host: &peer.host.to_string(), address, source, began, knocked: &knocked };
     let notes = knocks.notes();
-    let _read = match arguments.output {
-        Output::Json => stdout::print_line(&json::knocks_to_json(&knocks, &notes))?,
-        Output::Table => stdout::print(&render(&knocks))?,
-    };
-    Ok(ExitCode::from(exit_code(&notes)))
+    let document = || json::knocks_to_json(&knocks, &notes);
+    outcome::tell(arguments.output, document, || render(&knocks), exit_code(&notes))
 }
 
 /// The address of the witness: the first that the configured servers give and the policy allows.

@@ -2,21 +2,17 @@
 
 use serde::Serialize;
 
-use super::note::NoteEntry;
+use super::note::document;
 use crate::{
     exports::mirror::Mirror,
     readers::{
         doctor::{Event, Examined, Instance},
         notes::{Note, exit_code},
-        summary::rfc3339,
     },
 };
 
 #[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    version: &'static str,
-    began: String,
+struct Body<'a> {
     configuration: &'a str,
     exit_code: u8,
     on_azure: bool,
@@ -26,7 +22,6 @@ struct Document<'a> {
     events: Option<Vec<EventEntry<'a>>>,
     mirrors: Option<bool>,
     public_source: Option<String>,
-    findings: Vec<NoteEntry>,
 }
 
 #[derive(Serialize)]
@@ -64,10 +59,7 @@ pub fn examined_to_json(examined: &Examined<'_>, notes: &[Note]) -> String {
         largest_error_seconds: clock.largest_error.as_secs_f64(),
     });
     let source = examined.reflected.and_then(|reflected| reflected.as_ref().ok());
-    let document = Document {
-        schema: "ase-agent/doctor/1",
-        version: crate::readers::VERSION,
-        began: rfc3339(examined.began),
+    let body = Body {
         configuration: &examined.settings.origin,
         exit_code: exit_code(notes),
         on_azure: examined.is_azure,
@@ -77,9 +69,8 @@ pub fn examined_to_json(examined: &Examined<'_>, notes: &[Note]) -> String {
         events: events.map(|events| events.iter().map(EventEntry::of).collect()),
         mirrors,
         public_source: source.map(ToString::to_string),
-        findings: notes.iter().map(NoteEntry::of).collect(),
     };
-    serde_json::to_string_pretty(&document).expect("plain structs with string keys serialise")
+    document("ase-agent/doctor/1", examined.began, body, notes)
 }
 
 impl<'a> InstanceEntry<'a> {

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ase_probes::verdict::Finding;
 use serde::{Serialize, Serializer};
 
 use super::{
     address::{AddressEntry, UnaskedEntry},
     certificate::CertificateEntry,
+    why::Why,
 };
 use crate::{
     engine::snapshot::Snapshot,
@@ -47,36 +47,6 @@ impl Serialize for Endpoints<'_> {
         let watched = snapshot.endpoints.iter().filter(is_listed).map(|view| EndpointEntry::watched(view));
         let slots = snapshot.catalog.slots.iter().filter(|_| !only_failed);
         serializer.collect_seq(watched.chain(slots.map(EndpointEntry::unfilled)))
-    }
-}
-
-/// Why something is as it is; every field is null where nothing was found.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Why {
-    cause: Option<&'static str>,
-    summary: Option<&'static str>,
-    phase: Option<&'static str>,
-    side: Option<&'static str>,
-    scope: Option<&'static str>,
-    confidence: Option<&'static str>,
-    next_step: Option<&'static str>,
-    owner: Option<&'static str>,
-}
-
-impl Why {
-    fn of(finding: Option<Finding>) -> Self {
-        let Some(finding) = finding else { return Self::default() };
-        let definition = finding.cause.definition();
-        Self {
-            cause: Some(definition.label),
-            summary: Some(definition.summary),
-            phase: Some(finding.phase.label()),
-            side: Some(finding.side.label()),
-            scope: None,
-            confidence: Some(finding.confidence.label()),
-            next_step: Some(definition.next_step),
-            owner: Some(definition.owner.label()),
-        }
     }
 }
 

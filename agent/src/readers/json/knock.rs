@@ -2,21 +2,17 @@
 
 use serde::Serialize;
 
-use super::note::NoteEntry;
+use super::note::document;
 use crate::{
     readers::{
         knock::Knocks,
         notes::{Note, exit_code},
-        summary::rfc3339,
     },
     witness::{knock::Knocked, proof::Proof},
 };
 
 #[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    version: &'static str,
-    began: String,
+struct Body<'a> {
     host: &'a str,
     address: String,
     source: Option<String>,
@@ -24,7 +20,6 @@ struct Document<'a> {
     clock_ahead_seconds: Option<f64>,
     exit_code: u8,
     ports: Vec<PortEntry>,
-    findings: Vec<NoteEntry>,
 }
 
 #[derive(Serialize)]
@@ -41,10 +36,7 @@ struct PortEntry {
 
 /// Renders one run as one document.
 pub fn knocks_to_json(knocks: &Knocks<'_>, notes: &[Note]) -> String {
-    let document = Document {
-        schema: "ase-agent/witness/1",
-        version: crate::readers::VERSION,
-        began: rfc3339(knocks.began),
+    let body = Body {
         host: knocks.host,
         address: knocks.address.to_string(),
         source: knocks.source.map(|source| source.to_string()),
@@ -52,9 +44,8 @@ pub fn knocks_to_json(knocks: &Knocks<'_>, notes: &[Note]) -> String {
         clock_ahead_seconds: knocks.ahead(),
         exit_code: exit_code(notes),
         ports: knocks.knocked.iter().map(PortEntry::of).collect(),
-        findings: notes.iter().map(NoteEntry::of).collect(),
     };
-    serde_json::to_string_pretty(&document).expect("plain structs with string keys serialise")
+    document("ase-agent/witness/1", knocks.began, body, notes)
 }
 
 impl PortEntry {

@@ -2,18 +2,14 @@
 
 use serde::Serialize;
 
-use super::note::NoteEntry;
+use super::note::document;
 use crate::readers::{
     notes::{Note, exit_code},
     portal::{Named, Portal, Reached, Said},
-    summary::rfc3339,
 };
 
 #[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    version: &'static str,
-    began: String,
+struct Body<'a> {
     app: &'a str,
     suffix: &'a str,
     deployment: &'static str,
@@ -22,7 +18,6 @@ struct Document<'a> {
     exit_code: u8,
     names: Vec<NameEntry<'a>>,
     ports: Vec<PortEntry>,
-    findings: Vec<NoteEntry>,
 }
 
 #[derive(Serialize)]
@@ -52,10 +47,7 @@ struct PortEntry {
 
 /// Renders one look as one document.
 pub fn portal_to_json(portal: &Portal<'_>, notes: &[Note]) -> String {
-    let document = Document {
-        schema: "ase-agent/portal/1",
-        version: crate::readers::VERSION,
-        began: rfc3339(portal.began),
+    let body = Body {
         app: portal.app,
         suffix: portal.suffix,
         deployment: portal.deployment.label(),
@@ -64,9 +56,8 @@ pub fn portal_to_json(portal: &Portal<'_>, notes: &[Note]) -> String {
         exit_code: exit_code(notes),
         names: portal.names.iter().map(NameEntry::of).collect(),
         ports: portal.reached.iter().map(PortEntry::of).collect(),
-        findings: notes.iter().map(NoteEntry::of).collect(),
     };
-    serde_json::to_string_pretty(&document).expect("plain structs with string keys serialise")
+    document("ase-agent/portal/1", portal.began, body, notes)
 }
 
 impl<'a> NameEntry<'a> {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use ase_probes::journal::Entry;
 use serde::Serialize;
 
-use super::address::{AddressEntry, UnaskedEntry};
+use super::{
+    address::{AddressEntry, UnaskedEntry},
+    why::Why,
+};
 use crate::readers::{probe::Trace, summary::rfc3339};
 
 #[derive(Serialize)]
@@ -68,8 +71,7 @@ impl MessageEntry {
 
 /// Renders one visit with its messages as one document; their bytes too, if that is wanted.
 pub fn probe_to_json(trace: &Trace<'_>, with_bytes: bool) -> String {
-    let (visit, target, finding) = (trace.visit, trace.target, trace.finding());
-    let definition = finding.map(|finding| finding.cause.definition());
+    let (visit, target, why) = (trace.visit, trace.target, Why::of(trace.finding()));
     let document = Document {
         schema: "ase-agent/probe/1",
         version: crate::readers::VERSION,
@@ -82,13 +84,13 @@ pub fn probe_to_json(trace: &Trace<'_>, with_bytes: bool) -> String {
         status: trace.status(),
         exit_code: trace.exit_code(),
         reason: visit.result.err().map(|untested| untested.reason()),
-        cause: definition.map(|definition| definition.label),
-        summary: definition.map(|definition| definition.summary),
-        phase: finding.map(|finding| finding.phase.label()),
-        side: finding.map(|finding| finding.side.label()),
-        confidence: finding.map(|finding| finding.confidence.label()),
-        owner: definition.map(|definition| definition.owner.label()),
-        next_step: definition.map(|definition| definition.next_step),
+        cause: why.cause,
+        summary: why.summary,
+        phase: why.phase,
+        side: why.side,
+        confidence: why.confidence,
+        owner: why.owner,
+        next_step: why.next_step,
         phases_seconds: visit.phases.iter().map(|(phase, time)| (phase.label(), time.as_secs_f64())).collect(),
         evidence: visit.evidence(),
         addresses: visit.outcomes.iter().map(AddressEntry::of).collect(),

@@ -9,6 +9,7 @@ use ase_probes::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::why::Why;
 use crate::readers::{
     summary::rfc3339,
     trace::{Remark, Traced},
@@ -36,6 +37,7 @@ struct Document<'a> {
     walks: Vec<WalkEntry>,
     mtu: Option<WidthEntry>,
     established: Vec<InsideEntry>,
+    names: Option<BTreeMap<String, &'a str>>,
     remarks: Vec<RemarkEntry>,
     changes: Option<&'a [String]>,
 }
@@ -147,8 +149,7 @@ impl WidthEntry {
 
 /// Renders a way as one document, with what changed since an earlier one where that was asked.
 pub fn trace_to_json(traced: &Traced<'_>, changes: Option<&[String]>) -> String {
-    let (visit, finding) = (traced.visit, traced.finding());
-    let definition = finding.map(|finding| finding.cause.definition());
+    let (visit, why) = (traced.visit, Why::of(traced.finding()));
     let inside = |inside: &Inside| InsideEntry {
         hop: inside.hop_limit,
         sign: inside.sign.label(),
@@ -163,15 +164,16 @@ pub fn trace_to_json(traced: &Traced<'_>, changes: Option<&[String]>) -> String 
         status: traced.status(),
         exit_code: traced.exit_code(),
         reason: visit.result.err().map(|untested| untested.reason()),
-        cause: definition.map(|definition| definition.label),
-        side: finding.map(|finding| finding.side.label()),
-        confidence: finding.map(|finding| finding.confidence.label()),
-        owner: definition.map(|definition| definition.owner.label()),
-        next_step: definition.map(|definition| definition.next_step),
+        cause: why.cause,
+        side: why.side,
+        confidence: why.confidence,
+        owner: why.owner,
+        next_step: why.next_step,
         evidence: visit.evidence(),
         walks: traced.walks.iter().map(WalkEntry::of).collect(),
         mtu: traced.width.map(WidthEntry::of),
         established: traced.inside.iter().map(inside).collect(),
+        names: traced.names.map(|names| names.iter().map(|(address, name)| (address.to_string(), &**name)).collect()),
         remarks: traced
             .remarks()
             .into_iter()

@@ -1,10 +1,12 @@
 //! Ways as they are met: plain ones, balanced ones, with a proxy in them, with a silent hop, cut off, too narrow.
 
+use std::time::Duration;
+
 use ase_probes::{
     cause::Cause,
     evidence::IcmpError,
-    hops::Path,
-    knock::Knock,
+    hops::{Path, Step},
+    knock::{Answer, Knock},
     seen::Phases,
     trace::{Method, Narrow, Sign, Swallowed},
     verdict::{Confidence, Phase},
@@ -64,7 +66,7 @@ fn plain() -> Vec<Walk> {
 
 fn traced<'a>(visit: &'a Visit, walks: &'a [Walk]) -> Traced<'a> {
     let address = Some(([20, 1, 1, 1], 443).into());
-    Traced { target: TARGET, visit, address, walks, width: None, inside: &[] }
+    Traced { target: TARGET, visit, address, walks, width: None, inside: &[], names: None }
 }
 
 /// The exit code, and the remarks, odd ones with a mark before them.
@@ -80,18 +82,68 @@ fn a_plain_way_is_a_table_and_says_where_it_ends() {
     let visit = visit(Ok(Verdict::Healthy));
     let walks = plain();
     assert_eq!(
-        render(&traced(&visit, &walks)),
-        "way to web.example:443 at 20.1.1.1, flows from tcp 40000, tcp 40016, udp 40032\n\n\
+        render(&traced(&visit, &walks), Look::default()),
+        "way to web.example:443 at 20.1.1.1\n\
+         flows     a tcp 40000, b tcp 40016, c udp 40032\n\n\
          \x20hop  who                                            time  flows\n\
          \x20  1  10.0.0.1                                   0.500 ms  all\n\
          \x20  2  10.0.0.2                                   1.000 ms  all\n\
-         \x20  3  accepts as 20.1.1.1                        1.500 ms  tcp 40000, tcp 40016\n\
-         \x20     refuses as 20.1.1.1                        1.500 ms  udp 40032\n\n\
+         \x20  3  accepts as 20.1.1.1                        1.500 ms  ab\n\
+         \x20     refuses as 20.1.1.1                        1.500 ms  c\n\n\
          - tcp is answered at hop 3\n\
          - udp is answered at hop 3\n\
          connect   accepted\n"
     );
     assert_eq!(sense(&walks).0, 0);
+}
+
+/// Sixteen TCP flows over two ways and one of UDP, to a peer of IPv6 with a long name.
+fn many() -> (Vec<Walk>, BTreeMap<IpAddr, String>) {
+    let way =
+        |number: u16| walk(Method::Tcp, 40_000 + 16 * number, if number.is_multiple_of(3) { "123o" } else { "124o" });
+    let mut walks: Vec<Walk> = (0..16).map(way).collect();
+    walks.push(walk(Method::Udp, 40_256, "12."));
+    let names = BTreeMap::from([
+        ([10, 0, 0, 2].into(), "edge-2.contoso.example".to_owned()),
+        ([10, 0, 0, 3].into(), format!("{}.example", "a-very-long-label-of-a-router".repeat(2))),
+        ([20, 1, 1, 1].into(), "web\u{1b}[2J.example".to_owned()),
+    ]);
+    (walks, names)
+}
+
+#[test]
+fn sixteen_flows_and_long_names_fit_eighty_columns_and_colour_changes_no_word() {
+    let (visit, (walks, names)) = (visit(Ok(Verdict::Healthy)), many());
+    let traced = Traced { names: Some(&names), ..traced(&visit, &walks) };
+    let narrow = Look { width: Some(80), ..Look::default() };
+    let text = render(&traced, narrow);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("   2  10.0.0.2 edge-2.contoso.example                1.000 ms  all\n"), "{text}");
+    assert!(text.contains("   3  10.0.0.3 ") && text.contains("\n      10.0.0.4  "), "{text}");
+    assert!(text.contains("  adgjmp\n") && text.contains("  bcefhiklno\n"), "{text}");
+    assert!(text.contains("web\u{fffd}[2J.example") && !text.contains('\u{1b}'), "{text}");
+    let coloured = render(&traced, Look { colour: true, ..narrow });
+    assert!(coloured.contains('\u{1b}'), "{coloured}");
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), text);
+    let wide = render(&traced, Look { width: Some(200), ..Look::default() });
+    assert!(wide.lines().any(|line| line.contains("label-of-a-router") && line.ends_with("adgjmp")), "{wide}");
+}
+
+#[test]
+fn a_way_longer_than_the_terminal_is_high_shows_its_far_end_while_hops_answer() {
+    let walks = [walk(Method::Tcp, 40_000, "12345678912345678912345678."), walk(Method::Udp, 40_016, "12")];
+    let hops = Hops { target: TARGET, address: ([20, 1, 1, 1], 443).into(), walks: &walks, names: &NAMELESS };
+    let look = Look { width: Some(80), height: Some(24), ..Look::default() };
+    let text = render_live(&hops, look);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 22, "one line is left for what is waited for, one for the shell: {text}");
+    assert_eq!(&lines[..2], ["way to web.example:443 at 20.1.1.1", "flows     a tcp 40000, b udp 40016"]);
+    assert!(lines[3].starts_with(" hop  who ") && lines[4].starts_with("  10  10.0.0.1 "), "{text}");
+    assert!(lines[21].starts_with("  27  silent"), "{text}");
+    assert!(
+        render_live(&hops, Look::default()).contains("\n   1  10.0.0.1 "),
+        "a terminal of unknown height shows all"
+    );
 }
 
 #[test]
@@ -180,12 +232,16 @@ fn a_peer_that_does_not_accept_fails_with_its_cause() {
         let visit = visit(result);
         let traced = traced(&visit, &walks);
         assert_eq!(traced.exit_code(), code);
-        assert!(render(&traced).contains(words), "{}", render(&traced));
-        assert!(render(&traced).contains("! tcp is heard of no more behind hop 1 (10.0.0.1)"));
+        assert!(render(&traced, Look::default()).contains(words), "{}", render(&traced, Look::default()));
+        assert!(render(&traced, Look::default()).contains("! tcp is heard of no more behind hop 1 (10.0.0.1)"));
     }
     let visit = visit(Err(Untested::Forbidden([169, 254, 169, 254].into())));
     let nothing = Traced { address: None, walks: &[], ..traced(&visit, &[]) };
-    assert!(render(&nothing).starts_with("no way to web.example:443\n\nconnect   unknown: "), "{}", render(&nothing));
+    assert!(
+        render(&nothing, Look::default()).starts_with("no way to web.example:443\n\nconnect   unknown: "),
+        "{}",
+        render(&nothing, Look::default())
+    );
 }
 
 #[test]
@@ -217,6 +273,6 @@ fn the_document_is_compared_with_one_of_before() {
         let error = json::earlier_trace(text, target).err().expect("another document");
         assert!(error.contains(words), "{error}");
     }
-    assert!(render_changes("2027", &changes).starts_with("since     2027:\n          hop 2: "));
-    assert_eq!(render_changes("2027", &[]), "since     2027: nothing changed\n");
+    assert!(render_changes("2027", &changes, Look::default()).starts_with("since     2027:\n          hop 2: "));
+    assert_eq!(render_changes("2027", &[], Look::default()), "since     2027: nothing changed\n");
 }
