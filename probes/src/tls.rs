@@ -167,6 +167,8 @@ impl Client<'_> {
         record.proved = observed.proof == HandshakeProof::Held;
         record.chain = observed.chain.iter().map(|der| certificate::read(der)).collect();
         let Some(leaf) = record.chain.first() else { return };
+        // A deadline that passes meanwhile drops this work: the peer has done its part, and the delay is ours.
+        record.invalid = Some(Invalid::unverified());
         let Judgement { invalid, decisive } = self.trust.judge(&observed.chain, &record.chain, self.name).await;
         let counts =
             |why: &Invalid| self.verify == Verify::Full || !matches!(why, Invalid::WrongName | Invalid::NoNames);
@@ -177,6 +179,11 @@ impl Client<'_> {
 }
 
 impl Invalid {
+    /// No thread of this machine came to an end with the chain.
+    fn unverified() -> Self {
+        Self::Beyond("its chain was not verified in time: this machine is too busy".to_owned())
+    }
+
     /// The handshake is signed with a key that this agent cannot check.
     fn unreadable(leaf: &Certificate) -> Self {
         Self::Beyond(format!("the handshake's signature under its {} cannot be checked", leaf.key))

@@ -55,10 +55,14 @@ fn endpoints(hosts: u8, ports: &[u16]) -> Vec<Arc<Endpoint>> {
 
 impl World {
     fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
+        Self::that_looks(endpoints, true)
+    }
+
+    fn that_looks(endpoints: Vec<Arc<Endpoint>>, again_and_again: bool) -> Self {
         let watched = Watched { endpoints: &endpoints, platform: PLATFORM, samples_redirects: true };
         let start = ase_probes::clock::now();
         Self {
-            cases: Cases::new(&watched, true),
+            cases: Cases::new(&watched, again_and_again),
             views: endpoints.into_iter().map(view).collect(),
             names: Comparisons::new([], Cadence::Once, start),
             start,
@@ -252,6 +256,34 @@ fn three_confirmed_failures_explain_the_others() {
     world.review();
     assert!(!lost.iter().any(|index| world.cases.is_explained(*index)));
     assert!(!world.cases.is_explained(0), "what works needs no explanation");
+}
+
+#[test]
+fn a_host_alone_on_its_port_is_judged_by_its_own_source_ports_and_in_a_single_look_by_others() {
+    let rows = [
+        (Some(true), true, Cause::FlowHashLoss),
+        (Some(false), true, Cause::Dropped),
+        (Some(false), false, Cause::Dropped),
+        (None, true, Cause::Dropped),
+        (None, false, Cause::FlowHashLoss),
+    ];
+    for (own, again_and_again, expected) in rows {
+        let mut hosts = endpoints(5, &[443]);
+        hosts.push(endpoint("20.0.0.9", 1433));
+        let mut world = World::that_looks(hosts, again_and_again);
+        for _ in 0..2 {
+            let taken = ["20.0.0.1:443", "20.0.0.2:443", "20.0.0.9:1433"];
+            let wanted = world.round(|endpoint| taken.contains(&&*endpoint.id.0));
+            world.measure(&wanted, |key| match (key.ask, key.peer.port()) {
+                (Ask::SourcePorts, 443) => vec![(Contrast::PortDecides, true)],
+                (Ask::SourcePorts, _) => own.map(|own| (Contrast::PortDecides, own)).into_iter().collect(),
+                _ => denied(key),
+            });
+            world.second += 1;
+        }
+        world.review();
+        assert_eq!(world.causes()[5], Some(expected), "{own:?} {again_and_again}: {:?}", world.cases.diagnosis(5));
+    }
 }
 
 #[test]

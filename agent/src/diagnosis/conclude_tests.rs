@@ -122,6 +122,7 @@ fn the_silence_matrix_is_told_apart() {
         (&[(Intermittent, true), (NewFlowsPass, true)], "R64", Cause::Dropped, Confidence::Possible),
         (&[(SamePortWorks, true), (NewFlowsMixed, true)], "R62o", Cause::FlowTableFull, Confidence::Likely),
         (&[(SamePortWorks, true), (PortDecides, true)], "R61o", Cause::FlowHashLoss, Confidence::Confirmed),
+        (&[(SomeFlowsDie, true), (OtherPortsWork, true)], "R61p", Cause::FlowHashLoss, Confidence::Likely),
         (&[(TrackingFull, true)], "R11t", Cause::LocalFirewall, Confidence::Likely),
         (&[(TrackingFull, false), (LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),
         (&[(LinkUp, false)], "R06", Cause::NextHopDown, Confidence::Confirmed),

@@ -94,6 +94,7 @@ impl Rule {
     }
 }
 
+const SILENT: &[Symptom] = &[SilentConnect, SilentDns, SilentNtp];
 const HELLO: &[Symptom] = &[CutAtHello, ClosedAtSqlHello, SilentAtHello, LostAtHello];
 const SILENT_STREAM: &[Symptom] =
     &[SilentAtHello, LostAtHello, SilentAtRequest, LostAtRequest, SilentAtResponse, SilentAtPrelogin, LostAtPrelogin];
@@ -148,39 +149,15 @@ pub const RULES: &[Rule] = &[
         Likely,
     )
     .hint(TRACKING_FULL),
-    rule("R06", &[SilentConnect, SilentDns, SilentNtp], &[(LinkUp, false)], Cause::NextHopDown, Confirmed)
+    rule("R06", SILENT, &[(LinkUp, false)], Cause::NextHopDown, Confirmed)
         .hint("the network card has no link: in Azure detach and attach the NIC, or redeploy the VM"),
-    rule(
-        "R06n",
-        &[SilentConnect, SilentDns, SilentNtp],
-        &[(NextHopDownElsewhere, true), (ControlAnswers, false)],
-        Cause::NextHopDown,
-        Likely,
-    ),
-    rule(
-        "R06mn",
-        &[SilentConnect, SilentDns, SilentNtp],
-        &[(NextHopDownElsewhere, true), (OtherPortsWork, false)],
-        Cause::NextHopDown,
-        Likely,
-    ),
-    rule(
-        "R03n",
-        &[SilentConnect, SilentDns, SilentNtp],
-        &[(FirewallElsewhere, true), (ControlAnswers, false)],
-        Cause::LocalFirewall,
-        Likely,
-    ),
-    rule(
-        "R05n",
-        &[SilentConnect, SilentDns, SilentNtp],
-        &[(SetupElsewhere, true), (ControlAnswers, false)],
-        Cause::LocalSetup,
-        Likely,
-    ),
+    rule("R06n", SILENT, &[(NextHopDownElsewhere, true), (ControlAnswers, false)], Cause::NextHopDown, Likely),
+    rule("R06mn", SILENT, &[(NextHopDownElsewhere, true), (OtherPortsWork, false)], Cause::NextHopDown, Likely),
+    rule("R03n", SILENT, &[(FirewallElsewhere, true), (ControlAnswers, false)], Cause::LocalFirewall, Likely),
+    rule("R05n", SILENT, &[(SetupElsewhere, true), (ControlAnswers, false)], Cause::LocalSetup, Likely),
     rule(
         "R64a",
-        &[SilentConnect, SilentDns, SilentNtp],
+        SILENT,
         &[(ControlAnswers, false), (AnythingWorks, false), (LinkUp, true)],
         Cause::LocalFirewall,
         Possible,
@@ -192,14 +169,8 @@ pub const RULES: &[Rule] = &[
     // A SYN that is let through in the end has met a full table, not a dead instance.
     rule("R62c", &[Passed], &[(OnlyHandshakesRepeat, true)], Cause::FlowTableFull, Likely).hint(NEW_FLOWS),
     // Where nobody works on the port now, the way is gone; a table that is full lets others in.
-    rule(
-        "R62cs",
-        &[SilentConnect, SilentDns, SilentNtp],
-        &[(OnlyHandshakesRepeat, true), (SamePortWorks, true)],
-        Cause::FlowTableFull,
-        Likely,
-    )
-    .hint(NEW_FLOWS),
+    rule("R62cs", SILENT, &[(OnlyHandshakesRepeat, true), (SamePortWorks, true)], Cause::FlowTableFull, Likely)
+        .hint(NEW_FLOWS),
     rule("R61u", &[SilentDns, SilentNtp], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
@@ -209,6 +180,9 @@ pub const RULES: &[Rule] = &[
         .hint(ONE_OF_SEVERAL),
     rule("R61ou", &[SilentDns, SilentNtp], &[(SamePortWorks, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
+    // A host that is alone on its port may have met the bad half of the flows each time it was asked. Where its own port is
+    // not worth sixteen flows, those of others speak for it.
+    rule("R61p", SILENT, &[(SomeFlowsDie, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
     rule("R62o", &[SilentConnect], &[(SamePortWorks, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)

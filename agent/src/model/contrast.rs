@@ -197,6 +197,9 @@ contrasts! {
     ForeignRedirect Memory
         "the answer leads to a host of another domain"
         "the answer does not lead elsewhere";
+    SomeFlowsDie Memory
+        "the path loses some flows for good, as the source ports showed here or at several hosts"
+        "source ports do not show that the path loses some flows for good";
     Intermittent Memory
         "visits fail and succeed in turn"
         "visits do not alternate between failure and success";
@@ -260,6 +263,7 @@ impl Contrast {
                 | Self::PlainDnsPasses
                 | Self::FullSegmentsArrived
                 | Self::PortDecides
+                | Self::SomeFlowsDie
                 | Self::NewFlowsMixed
         )
     }

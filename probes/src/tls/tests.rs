@@ -3,7 +3,8 @@
 use rustls::pki_types::{AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm};
 
 use super::*;
-use crate::fixture::Authority;
+use crate::fixture::{Authority, IMPATIENCE, ask, serve};
+use crate::{cause::Side, http, probe::Probe};
 use std::io::Write;
 
 fn handshake(issuer: &str, invalid: Option<Invalid>) -> Handshake {
@@ -194,6 +195,31 @@ async fn a_chain_that_was_verified_is_not_verified_again_and_another_is() {
     let read: Vec<Certificate> = other.iter().map(|der| certificate::read(der)).collect();
     assert_eq!(trust.judge(&other, &read, &name).await.invalid, Some(Invalid::UnknownIssuer));
     assert_eq!(trust.verdicts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_while_a_chain_waits_for_its_turn_is_no_fault_of_the_peer() {
+    let ours = Authority::new("Test CA");
+    let trust = ours.trust();
+    let config = ours.issue("127.0.0.1", 2020, 2099).server(&[]);
+    let (address, served) = serve(move |stream| async move {
+        drop(tokio_rustls::TlsAcceptor::from(config).accept(stream).await);
+    })
+    .await;
+    let busy = trust.verdicts().occupy().await;
+    let question = http::Question {
+        scheme: http::Scheme::Https(Verify::Full),
+        host: "127.0.0.1".to_owned(),
+        port: address.port(),
+        path: "/".to_owned(),
+        proof: http::Proof::AnyResponse,
+        session: http::Session::default(),
+    };
+    let outcome = ask(&Probe::Http(question), address, &trust, IMPATIENCE).await;
+    let finding = outcome.verdict.finding().expect("nothing was verified");
+    assert_eq!((finding.cause, finding.side), (Cause::LocalLimit, Side::Local));
+    drop(busy);
+    served.await.expect("the server ends");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Verdicts on chains: what a peer can make expensive is done beside the thread that probes, by two threads at most and
-//! within a time, and what came of it is remembered for as long as no date passes.
+//! Verdicts on chains: what a peer can make expensive is done beside the thread that probes, by two threads at most, and what
+//! came of it is remembered for as long as no date passes. How much one chain may cost is decided in `checks.rs`; how long it
+//! may wait for its turn, by the deadline of whoever asks.
 
 use std::{
     collections::HashMap,
@@ -9,7 +10,7 @@ use std::{
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{
     Certificate, Invalid,
@@ -20,8 +21,6 @@ use crate::clock;
 
 /// Chains that are verified at once; one processor remains for probing where there are two.
 const AT_ONCE: usize = 2;
-/// The time for one chain, with the wait for those before it. Public chains take a millisecond.
-const WITHIN: Duration = Duration::from_secs(1);
 /// A verdict is believed for this long at most.
 const BELIEVED: Duration = Duration::from_secs(3600);
 /// Verdicts that are remembered; at 100 bytes each, and ten thousand endpoints with some addresses each.
@@ -51,6 +50,12 @@ impl Default for Verdicts {
 }
 
 impl Verdicts {
+    /// Keeps every chain waiting for as long as what it returns lives.
+    #[cfg(test)]
+    pub(super) async fn occupy(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.room.acquire_many(AT_ONCE as u32).await.expect("it is never closed")
+    }
+
     fn known(&self, key: &Key, now: Duration) -> Option<Judgement> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key).filter(|known| known.until > now).map(|known| known.judgement.clone())
@@ -84,10 +89,8 @@ impl Trust {
         if let Some(judgement) = self.verdicts().known(&key, now) {
             return judgement;
         }
-        let verified = timeout(WITHIN, self.verified(certificates, read, name)).await;
-        let Ok(Some(judgement)) = verified else {
-            let limit = format!("its chain was not verified within {}s", WITHIN.as_secs());
-            return Judgement::fault(Invalid::Beyond(limit));
+        let Some(judgement) = self.verified(certificates, read, name).await else {
+            return Judgement::fault(Invalid::unverified());
         };
         self.verdicts().remember(key, judgement.clone(), believed_until(read, now));
         judgement

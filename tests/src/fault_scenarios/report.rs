@@ -96,6 +96,13 @@ impl Row {
         self.exact && self.never_violated.is_empty()
     }
 
+    /// In one line, what was not as it must be: the last lines are what is left of a long text that was cut.
+    fn missed(&self) -> Option<String> {
+        let never = self.never_violated.iter().map(|told| format!("NEVER: {told}"));
+        let told: Vec<String> = never.chain(self.misses.iter().cloned()).collect();
+        (!told.is_empty()).then(|| format!("not right: {}/{}: {}", self.group, self.name, told.join("; ")))
+    }
+
     /// One line, and what is wrong.
     pub(super) fn print(&self, number: usize) {
         let mark = match (self.is_strict(), self.cause_exact) {
@@ -201,6 +208,7 @@ pub(super) fn print(rows: &[Row], took: Duration) {
         println!("median time from the first failing visit to the right incident: {median:.1} s");
     }
     println!("took {:.0} s", took.as_secs_f64());
+    rows.iter().filter_map(Row::missed).for_each(|line| println!("{line}"));
 }
 
 fn print_evidence(evidence: &Value) {

@@ -22,9 +22,6 @@ const fn told(broken: &'static str, mender: &'static str, typed: &'static str) -
     Told { broken, mender, typed }
 }
 
-/// The world whose fault strikes by chance.
-const BY_CHANCE_ALONE: &str = "half-of-the-flows-lost";
-
 /// By scenario of the group `screen`.
 const SCREENS: [(&str, Told); 12] = [
     (
@@ -55,21 +52,10 @@ fn played() -> Option<BTreeMap<String, String>> {
         println!("SKIPPED: fault scenarios need root, for /dev/net/tun");
         return None;
     }
-    let mut rows = rows("screen/");
-    // Chance decides which flows the dead appliance takes. Where it takes every flow of two hosts that are alone on their
-    // port, no single look can tell; such a world is played again.
-    for _ in 0..5 {
-        let missed = |row: &Value| row["name"] == BY_CHANCE_ALONE && !is_right(row);
-        let Some(at) = rows.iter().position(missed) else { break };
-        rows[at] = self::rows(&format!("screen/{BY_CHANCE_ALONE}")).remove(0);
-    }
-    rows.iter().for_each(|row| assert!(is_right(row), "{row:#}"));
+    let rows = rows("screen/");
+    rows.iter().for_each(|row| assert_eq!(row["misses"].as_array().map(Vec::len), Some(0), "{row:#}"));
     let shown = |row: &Value| Some((row["name"].as_str()?.to_owned(), row["screen"].as_str()?.to_owned()));
     Some(rows.iter().filter_map(shown).collect())
-}
-
-fn is_right(row: &Value) -> bool {
-    row["misses"].as_array().is_some_and(Vec::is_empty)
 }
 
 /// Plays scenarios and returns the rows of the report.

@@ -130,6 +130,12 @@ impl Cases {
     fn remembered(&self, contrast: Contrast, index: usize, case: &Case, at: Moment) -> Option<bool> {
         Some(match contrast {
             Contrast::Intermittent => self.memory.is_intermittent(case.target.port),
+            Contrast::SomeFlowsDie => {
+                let own = self.measured(Ask::SourcePorts, &case.asker(index), at.now);
+                let own = own.and_then(|learned| learned.measured.answers.get(Contrast::PortDecides));
+                // What is watched for longer shows turns of its own.
+                own.unwrap_or_else(|| !self.has_past && self.lessons.ports_decide_at_several(at.now))
+            }
             Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
             Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),
             Contrast::LossyPath => self.memory.is_lossy(),

@@ -20,7 +20,7 @@ pub(super) const TRACKING_FULL: &str = "connection tracking of this machine is f
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
 pub(super) const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \
     place";
-pub(super) const IGNORES_SOME: &str = "the server answers some questions and ignores others of the same kind, and answers over TCP: it     is overloaded, or limits how many questions of one client it answers";
+pub(super) const IGNORES_SOME: &str = "the server answers some questions and ignores others of the same kind, and answers over TCP: it is overloaded, or limits how many questions of one client it answers";
 pub(super) const OLD_TLS: &str = "older versions or cipher suites of TLS are the first thing to check: this agent offers TLS 1.2 and 1.3 \
     with AEAD suites, and Windows ends without an alert where nothing is common";
 /// The advice where one host is silent.
