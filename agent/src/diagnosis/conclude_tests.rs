@@ -155,6 +155,14 @@ fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
 }
 
 #[test]
+fn sampled_ports_that_are_silent_where_flows_die_anyway_are_no_rule_for_these_ports() {
+    for (some_die, id) in [(false, "R51"), (true, "R00a")] {
+        let answers = known(&[(RedirectPortsSilent, true), (SomeFlowsDie, some_die)]);
+        assert_eq!(conclude(&sign(Symptom::Gateway, Cause::None), &answers).rule.id, id);
+    }
+}
+
+#[test]
 fn a_wrong_clock_here_is_no_fault_of_the_peer() {
     let mut dates = sign(Symptom::CertificateDates, Cause::TlsCertInvalid);
     dates.finding.phase = Phase::Tls;

@@ -409,7 +409,8 @@ pub const RULES: &[Rule] = &[
     // What proves too little although it passed.
     rule("R42b", &[BareAccept], &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed)
         .hint("this port is accepted for every address, so that the accept proves nothing"),
-    rule("R51", &[Gateway], &[(RedirectPortsSilent, true)], Cause::SqlRedirectBlocked, Possible),
+    // A handful of sampled ports may all have met the flows that die.
+    rule("R51", &[Gateway], &[(RedirectPortsSilent, true), (SomeFlowsDie, false)], Cause::SqlRedirectBlocked, Possible),
     rule("R20q", &[Answered], &[(AsksTheTime, false), (UdpCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed)
         .hint("whatever answers DNS here does so for every address: comparisons of resolvers mean nothing until then"),
     rule("R81q", &[Answered], &[(AsksTheTime, true), (UdpCanaryAnswers, true)], Cause::NtpWrongTime, Likely)

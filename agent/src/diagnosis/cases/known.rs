@@ -133,8 +133,9 @@ impl Cases {
             Contrast::SomeFlowsDie => {
                 let own = self.measured(Ask::SourcePorts, &case.asker(index), at.now);
                 let own = own.and_then(|learned| learned.measured.answers.get(Contrast::PortDecides));
-                // What is watched for longer shows turns of its own.
-                own.unwrap_or_else(|| !self.has_past && self.lessons.ports_decide_at_several(at.now))
+                // A silent host that is watched for longer shows turns of its own; sampled ports never do.
+                let has_turns = self.has_past && case.sign.symptom != Symptom::Gateway;
+                own.unwrap_or_else(|| !has_turns && self.lessons.ports_decide_at_several(at.now))
             }
             Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
             Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),
