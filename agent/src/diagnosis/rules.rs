@@ -23,8 +23,8 @@ use crate::{
     },
 };
 use hints::{
-    ALL_RULE, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, PLATFORM_DENIED, PORT_DENIED, PORT_RULE,
-    PORTAL, ROUTE, TRACKING_FULL,
+    ALL_RULE, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OVER, PLATFORM_DENIED,
+    PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -364,11 +364,11 @@ pub const RULES: &[Rule] = &[
     keep("R37s", &[ClosedAtSqlHello], &[], Likely).hint(OLD_TLS),
     rule("R33", &[CertificateDates, TimeDiffers, ListOverdue], &[(ClockWrong, true)], Cause::LocalClock, Confirmed)
         .hint("every clock that was asked agrees, and differs from this machine's"),
-    rule("R36d", &[CertificateDates], &[(ClockWrong, false)], Cause::TlsCertInvalid, Confirmed),
-    rule("R36e", &[CertificateDates], &[], Cause::TlsCertInvalid, Likely),
+    rule("R36d", &[CertificateDates], &[(ClockWrong, false)], Cause::TlsCertInvalid, Confirmed).hint(OVER),
+    rule("R36e", &[CertificateDates], &[], Cause::TlsCertInvalid, Likely).hint(OVER),
     rule("R36n", &[CertificateName], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
         .hint("the custom DNS leads to a server that cannot prove the name"),
-    rule("R36", &[CertificateName], &[], Cause::TlsCertInvalid, Confirmed),
+    rule("R36", &[CertificateName], &[], Cause::TlsCertInvalid, Confirmed).hint(OTHER_NAMES),
     rule("R34c", &[CertificateIssuer], &[(IssuersPlural, true)], Cause::LocalSetup, Likely)
         .hint("no certificate verifies whoever issued it: the bundle of authorities on this machine is incomplete"),
     rule("R34", &[CertificateIssuer], &[(IssuerShared, true)], Cause::TlsIntercepted, Confirmed),

@@ -28,6 +28,11 @@ const PLATFORM: &str = "look for an NSG rule that denies the tag AzurePlatformDN
 /// Where nothing outside answers, the way out is the suspect, and no rule for one port.
 const EGRESS: &str = "check where the route for 0.0.0.0/0 leads, then whether the appliance there runs, then for an NSG rule that denies the Internet";
 
+/// Azure's resource manager, whose name every resolver of the public cloud knows.
+const MANAGEMENT: &str = "management.azure.com";
+/// The command line of Azure asks `management.azure.com` by name over TCP 443.
+const ELSEWHERE: &str = "`az` needs what is broken here; type it on a machine that reaches Azure";
+
 /// The advice of one incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Advice {
@@ -37,8 +42,19 @@ pub(crate) struct Advice {
     pub(crate) next: String,
     /// What to rule out before.
     pub(crate) before: &'static str,
-    /// What to type, the first suspect first; capitals stand for names that this machine cannot know.
+    /// What to type to see more, the first suspect first; capitals stand for names that this machine cannot know.
     pub(crate) commands: Vec<String>,
+    /// What to type to mend it: this changes something.
+    pub(crate) mending: Vec<String>,
+    /// Why some of these commands are to be typed elsewhere.
+    pub(crate) elsewhere: Option<&'static str>,
+}
+
+impl Advice {
+    /// All commands, those first that only look.
+    pub(crate) fn every_command(self) -> Vec<String> {
+        self.commands.into_iter().chain(self.mending).collect()
+    }
 }
 
 /// Whoever mends it, as a sentence says it.
@@ -60,9 +76,14 @@ pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
         owner: owner(incident, shown.as_ref(), snapshot),
         next: next(incident, shown.as_ref(), snapshot),
         before: definition.check_first,
-        commands: shown.map(|shown| shown.commands(incident, snapshot)).unwrap_or_default(),
+        commands: shown.as_ref().map(|shown| shown.commands(incident, snapshot)).unwrap_or_default(),
+        mending: shown.as_ref().map(|shown| shown.mending(incident, snapshot)).unwrap_or_default(),
+        elsewhere: None,
     };
-    by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice))
+    let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
+    let is_azure = advice.commands.iter().chain(&advice.mending).any(|command| command.starts_with("az "));
+    let is_cut_off = is_azure && shown.is_some_and(|shown| shown.cuts_off_azure(incident));
+    Advice { elsewhere: is_cut_off.then_some(ELSEWHERE), ..advice }
 }
 
 /// What exports say of an incident.
@@ -144,6 +165,14 @@ impl<'a> Shown<'a> {
             (incident.hides.contains(id), std::cmp::Reverse(view.endpoint.severity), is_datagram(view))
         });
         shown.into_iter().find_map(|view| Some(Self { view, address: address_of(view)? }))
+    }
+
+    /// Whether the command line of Azure is cut off here as well: by its name, its port, or with everything outside.
+    fn cuts_off_azure(&self, incident: &Incident) -> bool {
+        let asks_azure = |id: &EndpointId| id.0.starts_with(MANAGEMENT);
+        let is_shared = matches!(incident.scope, Scope::Port | Scope::Host | Scope::Egress | Scope::Vm);
+        let needed = [53, 443].contains(&self.address.port());
+        incident.scope == Scope::Egress || is_shared && needed || incident.endpoints.iter().any(asks_azure)
     }
 
     fn is_platform(&self, snapshot: &Snapshot) -> bool {

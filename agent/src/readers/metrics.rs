@@ -1,5 +1,5 @@
 //! Renders a snapshot as Prometheus text, format 0.0.4: every series of endpoints, certificates, DNS response times and the
-//! agent itself; the files below have the rest. The only file that names `prometheus`, whose encoder writes the
+//! agent itself, and which are there from the first scrape; the files below have the rest. The only file that names `prometheus`, whose encoder writes the
 //! histograms and is the measure of what `page.rs` writes.
 //!
 //! Three rules hold for every series:

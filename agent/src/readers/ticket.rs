@@ -113,6 +113,7 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
 fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot) {
     let definition = incident.finding.cause.definition();
     let advice = advice::of(incident, snapshot);
+    let commands = advice.clone().every_command();
     parts.push(Part::Heading(format!("Incident: {}: {}", definition.label, definition.summary)));
     let mut facts = vec![
         ("where", incident.component.clone()),
@@ -128,8 +129,8 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot)
     let hint = advice::hint(incident, snapshot).filter(|hint| evidence.first() != Some(&&**hint));
     facts.extend(hint.map(|hint| ("hint", hint.into_owned())));
     parts.push(Part::Facts(facts));
-    if !advice.commands.is_empty() {
-        parts.push(Part::Commands(advice.commands));
+    if !commands.is_empty() {
+        parts.push(Part::Commands(commands));
     }
     below(parts, "Evidence", evidence.into_iter().map(str::to_owned).collect());
     let other = incident.alternatives.iter();

@@ -133,8 +133,10 @@ impl Cases {
             chosen.sort_unstable();
             chosen.into_iter().map(id).collect()
         };
+        // Who could not be asked, as its name was not resolved, is not silent.
+        let silent = members.iter().filter(|member| !member.is_resolving);
         let hosts: BTreeSet<&Host> =
-            members.iter().map(|member| &self.neighbourhood.endpoint(member.index).target.host).collect();
+            silent.map(|member| &self.neighbourhood.endpoint(member.index).target.host).collect();
         let hint = match case.diagnosis.hint {
             Some(ONE_HOST) if hosts.len() > 1 => Some(SOME_HOSTS),
             hint => hint,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ase_probes::{cause::Cause, class::Class};
 
-use super::{Shown, is_datagram};
+use super::{MANAGEMENT, Shown, is_datagram};
 use crate::{
     engine::snapshot::Snapshot,
     model::{
@@ -15,8 +15,6 @@ use crate::{
     resolvers::compare::ComparisonClass,
 };
 
-/// A name that every resolver of the public cloud knows.
-const RESOLVABLE: &str = "management.azure.com";
 /// Reads what a handshake brought.
 const READ: &str = "openssl x509 -noout -subject -issuer -dates";
 /// How this machine's clock stands.
@@ -39,9 +37,8 @@ impl Shown<'_> {
             | Cause::AsymmetricReply
             | Cause::DnsNoTcp => self.of_the_path(incident, snapshot),
             Cause::SqlRedirectBlocked => vec![self.flow(snapshot, 11_000)],
-            Cause::TlsBlocked => vec![self.handshake(""), self.next_hop(snapshot), self.allowed(snapshot)],
-            Cause::HttpBlocked => vec![self.next_hop(snapshot), self.allowed(snapshot)],
-            Cause::Reset => vec![self.next_hop(snapshot)],
+            Cause::TlsBlocked => vec![self.handshake(""), self.next_hop(snapshot)],
+            Cause::HttpBlocked | Cause::Reset => vec![self.next_hop(snapshot)],
             Cause::FlowHashLoss => vec![self.next_hop(snapshot), INSTANCES.to_owned()],
             Cause::FlowTableFull => vec![self.next_hop(snapshot), PORTS.to_owned()],
             // Within TDS there is no handshake that another program could make.
@@ -63,8 +60,7 @@ impl Shown<'_> {
             Cause::Refused if self.is_custom_dns(snapshot) => self.of_the_name(snapshot),
             Cause::LocalRoute | Cause::NextHopDown => vec![format!("ip route get {}", self.address.ip())],
             Cause::LocalFirewall => vec!["sudo nft list ruleset".to_owned()],
-            Cause::LocalClock => vec![CLOCKS.to_owned(), "sudo chronyc makestep".to_owned()],
-            Cause::NtpWrongTime => vec![CLOCKS.to_owned()],
+            Cause::LocalClock | Cause::NtpWrongTime => vec![CLOCKS.to_owned()],
             Cause::LocalFdLimit => vec!["systemctl show ase-agent -p LimitNOFILE".to_owned()],
             Cause::LocalPorts => vec!["ss -s; sysctl net.ipv4.ip_local_port_range".to_owned()],
             Cause::MtuBlackhole => self.of_large_packets(),
@@ -85,6 +81,17 @@ impl Shown<'_> {
         }
     }
 
+    pub(super) fn mending(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
+        match incident.finding.cause {
+            Cause::TlsBlocked | Cause::HttpBlocked => vec![self.allowed(snapshot)],
+            Cause::LocalClock => vec!["sudo chronyc makestep".to_owned()],
+            Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent => {
+                self.forwarded(snapshot).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// A port is a matter of rules first, a host of routes. No route touches the platform's own address.
     fn of_the_path(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
         if self.is_platform(snapshot) {
@@ -97,7 +104,7 @@ impl Shown<'_> {
             Scope::Port => vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route],
             Scope::Egress => vec![ROUTES.to_owned(), route, rules],
             Scope::Host if self.is_custom_dns(snapshot) => {
-                vec![format!("dig +time=3 @{} {RESOLVABLE}", self.address.ip()), rules, route]
+                vec![format!("dig +time=3 @{} {MANAGEMENT}", self.address.ip()), rules, route]
             }
             _ => vec![route, rules],
         }
@@ -123,17 +130,14 @@ impl Shown<'_> {
     fn of_the_name(&self, snapshot: &Snapshot) -> Vec<String> {
         let name = match &self.view.endpoint.target.host {
             Host::Name(name) => name.as_str(),
-            Host::Address(_) => RESOLVABLE,
+            Host::Address(_) => MANAGEMENT,
         };
         let server = match self.view.last.as_ref().and_then(|visit| visit.resolution.as_ref()?.server) {
             Some(server) => server.ip(),
             None if self.address.port() == 53 => self.address.ip(),
             None => snapshot.resolvers.custom.first().map_or(snapshot.resolvers.azure, |server| *server).ip(),
         };
-        let mut commands = vec![format!("ase-agent nameresolver --compare {name}")];
-        commands.extend(self.forwarded(snapshot));
-        commands.push(format!("dig @{server} {name}"));
-        commands
+        vec![format!("ase-agent nameresolver --compare {name}"), format!("dig @{server} {name}")]
     }
 
     /// The forwarding that is missing, as a DNS server on Windows is told of it.

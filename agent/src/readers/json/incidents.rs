@@ -48,12 +48,24 @@ struct Advice {
     next_step: String,
     check_first: &'static str,
     commands: Vec<String>,
+    /// Those of the commands that change something.
+    mending_commands: Vec<String>,
+    /// Why some of the commands are to be typed on another machine.
+    elsewhere: Option<&'static str>,
 }
 
 impl Advice {
     fn of(advice: advice::Advice) -> Self {
-        let advice::Advice { owner, next, before, commands } = advice;
-        Self { owner: owner.label(), next_step: next, check_first: before, commands }
+        let advice::Advice { owner, next, before, mending, elsewhere, .. } = advice.clone();
+        let commands = advice.every_command();
+        Self {
+            owner: owner.label(),
+            next_step: next,
+            check_first: before,
+            commands,
+            mending_commands: mending,
+            elsewhere,
+        }
     }
 }
 

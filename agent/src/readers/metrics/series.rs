@@ -1,4 +1,5 @@
-//! Which causes, phases and labels a series has from the first scrape on, and the values behind some of them. It knows no exposition format.
+//! Which phases the histogram of durations has from the first scrape on, and the values behind some series. It knows no
+//! exposition format.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 

@@ -70,8 +70,11 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     paper.heading(format!("INCIDENT  {}: {}", definition.label, definition.summary), style);
     let (side, confidence) = (incident.finding.side.label(), incident.finding.confidence.label());
     let since = age(snapshot.at.saturating_sub(incident.since));
-    let facts =
-        format!("{} ({confidence}, side {side}, scope {}, for {since})", incident.component, incident.scope.label());
+    let facts = format!(
+        "{} ({confidence}, side {side}, scope {}, seen for {since})",
+        incident.component,
+        incident.scope.label()
+    );
     paper.line(2, "where:  ", &facts, BOLD);
     let exported = advice::by_exports(incident, snapshot);
     if let Some(said) = exported {
@@ -83,9 +86,13 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     }
     let advice = advice::of(incident, snapshot);
     paper.line(2, "owner:  ", advice.owner.label(), PLAIN);
+    paper.line(2, "first:  ", &format!("check {}", advice.before), PLAIN);
     paper.line(2, "next:   ", &advice.next, BOLD);
     advice.commands.iter().for_each(|command| paper.command(2, "type:   ", command));
-    paper.line(2, "before: ", &format!("check {}", advice.before), PLAIN);
+    advice.mending.iter().for_each(|command| paper.command(2, "mend:   ", command));
+    if let Some(elsewhere) = advice.elsewhere {
+        paper.line(2, "note:   ", elsewhere, PLAIN);
+    }
     evidence(paper, incident);
     for alternative in &incident.alternatives {
         let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
