@@ -15,9 +15,10 @@ use tokio::{
 };
 
 use crate::{
-    error_queue,
+    clock, error_queue,
     evidence::{Ending, Operation, Trouble, os},
     journal::{Event, Layer, Page},
+    pace::Pace,
 };
 
 /// Bytes of the peer's first words that are kept: a status line with some headers, as much as evidence shows.
@@ -45,6 +46,8 @@ struct Tally {
     trouble: Option<Trouble>,
     echo: Option<i32>,
     unsent: Vec<u8>,
+    /// How fast it comes, while somebody waits for a message that cannot be used before it is whole.
+    pace: Option<Pace>,
     is_held: bool,
 }
 
@@ -80,6 +83,11 @@ impl Tap {
     /// together then, and what follows the last flight goes with it.
     pub(crate) fn hold(&self, is_held: bool) {
         self.tally().is_held = is_held;
+    }
+
+    /// While watched, a peer that keeps talking and does not get on is not waited for (`pace.rs`).
+    pub(crate) fn watch_pace(&self, is_watched: bool) {
+        self.tally().pace = is_watched.then(Pace::default);
     }
 
     /// The first bytes the peer sent, at most 512.
@@ -143,6 +151,10 @@ impl Tap {
         tally.received += bytes.len();
         let room = HEAD_LIMIT - tally.head.len();
         tally.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if let Some(Err(trouble)) = tally.pace.as_mut().map(|pace| pace.note(bytes.len(), clock::now())) {
+            tally.trouble.get_or_insert(trouble);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         if tally.received > tally.budget {
             let limit = tally.limit;
             tally.trouble.get_or_insert(Trouble::TooMuch(limit));

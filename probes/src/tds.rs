@@ -234,6 +234,7 @@ impl Question {
 /// Sends PRELOGIN and reads the server's.
 pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, tap: &Tap) -> Result<Prelogin, Trouble> {
     tap.allow(2 * wire::MESSAGE_LIMIT, "64 KiB around a TDS message");
+    tap.watch_pace(true);
     let broken = |_| tap.trouble().unwrap_or(Trouble::Closed);
     stream.write_all(&wire::PRELOGIN).await.map_err(broken)?;
     stream.flush().await.map_err(broken)?;
@@ -244,6 +245,7 @@ pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, tap:
             return Err(Trouble::Closed);
         }
         if let Some(payload) = message.take(&bytes[..count])? {
+            tap.watch_pace(false);
             return wire::decode(&payload).map_err(Trouble::Malformed);
         }
     }

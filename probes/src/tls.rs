@@ -142,10 +142,12 @@ impl Client<'_> {
         tap.allow(HANDSHAKE_BUDGET, "64 KiB of TLS handshake");
         tap.send_at_once()?;
         tap.hold(true);
+        tap.watch_pace(true);
         let witness = Arc::new(Witness::default());
         let connector = TlsConnector::from(self.trust.client(self.application, Arc::clone(&witness)));
         let shaken = connector.connect(self.name.clone(), stream).await;
         tap.hold(false);
+        tap.watch_pace(false);
         self.examine(&witness.take(), record).await;
         match shaken {
             Ok(mut stream) => {

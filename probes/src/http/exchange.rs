@@ -19,7 +19,7 @@ use self::{
 };
 use super::{Proof, Question, Reply, Scheme, crl};
 use crate::{
-    evidence::Trouble,
+    evidence::{Operation, Trouble},
     kernel,
     progress::Progress,
     tap::Tap,
@@ -230,8 +230,12 @@ fn reason(error: &hyper::Error) -> Option<h2::Reason> {
 
 /// Says what ended an exchange: the connection's own fault where it has one, else the broken protocol.
 fn trouble(error: &hyper::Error, tap: &Tap) -> Trouble {
-    if let Some(trouble) = tap.trouble() {
-        return trouble;
+    // Who talks nonsense and leaves is known by the nonsense; that nothing can be sent any more only follows from it.
+    let is_nonsense = error.is_parse() || reason(error).is_some();
+    match tap.trouble() {
+        Some(Trouble::Os { operation: Operation::Send, .. }) if is_nonsense => {}
+        Some(trouble) => return trouble,
+        None => {}
     }
     if error.is_parse() {
         return Trouble::Malformed("the head is not HTTP/1");

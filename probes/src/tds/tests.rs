@@ -311,3 +311,23 @@ async fn a_host_that_is_no_name_blames_this_machine() {
     let outcome = ask(&Probe::Tds(asked), canned(vec![Vec::new()]).await, &Trust::none(), PATIENCE).await;
     assert_eq!(outcome.verdict.finding().map(|finding| finding.cause), Some(Cause::LocalSetup));
 }
+
+#[tokio::test]
+async fn an_answer_to_prelogin_that_drips_is_slow_before_the_deadline() {
+    let (address, _served) = serve(async |mut stream: TcpStream| {
+        read_message(&mut stream).await;
+        let mut drip = tokio::time::interval(std::time::Duration::from_millis(400));
+        for byte in packets(TYPE_REPLY, &prelogin(1), 4088) {
+            drip.tick().await;
+            if stream.write_all(&[byte]).await.is_err() {
+                return;
+            }
+        }
+        drain(&mut stream).await;
+    })
+    .await;
+    let outcome = ask(&probe(Flavour::Tds7), address, &Trust::none(), PATIENCE).await;
+    let finding = outcome.verdict.finding().expect("nothing is proved");
+    assert_eq!((finding.cause, finding.phase), (Cause::Slow, Phase::Tds), "{:?}", outcome.evidence());
+    assert!(outcome.phases.total() < PATIENCE * 3 / 4, "{:?}", outcome.phases);
+}

@@ -255,3 +255,41 @@ async fn a_redirect_brings_cookies_and_a_target_in_any_encoding() {
     headers.insert(::http::header::LOCATION, ::http::HeaderValue::from_bytes("/\u{fc}".as_bytes()).expect("visible"));
     assert_eq!(location(&headers).as_deref(), Some("/\u{fc}"));
 }
+
+#[tokio::test]
+async fn a_handshake_that_drips_is_slow_before_the_deadline() {
+    let (address, _served) = serve(async |mut stream: TcpStream| {
+        // A message of 16 MiB begins.
+        let mut next = stream.write_all(b"\x16\x03\x03\x02\x00\x02").await;
+        let mut drip = tokio::time::interval(Duration::from_millis(200));
+        while next.is_ok() {
+            drip.tick().await;
+            next = stream.write_all(b"\0").await;
+        }
+    })
+    .await;
+    let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
+    let finding = outcome.verdict.finding().expect("nothing is proved");
+    assert_eq!((finding.cause, finding.phase), (Cause::Slow, Phase::Tls), "{:?}", outcome.evidence());
+    assert!(outcome.phases.total() < PATIENCE * 3 / 4, "{:?}", outcome.phases);
+}
+
+#[tokio::test]
+async fn who_talks_nonsense_and_leaves_is_known_by_the_nonsense() {
+    let authority = Authority::new("Test CA");
+    let farewell = frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 1]);
+    for nonsense in [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(), [frame(4, 0, 0, b""), farewell].concat()]
+    {
+        let config = authority.issue(NAME, 2020, 2099).server(&["h2"]);
+        let (address, _served) = serve(async move |stream: TcpStream| {
+            let mut stream = TlsAcceptor::from(config).accept(stream).await.expect("the client shakes hands");
+            let mut bytes = [0; 4096];
+            stream.read(&mut bytes).await.ok();
+            stream.write_all(&nonsense).await.ok();
+            stream.shutdown().await.ok();
+        })
+        .await;
+        let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
+        assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
+    }
+}
