@@ -19,6 +19,7 @@ pub mod lint_time;
 pub mod loopback;
 pub mod namespace;
 pub mod programs;
+pub mod reliability;
 pub mod remember;
 pub mod sandbox;
 pub mod scaled;

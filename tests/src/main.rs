@@ -8,7 +8,7 @@ use ase_lab::{
     dashboard::show as dashboards,
     demo, evaluate,
     fault_scenarios::{self, pictures},
-    field_cases, guest, lint_time, programs, remember,
+    field_cases, guest, lint_time, programs, reliability, remember,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -119,6 +119,15 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Run the tests of what real servers do, and count the numbered cases of docs/field.md that hold
     Field,
+    /// Try hostile peers against the agent, and print what held
+    ///
+    /// Each row of tests/reliability is a peer on loopback with the verdict that it must get: whatever it does, the visit
+    /// ends in time, nothing panics, what it can send is bounded. Prints counts by kind and every row that is not as
+    /// expected, the known ones with their reason; the exit code is 1 if there is another.
+    #[command(
+        after_help = "Examples:\n  ase-lab faults\n  ase-lab faults https --rows\n  ase-lab faults --report out.json"
+    )]
+    Faults(reliability::Arguments),
     /// Write to a store until killed, and print what was committed
     #[command(hide = true)]
     Remember {
@@ -157,6 +166,7 @@ fn main() -> Result<ExitCode> {
         Command::PagePictures(arguments) => pictures::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Field => field_cases::run(),
+        Command::Faults(arguments) => reliability::run(&arguments),
         Command::Remember { folder } => remember::run(&folder),
         Command::Guest { folder, user, command } => {
             guest::become_command(&folder, user == "root", &command).map(|()| ExitCode::SUCCESS)

@@ -113,7 +113,8 @@ async fn serve(question: Datagram, mood: Mood, world: World) {
     }
 }
 
-fn answer(request: &[u8], mood: &Mood, now: Duration) -> Option<Vec<u8>> {
+/// What a time server in this mood says to a request; none where it stays silent or cannot read it.
+pub(crate) fn answer(request: &[u8], mood: &Mood, now: Duration) -> Option<Vec<u8>> {
     let origin = request.get(40..PACKET)?;
     let claims = if let Mood::Claims(claims) = mood { claims.clone() } else { Claims::default() };
     let now = if let Mood::Wrong { seconds } = mood { shifted(now, *seconds) } else { now };

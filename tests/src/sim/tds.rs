@@ -14,14 +14,14 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use self::envelope::Envelope;
+pub(crate) use self::{envelope::Envelope, tokens::prelogin as prelogin_options};
 use super::{Behaviour, End, Front, Running, listening};
 use crate::authority::{Flaw, server_config};
 
 /// Packet types of MS-TDS 2.2.3.1.1.
 const LOGIN7: u8 = 0x10;
 /// The server's answers.
-const TABULAR: u8 = 0x04;
+pub(crate) const TABULAR: u8 = 0x04;
 /// The client's PRELOGIN, and TLS records during the handshake of TDS 7.x.
 const PRELOGIN: u8 = 0x12;
 /// Length of a packet's header in bytes.
@@ -224,7 +224,7 @@ async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, 
 }
 
 /// Wraps a short message into one packet.
-fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len() + HEADER).unwrap_or(u16::MAX).to_be_bytes();
     [&[kind, 1, length[0], length[1], 0, 0, 1, 0], body].concat()
 }

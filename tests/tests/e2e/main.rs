@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod evaluation;
 mod fault_scenarios;
+mod faults;
 mod field;
 mod fleet;
 mod guest_faults;

@@ -20,7 +20,7 @@ use super::{HEADER, PRELOGIN};
 
 /// A TCP stream whose bytes travel in packets until it is opened.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     stream: TcpStream,
     open: Arc<AtomicBool>,
     /// The header of the packet that is being read, as far as it came.
@@ -33,18 +33,18 @@ pub(super) struct Envelope {
 
 /// Ends the wrapping.
 #[derive(Debug)]
-pub(super) struct Opener(Arc<AtomicBool>);
+pub(crate) struct Opener(Arc<AtomicBool>);
 
 impl Opener {
     /// From now on bytes travel as they are.
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
 
 impl Envelope {
     /// Wraps a stream.
-    pub(super) fn new(stream: TcpStream) -> (Self, Opener) {
+    pub(crate) fn new(stream: TcpStream) -> (Self, Opener) {
         let open = Arc::new(AtomicBool::new(false));
         let opener = Opener(Arc::clone(&open));
         (Self { stream, open, header: Vec::new(), left: 0, unsent: Vec::new() }, opener)

@@ -6,7 +6,7 @@ pub(super) const ENCRYPT_ON: u8 = 1;
 const VERSION: [u8; 6] = [12, 0, 0x07, 0xd0, 0, 0];
 
 /// The PRELOGIN answer with this encryption: options, terminator, data.
-pub(super) fn prelogin(encryption: u8) -> Vec<u8> {
+pub(crate) fn prelogin(encryption: u8) -> Vec<u8> {
     let options: [(u8, &[u8]); 4] = [(0, &VERSION), (1, &[encryption]), (2, &[0]), (4, &[0])];
     let mut offset = options.len() * 5 + 1;
     let (mut table, mut data) = (Vec::new(), Vec::new());
