@@ -5,6 +5,7 @@ mod arrivals;
 mod budget;
 mod endpoints;
 mod facts;
+pub mod open_pages;
 mod page;
 mod path;
 mod play;
@@ -141,7 +142,7 @@ struct Report<'a> {
 /// Without root, or when a program cannot be started or ends early.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     ensure!(geteuid().is_root(), "only root may open /dev/net/tun, which the path needs: run this as root");
-    let agent = agent(arguments)?;
+    let agent = agent(arguments.agent.as_ref())?;
     let facts = Facts::gather(&agent);
     println!("{}", facts.lines());
     let mut measurements = Vec::new();
@@ -181,9 +182,9 @@ pub fn play_one(plan: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn agent(arguments: &Arguments) -> Result<PathBuf> {
+fn agent(named: Option<&PathBuf>) -> Result<PathBuf> {
     let own = std::env::current_exe()?.with_file_name("ase-agent");
-    let agent = arguments.agent.clone().unwrap_or(own);
+    let agent = named.cloned().unwrap_or(own);
     ensure!(
         agent.is_file(),
         "{} is missing: build the agent first (cargo build --release --workspace)",

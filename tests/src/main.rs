@@ -64,6 +64,12 @@ enum Command {
         ase-lab bench --cases alone-141 --for 5m\n  ase-lab bench --cases tcp,dns --agent old/ase-agent"
     )]
     Bench(bench::Arguments),
+    /// Measure the page of a thousand endpoints, and what fifty open pages cost (needs root and Chromium)
+    ///
+    /// Time to the first byte, packed length, the filter in a real browser, then the lateness of probes and the growth of memory
+    /// while pages are open. Prints a table; the exit code is 1 when a figure is far beyond the one to reach.
+    #[command(after_help = "Examples:\n  ase-lab page-load\n  ase-lab page-load --for 2m --endpoints 141")]
+    PageLoad(bench::open_pages::Arguments),
     /// Measure how long the lint takes for 1 000 rules beside a tag file of 100 000 prefixes
     #[command(after_help = "Example:\n  ase-lab lint-time --rounds 9 --budget 300")]
     LintTime(lint_time::Arguments),
@@ -154,6 +160,7 @@ fn main() -> Result<ExitCode> {
         Command::Subnet { stop, fault, command } => subnet::run(&Plan { command, stopped: stop, fault }),
         Command::Scenarios(arguments) => fault_scenarios::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::PageLoad(arguments) => bench::open_pages::run(&arguments),
         Command::LintTime(arguments) => lint_time::run(&arguments),
         Command::PlayBench { plan } => bench::play_one(&plan),
         Command::Packets(arguments) => fault_scenarios::packets::run(&arguments),

@@ -253,7 +253,11 @@ fn start(stage: &mut Stage, plan: &Plan, agent: &std::path::Path) -> Result<()> 
     })
 }
 
-fn start_agent(stage: &mut Stage, agent: &std::path::Path) -> Result<()> {
+/// Starts the agent by the configuration that lies in the stage's folder.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn start_agent(stage: &mut Stage, agent: &std::path::Path) -> Result<()> {
     let config = stage.folder.path().join("ase-agent.yaml");
     let words = [agent.as_os_str(), "run".as_ref(), "--config".as_ref(), config.as_ref()];
     stage.start(AGENT_NAME, &[&words[..], &["--log-level".as_ref(), "warn".as_ref()]].concat())

@@ -179,6 +179,11 @@ impl Stage {
         self.inside(move || Ok(loopback::get_within(PATIENCE, place, &path)))
     }
 
+    /// The process that holds the guest's namespaces.
+    pub(super) fn process(&self) -> u32 {
+        self.guest.id()
+    }
+
     /// Does something in the guest's network.
     ///
     /// # Errors

@@ -46,6 +46,31 @@ fn check(one: &Value) {
     assert_eq!(pages, if spent.contains_key("agent") { 2 } else { 0 }, "{one}");
 }
 
+#[test]
+fn the_page_is_measured_in_small() {
+    if !(require("ip", "iproute2") && require("chromium", "chromium")) {
+        return;
+    }
+    let mut lab = Command::new(binary("ase-lab"));
+    let few = ["--endpoints", "40", "--pages", "3", "--for", "2s", "--budget", FACTOR];
+    let output = run(lab.arg("page-load").args(few));
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if error.contains("only root may open /dev/net/tun") {
+        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "{error}");
+        return println!("SKIPPED: {error}");
+    }
+    assert!(output.status.success(), "{text}{error}");
+    let figure = |what: &str| {
+        let line = text.lines().find(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what}: {text}"));
+        line[what.len()..].split_whitespace().find_map(|word| word.parse::<f64>().ok()).expect("a line has a figure")
+    };
+    for what in ["first byte of the page, median", "the page, packed", "resident memory after the first minute"] {
+        assert!(figure(what) > 0.0, "{what}: {text}");
+    }
+    assert!(figure("messages a second for each page") > 0.3, "open pages are told every second: {text}");
+    assert_eq!(figure("streams that were refused"), 0.0, "{text}");
+}
+
 /// Runs cases with few endpoints, checks each measurement, and looks for words in the tables.
 fn small(cases: &str, count: usize, words: &[&str]) {
     let tools = [("ip", "iproute2"), ("prometheus", "prometheus"), ("prometheus-blackbox-exporter", "of this name")];
