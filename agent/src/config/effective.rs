@@ -154,6 +154,7 @@ impl Account<'_> {
             top("cloud", json!(settings.catalog.cloud), DEFAULT),
             top("vantage", json!(settings.vantage), DEFAULT),
             top("listen", json!(settings.listen.to_string()), DEFAULT),
+            top("external_url", json!(settings.external_url.as_ref().map(ToString::to_string)), DEFAULT),
             top("reload_from", json!(file.reload_from), DEFAULT),
             top("state_dir", json!(state_dir), of_state_dir),
             top("workloads", workloads(file), DEFAULT),

@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) vantage: Option<String>,
     /// Where /metrics, /api/v1/status and the reload listen: `ADDRESS:PORT`, `localhost:PORT` or `:PORT`.
     pub(super) listen: Option<String>,
+    /// The URL under which people reach this agent's pages; alerts, the status JSON and reports then link to them.
+    pub(super) external_url: Option<String>,
     /// Networks whose clients may ask for a reload over HTTP, beside those on this machine.
     pub(super) reload_from: Vec<String>,
     /// The absolute path of the folder in which clocks, incidents and outcomes are remembered.

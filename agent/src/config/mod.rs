@@ -48,6 +48,7 @@ use crate::{
     },
     net::{
         duration::show,
+        external_url::ExternalUrl,
         listen,
         policy::{self, AddressPolicy},
     },
@@ -182,6 +183,7 @@ fn complete(
         },
         declared: declared(file, &mut findings),
         listen: findings.keep(listen(file)).unwrap_or(LISTEN),
+        external_url: findings.keep(external_url(file)).flatten(),
         reload_from: findings.keep_all(prefixes("reload_from", &file.reload_from)),
         vantage: file.vantage.clone().unwrap_or_else(|| "this host".to_owned()),
         compare_every: findings.keep(compare_every(file)).unwrap_or(COMPARE_EVERY),
@@ -205,6 +207,13 @@ fn profile_of(file: &File) -> Result<Profile, Broken> {
 fn listen(file: &File) -> Result<SocketAddr, Broken> {
     let rule_of = |rule| Broken { places: vec!["listen".to_owned()], ..Broken::whole(format!("listen {rule}")) };
     file.listen.as_deref().map_or(Ok(LISTEN), |text| listen::parse(text).map_err(rule_of))
+}
+
+fn external_url(file: &File) -> Result<Option<ExternalUrl>, Broken> {
+    let read = |text: &str| {
+        ExternalUrl::parse(text).or_else(|rule| broken("external_url", ExternalUrl::without_secrets(text), rule))
+    };
+    file.external_url.as_deref().map(read).transpose()
 }
 
 fn few_names(file: &File, settings: &Settings) -> Result<(), Broken> {

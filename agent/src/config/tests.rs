@@ -26,6 +26,24 @@ fn endpoint<'a>(settings: &'a Settings, id: &str) -> &'a crate::model::catalog::
 }
 
 #[test]
+fn the_url_of_the_pages_is_taken_without_its_last_slash_and_refused_with_a_secret() {
+    let good = settings("external_url: HTTPS://Monitor.Example/ase/\n").expect("it is a URL");
+    assert_eq!(good.external_url.map(|url| url.to_string()).as_deref(), Some("https://monitor.example/ase"));
+    assert_eq!(settings("").expect("nothing is needed").external_url, None);
+    for (text, message) in [
+        (
+            "external_url: 'https://me:pw@a.example/'",
+            "test.yaml:1:15: external_url (https://…@a.example/) must hold no user",
+        ),
+        ("external_url: 'https://a.example/?key=pw'", "external_url (https://a.example/) must hold no query"),
+        ("external_url: a.example", "external_url (a.example) must begin with http:// or https://"),
+    ] {
+        let said = settings(text).expect_err(text).to_string();
+        assert!(said.contains(message) && !said.contains("pw"), "{said}");
+    }
+}
+
+#[test]
 fn nothing_is_needed_to_start() {
     let settings = settings("").expect("defaults are good");
     assert_eq!((settings.catalog.profile.as_str(), settings.catalog.cloud.as_str()), ("ase-v2", "public"));

@@ -214,6 +214,11 @@ impl Diagnosing {
         &self.cases.ledger
     }
 
+    /// The same, for who knows of earlier processes when they began.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.cases.ledger
+    }
+
     /// Whether nothing is under way and nothing waits that can begin before the end, if there is one.
     pub fn is_settled(&self, ends: Option<Instant>) -> bool {
         let too_late = |errand: &Errand| ends.is_some_and(|ends| self.budget.next_free(errand.flows()) >= ends);

@@ -63,7 +63,7 @@ impl Outlook {
         &mut self,
         views: &[Arc<EndpointView>],
         settings: &Settings,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         ready: bool,
         at: Clocks,
     ) {

@@ -16,6 +16,7 @@ use crate::{
         endpoint::{EndpointView, Status, StoreView},
         settings::{Resolvers, Settings},
     },
+    net::external_url::ExternalUrl,
     resolvers::{host_files::HostDns, load::Loads, names::NameViews, trial::Trial},
     risk::estimate::Estimate,
 };
@@ -64,6 +65,7 @@ impl SelfView {
     pub fn new(settings: &Settings, now: Duration) -> Self {
         Self {
             vantage: settings.vantage.clone(),
+            external_url: settings.external_url.clone(),
             started: now,
             ready: settings.catalog.endpoints.is_empty(),
             schedule_lag: Duration::ZERO,
@@ -82,8 +84,9 @@ impl SelfView {
 
     /// Takes new settings in force.
     pub fn reload(&mut self, settings: &Settings, now: Duration) {
-        let Self { vantage, origin, warnings, reload_from, .. } = Self::new(settings, now);
-        (self.vantage, self.origin, self.warnings, self.reload_from) = (vantage, origin, warnings, reload_from);
+        let Self { vantage, external_url, origin, warnings, reload_from, .. } = Self::new(settings, now);
+        (self.vantage, self.external_url, self.origin) = (vantage, external_url, origin);
+        (self.warnings, self.reload_from) = (warnings, reload_from);
         (self.loaded, self.reload_ok) = (now, true);
     }
 }
@@ -93,6 +96,8 @@ impl SelfView {
 pub struct SelfView {
     /// Where the agent stands.
     pub vantage: String,
+    /// The URL under which people reach the pages.
+    pub external_url: Option<ExternalUrl>,
     /// When it started, since the Unix epoch.
     pub started: Duration,
     /// Whether every endpoint was visited once.

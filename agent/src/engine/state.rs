@@ -382,7 +382,7 @@ impl State {
         self.agent.sockets = self.schedule.room().bounds().sockets;
         self.slowness.look(self.agent.schedule_wait, self.schedule.room().bounds());
         self.agent.ready = self.agent.ready || self.endpoints.are_visited();
-        let (views, ledger) = (self.endpoints.views(), self.diagnosing.ledger());
+        let (views, ledger) = (self.endpoints.views(), self.diagnosing.ledger_mut());
         self.outlook.advance(views, &self.settings, ledger, self.agent.ready, at);
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         catalog::{Catalog, Host},
         exports::Exports,
     },
-    net::policy::AddressPolicy,
+    net::{external_url::ExternalUrl, policy::AddressPolicy},
 };
 
 /// Where the list of custom DNS servers came from.
@@ -114,6 +114,8 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// Where the web server listens.
     pub listen: SocketAddr,
+    /// The URL under which people reach the pages; `None` where nobody said.
+    pub external_url: Option<ExternalUrl>,
     /// Clients in these networks may ask for a reload over HTTP, beside those on this machine.
     pub reload_from: Vec<IpNet>,
     /// Where this agent stands, for example the subnet's name; part of every JSON report.

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod domain;
 pub mod duration;
+pub mod external_url;
 pub mod foreign;
 pub mod listen;
 pub mod pattern;

@@ -135,6 +135,8 @@ impl<'a> Document<'a> {
 struct Agent<'a> {
     version: &'a str,
     vantage: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_url: Option<String>,
     profile: &'a str,
     cloud: &'a str,
     edition: &'a str,
@@ -157,6 +159,7 @@ impl<'a> Agent<'a> {
         Self {
             version,
             vantage: &agent.vantage,
+            external_url: agent.external_url.as_ref().map(ToString::to_string),
             profile: &catalog.profile,
             cloud: &catalog.cloud,
             edition: &catalog.edition,

@@ -301,6 +301,11 @@ fn agent(page: &mut Page, snapshot: &Snapshot, version: &str) {
         "The agent's version, its profile, cloud and the edition of its catalogue; always 1.",
         std::iter::once((build, 1.0)),
     );
+    page.gauges(
+        "ase_agent_external_url_info",
+        "The URL under which people reach the agent's pages, as the configuration says it; always 1. Alerts link below it.",
+        agent.external_url.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(|url| ([("url", url.as_str())], 1.0)),
+    );
     page.gauge("ase_agent_ready", "Whether every endpoint was visited once.", flag(agent.ready));
     page.gauge("ase_agent_start_time_seconds", "When the agent started.", agent.started.as_secs_f64());
     page.gauge(

@@ -9,6 +9,7 @@ pub mod exports;
 pub mod history;
 pub mod json;
 pub mod knock;
+pub mod links;
 pub mod metrics;
 pub mod nameresolver;
 pub mod notes;

@@ -28,7 +28,7 @@ use course::Course;
 use text::{Text, When};
 
 pub use endpoint::render as endpoint;
-pub use incident::{Asked, named, render as incident, render_remembered as remembered_incident};
+pub use incident::{Asked, named, remembered, render as incident, render_remembered as remembered_incident};
 pub use text::Html;
 
 /// What stands around every page.
@@ -169,24 +169,6 @@ struct Missing {
 pub fn missing(snapshot: &Snapshot, what: &'static str, asked: &str) -> String {
     let frame = Frame::of(snapshot, "still", format!("no such {what}"));
     Html::of(&Missing { frame, what, asked: Text::from(asked) }).into_string()
-}
-
-/// Where the page of an endpoint is.
-fn endpoint_path(id: &str) -> String {
-    format!("/endpoint/{}", encoded(id))
-}
-
-/// A text as a part of a path (RFC 3986 section 3.3): everything but unreserved characters and the colon is escaped.
-fn encoded(text: &str) -> String {
-    let mut path = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    path
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
         settings::ResolverSource,
     },
     readers::{
-        VERSION, advice, exports,
+        VERSION, advice, exports, links,
         report::incidents::{answer, worst_first},
         resolver_health,
         summary::{Summary, count, rfc3339},
@@ -98,7 +98,7 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
         (summary.unknown, "not tested"),
     ];
     let counted = counted.map(|(number, what)| format!("{number} {what}")).join(", ");
-    Part::Facts(vec![
+    let mut facts = vec![
         ("seen at", rfc3339(snapshot.at)),
         ("vantage", snapshot.agent.vantage.clone()),
         ("endpoints", counted),
@@ -107,7 +107,9 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
         ("edition of the catalogue", catalog.edition.clone()),
         ("DNS servers", format!("{custom} ({source}); Azure DNS {}", resolvers.azure)),
         ("agent", VERSION.to_owned()),
-    ])
+    ];
+    facts.extend(links::first(snapshot).map(|link| ("page", link)));
+    Part::Facts(facts)
 }
 
 fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot) {
@@ -128,6 +130,7 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot)
     let evidence = advice::evidence(incident, snapshot);
     let hint = advice::hint(incident, snapshot).filter(|hint| evidence.first() != Some(&&**hint));
     facts.extend(hint.map(|hint| ("hint", hint.into_owned())));
+    facts.extend(links::incident(snapshot, incident).map(|link| ("page", link)));
     parts.push(Part::Facts(facts));
     if !commands.is_empty() {
         parts.push(Part::Commands(commands));

@@ -3,6 +3,7 @@
 use ase_probes::local_facts::{LocalFacts, PortRange, Unread, Usage};
 
 use super::*;
+use crate::net::external_url::ExternalUrl;
 
 /// `EAFNOSUPPORT` in `errno(3)`.
 const EAFNOSUPPORT: i32 = 97;
@@ -27,6 +28,7 @@ pub(super) fn facts() -> LocalFacts {
 pub(super) fn agent() -> SelfView {
     SelfView {
         vantage: "snet-mirror".to_owned(),
+        external_url: ExternalUrl::parse("https://monitor.example/ase").ok(),
         started: AT - Duration::from_secs(3600),
         ready: true,
         schedule_lag: MS(3),

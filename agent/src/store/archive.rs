@@ -65,6 +65,15 @@ impl Archive {
         changed
     }
 
+    /// Lets open incidents that an earlier process knew begin when they began there.
+    pub fn date_back(&self, ledger: &mut Ledger) {
+        for incident in &mut ledger.open {
+            if let Some((_, row)) = self.told.get(&incident.id).filter(|(_, row)| row.since < incident.since) {
+                Arc::make_mut(incident).since = row.since;
+            }
+        }
+    }
+
     /// The ids under which the incidents of this process are remembered, by number.
     pub fn ids(&self) -> Arc<BTreeMap<u64, String>> {
         Arc::clone(&self.ids)
@@ -81,7 +90,11 @@ impl Archive {
                 published: earlier.published.min(incident.published),
                 ..row_of(incident, earlier.id)
             },
-            None => row_of(incident, format!("{}-{}", self.run, incident.id)),
+            // One that ended a moment ago and is back is the same one, under the id that it had.
+            None => {
+                let known = self.ids.get(&incident.id).cloned();
+                row_of(incident, known.unwrap_or_else(|| format!("{}-{}", self.run, incident.id)))
+            }
         };
         self.told.insert(incident.id, (Arc::clone(incident), row.clone()));
         let ids = Arc::make_mut(&mut self.ids);
@@ -167,7 +180,12 @@ mod tests {
         assert_eq!((told.len(), &*told[0].id, told[0].since), (1, "7-1", AT(100)));
         let over = archive.update(&again, true, AT(230));
         assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(230))));
+        let mut open = again.clone();
+        archive.date_back(&mut open);
+        assert_eq!(open.open[0].since, AT(100), "it began before this process did");
         let closed = archive.update(&ledger(&[]), true, AT(240));
         assert_eq!((&*closed[0].id, closed[0].since), ("7-1", AT(100)));
+        let relapsed = archive.update(&open, true, AT(250));
+        assert_eq!((&*relapsed[0].id, relapsed[0].since), ("7-1", AT(100)), "a relapse is the same one");
     }
 }

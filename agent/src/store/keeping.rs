@@ -97,10 +97,11 @@ impl Keeping {
         }
     }
 
-    /// Takes the incidents of this moment.
-    pub fn diagnosed(&mut self, ledger: &Ledger, ready: bool, now: Duration) {
+    /// Takes the incidents of this moment. Those that go on from an earlier process begin where they began.
+    pub fn diagnosed(&mut self, ledger: &mut Ledger, ready: bool, now: Duration) {
         if let Some(store) = &mut self.store {
             self.archive.update(ledger, ready, now).into_iter().for_each(|row| store.report(row));
+            self.archive.date_back(ledger);
         }
     }
 

@@ -91,10 +91,10 @@ async fn outcomes(live: &Live, id: String) -> Vec<OutcomeRow> {
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
-/// The incident that the store remembers under this id.
+/// The incident that the store remembers under this key.
 async fn remembered(live: &Live, id: String) -> Option<IncidentRow> {
     let folder = live.state_dir()?;
-    let read = move || history::incidents(&folder, Duration::ZERO).ok()?.into_iter().find(|row| row.id == id);
+    let read = move || page::remembered(history::incidents(&folder, Duration::ZERO).ok()?, &id);
     tokio::task::spawn_blocking(read).await.ok().flatten()
 }
 

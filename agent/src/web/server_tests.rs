@@ -266,7 +266,13 @@ async fn endpoints_and_incidents_have_pages_and_what_is_not_known_has_none() {
     assert!(status == 200 && body.contains("<h1>168.63.129.16:53</h1>"), "{body}");
     let (status, _, body) = ask(&server, "GET", "/incident/3").await;
     assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "{body}");
-    for path in ["/endpoint/nobody:1", "/endpoint/%3Cscript%3E", "/incident/4", "/incident/%3Cscript%3E"] {
+    let since = sample::snapshot().incidents.open[0].since.as_secs();
+    let (status, _, body) = ask(&server, "GET", &format!("/incident/dropped-{}.250", since + 30)).await;
+    assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "as an alert links to it: {body}");
+    let (early, other) = (format!("/incident/dropped-{}", since - 600), format!("/incident/refused-{since}"));
+    for path in
+        [&*early, &*other, "/endpoint/nobody:1", "/endpoint/%3Cscript%3E", "/incident/4", "/incident/%3Cscript%3E"]
+    {
         let (status, head, body) = ask(&server, "GET", path).await;
         assert!(status == 404 && head.contains("text/html") && !body.contains("<script>"), "{path}: {body}");
     }

@@ -21,6 +21,9 @@ const RUNBOOKS: &str = "dashboards/runbooks";
 /// Where an alert says its runbook is: below the external label, else where the package puts it.
 const RUNBOOKS_AT: &str =
     "{{ with $externalLabels.runbooks }}{{ . }}{{ else }}file:///usr/share/ase-agent/dashboards/runbooks{{ end }}";
+/// Where an alert links to the agent's pages: below the URL of the configuration, else at the address that is scraped.
+const PAGES_AT: &str = "{{ with query (printf \"ase_agent_external_url_info{instance=%q}\" $labels.instance) }}\
+                        {{ (. | first).Labels.url }}{{ else }}http://{{ $labels.instance }}{{ end }}";
 const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 /// Labels that alerts make up: what a DNS comparison found, and the label's name in Prometheus.
 const OWN_LABELS: [&str; 1] = ["comparison"];
@@ -96,7 +99,9 @@ pub(crate) fn vocabulary() -> Vocabulary {
 
 /// The expressions inside the templates of an annotation: `query (printf "…" …)`.
 fn queries(annotation: &str) -> impl Iterator<Item = &str> {
-    annotation.split("printf \"").skip(1).filter_map(|rest| rest.split_once('"').map(|(query, _)| query))
+    let quoted = annotation.split("printf \"").skip(1).filter_map(|rest| rest.split_once('"').map(|(query, _)| query));
+    // The others are forms of numbers.
+    quoted.filter(|text| text.contains('{'))
 }
 
 fn promtool(words: &[&str], paths: &[String]) {
@@ -117,7 +122,8 @@ fn promtool_accepts_every_rule_without_a_remark() {
 fn every_promtool_test_passes() {
     std::thread::scope(|scope| {
         let recorded = format!("{TESTS}/recorded");
-        for path in files(TESTS, "yml").into_iter().chain(files(&recorded, "yml")) {
+        let links = format!("{TESTS}/pages");
+        for path in [TESTS, &*recorded, &*links].into_iter().flat_map(|folder| files(folder, "yml")) {
             scope.spawn(move || promtool(&["test", "rules"], &[path]));
         }
     });
@@ -197,8 +203,13 @@ fn every_alert_says_what_who_and_where_to_read_on() {
     for (name, rule) in alerts() {
         assert!(name.starts_with("Ase") && !name.contains('_'), "{name}");
         assert!(SEVERITIES.contains(&rule.labels["severity"].as_str()), "{name}");
-        let keys: Vec<&str> = rule.annotations.keys().map(String::as_str).filter(|key| *key != "endpoint").collect();
+        let is_optional = |key: &&str| ["endpoint", "page"].contains(key);
+        let keys: Vec<&str> = rule.annotations.keys().map(String::as_str).filter(|key| !is_optional(key)).collect();
         assert_eq!(keys, ["component", "description", "next_step", "owner", "runbook_url", "summary"], "{name}");
+        // Those of the fleet speak of several agents, and one says that there is none.
+        let is_of_one = !name.starts_with("AseFleet") && name != "AseAgentAbsent";
+        let page = rule.annotations.get("page").map_or("", String::as_str);
+        assert_eq!(page.starts_with(PAGES_AT), is_of_one, "{name}");
         assert_eq!(rule.annotations["runbook_url"], format!("{RUNBOOKS_AT}/{name}.md"));
         assert!(!rule.annotations["summary"].ends_with('.'), "{name}");
         let page = file(&format!("{RUNBOOKS}/{name}.md")).replace('`', "");
@@ -267,7 +278,9 @@ fn one_external_label_moves_every_runbook() {
         let annotations = ["summary", "description", "component", "owner", "next_step"]
             .map(|key| format!("            {key}: '{}'\n", text(key)))
             .concat();
-        let expected = format!("{annotations}            runbook_url: '{base}/AseStoreFailing.md'\n");
+        let expected = format!(
+            "{annotations}            page: 'http://a:1/'\n            runbook_url: '{base}/AseStoreFailing.md'\n"
+        );
         write(
             "test.yml",
             format!(

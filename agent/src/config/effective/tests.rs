@@ -28,6 +28,7 @@ addresses: {deny: [198.51.100.0/24]}
 dns: {private: [corp.example], origins: {front doors: [203.0.113.0/25]}, sinkholes: [203.0.113.99]}
 risk: {prior: {half: 2h, ninety_five: 4h}, weights: {tcp: 0.5}}
 diagnosis: {sql_redirect: false}
+external_url: https://monitor.example/ase
 exports: {nsg: nsg.json, subnet: [10.0.1.0/24], deployment: ilb, suppress: {default_only: known}, stale_after: 2d}
 ";
 
@@ -55,7 +56,8 @@ fn meaning(text: &str) -> String {
     let (_, read) = settings(text);
     let resolvers = (read.resolvers.custom, read.resolvers.azure);
     let (pace, policy, risk, diagnosis) = (read.pace, read.policy, read.assumptions, read.diagnosis);
-    let rest = (read.declared, read.compare_every, read.state_dir, read.listen, read.vantage, read.exports);
+    let rest =
+        (read.declared, read.compare_every, read.state_dir, read.listen, read.vantage, read.exports, read.external_url);
     format!("{:#?}\n{resolvers:?}{:?}{pace:?}{policy:?}{risk:?}{diagnosis:?}{rest:?}", read.catalog, read.egress)
 }
 

@@ -18,7 +18,7 @@ use crate::{
         endpoint::{EndpointView, Status},
         visit::{Untested, Visit},
     },
-    readers::summary::rfc3339,
+    readers::{links, summary::rfc3339},
 };
 
 /// All of them, the watched ones first, or those alone that failed.
@@ -44,7 +44,10 @@ impl Serialize for Endpoints<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { snapshot, only_failed } = *self;
         let is_listed = |view: &&Arc<EndpointView>| !only_failed || matches!(view.status, Status::Failed(_));
-        let watched = snapshot.endpoints.iter().filter(is_listed).map(|view| EndpointEntry::watched(view));
+        let watched = snapshot.endpoints.iter().filter(is_listed).map(|view| EndpointEntry {
+            page: links::endpoint(snapshot, &view.endpoint.id),
+            ..EndpointEntry::watched(view)
+        });
         let slots = snapshot.catalog.slots.iter().filter(|_| !only_failed);
         serializer.collect_seq(watched.chain(slots.map(EndpointEntry::unfilled)))
     }
@@ -81,6 +84,8 @@ struct EndpointEntry<'a> {
     documented_as: Option<&'a str>,
     note: Option<&'a str>,
     hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 impl<'a> EndpointEntry<'a> {
@@ -114,6 +119,7 @@ impl<'a> EndpointEntry<'a> {
             documented_as: about.documented_as.as_deref(),
             note: about.note.as_deref(),
             hint: None,
+            page: None,
         }
     }
 
@@ -145,6 +151,7 @@ impl<'a> EndpointEntry<'a> {
             documented_as: None,
             note: None,
             hint: Some(&slot.hint),
+            page: None,
         }
     }
 }

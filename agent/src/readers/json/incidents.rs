@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     engine::snapshot::Snapshot,
     model::diagnosis::{Alternative, Incident},
-    readers::{advice, json::exports::SaidEntry, summary::rfc3339},
+    readers::{advice, json::exports::SaidEntry, links, summary::rfc3339},
 };
 
 /// One broken component and everything that fails with it.
@@ -31,6 +31,8 @@ pub(super) struct IncidentEntry<'a> {
     exports: Option<SaidEntry<'a>>,
     since: String,
     published: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 /// Another cause that is not excluded, and what would settle it.
@@ -96,6 +98,7 @@ impl<'a> IncidentEntry<'a> {
             exports: told.and_then(|exports| SaidEntry::of(incident, exports, snapshot.at)),
             since: rfc3339(incident.since),
             published: rfc3339(incident.published),
+            page: links::incident(snapshot, incident),
         }
     }
 }

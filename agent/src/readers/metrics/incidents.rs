@@ -1,6 +1,9 @@
 //! The incidents as series: which diagnosis is in force for which class, how many are open, how many there were.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ase_probes::{cause::Cause, class::Class};
 
@@ -13,11 +16,16 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
     let views = snapshot.endpoints.iter().filter(|_| !ledger.open.is_empty());
     let classes: BTreeMap<&EndpointId, Class> = views.map(|view| (&view.endpoint.id, view.endpoint.class)).collect();
     let mut active: BTreeSet<[&'static str; 5]> = BTreeSet::new();
+    let mut began: BTreeMap<(&'static str, &'static str), Duration> = BTreeMap::new();
     for incident in &ledger.open {
         let (finding, scope) = (incident.finding, incident.scope.label());
         let (cause, side, confidence) = (finding.cause.label(), finding.side.label(), finding.confidence.label());
         let of_incident: BTreeSet<Class> =
             incident.endpoints.iter().filter_map(|id| classes.get(id).copied()).collect();
+        for class in &of_incident {
+            let since = began.entry((class.label(), cause)).or_insert(incident.since);
+            *since = incident.since.min(*since);
+        }
         active.extend(of_incident.iter().map(|class| [class.label(), cause, scope, side, confidence]));
     }
     let labels = ["class", "cause", "scope", "side", "confidence"];
@@ -25,6 +33,11 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
         "ase_diagnosis_active",
         "1 for every diagnosis in force, by class; absent while there is none, because 42 causes times all labels would be idle series.",
         active.iter().map(|values| -> ([_; 5], f64) { (std::array::from_fn(|at| (labels[at], values[at])), 1.0) }),
+    );
+    page.gauges(
+        "ase_diagnosis_since_timestamp_seconds",
+        "When the oldest open incident of a class with this cause began: with the cause it names its page, /incident/CAUSE-SECONDS.",
+        began.iter().map(|((class, cause), since)| ([("class", *class), ("cause", *cause)], since.as_secs_f64())),
     );
     page.gauge(
         "ase_incidents_open",

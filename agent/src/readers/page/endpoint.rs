@@ -15,7 +15,7 @@ use super::{
     charts::{self, Path, Stretch},
     course::{self, Course, STRETCHES},
     endpoints::{self, Expiry},
-    incidents::{self, Other},
+    incidents::Other,
     standing::{BAD, GOOD, Standing},
     text::{Html, Text, When, millis, share, texts},
 };
@@ -27,7 +27,7 @@ use crate::{
         visit::Visit,
     },
     net::duration::show,
-    readers::warnings,
+    readers::{links, warnings},
     store::rows::OutcomeRow,
 };
 
@@ -184,7 +184,7 @@ fn facts(view: &EndpointView) -> Vec<(&'static str, Text)> {
 fn its_incidents(snapshot: &Snapshot, view: &EndpointView) -> Vec<Link> {
     let of_it = snapshot.incidents.open.iter().filter(|incident| incident.endpoints.contains(&view.endpoint.id));
     let link = |incident: &Arc<crate::model::diagnosis::Incident>| Link {
-        path: incidents::path(&incidents::key(snapshot, incident.id)),
+        path: links::incident_path(&links::incident_key(snapshot, incident)),
         text: Text::from(format!("{}: {}", incident.component, incident.finding.cause.definition().summary)),
     };
     of_it.map(link).collect()

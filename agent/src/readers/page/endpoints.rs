@@ -9,7 +9,6 @@ use super::{
     Parts,
     charts::{self, Path},
     course::{Course, STRETCHES},
-    endpoint_path,
     standing::Standing,
     text::{Html, Text, When, anchor, millis, span},
 };
@@ -19,6 +18,7 @@ use crate::{
         endpoint::{EndpointView, Status, crl, earliest_expiry},
         visit::Untested,
     },
+    readers::links,
 };
 
 /// A certificate that ends within this many seconds is said loudly: 21 days, as the early warnings have it.
@@ -66,7 +66,7 @@ pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> 
     let failed = visits.iter().filter(|visit| visit.is_bad).count();
     let row = Row {
         anchor: &anchor,
-        path: endpoint_path(&endpoint.id.0),
+        path: links::endpoint_path(&endpoint.id),
         id: Text::from(&endpoint.id.0),
         documented_as: endpoint.about.documented_as.as_ref().map(Text::from),
         class: endpoint.class.label(),

@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::{
     Frame,
-    incidents::{self, Told},
+    incidents::Told,
     text::{Html, Text, When, texts},
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         diagnosis::{Diagnosis, Incident},
         endpoint::EndpointView,
     },
+    readers::links::{self, Loss},
     store::rows::IncidentRow,
 };
 
@@ -28,11 +29,27 @@ pub struct Asked {
 
 /// The incident of this process with this key; `None` where only the store may know it.
 pub fn named(snapshot: &Snapshot, key: &str) -> Option<Asked> {
-    let is_it = |incident: &Incident| incidents::key(snapshot, incident.id) == key || incident.id.to_string() == key;
-    let open = snapshot.incidents.open.iter().find(|incident| is_it(incident));
-    let closed = || snapshot.incidents.closed.iter().find(|closed| is_it(&closed.incident));
-    open.map(|incident| Asked { incident: Arc::clone(incident), ended: None })
-        .or_else(|| closed().map(|it| Asked { incident: Arc::clone(&it.incident), ended: Some(it.ended) }))
+    let open = snapshot.incidents.open.iter().map(|incident| (incident, None));
+    let closed = snapshot.incidents.closed.iter().map(|closed| (&closed.incident, Some(closed.ended)));
+    let all = open.chain(closed);
+    let found = match Loss::of_key(key) {
+        Some(loss) => nearest(all, |(it, ended)| loss.distance(it.finding.cause.label(), it.since, *ended)),
+        None => all.into_iter().find(|(it, _)| links::incident_key(snapshot, it) == key || it.id.to_string() == key),
+    };
+    found.map(|(incident, ended)| Asked { incident: Arc::clone(incident), ended })
+}
+
+/// The incident with this key among those that the store remembers.
+pub fn remembered(rows: Vec<IncidentRow>, key: &str) -> Option<IncidentRow> {
+    match Loss::of_key(key) {
+        Some(loss) => nearest(rows, |row| loss.distance(&row.cause, row.since, row.closed)),
+        None => rows.into_iter().find(|row| row.id == key),
+    }
+}
+
+/// What is nearest among what has a distance at all.
+fn nearest<T>(all: impl IntoIterator<Item = T>, distance: impl Fn(&T) -> Option<Duration>) -> Option<T> {
+    all.into_iter().filter_map(|it| Some((distance(&it)?, it))).min_by_key(|(distance, _)| *distance).map(|(_, it)| it)
 }
 
 #[derive(Template)]

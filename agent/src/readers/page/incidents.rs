@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::{
     course::Course,
-    encoded, endpoint_path, past,
+    past,
     standing::{ENDED, Standing},
     text::{Html, Text, When, span, texts},
 };
@@ -19,7 +19,7 @@ use crate::{
         diagnosis::{Alternative, Incident},
         endpoint::EndpointView,
     },
-    readers::{advice, report},
+    readers::{advice, links, report},
     store::rows::IncidentRow,
 };
 
@@ -33,6 +33,8 @@ const NAMED: usize = 6;
 pub(super) struct Told {
     pub(super) key: Text,
     pub(super) path: String,
+    /// The whole link, where it is known how this agent is reached.
+    pub(super) link: Option<Text>,
     pub(super) standing: Standing,
     pub(super) component: Text,
     pub(super) cause: Text,
@@ -89,26 +91,17 @@ impl Other {
     }
 }
 
-/// The key under which an incident of this process is found again: the store's, where there is one.
-pub(super) fn key(snapshot: &Snapshot, number: u64) -> String {
-    snapshot.store.incidents.get(&number).cloned().unwrap_or_else(|| number.to_string())
-}
-
-/// Where the page of an incident is.
-pub(super) fn path(key: &str) -> String {
-    format!("/incident/{}", encoded(key))
-}
-
 impl Told {
     /// An incident of this process; `ended` where it is over.
     pub(super) fn of(incident: &Incident, ended: Option<Duration>, snapshot: &Snapshot) -> Self {
         let (finding, definition) = (incident.finding, incident.finding.cause.definition());
-        let (advice, key) = (advice::of(incident, snapshot), key(snapshot, incident.id));
+        let (advice, key) = (advice::of(incident, snapshot), links::incident_key(snapshot, incident));
         let exported = advice::by_exports(incident, snapshot).map(|said| Text::from(&said.line));
         let hint = advice::hint(incident, snapshot).map(Text::from).filter(|hint| exported.as_ref() != Some(hint));
         let views = report::views(snapshot);
         Self {
-            path: path(&key),
+            link: links::below(snapshot, &links::incident_path(&key)).map(Text::from),
+            path: links::incident_path(&key),
             key: Text::from(key),
             standing: standing(ended, report::worst_of(incident, &views)),
             component: Text::from(&incident.component),
@@ -142,7 +135,8 @@ impl Told {
         let id = |id: &String| EndpointId(id.as_str().into());
         Self {
             key: Text::from(&row.id),
-            path: path(&row.id),
+            link: links::below(snapshot, &links::incident_path(&row.id)).map(Text::from),
+            path: links::incident_path(&row.id),
             standing: standing(row.closed, None),
             component: Text::from(&row.component),
             cause: Text::from(&row.cause),
@@ -189,6 +183,7 @@ impl Told {
             "- **Hits:** {}",
             self.hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>().join(", ")
         ));
+        lines.extend(self.link.as_ref().map(|link| format!("- **Page:** {link}")));
         lines.extend([String::new(), "Evidence:".to_owned(), String::new()]);
         lines.extend(self.evidence.iter().map(|line| format!("- {line}")));
         texts(lines)
@@ -202,7 +197,7 @@ fn standing(ended: Option<Duration>, worst: Option<Severity>) -> Standing {
 fn hit(id: &EndpointId, views: &BTreeMap<&EndpointId, &EndpointView>, is_hidden: bool) -> Hit {
     let about = |view: &&EndpointView| format!("{}, {}", view.endpoint.class, view.endpoint.severity.label());
     Hit {
-        path: endpoint_path(&id.0),
+        path: links::endpoint_path(id),
         id: Text::from(&id.0),
         about: views.get(id).map(about).unwrap_or_default(),
         is_hidden,

@@ -7,10 +7,9 @@ use askama::Template;
 use super::{
     charts::{self, Stretch},
     course::Course,
-    incidents,
     text::{Html, Text, When, span},
 };
-use crate::engine::snapshot::Snapshot;
+use crate::{engine::snapshot::Snapshot, readers::links};
 
 /// The spans that can be chosen: a name for the style, its words, its length, and what stands at its quarters.
 const SPANS: [(&str, &str, u64, [&str; 4]); 5] = [
@@ -71,7 +70,7 @@ pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
     let ended = snapshot.incidents.closed.iter().map(|closed| (&closed.incident, Some(closed.ended)));
     let mut entries: Vec<Entry> = Vec::new();
     for (incident, to) in live.chain(ended) {
-        let key = incidents::key(snapshot, incident.id);
+        let key = links::incident_key(snapshot, incident);
         known.insert(key.clone());
         entries.push(entry(snapshot, key, (incident.since, to), incident.finding.cause.label(), &incident.component));
     }
@@ -92,7 +91,7 @@ fn entry(
     component: &str,
 ) -> Entry {
     Entry {
-        path: incidents::path(&key),
+        path: links::incident_path(&key),
         key,
         from,
         to,

@@ -226,9 +226,3 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
     assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
 }
-
-#[test]
-fn a_path_survives_any_id() {
-    assert_eq!(endpoint_path("168.63.129.16:53/udp"), "/endpoint/168.63.129.16:53%2Fudp");
-    assert_eq!(endpoint_path("my endpoint?#\"<"), "/endpoint/my%20endpoint%3F%23%22%3C");
-}
