@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Command::Plan(command) => plan::run(&command),
         Command::Completions(arguments) => pages::complete(&arguments),
         Command::Man(arguments) => pages::man(&arguments),
-        Command::Explain { cause } => explain::run(cause.as_deref()),
+        Command::Explain { cause, output } => explain::run(cause.as_deref(), output),
     };
     result.unwrap_or_else(|failure| {
         let lines = failure.to_string();

@@ -24,5 +24,6 @@ pub mod remember;
 pub mod sandbox;
 pub mod scaled;
 pub mod scenario;
+pub mod screen_pictures;
 pub mod sim;
 pub mod subnet;

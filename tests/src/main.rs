@@ -8,7 +8,7 @@ use ase_lab::{
     dashboard::show as dashboards,
     demo, evaluate,
     fault_scenarios::{self, pictures},
-    field_cases, guest, lint_time, programs, reliability, remember,
+    field_cases, guest, lint_time, programs, reliability, remember, screen_pictures,
     subnet::{self, Plan},
 };
 use clap::{Parser, Subcommand};
@@ -115,6 +115,11 @@ enum Command {
     /// The real agent with the built-in profile, staged healthy, without its DNS server and without any way out; four minutes.
     #[command(after_help = "Example:\n  ase-lab page-pictures docs/images")]
     PagePictures(pictures::Arguments),
+    /// Draw the captured terminals for the documentation (needs Chromium)
+    ///
+    /// The captures are what `trace` and `check` show in tmux of two sizes: the test of terminals takes and holds them.
+    #[command(after_help = "Example:\n  ase-lab screen-pictures docs/images")]
+    ScreenPictures(screen_pictures::Arguments),
     /// Play labelled timelines to the agent's detectors and to simpler ones, and score them
     ///
     /// Loss, outages, flapping, rising round trips, restarts, pauses and local faults, all in simulated time: how late each
@@ -171,6 +176,7 @@ fn main() -> Result<ExitCode> {
         Command::Alert(arguments) => alert::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(&arguments),
         Command::PagePictures(arguments) => pictures::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::ScreenPictures(arguments) => screen_pictures::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Field => field_cases::run(),
         Command::Faults(arguments) => reliability::run(&arguments),

@@ -31,7 +31,10 @@ use crate::{
         allowlist::{self, Look, Observations, Observed, Requirement, Sources, azure, csv, message, table},
         json,
     },
-    store::history::{Query, read},
+    store::{
+        addresses::Addresses,
+        history::{Query, read},
+    },
 };
 
 /// Larger statuses are refused, in bytes: that of 10 000 endpoints is 20 MB.
@@ -39,7 +42,8 @@ const LARGEST: u64 = 64 << 20;
 
 pub(super) const NOTES: &str = "\
 Without --look and --failed nothing is sent: the list is the catalogue's. Addresses come from statuses that were saved
-(`curl -s http://127.0.0.1:10123/api/v1/status >one.json`, now and then) or from a look now; they are what was seen, and change.
+(`curl -s http://127.0.0.1:10123/api/v1/status >one.json`, now and then), from the state directory of a daemon, which remembers
+them for 90 days, or from a look now; they are what was seen, and change.
 No command that is printed is run; capitals in it stand for names that this machine cannot know.
 
 Exit codes:
@@ -112,7 +116,7 @@ pub enum Format {
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (profile, cloud) = (arguments.profile.as_deref(), arguments.cloud.as_deref());
     let settings = config::load_profile(arguments.config.config.as_deref(), profile, cloud)?;
-    let (mut looks, worked) = remembered(&arguments.seen)?;
+    let Remembered { mut looks, worked, kept } = remembered(&arguments.seen)?;
     let sources = sources(arguments, &settings);
     let (catalog, vantage) = (settings.catalog.clone(), settings.vantage.clone());
     if arguments.look || (arguments.failed && looks.is_empty()) {
@@ -120,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         looks.push(Look::of(&observe(settings, within)?.0));
     }
     looks.sort_by_key(|look| look.at);
-    let known = Observations { looks: &looks, worked: Some(&worked) };
+    let known = Observations { looks: &looks, worked: Some(&worked), kept: &kept };
     let mut requirements = allowlist::of(&catalog, known);
     if arguments.failed {
         requirements.retain(|one| !one.blocked.is_empty() || !one.otherwise_lost.is_empty());
@@ -165,18 +169,27 @@ impl List<'_> {
     }
 }
 
-/// Statuses are looks; a state directory says when endpoints worked.
-fn remembered(places: &[PathBuf]) -> Result<(Vec<Look>, BTreeMap<String, Observed>), Failure> {
-    let (mut looks, mut worked) = (Vec::new(), BTreeMap::new());
+/// What was saved, or is remembered.
+#[derive(Default)]
+struct Remembered {
+    looks: Vec<Look>,
+    worked: BTreeMap<String, Observed>,
+    kept: Vec<Addresses>,
+}
+
+/// Statuses are looks; a state directory says when endpoints worked, and at which addresses they were asked over days.
+fn remembered(places: &[PathBuf]) -> Result<Remembered, Failure> {
+    let mut all = Remembered::default();
     for place in places {
         if place.is_dir() {
-            of_store(place, &mut worked)?;
+            of_store(place, &mut all.worked)?;
+            all.kept.push(Addresses::read(place));
         } else {
             let read = files::read_text(place, LARGEST).and_then(|text| json::look_from_json(&text));
-            looks.push(read.map_err(|rule| Failure::Input(format!("--seen ({}) {rule}", place.display())))?);
+            all.looks.push(read.map_err(|rule| Failure::Input(format!("--seen ({}) {rule}", place.display())))?);
         }
     }
-    Ok((looks, worked))
+    Ok(all)
 }
 
 fn of_store(folder: &Path, worked: &mut BTreeMap<String, Observed>) -> Result<(), Failure> {

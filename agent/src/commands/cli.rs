@@ -156,7 +156,7 @@ pub enum Command {
         ase-agent nameresolver --compare myserver.database.windows.net"))]
     Nameresolver(Nameresolver),
     /// Resolve a name by Azure DNS: the answer that the platform gets
-    #[command(after_help = format!("{NSLOOKUP_EXIT_CODES}\n\nExample:\n  ase-agent nslookup login.microsoftonline.com"))]
+    #[command(after_help = format!("{NSLOOKUP_EXIT_CODES}\n\nExample:\n  ase-agent nslookup login.microsoftonline.com --output json"))]
     Nslookup(Nslookup),
     /// Connect again and again as an app would, and say what the accept is worth
     #[command(after_help = TCPPING_NOTES)]
@@ -208,10 +208,13 @@ pub enum Command {
     #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent man\n  ase-agent man ./man1"))]
     Man(ManPages),
     /// Explain a cause: what it means, where it lies, who mends it and how
-    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent explain tls_intercepted\n  ase-agent explain"))]
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent explain tls_intercepted\n  ase-agent explain --output json"))]
     Explain {
         /// The cause's label, for example tls_intercepted; without one all causes are listed
         cause: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
     },
 }
 

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 use ase_probes::cause::Cause;
 
 use crate::{
-    commands::{failure::Failure, stdout},
-    readers::explain as layout,
+    commands::{cli::Output, failure::Failure, outcome},
+    readers::{explain as layout, json},
 };
 
 /// Explains a cause, or lists them all.
 ///
 /// # Errors
 /// A label that no cause has.
-pub fn run(cause: Option<&str>) -> Result<ExitCode, Failure> {
+pub fn run(cause: Option<&str>, output: Output) -> Result<ExitCode, Failure> {
     let Some(label) = cause else {
-        stdout::print(&layout::list())?;
-        return Ok(ExitCode::SUCCESS);
+        let all: Vec<Cause> = layout::losses().copied().collect();
+        return outcome::tell(output, || json::causes_to_json(&all), layout::list, 0);
     };
     let cause = Cause::from_label(&label.replace('-', "_").to_ascii_lowercase()).ok_or_else(|| {
         let near = near(label);
@@ -24,8 +24,7 @@ pub fn run(cause: Option<&str>) -> Result<ExitCode, Failure> {
         let label = label.escape_debug();
         Failure::Usage(format!("cause ({label}): no such cause{hint} `ase-agent explain` lists them"))
     })?;
-    stdout::print(&layout::explain(cause))?;
-    Ok(ExitCode::SUCCESS)
+    outcome::tell(output, || json::causes_to_json(&[cause]), || layout::explain(cause), 0)
 }
 
 /// Labels that are offered at most.

@@ -23,6 +23,9 @@ pub struct Nslookup {
     /// Where the configuration is.
     #[command(flatten)]
     pub config: ConfigFile,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// Asks and prints; the exit code says whether the name resolves.
@@ -34,5 +37,5 @@ pub fn run(arguments: &Nslookup) -> Result<ExitCode, Failure> {
     let settings = config::load(arguments.config.config.as_deref())?;
     let azure = settings.resolvers.azure;
     let worker = WorkerDns { servers: vec![azure], attempts: 2, timeout: Duration::from_secs(2), fallback: None };
-    answer(&runtime()?, &worker, &settings, &name, Output::Table)
+    answer(&runtime()?, &worker, &settings, &name, arguments.output)
 }

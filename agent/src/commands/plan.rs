@@ -65,7 +65,7 @@ pub enum Version {
 }
 
 /// More instances than any environment has; a slip of the pen beyond.
-const MOST_INSTANCES: u32 = 10_000;
+pub(super) const MOST_INSTANCES: u32 = 10_000;
 
 fn plan(text: &str) -> Result<Plan, String> {
     let mut parts = text.splitn(3, ':');

@@ -16,7 +16,9 @@ use crate::{
     commands::{
         cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        outcome, stdout,
+        outcome,
+        plan::Version as AseVersion,
+        stdout,
         terminal::Line,
     },
     config,
@@ -28,7 +30,10 @@ use crate::{
     readers::{
         json,
         notes::exit_code,
-        portal::{DATA_PORTS, Deployment, Named, Portal as Look, Reached, Role, Said, Service, endpoints, render},
+        portal::{
+            DATA_PORTS, Deployment, Environment, Named, Portal as Look, Reached, Role, Said, Service, Version,
+            endpoints, render,
+        },
     },
     resolvers::survey::Surveyor,
     visit::{
@@ -54,7 +59,7 @@ Examples:
   ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp
   ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp --address 10.0.1.11 --with ftps,web-deploy
   ase-agent portal --suffix contoso.p.azurewebsites.net --app testapp --deployment external --output json
-  ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp --endpoints";
+  ase-agent portal --suffix contoso.appserviceenvironment.net --app testapp --ase v3 --with debugging --endpoints";
 
 /// One exchange at a port: three packets of a handshake that go lost, and the greeting.
 const PATIENCE: Duration = Duration::from_secs(7);
@@ -75,6 +80,9 @@ pub struct Portal {
     /// How clients reach the environment [default: external where the suffix is of the platform's own zone, else ilb]
     #[arg(long, value_enum)]
     pub deployment: Option<DeploymentName>,
+    /// The version of the environment, by which the ports of debugging differ
+    #[arg(long, value_enum, default_value_t = AseVersion::V2)]
+    pub ase: AseVersion,
     /// The inbound address [default: where the app's name leads]
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<IpAddr>,
@@ -110,7 +118,7 @@ pub enum ServiceName {
     Ftp,
     /// 990 and 10001-10020
     Ftps,
-    /// 4020, 4022, 4024
+    /// 4020, 4022, 4024; of version 3 4022, 4024, 4026
     Debugging,
     /// 8172
     WebDeploy,
@@ -141,13 +149,15 @@ pub fn run(arguments: &Portal) -> Result<ExitCode, Failure> {
     name("--app with --suffix", &format!("{app}.scm.{suffix}"))?;
     let deployment = deployment(arguments.deployment, &suffix);
     let services = services(deployment, &arguments.with);
+    let version = if arguments.ase == AseVersion::V3 { Version::V3 } else { Version::V2 };
     if arguments.endpoints {
-        stdout::print(&endpoints(deployment, &suffix, &app, &services))?;
+        stdout::print(&endpoints(Environment { deployment, version }, &suffix, &app, &services))?;
         return Ok(ExitCode::SUCCESS);
     }
     let settings = config::load(arguments.config.config.as_deref())?;
     let (began, line, terms) = (clock::wall(), Line::begin(), Terms::of(&settings));
-    let plan = Plan { settings: &settings, terms, deployment, suffix: &suffix, app: &app, services };
+    let environment = Environment { deployment, version };
+    let plan = Plan { settings: &settings, terms, environment, suffix: &suffix, app: &app, services };
     let found = runtime()?.block_on(plan.look(arguments.address, &line));
     line.close();
     let look = Look {
@@ -197,7 +207,7 @@ fn services(deployment: Deployment, with: &[ServiceName]) -> Vec<Service> {
 struct Plan<'a> {
     settings: &'a Settings,
     terms: Terms,
-    deployment: Deployment,
+    environment: Environment,
     suffix: &'a str,
     app: &'a str,
     services: Vec<Service>,
@@ -241,7 +251,7 @@ impl Plan<'_> {
             (Role::ScmWildcard, format!("{any}.scm.{suffix}")),
         ];
         // The suffix itself has a record in a zone of one's own only.
-        if self.deployment == Deployment::Ilb {
+        if self.environment.deployment == Deployment::Ilb {
             names.push((Role::Apex, (*suffix).to_owned()));
         }
         let surveyor = Surveyor::new(self.settings);
@@ -252,7 +262,7 @@ impl Plan<'_> {
 
     /// Where the app's name leads, else its SCM site's: by the custom servers first, to an address of the expected kind first.
     fn agreed(&self, names: &[Named]) -> Option<IpAddr> {
-        let wanted = |address: &&IpAddr| is_private(**address) == (self.deployment == Deployment::Ilb);
+        let wanted = |address: &&IpAddr| is_private(**address) == (self.environment.deployment == Deployment::Ilb);
         let all: Vec<&IpAddr> = names
             .iter()
             .filter(|named| matches!(named.role, Role::App | Role::Scm))
@@ -287,7 +297,7 @@ impl Plan<'_> {
     fn questions(&self) -> Vec<Question> {
         let mut all = Vec::new();
         for service in self.services.iter().copied() {
-            for port in service.ports().iter().copied() {
+            for port in service.ports(self.environment.version).iter().copied() {
                 all.extend(self.roles(service).into_iter().map(|role| {
                     let probe = self.probe(service, role, port);
                     Question { service, is_data: false, role, port, probe }
@@ -374,9 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn debugging_has_other_ports_in_version_3() {
+        let text = |version| {
+            let environment = Environment { deployment: Deployment::Ilb, version };
+            endpoints(environment, "contoso.appserviceenvironment.net", "testapp", &[Service::Debugging])
+        };
+        let ports = |version| {
+            let text = text(version);
+            let lines = text.lines().filter_map(|line| line.trim().strip_prefix("port: ").map(str::to_owned));
+            lines.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((ports(Version::V2), ports(Version::V3)), ("4020 4022 4024".into(), "4022 4024 4026".into()));
+    }
+
+    #[test]
     fn the_endpoints_are_a_configuration_that_the_daemon_takes() {
         for deployment in [Deployment::Ilb, Deployment::External] {
-            let text = endpoints(deployment, "contoso.appserviceenvironment.net", "testapp", &Service::ALL);
+            let environment = Environment { deployment, version: Version::V2 };
+            let text = endpoints(environment, "contoso.appserviceenvironment.net", "testapp", &Service::ALL);
             let folder = tempfile::tempdir().expect("a temporary folder");
             let file = folder.path().join("portal.yaml");
             let before = "profile: custom\nresolvers: {custom: [10.0.0.4]}\n";

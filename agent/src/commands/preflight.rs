@@ -12,17 +12,22 @@ use crate::{
         failure::Failure,
         lint::{DeploymentName, prefix, read_into},
         outcome,
+        plan::{MOST_INSTANCES, Version},
     },
     config,
     exports::judged::judged,
-    lint::{finding::Report, read::Export},
+    lint::{
+        finding::Report,
+        read::Export,
+        size::{FRONT_END_EVERY, Generation, Plan, add_up},
+    },
     model::{
         exports::{ExportKind, Exports, STALE_AFTER},
         settings::Settings,
     },
     readers::{
         json,
-        preflight::{Exported, Known, Preflight, render},
+        preflight::{Exported, Known, Planned, Preflight, render},
     },
 };
 
@@ -45,6 +50,7 @@ Exit codes:
 Examples:
   ase-agent preflight
   ase-agent preflight --profile ase-v2 --cloud public --output json
+  ase-agent preflight --instances 30 --subnet 10.0.1.0/24
   ase-agent preflight nsg.json routes.json subnet.json --vnet 10.0.0.0/16 --deployment ilb";
 
 /// Arguments of `preflight`.
@@ -60,13 +66,19 @@ pub struct Arguments {
     #[arg(long)]
     pub cloud: Option<String>,
     /// A prefix of the subnet, where no file says it
-    #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "files")]
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub subnet: Vec<IpNet>,
+    /// Instances of all plans at their peak: whether they fit in the subnet
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_INSTANCES)))]
+    pub instances: Option<u32>,
+    /// The version of the environment, by which the sum of its addresses differs
+    #[arg(long, value_enum, default_value_t = Version::V2, requires = "instances")]
+    pub ase: Version,
     /// A prefix of the virtual network, where no file says it
     #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "files")]
     pub vnet: Vec<IpNet>,
     /// How clients reach the apps
-    #[arg(long, value_enum, requires = "files")]
+    #[arg(long, value_enum)]
     pub deployment: Option<DeploymentName>,
     /// Where the configuration is.
     #[command(flatten)]
@@ -84,9 +96,13 @@ pub struct Arguments {
 /// # Errors
 /// A bad configuration, or a file that is no export.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if let Some(option) = unused(arguments) {
+        return Err(Failure::Usage(format!("{option} needs files, or --instances")));
+    }
     let (profile, cloud) = (arguments.profile.as_deref(), arguments.cloud.as_deref());
     let mut settings = config::load_profile(arguments.config.config.as_deref(), profile, cloud)?;
     let named = named(arguments, &settings)?;
+    let planned = planned(arguments, &settings)?;
     if named.is_some() {
         settings.exports = None;
     }
@@ -112,10 +128,37 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         (None, None) => None,
     };
-    let preflight = Preflight::of(Known { snapshot: &snapshot, exported: exported.as_ref(), private: &private });
+    let (exported, planned) = (exported.as_ref(), planned.as_ref());
+    let preflight = Preflight::of(Known { snapshot: &snapshot, exported, private: &private, planned });
     let table = || render(&preflight, &snapshot, look(arguments.verbose));
     let document = || json::preflight_to_json(&preflight, &snapshot);
     outcome::tell(arguments.output, document, table, preflight.verdict().exit_code())
+}
+
+/// What says something of a subnet that is neither exported nor planned.
+fn unused(arguments: &Arguments) -> Option<&'static str> {
+    let is_judged = !arguments.files.is_empty() || arguments.instances.is_some();
+    let given = [(!arguments.subnet.is_empty(), "--subnet"), (arguments.deployment.is_some(), "--deployment")];
+    given.into_iter().find(|(is_given, _)| *is_given && !is_judged).map(|(_, option)| option)
+}
+
+/// The size that is planned, and the subnet that it is planned for: as named, else as exported, else as configured.
+fn planned(arguments: &Arguments, settings: &Settings) -> Result<Option<Planned>, Failure> {
+    let Some(instances) = arguments.instances else { return Ok(None) };
+    let internal = arguments.deployment != Some(DeploymentName::External);
+    let generation = match arguments.ase {
+        Version::V2 => Generation::V2 { internal, front_end_every: FRONT_END_EVERY },
+        Version::V3 => Generation::V3,
+    };
+    let plan = Plan { instances, flavour: "any".to_owned(), container_apps: 0, zone_redundant: false };
+    let mut export = Export::default();
+    arguments.files.iter().try_for_each(|file| read_into(&mut export, file))?;
+    let exported: Vec<IpNet> = export.subnets.iter().flat_map(|subnet| subnet.prefixes.iter().copied()).collect();
+    let configured = settings.exports.iter().flat_map(|exports| exports.subnet.iter().copied()).collect();
+    let known = [arguments.subnet.clone(), exported, configured];
+    let nets = known.into_iter().find(|nets| !nets.is_empty()).unwrap_or_default();
+    let prefix = nets.iter().filter(|net| net.addr().is_ipv4()).map(IpNet::prefix_len).min();
+    Ok(Some(Planned { instances, sum: add_up(generation, &[plan]), prefix }))
 }
 
 /// What the files behind the command say, and whether the subnet is among them; `None` without any.

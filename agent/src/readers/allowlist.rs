@@ -22,6 +22,7 @@ use crate::{
         catalog::{Catalog, Endpoint, Host, Severity},
         endpoint::{EndpointView, Status},
     },
+    store::addresses::{Addresses, Known},
 };
 
 /// How one endpoint was seen at one look.
@@ -152,6 +153,8 @@ pub struct Observations<'a> {
     pub looks: &'a [Look],
     /// When endpoints were known to work, by id.
     pub worked: Option<&'a BTreeMap<String, Observed>>,
+    /// The addresses over days, as state directories remember them.
+    pub kept: &'a [Addresses],
 }
 
 /// The requirements of a catalogue, the worst loss first.
@@ -236,6 +239,7 @@ fn add(requirement: &mut Requirement, endpoint: &Endpoint, known: Observations<'
         requirement.churn.1 += usize::from(before.is_some_and(|before| *before != seen.addresses));
         before = Some(&seen.addresses);
     }
+    known.kept.iter().filter_map(|kept| kept.of(id)).for_each(|over_days| remember(requirement, over_days));
     if let Some(worked) = known.worked.and_then(|worked| worked.get(id)) {
         let all = requirement.worked.get_or_insert(*worked);
         (all.first, all.last) = (all.first.min(worked.first), all.last.max(worked.last));
@@ -251,6 +255,17 @@ fn add(requirement: &mut Requirement, endpoint: &Endpoint, known: Observations<'
             }
         }
     }
+}
+
+/// Adds what a state directory remembers of an endpoint: its visits count as looks.
+fn remember(requirement: &mut Requirement, over_days: &Known) {
+    for (address, span) in &over_days.each {
+        let (first, last) = (span.first, span.last);
+        let observed = requirement.observed.entry(*address).or_insert(Observed { first, last });
+        (observed.first, observed.last) = (observed.first.min(first), observed.last.max(last));
+    }
+    requirement.churn.0 += usize::try_from(over_days.visits).unwrap_or(usize::MAX);
+    requirement.churn.1 += usize::try_from(over_days.changes).unwrap_or(usize::MAX);
 }
 
 /// The transport of an endpoint's question; that of DNS stands in its id.

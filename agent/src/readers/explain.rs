@@ -92,7 +92,7 @@ This page is generated from `probes/src/cause.rs`.
 ";
 
 /// Every cause but `none`, which is no loss.
-fn losses() -> impl Iterator<Item = &'static Cause> {
+pub fn losses() -> impl Iterator<Item = &'static Cause> {
     Cause::ALL.iter().filter(|cause| **cause != Cause::None)
 }
 

@@ -34,6 +34,24 @@ impl Deployment {
     }
 }
 
+/// The version of an environment: debugging has other ports in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// App Service Environment v2.
+    V2,
+    /// App Service Environment v3.
+    V3,
+}
+
+/// Which environment is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// How clients reach it.
+    pub deployment: Deployment,
+    /// Its version.
+    pub version: Version,
+}
+
 /// What is reached at the inbound address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
@@ -70,13 +88,15 @@ impl Service {
         }
     }
 
-    /// Its ports, without those for data (App Service Environment, "Networking considerations").
-    pub fn ports(self) -> &'static [u16] {
+    /// Its ports in this version, without those for data (App Service Environment, "Networking considerations"; that of v3 has
+    /// 4026 in the place of 4020).
+    pub fn ports(self, version: Version) -> &'static [u16] {
         match self {
             Self::Http => &[80],
             Self::Https => &[443],
             Self::Ftp => &[21],
             Self::Ftps => &[990],
+            Self::Debugging if version == Version::V3 => &[4022, 4024, 4026],
             Self::Debugging => &[4020, 4022, 4024],
             Self::WebDeploy => &[8172],
         }
@@ -205,8 +225,8 @@ pub fn render(portal: &Portal<'_>) -> String {
 }
 
 /// The endpoints that the daemon watches for the same, as a configuration or to be added to one.
-pub fn endpoints(deployment: Deployment, suffix: &str, app: &str, services: &[Service]) -> String {
-    let kind = if deployment == Deployment::Ilb { "private" } else { "public" };
+pub fn endpoints(environment: Environment, suffix: &str, app: &str, services: &[Service]) -> String {
+    let kind = if environment.deployment == Deployment::Ilb { "private" } else { "public" };
     let mut text = format!(
         "# The app {app} and its SCM site: put these below `endpoints.add` of the configuration.\nendpoints:\n  add:\n"
     );
@@ -217,7 +237,7 @@ pub fn endpoints(deployment: Deployment, suffix: &str, app: &str, services: &[Se
     };
     let (site, scm) = (format!("{app}.{suffix}"), format!("{app}.scm.{suffix}"));
     for service in services {
-        for port in service.ports().iter().copied() {
+        for port in service.ports(environment.version).iter().copied() {
             match service {
                 Service::Http => add(&site, "http", port, "the app without TLS"),
                 Service::Https => {

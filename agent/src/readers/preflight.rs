@@ -7,7 +7,11 @@ mod rest;
 
 use std::collections::BTreeSet;
 
-use crate::{engine::snapshot::Snapshot, lint::finding::Report, readers::summary::count};
+use crate::{
+    engine::snapshot::Snapshot,
+    lint::{finding::Report, size::Sum},
+    readers::summary::count,
+};
 
 pub use page::render;
 
@@ -147,6 +151,17 @@ pub struct Exported<'a> {
     pub is_stale: bool,
 }
 
+/// The size that is planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Instances of all plans at their peak.
+    pub instances: u32,
+    /// The addresses that they take, as `plan subnet` adds them up.
+    pub sum: Sum,
+    /// The length of the subnet's prefix; `None` where nobody said it.
+    pub prefix: Option<u8>,
+}
+
 /// What is known when the verdict is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -156,6 +171,8 @@ pub struct Known<'a> {
     pub exported: Option<&'a Exported<'a>>,
     /// Names and suffixes that are meant to be private.
     pub private: &'a BTreeSet<String>,
+    /// The size that is planned; `None` where nobody said it.
+    pub planned: Option<&'a Planned>,
 }
 
 /// A preflight.
@@ -177,7 +194,7 @@ impl Preflight {
                 rest::dependencies(snapshot),
                 rest::clock(snapshot),
                 rest::rules(exported),
-                rest::subnet(exported),
+                rest::subnet(exported, known.planned),
             ],
         }
     }

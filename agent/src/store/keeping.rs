@@ -12,6 +12,7 @@ use crate::{
     risk::steps::{ClockMemory, RiskClock},
     store::{
         Closing, Store,
+        addresses::Addresses,
         archive::Archive,
         rows::{OutcomeRow, StateRow},
         stretches::Stretches,
@@ -24,6 +25,7 @@ pub struct Keeping {
     store: Option<Store>,
     stretches: Stretches,
     archive: Archive,
+    addresses: Addresses,
     /// Without a store: whether one was wanted.
     view: StoreView,
 }
@@ -31,8 +33,8 @@ pub struct Keeping {
 impl Keeping {
     /// Remembers nothing.
     pub fn nothing() -> Self {
-        let (stretches, archive) = (Stretches::default(), Archive::default());
-        Self { store: None, stretches, archive, view: StoreView::default() }
+        let (stretches, archive, addresses) = (Stretches::default(), Archive::default(), Addresses::default());
+        Self { store: None, stretches, archive, addresses, view: StoreView::default() }
     }
 
     /// Opens the store of the settings' state directory, if there is one. A store that cannot be used is no reason not to
@@ -46,7 +48,7 @@ impl Keeping {
                     tracing::error!(%error, "nothing is remembered until the store can be used");
                 }
                 let archive = Archive::new(run, store.open_incidents().to_vec());
-                Self { store: Some(store), archive, ..Self::nothing() }
+                Self { store: Some(store), archive, addresses: Addresses::read(folder), ..Self::nothing() }
             }
             Err(error) => {
                 tracing::error!(%error, "nothing will be remembered");
@@ -87,6 +89,9 @@ impl Keeping {
     pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement) {
         if let Some(store) = &mut self.store {
             self.stretches.take(outcome(view, visit, judged)).into_iter().for_each(|row| store.add(row));
+            let asked = visit.outcomes.iter().map(|outcome| outcome.address.ip()).collect();
+            self.addresses.saw(&view.endpoint.id.0, asked, visit.began);
+            self.addresses.due(visit.began).into_iter().for_each(|text| store.note_addresses(text));
         }
     }
 
@@ -112,6 +117,7 @@ impl Keeping {
         if let Some(memory) = memory {
             store.save(StateRow { saved: now, memory });
         }
+        store.note_addresses(self.addresses.to_text(now));
         Some(store.close())
     }
 

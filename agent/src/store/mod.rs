@@ -6,6 +6,7 @@
 //! agent is set aside with a warning, and the agent runs on with an empty one. A store that cannot be used, at the start or
 //! later, is tried again; one whose directory is gone is made anew.
 
+pub mod addresses;
 pub mod archive;
 mod aside;
 mod database;
@@ -215,6 +216,11 @@ impl Store {
         self.waiting.truncate(MOST_WAITING);
         self.waiting.push(incident);
         self.hurry();
+    }
+
+    /// Hands over the addresses that were seen, as their file. If the queue is full they are left out: later ones hold them too.
+    pub fn note_addresses(&mut self, text: String) {
+        self.hand_over(Order::Addresses(text));
     }
 
     /// Waits until everything that was handed over is on the disk; `false` if it is not.

@@ -15,7 +15,7 @@ use std::{
 use ase_probes::clock;
 
 use super::{
-    Shared, StoreError, aside,
+    Shared, StoreError, addresses, aside,
     database::{self, Database},
     place::{self, Place, Recalled},
     rows::{IncidentRow, OutcomeRow, StateRow},
@@ -37,6 +37,8 @@ pub(super) enum Order {
     Outcome(OutcomeRow),
     /// Remember an incident, at once.
     Incident(Box<IncidentRow>),
+    /// Write the file of addresses, soon.
+    Addresses(String),
     /// Say when everything before is on the disk.
     Flush(SyncSender<bool>),
 }
@@ -47,6 +49,7 @@ struct Batch {
     state: Option<StateRow>,
     outcomes: Vec<OutcomeRow>,
     incidents: Vec<IncidentRow>,
+    addresses: Option<String>,
     replies: Vec<SyncSender<bool>>,
     is_urgent: bool,
 }
@@ -63,6 +66,7 @@ impl Batch {
                 self.incidents.push(*incident);
                 self.is_urgent = true;
             }
+            Order::Addresses(text) => self.addresses = Some(text),
             Order::Flush(reply) => {
                 self.replies.push(reply);
                 self.is_urgent = true;
@@ -75,7 +79,7 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.state.is_none() && self.len() == 0
+        self.state.is_none() && self.addresses.is_none() && self.len() == 0
     }
 
     /// Forgets the oldest beyond what may wait for the disk.
@@ -213,6 +217,9 @@ impl Writer {
             self.open(clock::wall(), batch)?;
         }
         let Some(place) = &mut self.place else { return Ok(()) };
+        if let Some(text) = batch.addresses.take() {
+            note_addresses(&self.folder, &text);
+        }
         if batch.is_empty() {
             return Ok(());
         }
@@ -274,6 +281,13 @@ impl Writer {
                 None => drop(self.unended.insert(incident.id.clone(), incident)),
             }
         }
+    }
+}
+
+/// Addresses are written beside the store; without them it is as good as with them.
+fn note_addresses(folder: &Path, text: &str) {
+    if let Err(error) = addresses::write(folder, text) {
+        tracing::warn!(%error, folder = %folder.display(), "the addresses that were seen are not remembered");
     }
 }
 

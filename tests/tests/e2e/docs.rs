@@ -43,7 +43,7 @@ const OTHERS: [&str; 16] = [
 const BEFORE: [&str; 1] = ["sudo"];
 
 /// Every file with this extension at the top and below the folders.
-fn files(extension: &str) -> Vec<String> {
+pub(crate) fn files(extension: &str) -> Vec<String> {
     let root = in_repository("").canonicalize().expect("the repository is there");
     let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
     let mut found: Vec<PathBuf> = entries(&root).into_iter().filter(|path| path.is_file()).collect();
@@ -145,7 +145,7 @@ fn a_link_to_nothing_is_found() {
 }
 
 /// The commands of a document's shell blocks, a line each, without comments.
-fn commands(text: &str) -> Vec<String> {
+pub(crate) fn commands(text: &str) -> Vec<String> {
     let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
     let lines = |block: &str| {
         let block = block.replace("\\\n", " ");
@@ -156,7 +156,7 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 /// The simple commands of a line: what stands between pipes and `&&`, as words, without redirections and assignments.
-fn simple(line: &str) -> Vec<Vec<String>> {
+pub(crate) fn simple(line: &str) -> Vec<Vec<String>> {
     let words = words(line);
     let parts = words.split(|word| word == "|" || word == "&&");
     let is_assignment = |word: &String| {

@@ -1,5 +1,5 @@
-//! Every example of every `--help` run as it stands, in the subnet with the simulated Azure around it; and the completions, read
-//! by a real shell.
+//! Every example of every `--help` and every command of the agent's in the documents, run as it stands in the subnet with the
+//! simulated Azure around it; and the completions, read by a real shell.
 
 use std::{
     collections::BTreeMap,
@@ -9,12 +9,18 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::process::{agent, binary, require, run};
+use crate::{
+    docs,
+    process::{agent, binary, require, run},
+    vocabulary::file,
+};
 
 /// Where the packaged configuration is, which the examples name.
 const PACKAGED: &str = "/etc/ase-agent/ase-agent.yaml";
+/// Where the packaged daemon remembers.
+const PACKAGED_STATE: &str = "/var/lib/ase-agent";
 /// Examples that are about the user's own hosts and files, which no lab has, and the code with which they end.
-const ELSEWHERE: [(&str, i32); 16] = [
+const ELSEWHERE: [(&str, i32); 17] = [
     ("ase-agent tcpping -n 1 -w 10 myserver.database.windows.net:1433", 1),
     ("ase-agent tcpping -t -s 20 10.0.0.4 8080", 1),
     ("ase-agent nameresolver myserver.database.windows.net 10.0.0.4", 1),
@@ -23,6 +29,7 @@ const ELSEWHERE: [(&str, i32); 16] = [
     // Nobody filled the critical slots.
     ("ase-agent preflight", 2),
     ("ase-agent preflight --profile ase-v2 --cloud public --output json", 2),
+    ("ase-agent preflight --instances 30 --subnet 10.0.1.0/24", 2),
     ("ase-agent preflight nsg.json routes.json subnet.json --vnet 10.0.0.0/16 --deployment ilb", 2),
     ("ase-agent doctor", 2),
     ("ase-agent doctor --config /etc/ase-agent/ase-agent.yaml --output json", 2),
@@ -39,6 +46,9 @@ const ELSEWHERE: [(&str, i32); 16] = [
 
 /// Examples that need answers of the management API, or two states of a whole network: the tests of those commands have them.
 const OF_THE_PLATFORM: [&str; 2] = ["ase-agent import ", "ase-agent lint diff "];
+
+/// Statuses that were saved on two days, as `allowlist` reads them.
+const STATUSES: &str = "ase-agent check --class ntp --output json >mon.json; cp mon.json tue.json\n";
 
 /// The help of a command, by the words before `--help`.
 fn help(words: &[&str]) -> String {
@@ -64,8 +74,18 @@ fn examples(words: &[&str], found: &mut Vec<String>) {
     }
 }
 
+/// The agent's commands in the shell blocks of the documents, without what is piped into or out of them.
+fn documented() -> Vec<String> {
+    let lines = docs::files("md").into_iter().flat_map(|document| docs::commands(&file(&document)));
+    let simple: Vec<Vec<String>> = lines.flat_map(|line| docs::simple(&line)).collect();
+    simple.into_iter().filter(|words| words[0] == "ase-agent").map(|words| words.join(" ")).collect()
+}
+
+/// Lanes in which commands of documents run one after the other: all at once would be a load that no environment sees.
+const LANES: usize = 3;
+
 #[test]
-fn every_example_of_every_help_does_what_it_says() {
+fn every_example_of_every_help_and_of_the_documents_does_what_it_says() {
     if !require("ip", "iproute2") {
         return;
     }
@@ -75,15 +95,30 @@ fn every_example_of_every_help_does_what_it_says() {
     all.sort();
     all.dedup();
     assert!(all.len() > 30, "{all:#?}");
+    let helps = all.len();
+    let mut documented = documented();
+    documented.retain(|line| !all.contains(line) && !OF_THE_PLATFORM.iter().any(|front| line.starts_with(front)));
+    documented.sort();
+    documented.dedup();
+    assert!(documented.len() > 30, "{documented:#?}");
+    all.append(&mut documented);
     let folder = ase_lab::programs::open_folder().expect("a folder for everybody");
     // What the daemon remembers is there for those that look back.
-    let (daemons, others): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(_, example)| is_daemon(example));
+    let (daemons, others): (Vec<_>, Vec<_>) =
+        all.iter().enumerate().take(helps).partition(|(_, example)| is_daemon(example));
     // Each of these asks everything: many at once would be a load that no environment sees.
     let (looks, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, example)| looks(example));
     let ran = |lines: &[(usize, &String)], end| {
         lines.iter().map(|(number, example)| started(*number, example) + end).collect::<String>()
     };
-    let script = format!("{}{{ {}}} &\n{}", ran(&daemons, "\nwait\n"), ran(&looks, "\n"), ran(&others, " &\n"));
+    let lanes: String = (0..LANES)
+        .map(|lane| {
+            let in_it: Vec<_> = all.iter().enumerate().skip(helps + lane).step_by(LANES).collect();
+            format!("{{ {}}} &\n", ran(&in_it, "\n"))
+        })
+        .collect();
+    let ahead = ran(&daemons, "\nwait\n") + STATUSES;
+    let script = format!("{ahead}{{ {}}} &\n{lanes}{}", ran(&looks, "\n"), ran(&others, " &\n"));
     for (name, text) in exports() {
         fs::write(folder.path().join(name), text.to_string()).expect("the folder is writable");
     }
@@ -160,7 +195,7 @@ fn is_daemon(example: &str) -> bool {
 /// The line that runs an example, with its code and its words in files. The daemon is ended after a while.
 fn started(number: usize, example: &str) -> String {
     let limit = if is_daemon(example) { "timeout --preserve-status -s TERM 3 " } else { "timeout 60 " };
-    let example = example.replace(PACKAGED, "\"$ASE_LAB_CONFIG\"");
+    let example = example.replace(PACKAGED, "\"$ASE_LAB_CONFIG\"").replace(PACKAGED_STATE, "\"$STATE_DIRECTORY\"");
     format!("{{ set +e; {limit}{example} >{number}.out 2>{number}.err; echo $? >{number}.code; }}")
 }
 

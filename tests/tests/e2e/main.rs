@@ -43,6 +43,7 @@ mod systemd_lifecycle;
 mod systemd_unit;
 mod tcpping;
 mod tds_clients;
+mod terminal;
 mod tidy;
 mod trace;
 mod vocabulary;

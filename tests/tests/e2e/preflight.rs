@@ -1,4 +1,4 @@
-//! `ase-agent preflight` on eleven small networks side by side: the right verdict in each, within its time.
+//! `ase-agent preflight` on twelve small networks side by side: the right verdict in each, within its time.
 #![allow(clippy::disallowed_methods, reason = "the time that a verdict takes is measured by a clock")]
 
 use std::{
@@ -89,7 +89,7 @@ fn judged_by(world: &World, access: &str) -> Asked {
     Asked { words: words.to_vec(), ..asked }
 }
 
-fn cases() -> [Case; 11] {
+fn cases() -> [Case; 12] {
     let case = |name, build, verdict, code, because| Case { name, build, verdict, code, because };
     [
         case("all well", well, "go", 0, None),
@@ -161,6 +161,16 @@ fn cases() -> [Case; 11] {
         ),
         case("exported rules let everything out", |world| judged_by(world, "Allow"), "go", 0, None),
         case(
+            "the planned size does not fit in the subnet",
+            |world| {
+                let words = ["--instances", "30", "--subnet", "10.0.1.0/27"].map(str::to_owned).to_vec();
+                Asked { words, ..well(world) }
+            },
+            "no_go",
+            1,
+            Some(("subnet", "a /27 has 32 addresses")),
+        ),
+        case(
             "exported rules deny what is needed",
             |world| judged_by(world, "Deny"),
             "go_with_warnings",
@@ -216,7 +226,7 @@ fn wrong(case: &Case, said: &Said, took: Duration) -> Option<String> {
 }
 
 #[test]
-fn each_of_eleven_networks_gets_its_verdict_in_time() {
+fn each_of_twelve_networks_gets_its_verdict_in_time() {
     let fly = |case: Case| {
         thread::spawn(move || {
             let world = World::new()?;

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -12,6 +12,10 @@ use std::{
 };
 
 use ase_lab::{namespace, programs};
+use hickory_proto::{
+    op::{Message, MessageType, ResponseCode},
+    rr::{Name, RData, Record, RecordType, rdata::PTR},
+};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
@@ -158,25 +162,68 @@ impl Routers {
         thread::spawn(move || listener.incoming().map_while(Result::ok).collect::<Vec<_>>());
     }
 
+    /// The words before a command of the client's.
+    fn before(&self, who: Who) -> Vec<String> {
+        let client = self.id("c").to_string();
+        let mut words = vec!["nsenter", "-t", &client, "-n"];
+        if who == Who::Nobody {
+            words.extend(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+            words.extend(["--inh-caps", "-all", "--bounding-set", "-all", "--no-new-privs"]);
+        }
+        words.into_iter().map(str::to_owned).collect()
+    }
+
     /// Runs a command of the client's.
     pub(crate) fn run_as(&self, who: Who, program: &str, words: &[&str]) -> Output {
-        let client = self.id("c").to_string();
-        let mut command = Command::new("nsenter");
-        command.args(["-t", &client, "-n"]);
-        if who == Who::Nobody {
-            command.args(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-            command.args(["--inh-caps", "-all", "--bounding-set", "-all", "--no-new-privs"]);
-        }
-        run(command.arg(program).args(words).env_remove("ASE_AGENT_CONFIG").env("NO_COLOR", "1").current_dir("/"))
+        let before = self.before(who);
+        let mut command = Command::new(&before[0]);
+        command.args(&before[1..]).arg(program).args(words);
+        run(command.env_remove("ASE_AGENT_CONFIG").env("NO_COLOR", "1").current_dir("/"))
     }
 
     /// Runs the agent with these words there, with a configuration that asks nothing by itself.
     pub(crate) fn run_agent(&self, words: &[&str]) -> Output {
-        let text = "profile: custom\nresolvers: {custom: [10.9.1.2], azure: 168.63.129.16}\nendpoints:\n  add:\n    \
-            - {host: 20.9.0.9, class: tcp, port: 9}\n";
-        let file = self.file("ase-agent.yaml", text);
+        let file = self.watch(&[9]);
         let agent = self.agent();
         self.run_as(Who::Nobody, &agent.to_string_lossy(), &[words, &["--config", &file]].concat())
+    }
+
+    /// The command line of the agent with these words there, with the configuration of [`Routers::watch`] and a resolver file
+    /// that says the same.
+    pub(crate) fn agent_command(&self, words: &[&str]) -> Vec<String> {
+        let agent = self.agent().to_string_lossy().into_owned();
+        let file = self.place("ase-agent.yaml").to_string_lossy().into_owned();
+        let resolvers = self.file("resolv.conf", "nameserver 10.9.1.2\n");
+        let mounted = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+        let own = ["unshare", "-m", "sh", "-c", mounted, &resolvers].map(str::to_owned).to_vec();
+        let command = [self.before(Who::Nobody), vec![agent]].concat();
+        let words = words.iter().map(|word| (*word).to_owned()).chain(["--config".to_owned(), file]);
+        own.into_iter().chain(command).chain(words).collect()
+    }
+
+    /// Writes a configuration that watches these ports of the target; returns its path.
+    pub(crate) fn watch(&self, ports: &[u16]) -> String {
+        let head = "profile: custom\nresolvers: {custom: [10.9.1.2], azure: 10.9.1.2}\nendpoints:\n  add:\n";
+        let entry = |port: &u16| format!("    - {{host: 20.9.0.9, class: tcp, port: {port}, timeout: 2s}}\n");
+        self.file("ase-agent.yaml", &(head.to_owned() + &ports.iter().map(entry).collect::<String>()))
+    }
+
+    /// A DNS server on the first router that gives every address a name: `hop-` and the second last of its bytes, or `target`.
+    pub(crate) fn name_everybody(&self) {
+        let bound = namespace::inside(self.id("r1"), || Ok(UdpSocket::bind("10.9.1.2:53")?));
+        let socket = bound.unwrap_or_else(|error| panic!("the first router: {error:#}"));
+        thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let reply = Message::from_vec(&buffer[..length]).ok().map(named).and_then(|reply| reply.to_vec().ok());
+                reply.map(|reply| drop(socket.send_to(&reply, from)));
+            }
+        });
+    }
+
+    /// A place for a file.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Writes a file that the client's user may read; returns its path.
@@ -207,6 +254,25 @@ impl Routers {
     pub(crate) fn unbalance(&self) {
         self.ip("r2", "route replace 20.9.0.9/32 via 10.9.4.2");
     }
+}
+
+/// The answer of a server that names every address, and knows no other name.
+fn named(asked: Message) -> Message {
+    let mut reply = Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
+    reply.metadata.recursion_desired = true;
+    reply.metadata.recursion_available = true;
+    let Some(query) = asked.queries.first().cloned() else { return reply };
+    let name = query.name().to_ascii();
+    let bytes: Vec<&str> = name.split('.').collect();
+    if query.query_type() == RecordType::PTR && bytes.len() > 2 {
+        let host = if name.starts_with("9.0.9.20") { "target".to_owned() } else { format!("hop-{}", bytes[1]) };
+        let host = Name::from_ascii(format!("{host}.lab.example.")).expect("a name");
+        reply.answers.push(Record::from_rdata(query.name().clone(), 60, RData::PTR(PTR(host))));
+    } else {
+        reply.metadata.response_code = ResponseCode::NXDomain;
+    }
+    reply.add_query(query);
+    reply
 }
 
 /// A namespace that forwards packets of both families, balances by flow, and sends ICMP as often as it is asked to.

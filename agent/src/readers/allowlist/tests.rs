@@ -28,11 +28,25 @@ fn looks(snapshot: &Snapshot) -> Vec<Look> {
 }
 
 fn listed(snapshot: &Snapshot) -> Vec<Requirement> {
-    of(&snapshot.catalog, Observations { looks: &looks(snapshot), worked: None })
+    of(&snapshot.catalog, Observations { looks: &looks(snapshot), worked: None, kept: &[] })
 }
 
 fn login(list: &[Requirement]) -> &Requirement {
     list.iter().find(|one| one.name == "login.microsoftonline.com").expect("it is required")
+}
+
+#[test]
+fn a_state_directory_remembers_addresses_over_days() {
+    let snapshot = sample::snapshot();
+    let (id, mut kept) = ("login.microsoftonline.com:443".into(), Addresses::default());
+    for (day, last) in [(0, 7), (1, 7), (2, 8)] {
+        kept.saw(&id, vec![[20, 190, 1, last].into()], Duration::from_secs(1_799_000_000 + day * 86_400));
+    }
+    let list = of(&snapshot.catalog, Observations { kept: &[kept], ..Observations::default() });
+    let login = list.iter().find(|one| one.hosts.contains("login.microsoftonline.com")).expect("it is in the sample");
+    assert_eq!(login.churn, (3, 1));
+    let spans: Vec<_> = login.observed.values().map(|one| (one.first.as_secs(), one.last.as_secs())).collect();
+    assert_eq!(spans, [(1_799_000_000, 1_799_086_400), (1_799_172_800, 1_799_172_800)]);
 }
 
 #[test]

@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn the_document_fits_its_schema() {
         let snapshot = sample::snapshot();
-        let preflight = Preflight::of(Known { snapshot: &snapshot, exported: None, private: &BTreeSet::new() });
+        let preflight =
+            Preflight::of(Known { snapshot: &snapshot, exported: None, private: &BTreeSet::new(), planned: None });
         let document: Value = serde_json::from_str(&preflight_to_json(&preflight, &snapshot)).expect("JSON");
         let schema: Value =
             serde_json::from_str(include_str!("../../../../docs/preflight.schema.json")).expect("the schema is JSON");

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ase_probes::{cause::Cause, class::Class};
 
-use super::{Check, Exported, Reason, State, names::is_known};
+use super::{Check, Exported, Planned, Reason, State, names::is_known};
 use crate::{
     engine::snapshot::Snapshot,
-    lint::finding::{Finding, Kind, Severity as Weight},
+    lint::{
+        finding::{Finding, Kind, Severity as Weight},
+        render::size::fits,
+        size::addresses_of,
+    },
     model::{
         catalog::{EndpointId, Severity},
         diagnosis::Incident,
@@ -173,15 +177,41 @@ pub(super) fn rules(exported: Option<&Exported<'_>>) -> Check {
     Check::of(id, title, format!("{}{set_aside}", count(report.findings.len(), "finding")), reasons)
 }
 
-/// Whether the exported subnet is large enough and has the right form.
-pub(super) fn subnet(exported: Option<&Exported<'_>>) -> Check {
+/// Whether the exported subnet has the right form, and whether the planned size fits in.
+pub(super) fn subnet(exported: Option<&Exported<'_>>, planned: Option<&Planned>) -> Check {
     let (id, title) = ("subnet", "subnet");
     let judged = exported.filter(|exported| exported.has_subnet).and_then(|exported| exported.report);
-    let Some(report) = judged else {
+    if judged.is_none() && planned.is_none() {
         return Check::not_given(id, title, "no exported subnet is given");
+    }
+    let findings = judged.into_iter().flat_map(|report| &report.findings);
+    let mut reasons: Vec<Reason> = findings.filter(|one| is_about_the_subnet(one)).filter_map(by_finding).collect();
+    reasons.extend(planned.and_then(too_small));
+    let form = judged.map(|_| "size, delegation and form".to_owned());
+    let size = planned.map(|planned| {
+        let (used, peak) = (planned.sum.used, planned.sum.peak);
+        format!("{} take {used} addresses, {peak} at the peak", count(planned.instances as usize, "instance"))
+    });
+    Check::of(id, title, form.into_iter().chain(size).collect::<Vec<_>>().join("; "), reasons)
+}
+
+fn too_small(planned: &Planned) -> Option<Reason> {
+    let Some(prefix) = planned.prefix else {
+        let what = "whether the planned size fits is open: nobody said the prefix of the subnet";
+        return Some(
+            Reason::new(State::Open, what).with("name it by --subnet, or give the exported subnet", "this machine"),
+        );
     };
-    let findings = report.findings.iter().filter(|finding| is_about_the_subnet(finding));
-    Check::of(id, title, "size, delegation and form", findings.filter_map(by_finding).collect())
+    let (sum, has) = (&planned.sum, addresses_of(prefix));
+    (!fits(sum, prefix)).then(|| {
+        let what = format!("a /{prefix} has {has} addresses, {} are needed while the largest plan is resized", sum.peak);
+        let next = format!(
+            "take a /{} before anything is created in it: the size of a subnet in use cannot be changed; `ase-agent plan subnet` \
+             has the sum",
+            sum.prefix
+        );
+        Reason::new(State::NoGo, what).with(next, "network team")
+    })
 }
 
 fn is_about_the_subnet(finding: &Finding) -> bool {

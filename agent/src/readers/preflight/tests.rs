@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     golden::assert_golden,
-    lint::finding::{Finding, Kind, Severity, Unjudged},
+    lint::{
+        finding::{Finding, Kind, Severity, Unjudged},
+        size::{FRONT_END_EVERY, Generation, Plan, add_up},
+    },
     model::{endpoint::Status, visit::Untested},
     readers::paper::Look,
     resolvers::{compare::ComparisonClass, compare::Worry, names::NameView},
@@ -25,7 +28,7 @@ fn well() -> Snapshot {
 }
 
 fn judged(snapshot: &Snapshot, exported: Option<&Exported<'_>>) -> Preflight {
-    Preflight::of(Known { snapshot, exported, private: &BTreeSet::new() })
+    Preflight::of(Known { snapshot, exported, private: &BTreeSet::new(), planned: None })
 }
 
 fn state(preflight: &Preflight, id: &str) -> State {
@@ -55,6 +58,27 @@ fn where_all_is_well_it_is_a_go_and_what_was_not_given_is_named() {
     }
     let servers = &preflight.checks[0];
     assert!(servers.looked.contains("only when it restarts"), "{servers:?}");
+}
+
+#[test]
+fn a_planned_size_is_judged_by_the_sum_of_the_documents_and_one_without_a_subnet_is_open() {
+    let (snapshot, private) = (well(), BTreeSet::new());
+    let internal = Generation::V2 { internal: true, front_end_every: FRONT_END_EVERY };
+    let plan = Plan { instances: 30, flavour: "any".to_owned(), container_apps: 0, zone_redundant: false };
+    let sum = add_up(internal, &[plan]);
+    for (prefix, verdict, expected) in [
+        (Some(25), Verdict::Go, None),
+        (Some(27), Verdict::NoGo, Some("a /27 has 32 addresses, 81 are needed while the largest plan is resized")),
+        (None, Verdict::Undecided, Some("whether the planned size fits is open: nobody said the prefix of the subnet")),
+    ] {
+        let planned = Planned { instances: 30, sum: sum.clone(), prefix };
+        let known = Known { snapshot: &snapshot, exported: None, private: &private, planned: Some(&planned) };
+        let preflight = Preflight::of(known);
+        let check = preflight.checks.last().expect("the subnet is the last check");
+        assert_eq!(check.looked, "30 instances take 51 addresses, 81 at the peak");
+        assert_eq!(check.reasons.first().map(|reason| &*reason.what), expected);
+        assert_eq!(preflight.verdict(), verdict, "{prefix:?}");
+    }
 }
 
 #[test]
@@ -112,7 +136,7 @@ fn a_private_name_must_lead_to_private_addresses_alone() {
     for (addresses, wanted, words) in rows {
         let mut snapshot = well();
         snapshot.names = Arc::new(vec![Arc::new(compared("db.corp.example", ComparisonClass::Identical, addresses))]);
-        let preflight = Preflight::of(Known { snapshot: &snapshot, exported: None, private: &declared });
+        let preflight = Preflight::of(Known { snapshot: &snapshot, exported: None, private: &declared, planned: None });
         assert_eq!(state(&preflight, "private_names"), wanted, "{addresses:?}");
         let said = preflight.checks[2].reasons.first().map(|reason| reason.what.clone()).unwrap_or_default();
         assert!(said.contains(words), "{said}");
@@ -121,7 +145,7 @@ fn a_private_name_must_lead_to_private_addresses_alone() {
     let other = compared("notcorp.example", ComparisonClass::Identical, &["203.0.113.7"]);
     let mut snapshot = well();
     snapshot.names = Arc::new(vec![Arc::new(other)]);
-    let preflight = Preflight::of(Known { snapshot: &snapshot, exported: None, private: &declared });
+    let preflight = Preflight::of(Known { snapshot: &snapshot, exported: None, private: &declared, planned: None });
     assert_eq!((state(&preflight, "private_names"), state(&preflight, "public_names")), (State::NotGiven, State::Go));
 }
 
