@@ -95,7 +95,8 @@ impl Routers {
         ROUTES.into_iter().for_each(|route| routers.route(route));
         routers.oddities();
         let (from, to) = (agent(), routers.agent());
-        fs::copy(from, &to).expect("the agent can be copied");
+        // A file that this process writes is open in whatever another thread starts meanwhile, and cannot be run.
+        assert!(run(Command::new("cp").arg(from).arg(&to)).status.success(), "the agent can be copied");
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).expect("the copy is ours");
         Some(routers)
     }
