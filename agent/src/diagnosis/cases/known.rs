@@ -130,13 +130,7 @@ impl Cases {
     fn remembered(&self, contrast: Contrast, index: usize, case: &Case, at: Moment) -> Option<bool> {
         Some(match contrast {
             Contrast::Intermittent => self.memory.is_intermittent(case.target.port),
-            Contrast::SomeFlowsDie => {
-                let own = self.measured(Ask::SourcePorts, &case.asker(index), at.now);
-                let own = own.and_then(|learned| learned.measured.answers.get(Contrast::PortDecides));
-                // A silent host that is watched for longer shows turns of its own; sampled ports never do.
-                let has_turns = self.has_past && case.sign.symptom != Symptom::Gateway;
-                own.unwrap_or_else(|| !has_turns && self.lessons.ports_decide_at_several(at.now))
-            }
+            Contrast::SomeFlowsDie => self.some_flows_die(&case.asker(index), at.now),
             Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
             Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),
             Contrast::LossyPath => self.memory.is_lossy(),
@@ -154,6 +148,15 @@ impl Cases {
             }
             _ => return None,
         })
+    }
+
+    /// Whether source ports show that the path loses some flows for good: the endpoint's own, or those of several hosts.
+    pub(super) fn some_flows_die(&self, asker: &Asker, now: Instant) -> bool {
+        let own = self.measured(Ask::SourcePorts, asker, now);
+        let own = own.and_then(|learned| learned.measured.answers.get(Contrast::PortDecides));
+        // A silent host that is watched for longer shows turns of its own; sampled ports never do.
+        let has_turns = self.has_past && asker.symptom != Symptom::Gateway;
+        own.unwrap_or_else(|| !has_turns && self.lessons.ports_decide_at_several(now))
     }
 
     /// Whether another endpoint shows a fault of this machine or its link by itself.
