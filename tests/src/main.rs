@@ -130,7 +130,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Run the tests of what real servers do, and count the numbered cases of docs/field.md that hold
     Field,
-    /// Try hostile peers against the agent, and print what held
+    /// Try hostile peers, hostile clients and faults of the machine against the agent, and print what held
     ///
     /// Each row of tests/reliability is a peer on loopback with the verdict that it must get: whatever it does, the visit
     /// ends in time, nothing panics, what it can send is bounded. Prints counts by kind and every row that is not as

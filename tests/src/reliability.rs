@@ -1,11 +1,17 @@
-//! `ase-lab faults`: hostile peers in one table, each with the verdict that it must get as data.
+//! `ase-lab faults`: hostile peers, hostile clients and faults of the machine in one table, each with what must become of it
+//! as data.
 
 mod bytes;
 mod chain;
+mod clients;
+mod daemon;
+mod damage;
 mod expected;
+mod machine;
 mod outcome;
 mod peer;
 mod row;
+mod soak;
 mod table;
 mod visits;
 
@@ -13,13 +19,20 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use ase_probes::clock;
 use clap::Args;
 
-use self::{row::Row, table::Table};
+use self::{
+    clients::Client,
+    machine::MachineRow,
+    row::{Named, Row},
+    table::Table,
+};
 
 /// Arguments of `faults`.
 #[derive(Debug, Args)]
@@ -32,6 +45,13 @@ pub struct Arguments {
     /// Write everything to this file, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Let a daemon run for so many minutes among healthy and hostile endpoints and clients instead, and print the slopes of
+    /// its memory, descriptors and threads
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<f64>,
+    /// With --soak: 1 000 endpoints and 500 hostile clients, in a memory cgroup of 128 MiB (needs root)
+    #[arg(long, requires = "soak")]
+    cgroup: bool,
     /// Take the rows from the files of this folder instead of those of the bench
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -47,11 +67,26 @@ fn folder() -> PathBuf {
 /// # Errors
 /// When the rows cannot be read or played, or none is chosen.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let rows = row::read(arguments.data.as_deref().unwrap_or(&folder()))?;
-    let chosen: Vec<Row> = rows.into_iter().filter(|row| is_chosen(row, arguments.filter.as_deref())).collect();
-    ensure!(!chosen.is_empty(), "no row is called so");
+    let folder = arguments.data.clone().unwrap_or_else(folder);
+    let filter = arguments.filter.as_deref();
+    let peers: Vec<Row> = chosen(&folder, filter)?;
+    if let Some(minutes) = arguments.soak {
+        let lasting = Duration::from_secs_f64(minutes.clamp(0.1, 600.0) * 60.0);
+        let (endpoints, clients) = if arguments.cgroup { (1000, 500) } else { (200, 50) };
+        return soak::run(soak::Plan { lasting, endpoints, clients, in_cgroup: arguments.cgroup }, &peers);
+    }
+    let clients: Vec<Client> = chosen(&folder.join("clients"), filter)?;
+    let machine: Vec<MachineRow> = chosen(&folder.join("machine"), filter)?;
+    ensure!(!(peers.is_empty() && clients.is_empty() && machine.is_empty()), "no row is called so");
     let start = clock::now();
-    let (outcomes, panics) = visits::play(chosen)?;
+    let (mut outcomes, panics) = visits::play(peers)?;
+    let (clients, machine) = thread::scope(|scope| {
+        let clients = scope.spawn(|| clients::play(clients));
+        let machine = machine::play(machine);
+        (clients.join(), machine)
+    });
+    outcomes.extend(clients.map_err(|_| anyhow!("a client's own play panicked"))??);
+    outcomes.extend(machine?);
     let table = Table { outcomes, panics, took: start.elapsed() };
     println!("{}", table.render(arguments.rows));
     if let Some(file) = &arguments.report {
@@ -61,6 +96,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!table.holds())))
 }
 
-fn is_chosen(row: &Row, filter: Option<&str>) -> bool {
-    filter.is_none_or(|filter| row.kind.label() == filter || row.name.contains(filter))
+/// The rows of a folder whose kind is the word, or whose name holds it.
+fn chosen<T: Named>(folder: &Path, filter: Option<&str>) -> Result<Vec<T>> {
+    let is_chosen = |row: &T| {
+        let called = row.called();
+        let (kind, name) = called.split_once(": ").unwrap_or_default();
+        filter.is_none_or(|filter| kind == filter || name.contains(filter))
+    };
+    Ok(row::read::<T>(folder)?.into_iter().filter(is_chosen).collect())
 }

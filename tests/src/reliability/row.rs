@@ -1,11 +1,11 @@
 //! One row of the bench: who is asked what, how the peer behaves step by step, and what must be said of it; read from the
 //! data files in `tests/reliability`, where one row with `each` stands for one row per variant.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use ase_agent::net::duration::HumanDuration;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{bytes::Bytes, chain::Tls, expected::Expected};
@@ -211,24 +211,38 @@ impl Row {
     }
 }
 
-/// Reads all rows of a folder, in the order of its files' names.
+/// What has a name that nothing else in its folder may have.
+pub(super) trait Named: DeserializeOwned {
+    /// The name, with its kind.
+    fn called(&self) -> String;
+}
+
+impl Named for Row {
+    fn called(&self) -> String {
+        format!("{}: {}", self.kind.label(), self.name)
+    }
+}
+
+/// Reads all rows of a folder, in the order of its files' names; none where there is no such folder.
 ///
 /// # Errors
 /// A file that cannot be read, a row that is none, two rows of one name.
-pub(super) fn read(folder: &Path) -> Result<Vec<Row>> {
+pub(super) fn read<T: Named>(folder: &Path) -> Result<Vec<T>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     files.sort();
-    let mut rows = Vec::new();
+    let mut rows: Vec<T> = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         rows.extend(parse(&text).with_context(|| file.display().to_string())?);
     }
-    let mut names = BTreeMap::new();
-    for row in &rows {
-        let place = (row.kind, row.name.clone());
-        ensure!(names.insert(place, ()).is_none(), "two rows of {} are called `{}`", row.kind.label(), row.name);
+    let mut names = BTreeSet::new();
+    for name in rows.iter().map(T::called) {
+        ensure!(names.insert(name.clone()), "two rows are called `{name}`");
     }
     Ok(rows)
 }
@@ -237,7 +251,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Row>> {
 ///
 /// # Errors
 /// What is no row, with its name.
-pub(super) fn parse(text: &str) -> Result<Vec<Row>> {
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<Vec<T>> {
     let document: Vec<Map<String, Value>> = serde_saphyr::from_str(text)?;
     let mut rows = Vec::new();
     for template in document {
@@ -296,7 +310,7 @@ mod tests {
         let text = "- {name: cut after $at of $what, kind: dns, each: [{at: 3, what: x}, {at: 12, what: y}],\n   \
             peer: [{send: {changed: {of: {dns: {}}, cut: $at}}}], expect: failed protocol_violation}\n\
             - {name: alone, kind: tcp, expect: healthy}\n";
-        let rows = parse(text).expect(text);
+        let rows: Vec<Row> = parse(text).expect(text);
         let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, ["cut after 3 of x", "cut after 12 of y", "alone"]);
         assert_eq!((rows[0].within(), rows[0].is_udp(), rows[2].is_udp()), (WITHIN, true, false));
@@ -310,14 +324,14 @@ mod tests {
             ("- {name: a, kind: dns, expect: healthy, colour: red}", "colour"),
             ("- {name: a, kind: dns, expect: healthy, each: 3}", "must be a list"),
         ] {
-            let error = format!("{:#}", parse(text).expect_err(text));
+            let error = format!("{:#}", parse::<Row>(text).expect_err(text));
             assert!(error.contains(words), "{text}: {error}");
         }
     }
 
     #[test]
     fn every_row_of_the_bench_is_whole() {
-        let rows = read(&super::super::folder()).expect("the rows can be read");
+        let rows: Vec<Row> = read(&super::super::folder()).expect("the rows can be read");
         assert!(rows.len() >= 200, "{} rows", rows.len());
         for row in &rows {
             assert!(!row.is_udp() || row.listens != Listens::Full, "{}: datagrams have no queue of knocks", row.name);
