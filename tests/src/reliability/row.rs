@@ -307,12 +307,12 @@ mod tests {
 
     #[test]
     fn one_row_stands_for_one_per_variant() {
-        let text = "- {name: cut after $at of $what, kind: dns, each: [{at: 3, what: x}, {at: 12, what: y}],\n   \
+        let text = "- {name: cut after $at of $what, kind: dns, each: [{at: 3, what: x}, {at: 12, what: z}],\n   \
             peer: [{send: {changed: {of: {dns: {}}, cut: $at}}}], expect: failed protocol_violation}\n\
             - {name: alone, kind: tcp, expect: healthy}\n";
         let rows: Vec<Row> = parse(text).expect(text);
         let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
-        assert_eq!(names, ["cut after 3 of x", "cut after 12 of y", "alone"]);
+        assert_eq!(names, ["cut after 3 of x", "cut after 12 of z", "alone"]);
         assert_eq!((rows[0].within(), rows[0].is_udp(), rows[2].is_udp()), (WITHIN, true, false));
     }
 
