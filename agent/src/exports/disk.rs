@@ -102,7 +102,7 @@ fn fits(kind: ExportKind, shape: &str) -> bool {
 }
 
 fn add(export: &mut Export, own: Export) {
-    let Export { groups, tables, subnets, network, book, inbound, app_ports, problems, notes, kinds } = own;
+    let Export { groups, tables, subnets, network, book, inbound, app_ports, problems, unresolved, notes, kinds } = own;
     export.groups.extend(groups);
     export.tables.extend(tables);
     export.subnets.extend(subnets);
@@ -111,6 +111,7 @@ fn add(export: &mut Export, own: Export) {
     export.inbound.extend(inbound);
     export.app_ports.extend(app_ports);
     export.problems.extend(problems);
+    export.unresolved.extend(unresolved);
     export.notes.extend(notes);
     export.kinds.extend(kinds);
 }

@@ -14,6 +14,9 @@ use crate::lint::{
 /// How exact a tag counts whose prefixes are not known: tags are lists of prefixes this long and longer.
 const LENGTH_OF_TAGS: u8 = 24;
 
+/// The length of a prefix that is not known: longer than one of a single address.
+const LONGER_THAN_ANY: u8 = u8::MAX;
+
 /// The private prefixes that the fabric drops unless a network or gateway announces them ("Virtual network traffic
 /// routing", system routes).
 const DROPPED: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"];
@@ -139,7 +142,11 @@ fn candidates(route: &Route, at: usize, world: &World) -> Vec<Candidate> {
                 let names = extent.intersection(&AddressSet::every_name());
                 by_rank.entry((LENGTH_OF_TAGS, false)).or_default().push(names);
             }
-            AddressTerm::Interfaces(_) | AddressTerm::Expression(_) => {}
+            // It may be more exact than every other: nothing below it is certain.
+            AddressTerm::Expression(_) => {
+                by_rank.entry((LONGER_THAN_ANY, true)).or_default().push(AddressSet::everything())
+            }
+            AddressTerm::Interfaces(_) => {}
         }
     }
     let union = |sets: Vec<AddressSet>| sets.into_iter().collect::<AddressSet>();

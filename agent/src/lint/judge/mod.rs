@@ -12,6 +12,9 @@ mod platform;
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod unknowns;
+#[cfg(test)]
+mod unknowns_tests;
 mod ways;
 
 use ipnet::IpNet;
@@ -19,7 +22,7 @@ use ipnet::IpNet;
 use self::flows::Gate;
 use crate::lint::{
     finding::{Finding, Kind, Report, Severity, Unjudged},
-    read::{Export, last_name},
+    read::{Export, is_expression, name_of, same_name},
     requirements::{Management, Peer, Profile, Requirement},
     route::{Subnet, Table},
     rule::{AddressTerm, Group, Rule},
@@ -103,7 +106,9 @@ fn judged(case: &Case<'_>) -> Report {
         hygiene::check(case, &gate, &mut report);
         platform::check(case, &gate, &mut report);
     }
+    unknowns::surroundings(case, &mut report);
     if let Some(table) = case.table(&mut report) {
+        unknowns::routes(case, table, &mut report);
         ways::check(case, table, &mut report);
     }
     if let Some(subnet) = case.subnet {
@@ -229,9 +234,9 @@ impl<'a> Case<'a> {
     fn groups(&self, report: &mut Report) -> Vec<&'a Group> {
         let all = &self.export.groups;
         let assigned = self.subnet.and_then(|subnet| subnet.group.as_deref());
-        let wanted = self.question.group.as_deref().or(assigned).map(last_name);
-        let matching =
-            |name: &str| all.iter().filter(|group| group.name.eq_ignore_ascii_case(name)).collect::<Vec<_>>();
+        let wanted = self.question.group.as_deref().or(assigned).map(name_of);
+        let wanted = wanted.as_deref();
+        let matching = |name: &str| all.iter().filter(|group| same_name(&group.name, name)).collect::<Vec<_>>();
         let found = wanted.map(matching).unwrap_or_default();
         if !found.is_empty() {
             return found;
@@ -255,8 +260,9 @@ impl<'a> Case<'a> {
         let all = &self.export.tables;
         let effective = all.iter().find(|table| table.effective);
         let assigned = self.subnet.and_then(|subnet| subnet.table.as_deref());
-        let wanted = self.question.table.as_deref().or(assigned).map(last_name);
-        let found = wanted.and_then(|name| all.iter().find(|table| table.name.eq_ignore_ascii_case(name)));
+        let wanted = self.question.table.as_deref().or(assigned).map(name_of);
+        let wanted = wanted.as_deref();
+        let found = wanted.and_then(|name| all.iter().find(|table| same_name(&table.name, name)));
         if let Some(table) = effective.or(found) {
             return Some(table);
         }
@@ -272,6 +278,12 @@ impl<'a> Case<'a> {
     }
 
     fn misassigned(&self, what: &str, given: &str, assigned: &str, report: &mut Report) {
+        if is_expression(given) || is_expression(assigned) {
+            let note =
+                format!("whether the {what} given, {given}, is the one assigned, {assigned}, only a deployment knows");
+            report.notes.push(note);
+            return;
+        }
         let message = format!(
             "the {what} given is {given}, but {assigned} is assigned to the subnet: what is judged is not in force"
         );

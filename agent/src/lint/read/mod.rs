@@ -1,5 +1,6 @@
 //! From the bytes of an export to groups, tables and subnets: recognises what a file is, and says what a wrong one is.
 
+pub(crate) mod expression;
 pub(crate) mod node;
 mod recognise;
 mod routes;
@@ -16,11 +17,15 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub use self::node::last_name;
+pub(crate) use self::{
+    expression::{name_of, same_name},
+    node::is_expression,
+};
 use self::{node::Node, recognise::Shape, rules::Writer, words::Problems};
 use crate::lint::{
-    finding::Finding,
+    finding::{Finding, Unjudged},
     route::{Subnet, Table},
-    rule::{Group, Rule},
+    rule::{Group, Known, Rule},
     world::Book,
 };
 
@@ -62,6 +67,17 @@ pub struct InboundEntry {
     pub ports: Vec<u16>,
 }
 
+/// What of the network around the subnet an expression may stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All subnets of a network.
+    Subnets,
+    /// The prefix of one subnet.
+    Prefix,
+    /// The prefixes of the network.
+    Network,
+}
+
 /// Everything that the files given hold.
 #[derive(Clone, Debug, Default)]
 pub struct Export {
@@ -81,6 +97,8 @@ pub struct Export {
     pub app_ports: Vec<u16>,
     /// Words that Azure would refuse.
     pub problems: Vec<Finding>,
+    /// Networks and subnets of which only a deployment knows a part.
+    pub unresolved: Vec<(Part, Unjudged)>,
     /// What the reader could not follow.
     pub notes: Vec<String>,
     /// What each file is.
@@ -107,17 +125,15 @@ impl Export {
     fn take(&mut self, root: &Node<'_>, shape: Shape, problems: &mut Problems) {
         let items = recognise::items(root);
         match shape {
-            Shape::Group => items.iter().for_each(|item| self.groups.push(rules::group(item, Writer::Azure, problems))),
             Shape::Rules => {
                 let list = recognise::list(root);
                 self.groups.push(rules::list(&list, problems));
             }
-            Shape::EffectiveGroup => items.iter().for_each(|item| self.effective_group(item, problems)),
-            Shape::Table => items.iter().for_each(|item| self.tables.push(routes::table(item, problems))),
             Shape::Routes => self.tables.push(routes::list(&recognise::list(root), problems)),
             Shape::EffectiveRoutes => self.tables.push(routes::effective(&recognise::list(root), problems)),
-            Shape::Subnet => items.iter().for_each(|item| self.subnets.push(routes::subnet(item, problems))),
-            Shape::Network => items.iter().for_each(|item| template::network(item, self, problems)),
+            Shape::Group | Shape::EffectiveGroup | Shape::Table | Shape::Subnet | Shape::Network => {
+                items.iter().for_each(|item| self.one(item, shape, problems));
+            }
             Shape::Template => template::read(root, self, problems),
             Shape::Terraform => terraform::read(root, self, problems),
             Shape::Tags => self.book = Some(tag_file::read(root)),
@@ -128,6 +144,17 @@ impl Export {
                 let in_use = mappings.iter().flat_map(|mapping| mapping.texts(&ports));
                 self.app_ports.extend(in_use.filter_map(|port| port.text()?.parse::<u16>().ok()));
             }
+        }
+    }
+
+    /// Adds one object of a list, which may hold several kinds; what says nothing of itself is what the first one is.
+    fn one(&mut self, item: &Node<'_>, first: Shape, problems: &mut Problems) {
+        match recognise::of_item(item).unwrap_or(first) {
+            Shape::EffectiveGroup => self.effective_group(item, problems),
+            Shape::Table => self.tables.push(routes::table(item, problems)),
+            Shape::Subnet => template::subnet(item, self, problems),
+            Shape::Network => template::network(item, self, problems),
+            _ => self.groups.push(rules::group(item, Writer::Azure, problems)),
         }
     }
 
@@ -184,6 +211,9 @@ impl Export {
                 other.routes.extend(fresh);
                 other.id = other.id.take().or(table.id);
                 other.location = other.location.take().or(table.location);
+                if other.takes_bgp == Known::Value(true) {
+                    other.takes_bgp = table.takes_bgp;
+                }
             }
             None => self.tables.push(table),
         }

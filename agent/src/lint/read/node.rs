@@ -98,6 +98,23 @@ impl<'a> Node<'a> {
         found
     }
 
+    /// The expression that stands in its place, or in that of all its properties: then nothing of it is known.
+    pub(crate) fn opaque(&self) -> Option<String> {
+        self.text().or_else(|| self.own("properties")?.text())
+    }
+
+    /// The expression that stands in the place of a list, or of a loop that writes it.
+    pub(crate) fn unlisted(&self, name: &str) -> Option<(Self, String)> {
+        let whole = self.get(name).and_then(|list| list.text().map(|text| (list, text)));
+        let looped = || {
+            let writes = |copy: &Self| copy.text_of("name").as_deref() == Some(name);
+            let places = [self.own("copy"), self.own("properties").and_then(|below| below.own("copy"))];
+            let copy = places.into_iter().flatten().flat_map(|list| list.items()).find(writes)?;
+            Some((copy, format!("a copy loop writes these {}", plain_words(name))))
+        };
+        whole.or_else(looped)
+    }
+
     /// The id of a resource that it refers to under a name.
     pub(crate) fn reference(&self, name: &str) -> Option<String> {
         let field = self.get(name)?;
@@ -105,9 +122,19 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Whether a text is an expression of a template, which only a deployment knows the value of.
+/// The name of a list in words: `securityRules` are rules.
+fn plain_words(name: &str) -> &str {
+    if name == "securityRules" { "rules" } else { name }
+}
+
+/// What stands in the place of a value that a plan only knows once it is applied, in Terraform's own words.
+pub(crate) const AFTER_APPLY: &str = "(known after apply)";
+
+/// Whether a text is an expression, which only a deployment knows the value of.
 pub(crate) fn is_expression(text: &str) -> bool {
-    (text.starts_with('[') && text.ends_with(']') && !text.starts_with("[[")) || text.contains("${")
+    text == AFTER_APPLY
+        || (text.starts_with('[') && text.ends_with(']') && !text.starts_with("[["))
+        || text.contains("${")
 }
 
 /// The last part of a resource's id, or the last quoted word of an expression that computes one.

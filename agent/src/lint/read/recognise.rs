@@ -93,7 +93,8 @@ fn of_file(root: &Node<'_>) -> Result<Option<Shape>, String> {
     })
 }
 
-fn of_item(item: &Node<'_>) -> Option<Shape> {
+/// What one object is, by its keys.
+pub(super) fn of_item(item: &Node<'_>) -> Option<Shape> {
     let has = |names: &[&str]| names.iter().any(|name| item.has(name));
     let kind = item.text_of("type").unwrap_or_default().to_ascii_lowercase();
     let is_inbound = item.has("ports") && item.list("endpoints").iter().all(|endpoint| endpoint.value.is_string());

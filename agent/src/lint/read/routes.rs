@@ -17,7 +17,10 @@ use crate::lint::{
 /// A route table with its routes.
 pub(super) fn table(node: &Node<'_>, problems: &mut Problems) -> Table {
     let routes = ["routes", "route"].iter().filter_map(|name| node.get(name)).flat_map(|list| list.items());
-    let routes = routes.map(|item| route(&item, Origin::User, problems)).collect();
+    let mut routes: Vec<Route> = routes.map(|item| route(&item, Origin::User, problems)).collect();
+    let unlisted = ["routes", "route"].iter().find_map(|name| node.unlisted(name));
+    let whole = || node.opaque().map(|expression| (node.clone(), expression));
+    routes.extend(unlisted.or_else(whole).map(|(place, expression)| unknown_route(&place, &expression)));
     Table {
         name: node.text_of("name").unwrap_or_default(),
         id: node.text_of("id"),
@@ -71,8 +74,37 @@ pub(super) fn list(node: &Node<'_>, problems: &mut Problems) -> Table {
     }
 }
 
+/// A route of which nothing is known: it may take anything anywhere.
+pub(super) fn unknown_route(node: &Node<'_>, expression: &str) -> Route {
+    Route {
+        name: expression.to_owned(),
+        destinations: vec![AddressTerm::Expression(expression.to_owned())],
+        next_hop: NextHop::Unknown(expression.to_owned()),
+        origin: Origin::User,
+        active: true,
+        at: node.path.clone(),
+    }
+}
+
+/// A table that holds one route, which is a resource of its own.
+pub(super) fn one_of(table: String, route: Route) -> Table {
+    let takes_bgp = Known::Value(true);
+    Table {
+        name: table,
+        id: None,
+        location: None,
+        takes_bgp,
+        routes: vec![route],
+        subnets: Vec::new(),
+        effective: false,
+    }
+}
+
 /// One route; `origin` counts where it does not say who wrote it.
 pub(super) fn route(node: &Node<'_>, origin: Origin, problems: &mut Problems) -> Route {
+    if let Some(expression) = node.opaque() {
+        return unknown_route(node, &expression);
+    }
     let name = node.text_of("name").unwrap_or_default();
     let listed = node.texts(&["addressPrefix", "addressPrefixes", "destinationServiceTags"]);
     let destinations: Vec<AddressTerm> = listed.iter().map(|item| words::address(item, &name, problems)).collect();
@@ -86,6 +118,10 @@ pub(super) fn route(node: &Node<'_>, origin: Origin, problems: &mut Problems) ->
     };
     let active = !node.text_of("state").is_some_and(|state| state.eq_ignore_ascii_case("invalid"));
     let next_hop = next_hop(&node.text_of("nextHopType").unwrap_or_default(), addresses);
+    let open =
+        destinations.iter().find_map(|term| if let AddressTerm::Expression(text) = term { Some(text) } else { None });
+    // What it takes is not known, so where any packet goes is not known either.
+    let next_hop = open.map_or(next_hop.clone(), |text| NextHop::Unknown(format!("{next_hop} for {text}")));
     if destinations.is_empty() {
         let severity = crate::lint::finding::Severity::Critical;
         problems.note(node, &name, severity, "the route has no address prefix".to_owned());
@@ -121,6 +157,7 @@ pub(super) fn subnet(node: &Node<'_>, problems: &mut Problems) -> Subnet {
     let single = node.text_of("addressPrefix").filter(|text| !text.is_empty());
     let prefixes = prefixes(node, &["addressPrefix", "addressPrefixes"], problems);
     let service = |item: &Node<'_>| item.text().or_else(|| item.text_of("service"));
+    let group = node.reference("networkSecurityGroup").or_else(|| node.text_of("networkSecurityGroupId"));
     let endpoints = ["serviceEndpoints", "serviceEndpoint"].iter().flat_map(|list| node.list(list));
     let delegations = ["delegations", "delegation"].iter().flat_map(|list| node.list(list));
     let delegated = |item: &Node<'_>| {
@@ -134,7 +171,7 @@ pub(super) fn subnet(node: &Node<'_>, problems: &mut Problems) -> Subnet {
         prefixes,
         delegations: delegations.filter_map(|item| delegated(&item)).collect(),
         service_endpoints: endpoints.filter_map(|item| service(&item)).collect(),
-        group: node.reference("networkSecurityGroup").or_else(|| node.text_of("networkSecurityGroupId")),
+        group: group.or_else(|| node.text_of("securityGroup")).filter(|id| !id.is_empty()),
         table: node.reference("routeTable").or_else(|| node.text_of("routeTableId")),
         interfaces: node.get("ipConfigurations").filter(|list| list.value.is_array()).map(|list| list.items().len()),
         name,

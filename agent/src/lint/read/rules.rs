@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use crate::lint::{
     addresses::AddressSet,
     read::{
-        node::{Node, last_name},
+        node::{AFTER_APPLY, Node, last_name},
         words::{self, Problems},
     },
     rule::{AddressTerm, FIRST_DEFAULT_PRIORITY, Group, Known, PortTerm, Rule, Side},
 };
-
-/// What is unknown until a plan is applied.
-const AFTER_APPLY: &str = "known after apply";
 
 /// Who wrote the file: it decides what an absent field means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +35,11 @@ pub(super) fn group(node: &Node<'_>, writer: Writer, problems: &mut Problems) ->
         ..Group::default()
     };
     for list in ["securityRules", "securityRule", "defaultSecurityRules"].iter().filter_map(|name| node.get(name)) {
-        match list.text() {
-            Some(expression) => group.rules.push(unknown_rule(&list, expression)),
-            None => group.rules.extend(list.items().iter().map(|item| rule(item, writer, problems))),
-        }
+        group.rules.extend(list.items().iter().map(|item| rule(item, writer, problems)));
     }
-    for looped in node.list("copy").iter().filter(|copy| copy.text_of("name").as_deref() == Some("securityRules")) {
-        group.rules.push(unknown_rule(looped, "a copy loop writes these rules".to_owned()));
-    }
+    let unlisted = ["securityRules", "securityRule"].iter().find_map(|name| node.unlisted(name));
+    let whole = || node.opaque().map(|expression| (node.clone(), expression));
+    group.rules.extend(unlisted.or_else(whole).map(|(place, expression)| unknown_rule(&place, expression)));
     without_repetitions(&mut group.rules);
     group
 }
@@ -94,7 +88,7 @@ pub(super) fn unknown_rule(node: &Node<'_>, expression: String) -> Rule {
 
 /// One rule.
 pub(super) fn rule(node: &Node<'_>, writer: Writer, problems: &mut Problems) -> Rule {
-    if let Some(expression) = node.text() {
+    if let Some(expression) = node.opaque() {
         return unknown_rule(node, expression);
     }
     let full_name = node.text_of("name").unwrap_or_default();

@@ -3,12 +3,14 @@
 use serde_json::Value;
 
 use crate::lint::read::{
-    Export,
+    Export, Part,
+    expression::parent_of,
     node::{Node, is_expression, last_name},
     routes,
     rules::{self, Writer},
     words::Problems,
 };
+use crate::lint::{finding::Unjudged, route::Origin};
 
 /// Deeper than this, deployments in deployments are not followed.
 const DEEPEST: usize = 8;
@@ -58,7 +60,10 @@ impl Variables<'_> {
 
 fn resources(node: &Node<'_>, depth: usize, export: &mut Export, problems: &mut Problems) {
     let Some(list) = node.get("resources").filter(|_| depth < DEEPEST) else { return };
-    for resource in list.items() {
+    let mut list = list.items();
+    // Whatever the order in the file: a child joins its parent, which has to be there.
+    list.sort_by_key(|resource| resource.text_of("type").unwrap_or_default().matches('/').count());
+    for resource in list {
         one(&resource, depth, export, problems);
         resources(&resource, depth + 1, export, problems);
     }
@@ -71,10 +76,15 @@ fn one(resource: &Node<'_>, depth: usize, export: &mut Export, problems: &mut Pr
             export.groups.push(rules::group(resource, Writer::Azure, problems))
         }
         "microsoft.network/networksecuritygroups/securityrules" => {
-            let group = parent_name(resource);
+            let group = parent_of(&resource.text_of("name").unwrap_or_default());
             export.add_rule(&group, rules::rule(resource, Writer::Azure, problems));
         }
         "microsoft.network/routetables" => export.tables.push(routes::table(resource, problems)),
+        "microsoft.network/routetables/routes" => {
+            let table = parent_of(&resource.text_of("name").unwrap_or_default());
+            let route = routes::route(resource, Origin::User, problems);
+            export.add_table(routes::one_of(table, route));
+        }
         "microsoft.network/virtualnetworks" => network(resource, export, problems),
         "microsoft.network/virtualnetworks/subnets" => subnet(resource, export, problems),
         "microsoft.resources/deployments" => {
@@ -90,15 +100,6 @@ fn one(resource: &Node<'_>, depth: usize, export: &mut Export, problems: &mut Pr
     }
 }
 
-/// The name of the group that a rule of its own belongs to: `[format('{0}/{1}', 'group', 'rule')]` or `group/rule`.
-fn parent_name(resource: &Node<'_>) -> String {
-    let name = resource.text_of("name").unwrap_or_default();
-    if is_expression(&name) {
-        return name.rsplit('\'').nth(3).unwrap_or(&name).to_owned();
-    }
-    name.split_once('/').map_or(name.clone(), |(group, _)| group.to_owned())
-}
-
 /// A network with the subnets in it.
 pub(super) fn network(node: &Node<'_>, export: &mut Export, problems: &mut Problems) {
     if let Some(space) = node.get("addressSpace") {
@@ -109,7 +110,8 @@ pub(super) fn network(node: &Node<'_>, export: &mut Export, problems: &mut Probl
         });
     }
     let location = node.text_of("location");
-    for item in node.list("subnets") {
+    unread(node, export);
+    for item in ["subnets", "subnet"].iter().flat_map(|name| node.list(name)) {
         subnet(&item, export, problems);
         if let Some(last) = export.subnets.last_mut() {
             last.location = last.location.take().or_else(|| location.clone());
@@ -117,7 +119,40 @@ pub(super) fn network(node: &Node<'_>, export: &mut Export, problems: &mut Probl
     }
 }
 
-fn subnet(node: &Node<'_>, export: &mut Export, problems: &mut Problems) {
+/// What of a network only a deployment knows: its prefixes, its subnets.
+fn unread(node: &Node<'_>, export: &mut Export) {
+    let name = node.text_of("name").unwrap_or_default();
+    let mut open = |part, (place, expression): (Node<'_>, String), what: &str| {
+        let why = format!("{what} of {name} are known to a deployment only: {expression}");
+        export.unresolved.push((part, Unjudged { at: Some(place.path), why, ..Unjudged::default() }));
+    };
+    let subnets = ["subnets", "subnet"].iter().find_map(|list| node.unlisted(list));
+    let whole = node.opaque().map(|expression| (node.clone(), expression));
+    if let Some(found) = subnets.or(whole) {
+        open(Part::Subnets, found, "the subnets");
+    }
+    let space = node.get("addressSpace");
+    let inner = space.as_ref().and_then(|space| space.get("addressPrefixes"));
+    if let Some(found) = [space, inner].into_iter().flatten().find_map(|space| expression_in(&space)) {
+        open(Part::Network, found, "the prefixes");
+    }
+}
+
+/// The first expression of a text or of a list of them.
+fn expression_in<'a>(node: &Node<'a>) -> Option<(Node<'a>, String)> {
+    let items = if node.value.is_array() { node.items() } else { vec![node.clone()] };
+    items.into_iter().find_map(|item| item.text().filter(|text| is_expression(text)).map(|text| (item, text)))
+}
+
+/// A subnet, by itself or in a network.
+pub(super) fn subnet(node: &Node<'_>, export: &mut Export, problems: &mut Problems) {
+    let places = ["addressPrefix", "addressPrefixes"].iter().filter_map(|name| node.get(name));
+    let whole = node.opaque().map(|expression| (node.clone(), expression));
+    if let Some((place, expression)) = whole.or_else(|| places.into_iter().find_map(|place| expression_in(&place))) {
+        let name = node.text_of("name").unwrap_or_default();
+        let why = format!("the prefix of the subnet {name} is known to a deployment only: {expression}");
+        export.unresolved.push((Part::Prefix, Unjudged { at: Some(place.path), why, ..Unjudged::default() }));
+    }
     let mut subnet = routes::subnet(node, problems);
     if let Some(group) = node.get("networkSecurityGroup").filter(|group| group.has("securityRules")) {
         export.groups.push(rules::group(&group, Writer::Azure, problems));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Export, ReadError};
+use super::{Export, Part, ReadError};
 use crate::lint::{
     rule::{Access, AddressTerm, Known, PortTerm},
     traffic::Direction,
@@ -262,6 +262,131 @@ fn a_subnet_is_read_with_list_or_string_and_from_terraform() {
     let planned = &read(&plan).subnets[0];
     assert_eq!(planned.delegations, ["Microsoft.Web/hostingEnvironments"]);
     assert_eq!(planned.service_endpoints, ["Microsoft.Storage"]);
+}
+
+fn template(resources: Value) -> Value {
+    let schema = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
+    json!({"$schema": schema, "contentVersion": "1.0.0.0", "resources": resources})
+}
+
+fn planned(kind: &str, values: Value, unknown: Value) -> Value {
+    let address = format!("{kind}.one");
+    json!({"terraform_version": "1", "planned_values": {"root_module": {"resources": [
+        {"address": address, "type": kind, "values": values}]}},
+        "resource_changes": [{"address": address, "type": kind, "change": {"after_unknown": unknown}}]})
+}
+
+fn routes_of(properties: Value) -> Vec<(String, AddressTerm)> {
+    let export =
+        read(&template(json!([{"type": "Microsoft.Network/routeTables", "name": "ways", "properties": properties}])));
+    assert!(export.problems.is_empty(), "{:?}", export.problems);
+    export.tables[0].routes.iter().map(|route| (route.next_hop.to_string(), route.destinations[0].clone())).collect()
+}
+
+#[test]
+fn a_route_that_only_a_deployment_knows_is_unknown_and_never_absent() {
+    let is_open = |routes: Vec<(String, AddressTerm)>| {
+        assert!(matches!(&routes[..], [(_, AddressTerm::Expression(_))]), "{routes:?}");
+    };
+    is_open(routes_of(json!({"routes": "[parameters('ways')]"})));
+    is_open(routes_of(json!("[parameters('all')]")));
+    is_open(routes_of(json!({"routes": ["[variables('way')]"]})));
+    is_open(routes_of(json!({"routes": [{"name": "a", "properties": "[parameters('way')]"}]})));
+    is_open(routes_of(json!({"copy": [{"name": "routes", "count": 2, "input": {"name": "a"}}]})));
+    let prefix = json!({"name": "a", "properties": {"addressPrefix": "[parameters('to')]", "nextHopType": "Internet"}});
+    is_open(routes_of(json!({"routes": [prefix]})));
+    let apply =
+        planned("azurerm_route_table", json!({"name": "ways"}), json!({"id": true, "route": true, "subnets": true}));
+    assert!(matches!(read(&apply).tables[0].routes[0].destinations[..], [AddressTerm::Expression(_)]));
+}
+
+#[test]
+fn a_route_that_is_a_resource_of_its_own_belongs_to_its_table() {
+    let route = |name: &str| {
+        json!({"type": "Microsoft.Network/routeTables/routes", "name": name, "properties": {
+        "addressPrefix": "0.0.0.0/0", "nextHopType": "None"}})
+    };
+    for (table, child) in
+        [("ways", "ways/out"), ("[parameters('ways')]", "[format('{0}/{1}', parameters('ways'), 'out')]")]
+    {
+        let parent = json!({"type": "Microsoft.Network/routeTables", "name": table, "properties": {"routes": []}});
+        let export = read(&template(json!([route(child), parent])));
+        assert_eq!((export.tables.len(), export.tables[0].routes.len()), (1, 1), "{table}");
+    }
+}
+
+#[test]
+fn subnets_and_prefixes_that_only_a_deployment_knows_are_told() {
+    let network = |space: Value, subnets: Value| {
+        let export =
+            read(&template(json!([{"type": "Microsoft.Network/virtualNetworks", "name": "net", "properties": {
+            "addressSpace": {"addressPrefixes": space}, "subnets": subnets}}])));
+        export.unresolved.iter().map(|(part, _)| *part).collect::<Vec<_>>()
+    };
+    assert_eq!(network(json!(["10.0.0.0/16"]), json!([])), []);
+    let both = network(json!(["[parameters('space')]"]), json!("[parameters('subnets')]"));
+    assert_eq!(both, [Part::Subnets, Part::Network]);
+    let prefix = json!([{"name": "ase", "properties": {"addressPrefix": "[parameters('own')]"}}]);
+    assert_eq!(network(json!("[parameters('space')]"), prefix), [Part::Network, Part::Prefix]);
+    let apply = planned("azurerm_subnet", json!({"name": "ase"}), json!({"address_prefixes": true}));
+    assert_eq!(read(&apply).unresolved[0].0, Part::Prefix);
+}
+
+#[test]
+fn what_a_plan_knows_after_apply_only_is_unknown() {
+    let group = |known: Value, unknown: Value| {
+        let mut values = json!({"name": "edge"});
+        values["security_rule"] = known;
+        let plan = planned("azurerm_network_security_group", values, json!({"id": true, "security_rule": unknown}));
+        read(&plan).groups[0].rules.iter().map(|rule| rule.expressions().len()).collect::<Vec<_>>()
+    };
+    assert_eq!(group(Value::Null, json!(true)).len(), 1, "the whole list");
+    let rule = json!({"name": "a", "access": "Allow", "direction": "Inbound", "priority": 100, "protocol": "Tcp",
+        "source_port_range": "*", "destination_port_range": "443", "destination_address_prefix": "*",
+        "source_address_prefixes": ["10.0.0.0/8", null]});
+    assert_eq!(group(json!([rule]), json!([{"source_address_prefixes": [false, true]}])), [1], "one address of two");
+    assert_eq!(group(json!([rule]), json!([{"source_address_prefixes": [false, false]}])), [0]);
+    assert_eq!(group(json!([rule]), json!([{"access": true}])), [1]);
+}
+
+#[test]
+fn a_list_that_the_provider_computes_is_not_unknown_where_its_entries_are_resources() {
+    let mut plan = planned("azurerm_network_security_group", json!({"name": "edge"}), json!({"security_rule": true}));
+    let own = json!({"name": "a", "network_security_group_name": "edge", "access": "Allow", "direction": "Inbound", "priority": 100,
+        "protocol": "*", "source_port_range": "*", "destination_port_range": "*", "source_address_prefix": "*", "destination_address_prefix": "*"});
+    let resources = plan["planned_values"]["root_module"]["resources"].as_array_mut().expect("a list");
+    resources.push(
+        json!({"address": "azurerm_network_security_rule.a", "type": "azurerm_network_security_rule", "values": own}),
+    );
+    let rules = &read(&plan).groups[0].rules;
+    assert_eq!(rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn rules_whose_properties_are_an_expression_are_unknown_and_no_mistake() {
+    let child = json!({"type": "Microsoft.Network/networkSecurityGroups/securityRules", "copy": {"name": "c", "count": 2},
+        "name": "[format('{0}/{1}', 'edge', parameters('all')[copyIndex()].name)]", "properties": "[parameters('all')[copyIndex()]]"});
+    let parent = json!({"type": "Microsoft.Network/networkSecurityGroups", "name": "edge", "properties": {}});
+    let export = read(&template(json!([child, parent])));
+    assert!(export.problems.is_empty(), "{:?}", export.problems);
+    assert_eq!(export.groups.len(), 1);
+    assert!(matches!(export.groups[0].rules[0].access, Known::Expression(_)));
+}
+
+#[test]
+fn subnets_in_a_network_of_terraform_are_read_with_their_group() {
+    let subnet = json!({"name": "ase", "address_prefixes": ["10.0.1.0/28"], "security_group": "/x/edge"});
+    let values = json!({"name": "net", "address_space": ["10.0.0.0/16"], "subnet": [subnet]});
+    let export = read(&planned("azurerm_virtual_network", values, json!({"id": true})));
+    assert_eq!((export.subnets[0].prefixes.len(), export.subnets[0].group.as_deref()), (1, Some("/x/edge")));
+}
+
+#[test]
+fn each_object_of_a_mixed_list_is_what_it_is() {
+    let export = read(
+        &json!([{"name": "edge", "securityRules": []}, {"name": "ways", "routes": []}, {"name": "s", "addressPrefix": "10.0.1.0/24"}]),
+    );
+    assert_eq!((export.groups.len(), export.tables.len(), export.subnets.len()), (1, 1, 1));
 }
 
 proptest::proptest! {
