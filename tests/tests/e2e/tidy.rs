@@ -327,6 +327,7 @@ fn only_the_edges_name_serde() {
         "agent/src/exports/said_tests.rs",
         "agent/src/lint/judge/passage_tests.rs",
         "agent/src/lint/judge/tests.rs",
+        "agent/src/lint/judge/unknowns_tests.rs",
         "agent/src/lint/read/",
         "agent/src/lint/render/",
         "agent/src/lint/requirements.rs",
