@@ -27,7 +27,7 @@ pub(super) fn routes(case: &Case<'_>, table: &Table, report: &mut Report) {
 /// What of a route is not known, in words.
 fn unknown_part(route: &Route) -> Option<String> {
     let prefix = |term: &AddressTerm| match term {
-        AddressTerm::Expression(text) => Some(format!("what the route takes ({text})")),
+        AddressTerm::Expression(text) => Some(format!("what the route takes, {text},")),
         AddressTerm::Any
         | AddressTerm::Net(_)
         | AddressTerm::Tag(_)
@@ -35,7 +35,7 @@ fn unknown_part(route: &Route) -> Option<String> {
         | AddressTerm::Interfaces(_) => None,
     };
     let hop = || match &route.next_hop {
-        NextHop::Unknown(text) => Some(format!("where the route leads ({text})")),
+        NextHop::Unknown(text) => Some(format!("where the route leads, {text},")),
         _ => None,
     };
     route.destinations.iter().find_map(prefix).or_else(hop)

@@ -82,7 +82,8 @@ fn one(resource: &Node<'_>, depth: usize, export: &mut Export, problems: &mut Pr
         "microsoft.network/routetables" => export.tables.push(routes::table(resource, problems)),
         "microsoft.network/routetables/routes" => {
             let table = parent_of(&resource.text_of("name").unwrap_or_default());
-            let route = routes::route(resource, Origin::User, problems);
+            let mut route = routes::route(resource, Origin::User, problems);
+            route.name = last_name(&route.name).to_owned();
             export.add_table(routes::one_of(table, route));
         }
         "microsoft.network/virtualnetworks" => network(resource, export, problems),
