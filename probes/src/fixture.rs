@@ -37,7 +37,7 @@ pub(crate) struct Authority {
 /// What a server presents.
 pub(crate) struct Identity {
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 impl Authority {

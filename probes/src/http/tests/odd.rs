@@ -3,6 +3,7 @@
 use super::*;
 use crate::http::redirect::location;
 use flate2::{Compression as Level, write};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use std::io::Write as _;
 
 const WELL: &str = "all is well";
@@ -291,5 +292,49 @@ async fn who_talks_nonsense_and_leaves_is_known_by_the_nonsense() {
         .await;
         let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
         assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
+    }
+}
+
+/// A server of one version of TLS that finds the client's second flight damaged: it sends its alert and cuts the
+/// connection.
+async fn refuses_the_second_flight(authority: &Authority, version: &'static SupportedProtocolVersion) -> SocketAddr {
+    let identity = authority.issue(NAME, 2020, 2099);
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[version])
+        .expect("ring has suites of this version")
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)
+        .expect("the key fits the certificate");
+    let mut tls = ServerConnection::new(Arc::new(config)).expect("a good configuration");
+    let script = async move |mut stream: TcpStream| {
+        let mut bytes = [0; 16384];
+        for is_damaged in [false, true] {
+            let count = stream.read(&mut bytes).await.expect("the client sends a flight");
+            bytes[count - 1] ^= u8::from(is_damaged);
+            tls.read_tls(&mut &bytes[..count]).expect("memory can be read");
+            assert_eq!(tls.process_new_packets().is_err(), is_damaged);
+            let mut said = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut said).expect("memory takes it");
+            }
+            stream.write_all(&said).await.expect("the client is there");
+        }
+        reset(stream);
+    };
+    serve(script).await.0
+}
+
+#[tokio::test]
+async fn an_alert_before_a_cut_is_read_in_both_versions_of_tls_each_time() {
+    let authority = Authority::new("Test CA");
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        // Whether the request meets a connection that still stands is chance.
+        for _ in 0..16 {
+            let address = refuses_the_second_flight(&authority, version).await;
+            let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
+            let evidence = outcome.evidence();
+            assert_eq!(meant(&outcome), Expected::Failed(Cause::TlsRejected, Confidence::Confirmed), "{evidence:?}");
+            assert!(evidence.iter().any(|line| line.contains("TLS alert 20 received")), "{version:?}: {evidence:?}");
+        }
     }
 }
