@@ -54,6 +54,22 @@ fn only_what_an_endpoint_shows_itself_is_observed() {
 }
 
 #[test]
+fn the_block_page_of_another_host_confirms_nothing_about_a_hello_that_is_cut() {
+    for symptom in [Symptom::CutAtHello, Symptom::SilentAtHello, Symptom::LostAtHello, Symptom::ClosedAtSqlHello] {
+        let said = |answers: &[(Contrast, bool)]| {
+            let finding = conclude(&sign(symptom, Cause::TlsBlocked), &known(answers)).finding;
+            (finding.cause, finding.confidence)
+        };
+        let elsewhere = [(PlainHttpBlocked, true), (HostHttpBlocked, false)];
+        assert_eq!(said(&elsewhere), (Cause::TlsBlocked, Confidence::Likely), "{symptom:?}");
+        let control = [elsewhere[0], elsewhere[1], (OtherNamePasses, true)];
+        assert_eq!(said(&control), (Cause::TlsBlocked, Confidence::Confirmed), "{symptom:?}: the name decides");
+        let here = [(PlainHttpBlocked, true), (HostHttpBlocked, true)];
+        assert_eq!(said(&here), (Cause::TlsBlocked, Confidence::Confirmed), "{symptom:?}: the same host");
+    }
+}
+
+#[test]
 fn silence_is_never_confirmed() {
     for rule in RULES.iter().filter(|rule| rule.cause == Some(Cause::Dropped)) {
         assert!(rule.confidence < Confidence::Confirmed, "{}", rule.id);

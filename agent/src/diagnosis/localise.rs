@@ -1,6 +1,8 @@
 //! Finds the broken component behind endpoints that fail together: the most general one that every failure used and no
 //! success did. One broken component makes one group, however many endpoints it takes along.
 
+mod zone;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -61,6 +63,8 @@ pub enum Component {
     Class(&'static str),
     /// The DNS servers that were all asked.
     Resolvers(Vec<IpAddr>),
+    /// A zone of names, at the DNS servers that were all asked and resolve other names.
+    Zone(String, Vec<IpAddr>),
     /// What a router on the way does not let pass.
     Router(IpAddr),
     /// All addresses of a prefix.
@@ -69,8 +73,19 @@ pub enum Component {
     Host(Host),
     /// A server's address.
     Address(IpAddr),
-    /// Single endpoints that have only the cause and the port in common.
-    Endpoints(Port),
+    /// Single endpoints that have little more than the cause in common.
+    Endpoints(Singles),
+}
+
+/// What single endpoints have in common beside the cause.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Singles {
+    /// The port.
+    Port(Port),
+    /// One name, and the DNS servers that do not resolve it.
+    Name(String, Vec<IpAddr>),
+    /// The DNS servers that do not resolve their names.
+    Names(Vec<IpAddr>),
 }
 
 impl Component {
@@ -82,7 +97,7 @@ impl Component {
             Self::Port(_) => Scope::Port,
             Self::Class(_) => Scope::Class,
             Self::Resolvers(_) | Self::Host(_) | Self::Address(_) | Self::Router(_) | Self::Prefix(_) => Scope::Host,
-            Self::Endpoints(_) => Scope::Endpoint,
+            Self::Zone(..) | Self::Endpoints(_) => Scope::Endpoint,
         }
     }
 }
@@ -94,20 +109,25 @@ impl std::fmt::Display for Component {
             Self::Egress => f.write_str("everything outside this network"),
             Self::Port(port) => write!(f, "{port} to every host"),
             Self::Class(class) => write!(f, "the class {class}"),
-            Self::Resolvers(servers) => {
-                let listed: Vec<String> = servers.iter().map(ToString::to_string).collect();
-                match &listed[..] {
-                    [only] => write!(f, "the DNS server {only}"),
-                    [one, other] => write!(f, "both DNS servers, {one} and {other}"),
-                    all => write!(f, "all {} DNS servers: {}", all.len(), all.join(", ")),
-                }
-            }
+            Self::Resolvers(servers) => f.write_str(&listed(servers)),
+            Self::Zone(zone, servers) => write!(f, "the zone {zone} at {}", listed(servers)),
             Self::Router(address) => write!(f, "what lies behind the router {address}"),
             Self::Prefix(prefix) => write!(f, "the addresses in {prefix}"),
             Self::Host(host) => write!(f, "the host {host}"),
             Self::Address(address) => write!(f, "the address {address}"),
-            Self::Endpoints(port) => write!(f, "single hosts on {port}"),
+            Self::Endpoints(Singles::Port(port)) => write!(f, "single hosts on {port}"),
+            Self::Endpoints(Singles::Name(name, servers)) => write!(f, "the name {name} at {}", listed(servers)),
+            Self::Endpoints(Singles::Names(servers)) => write!(f, "single names at {}", listed(servers)),
         }
+    }
+}
+
+fn listed(servers: &[IpAddr]) -> String {
+    let listed: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    match &listed[..] {
+        [only] => format!("the DNS server {only}"),
+        [one, other] => format!("both DNS servers, {one} and {other}"),
+        all => format!("all {} DNS servers: {}", all.len(), all.join(", ")),
     }
 }
 
@@ -190,7 +210,7 @@ impl Crowd<'_> {
                 is_lost.then_some(Component::Prefix(*prefix))
             },
         ));
-        let single = |(port, members)| Group { component: Component::Endpoints(port), members };
+        let single = |(port, members)| Group { component: Component::Endpoints(Singles::Port(port)), members };
         groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
         if cause == Cause::MtuBlackhole { beyond_one_port(groups) } else { groups }
     }
@@ -219,12 +239,12 @@ impl Crowd<'_> {
             // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
             let is_ill = |server: &SocketAddr| members.iter().any(|number| self.is_server(*number, *server));
             let resolves = |server: &SocketAddr| self.neighbourhood.resolves(*server, since) && !is_ill(server);
-            let component = if servers.iter().any(resolves) {
-                Component::Endpoints(Port::udp(servers.first().map_or(53, SocketAddr::port)))
+            let addresses = servers.iter().map(SocketAddr::ip).collect();
+            if servers.iter().any(resolves) {
+                groups.extend(self.zones(members, addresses));
             } else {
-                Component::Resolvers(servers.iter().map(SocketAddr::ip).collect())
-            };
-            groups.push(Group { component, members });
+                groups.push(Group { component: Component::Resolvers(addresses), members });
+            }
         }
         groups
     }

@@ -398,6 +398,13 @@ impl Neighbourhood {
         within.into_iter().any(|(_, group)| group.works_but(since, but))
     }
 
+    /// Whether any endpoint whose name lies below a zone works since then, but these.
+    pub fn works_below(&self, zone: &str, since: Duration, but: &BTreeSet<usize>) -> bool {
+        let is_below = |host: &Host| matches!(host, Host::Name(name) if name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.')));
+        let below = self.host_numbers.iter().filter(|(host, _)| is_below(host));
+        below.into_iter().any(|(_, number)| self.hosts[*number].works_but(since, but))
+    }
+
     /// Whether a DNS server resolved a name since then.
     pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
         self.servers.get(&server).is_some_and(|moments| moments.any_since(since))

@@ -212,6 +212,20 @@ impl Everybody {
         (failed >= 3).then_some(false)
     }
 
+    fn host_http_blocked(&self, target: &Peer, since: Duration) -> Option<bool> {
+        let is_plain = |index: &usize| {
+            self.endpoints[*index].target.port == 80 && self.endpoints[*index].target.host == target.host
+        };
+        let here: Vec<usize> = self.all().filter(is_plain).collect();
+        let blocked =
+            |index: &usize| matches!(self.showing(*index, since), Showing::Fails(f) if f.cause == Cause::HttpBlocked);
+        if here.iter().any(blocked) {
+            return Some(true);
+        }
+        let is_untested = |index: &usize| self.since(*index, since).is_none();
+        (!here.iter().any(is_untested)).then_some(false)
+    }
+
     fn plain_http_blocked(&self, since: Duration) -> Option<bool> {
         let on_80 = self.all().filter(|index| self.endpoints[*index].target.port == 80);
         let seen: Vec<Showing> = on_80.map(|index| self.showing(index, since)).collect();
@@ -312,6 +326,7 @@ impl Everybody {
                 self.works(since, |other| !same_port(other) && !same_host(other) && self.is_outside(other))
             }
             Contrast::AnythingWorks => self.anything_works(index, since),
+            Contrast::HostHttpBlocked => self.host_http_blocked(target, since),
             Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
             Contrast::ClockWrong => self.clock_wrong(since, now),
             Contrast::IssuerShared => self.issuer_shared(index, since),

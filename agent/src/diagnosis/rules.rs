@@ -354,9 +354,13 @@ pub const RULES: &[Rule] = &[
     keep("R36r", &[NothingCommon], &[], Possible),
     rule("R37a", HELLO, &[(OtherNamePasses, true)], Cause::TlsBlocked, Confirmed)
         .hint("the same address lets another server name pass: a rule denies this name"),
-    rule("R37b", HELLO, &[(PlainHttpBlocked, true)], Cause::TlsBlocked, Confirmed)
-        .hint("port 80 shows the firewall's block page: its application rules deny the names"),
+    rule("R37b", HELLO, &[(HostHttpBlocked, true)], Cause::TlsBlocked, Confirmed)
+        .hint("port 80 of this host shows the firewall's block page: its application rules deny the name"),
     rule("R37c", HELLO, &[(CanaryAccepts, true)], Cause::TlsBlocked, Confirmed),
+    // What a firewall denies one name by says little of another that fails in its own way.
+    rule("R37p", HELLO, &[(PlainHttpBlocked, true)], Cause::TlsBlocked, Likely).hint(
+        "port 80 of another host shows the firewall's block page: its application rules may deny this name as well",
+    ),
     rule("R39", &[LostAtHello], &[], Cause::Dropped, Likely)
         .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
     rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),

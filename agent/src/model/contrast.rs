@@ -95,6 +95,9 @@ contrasts! {
     SameHostWorks Neighbours
         "the same host works on another port"
         "the same host does not work on its other ports either";
+    HostHttpBlocked Neighbours
+        "port 80 of the same host shows the block page of a firewall at the same time"
+        "port 80 of the same host shows no block page, or is not watched";
     PlainHttpBlocked Neighbours
         "port 80 shows the block page of a firewall at the same time"
         "port 80 shows no block page";
@@ -247,6 +250,7 @@ impl Contrast {
                 | Self::AnswersInvented
                 | Self::PrivateZoneGap
                 | Self::AnythingWorks
+                | Self::HostHttpBlocked
                 | Self::FirewallElsewhere
                 | Self::SetupElsewhere
                 | Self::TrackingFull

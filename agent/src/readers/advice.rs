@@ -25,6 +25,15 @@ use crate::{
 /// on 168.63.129.16).
 const PLATFORM: &str = "look for an NSG rule that denies the tag AzurePlatformDNS, then at this machine's firewall; routes and appliances do not touch this address";
 
+/// What to rule out where the platform's own address is silent.
+const PLATFORM_BEFORE: &str = "whether an NSG or this machine's firewall was changed when it began, and whether other VMs of the subnet reach the address";
+/// What to do where the flows to the platform's own address suffer: on that way stands nothing but this VM and its host.
+const HOST: &str =
+    "see whether other VMs of the subnet show the same; if none does, redeploy this VM, else open a ticket with Azure";
+/// What to rule out where the flows to the platform's own address suffer.
+const HOST_BEFORE: &str =
+    "this machine's own load, drop counters and firewall: `nstat -az`, `ip -s link`, `nft list ruleset`";
+
 /// Where nothing outside answers, the way out is the suspect, and no rule for one port.
 const EGRESS: &str = "check where the route for 0.0.0.0/0 leads, then whether the appliance there runs, then for an NSG rule that denies the Internet";
 
@@ -70,12 +79,11 @@ pub(crate) fn mender(owner: Owner) -> &'static str {
 
 /// What to do about an incident of this snapshot.
 pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
-    let definition = incident.finding.cause.definition();
     let shown = Shown::of(incident, snapshot);
     let advice = Advice {
         owner: owner(incident, shown.as_ref(), snapshot),
         next: next(incident, shown.as_ref(), snapshot),
-        before: definition.check_first,
+        before: before(incident, shown.as_ref(), snapshot),
         commands: shown.as_ref().map(|shown| shown.commands(incident, snapshot)).unwrap_or_default(),
         mending: shown.as_ref().map(|shown| shown.mending(incident, snapshot)).unwrap_or_default(),
         elsewhere: None,
@@ -95,6 +103,14 @@ pub(crate) fn by_exports<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Opt
 pub(crate) fn hint<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<Cow<'a, str>> {
     let known = by_exports(incident, snapshot).filter(|said| said.verdict != Verdict::Unknown);
     known.map(|said| Cow::Borrowed(said.line.as_str())).or(incident.hint.map(Cow::Borrowed))
+}
+
+/// What the comparison of the name says that shows an incident of two resolvers that lead apart.
+pub(crate) fn compared<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<&'a str> {
+    let shown = Shown::of(incident, snapshot).filter(|_| incident.finding.cause == Cause::DnsDivergent)?;
+    let comparison =
+        shown.compared(snapshot)?.published.as_ref().filter(|comparison| comparison.worry > Worry::Fine)?;
+    Some(&comparison.reason)
 }
 
 /// What an incident rests on; what the exports say of it comes first.
@@ -129,11 +145,41 @@ fn owner(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) ->
     }
 }
 
+/// What to do about a cause that shows at the platform's own address alone, and what to rule out before: neither blames a
+/// route or an appliance. `None` where the cause's own words blame none.
+fn at_platform(cause: Cause) -> Option<(&'static str, &'static str)> {
+    match cause {
+        Cause::Dropped | Cause::Rejected => Some((PLATFORM, PLATFORM_BEFORE)),
+        Cause::PacketLoss
+        | Cause::FlowHashLoss
+        | Cause::FlowTableFull
+        | Cause::MtuBlackhole
+        | Cause::Slow
+        | Cause::Reset => Some((HOST, HOST_BEFORE)),
+        _ => None,
+    }
+}
+
+/// What to rule out about an incident that the store alone remembers.
+pub(crate) fn remembered(cause: Cause, endpoints: &[String], snapshot: &Snapshot) -> (&'static str, &'static str) {
+    let start = format!("{}:", snapshot.resolvers.azure.ip());
+    let is_platform = !endpoints.is_empty() && endpoints.iter().all(|id| id.starts_with(&start));
+    let definition = cause.definition();
+    at_platform(cause).filter(|_| is_platform).unwrap_or((definition.next_step, definition.check_first))
+}
+
+fn before(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> &'static str {
+    let own = shown.filter(|shown| shown.is_platform(snapshot)).and_then(|_| at_platform(incident.finding.cause));
+    own.map_or(incident.finding.cause.definition().check_first, |(_, before)| before)
+}
+
 fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> String {
     let definition = incident.finding.cause.definition();
     let is_silence = matches!(incident.finding.cause, Cause::Dropped | Cause::Rejected);
     match shown {
-        Some(shown) if is_silence && shown.is_platform(snapshot) => PLATFORM.to_owned(),
+        Some(shown) if shown.is_platform(snapshot) => {
+            at_platform(incident.finding.cause).map_or(definition.next_step, |(next, _)| next).to_owned()
+        }
         Some(shown) if is_silence && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host => {
             format!("see whether the DNS server {} runs; if it does, open port 53 to it", shown.address.ip())
         }
@@ -223,4 +269,52 @@ fn address_of(view: &EndpointView) -> Option<SocketAddr> {
 
 fn is_datagram(view: &EndpointView) -> bool {
     matches!(view.endpoint.class, Class::Dns | Class::Ntp) && !view.endpoint.id.0.ends_with("/tcp")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::sample;
+
+    /// The sample's incident with this cause, at the endpoints whose id begins so.
+    fn advised(cause: Cause, start: &str) -> (Advice, Snapshot) {
+        let mut snapshot = sample::snapshot();
+        let ids = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone());
+        let endpoints: Vec<EndpointId> = ids.filter(|id| id.0.starts_with(start)).collect();
+        assert!(!endpoints.is_empty(), "the sample has {start}");
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        incident.endpoints = endpoints;
+        incident.finding.cause = cause;
+        incident.scope = Scope::Endpoint;
+        (of(&snapshot.incidents.open[0].clone(), &snapshot), snapshot)
+    }
+
+    #[test]
+    fn neither_routes_nor_appliances_are_suspects_for_the_address_of_the_platform() {
+        // Those that name the device in their evidence, as an unreachable of a router does, may speak of it.
+        let (silent, suffering) = ([Cause::Dropped, Cause::Rejected], [Cause::PacketLoss, Cause::Slow, Cause::Reset]);
+        let of_flows = [Cause::FlowHashLoss, Cause::FlowTableFull, Cause::MtuBlackhole];
+        for cause in silent.into_iter().chain(suffering).chain(of_flows) {
+            let (advice, snapshot) = advised(cause, "168.63.129.16:");
+            let ids: Vec<String> = snapshot.incidents.open[0].endpoints.iter().map(ToString::to_string).collect();
+            let (next, before) = remembered(cause, &ids, &snapshot);
+            assert_ne!(advice.next, advice.before, "{cause}");
+            for words in [&advice.next, advice.before, next, before] {
+                let blamed = words.replace("routes and appliances do not touch this address", "");
+                for suspect in ["route", "appliance", "gateway", "other subnets"] {
+                    assert!(!blamed.contains(suspect), "{cause}: {suspect} in ({words})");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn elsewhere_the_way_stays_a_suspect() {
+        let (advice, snapshot) = advised(Cause::Dropped, "asedb-a");
+        assert!(advice.before.contains("routes or appliances"), "{advice:?}");
+        let both = ["168.63.129.16:53".to_owned(), "asedb-a.database.windows.net:1433".to_owned()];
+        assert_eq!(remembered(Cause::Dropped, &both, &snapshot).1, advice.before);
+    }
 }

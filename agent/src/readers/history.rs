@@ -27,7 +27,7 @@ const OPEN_NAMED: usize = 3;
 
 /// Renders what is remembered; `now` is the wall clock.
 pub fn render(history: &History, shown: Shown, now: Duration) -> String {
-    let mut text = open(&history.incidents, now);
+    let mut text = open(history, now);
     match &history.state {
         Some(state) => text.push_str(&clocks(state)),
         None => text.push_str("no clocks were saved yet\n"),
@@ -49,20 +49,27 @@ pub fn render(history: &History, shown: Shown, now: Duration) -> String {
     text
 }
 
-/// What is broken now, in the first line.
-fn open(rows: &[IncidentRow], now: Duration) -> String {
-    let open: Vec<&IncidentRow> = rows.iter().filter(|row| row.closed.is_none()).collect();
+/// What is broken now, in the first line. Where one endpoint was asked for, what is broken elsewhere is counted, so that
+/// nobody takes its silence for that of all.
+fn open(history: &History, now: Duration) -> String {
+    let open: Vec<&IncidentRow> = history.incidents.iter().filter(|row| row.closed.is_none()).collect();
     let said: Vec<String> = open
         .iter()
         .take(OPEN_NAMED)
         .map(|row| format!("{} at {} for {}", row.cause, row.component, whole(now.saturating_sub(row.since))))
         .collect();
+    let at = history.asked.as_ref().map(|asked| format!(" at {asked}")).unwrap_or_default();
+    let elsewhere = match history.open_elsewhere {
+        0 => String::new(),
+        others => format!("; {others} elsewhere"),
+    };
     match open.len() {
-        0 => "no incident is open\n".to_owned(),
+        0 => format!("no incident is open{at}{elsewhere}\n"),
         many if many > said.len() => {
-            format!("{} open: {}, and {} more\n", count(many, "incident"), said.join("; "), many - said.len())
+            let more = many - said.len();
+            format!("{} open{at}: {}, and {more} more{elsewhere}\n", count(many, "incident"), said.join("; "))
         }
-        many => format!("{} open: {}\n", count(many, "incident"), said.join("; ")),
+        many => format!("{} open{at}: {}{elsewhere}\n", count(many, "incident"), said.join("; ")),
     }
 }
 
@@ -172,7 +179,13 @@ mod tests {
             count: 9,
             took: Duration::from_micros(12_500),
         };
-        History { state: Some(state), incidents: vec![incident], outcomes: vec![outcome], damaged: 1 }
+        History {
+            state: Some(state),
+            incidents: vec![incident],
+            outcomes: vec![outcome],
+            damaged: 1,
+            ..History::default()
+        }
     }
 
     #[test]
@@ -184,6 +197,17 @@ mod tests {
         assert!(lines[5].contains("12m 5s (open)") && lines[5].ends_with("port 1433  db:1433"), "{text}");
         assert!(lines[9].contains("healthy") && lines[9].contains("12.5 ms"), "{text}");
         assert!(text.ends_with("1 row left out: they do not fit their seal\n"), "{text}");
+    }
+
+    #[test]
+    fn where_one_endpoint_is_asked_for_the_first_line_counts_what_is_open_elsewhere() {
+        let shown = Shown { incidents: true, outcomes: true };
+        let first = |history: &History| render(history, shown, AT).lines().next().unwrap_or_default().to_owned();
+        let quiet = History { asked: Some("dns.example".to_owned()), open_elsewhere: 2, ..History::default() };
+        assert_eq!(first(&quiet), "no incident is open at dns.example; 2 elsewhere");
+        assert_eq!(first(&History { open_elsewhere: 0, ..quiet.clone() }), "no incident is open at dns.example");
+        let lost = History { asked: Some("db".to_owned()), open_elsewhere: 1, ..sample() };
+        assert_eq!(first(&lost), "1 incident open at db: dropped at port 1433 for 12m 5s; 1 elsewhere");
     }
 
     #[test]

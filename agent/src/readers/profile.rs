@@ -33,9 +33,12 @@ pub fn render_show(settings: &Settings, as_json: bool) -> String {
     if as_json { format!("{:#}\n", document(settings)) } else { page(settings) }
 }
 
-/// What became of the environments that the profile is for (Microsoft's page on their migration).
-const RETIRED: &str =
-    "ASE v1 and v2 retired on 2024-08-31; since then those that are left are migrated or deleted in batches.";
+/// What became of the environments that the profile is for (Microsoft's page on their migration), and what the agent is
+/// for since then.
+const RETIRED: &str = "ASE v1 and v2 retired on 2024-08-31; since then those that are left are migrated or deleted in batches. \
+                       Since then the agent is for those that are left, for networks that still carry their rules, and, with \
+                       `profile: custom`, for what hangs on outbound dependencies in the same way: apps in ASE v3, apps with \
+                       VNet integration, API Management and Container Apps in a network of yours.";
 
 /// What is to be known of the product that a catalogue is for; `None` where it is current.
 pub(crate) fn retired(catalog: &Catalog) -> Option<&'static str> {
@@ -253,6 +256,9 @@ mod tests {
         let azure = format!("and to {}: questions", settings.resolvers.azure);
         for needed in [&*azure, &survey::CANARY.to_string(), "cannot exist", "port 443", "redirect", trial::BELOW] {
             assert!(said.contains(needed), "{needed}: {said}");
+        }
+        for since in ["retired on 2024-08-31", "ASE v3", "VNet integration", "API Management", "Container Apps"] {
+            assert!(page.contains(since), "the page says what the agent is for: {since}");
         }
         for endpoint in &settings.catalog.endpoints {
             assert!(page.contains(&*endpoint.id.0), "{} is shown", endpoint.id);

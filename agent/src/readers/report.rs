@@ -263,7 +263,7 @@ fn slots(paper: &mut Paper, snapshot: &Snapshot) {
             paper.line(2, &format!("{} ({} {}): ", slot.name, slot.class, slot.port), &slot.hint, PLAIN);
         }
     } else {
-        paper.heading(format!("{title}; `ase-agent profile show` says how"), DIM);
+        paper.heading(format!("{title}: `ase-agent profile show`"), DIM);
     }
 }
 
@@ -301,6 +301,18 @@ mod tests {
     #[test]
     fn the_sample_reads_as_reviewed() {
         assert_golden("tests/golden/report.txt", &render(&sample::snapshot(), None, NARROW));
+    }
+
+    #[test]
+    fn the_slots_take_one_line_of_a_terminal_of_80_columns() {
+        let mut snapshot = sample::snapshot();
+        let catalog = Arc::make_mut(&mut snapshot.catalog);
+        catalog.slots = vec![catalog.slots[0].clone(); 999];
+        let text = render(&snapshot, None, Look { width: Some(80), ..NARROW });
+        assert!(
+            text.contains("\nNOT CONFIGURED  999 slots, not watched until filled: `ase-agent profile show`\n"),
+            "{text}"
+        );
     }
 
     #[test]

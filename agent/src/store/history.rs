@@ -34,6 +34,10 @@ pub struct History {
     pub incidents: Vec<IncidentRow>,
     /// Outcomes since then, in the order they were written.
     pub outcomes: Vec<OutcomeRow>,
+    /// The endpoint or host that alone was asked for.
+    pub asked: Option<String>,
+    /// Open incidents that do not concern what was asked for.
+    pub open_elsewhere: usize,
     /// Rows that do not fit their seal and were left out.
     pub damaged: usize,
 }
@@ -47,12 +51,16 @@ pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
     let failed = |error| from_sqlite(&path, error);
     let state = database::read_state(&connection, &path)?;
     let (mut incidents, damaged_incidents) = database::read_incidents(&connection, query.since).map_err(failed)?;
+    let open = |incidents: &[IncidentRow]| incidents.iter().filter(|incident| incident.closed.is_none()).count();
+    let open_everywhere = open(&incidents);
     if let Some(endpoint) = &query.endpoint {
         incidents.retain(|incident| incident.endpoints.iter().any(|id| concerns(id, endpoint)));
     }
     let outcomes = database::read_outcomes(&connection, query.since, query.endpoint.as_deref());
     let (outcomes, damaged_outcomes) = outcomes.map_err(failed)?;
-    Ok(History { state, incidents, outcomes, damaged: damaged_incidents + damaged_outcomes })
+    let open_elsewhere = open_everywhere - open(&incidents);
+    let (asked, damaged) = (query.endpoint.clone(), damaged_incidents + damaged_outcomes);
+    Ok(History { state, incidents, outcomes, asked, open_elsewhere, damaged })
 }
 
 /// The store below `folder`, of a version that this program knows.

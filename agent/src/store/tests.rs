@@ -94,6 +94,11 @@ fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
     store.report(incident("old", Some(NOW)));
     (0..10).for_each(|number| store.add(outcome("failed", number)));
     assert!(store.flush());
+    let elsewhere = |endpoint: &str| {
+        let query = Query { endpoint: Some(endpoint.to_owned()), ..Query::default() };
+        history::read(folder.path(), &query).expect("it is readable while it is written").open_elsewhere
+    };
+    assert_eq!((elsewhere("db"), elsewhere("nowhere")), (0, 1), "one is open, and it is at the database");
     let asked = |since: u64, endpoint: &str| {
         let query = Query { since: NOW + Duration::from_secs(since), endpoint: Some(endpoint.to_owned()) };
         let history = history::read(folder.path(), &query).expect("it is readable while it is written");

@@ -284,6 +284,9 @@ pub(super) struct Expectation {
     /// The scope; alternatives are separated by `|`.
     #[serde(default)]
     pub(super) scope: Option<String>,
+    /// What is broken, as the incident calls it, with `*` for any text; alternatives are separated by `|`.
+    #[serde(default)]
+    pub(super) component: Option<String>,
     /// The least confidence.
     #[serde(default)]
     pub(super) confidence: Option<String>,

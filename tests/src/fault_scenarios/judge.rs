@@ -279,6 +279,11 @@ fn differences(expectation: &Expectation, incident: &Value, ids: &[&str]) -> Vec
             differences.push(format!("{key} is {got}, not {wanted}"));
         }
     }
+    let component = incident["component"].as_str().unwrap_or("null");
+    let is_called = |wanted: &&String| wanted.split('|').any(|pattern| matches(pattern, component));
+    if let Some(wanted) = expectation.component.as_ref().filter(|wanted| !is_called(wanted)) {
+        differences.push(format!("component is {component}, not {wanted}"));
+    }
     let rank = |word: &str| CONFIDENCES.iter().position(|confidence| *confidence == word);
     let confidence = incident["confidence"].as_str().unwrap_or("null");
     if let Some(least) = expectation.confidence.as_ref().filter(|least| rank(confidence) < rank(least)) {
@@ -333,7 +338,10 @@ mod tests {
     }
 
     fn dropped() -> Value {
-        json!({"cause": "dropped", "side": "path", "scope": "port", "confidence": "likely", "endpoints": ["b:443", "a:443"]})
+        json!({
+            "cause": "dropped", "side": "path", "scope": "port", "confidence": "likely", "endpoints": ["b:443", "a:443"],
+            "component": "TCP 443 to every host",
+        })
     }
 
     #[test]
@@ -343,6 +351,7 @@ mod tests {
             "{cause: dropped}",
             "{cause: dropped, side: path, scope: port|class, confidence: possible, endpoints: ['*:443']}",
             "{cause: dropped, not: [refused]}",
+            "{cause: dropped, component: the zone x|TCP 443 *}",
         ] {
             assert_eq!(misses(&scenario(expect), &status), Vec::<String>::new(), "{expect}");
         }
@@ -355,6 +364,7 @@ mod tests {
         for (expect, words) in [
             ("{cause: refused}", "refused is not said"),
             ("{cause: dropped}\nstatuses: {a:443: degraded}", "a:443 is \"failed\", not degraded"),
+            ("{cause: dropped, component: single hosts*}", "component is TCP 443 to every host, not single hosts*"),
             ("{cause: dropped, side: remote}", "side is path, not remote"),
             ("{cause: dropped, confidence: confirmed}", "confidence is likely, not confirmed"),
             ("{cause: dropped, endpoints: ['*:443', '!b:*']}", "endpoints are a:443 b:443, not a:443"),

@@ -38,6 +38,7 @@ impl Neighbourhood {
                 self.works(since, || others().map(|(_, port)| &port.outside), on_other_host)
             }
             Contrast::AnythingWorks => self.anything_works(index, since),
+            Contrast::HostHttpBlocked => self.host_http_blocked(host, since),
             Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
             Contrast::ClockWrong => self.clock_wrong(since, now),
             Contrast::IssuerShared => self.issuer_shared(index, since),
@@ -72,6 +73,17 @@ impl Neighbourhood {
         }
         let failed = self.failed.since(since).filter(|other| *other != index).take(FAILURES).count();
         (failed == FAILURES).then_some(false)
+    }
+
+    /// Whether the page came at the host itself. `None` while its own port 80 was not tested since then.
+    fn host_http_blocked(&self, host: Option<usize>, since: Duration) -> Option<bool> {
+        let is_here = |other: &usize| Some(self.places[*other].host) == host;
+        if self.blocked.since(since).any(|other| is_here(&other)) {
+            return Some(true);
+        }
+        let plain = self.ports.iter().filter(|(port, _)| port.number == 80).map(|(_, group)| &group.all);
+        let mut waits = plain.flat_map(|group| group.members.before(since)).filter(is_here);
+        waits.next().is_none().then_some(false)
     }
 
     fn plain_http_blocked(&self, since: Duration) -> Option<bool> {

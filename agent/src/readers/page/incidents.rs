@@ -130,7 +130,9 @@ impl Told {
 
     /// An incident that the store alone remembers. It may be one of a later version's causes.
     pub(super) fn remembered(row: &IncidentRow, snapshot: &Snapshot) -> Self {
-        let definition = Cause::from_label(&row.cause).map(Cause::definition);
+        let cause = Cause::from_label(&row.cause);
+        let definition = cause.map(Cause::definition);
+        let (next, before) = cause.map_or(("", ""), |cause| advice::remembered(cause, &row.endpoints, snapshot));
         let views = report::views(snapshot);
         let id = |id: &String| EndpointId(id.as_str().into());
         Self {
@@ -150,8 +152,8 @@ impl Told {
             lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
-            next: Text::from(definition.map_or("", |definition| definition.next_step)),
-            before: Text::from(definition.map_or("", |definition| definition.check_first)),
+            next: Text::from(next),
+            before: Text::from(before),
             commands: Vec::new(),
             rules: None,
             hint: None,

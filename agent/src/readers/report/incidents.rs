@@ -1,11 +1,15 @@
 //! The incidents in the report: what is broken, why that is so, what to do, and what it takes along.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ase_probes::verdict::Phase;
+use ase_probes::{
+    cause::Cause,
+    verdict::{Phase, Verdict as Proof},
+};
 
 use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, age, count};
 use crate::{
+    diagnosis::localise::follows_the_flow,
     engine::snapshot::Snapshot,
     exports::said::Verdict,
     model::{
@@ -93,7 +97,7 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     if let Some(elsewhere) = advice.elsewhere {
         paper.line(2, "note:   ", elsewhere, PLAIN);
     }
-    evidence(paper, incident);
+    evidence(paper, snapshot, incident, views);
     for alternative in &incident.alternatives {
         let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
         paper.line(2, "or:     ", &words, DIM);
@@ -101,20 +105,39 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     affected(paper, incident, views);
 }
 
-/// What the incident rests on. What was not found out says nothing about it; whoever wants that asks for all.
-fn evidence(paper: &mut Paper, incident: &Incident) {
+/// What the incident rests on. What was not found out says nothing about it, and neither does a good answer where a
+/// comparison or a measurement shows the fault; whoever wants that asks for all.
+fn evidence(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) {
     let is_body_telling = incident.finding.phase == Phase::Response;
+    let good = good_answers(incident, views);
     let is_dull = |line: &str| {
-        NOTHING_SAID.iter().any(|words| line.contains(words)) || (line.starts_with(BODY) && !is_body_telling)
+        NOTHING_SAID.iter().any(|words| line.contains(words))
+            || (line.starts_with(BODY) && !is_body_telling)
+            || good.contains(line)
     };
-    let telling = |line: &&String| paper.look.verbose || !is_dull(line);
+    let telling = |line: &&str| paper.look.verbose || !is_dull(line);
     let limit = if paper.look.verbose { usize::MAX } else { EVIDENCE };
-    let lines: Vec<&String> = incident.evidence.iter().filter(telling).take(limit).collect();
+    let compared =
+        advice::compared(incident, snapshot).filter(|reason| incident.evidence.iter().all(|line| line != reason));
+    let all: Vec<&str> = compared.into_iter().chain(incident.evidence.iter().map(String::as_str)).collect();
+    let lines: Vec<&str> = all.iter().copied().filter(telling).take(limit).collect();
     lines.iter().for_each(|line| paper.line(4, "- ", line, DIM));
-    let more = incident.evidence.len() - lines.len();
+    let more = all.len() - lines.len();
     if more > 0 {
         paper.line(4, "", &format!("({more} more with -v)"), DIM);
     }
+}
+
+/// What the answers of those who answered well said, where the fault is not in the answer: two resolvers that lead apart,
+/// and flows of which some pass.
+fn good_answers(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> BTreeSet<String> {
+    let cause = incident.finding.cause;
+    if cause != Cause::DnsDivergent && !follows_the_flow(cause) {
+        return BTreeSet::new();
+    }
+    let visits = incident.endpoints.iter().filter_map(|id| views.get(id)?.last.as_ref());
+    let outcomes = visits.filter_map(|visit| visit.outcomes.first());
+    outcomes.filter(|outcome| outcome.verdict == Proof::Healthy).flat_map(|outcome| outcome.evidence()).collect()
 }
 
 /// The answer in short.
@@ -175,5 +198,64 @@ fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId
     if !incident.hides.is_empty() {
         let hidden = count(incident.hides.len(), "endpoint");
         paper.line(2, "hides:  ", &format!("{hidden} whose own service could not be tested because of it"), PLAIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        readers::report::{Look, render as report},
+        sample,
+    };
+
+    /// The sample's incident with this cause, at an endpoint that proved itself, with what its visit says as evidence.
+    fn of_one_that_answers(cause: Cause) -> (Snapshot, String) {
+        let mut snapshot = sample::snapshot();
+        let proved = |view: &&Arc<EndpointView>| {
+            let outcome = view.last.as_ref().and_then(|visit| visit.outcomes.first());
+            outcome.is_some_and(|outcome| outcome.verdict == Proof::Healthy && outcome.handshake().is_some())
+        };
+        let view = snapshot.endpoints.iter().find(proved).expect("one proved itself by TLS").clone();
+        let visit = view.last.as_ref().expect("it was visited");
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        incident.endpoints = vec![view.endpoint.id.clone()];
+        incident.finding.cause = cause;
+        incident.evidence = visit.evidence();
+        incident.evidence.push("each source port always works or always fails".to_owned());
+        let tls =
+            visit.outcomes[0].evidence().into_iter().find(|line| line.starts_with("TLS 1.")).expect("its version");
+        (snapshot, format!("    - {tls}\n"))
+    }
+
+    #[test]
+    fn a_good_answer_stays_behind_v_where_a_comparison_shows_the_fault() {
+        for cause in [Cause::DnsDivergent, Cause::FlowHashLoss, Cause::PacketLoss] {
+            let (snapshot, tls) = of_one_that_answers(cause);
+            let text = report(&snapshot, None, Look::default());
+            assert!(!text.contains(&tls) && text.contains("more with -v)"), "{cause}: {text}");
+            assert!(text.contains("- each source port always works"), "{cause}: {text}");
+            assert!(report(&snapshot, None, Look { verbose: true, ..Look::default() }).contains(&tls), "{cause}");
+        }
+        let (snapshot, tls) = of_one_that_answers(Cause::TlsCertInvalid);
+        assert!(report(&snapshot, None, Look::default()).contains(&tls), "there the answer is what is wrong");
+    }
+
+    #[test]
+    fn what_the_two_resolvers_say_stands_first_where_they_lead_apart() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::DnsDivergent);
+        let compared =
+            snapshot.names.iter().find(|view| view.published.as_ref().is_some_and(|c| c.class.advice().is_some()));
+        let compared = compared.expect("one name differs").clone();
+        let view = Arc::make_mut(&mut snapshot.endpoints[8]);
+        Arc::make_mut(&mut view.endpoint).target.host = crate::model::catalog::Host::Name(compared.name.to_string());
+        let id = view.endpoint.id.clone();
+        Arc::make_mut(&mut snapshot.incidents.open[0]).endpoints = vec![id];
+        let text = report(&snapshot, None, Look::default());
+        let reason = &compared.published.as_ref().expect("it is published").reason;
+        let first = text.lines().find(|line| line.starts_with("    - ")).expect("there is evidence");
+        assert_eq!(first, format!("    - {reason}"));
     }
 }
