@@ -1,6 +1,9 @@
 //! What each service needs of its subnet: the embedded lists, read strictly, each row with its document and edition.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -310,6 +313,9 @@ struct ManagementFile {
     china: Vec<IpAddr>,
 }
 
+/// Documented management addresses that are no longer in the tag (tag file of 2025-10-28).
+const RETIRED: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::new(191, 233, 203, 64))];
+
 /// The documented addresses that the platform manages environments from.
 #[derive(Clone, Debug)]
 pub struct Management {
@@ -338,6 +344,16 @@ impl Management {
     pub fn set(&self) -> AddressSet {
         let nets: Vec<IpNet> = self.addresses.iter().map(|address| IpNet::from(*address)).collect();
         AddressSet::of(&nets)
+    }
+
+    /// Those that the platform still uses.
+    pub fn current(&self) -> AddressSet {
+        self.set().minus(&Self::retired())
+    }
+
+    /// Documented addresses that have left the tag (tag file of 2025-10-28).
+    pub fn retired() -> AddressSet {
+        AddressSet::of(&RETIRED.map(IpNet::from))
     }
 }
 

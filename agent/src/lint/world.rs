@@ -184,7 +184,8 @@ impl World {
         if let Some(listed) = self.book.complete.get(tag) {
             return Extent::sure(listed.union(&within));
         }
-        let documented = self.book.documented.get(tag).cloned().unwrap_or_default();
+        let of_parts = self.book.documented.iter().filter(|(other, _)| tag.includes(other));
+        let documented: AddressSet = of_parts.map(|(_, addresses)| addresses.clone()).collect();
         let may_share = |other: &Tag| {
             other.place().is_none() && (!tag.is_known() || !other.is_known() || regional_cloud(tag, other))
         };

@@ -4,8 +4,8 @@ use crate::lint::{
     addresses::{AddressSet, Point},
     evaluate::{Fate, Piece, Reach, Ruling},
     finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
-    judge::{Case, Deployment, counts, mend},
-    requirements::{Need, Peer, Requirement, port_set},
+    judge::{Case, Deployment, counts, hygiene::private_networks, mend},
+    requirements::{Management, Need, Peer, Requirement, port_set},
     rule::{AddressTerm, Group},
     traffic::{Direction, PortSet, Protocols, Traffic, no_port, real_ports, show_ports},
     world::{PLATFORM, World},
@@ -18,8 +18,8 @@ const NEEDED_SERVICES: [&str; 6] =
     ["AzureActiveDirectory", "AzureKeyVault", "AzureMonitor", "AzureResourceManager", "EventHub", "Storage"];
 /// Up to so many ports closed within the subnet are a hardening, not a cut: nothing of the environment is known to use them.
 const FEW_PORTS: u32 = 64;
-/// Documented management addresses that are no longer in the tag (tag file of 2025-10-28).
-const RETIRED: [&str; 1] = ["191.233.203.64/32"];
+/// A rule for so many ports is for services; whoever opens more opens a range, and means everybody.
+const PORTS_OF_APPS: u32 = 1_024;
 /// The port of the load balancer's keep-alive (network-info.md).
 const KEEP_ALIVE: u16 = 16_001;
 
@@ -142,6 +142,20 @@ fn serves_some(case: &Case<'_>, ruling: &Ruling, requirement: &Requirement, allo
     allowed.iter().any(is_served)
 }
 
+/// Whether clients are let in that are not those who usually come: a network behind a gateway, a proxy's subnet.
+fn serves_others(case: &Case<'_>, gate: &Gate<'_>, requirement: &Requirement) -> bool {
+    let private = AddressSet::of(&private_networks());
+    let everybody = match case.deployment {
+        Some(Deployment::Ilb) => private,
+        Some(Deployment::External) | None => private.union(&AddressSet::every_v4()),
+    };
+    let platform = case.world.subnet.union(&AddressSet::address(PLATFORM));
+    let asked = traffic(case, requirement);
+    let asked = asked.into_iter().map(|all| Traffic { source: everybody.minus(&platform), ..all }).collect();
+    let pieces = gate.ruling(requirement.direction()).decide(asked, Reach::These).unwrap_or_default();
+    pieces.iter().any(|piece| piece.fate == Fate::Allowed)
+}
+
 /// A requirement that is denied, wholly or partly.
 struct Lost<'a> {
     requirement: &'a Requirement,
@@ -165,16 +179,18 @@ impl Lost<'_> {
         let wide = matches!(self.requirement.peer, Peer::Internet | Peer::Any | Peer::Clients);
         let peers = self.peers();
         let all_of_the_network = self.requirement.peer == Peer::Any && case.world.vnet.is_within(&peers);
-        wide && peers.names().is_empty() && peers.count() <= FEW_ADDRESSES && !all_of_the_network
+        let wanted = peer(case, &self.requirement.peer).count();
+        let is_few = peers.count() <= FEW_ADDRESSES && peers.count().saturating_mul(4) <= wanted;
+        wide && peers.names().is_empty() && is_few && !all_of_the_network
     }
 
     /// Whether all documented addresses of a tag pass and only others of it do not. Copied lists are a finding of their own.
     fn is_beyond_documents(&self, case: &Case<'_>) -> bool {
         match &self.requirement.peer {
-            Peer::Tag(tag) => case.world.documented(tag).is_some_and(|documented| {
-                let retired = AddressSet::of(&RETIRED.map(|text| text.parse().expect("a prefix")));
-                !self.peers().overlaps(&documented.minus(&retired))
-            }),
+            Peer::Tag(tag) => case
+                .world
+                .documented(tag)
+                .is_some_and(|documented| !self.peers().overlaps(&documented.minus(&Management::retired()))),
             Peer::Subnet
             | Peer::Vnet
             | Peer::Internet
@@ -238,7 +254,7 @@ fn platform_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Findin
 
 /// Closed ports of apps: HTTP beside open HTTPS is how many want it.
 fn app_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Option<Finding> {
-    if !lost.altogether {
+    if !lost.altogether || lost.requirement.peer == Peer::Clients && serves_others(case, gate, lost.requirement) {
         return None;
     }
     let https_open = || {
@@ -387,6 +403,11 @@ fn open(gate: &Gate<'_>, requirement: &Requirement, why: &str, rule: Option<(&st
     });
 }
 
+/// Whether a rule names the ports of some services rather than opening a range.
+fn is_for_apps(ports: &PortSet) -> bool {
+    ports.parts().iter().map(|(first, last)| u32::from(last - first) + 1).sum::<u32>() <= PORTS_OF_APPS
+}
+
 /// Whether a deny-all hides the default rule for the load balancer.
 fn load_balancer(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
     let traffic = Traffic {
@@ -398,12 +419,17 @@ fn load_balancer(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
     };
     let Ok(pieces) = gate.inbound.decide(vec![traffic], Reach::These) else { return };
     let open = pieces.iter().filter(|piece| piece.fate != Fate::Denied);
-    // What is open to everybody is meant for clients; only the rest counts as given to the load balancer.
+    // What is open to everybody is meant for clients; only the rest counts as given to the load balancer, and the two ports
+    // that it needs.
     let app_ports = port_set(&case.profile().app_ports);
+    let needed = PortSet::one(454, 455);
     let given = |piece: &Piece| {
-        let ports = piece.traffic.destination_ports.clone();
-        let to_all = gate.inbound.may(piece.by).source.overlaps(&case.world.internet);
-        if to_all { ports.minus(&app_ports) } else { ports }
+        let (ports, rule) = (piece.traffic.destination_ports.clone(), gate.inbound.may(piece.by));
+        match (rule.source.overlaps(&case.world.internet), is_for_apps(&rule.destination_ports)) {
+            (true, true) => ports.intersection(&needed),
+            (true, false) => ports.minus(&app_ports),
+            (false, _) => ports,
+        }
     };
     let ports = open.fold(PortSet::default(), |all, piece| all.union(&given(piece)));
     let keep_alive = PortSet::one(KEEP_ALIVE, KEEP_ALIVE);

@@ -374,7 +374,7 @@ impl One<'_> {
             return None;
         }
         let (listed, documented) = (AddressSet::of(&nets), self.case.management.set());
-        let missing = documented.minus(&listed).count();
+        let missing = self.case.management.current().minus(&listed).count();
         let unknown = nets.iter().filter(|net| !AddressSet::of([*net]).overlaps(&documented)).count();
         let message = format!(
             "{} addresses copied instead of the tag {}: {missing} documented ones are missing, {unknown} are not documented ({}); \
@@ -392,7 +392,10 @@ impl One<'_> {
 }
 
 fn is_private(net: &IpNet) -> bool {
-    let private: [IpNet; 4] =
-        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"].map(|text| text.parse().expect("a prefix"));
-    private.iter().any(|wide| wide.contains(net))
+    private_networks().iter().any(|wide| wide.contains(net))
+}
+
+/// Addresses of private networks (RFC 1918) and of those behind a carrier's translation (RFC 6598).
+pub(super) fn private_networks() -> [IpNet; 4] {
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"].map(|text| text.parse().expect("a prefix"))
 }

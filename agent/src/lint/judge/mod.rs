@@ -21,6 +21,7 @@ use ipnet::IpNet;
 
 use self::flows::Gate;
 use crate::lint::{
+    addresses::AddressSet,
     finding::{Finding, Kind, Report, Severity, Unjudged},
     read::{Export, is_expression, name_of, same_name},
     requirements::{Management, Peer, Profile, Requirement},
@@ -80,6 +81,9 @@ pub(super) struct Case<'a> {
     deployment: Option<Deployment>,
 }
 
+/// The tag of the addresses that an environment reports to (tag file of 2025-10-28).
+const MONITOR: &str = "AzureMonitor";
+
 /// Judges.
 pub fn judge(question: &Question, export: &Export) -> Report {
     judged(&Case::new(question, export, &[]))
@@ -114,7 +118,19 @@ fn judged(case: &Case<'_>) -> Report {
     if let Some(subnet) = case.subnet {
         sizes::check(case, subnet, &mut report);
     }
+    if export.groups.is_empty() && export.tables.is_empty() && case.subnet.is_none() {
+        report.could_not_judge.push(nothing(export));
+    }
     finish(case, report)
+}
+
+/// That nothing was judged, and why.
+fn nothing(export: &Export) -> Unjudged {
+    let why = match export.subnets.len() {
+        0 => "there is no group, no route table and no subnet in these files".to_owned(),
+        count => format!("there are {count} subnets in these files: --subnet says which one is meant"),
+    };
+    Unjudged { why, ..Unjudged::default() }
 }
 
 /// Rules that a group can have: a priority of 100 to 4096 for each, in two directions, and the default rules.
@@ -201,6 +217,10 @@ impl<'a> Case<'a> {
         let management = Management::of_cloud(&question.cloud);
         let mut book = export.book.clone().unwrap_or_default();
         book.documented.insert(management.tag.clone(), management.set());
+        if question.cloud == "public" {
+            let monitor: Vec<IpNet> = question.profile.routes.ip_dependencies.iter().map(|one| (*one).into()).collect();
+            book.documented.insert(Tag::named(MONITOR), AddressSet::of(&monitor));
+        }
         let named = first.iter().cloned().chain(tags(question, export, &management));
         let world = World::new(&subnet_nets, &vnet_nets, book, named);
         let from_file = subnet.filter(|subnet| subnet.id.is_some() || !subnet.service_endpoints.is_empty());

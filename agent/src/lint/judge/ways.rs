@@ -13,7 +13,11 @@ use crate::lint::{
     route::{NextHop, Origin, Table},
     routing::{Routing, Way},
     rule::{AddressTerm, Known},
+    tags::Tag,
 };
+
+/// So many addresses of the Internet are no list of unwanted ones: a /8.
+const LARGE: u128 = 1 << 24;
 
 /// Checks a table.
 pub(super) fn check(case: &Case<'_>, table: &Table, report: &mut Report) {
@@ -148,7 +152,7 @@ impl Look<'_> {
             .iter()
             .filter(|entry| entry.description.to_ascii_lowercase().contains("management"));
         let listed: Vec<IpNet> = own.flat_map(|entry| entry.endpoints.clone()).collect();
-        if listed.is_empty() { self.case.management.set() } else { AddressSet::of(&listed) }
+        if listed.is_empty() { self.case.management.current() } else { AddressSet::of(&listed) }
     }
 
     /// The addresses that must be reached straight, too.
@@ -201,7 +205,10 @@ impl Look<'_> {
     fn public(&self, report: &mut Report) {
         let everywhere = self.case.world.internet.intersection(&AddressSet::every_v4());
         let main = self.routing.ways(&everywhere).into_iter().max_by_key(|way| way.destinations.count());
-        let Some(main) = main.filter(|way| !self.is_straight(way)) else { return };
+        let Some(main) = main.filter(|way| !self.is_straight(way)) else {
+            self.lost_parts(&everywhere, report);
+            return self.services(report);
+        };
         if self.is_open(&main) {
             report.could_not_judge.push(Unjudged {
                 requirement: Some("ip-dependencies".to_owned()),
@@ -221,6 +228,64 @@ impl Look<'_> {
         }
         self.ip_dependencies(&main, report);
         self.endpoints(&main, report);
+        self.lost_parts(&everywhere, report);
+    }
+
+    /// Large parts of the Internet that are dropped, though most of it is not.
+    fn lost_parts(&self, everywhere: &AddressSet, report: &mut Report) {
+        let is_large = |way: &&Way| way.destinations.count() >= LARGE;
+        let dropped = |way: &&Way| self.routing.hops(way).contains(&&NextHop::Nowhere);
+        let ways = self.routing.ways(everywhere);
+        for way in ways.iter().filter(is_large).filter(dropped) {
+            let message = format!(
+                "{} drops {}: whatever the environment depends on there is lost",
+                self.routing.routes[way.routes[0]].name,
+                flows::show_set(&self.case.world, &way.destinations)
+            );
+            report.findings.push(self.of_way(way, self.finding("internet", Severity::Critical, message)));
+        }
+    }
+
+    /// Services that a route by their tag takes away, though everything else goes straight out. What an endpoint takes goes
+    /// past every route.
+    fn services(&self, report: &mut Report) {
+        let needed = &self.case.profile().routes.service_endpoints;
+        let endpoint_of = |tag: &Tag| needed.iter().find(|one| one.rsplit('.').next() == Some(tag.service()));
+        for route in self.table.routes.iter().filter(|route| route.origin == Origin::User) {
+            for tag in route
+                .destinations
+                .iter()
+                .filter_map(|term| if let AddressTerm::Tag(tag) = term { Some(tag) } else { None })
+            {
+                let Some(endpoint) = endpoint_of(tag) else { continue };
+                let has = |one: &String| one.to_ascii_lowercase().starts_with(&endpoint.to_ascii_lowercase());
+                let why = match (&route.next_hop, &self.case.service_endpoints) {
+                    (NextHop::Internet | NextHop::ServiceEndpoint | NextHop::Unknown(_), _) => continue,
+                    (_, Some(present)) if present.iter().any(has) => continue,
+                    (NextHop::Nowhere, _) => format!("{} drops {tag}, which the environment depends on", route.name),
+                    (hop, Some(_)) => format!(
+                        "{} sends {tag} to {hop} and the subnet lacks the service endpoint {endpoint}: {tag} through an appliance is not supported",
+                        route.name
+                    ),
+                    (hop, None) => {
+                        let why = format!(
+                            "{tag} goes to {hop}: say which service endpoints the subnet has (its file, or --service-endpoints)"
+                        );
+                        let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
+                        let requirement = Some("service-endpoints".to_owned());
+                        report.could_not_judge.push(Unjudged { requirement, rule, at, why });
+                        continue;
+                    }
+                };
+                let rule = Some(route.name.clone());
+                report.findings.push(Finding {
+                    rule: rule.clone(),
+                    by: rule,
+                    at: Some(route.at.clone()),
+                    ..self.finding("service-endpoints", Severity::Critical, why)
+                });
+            }
+        }
     }
 
     fn ip_dependencies(&self, main: &Way, report: &mut Report) {
