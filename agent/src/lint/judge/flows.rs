@@ -5,7 +5,7 @@ use crate::lint::{
     evaluate::{Fate, Piece, Reach, Ruling},
     finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
     judge::{Case, Deployment, balancer, counts, hygiene::private_networks, mend},
-    requirements::{Management, Need, Peer, Requirement, port_set},
+    requirements::{Management, Need, Peer, Requirement},
     rule::{AddressTerm, Group},
     traffic::{Direction, PortSet, Protocols, Traffic, no_port, real_ports, show_ports},
     world::{PLATFORM, World},
