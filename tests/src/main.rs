@@ -112,8 +112,10 @@ enum Command {
     Dashboards(dashboards::Arguments),
     /// Take the pictures of the agent's page for the documentation (needs root and Chromium)
     ///
-    /// The real agent with the built-in profile, staged healthy, without its DNS server and without any way out; four minutes.
-    #[command(after_help = "Example:\n  ase-lab page-pictures docs/images")]
+    /// The real agent with the built-in profile, staged healthy, without its DNS server, without any way out, at a reload and a
+    /// restart; six minutes. With --staged the page of one scenario, as picture and as text.
+    #[command(after_help = "Examples:\n  ase-lab page-pictures docs/images\n  \
+        ase-lab page-pictures --staged tests/scenarios/faults/path/nsg-port-1433.yaml --name sql out/")]
     PagePictures(pictures::Arguments),
     /// Draw the captured terminals for the documentation (needs Chromium)
     ///

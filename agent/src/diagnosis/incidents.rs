@@ -208,6 +208,7 @@ mod tests {
             hides: Vec::new(),
             evidence: Vec::new(),
             alternatives: Vec::new(),
+            judged: Vec::new(),
             since: Duration::from_secs(100),
         }
     }

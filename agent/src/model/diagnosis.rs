@@ -99,6 +99,34 @@ pub struct Diagnosis {
     pub alternatives: Vec<Alternative>,
 }
 
+/// A rule that decided for some of an incident's endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The rule, for example `R38`.
+    pub rule: &'static str,
+    /// What it rests on.
+    pub origin: Origin,
+    /// The contrasts that speak for it, in plain words.
+    pub contrasts: Vec<String>,
+    /// For how many endpoints.
+    pub endpoints: usize,
+}
+
+impl Judged {
+    /// What these diagnoses rest on; those with the same rule and contrasts are one.
+    pub fn all<'a>(diagnoses: impl IntoIterator<Item = &'a Diagnosis>) -> Vec<Self> {
+        let mut same: BTreeMap<(&str, &[String]), (&Diagnosis, usize)> = BTreeMap::new();
+        for diagnosis in diagnoses {
+            same.entry((diagnosis.rule, &diagnosis.contrasts)).or_insert((diagnosis, 0)).1 += 1;
+        }
+        let judged = |(diagnosis, endpoints): (&Diagnosis, usize)| {
+            let Diagnosis { rule, origin, ref contrasts, .. } = *diagnosis;
+            Self { rule, origin, contrasts: contrasts.clone(), endpoints }
+        };
+        same.into_values().map(judged).collect()
+    }
+}
+
 /// One broken component and everything that fails with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
@@ -120,6 +148,8 @@ pub struct Incident {
     pub evidence: Vec<String>,
     /// What else it could be.
     pub alternatives: Vec<Alternative>,
+    /// The rules that decided at its endpoints, each with the contrasts that were asked and answered.
+    pub judged: Vec<Judged>,
     /// When the first visit that showed it began, since the Unix epoch.
     pub since: Duration,
     /// When this cause and scope first stood in a snapshot, since the Unix epoch.

@@ -28,7 +28,7 @@ use course::Course;
 use text::{Text, When};
 
 pub use endpoint::render as endpoint;
-pub use incident::{Asked, named, remembered, render as incident, render_remembered as remembered_incident};
+pub use incident::{Asked, key, named, remembered, render as incident, render_remembered as remembered_incident};
 pub use text::Html;
 
 /// What stands around every page.

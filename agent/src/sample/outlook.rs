@@ -19,7 +19,7 @@ use crate::{
         assumptions::Assumptions,
         catalog::{Catalog, EndpointId},
         contrast::Contrast,
-        diagnosis::{Alternative, Incident, Ledger, Scope},
+        diagnosis::{Alternative, Incident, Judged, Ledger, Origin, Scope},
     },
     resolvers::{
         compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry},
@@ -78,6 +78,12 @@ pub(super) fn incidents() -> Ledger {
             "203.0.113.40:1433: connect phase: no answer before the deadline after 4000 ms".to_owned(),
         ],
         alternatives: vec![Alternative { cause: Cause::LocalFirewall, open: Contrast::ControlAnswers, answer: false }],
+        judged: vec![Judged {
+            rule: "R10",
+            origin: Origin::Observed,
+            contrasts: vec![Contrast::OtherPortsWork.words(true).to_owned()],
+            endpoints: 2,
+        }],
         since: AT - Duration::from_secs(755),
         published: AT - Duration::from_secs(746),
     };

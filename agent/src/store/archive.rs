@@ -8,7 +8,7 @@ use crate::{
         catalog::EndpointId,
         diagnosis::{CLOSED_LIMIT, Incident, Ledger},
     },
-    store::rows::IncidentRow,
+    store::{account::Account, rows::IncidentRow},
 };
 
 /// Ids that are kept at hand: as many as a process remembers of incidents that ended, and as many open ones.
@@ -44,8 +44,11 @@ impl Archive {
             match self.told.get_mut(&incident.id) {
                 Some((told, _)) if Arc::ptr_eq(told, incident) => {}
                 Some((told, row)) => {
+                    let mut next = row_of(incident, row.id.clone());
+                    next.since = row.since.min(incident.since);
+                    next.account.moments.clone_from(&row.account.moments);
+                    next.account.note_changes(told, incident, now);
                     *told = Arc::clone(incident);
-                    let next = IncidentRow { since: row.since.min(incident.since), ..row_of(incident, row.id.clone()) };
                     if *row != next {
                         row.clone_from(&next);
                         changed.push(next);
@@ -85,11 +88,14 @@ impl Archive {
                 && incident.endpoints.iter().any(|id| row.endpoints.iter().any(|known| **known == *id.0))
         };
         let row = match self.earlier.iter().position(same).map(|index| self.earlier.remove(index)) {
-            Some(earlier) => IncidentRow {
-                since: earlier.since.min(incident.since),
-                published: earlier.published.min(incident.published),
-                ..row_of(incident, earlier.id)
-            },
+            Some(earlier) => {
+                let mut row = row_of(incident, earlier.id);
+                row.since = earlier.since.min(incident.since);
+                row.published = earlier.published.min(incident.published);
+                row.account.moments = earlier.account.moments;
+                row.account.note(incident.published, "the agent was started anew, and saw it again".to_owned());
+                row
+            }
             // One that ended a moment ago and is back is the same one, under the id that it had.
             None => {
                 let known = self.ids.get(&incident.id).cloned();
@@ -121,6 +127,7 @@ fn row_of(incident: &Incident, id: String) -> IncidentRow {
         since: incident.since,
         published: incident.published,
         closed: None,
+        account: Account::of(incident),
     }
 }
 
@@ -146,6 +153,7 @@ mod tests {
             hides: Vec::new(),
             evidence: Vec::new(),
             alternatives: Vec::new(),
+            judged: Vec::new(),
             since: AT(since),
             published: AT(since + 4),
         })
@@ -163,7 +171,10 @@ mod tests {
         let told = archive.update(&first, true, AT(110));
         assert_eq!((told.len(), &*told[0].id, told[0].closed), (1, "7-1", None));
         assert_eq!(archive.update(&first, true, AT(111)), []);
-        assert_eq!(archive.update(&spread, true, AT(112))[0].endpoints, ["a:1433", "b:1433"]);
+        let told = archive.update(&spread, true, AT(112));
+        assert_eq!(told[0].endpoints, ["a:1433", "b:1433"]);
+        let moment = &told[0].account.moments[0];
+        assert_eq!((moment.at, &*moment.what), (AT(112), "it hit b:1433, too"));
         let over = archive.update(&ledger(&[]), true, AT(130));
         assert_eq!((over.len(), over[0].closed), (1, Some(AT(130))));
         assert_eq!(archive.update(&ledger(&[]), true, AT(131)), []);
@@ -178,6 +189,7 @@ mod tests {
         let again = ledger(&[incident(1, &["a:1433"], 200)]);
         let told = archive.update(&again, false, AT(201));
         assert_eq!((told.len(), &*told[0].id, told[0].since), (1, "7-1", AT(100)));
+        assert_eq!(told[0].account.moments[0].what, "the agent was started anew, and saw it again");
         let over = archive.update(&again, true, AT(230));
         assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(230))));
         let mut open = again.clone();

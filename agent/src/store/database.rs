@@ -2,6 +2,7 @@
 //! which rows a reading since a time takes, and the checks before any of it is believed.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     time::Duration,
@@ -11,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, Row, Transaction, params_from_iter, types:
 
 use super::{
     StoreError,
+    account::Account,
     rows::{
         IncidentRow, Label, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
         standings_to_text,
@@ -59,6 +61,10 @@ const INCIDENT: Table = Table {
               evidence TEXT NOT NULL, since REAL NOT NULL, published REAL NOT NULL, closed REAL, seal INTEGER NOT NULL",
     count: 13,
 };
+/// What the pages of incidents need beside [`INCIDENT`]. It came later: an agent that does not know it reads the rest, and a
+/// store without it gets it when it is opened to be written.
+const ACCOUNT: Table =
+    Table { name: "account", columns: "id TEXT PRIMARY KEY, told TEXT NOT NULL, seal INTEGER NOT NULL", count: 3 };
 const INDEXES: [&str; 3] = [
     "CREATE INDEX outcome_age ON outcome(good, id)",
     "CREATE INDEX outcome_time ON outcome(ended)",
@@ -91,6 +97,8 @@ impl Database {
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304")
             .map_err(failed)?;
+        let account = format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT", ACCOUNT.name, ACCOUNT.columns);
+        connection.execute_batch(&account).map_err(failed)?;
         check_content(&connection, path)?;
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).map_err(failed);
         let outcomes = count("SELECT count(*) FROM outcome")?;
@@ -149,6 +157,7 @@ impl Database {
         }
         for incident in incidents {
             put(&transaction, &INCIDENT, incident_values(incident))?;
+            put(&transaction, &ACCOUNT, vec![text(&incident.id), Value::Text(incident.account.to_text())])?;
         }
         if !incidents.is_empty() {
             forget_incidents(&transaction)?;
@@ -215,7 +224,7 @@ fn check_content(connection: &Connection, path: &Path) -> Result<(), StoreError>
     if said != "ok" {
         return Err(damaged(path, &said));
     }
-    for table in [&STATE, &OUTCOME, &INCIDENT] {
+    for table in [&STATE, &OUTCOME, &INCIDENT, &ACCOUNT] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {}", table.name)).map_err(failed)?;
         if statement.column_count() != table.count {
             return Err(damaged(path, &format!("table {} has another shape", table.name)));
@@ -257,7 +266,8 @@ fn forget_outcomes(transaction: &Transaction<'_>, count: i64) -> rusqlite::Resul
 fn forget_incidents(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let sql = "DELETE FROM incident WHERE id IN (SELECT id FROM incident ORDER BY closed IS NULL, since \
                LIMIT max(0, (SELECT count(*) FROM incident) - ?1))";
-    transaction.prepare(sql)?.execute([MOST_INCIDENTS]).map(drop)
+    transaction.prepare(sql)?.execute([MOST_INCIDENTS])?;
+    transaction.execute("DELETE FROM account WHERE id NOT IN (SELECT id FROM incident)", []).map(drop)
 }
 
 fn state_values(state: &StateRow) -> Vec<Value> {
@@ -400,6 +410,7 @@ pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqli
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([since.as_secs_f64()])?;
     let (mut found, mut damaged) = (Vec::new(), 0);
+    let mut accounts = read_accounts(connection)?;
     let lines = |text: String| text.lines().map(str::to_owned).collect();
     while let Some(row) = rows.next()? {
         if !is_sealed(row, &INCIDENT)? {
@@ -407,8 +418,10 @@ pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqli
             continue;
         }
         let closed: Option<f64> = row.get(11)?;
+        let id: String = row.get(0)?;
         found.push(IncidentRow {
-            id: row.get(0)?,
+            account: accounts.remove(&id).unwrap_or_default(),
+            id,
             cause: row.get(1)?,
             phase: row.get(2)?,
             side: row.get(3)?,
@@ -423,6 +436,22 @@ pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqli
         });
     }
     Ok((found, damaged))
+}
+
+/// The accounts of incidents, by id; none where an earlier version wrote the store. One that does not fit its seal is left out.
+fn read_accounts(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Account>> {
+    let is_there = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'account'";
+    if connection.query_row(is_there, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let mut statement = connection.prepare("SELECT * FROM account")?;
+    let (mut rows, mut found) = (statement.query([])?, BTreeMap::new());
+    while let Some(row) = rows.next()? {
+        if is_sealed(row, &ACCOUNT)? {
+            found.insert(row.get(0)?, Account::from_text(&row.get::<_, String>(1)?));
+        }
+    }
+    Ok(found)
 }
 
 /// What SQLite said, as damage where it is that.

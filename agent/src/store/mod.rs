@@ -6,6 +6,7 @@
 //! agent is set aside with a warning, and the agent runs on with an empty one. A store that cannot be used, at the start or
 //! later, is tried again; one whose directory is gone is made anew.
 
+pub mod account;
 pub mod addresses;
 pub mod archive;
 mod aside;

@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc, time::
 
 use ase_probes::class::Class;
 
+use super::account::Account;
 use crate::{
     model::catalog::EndpointId,
     risk::{
@@ -83,6 +84,8 @@ pub struct IncidentRow {
     pub published: Duration,
     /// When it ended; `None` while it is open.
     pub closed: Option<Duration>,
+    /// What its page needs beside that; empty where an earlier version wrote the row.
+    pub account: Account,
 }
 
 /// Clocks as text, one line each: class, outage in seconds, lost share, healthy steps. Rust prints a float so that it

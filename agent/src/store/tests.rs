@@ -87,6 +87,26 @@ fn what_was_handed_over_is_there_after_the_end() {
 }
 
 #[test]
+fn a_store_without_accounts_of_incidents_is_read_and_gets_them() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    filled(folder.path());
+    let connection = rusqlite::Connection::open(folder.path().join(FILE)).expect("it is there");
+    connection
+        .execute_batch("DROP TABLE account; PRAGMA wal_checkpoint(TRUNCATE)")
+        .expect("an earlier version had none");
+    drop(connection);
+    assert_eq!(all(folder.path()).incidents, [incident("one", None)]);
+    let mut told = incident("two", None);
+    told.account.note(NOW, "it was seen".to_owned());
+    let mut store = Store::open(folder.path(), NOW).expect("an earlier version's store is good");
+    assert_eq!(store.view().resets, 0);
+    store.report(told.clone());
+    assert!(store.flush());
+    drop(store);
+    assert_eq!(all(folder.path()).incidents, [incident("one", None), told]);
+}
+
+#[test]
 fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");

@@ -70,7 +70,8 @@ async fn endpoint(State(site): State<Shown>, Path(id): Path<String>) -> Response
 async fn incident(State(site): State<Shown>, Path(key): Path<String>) -> Response {
     let snapshot = site.pages.snapshot();
     if let Some(asked) = page::named(&snapshot, &key) {
-        return (HEADERS, page::incident(&snapshot, &asked)).into_response();
+        let row = remembered(&site.live, page::key(&snapshot, &asked)).await;
+        return (HEADERS, page::incident(&snapshot, &asked, row.as_ref())).into_response();
     }
     match remembered(&site.live, key.clone()).await {
         Some(row) => (HEADERS, page::remembered_incident(&snapshot, &row)).into_response(),

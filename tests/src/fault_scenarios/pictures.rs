@@ -1,9 +1,11 @@
 //! The pictures of the documentation: the real agent with every endpoint of the built-in profile, staged healthy, without its
-//! DNS server and without any way out, and what a browser in its place shows of its page.
+//! DNS server, without any way out, at a reload, gone and started anew, and what a browser in its place shows of its page. Or
+//! the page of any scenario, as picture and as text.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Child,
     thread,
     time::{Duration, Instant},
 };
@@ -11,6 +13,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use ase_probes::clock;
 use clap::Args;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use super::{
@@ -21,7 +27,11 @@ use super::{
 use crate::browser::{Browser, Screen};
 
 /// The world of the pictures.
-const WORLD: &str = "{what: the pictures of the documentation, row: healthy, world: builtin, expect: silent}";
+const WORLD: &str =
+    "{what: the pictures of the documentation, row: healthy, world: builtin, by: check, expect: silent}";
+/// How the agent is started: it remembers, so that one that is started anew knows what was.
+const AGENT: &str =
+    "STATE_DIRECTORY=\"$HOME/state\" exec ase-agent run --config \"$ASE_LAB_CONFIG\" 2>>\"$HOME/agent.log\"";
 /// Time between two visits of an endpoint: short, so that the pictures need not be waited for.
 const EVERY: Duration = Duration::from_secs(5);
 /// The longest wait for what is to be seen.
@@ -33,6 +43,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 const WIDE: Screen = Screen { width: 1280, height: 1500, scale: 1.0, is_dark: false };
 const DARK: Screen = Screen { is_dark: true, ..WIDE };
+const SHORT: Screen = Screen { height: 900, ..WIDE };
 const PHONE: Screen = Screen { width: 390, height: 1400, scale: 1.5, is_dark: false };
 
 /// A picture: its name, what it shows, how that is looked at.
@@ -63,6 +74,12 @@ pub struct Arguments {
     /// Where the pictures go
     #[arg(value_name = "FOLDER", default_value = "docs/images")]
     folder: PathBuf,
+    /// Stage this scenario instead, and write its first page as picture and as text
+    #[arg(long, value_name = "SCENARIO.yaml")]
+    staged: Option<PathBuf>,
+    /// What its two files are called
+    #[arg(long, value_name = "NAME", default_value = "staged")]
+    name: String,
 }
 
 /// Which page is shown.
@@ -81,12 +98,15 @@ enum Subject {
 /// Without root or Chromium, or when the staged world does not become what it should.
 pub fn run(arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&arguments.folder)?;
+    if let Some(file) = &arguments.staged {
+        return staged(file, &arguments.folder, &arguments.name);
+    }
     let scenario: Scenario = serde_saphyr::from_str(WORLD).context("the world of the pictures")?;
     let mut stage = Stage::build(&scenario, EVERY)?;
     stage.begin()?;
+    let agent = Running::start(&stage)?;
     until(&stage, |status| status["agent"]["ready"] == true && status["summary"]["failed"] == 0)?;
-    let process = stage.process().to_string();
-    let mut browser = Browser::start(&["nsenter", "-t", &process, "-n", "chromium"])?;
+    let mut browser = browser_in(&stage)?;
     for (faults, incidents, pictures) in SCRIPT {
         let faults: Faults = serde_saphyr::from_str(faults).context("the faults of a picture")?;
         stage.repair(&Faults::default())?;
@@ -99,15 +119,92 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             println!("{}", path.display());
         }
     }
+    reload_and_restart(&stage, agent, &mut browser, &arguments.folder)?;
+    // While the agent is gone nobody answers.
+    browser.complaints.retain(|complaint| !complaint.contains("ERR_"));
     ensure!(browser.complaints.is_empty(), "the browser complained: {:?}", browser.complaints);
     Ok(())
 }
 
+/// The agent as a process that can be told to reload and be ended.
+struct Running(Child);
+
+impl Running {
+    fn start(stage: &Stage) -> Result<Self> {
+        stage.command(AGENT)?.spawn().map(Self).context("cannot start the agent")
+    }
+
+    fn tell(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.0.id())?), signal)?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn browser_in(stage: &Stage) -> Result<Browser> {
+    Browser::start(&["nsenter", "-t", &stage.process().to_string(), "-n", "chromium"])
+}
+
+/// In the total outage: a reload, during which the page stays as it is, an agent that is gone, and the same incident after it
+/// was started anew.
+fn reload_and_restart(stage: &Stage, mut agent: Running, browser: &mut Browser, folder: &Path) -> Result<()> {
+    let loaded = stage.status()?["agent"]["loaded"].clone();
+    look(browser, "/", SHORT)?;
+    agent.tell(Signal::SIGHUP)?;
+    let status = until(stage, |status| status["agent"]["loaded"] != loaded && !judge::incidents(status).is_empty())?;
+    browser.wait_until("document.getElementById('live').textContent === ', live'")?;
+    browser.picture(&folder.join("page-reload.png"))?;
+    let incidents = judge::incidents(&status);
+    let since = incidents.first().map(|one| one["since"].clone()).context("one is open")?;
+    let path = browser.value("document.querySelector('.card h3 a').pathname")?;
+    let path = path.as_str().context("the card has a link that stays")?.to_owned();
+    look(browser, &path, SHORT)?;
+    agent.tell(Signal::SIGTERM)?;
+    agent.0.wait()?;
+    browser.wait_until("!document.getElementById('link').hidden")?;
+    browser.picture(&folder.join("page-agent-gone.png"))?;
+    let anew = Running::start(stage)?;
+    let is_it = |one: &&Value| one["since"] == since;
+    until(stage, |status| judge::incidents(status).iter().any(|one| is_it(&one)))?;
+    take(browser, &path, SHORT, &folder.join("page-restart.png"))?;
+    drop(anew);
+    ["page-reload", "page-agent-gone", "page-restart"].iter().for_each(|name| println!("{name}"));
+    Ok(())
+}
+
+/// The first page of a scenario, as a picture and as what a screen reader reads.
+fn staged(file: &Path, folder: &Path, name: &str) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let scenario: Scenario = serde_saphyr::from_str(&text).with_context(|| file.display().to_string())?;
+    let mut stage = Stage::build(&scenario, EVERY)?;
+    stage.inject(&scenario.before)?;
+    stage.begin()?;
+    until(&stage, |status| status["agent"]["ready"] == true)?;
+    if let Some(fault) = &scenario.fault {
+        stage.inject(&fault.during(&scenario.before))?;
+    }
+    until(&stage, |status| !judge::incidents(status).is_empty())?;
+    let mut browser = browser_in(&stage)?;
+    take(&mut browser, "/", WIDE, &folder.join(format!("{name}.png")))?;
+    let text = browser.value("document.body.innerText")?;
+    fs::write(folder.join(format!("{name}.txt")), text.as_str().context("the page has text")?)?;
+    Ok(())
+}
+
 fn take(browser: &mut Browser, path: &str, screen: Screen, file: &Path) -> Result<()> {
+    look(browser, path, screen)?;
+    browser.picture(file)
+}
+
+fn look(browser: &mut Browser, path: &str, screen: Screen) -> Result<()> {
     browser.look_by(screen)?;
     browser.go(&format!("http://127.0.0.1:{}{path}", super::stage::PORT))?;
-    browser.wait_until("document.getElementById('live').textContent !== ''")?;
-    browser.picture(file)
+    browser.wait_until("document.getElementById('live').textContent !== ''")
 }
 
 /// Where a page is.

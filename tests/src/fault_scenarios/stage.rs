@@ -196,7 +196,8 @@ impl Stage {
         Ok(String::from_utf8_lossy(&shown).replace("\r\n", "\n"))
     }
 
-    fn command(&self, script: &str) -> Result<Command> {
+    /// A command that runs a script in the guest's place.
+    pub(super) fn command(&self, script: &str) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("enter").arg(self.guest.id().to_string()).arg(self.folder.path());
         command.args(["--", "sh", "-c", script]);

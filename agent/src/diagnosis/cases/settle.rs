@@ -22,7 +22,7 @@ use crate::{
     model::{
         catalog::{EndpointId, Host},
         contrast::{Ask, Contrast},
-        diagnosis::{Incident, Scope},
+        diagnosis::{Incident, Judged, Scope},
         visit::Visit,
     },
 };
@@ -157,6 +157,7 @@ impl Cases {
             hides: ids(&|member| member.is_resolving && members.len() > 1),
             evidence,
             alternatives: case.diagnosis.alternatives.clone(),
+            judged: Judged::all(members.iter().filter_map(|m| Some(&*self.cases.get(&m.index)?.diagnosis))),
             since: members.iter().filter_map(|m| Some(self.cases.get(&m.index)?.since)).min().unwrap_or_default(),
         })
     }

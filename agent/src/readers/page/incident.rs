@@ -1,7 +1,7 @@
 //! The page of one incident, under a link that stays: everything that is told of it, in the order of time, how its causes
 //! were told apart, and what else it could be.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 
@@ -12,12 +12,15 @@ use super::{
 };
 use crate::{
     engine::snapshot::Snapshot,
-    model::{
-        diagnosis::{Diagnosis, Incident},
-        endpoint::EndpointView,
+    model::diagnosis::Incident,
+    readers::{
+        links::{self, Loss},
+        summary,
     },
-    readers::links::{self, Loss},
-    store::rows::IncidentRow,
+    store::{
+        account::{self, Account},
+        rows::IncidentRow,
+    },
 };
 
 /// An incident of this process that somebody asked for.
@@ -37,6 +40,11 @@ pub fn named(snapshot: &Snapshot, key: &str) -> Option<Asked> {
         None => all.into_iter().find(|(it, _)| links::incident_key(snapshot, it) == key || it.id.to_string() == key),
     };
     found.map(|(incident, ended)| Asked { incident: Arc::clone(incident), ended })
+}
+
+/// The key under which the store remembers an incident of this process.
+pub fn key(snapshot: &Snapshot, asked: &Asked) -> String {
+    links::incident_key(snapshot, &asked.incident)
 }
 
 /// The incident with this key among those that the store remembers.
@@ -60,74 +68,74 @@ struct Page {
     moments: Vec<Moment>,
     judgements: Vec<Judged>,
     markdown: Vec<Text>,
-    is_remembered: bool,
 }
 
 struct Moment {
     at: When,
-    what: &'static str,
+    what: Text,
 }
 
 /// How the cause at some of its endpoints was found.
 struct Judged {
     endpoints: String,
-    rule: &'static str,
-    origin: &'static str,
+    rule: Text,
+    origin: Text,
     contrasts: Vec<Text>,
 }
 
-/// The page of an incident of this process.
-pub fn render(snapshot: &Snapshot, asked: &Asked) -> String {
+impl Judged {
+    fn of(judged: &account::Judged) -> Self {
+        Self {
+            endpoints: summary::count(judged.endpoints, "endpoint"),
+            rule: Text::from(&judged.rule),
+            origin: Text::from(&judged.origin),
+            contrasts: texts(&judged.contrasts),
+        }
+    }
+}
+
+/// The page of an incident of this process, and what the store remembers of its course.
+pub fn render(snapshot: &Snapshot, asked: &Asked, row: Option<&IncidentRow>) -> String {
     let Asked { incident, ended } = asked;
     let told = Told::of(incident, *ended, snapshot);
-    let mut moments = vec![(incident.since, "the first visit that shows it began")];
-    moments.push((incident.published, "it was named"));
+    let mut moments = moments(incident.since, incident.published, *ended, row.map(|row| &row.account));
     let begun = snapshot.incidents.episodes.get(&incident.id).map(|episodes| episodes.begun.as_slice());
     let again = begun.unwrap_or_default().iter().skip(1);
-    moments.extend(again.map(|at| (*at, "it began again")));
-    moments.extend(ended.map(|at| (at, "it ended")));
-    moments.sort();
-    write(snapshot, told, moments, judgements(snapshot, incident), false)
+    moments.extend(again.map(|at| (*at, "it began again".to_owned())));
+    write(snapshot, told, moments, &Account::of(incident))
 }
 
 /// The page of an incident that the store alone remembers.
 pub fn render_remembered(snapshot: &Snapshot, row: &IncidentRow) -> String {
-    let mut moments = vec![(row.since, "the first visit that shows it began"), (row.published, "it was named")];
-    moments.extend(row.closed.map(|at| (at, "it ended")));
-    write(snapshot, Told::remembered(row, snapshot), moments, Vec::new(), true)
+    let moments = moments(row.since, row.published, row.closed, Some(&row.account));
+    write(snapshot, Told::remembered(row, snapshot), moments, &row.account)
 }
 
-fn write(
-    snapshot: &Snapshot,
-    told: Told,
-    moments: Vec<(Duration, &'static str)>,
-    judgements: Vec<Judged>,
-    is_remembered: bool,
-) -> String {
+fn moments(
+    since: Duration,
+    published: Duration,
+    ended: Option<Duration>,
+    account: Option<&Account>,
+) -> Vec<(Duration, String)> {
+    let mut moments = vec![
+        (since, "the first visit that shows it began".to_owned()),
+        (published, "it was named as it stands here".to_owned()),
+    ];
+    let learned = account.into_iter().flat_map(|account| &account.moments);
+    moments.extend(learned.map(|moment| (moment.at, moment.what.clone())));
+    moments.extend(ended.map(|at| (at, "it ended".to_owned())));
+    moments
+}
+
+fn write(snapshot: &Snapshot, told: Told, mut moments: Vec<(Duration, String)>, account: &Account) -> String {
+    moments.sort_by_key(|(at, _)| *at);
     let title = format!("{} {}", told.standing.sign, told.component);
     let page = Page {
         frame: Frame::of(snapshot, "detail", title),
-        moments: moments.into_iter().map(|(at, what)| Moment { at: When::of(at), what }).collect(),
+        moments: moments.into_iter().map(|(at, what)| Moment { at: When::of(at), what: Text::from(what) }).collect(),
         markdown: told.markdown(),
-        judgements,
+        judgements: account.judged.iter().map(Judged::of).collect(),
         told,
-        is_remembered,
     };
     Html::of(&page).into_string()
-}
-
-/// The diagnoses of its endpoints; those that rest on the same rule and contrasts are told once.
-fn judgements(snapshot: &Snapshot, incident: &Incident) -> Vec<Judged> {
-    let of_it = |view: &&Arc<EndpointView>| incident.endpoints.contains(&view.endpoint.id);
-    let mut same: BTreeMap<(&str, &[String]), (&Diagnosis, usize)> = BTreeMap::new();
-    for diagnosis in snapshot.endpoints.iter().filter(of_it).filter_map(|view| view.diagnosis.as_deref()) {
-        same.entry((diagnosis.rule, &diagnosis.contrasts)).or_insert((diagnosis, 0)).1 += 1;
-    }
-    let told = |(diagnosis, count): (&Diagnosis, usize)| Judged {
-        endpoints: crate::readers::summary::count(count, "endpoint"),
-        rule: diagnosis.rule,
-        origin: diagnosis.origin.label(),
-        contrasts: texts(&diagnosis.contrasts),
-    };
-    same.into_values().map(told).collect()
 }

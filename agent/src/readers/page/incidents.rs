@@ -20,7 +20,7 @@ use crate::{
         endpoint::EndpointView,
     },
     readers::{advice, links, report},
-    store::rows::IncidentRow,
+    store::{account, rows::IncidentRow},
 };
 
 /// Evidence lines of one card; the incident's own page has all.
@@ -76,18 +76,25 @@ pub(super) struct Hit {
 #[derive(Clone, Debug)]
 pub(super) struct Other {
     /// Its label.
-    pub(super) cause: &'static str,
+    pub(super) cause: Text,
     /// What it is.
     pub(super) summary: &'static str,
     /// What would speak for it.
-    pub(super) words: &'static str,
+    pub(super) words: Text,
 }
 
 impl Other {
     /// Another cause.
     pub(super) fn of(alternative: &Alternative) -> Self {
         let definition = alternative.cause.definition();
-        Self { cause: definition.label, summary: definition.summary, words: alternative.words() }
+        let (cause, words) = (Text::from(definition.label), Text::from(alternative.words()));
+        Self { cause, summary: definition.summary, words }
+    }
+
+    /// One that the store remembers. It may be a later version's.
+    fn remembered(other: &account::Other) -> Self {
+        let summary = Cause::from_label(&other.cause).map_or("", |cause| cause.definition().summary);
+        Self { cause: Text::from(&other.cause), summary, words: Text::from(&other.settled_by) }
     }
 }
 
@@ -158,9 +165,13 @@ impl Told {
             rules: None,
             hint: None,
             evidence: texts(&row.evidence),
-            hits: row.endpoints.iter().map(|known| hit(&id(known), &views, false)).collect(),
-            hidden: 0,
-            others: Vec::new(),
+            hits: row
+                .endpoints
+                .iter()
+                .map(|known| hit(&id(known), &views, row.account.hides.contains(known)))
+                .collect(),
+            hidden: row.account.hides.len(),
+            others: row.account.others.iter().map(Other::remembered).collect(),
         }
     }
 

@@ -7,7 +7,10 @@ use crate::{
     model::{catalog::EndpointId, diagnosis::Closed, endpoint::Status},
     readers::{report, summary::Summary},
     sample::{self, AT},
-    store::rows::IncidentRow,
+    store::{
+        account::{self, Account},
+        rows::IncidentRow,
+    },
 };
 
 fn page(snapshot: &Snapshot) -> String {
@@ -129,6 +132,14 @@ fn assert_harmless(page: &str) {
     assert!(!tags.iter().map(|tag| outside(tag)).any(|tag| tag.contains("onerror")), "an attribute was broken out of");
 }
 
+fn hostile_account() -> Account {
+    let mut account = Account::default();
+    let (cause, settled_by) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+    account.others.push(account::Other { cause, settled_by });
+    account.note(AT, HOSTILE.to_owned());
+    account
+}
+
 #[test]
 fn nothing_that_anybody_says_becomes_markup() {
     let snapshot = hostile();
@@ -140,11 +151,12 @@ fn nothing_that_anybody_says_becomes_markup() {
     let page = endpoint(&snapshot, &course, &id.0, &[]).expect("it is watched");
     assert_harmless(&page);
     let open = named(&snapshot, "3").expect("it is open");
-    assert_harmless(&incident(&snapshot, &open));
+    assert_harmless(&incident(&snapshot, &open, None));
     let row = IncidentRow {
         component: HOSTILE.to_owned(),
         cause: HOSTILE.to_owned(),
         evidence: vec![HOSTILE.to_owned()],
+        account: hostile_account(),
         ..IncidentRow::default()
     };
     assert_harmless(&remembered_incident(&snapshot, &row));
@@ -184,6 +196,13 @@ fn only_the_parts_that_changed_get_another_mark() {
     assert_ne!(layout(&before), layout(&snapshot), "the worst stand first, so that the order is another");
 }
 
+/// How the cause was told from others, and what else it could be.
+fn assert_account(told: &str) {
+    for said in ["Rule R10 for 2 endpoints, observed", "What else it could be", "local_firewall"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}
+
 #[test]
 fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     let mut snapshot = sample::snapshot();
@@ -192,11 +211,14 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     assert!(page(&snapshot).contains(&format!("href=\"/incident/{key}\"")));
     let open = snapshot.incidents.open.remove(0);
     snapshot.incidents.closed.push(Arc::new(Closed { incident: open, ended: AT - Duration::from_secs(60) }));
-    let ended = words(&incident(&snapshot, &named(&snapshot, key).expect("it ended a minute ago")));
+    let ended = words(&incident(&snapshot, &named(&snapshot, key).expect("it ended a minute ago"), None));
     assert!(
         ended.contains("ended 2027-01-15 07:59:00 UTC after 11 min") && ended.contains("What was to do"),
         "{ended}"
     );
+    assert_account(&ended);
+    let mut account = Account::of(&snapshot.incidents.closed[0].incident);
+    account.note(AT - Duration::from_secs(700), "evidence: the control port answers".to_owned());
     snapshot.incidents.closed.clear();
     assert!(named(&snapshot, key).is_none());
     let row = IncidentRow {
@@ -205,10 +227,15 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
         component: "TCP 1433 to every host".to_owned(),
         since: AT - Duration::from_secs(755),
         closed: Some(AT - Duration::from_secs(60)),
+        account,
         ..IncidentRow::default()
     };
     let told = words(&remembered_incident(&snapshot, &row));
-    assert!(told.contains("network team") && told.contains("Told from the store"), "{told}");
+    assert!(told.contains("network team"), "{told}");
+    assert_account(&told);
+    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
+    assert!(at("the first visit that shows it") < at("the control port answers"), "in order of time: {told}");
+    assert!(at("the control port answers") < at("it ended"), "{told}");
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
     assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
