@@ -2,7 +2,6 @@
 //! which rows a reading since a time takes, and the checks before any of it is believed.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     time::Duration,
@@ -12,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, Row, Transaction, params_from_iter, types:
 
 use super::{
     StoreError,
-    account::Account,
+    incidents::{self, ACCOUNT, INCIDENT, read_incidents},
     rows::{
         IncidentRow, Label, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
         standings_to_text,
@@ -27,18 +26,16 @@ const APPLICATION: i64 = 0x6173_6561;
 pub(super) const VERSION: i64 = 1;
 /// Stretches of outcomes that are remembered: about 10 MB.
 const MOST_OUTCOMES: i64 = 50_000;
-/// Incidents that are remembered.
-const MOST_INCIDENTS: i64 = 2_000;
 /// Outcomes forgotten at once, so that forgetting is rare.
 const FORGET: i64 = 500;
 /// How long a reader may hold the file.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One table. The last column of each is its seal.
-struct Table {
-    name: &'static str,
-    columns: &'static str,
-    count: usize,
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) columns: &'static str,
+    pub(super) count: usize,
 }
 
 const STATE: Table = Table {
@@ -54,17 +51,6 @@ const OUTCOME: Table = Table {
               count INTEGER NOT NULL, took REAL NOT NULL, seal INTEGER NOT NULL",
     count: 12,
 };
-const INCIDENT: Table = Table {
-    name: "incident",
-    columns: "id TEXT PRIMARY KEY, cause TEXT NOT NULL, phase TEXT NOT NULL, side TEXT NOT NULL, \
-              scope TEXT NOT NULL, confidence TEXT NOT NULL, component TEXT NOT NULL, endpoints TEXT NOT NULL, \
-              evidence TEXT NOT NULL, since REAL NOT NULL, published REAL NOT NULL, closed REAL, seal INTEGER NOT NULL",
-    count: 13,
-};
-/// What the pages of incidents need beside [`INCIDENT`]. It came later: an agent that does not know it reads the rest, and a
-/// store without it gets it when it is opened to be written.
-const ACCOUNT: Table =
-    Table { name: "account", columns: "id TEXT PRIMARY KEY, told TEXT NOT NULL, seal INTEGER NOT NULL", count: 3 };
 const INDEXES: [&str; 3] = [
     "CREATE INDEX outcome_age ON outcome(good, id)",
     "CREATE INDEX outcome_time ON outcome(ended)",
@@ -97,8 +83,7 @@ impl Database {
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304")
             .map_err(failed)?;
-        let account = format!("CREATE TABLE IF NOT EXISTS {} ({}) STRICT", ACCOUNT.name, ACCOUNT.columns);
-        connection.execute_batch(&account).map_err(failed)?;
+        incidents::make_accounts(&connection).map_err(failed)?;
         check_content(&connection, path)?;
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).map_err(failed);
         let outcomes = count("SELECT count(*) FROM outcome")?;
@@ -155,13 +140,7 @@ impl Database {
         if self.outcomes > self.most_outcomes {
             self.outcomes -= forget_outcomes(&transaction, self.outcomes - self.most_outcomes + FORGET)?;
         }
-        for incident in incidents {
-            put(&transaction, &INCIDENT, incident_values(incident))?;
-            put(&transaction, &ACCOUNT, vec![text(&incident.id), Value::Text(incident.account.to_text())])?;
-        }
-        if !incidents.is_empty() {
-            forget_incidents(&transaction)?;
-        }
+        incidents::write(&transaction, incidents)?;
         transaction.commit()
     }
 }
@@ -239,7 +218,8 @@ fn check_content(connection: &Connection, path: &Path) -> Result<(), StoreError>
     read_state(connection, path).map(drop)
 }
 
-fn is_sealed(row: &Row<'_>, table: &Table) -> rusqlite::Result<bool> {
+/// Whether a row fits its seal.
+pub(super) fn is_sealed(row: &Row<'_>, table: &Table) -> rusqlite::Result<bool> {
     let mut seal = Seal::of(table.name);
     for column in 0..table.count - 1 {
         seal.value(row.get_ref(column)?);
@@ -247,7 +227,8 @@ fn is_sealed(row: &Row<'_>, table: &Table) -> rusqlite::Result<bool> {
     Ok(row.get_ref(table.count - 1)? == ValueRef::Integer(seal.finish()))
 }
 
-fn put(transaction: &Transaction<'_>, table: &Table, mut values: Vec<Value>) -> rusqlite::Result<()> {
+/// Writes a row with its seal.
+pub(super) fn put(transaction: &Transaction<'_>, table: &Table, mut values: Vec<Value>) -> rusqlite::Result<()> {
     let mut seal = Seal::of(table.name);
     values.iter().for_each(|value| seal.value(ValueRef::from(value)));
     values.push(Value::Integer(seal.finish()));
@@ -260,14 +241,6 @@ fn put(transaction: &Transaction<'_>, table: &Table, mut values: Vec<Value>) -> 
 fn forget_outcomes(transaction: &Transaction<'_>, count: i64) -> rusqlite::Result<i64> {
     let sql = "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome ORDER BY good DESC, id LIMIT ?1)";
     transaction.prepare(sql)?.execute([count]).map(|forgotten| forgotten as i64)
-}
-
-/// Forgets the oldest closed incidents beyond the bound; open ones only if there are no others.
-fn forget_incidents(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM incident WHERE id IN (SELECT id FROM incident ORDER BY closed IS NULL, since \
-               LIMIT max(0, (SELECT count(*) FROM incident) - ?1))";
-    transaction.prepare(sql)?.execute([MOST_INCIDENTS])?;
-    transaction.execute("DELETE FROM account WHERE id NOT IN (SELECT id FROM incident)", []).map(drop)
 }
 
 fn state_values(state: &StateRow) -> Vec<Value> {
@@ -300,38 +273,15 @@ fn outcome_values(id: i64, outcome: &OutcomeRow) -> Vec<Value> {
     ]
 }
 
-fn incident_values(incident: &IncidentRow) -> Vec<Value> {
-    vec![
-        text(&incident.id),
-        text(&incident.cause),
-        text(&incident.phase),
-        text(&incident.side),
-        text(&incident.scope),
-        text(&incident.confidence),
-        text(&incident.component),
-        list(&incident.endpoints),
-        list(&incident.evidence),
-        seconds(incident.since),
-        seconds(incident.published),
-        incident.closed.map_or(Value::Null, seconds),
-    ]
-}
-
-fn seconds(time: Duration) -> Value {
+pub(super) fn seconds(time: Duration) -> Value {
     Value::Real(time.as_secs_f64())
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-/// One item per line.
-fn list(items: &[String]) -> Value {
-    let items: Vec<_> = items.iter().map(|item| item.replace('\n', " ")).collect();
-    Value::Text(items.join("\n"))
-}
-
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
     let seconds: f64 = row.get(column)?;
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
@@ -402,56 +352,6 @@ pub(super) fn each_outcome(
         });
     }
     Ok(damaged)
-}
-
-/// Incidents that are open or ended at `since` or later, the oldest first, and how many rows do not fit their seal.
-pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqlite::Result<(Vec<IncidentRow>, usize)> {
-    let sql = "SELECT * FROM incident WHERE closed IS NULL OR closed >= ?1 ORDER BY since, id";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([since.as_secs_f64()])?;
-    let (mut found, mut damaged) = (Vec::new(), 0);
-    let mut accounts = read_accounts(connection)?;
-    let lines = |text: String| text.lines().map(str::to_owned).collect();
-    while let Some(row) = rows.next()? {
-        if !is_sealed(row, &INCIDENT)? {
-            damaged += 1;
-            continue;
-        }
-        let closed: Option<f64> = row.get(11)?;
-        let id: String = row.get(0)?;
-        found.push(IncidentRow {
-            account: accounts.remove(&id).unwrap_or_default(),
-            id,
-            cause: row.get(1)?,
-            phase: row.get(2)?,
-            side: row.get(3)?,
-            scope: row.get(4)?,
-            confidence: row.get(5)?,
-            component: row.get(6)?,
-            endpoints: lines(row.get(7)?),
-            evidence: lines(row.get(8)?),
-            since: time(row, 9)?,
-            published: time(row, 10)?,
-            closed: closed.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
-        });
-    }
-    Ok((found, damaged))
-}
-
-/// The accounts of incidents, by id; none where an earlier version wrote the store. One that does not fit its seal is left out.
-fn read_accounts(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Account>> {
-    let is_there = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'account'";
-    if connection.query_row(is_there, [], |row| row.get::<_, i64>(0))? == 0 {
-        return Ok(BTreeMap::new());
-    }
-    let mut statement = connection.prepare("SELECT * FROM account")?;
-    let (mut rows, mut found) = (statement.query([])?, BTreeMap::new());
-    while let Some(row) = rows.next()? {
-        if is_sealed(row, &ACCOUNT)? {
-            found.insert(row.get(0)?, Account::from_text(&row.get::<_, String>(1)?));
-        }
-    }
-    Ok(found)
 }
 
 /// What SQLite said, as damage where it is that.

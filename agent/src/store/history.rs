@@ -50,7 +50,8 @@ pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
     let (path, connection) = checked(folder)?;
     let failed = |error| from_sqlite(&path, error);
     let state = database::read_state(&connection, &path)?;
-    let (mut incidents, damaged_incidents) = database::read_incidents(&connection, query.since).map_err(failed)?;
+    let (mut incidents, damaged_incidents) =
+        super::incidents::read_incidents(&connection, query.since).map_err(failed)?;
     let open = |incidents: &[IncidentRow]| incidents.iter().filter(|incident| incident.closed.is_none()).count();
     let open_everywhere = open(&incidents);
     if let Some(endpoint) = &query.endpoint {
@@ -78,7 +79,7 @@ fn checked(folder: &Path) -> Result<(PathBuf, Connection), StoreError> {
 /// When there is no store below `folder`, it is damaged or newer than this program.
 pub fn incidents(folder: &Path, since: Duration) -> Result<Vec<IncidentRow>, StoreError> {
     let (path, connection) = checked(folder)?;
-    let found = database::read_incidents(&connection, since).map_err(|error| from_sqlite(&path, error))?;
+    let found = super::incidents::read_incidents(&connection, since).map_err(|error| from_sqlite(&path, error))?;
     Ok(found.0)
 }
 

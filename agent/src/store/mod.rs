@@ -15,6 +15,7 @@ mod database;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod history;
+mod incidents;
 pub mod keeping;
 mod place;
 pub mod rows;

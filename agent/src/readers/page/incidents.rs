@@ -125,7 +125,7 @@ impl Told {
             mender: advice::mender(advice.owner),
             next: Text::from(&advice.next),
             before: Text::from(advice.before),
-            commands: texts(&advice.every_command()),
+            commands: texts(advice.every_command()),
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
