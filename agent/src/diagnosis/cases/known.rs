@@ -95,19 +95,20 @@ impl Cases {
                 }
             }
         }
-        self.know_of_shared_path(&section.asked, &mut known, at.now);
+        self.know_of_shared_path((case, &section.asked), &mut known, at.now);
         known
     }
 
     /// What was measured at some endpoints of a path that is broken for all: where flows fail and succeed in turn on several
     /// ports, it speaks for the others. A single look has no turns to see: there two hosts at which the port decides speak
-    /// for those where it was not measured.
-    fn know_of_shared_path(&self, asked: &ContrastSet, known: &mut Contrasts, now: Instant) {
+    /// for those where it was not measured; for a datagram, whose server is not asked sixteen times, one is enough.
+    fn know_of_shared_path(&self, (case, asked): (&Case, &ContrastSet), known: &mut Contrasts, now: Instant) {
         if !asked.contains(Contrast::PortDecides) {
             return;
         }
         if !self.memory.is_intermittent_everywhere() {
-            let speaks = !self.has_past && self.lessons.ports_decide_at_several(now);
+            let one_is_enough = case.target.port.by_datagram && self.lessons.ports_decide(now);
+            let speaks = !self.has_past && (one_is_enough || self.lessons.ports_decide_at_several(now));
             if speaks && known.get(Contrast::PortDecides).is_none() {
                 known.learn(Contrast::PortDecides, true);
             }
