@@ -170,7 +170,7 @@ fn reload_and_restart(stage: &Stage, mut agent: Running, browser: &mut Browser, 
     browser.picture(&folder.join("page-agent-gone.png"))?;
     let anew = Running::start(stage)?;
     let is_it = |one: &&Value| one["since"] == since;
-    until(stage, |status| judge::incidents(status).iter().any(|one| is_it(one)))?;
+    until(stage, |status| judge::incidents(status).iter().any(&is_it))?;
     take(browser, &path, SHORT, &folder.join("page-restart.png"))?;
     drop(anew);
     ["page-reload", "page-agent-gone", "page-restart"].iter().for_each(|name| println!("{name}"));

@@ -123,7 +123,8 @@ async fn pester(daemon: SocketAddr, number: usize) {
             let socket = TcpSocket::new_v4()?;
             socket.bind((Ipv4Addr::new(127, 0, 3, host), 0).into())?;
             let mut stream = socket.connect(daemon).await?;
-            let start: &[u8] = if number % 3 == 0 { b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" } else { b"GET /met" };
+            let start: &[u8] =
+                if number.is_multiple_of(3) { b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" } else { b"GET /met" };
             stream.write_all(start).await?;
             // What was asked for is not read but for a byte.
             stream.read_u8().await?;
@@ -156,9 +157,12 @@ fn sample(process: u32, at: Duration) -> Option<Sample> {
     Some(Sample { at: at.as_secs_f64() / 3600.0, rss: rss / 1024.0, descriptors, threads: number("Threads:")? })
 }
 
+/// What is measured, and how it is read from a sample.
+type Measure = (&'static str, fn(&Sample) -> f64);
+
 fn print_slopes(samples: &[Sample]) {
     let warm = &samples[(samples.len() as f64 * WARM_UP) as usize..];
-    let measures: [(&str, fn(&Sample) -> f64); 3] =
+    let measures: [Measure; 3] =
         [("MiB resident", |one| one.rss), ("descriptors", |one| one.descriptors), ("threads", |one| one.threads)];
     for (what, of) in measures {
         let points: Vec<(f64, f64)> = warm.iter().map(|sample| (sample.at, of(sample))).collect();

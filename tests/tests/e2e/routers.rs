@@ -217,7 +217,9 @@ impl Routers {
             let mut buffer = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 let reply = Message::from_vec(&buffer[..length]).ok().map(named).and_then(|reply| reply.to_vec().ok());
-                reply.map(|reply| drop(socket.send_to(&reply, from)));
+                if let Some(reply) = reply {
+                    drop(socket.send_to(&reply, from));
+                }
             }
         });
     }
