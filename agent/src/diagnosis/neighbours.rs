@@ -55,8 +55,14 @@ impl Neighbours<'_> {
         ]
         .into_iter()
         .collect();
-        let compared = if differs { &survey.custom.addresses } else { &survey.custom.recent };
-        if led_to.is_empty() || led_to.iter().any(|address| compared.contains(address)) {
+        let custom = &survey.custom;
+        let is_compared = |address: &IpAddr| match class {
+            _ if differs => custom.addresses.contains(address),
+            // What only the custom DNS gave, and gives no more, may have been what was wrong.
+            ComparisonClass::Identical => custom.addresses.contains(address) || azure.recent.contains(address),
+            _ => custom.recent.contains(address),
+        };
+        if led_to.is_empty() || led_to.iter().any(is_compared) {
             let is_raced = class == ComparisonClass::Intercepted && !survey.known.intercepted;
             known.learn(Contrast::AnswersRaced, is_raced);
             known.learn(Contrast::AnswersInvented, class == ComparisonClass::NxdomainRewrite);
@@ -70,5 +76,53 @@ impl Neighbours<'_> {
             Host::Name(name) => self.names.find(name),
             Host::Address(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolvers::{
+        compare::{Answer, Circumstances, classify},
+        names::Cadence,
+        survey::Survey,
+    };
+
+    const NAME: &str = "a.example";
+
+    /// What both servers gave, when each was asked once.
+    fn survey(custom: &str, azure: &str) -> Survey {
+        let (custom, azure) = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
+        let known = Circumstances::default();
+        let comparison = classify(NAME, &custom, &azure, &known);
+        let (server, azure_server) = (([10, 0, 0, 4], 53).into(), ([168, 63, 129, 16], 53).into());
+        Survey {
+            name: NAME.to_owned(),
+            server,
+            azure_server,
+            custom,
+            azure,
+            known,
+            comparison,
+            annotations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn that_the_servers_agree_again_says_nothing_of_an_address_that_one_of_them_gave_before() {
+        let start = ase_probes::clock::now();
+        let mut names = Comparisons::new([NAME.to_owned()], Cadence::Every(Duration::from_secs(300)), start);
+        for (second, custom) in [(0, "20.0.0.1"), (300, "20.9.9.9"), (600, "20.0.0.1")] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(names.take_due(now).len(), 1);
+            names.take_in(0, survey(custom, "20.0.0.1"), Duration::from_secs(second), now);
+        }
+        let platform = [168, 63, 129, 16].into();
+        let around = Neighbours { views: &[], names: &names, platform, now: Duration::from_secs(601) };
+        let disagree = |led_to: &str| {
+            let led_to = [led_to.parse().expect("an address")];
+            around.comparison(&Host::Name(NAME.into()), &led_to).get(Contrast::ResolversDisagree)
+        };
+        assert_eq!((disagree("20.0.0.1"), disagree("20.9.9.9")), (Some(false), None));
     }
 }
