@@ -33,8 +33,8 @@ use crate::{
     },
     model::{
         catalog::{
-            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Target,
-            Workload,
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Stakes,
+            Target, Workload,
         },
         endpoint::{EndpointView, Status, StoreView},
         settings::{ResolverSource, Resolvers},
@@ -104,6 +104,9 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         profile: "ase-v2".to_owned(),
         cloud: "public".to_owned(),
         edition: "2026-01-01".to_owned(),
+        stakes: Stakes { suspends: true, means: "it is suspended when that lasts".to_owned() },
+        falls_back: true,
+        packs: Vec::new(),
         endpoints: views.iter().map(|view| Arc::clone(&view.endpoint)).collect(),
         slots,
     };
@@ -206,6 +209,7 @@ fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
             successor: None,
             purpose: "management".to_owned(),
             workload: Workload::Any,
+            pack: None,
             basis: Basis::Documented,
             source: "network-info.md".to_owned(),
             as_of: "2026-01-01".to_owned(),

@@ -18,11 +18,16 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     /// List the built-in profiles and their clouds
-    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExample:\n  ase-agent profile list"))]
-    List,
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent profile list\n  \
+        ase-agent profile list --output json"))]
+    List {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// Show every endpoint and slot that would be watched, and all that the agent itself sends
     #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent profile show\n  \
-        ase-agent profile show ase-v2 --cloud usgov --output json"))]
+        ase-agent profile show ase-v3 --cloud usgov --output json"))]
     Show {
         /// Where the configuration is.
         #[command(flatten)]
@@ -45,7 +50,7 @@ pub enum ProfileCommand {
 /// A bad configuration, or a profile that there is not.
 pub fn run(command: ProfileCommand) -> Result<ExitCode, Failure> {
     let _read = match command {
-        ProfileCommand::List => stdout::print(&layout::render_list())?,
+        ProfileCommand::List { output } => stdout::print(&layout::render_list(output == Output::Json))?,
         ProfileCommand::Show { config: ConfigFile { config }, profile, cloud, output } => {
             let settings = config::load_profile(config.as_deref(), profile.as_deref(), cloud.as_deref())?;
             stdout::print(&layout::render_show(&settings, output == Output::Json))?

@@ -150,6 +150,7 @@ fn about(added: &Added) -> About {
         successor: None,
         purpose: added.purpose.clone().unwrap_or_else(|| "configured".to_owned()),
         workload: Workload::Any,
+        pack: None,
         basis: Basis::Configured,
         source: CONFIGURATION.to_owned(),
         as_of: String::new(),

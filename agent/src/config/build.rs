@@ -1,6 +1,6 @@
 //! From a profile and a configuration file to the catalogue: which rows are watched here (by what the
-//! environment hosts on Windows or Linux machines, key `workloads`, and by `remove`), and rows and slots become endpoints, each with the
-//! question that proves it. Every rule is checked here.
+//! environment hosts on Windows or Linux machines, key `workloads`, by the keys `packs` and `remove`), and rows and slots become endpoints,
+//! each with the question that proves it. Every rule is checked here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,11 +17,11 @@ use super::{
     written_host::{self, WrittenHost},
 };
 use crate::{
-    config::profile::{Profile, Row, SlotRow},
+    config::profile::{FallbackName, PackRow, Profile, Row, SlotRow},
     model::{
         catalog::{
-            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Target,
-            Workload,
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Pack, Severity, Slot, Stakes,
+            Target, Workload,
         },
         politeness::TIME_SERVER_REST,
         settings::Resolvers,
@@ -45,6 +45,7 @@ pub(super) fn catalog(
     endpoints.extend(findings.keep_all(profile.rows.iter().map(|row| builder.row(row))).into_iter().flatten());
     let before = findings.0.len();
     findings.keep_all(builder.check_slot_names());
+    findings.keep_all(builder.check_packs());
     endpoints.extend(findings.keep_all(profile.slots.iter().flat_map(|slot| builder.slot(slot))).into_iter().flatten());
     let mut unmatched = builder.remove(&mut endpoints);
     let mut made = BTreeMap::new();
@@ -64,9 +65,12 @@ pub(super) fn catalog(
         profile: profile.profile.clone(),
         cloud: profile.cloud.clone(),
         edition: profile.edition(),
+        stakes: Stakes { suspends: profile.loss.suspends, means: profile.loss.means.clone() },
+        falls_back: profile.dns.fallback == FallbackName::Azure,
+        packs: builder.packs(),
         endpoints: endpoints.into_iter().map(Arc::new).collect(),
         slots: unfilled
-            .filter(|slot| builder.is_wanted(slot.workload.map(Workload::from)))
+            .filter(|slot| builder.is_wanted(slot.workload.map(Workload::from), slot.pack.as_deref()))
             .map(|s| builder.unfilled(s))
             .collect(),
     }
@@ -109,7 +113,7 @@ impl Builder<'_> {
     }
 
     fn row(&self, row: &Row) -> Result<Vec<Endpoint>, Broken> {
-        if !self.is_wanted(row.workload.map(Workload::from)) {
+        if !self.is_wanted(row.workload.map(Workload::from), row.pack.as_deref()) {
             return Ok(Vec::new());
         }
         let mut endpoints = self.of_host(row, &row.host)?;
@@ -128,6 +132,7 @@ impl Builder<'_> {
         let basis = row.basis.map_or(Basis::Documented, Basis::from);
         let mut about = self.about(&row.source, &row.purpose, basis, row.note.clone());
         about.workload = row.workload.map(Workload::from).unwrap_or_default();
+        about.pack.clone_from(&row.pack);
         about.documented_as = row.documented_as.clone().or_else(|| joined(&row.covers));
         let severity = row.severity.map_or_else(|| self.severity(&row.purpose), Severity::from);
         let endpoint = |port: &u16| {
@@ -156,10 +161,13 @@ impl Builder<'_> {
         let endpoint = |port| {
             let class = match (Class::from(slot.class), port) {
                 (Class::Https, 80) => Class::Http,
+                (Class::Https, 443) => Class::Https,
+                (Class::Https, _) => Class::Tcp,
                 (class, _) => class,
             };
             let mut about = self.about(&slot.source, &slot.purpose, Basis::Configured, slot.note.clone());
             about.documented_as = Some(slot.documented_as.clone());
+            about.pack.clone_from(&slot.pack);
             let probe = Asked::plain(class, &host, port).probe()?;
             Ok(Endpoint {
                 id: id_of(&host, port),
@@ -229,6 +237,30 @@ impl Builder<'_> {
         self.file.slots.iter().map(check).collect()
     }
 
+    fn check_packs(&self) -> Vec<Result<(), Broken>> {
+        let names = || self.profile.packs.keys().map(String::as_str);
+        let check = |name: &String| {
+            if names().any(|known| known == name) {
+                return Ok(());
+            }
+            let near = nearest(name, names()).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+            let list = names().collect::<Vec<_>>().join(", ");
+            let valid = if list.is_empty() { "it has none".to_owned() } else { format!("valid: {list}") };
+            broken("packs", name.escape_debug(), format!("is no pack of this profile{near} ({valid})"))
+        };
+        self.file.packs.iter().flatten().map(check).collect()
+    }
+
+    /// The packs of the profile, and which of them are watched: those that the file names, else those that are by default.
+    pub(super) fn packs(&self) -> Vec<Pack> {
+        let one = |(name, pack): (&String, &PackRow)| Pack {
+            name: name.clone(),
+            what: pack.what.clone(),
+            is_watched: self.file.packs.as_ref().map_or(pack.default, |named| named.contains(name)),
+        };
+        self.profile.packs.iter().map(one).collect()
+    }
+
     /// Checks what holds for all endpoints together, and puts them in order. `made` says which item of the file made which.
     fn check(&self, endpoints: &mut [Endpoint], made: &BTreeMap<EndpointId, String>) -> Vec<Broken> {
         let mut findings = Findings::default();
@@ -266,11 +298,14 @@ impl Builder<'_> {
         self.file.slots.get(slot).map_or(&[], Vec::as_slice)
     }
 
-    fn is_wanted(&self, workload: Option<Workload>) -> bool {
-        match (&self.file.workloads, workload) {
+    /// Whether rows of this workload and this pack are watched here.
+    fn is_wanted(&self, workload: Option<Workload>, pack: Option<&str>) -> bool {
+        let is_chosen = pack.is_none_or(|name| self.packs().iter().any(|pack| pack.name == name && pack.is_watched));
+        let is_hosted = match (&self.file.workloads, workload) {
             (Some(hosted), Some(workload)) => hosted.iter().any(|name| Workload::from(*name) == workload),
             (None, _) | (_, None) => true,
-        }
+        };
+        is_chosen && is_hosted
     }
 
     fn severity(&self, purpose: &str) -> Severity {
@@ -284,6 +319,7 @@ impl Builder<'_> {
             successor: None,
             purpose: purpose.to_owned(),
             workload: Workload::Any,
+            pack: None,
             basis,
             source: document.map(|d| d.document.clone()).unwrap_or_default(),
             as_of: document.map(|d| d.as_of.clone()).unwrap_or_default(),

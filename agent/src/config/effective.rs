@@ -158,6 +158,7 @@ impl Account<'_> {
             top("reload_from", json!(file.reload_from), DEFAULT),
             top("state_dir", json!(state_dir), of_state_dir),
             top("workloads", workloads(file), DEFAULT),
+            top("packs", packs(settings), "profile"),
             ("slots".to_owned(), self.slots()),
             ("endpoints".to_owned(), self.endpoints()),
             ("intervals".to_owned(), self.by_class(&["intervals"], interval)),
@@ -280,6 +281,12 @@ impl Account<'_> {
 
 fn lasting(written: Option<&HumanDuration>, default: std::time::Duration) -> Value {
     json!(show(written.map_or(default, |human| human.0)))
+}
+
+/// The packs that are watched.
+fn packs(settings: &Settings) -> Value {
+    let watched = settings.catalog.packs.iter().filter(|pack| pack.is_watched);
+    json!(watched.map(|pack| &pack.name).collect::<Vec<_>>())
 }
 
 fn workloads(file: &File) -> Value {

@@ -16,7 +16,7 @@ use crate::{
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
-    /// The built-in catalogue: `ase-v2`, or `custom`, in which nothing is built in.
+    /// The built-in catalogue: `ase-v2`, `ase-v3`, `vnet-integration`, `apim-classic`, or `custom`, in which nothing is built in.
     #[cfg_attr(test, schemars(schema_with = "super::schema_tests::profiles"))]
     pub(super) profile: Option<String>,
     /// The cloud of the catalogue: `public`, `usgov` or `china`.
@@ -34,6 +34,9 @@ pub(super) struct File {
     pub(super) state_dir: Option<PathBuf>,
     /// Which apps the environment hosts; rows that only others need are left out.
     pub(super) workloads: Option<Vec<WorkloadName>>,
+    /// Rows of the catalogue that only some need and that are watched here; `ase-agent profile show` lists the packs.
+    #[cfg_attr(test, schemars(schema_with = "super::schema_tests::packs"))]
+    pub(super) packs: Option<Vec<String>>,
     /// Hosts that no catalogue can know, by slot; `ase-agent profile show` lists the slots.
     #[cfg_attr(test, schemars(schema_with = "super::schema_tests::slots"))]
     pub(super) slots: BTreeMap<String, Vec<String>>,

@@ -198,7 +198,9 @@ fn complete(
 fn profile_of(file: &File) -> Result<Profile, Broken> {
     let (name, cloud) = (file.profile.as_deref().unwrap_or("ase-v2"), file.cloud.as_deref().unwrap_or("public"));
     Profile::load(name, cloud).map_err(|error| match error {
-        ProfileError::Unknown(..) => Broken { places: vec!["profile".to_owned()], ..Broken::whole(error) },
+        ProfileError::Unknown(..) | ProfileError::LintOnly(..) => {
+            Broken { places: vec!["profile".to_owned()], ..Broken::whole(error) }
+        }
         ProfileError::Cloud(..) => Broken { places: vec!["cloud".to_owned()], ..Broken::whole(error) },
         ProfileError::Broken(_) => Broken::whole(error),
     })
@@ -366,6 +368,8 @@ fn origin(name: &str, list: &[String], findings: &mut Findings) -> Vec<IpNet> {
     findings.keep_all(prefixes(&key, list))
 }
 
+#[cfg(test)]
+mod packs_tests;
 #[cfg(test)]
 mod reference_tests;
 #[cfg(test)]

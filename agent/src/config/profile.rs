@@ -12,12 +12,24 @@ use crate::model::{
 };
 
 /// The embedded files: profile, cloud, text.
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("ase-v2", "public", include_str!("../../profiles/ase-v2-public.yaml")),
     ("ase-v2", "usgov", include_str!("../../profiles/ase-v2-usgov.yaml")),
     ("ase-v2", "china", include_str!("../../profiles/ase-v2-china.yaml")),
+    ("ase-v3", "public", include_str!("../../profiles/ase-v3-public.yaml")),
+    ("ase-v3", "usgov", include_str!("../../profiles/ase-v3-usgov.yaml")),
+    ("ase-v3", "china", include_str!("../../profiles/ase-v3-china.yaml")),
+    ("vnet-integration", "public", include_str!("../../profiles/vnet-integration-public.yaml")),
+    ("vnet-integration", "usgov", include_str!("../../profiles/vnet-integration-usgov.yaml")),
+    ("vnet-integration", "china", include_str!("../../profiles/vnet-integration-china.yaml")),
+    ("apim-classic", "public", include_str!("../../profiles/apim-classic-public.yaml")),
+    ("apim-classic", "usgov", include_str!("../../profiles/apim-classic-usgov.yaml")),
+    ("apim-classic", "china", include_str!("../../profiles/apim-classic-china.yaml")),
     ("custom", "public", include_str!("../../profiles/custom.yaml")),
 ];
+
+/// Profiles of which rules and routes can be judged, but of which no document names what the service asks for by itself.
+pub(crate) const LINT_ONLY: [&str; 2] = ["apim-v2", "container-apps"];
 
 /// A profile of one cloud.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +43,11 @@ pub struct Profile {
     pub title: String,
     /// The documents it was taken from, by short name.
     pub sources: BTreeMap<String, Document>,
+    /// What a loss means.
+    pub loss: LossRow,
+    /// Rows that only some need, by the name that the configuration calls them by.
+    #[serde(default)]
+    pub packs: BTreeMap<String, PackRow>,
     /// How bad the loss of an endpoint is, by purpose.
     pub severities: BTreeMap<String, Level>,
     /// The DNS row.
@@ -127,6 +144,37 @@ pub enum Expect {
     Contains(String),
 }
 
+/// What a loss means for the product that the profile is for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossRow {
+    /// Whether the platform suspends it when a loss lasts.
+    pub suspends: bool,
+    /// What a loss means, in words that follow "a loss means:".
+    pub means: String,
+}
+
+/// Rows and slots that are watched together or not at all.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackRow {
+    /// Who needs them, in a few words.
+    pub what: String,
+    /// Whether they are watched where the configuration names no packs.
+    pub default: bool,
+}
+
+/// Who answers apps that the custom DNS leaves without an answer, as files write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FallbackName {
+    /// Azure DNS.
+    #[default]
+    Azure,
+    /// Nobody.
+    None,
+}
+
 /// The DNS servers, asked over UDP and over TCP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +185,9 @@ pub struct DnsRow {
     /// Whether the servers are watched although nobody names them.
     #[serde(default = "watched")]
     pub watched: bool,
+    /// Who answers apps that the custom DNS leaves without an answer.
+    #[serde(default)]
+    pub fallback: FallbackName,
     pub purpose: String,
     pub source: String,
     pub note: Option<String>,
@@ -169,6 +220,8 @@ pub struct Row {
     pub basis: Option<BasisName>,
     /// Which apps need it.
     pub workload: Option<WorkloadName>,
+    /// The pack that it belongs to; without one it is always watched.
+    pub pack: Option<String>,
     /// The severity, where it differs from the purpose's.
     pub severity: Option<Level>,
     /// What is asked for.
@@ -193,6 +246,7 @@ pub struct SlotRow {
     pub purpose: String,
     pub source: String,
     pub workload: Option<WorkloadName>,
+    pub pack: Option<String>,
     pub hint: String,
     pub note: Option<String>,
 }
@@ -203,6 +257,12 @@ pub enum ProfileError {
     /// No profile has this name.
     #[error("profile ({0}) must be one of: {1}")]
     Unknown(String, String),
+    /// The profile is one of rules and routes alone.
+    #[error(
+        "profile ({0}) is one of `ase-agent lint` alone: no document names the endpoints that it asks for; watch what you know of \
+         it with `profile: custom` and `endpoints.add`, or choose one of: {1}"
+    )]
+    LintOnly(String, String),
     /// The profile has no edition for this cloud.
     #[error("cloud ({0}) must be one of: {1}")]
     Cloud(String, String),
@@ -218,8 +278,12 @@ impl Profile {
     /// [`ProfileError`], which names what there is.
     pub fn load(name: &str, cloud: &str) -> Result<Self, ProfileError> {
         let of_name: Vec<_> = FILES.iter().filter(|(profile, ..)| *profile == name).collect();
+        let every = || names(FILES.iter().map(|file| file.0));
+        if LINT_ONLY.contains(&name) {
+            return Err(ProfileError::LintOnly(name.to_owned(), every()));
+        }
         if of_name.is_empty() {
-            return Err(ProfileError::Unknown(name.to_owned(), names(FILES.iter().map(|file| file.0))));
+            return Err(ProfileError::Unknown(name.to_owned(), every()));
         }
         let file = of_name.iter().find(|(_, of_cloud, _)| *of_cloud == cloud);
         let clouds = || names(of_name.iter().map(|file| file.1));
@@ -265,57 +329,5 @@ impl Row {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    /// Documented pairs of name and port per cloud, counted in the source list.
-    const DOCUMENTED: [(&str, usize); 3] = [("public", 142), ("usgov", 134), ("china", 108)];
-
-    #[test]
-    fn every_documented_row_is_there() {
-        for (cloud, expected) in DOCUMENTED {
-            let profile = Profile::load("ase-v2", cloud).expect("the built-in profile loads");
-            let mut documented = BTreeSet::from([("*".to_owned(), 53)]);
-            for row in profile.rows.iter().filter(|row| row.source.starts_with("FW")) {
-                let name = row.documented_as.as_ref().unwrap_or(&row.host);
-                for port in &row.ports {
-                    documented.insert((name.clone(), *port));
-                    documented.extend(row.covers.iter().map(|wildcard| (wildcard.clone(), *port)));
-                }
-            }
-            for slot in &profile.slots {
-                documented.extend(slot.ports.iter().map(|port| (slot.documented_as.clone(), *port)));
-            }
-            assert_eq!(documented.len(), expected, "{cloud}");
-        }
-    }
-
-    #[test]
-    fn every_row_has_a_known_source_and_a_severity() {
-        for profile in Profile::all() {
-            let rows = profile.rows.iter().map(|row| (&row.host, &row.purpose, &row.source));
-            let slots = profile.slots.iter().map(|slot| (&slot.name, &slot.purpose, &slot.source));
-            for (name, purpose, source) in rows.chain(slots) {
-                assert!(profile.severities.contains_key(purpose), "{name}: purpose {purpose}");
-                assert!(profile.sources.contains_key(source), "{name}: source {source}");
-            }
-            assert!(profile.sources.values().all(|source| source.as_of.len() == 10));
-        }
-        assert_eq!(Profile::all().count(), 4);
-    }
-
-    #[test]
-    fn the_custom_profile_holds_nothing() {
-        let custom = Profile::load("custom", "public").expect("it is built in");
-        assert!(custom.rows.is_empty() && custom.slots.is_empty() && !custom.dns.watched);
-    }
-
-    #[test]
-    fn what_is_not_there_is_named_with_what_is() {
-        let error = Profile::load("ase-v9", "public").expect_err("no such profile").to_string();
-        assert_eq!(error, "profile (ase-v9) must be one of: ase-v2, custom");
-        let error = Profile::load("ase-v2", "moon").expect_err("no such cloud").to_string();
-        assert_eq!(error, "cloud (moon) must be one of: public, usgov, china");
-    }
-}
+#[path = "profile_tests.rs"]
+mod tests;

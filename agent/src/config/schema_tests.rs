@@ -26,6 +26,12 @@ pub(super) fn clouds(_: &mut SchemaGenerator) -> Schema {
     words(Profile::all().map(|profile| profile.cloud))
 }
 
+/// The packs that some profile has.
+pub(super) fn packs(_: &mut SchemaGenerator) -> Schema {
+    let names: BTreeSet<String> = Profile::all().flat_map(|profile| profile.packs.into_keys()).collect();
+    json_schema!({"type": "array", "items": {"type": "string", "enum": names}})
+}
+
 /// Lists of hosts by the slots that some profile has.
 pub(super) fn slots(_: &mut SchemaGenerator) -> Schema {
     let slots = || Profile::all().flat_map(|profile| profile.slots);
@@ -166,6 +172,9 @@ fn the_schema_knows_every_key_and_no_other() {
         ("pace: {concurrency: 0}", false),
         ("endpoints: {add: [{class: https}]}", false),
         ("endpoints: {add: [{host: a.example, expect: maybe}]}", false),
+        ("profile: ase-v3\npacks: [functions, linux-build]\n", true),
+        ("packs: [gardening]", false),
+        ("profile: container-apps", false),
         ("cloud: moon", false),
         ("pace: '${PACE}'", false),
         ("endpoints: {add: '${LIST}'}", false),

@@ -145,7 +145,7 @@ fn linux_rows_are_left_out_where_no_linux_apps_run() {
 fn every_broken_rule_is_named_with_key_and_value() {
     let long = format!("endpoints: {{add: [{{class: tcp, port: 1, host: {}example}}]}}", "abcdefg.".repeat(40));
     let rows: &[(&str, &str)] = &[
-        ("profile: ase-v9", "profile (ase-v9) must be one of: ase-v2, custom"),
+        ("profile: ase-v9", "profile (ase-v9) must be one of: ase-v2, ase-v3, vnet-integration, apim-classic, custom"),
         ("cloud: moon", "cloud (moon) must be one of: public, usgov, china"),
         ("intervalls: {dns: 30s}", "test.yaml:1:1: unknown key `intervalls`, did you mean `intervals`?"),
         ("pace:\n  concurency: 3", "test.yaml:2:3: unknown key `concurency`, did you mean `concurrency`?"),

@@ -31,6 +31,8 @@ pub struct Judged {
     pub fabric: Fabric,
     /// By which profile.
     pub profile: String,
+    /// Whether the platform suspends what the profile is for.
+    pub suspends: bool,
 }
 
 /// Judges what was read. `stands` is the address that this agent's packets leave from.
@@ -53,7 +55,8 @@ pub fn judged(exports: &Exports, catalog: &Catalog, read: (Export, Vec<FileRead>
         suppress: exports.suppress.iter().map(|(id, reason)| (id.clone(), reason.clone())).collect(),
     };
     let report = judge(&question, &export);
-    Judged { files, report, fabric: Fabric::new(&question, &export, stands), profile: name }
+    let (fabric, suspends) = (Fabric::new(&question, &export, stands), catalog.stakes.suspends);
+    Judged { files, report, fabric, profile: name, suspends }
 }
 
 /// What the endpoints that a configuration adds need; those of its profile are required by the profile itself.
@@ -82,8 +85,8 @@ impl Judged {
         self.report.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// The findings for which environments are suspended.
+    /// The findings for which environments are suspended; none where nothing is ever suspended.
     pub fn threats(&self) -> impl Iterator<Item = &Finding> {
-        threats::of(&self.report)
+        threats::of(&self.report).filter(|_| self.suspends)
     }
 }

@@ -85,6 +85,8 @@ pub struct About {
     pub purpose: String,
     /// Which apps need it.
     pub workload: Workload,
+    /// The pack of the profile that it belongs to; `None` where it is always watched.
+    pub pack: Option<String>,
     /// How well founded the probed host is.
     pub basis: Basis,
     /// The host that takes its place, watched on the same port.
@@ -135,6 +137,26 @@ pub struct Slot {
     pub as_of: String,
 }
 
+/// What it means that something of a catalogue is lost, for the product that the catalogue is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stakes {
+    /// Whether the platform suspends the product when a loss lasts.
+    pub suspends: bool,
+    /// What a loss means, in words that follow "a loss means:".
+    pub means: String,
+}
+
+/// Rows of a profile that only some need, watched together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// Its name, under which `packs:` names it.
+    pub name: String,
+    /// Who needs it, in a few words.
+    pub what: String,
+    /// Whether its rows are watched.
+    pub is_watched: bool,
+}
+
 /// Everything that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
@@ -144,6 +166,12 @@ pub struct Catalog {
     pub cloud: String,
     /// The newest edition among its rows, `YYYY-MM-DD`.
     pub edition: String,
+    /// What a loss means.
+    pub stakes: Stakes,
+    /// Whether apps that the custom DNS leaves without an answer get one of Azure DNS.
+    pub falls_back: bool,
+    /// Rows that only some need, in the order of their names.
+    pub packs: Vec<Pack>,
     /// The endpoints, ordered by class and id; ids are unique.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// The slots that are not filled.

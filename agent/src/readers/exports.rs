@@ -42,12 +42,13 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<&Finding> {
 
 /// Whether one of them is what environments are suspended for.
 pub(crate) fn is_threatened(snapshot: &Snapshot) -> bool {
-    findings(snapshot).into_iter().any(is_threat)
+    snapshot.catalog.stakes.suspends && findings(snapshot).into_iter().any(is_threat)
 }
 
 /// A finding in one line.
-pub(crate) fn line(finding: &Finding) -> String {
-    let threat = if is_threat(finding) { format!(" ({THREAT})") } else { String::new() };
+pub(crate) fn line(snapshot: &Snapshot, finding: &Finding) -> String {
+    let threat =
+        if snapshot.catalog.stakes.suspends && is_threat(finding) { format!(" ({THREAT})") } else { String::new() };
     format!("{}  {}: {}{threat}", finding.severity.label(), finding.id(), finding.message)
 }
 
@@ -56,7 +57,7 @@ pub fn lines(snapshot: &Snapshot) -> Vec<String> {
     let Some(title) = title(snapshot) else { return Vec::new() };
     let (found, mut lines) = (findings(snapshot), vec![title]);
     lines.extend(wrong(snapshot));
-    lines.extend(found.iter().take(ON_PAGE).map(|finding| line(finding)));
+    lines.extend(found.iter().take(ON_PAGE).map(|finding| line(snapshot, finding)));
     let more = found.len().saturating_sub(ON_PAGE);
     lines.extend((more > 0).then(|| format!("{more} more in the status (JSON)")));
     lines

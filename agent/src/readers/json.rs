@@ -53,7 +53,7 @@ pub struct Document<'a> {
     classes: Vec<ClassEntry>,
     resolvers: ResolverEntry<'a>,
     incidents: Vec<IncidentEntry<'a>>,
-    risk: Option<RiskEntry>,
+    risk: Option<RiskEntry<'a>>,
     early: EarlyEntry,
     store: StoreEntry,
     dns: DnsEntry,

@@ -7,25 +7,46 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 
 use crate::{
-    config::profile::Profile,
+    config::profile::{LINT_ONLY, Profile},
     diagnosis::{self, cases, posed},
     model::{
-        catalog::{Addresses, Catalog, Endpoint, Workload},
+        catalog::{Addresses, Catalog, Endpoint, Pack, Workload},
         settings::{self, Settings},
     },
     net::{address, duration},
+    readers::VERSION,
     resolvers::{names, survey, trial},
 };
 
 /// Lists the built-in profiles.
-pub fn render_list() -> String {
+pub fn render_list(as_json: bool) -> String {
+    if as_json { format!("{:#}\n", list()) } else { listed() }
+}
+
+fn list() -> Value {
+    let entry = |profile: Profile| {
+        let packs = profile.packs.iter().map(|(name, pack)| (name, &pack.what, pack.default));
+        json!({
+            "profile": profile.profile, "cloud": profile.cloud, "edition": profile.edition(), "title": profile.title,
+            "rows": profile.rows.iter().map(|row| row.ports.len()).sum::<usize>(), "slots": profile.slots.len(),
+            "packs": packs.map(|(name, what, watched)| json!({"name": name, "what": what, "watched": watched})).collect::<Vec<_>>(),
+            "suspends": profile.loss.suspends, "means": profile.loss.means,
+        })
+    };
+    json!({
+        "schema": "ase-agent/profiles/1", "version": VERSION,
+        "profiles": Profile::all().map(entry).collect::<Vec<_>>(), "lint_only": LINT_ONLY,
+    })
+}
+
+fn listed() -> String {
     let mut table = table(&["PROFILE", "CLOUD", "EDITION", "ROWS", "SLOTS", "WHAT IT IS"]);
     for profile in Profile::all() {
         let ports: usize = profile.rows.iter().map(|row| row.ports.len()).sum();
         let (edition, slots) = (profile.edition(), profile.slots.len().to_string());
         table.add_row(vec![profile.profile, profile.cloud, edition, ports.to_string(), slots, profile.title]);
     }
-    format!("{}\n", trimmed(&table))
+    format!("{}\n\nOf rules and routes alone, for `ase-agent lint`: {}\n", trimmed(&table), LINT_ONLY.join(", "))
 }
 
 /// Shows every endpoint and slot, and everything the agent itself sends.
@@ -36,9 +57,10 @@ pub fn render_show(settings: &Settings, as_json: bool) -> String {
 /// What became of the environments that the profile is for (Microsoft's page on their migration), and what the agent is
 /// for since then.
 const RETIRED: &str = "ASE v1 and v2 retired on 2024-08-31; since then those that are left are migrated or deleted in batches. \
-                       Since then the agent is for those that are left, for networks that still carry their rules, and, with \
-                       `profile: custom`, for what hangs on outbound dependencies in the same way: apps in ASE v3, apps with \
-                       VNet integration, API Management and Container Apps in a network of yours.";
+                       This profile is for those that are left and for networks that still carry their rules. What hangs on \
+                       outbound dependencies in the same way has profiles of its own: apps in ASE v3 (`ase-v3`), apps with \
+                       VNet integration (`vnet-integration`), API Management (`apim-classic`), and Container Apps and all else \
+                       in a network of yours (`custom`).";
 
 /// What is to be known of the product that a catalogue is for; `None` where it is current.
 pub(crate) fn retired(catalog: &Catalog) -> Option<&'static str> {
@@ -48,8 +70,14 @@ pub(crate) fn retired(catalog: &Catalog) -> Option<&'static str> {
 fn page(settings: &Settings) -> String {
     let catalog = &settings.catalog;
     let retired = retired(catalog).map(|note| format!("\n{note}")).unwrap_or_default();
-    let mut text =
-        format!("profile {}, cloud {}, edition {}{retired}\n\n", catalog.profile, catalog.cloud, catalog.edition);
+    let mut text = format!(
+        "profile {}, cloud {}, edition {}{retired}\nA loss means: {}.\n{}.\n\n",
+        catalog.profile,
+        catalog.cloud,
+        catalog.edition,
+        catalog.stakes.means,
+        fallback(catalog)
+    );
     let mut endpoints = table(&["ENDPOINT", "CLASS", "SEVERITY", "PURPOSE", "PROOF", "BASIS", "AS OF", "STANDS FOR"]);
     for endpoint in &catalog.endpoints {
         let about = &endpoint.about;
@@ -65,6 +93,12 @@ fn page(settings: &Settings) -> String {
         ]);
     }
     _ = writeln!(text, "{}", trimmed(&endpoints));
+    if !catalog.packs.is_empty() {
+        _ = writeln!(text, "\nRows that only some need (name those of yours under `packs:`):");
+        let mut packs = table(&["PACK", "WATCHED", "WHO NEEDS IT"]);
+        catalog.packs.iter().for_each(|pack| _ = packs.add_row(shown(pack)));
+        _ = writeln!(text, "{}", trimmed(&packs));
+    }
     if !catalog.slots.is_empty() {
         _ = writeln!(text, "\nNot configured (fill under `slots:`):");
         let mut slots = table(&["SLOT", "CLASS", "PORT", "SEVERITY", "HOW TO FILL IT"]);
@@ -77,6 +111,19 @@ fn page(settings: &Settings) -> String {
     _ = writeln!(text, "\nWhat the agent sends:");
     traffic(settings).iter().for_each(|line| _ = writeln!(text, "  {line}"));
     text
+}
+
+fn shown(pack: &Pack) -> [&str; 3] {
+    [&pack.name, if pack.is_watched { "yes" } else { "no" }, &pack.what]
+}
+
+/// Who answers apps that the custom DNS leaves without an answer.
+fn fallback(catalog: &Catalog) -> &'static str {
+    if catalog.falls_back {
+        "Apps that the custom DNS leaves without an answer are answered by Azure DNS"
+    } else {
+        "Apps have the custom DNS alone: it must resolve public and private names, Azure DNS does not take over"
+    }
 }
 
 /// Everything the agent itself sends, one line each.
@@ -166,10 +213,11 @@ fn servers(settings: &Settings) -> String {
 
 fn purpose(endpoint: &Endpoint) -> String {
     let about = &endpoint.about;
-    match about.workload {
-        Workload::Any => about.purpose.clone(),
-        Workload::Linux => format!("{} (Linux apps)", about.purpose),
-        Workload::Windows => format!("{} (Windows apps)", about.purpose),
+    match (about.workload, &about.pack) {
+        (Workload::Any, Some(pack)) if *pack != about.purpose => format!("{} (pack {pack})", about.purpose),
+        (Workload::Any, _) => about.purpose.clone(),
+        (Workload::Linux, _) => format!("{} (Linux apps)", about.purpose),
+        (Workload::Windows, _) => format!("{} (Windows apps)", about.purpose),
     }
 }
 
@@ -208,9 +256,13 @@ fn document(settings: &Settings) -> Value {
             "purpose": slot.purpose, "hint": slot.hint, "source": slot.source, "as_of": slot.as_of,
         })
     });
+    let packs =
+        catalog.packs.iter().map(|pack| json!({"name": pack.name, "what": pack.what, "watched": pack.is_watched}));
     json!({
-        "schema": "ase-agent/profile/1",
+        "schema": "ase-agent/profile/1", "version": VERSION,
         "profile": catalog.profile, "cloud": catalog.cloud, "edition": catalog.edition,
+        "suspends": catalog.stakes.suspends, "means": catalog.stakes.means, "azure_dns_takes_over": catalog.falls_back,
+        "packs": packs.collect::<Vec<_>>(),
         "endpoints": endpoints, "slots": slots.collect::<Vec<_>>(), "traffic": traffic(settings),
     })
 }
@@ -219,7 +271,7 @@ fn entry(endpoint: &Endpoint) -> Value {
     let about = &endpoint.about;
     json!({
         "id": &*endpoint.id.0, "class": endpoint.class.label(), "host": endpoint.target.host.to_string(), "port": endpoint.target.port,
-        "severity": endpoint.severity.label(), "purpose": purpose(endpoint), "proof": proof(&endpoint.target.probe),
+        "severity": endpoint.severity.label(), "purpose": purpose(endpoint), "pack": about.pack, "proof": proof(&endpoint.target.probe),
         "addresses": match endpoint.target.addresses { Addresses::All => "all", Addresses::First => "first" },
         "interval_seconds": endpoint.interval.as_secs_f64(), "timeout_seconds": endpoint.target.timeout.as_secs_f64(),
         "documented_as": about.documented_as, "basis": about.basis.label(), "source": about.source,
@@ -246,6 +298,31 @@ mod tests {
     use crate::config;
 
     #[test]
+    fn every_profile_of_the_lint_is_one_of_the_daemon_or_known_to_be_none() {
+        for name in crate::lint::requirements::profiles() {
+            let watched = Profile::all().any(|profile| profile.profile == name);
+            assert_ne!(watched, LINT_ONLY.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_profile_says_what_a_loss_means_who_answers_names_and_which_packs_there_are() {
+        let settings = config::load_profile(None, Some("ase-v3"), None).expect("a profile");
+        let page = render_show(&settings, false);
+        for said in [
+            "profile ase-v3, cloud public, edition 2025-04-30\nA loss means: apps fail for as long as it lasts",
+            "Azure DNS does not take over.",
+            "functions           no       function apps, whose host loads extension bundles",
+        ] {
+            assert!(page.contains(said), "{said}: {page}");
+        }
+        assert!(!page.contains("retired on"), "{page}");
+        let document: Value = serde_json::from_str(&render_show(&settings, true)).expect("it is JSON");
+        assert_eq!((&document["suspends"], &document["azure_dns_takes_over"]), (&json!(false), &json!(false)));
+        assert_eq!(document["packs"].as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
     fn everything_that_is_sent_is_declared_on_the_page_and_in_json() {
         let settings = config::load_profile(None, Some("ase-v2"), Some("public")).expect("the defaults are good");
         let (page, json) = (render_show(&settings, false), render_show(&settings, true));
@@ -257,7 +334,9 @@ mod tests {
         for needed in [&*azure, &survey::CANARY.to_string(), "cannot exist", "port 443", "redirect", trial::BELOW] {
             assert!(said.contains(needed), "{needed}: {said}");
         }
-        for since in ["retired on 2024-08-31", "ASE v3", "VNet integration", "API Management", "Container Apps"] {
+        for since in
+            ["retired on 2024-08-31", "ASE v3", "VNet integration", "API Management", "Container Apps", "is suspended"]
+        {
             assert!(page.contains(since), "the page says what the agent is for: {since}");
         }
         for endpoint in &settings.catalog.endpoints {

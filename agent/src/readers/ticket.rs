@@ -207,7 +207,7 @@ fn dns(parts: &mut Vec<Part>, snapshot: &Snapshot) {
 fn exported(parts: &mut Vec<Part>, snapshot: &Snapshot) {
     let Some(title) = exports::title(snapshot) else { return };
     let mut lines = exports::wrong(snapshot);
-    lines.extend(exports::findings(snapshot).into_iter().map(exports::line));
+    lines.extend(exports::findings(snapshot).into_iter().map(|finding| exports::line(snapshot, finding)));
     parts.push(Part::Heading(format!("Exported rules: {title}")));
     parts.extend((!lines.is_empty()).then_some(Part::List(lines)));
 }

@@ -87,6 +87,7 @@ pub(super) fn hurried(settings: Settings) -> (Settings, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalog::Stakes;
 
     #[test]
     fn a_fast_look_asks_what_is_critical_and_says_what_it_leaves_out() {
@@ -126,6 +127,9 @@ mod tests {
             profile: "p".to_owned(),
             cloud: "public".to_owned(),
             edition: "2023-11-20".to_owned(),
+            stakes: Stakes { suspends: true, means: String::new() },
+            falls_back: true,
+            packs: Vec::new(),
             endpoints: Vec::new(),
             slots: Vec::new(),
         };

@@ -7,9 +7,11 @@ use crate::engine::snapshot::Snapshot;
 
 /// What the clocks say.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct RiskEntry {
+pub(super) struct RiskEntry<'a> {
     /// Always true: the horizon is an assumption.
     estimated: bool,
+    suspends: bool,
+    means: &'a str,
     level: &'static str,
     total: f64,
     horizon_seconds: f64,
@@ -27,9 +29,9 @@ struct ClassRisk {
     loss: f64,
 }
 
-impl RiskEntry {
+impl<'a> RiskEntry<'a> {
     /// The entry of a snapshot that has a past.
-    pub(super) fn of(snapshot: &Snapshot) -> Option<Self> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Option<Self> {
         let estimate = snapshot.risk.as_ref()?;
         let classes = estimate.classes.iter().map(|(class, risk)| ClassRisk {
             class: class.label(),
@@ -39,6 +41,8 @@ impl RiskEntry {
         });
         Some(Self {
             estimated: true,
+            suspends: snapshot.catalog.stakes.suspends,
+            means: &snapshot.catalog.stakes.means,
             level: estimate.level.label(),
             total: estimate.total,
             horizon_seconds: estimate.horizon.as_secs_f64(),

@@ -32,6 +32,11 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
         losses,
     );
     page.gauge(
+        "ase_suspension_possible",
+        "Whether the platform suspends what the profile is for when a loss lasts; 0 where the risk only weighs what is lost and how long.",
+        flag(snapshot.catalog.stakes.suspends),
+    );
+    page.gauge(
         "ase_time_to_horizon_seconds",
         "Time until the first class reaches the assumed horizon if nothing changes; +Inf while nothing is lost.",
         estimate.to_horizon.map_or(f64::INFINITY, |time| time.as_secs_f64()),

@@ -79,14 +79,35 @@ struct Risk {
     horizon: String,
     to_horizon: Option<String>,
     line: String,
+    suspends: bool,
+    means: Text,
 }
 
-/// The estimated risk of suspension.
+/// What the figure is called: a product that is never suspended has no risk of it.
+pub(super) fn risk_title(snapshot: &Snapshot) -> &'static str {
+    if snapshot.catalog.stakes.suspends { "Estimated risk of suspension" } else { "Weight of what is lost" }
+}
+
+/// The estimated risk of suspension, or how much weighs what is lost where nothing is ever suspended.
 pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
+    let stakes = &snapshot.catalog.stakes;
+    let (suspends, means) = (stakes.suspends, Text::from(&stakes.means));
     let Some(estimate) = &snapshot.risk else {
         let (level, class, trend, sign) = ("", "none", "", "");
         let (total, horizon, line) = Default::default();
-        return Html::of(&Risk { is_known: false, level, class, total, trend, sign, horizon, to_horizon: None, line });
+        return Html::of(&Risk {
+            is_known: false,
+            level,
+            class,
+            total,
+            trend,
+            sign,
+            horizon,
+            to_horizon: None,
+            line,
+            suspends,
+            means,
+        });
     };
     let values: Vec<f64> = course.risks().map(|(_, risk)| risk).collect();
     let (trend, sign) = trend(snapshot.at, estimate.total, course);
@@ -105,6 +126,8 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         horizon: span(estimate.horizon),
         to_horizon: estimate.to_horizon.map(span),
         line: if values.len() > 1 { charts::line(&values, values.len(), top) } else { String::new() },
+        suspends,
+        means,
     })
 }
 

@@ -19,7 +19,7 @@ pub(super) fn write(paper: &mut Paper, snapshot: &Snapshot) {
     wrong.iter().for_each(|wrong| paper.line(2, "wrong:  ", wrong, YELLOW));
     let shown = if paper.look.verbose { findings.len() } else { NAMED };
     for finding in findings.iter().take(shown) {
-        paper.line(2, "", &exports::line(finding), PLAIN);
+        paper.line(2, "", &exports::line(snapshot, finding), PLAIN);
         if let Some(fix) = finding.fix.as_ref().filter(|_| paper.look.verbose) {
             paper.command(4, "type: ", fix);
         }
