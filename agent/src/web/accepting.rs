@@ -188,6 +188,8 @@ impl House {
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.limits.head).max_buf_size(HEAD_LIMIT);
+        // A client may end its side behind its request, as `nc -N` does, and still wants the answer (RFC 9112, 9.6).
+        builder.half_close(true);
         let stream = TokioIo::new(Watched::new(stream, ticket.clone(), self.limits.answer));
         let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
         let mut stopping = self.stopping.clone();

@@ -127,6 +127,24 @@ async fn reload_hands_the_answer_of_the_loop_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_client_that_ends_its_side_behind_its_request_gets_its_answer() {
+    let mut server = start(Limits::default()).await;
+    let mut client = TcpStream::connect(server.address).await.expect("the server listens");
+    let request = b"POST /-/reload HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n";
+    client.write_all(request).await.expect("the server reads");
+    client.shutdown().await.expect("one side can be ended");
+    let Some(Command::Reload(reply)) = server.commands.recv().await else { panic!("a command is due") };
+    // While others are answered the server sees that the side has ended.
+    for _ in 0..5 {
+        assert_eq!(ask(&server, "GET", "/-/healthy").await.0, 200);
+    }
+    reply.send(Ok(())).expect("the request still waits");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("the server closes in order");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("reloaded\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_reload_that_another_site_asks_for_is_refused() {
     let mut server = start(Limits::default()).await;
     for (headers, status) in [

@@ -8,9 +8,12 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
+    time::Duration,
 };
 
+use ase_agent::store::{Store, rows::IncidentRow};
 use ase_lab::browser::{Browser, Screen};
+use ase_probes::clock;
 use serde_json::Value;
 
 use crate::{
@@ -54,6 +57,30 @@ fn block_page() -> u16 {
     port
 }
 
+/// Incidents that a month left in the store, and the time between two of them.
+const MONTH: (u32, Duration) = (59, Duration::from_secs(12 * 3600));
+
+/// Leaves a month of ended incidents in a store, the newest half a day old.
+fn a_month_went_by(state: &Path) {
+    let mut store = Store::open(state, clock::wall()).expect("a store can be made");
+    for number in 1..=MONTH.0 {
+        let since = clock::wall() - number * MONTH.1;
+        store.report(IncidentRow {
+            id: format!("{number:016x}"),
+            cause: ["dropped", "dns_failure", "slow"][number as usize % 3].to_owned(),
+            phase: "connect".to_owned(),
+            confidence: "likely".to_owned(),
+            component: format!("{HOSTILE} {number}"),
+            evidence: vec![HOSTILE.to_owned()],
+            since,
+            published: since,
+            closed: Some(since + Duration::from_secs(60 * u64::from(number))),
+            ..IncidentRow::default()
+        });
+    }
+    assert!(store.flush(), "the store takes a month");
+}
+
 impl Stage {
     fn start() -> Self {
         let (listen, quiet, blocked) = (SocketAddr::from(([127, 0, 0, 1], free_port())), free_port(), block_page());
@@ -73,6 +100,7 @@ impl Stage {
             endpoint(&format!("{HOSTILE_ID}{}", "x".repeat(150)), "tcp", listen.port(), ""),
             endpoint("blocked", "http", blocked, ", path: /, expect: {contains: never}"),
         );
+        a_month_went_by(&folder.path().join("state"));
         fs::write(folder.path().join("agent.yaml"), text).expect("the folder is writable");
         let mut command = Command::new(agent());
         command.args(["run", "--config", "agent.yaml", "--listen", &listen.to_string()]).env_remove("STATE_DIRECTORY");
@@ -107,6 +135,7 @@ fn the_page_holds_in_a_real_browser() {
     hostile_words_are_text(&mut browser);
     the_filter_filters(&mut browser);
     what_changes_shows(&mut browser, &stage);
+    a_month_is_drawn(&mut browser);
     the_keyboard_suffices(&mut browser);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
@@ -149,6 +178,13 @@ fn what_changes_shows(browser: &mut Browser, stage: &Stage) {
     holds(browser, "window.mark === 1");
 }
 
+/// The longest span shows what the store remembers beside what ended while the page was open.
+fn a_month_is_drawn(browser: &mut Browser) {
+    let marks = "Math.max(...[...document.querySelectorAll('#past svg')].map((it) => it.querySelectorAll('a').length))";
+    let most = browser.value(marks).expect("the course is drawn");
+    assert!(most.as_u64() > Some(u64::from(MONTH.0)), "{most} marks");
+}
+
 /// From the top of the page to an incident in the clipboard, with two keys.
 fn the_keyboard_suffices(browser: &mut Browser) {
     let walk = |browser: &mut Browser, to: &str| {
@@ -177,8 +213,19 @@ fn the_keyboard_suffices(browser: &mut Browser) {
 fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
     let incident = browser.value("document.querySelector('.card h3 a').pathname").expect("an incident is open");
     let endpoint = browser.value("document.querySelector('tr.row a').pathname").expect("an endpoint is there");
+    let ended = browser
+        .value("[...document.querySelectorAll('#past tr')].filter((it) => it.cells[1] && !it.querySelector('.bad') && it.querySelector('a')).map((it) => it.querySelector('a').pathname)")
+        .expect("the newest incidents are listed");
+    let (of_now, of_the_store) = (ended[0].as_str().expect("one ended here"), ended[1].as_str().expect("one is older"));
     let axe = axe().map(|path| fs::read_to_string(path).expect("axe is text"));
-    for path in ["/", incident.as_str().expect("a path"), endpoint.as_str().expect("a path"), "/incident/none"] {
+    for path in [
+        "/",
+        incident.as_str().expect("a path"),
+        endpoint.as_str().expect("a path"),
+        of_now,
+        of_the_store,
+        "/incident/none",
+    ] {
         for screen in [NARROW, DARK, WIDE] {
             browser.look_by(screen).expect("a screen can be set");
             browser.go(&format!("{}{path}", stage.page)).unwrap_or_else(|error| panic!("{path}: {error:#}"));
