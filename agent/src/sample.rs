@@ -5,6 +5,8 @@ mod machine;
 mod outlook;
 mod troubled;
 
+pub(crate) use outlook::survey;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},

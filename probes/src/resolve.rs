@@ -100,6 +100,20 @@ impl Resolution {
         self.failures.iter().rfind(decides).or(self.failures.last())
     }
 
+    /// The servers that failed as the telling exchange did, each once, in the order in which they were asked. What others
+    /// did is trouble of their own.
+    pub fn failed_alike(&self) -> Vec<SocketAddr> {
+        let cause = |outcome: &Outcome| outcome.verdict.finding().map(|finding| finding.cause);
+        let Some(telling) = self.telling().map(cause) else { return Vec::new() };
+        let mut servers = Vec::new();
+        for failure in self.failures.iter().filter(|failure| cause(failure) == telling) {
+            if !servers.contains(&failure.address) {
+                servers.push(failure.address);
+            }
+        }
+        servers
+    }
+
     /// Adds the evidence lines: which server was believed, and what the others did.
     pub fn describe(&self, lines: &mut Vec<String>) {
         match (self.server, self.addresses.first()) {
@@ -277,6 +291,25 @@ mod tests {
         let mut lines = Vec::new();
         found.describe(&mut lines);
         assert!(lines[1].contains("NXDOMAIN"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn what_proves_something_outranks_silence_wherever_it_came_first_and_servers_stand_for_their_own_failure() {
+        let (silent, deaf) = (server(|_| None).await, server(|_| None).await);
+        let (broken, unwilling) =
+            (server(|question| code(question, 2)).await, server(|question| code(question, 5)).await);
+        for (asked, cause, alike) in [
+            (vec![broken, silent], Cause::DnsServfail, vec![broken]),
+            (vec![silent, broken], Cause::DnsServfail, vec![broken]),
+            (vec![broken, unwilling], Cause::DnsRefused, vec![unwilling]),
+            (vec![broken, silent, broken], Cause::DnsServfail, vec![broken]),
+        ] {
+            let found = resolve(asked.clone(), "login.example").await;
+            assert_eq!(found.finding.map(|finding| finding.cause), Some(cause), "{asked:?}");
+            assert_eq!(found.failed_alike(), alike);
+        }
+        let found = resolve(vec![silent, deaf], "login.example").await;
+        assert_eq!(found.failed_alike(), [silent, deaf], "what two do alike is the failure of both");
     }
 
     #[tokio::test]

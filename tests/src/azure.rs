@@ -105,6 +105,8 @@ pub struct Azure {
     /// The names it knows.
     pub zone: Arc<Zone>,
     azure_dns: SocketAddr,
+    /// The first custom DNS server; further ones have moods of their own.
+    custom_dns: Option<SocketAddr>,
     servers: Vec<Running>,
 }
 
@@ -183,6 +185,7 @@ impl Azure {
             switches: Switches::new(authorities.lab.world().clone()),
             zone,
             azure_dns,
+            custom_dns: settings.resolvers.custom.first().copied(),
             servers: Vec::new(),
         };
         let mut started = BTreeSet::new();
@@ -232,7 +235,11 @@ impl Azure {
         let switch = match &endpoint.target.probe {
             Probe::Dns(_) => {
                 let is_azure = address == self.azure_dns;
-                let mood = if is_azure { self.moods.azure_dns.clone() } else { self.moods.custom_dns.clone() };
+                let mood = match address {
+                    _ if is_azure => self.moods.azure_dns.clone(),
+                    _ if Some(address) == self.custom_dns => self.moods.custom_dns.clone(),
+                    _ => Behaviour::default(),
+                };
                 let mut zone = Zone::clone(&self.zone);
                 zone.insert(BYPASSED.to_owned(), bypassed(is_azure));
                 self.servers.extend(dns::start(address, Behaviour::new(Arc::new(zone)), mood.clone()).await?);

@@ -321,7 +321,8 @@ impl Cases {
         let Some(mut case) = self.close(index) else { return };
         case.known = Some(known);
         case.open.clone_from(&conclusion.open);
-        let mut diagnosis = Diagnosis { scope: case.diagnosis.scope, ..conclusion.diagnosis(&known) };
+        let origin = self.rests_on(conclusion.rule, &case.asker(index), at.now);
+        let mut diagnosis = Diagnosis { scope: case.diagnosis.scope, origin, ..conclusion.diagnosis(&known) };
         if let Some(peer) = case.sign.peer {
             diagnosis.contrasts.iter_mut().for_each(|line| *line = of_family(peer.ip(), line));
         }

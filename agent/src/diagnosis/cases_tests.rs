@@ -15,7 +15,7 @@ use crate::{
     model::{
         catalog::{EndpointId, Target},
         contrast::{Ask, Contrast, Contrasts},
-        diagnosis::Scope,
+        diagnosis::{Origin, Scope},
     },
     resolvers::names::{Cadence, Comparisons},
     sample,
@@ -400,4 +400,43 @@ fn one_that_fails_again_after_another_has_recovered_is_judged_anew() {
     let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
     assert_eq!(incident.endpoints.len(), 1);
     assert!(!incident.component.contains("every host"), "{}", incident.component);
+}
+
+#[test]
+fn what_source_ports_showed_at_others_only_is_inferred_and_not_observed() {
+    let alone = [("20.0.0.1", 443), ("20.0.0.2", 80), ("20.0.0.3", 1433), ("20.0.0.4", 25)];
+    let endpoints: Vec<_> = alone.iter().map(|(host, port)| endpoint(host, *port)).collect();
+    let mut world = World::that_looks(endpoints, false);
+    let wanted = world.round(|endpoint| endpoint.target.port != 25);
+    world.measure(&wanted, |key| match key.ask {
+        Ask::SourcePorts if key.peer.port() != 1433 => {
+            vec![(Contrast::PortDecides, true), (Contrast::NewFlowsMixed, true), (Contrast::NewFlowsPass, false)]
+        }
+        _ => denied(key),
+    });
+    world.review();
+    assert_eq!(world.causes()[..3], [Some(Cause::FlowHashLoss); 3]);
+    let origin = |index| world.cases.diagnosis(index).expect("it has a case").origin;
+    assert_eq!([0, 1, 2].map(origin), [Origin::Observed, Origin::Observed, Origin::Inferred]);
+}
+
+#[test]
+fn one_silent_host_and_several_have_advice_of_their_own() {
+    use crate::diagnosis::rules::{ONE_HOST, SOME_HOSTS};
+    let hint = |lost: &[&str]| {
+        let mut world = World::new(endpoints(6, &[443]));
+        world.round(|_| false);
+        world.second += 30;
+        let is_lost = |endpoint: &Endpoint| lost.contains(&&*endpoint.id.0);
+        for _ in 0..2 {
+            let wanted = world.round(is_lost);
+            world.measure(&wanted, denied);
+            world.second += 10;
+        }
+        world.review();
+        let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+        incident.hint
+    };
+    assert_eq!(hint(&["20.0.0.1:443"]), Some(ONE_HOST));
+    assert_eq!(hint(&["20.0.0.1:443", "20.0.0.2:443"]), Some(SOME_HOSTS));
 }

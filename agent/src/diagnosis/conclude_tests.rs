@@ -171,6 +171,30 @@ fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
 }
 
 #[test]
+fn where_source_ports_decide_at_several_hosts_loss_beside_it_hides_nothing() {
+    let of =
+        |symptom, answers: &[(Contrast, bool)]| conclude(&sign(symptom, Cause::Dropped), &known(answers)).finding.cause;
+    let (loss, both) = ([(LossyPath, true)], [(LossyPath, true), (SomeFlowsDie, true)]);
+    for symptom in [Symptom::SilentConnect, Symptom::SilentAtHello, Symptom::SilentDns] {
+        assert_eq!((of(symptom, &both), of(symptom, &loss)), (Cause::FlowHashLoss, Cause::PacketLoss), "{symptom:?}");
+    }
+    assert_eq!(of(Symptom::Passed, &both), Cause::PacketLoss, "what passes has lost packets, and no flow");
+}
+
+#[test]
+fn a_silent_host_is_no_case_of_names_that_lead_apart_unless_they_lead_astray() {
+    for (symptom, otherwise) in [(Symptom::SilentConnect, Cause::Dropped), (Symptom::RefusedConnect, Cause::Refused)] {
+        let of = |answers: &[(Contrast, bool)]| conclude(&sign(symptom, otherwise), &known(answers)).finding.cause;
+        assert_eq!(
+            of(&[(ResolversDisagree, true), (LedAstray, false)]),
+            otherwise,
+            "addresses differ from place to place"
+        );
+        assert_eq!(of(&[(ResolversDisagree, true), (LedAstray, true)]), Cause::DnsDivergent);
+    }
+}
+
+#[test]
 fn sampled_ports_that_are_silent_where_flows_die_anyway_are_no_rule_for_these_ports() {
     for (some_die, id) in [(false, "R51"), (true, "R00a")] {
         let answers = known(&[(RedirectPortsSilent, true), (SomeFlowsDie, some_die)]);

@@ -228,6 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_that_grows_or_changes_its_component_is_told_again_and_one_that_shrinks_is_not() {
+        let mut ledger = Ledger::default();
+        let one = || situation(Cause::Dropped, &["a:1433"], Scope::Endpoint);
+        let two = || situation(Cause::Dropped, &["a:1433", "b:1433"], Scope::Endpoint);
+        let renamed = || Incident { component: "the host a".to_owned(), ..two() };
+        ledger.update(vec![one()], AT(110));
+        for (second, next, is_told) in
+            [(111, one(), false), (112, two(), true), (113, renamed(), true), (114, renamed(), false)]
+        {
+            let before = Arc::clone(&ledger.open[0]);
+            let changes = ledger.update(vec![next], AT(second));
+            let told = matches!(&changes[..], [Change::Changed(was, is)] if *was == before && *is == ledger.open[0]);
+            assert_eq!((told, changes.len()), (is_told, usize::from(is_told)), "at {second}: {changes:?}");
+        }
+        let fewer = Incident { component: "the host a".to_owned(), ..one() };
+        assert_eq!(ledger.update(vec![fewer], AT(115)), []);
+    }
+
+    #[test]
     fn what_ends_is_closed_and_another_cause_is_another_incident() {
         let mut ledger = Ledger::default();
         ledger.update(vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(110));

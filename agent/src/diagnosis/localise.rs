@@ -1,6 +1,7 @@
 //! Finds the broken component behind endpoints that fail together: the most general one that every failure used and no
 //! success did. One broken component makes one group, however many endpoints it takes along.
 
+mod servers;
 mod zone;
 
 use std::{
@@ -9,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ase_probes::{
-    cause::Cause,
-    verdict::{Finding, Phase},
-};
+use ase_probes::{cause::Cause, verdict::Finding};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -28,8 +26,10 @@ const EGRESS_FAILURES: usize = 3;
 
 /// Addresses of one prefix that must fail before the prefix is called lost: two may share a rack.
 const PREFIX_ADDRESSES: usize = 3;
-/// The prefixes that networks are given in: the longest that is routed between networks, and a site's (RFC 6177).
-const PREFIX_LENGTHS: (u8, u8) = (24, 48);
+/// The prefixes that networks are given in, the shortest first: from those of a large provider, since in what is shorter
+/// unrelated hosts meet by chance, to the longest that is routed between networks, and a site's (RFC 6177).
+const PREFIX_LENGTHS: [(u8, u8); 9] =
+    [(16, 32), (17, 34), (18, 36), (19, 38), (20, 40), (21, 42), (22, 44), (23, 46), (24, 48)];
 
 /// One endpoint that fails, or works with something wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Failing {
     pub finding: Finding,
     /// Who was asked when it failed.
     pub peer: Option<SocketAddr>,
-    /// The DNS servers that did not resolve its name.
+    /// The DNS servers that did not resolve its name, each in the way that the finding tells.
     pub servers: Vec<SocketAddr>,
     /// The router that said that its peer cannot be reached.
     pub router: Option<IpAddr>,
@@ -143,7 +143,7 @@ pub struct Group {
 /// Groups failures by the component they share. Every failure is in exactly one group.
 pub fn localise(failing: &[Failing], neighbourhood: &Neighbourhood) -> Vec<Group> {
     let by_cause = collect(0..failing.len(), |number| Some(failing[number].finding.cause));
-    let crowd = Crowd { failing, neighbourhood };
+    let crowd = Crowd { failing, neighbourhood, troubles: servers::troubles(failing, neighbourhood) };
     by_cause.into_iter().flat_map(|(cause, members)| crowd.groups(cause, members)).collect()
 }
 
@@ -151,6 +151,8 @@ pub fn localise(failing: &[Failing], neighbourhood: &Neighbourhood) -> Vec<Group
 struct Crowd<'a> {
     failing: &'a [Failing],
     neighbourhood: &'a Neighbourhood,
+    /// What ails the endpoints at fixed addresses, DNS servers among them.
+    troubles: BTreeMap<SocketAddr, BTreeSet<Cause>>,
 }
 
 impl Crowd<'_> {
@@ -166,6 +168,7 @@ impl Crowd<'_> {
             return vec![Group { component, members: left }];
         }
         let mut groups = self.resolvers(&mut left);
+        groups.extend(self.every_server(&mut left));
         if self.is_egress(&left) {
             let members = take(&mut left, |number| self.is_outside(*number));
             groups.push(Group { component: Component::Egress, members });
@@ -201,52 +204,21 @@ impl Crowd<'_> {
             |number| self.failing[number].router,
             |router, here, _| (self.addresses(here).len() > 1).then_some(Component::Router(*router)),
         ));
-        groups.extend(self.whole(
-            &mut left,
-            |number| self.address(number).and_then(prefix_of),
-            |prefix, here, since| {
-                let is_lost = self.addresses(here).len() >= PREFIX_ADDRESSES
-                    && !self.neighbourhood.works_within(*prefix, since, &self.indices(here));
-                is_lost.then_some(Component::Prefix(*prefix))
-            },
-        ));
+        for lengths in PREFIX_LENGTHS {
+            groups.extend(self.whole(
+                &mut left,
+                |number| self.address(number).and_then(|address| prefix_of(address, lengths)),
+                |prefix, here, since| {
+                    let addresses = self.addresses(here);
+                    let is_lost = addresses.len() >= PREFIX_ADDRESSES
+                        && !self.neighbourhood.works_within(*prefix, since, &self.indices(here));
+                    is_lost.then(|| Component::Prefix(common_prefix(&addresses).unwrap_or(*prefix)))
+                },
+            ));
+        }
         let single = |(port, members)| Group { component: Component::Endpoints(Singles::Port(port)), members };
         groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
         if cause == Cause::MtuBlackhole { beyond_one_port(groups) } else { groups }
-    }
-
-    /// Names that DNS servers did not resolve, with the servers themselves where they are watched. A name is lost when the
-    /// last of them failed, so that those that were asked for the same name belong together.
-    fn resolvers(&self, left: &mut Vec<usize>) -> Vec<Group> {
-        let mut asked: Vec<BTreeSet<SocketAddr>> = Vec::new();
-        for number in left.iter() {
-            let mut servers = self.servers(*number);
-            if !servers.is_empty() {
-                let (shared, apart): (Vec<_>, Vec<_>) =
-                    asked.into_iter().partition(|others| !others.is_disjoint(&servers));
-                servers.extend(shared.into_iter().flatten());
-                asked = apart;
-                asked.push(servers);
-            }
-        }
-        let mut groups = Vec::new();
-        for servers in asked {
-            let wanted = |number: &usize| {
-                !self.servers(*number).is_disjoint(&servers) || servers.iter().any(|one| self.is_server(*number, *one))
-            };
-            let members = take(left, wanted);
-            let since = self.since(&members);
-            // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
-            let is_ill = |server: &SocketAddr| members.iter().any(|number| self.is_server(*number, *server));
-            let resolves = |server: &SocketAddr| self.neighbourhood.resolves(*server, since) && !is_ill(server);
-            let addresses = servers.iter().map(SocketAddr::ip).collect();
-            if servers.iter().any(resolves) {
-                groups.extend(self.zones(members, addresses));
-            } else {
-                groups.push(Group { component: Component::Resolvers(addresses), members });
-            }
-        }
-        groups
     }
 
     /// Takes out the failures that have something in common of which `component` says that it is lost as a whole, given
@@ -293,19 +265,6 @@ impl Crowd<'_> {
         self.neighbourhood.is_outside(self.failing[number].index)
     }
 
-    /// The DNS servers that did not resolve an endpoint's name.
-    fn servers(&self, number: usize) -> BTreeSet<SocketAddr> {
-        let failure = &self.failing[number];
-        if !failure.is_resolving || failure.finding.phase != Phase::Dns {
-            return BTreeSet::new();
-        }
-        failure.servers.iter().copied().chain(failure.peer).collect()
-    }
-
-    fn is_server(&self, number: usize, resolver: SocketAddr) -> bool {
-        *self.host(number) == Host::Address(resolver.ip()) && self.port(number).number == resolver.port()
-    }
-
     fn since(&self, members: &[usize]) -> Duration {
         members.iter().map(|number| self.failing[*number].since).min().unwrap_or_default()
     }
@@ -347,13 +306,21 @@ pub fn follows_the_flow(cause: Cause) -> bool {
     matches!(cause, Cause::FlowHashLoss | Cause::FlowTableFull | Cause::PacketLoss | Cause::Slow | Cause::MtuBlackhole)
 }
 
-/// The network that an address lies in, as far as networks are routed.
-fn prefix_of(address: IpAddr) -> Option<IpNet> {
-    let (v4, v6) = PREFIX_LENGTHS;
+/// The network of such a length that an address lies in.
+fn prefix_of(address: IpAddr, (v4, v6): (u8, u8)) -> Option<IpNet> {
     Some(match address {
         IpAddr::V4(address) => Ipv4Net::new(address, v4).ok()?.trunc().into(),
         IpAddr::V6(address) => Ipv6Net::new(address, v6).ok()?.trunc().into(),
     })
+}
+
+/// The longest of those networks that holds all these addresses.
+fn common_prefix(addresses: &BTreeSet<IpAddr>) -> Option<IpNet> {
+    let of = |lengths: &(u8, u8)| {
+        let prefixes: Option<BTreeSet<IpNet>> = addresses.iter().map(|address| prefix_of(*address, *lengths)).collect();
+        prefixes.filter(|prefixes| prefixes.len() == 1)?.pop_first()
+    };
+    PREFIX_LENGTHS.iter().rev().find_map(of)
 }
 
 /// A black hole for large packets spares short answers, so that other ports may work: where whole ports fail for it, it is

@@ -11,7 +11,7 @@ use crate::{
 use ase_probes::{
     outcome::{Outcome, Protocol},
     seen::{Phases, Seen},
-    verdict::{Confidence, Verdict},
+    verdict::{Confidence, Phase, Verdict},
 };
 use std::sync::Arc;
 
@@ -148,6 +148,56 @@ fn names_that_every_server_failed_are_lost_with_all_of_them() {
     assert_eq!(components(&all, &one), ["the DNS server 10.0.0.53"]);
 }
 
+/// Two DNS servers, another one that answers, and a name; nobody's visit but the third server's shows that it works.
+fn two_servers() -> Vec<Arc<EndpointView>> {
+    let mut all =
+        views(&["10.0.0.53", "10.0.0.54", "168.63.129.16", "a.example"], &[53], |host, _| host != "168.63.129.16");
+    for view in &mut all[..3] {
+        let view = Arc::make_mut(view);
+        let mut endpoint = (*view.endpoint).clone();
+        let address = endpoint.target.host.to_string().parse().expect("an address");
+        endpoint.target.host = Host::Address(address);
+        let question = ase_probes::dns::Question::address(
+            "b.example".to_owned(),
+            ase_probes::dns::RecordType::A,
+            ase_probes::dns::Transport::Udp,
+        );
+        endpoint.target.probe = ase_probes::probe::Probe::Dns(question);
+        view.endpoint = endpoint.into();
+    }
+    all
+}
+
+fn for_cause(cause: Cause, failing: Failing) -> Failing {
+    Failing { finding: Finding { cause, ..failing.finding }, ..failing }
+}
+
+#[test]
+fn an_incident_names_only_the_servers_that_show_its_cause() {
+    let (all, both) = (two_servers(), ["10.0.0.53:53", "10.0.0.54:53"]);
+    let of = |causes: [Cause; 2], name: Cause, servers: &[&str]| {
+        let own = [0, 1].map(|index| for_cause(causes[index], failing(index)));
+        components(&all, &[own.as_slice(), &[for_cause(name, unresolved(3, servers))]].concat())
+    };
+    use Cause::{DnsNoReply, DnsRefused, DnsServfail, Dropped, Refused};
+    let (one, other) = ("the DNS server 10.0.0.53", "the DNS server 10.0.0.54");
+    assert_eq!(of([Refused, Dropped], Refused, &both[..1]), ["single hosts on UDP 53", one]);
+    assert_eq!(of([DnsServfail, DnsRefused], DnsRefused, &both[1..]), ["single hosts on UDP 53", other]);
+    // Both are silent to a name; at one of them something listens.
+    assert_eq!(of([DnsNoReply, Dropped], Dropped, &both), [other, "single hosts on UDP 53"]);
+    assert_eq!(of([Refused, Refused], Refused, &both), ["both DNS servers, 10.0.0.53 and 10.0.0.54"]);
+    assert_eq!(of([Refused, Dropped], DnsNoReply, &both).len(), 3, "what nobody shows by itself both are asked about");
+}
+
+#[test]
+fn dns_servers_that_are_all_lost_are_lost_together_though_no_name_shows_it() {
+    let all = two_servers();
+    let lost = [0, 1].map(|index| for_cause(Cause::Refused, failing(index)));
+    assert_eq!(components(&all, &lost), ["both DNS servers, 10.0.0.53 and 10.0.0.54"].map(str::to_owned));
+    assert_eq!(components(&all, &lost[..1]).len(), 1);
+    assert!(components(&all, &lost[..1])[0].starts_with("single hosts"));
+}
+
 #[test]
 fn a_name_that_fails_at_servers_that_resolve_others_is_no_lost_server() {
     let mut all = views(&["a.example", "b.example"], &[443], |host, _| host == "a.example");
@@ -260,6 +310,32 @@ fn hosts_of_one_prefix_and_hosts_behind_one_router_have_that_in_common() {
     view.last = Some(Arc::new(visit));
     assert_eq!(components(&all, &[0, 1, 2].map(failing)), ["the addresses in 20.0.0.0/24"]);
     assert_eq!(components(&all, &[0, 1].map(failing)), ["single hosts on TCP 443"], "two may share a rack");
+}
+
+/// The hosts at these addresses, of which all but the last fail.
+fn all_but_the_last(addresses: &[[u8; 4]]) -> Vec<String> {
+    let hosts: Vec<String> = (0..addresses.len()).map(|number| format!("h{number}.example")).collect();
+    let last = hosts.len() - 1;
+    let mut all = views(&hosts.iter().map(String::as_str).collect::<Vec<_>>(), &[443], |host, _| host != hosts[last]);
+    for (view, address) in all.iter_mut().zip(addresses) {
+        let view = Arc::make_mut(view);
+        let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+        visit.outcomes[0].address = (*address, 443).into();
+        view.last = Some(Arc::new(visit));
+    }
+    components(&all, &(0..last).map(failing).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_longest_prefix_is_named_in_which_several_are_lost_and_nobody_works() {
+    let (one, two, three) = ([13, 64, 2, 1], [13, 64, 3, 1], [13, 64, 2, 9]);
+    assert_eq!(all_but_the_last(&[one, two, three, [20, 0, 0, 1]]), ["the addresses in 13.64.2.0/23"]);
+    let spread = [[13, 64, 2, 1], [13, 64, 100, 1], [13, 64, 50, 9], [13, 64, 9, 9], [13, 64, 77, 1]];
+    let beside = |last: [u8; 4]| all_but_the_last(&[&spread[..], &[last]].concat());
+    assert_eq!(beside([13, 65, 0, 1]), ["the addresses in 13.64.0.0/17"]);
+    assert_eq!(beside([13, 64, 60, 1]), ["single hosts on TCP 443"], "another one there works");
+    let apart = [[13, 64, 2, 1], [13, 80, 100, 1], [13, 96, 50, 9], [20, 0, 0, 1]];
+    assert_eq!(all_but_the_last(&apart), ["single hosts on TCP 443"], "half of a provider lies in so short a prefix");
 }
 
 proptest::proptest! {

@@ -11,12 +11,11 @@ use ase_probes::{
     evidence::{Ending, Trouble},
     held_flow::{FlowState, HeldFlow},
     local_facts::LocalFacts,
-    ntp, old_tls,
+    old_tls,
     outcome::Outcome,
     port_sample,
     probe::Probe,
     source_ports::{self, Asked, Pattern},
-    tcp,
     tls::Trust,
     verdict::Phase,
 };
@@ -25,7 +24,7 @@ use rand::{Rng, rngs::StdRng};
 use crate::{
     diagnosis::{
         ask::{Errand, Measured},
-        posed::{Posed, posed},
+        posed::{CONNECT, Posed, liveness, posed},
     },
     model::{
         contrast::{Ask, Contrast, Contrasts},
@@ -37,8 +36,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time of the contrast of source ports: two rounds of silent flows.
 const SOURCE_PORTS: Duration = Duration::from_secs(9);
-/// Hops within which no public peer lies.
-const FEW_HOPS: u8 = 2;
 /// Time that a box which answers for others gets: it stands close by.
 const CANARY_PATIENCE: Duration = Duration::from_millis(1200);
 /// Bytes of two pages that are compared.
@@ -127,12 +124,16 @@ impl Asking<'_> {
 
     /// Asks what this measurement asks; `None` where the failed question has nothing that it could change.
     async fn pose(&mut self) -> Option<Outcome> {
+        self.pose_within(PATIENCE).await
+    }
+
+    async fn pose_within(&mut self, patience: Duration) -> Option<Outcome> {
         let Posed { probe, shape } = posed(self.errand)?;
         let peer = self.errand.key.peer;
         Some(match &probe {
-            Probe::Dns(question) => self.dns(question, peer, shape, PATIENCE).await,
+            Probe::Dns(question) => self.dns(question, peer, shape, patience).await,
             Probe::Ntp(_) | Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_) => {
-                self.run(&probe, peer, shape, PATIENCE).await
+                self.run(&probe, peer, shape, patience).await
             }
         })
     }
@@ -147,19 +148,14 @@ impl Asking<'_> {
     }
 
     async fn tcp_canary(&mut self) -> Contrasts {
-        let outcome = self.run(&CONNECT, self.errand.key.peer, Shape::default(), CANARY_PATIENCE).await;
+        let Some(outcome) = self.pose_within(CANARY_PATIENCE).await else { return Contrasts::default() };
         [(Contrast::CanaryAccepts, is_accepted(&outcome)), (Contrast::CanaryRefuses, is_refused(&outcome))]
             .into_iter()
             .collect()
     }
 
     async fn udp_canary(&mut self, contrast: Contrast) -> Contrasts {
-        let peer = self.errand.key.peer;
-        let outcome = if peer.port() == 123 {
-            self.run(&Probe::Ntp(ntp::Question), peer, Shape::default(), CANARY_PATIENCE).await
-        } else {
-            self.dns(&liveness(), peer, Shape::default(), CANARY_PATIENCE).await
-        };
+        let Some(outcome) = self.pose_within(CANARY_PATIENCE).await else { return Contrasts::default() };
         let answered = outcome.dns_answer().is_some() || outcome.ntp_packet().is_some();
         [(contrast, answered)].into_iter().collect()
     }
@@ -230,8 +226,8 @@ impl Asking<'_> {
     }
 
     async fn old_tls(&mut self) -> Measured {
-        let probe = self.errand.endpoint.target.probe.clone();
-        let attempt = self.attempt(self.errand.key.peer, Shape::default(), PATIENCE);
+        let Some(Posed { probe, shape }) = posed(self.errand) else { return Measured::default() };
+        let attempt = self.attempt(self.errand.key.peer, shape, PATIENCE);
         let Some(chosen) = old_tls::ask(&attempt, &probe).await else {
             return Contrasts::from_iter([(Contrast::OldTlsAnswers, false)]).into();
         };
@@ -274,13 +270,14 @@ impl Asking<'_> {
 
     /// Tells something only where a host that works is not reached within as few hops.
     async fn few_hops(&mut self) -> Contrasts {
-        let shape = Shape { hop_limit: Some(FEW_HOPS), ..Shape::default() };
-        let Some(beside) = &self.errand.beside else { return Contrasts::default() };
-        let near = self.run(&CONNECT, beside.address, shape, CANARY_PATIENCE).await;
+        let (Some(beside), Some(Posed { probe, shape })) = (&self.errand.beside, posed(self.errand)) else {
+            return Contrasts::default();
+        };
+        let near = self.run(&probe, beside.address, shape, CANARY_PATIENCE).await;
         if is_accepted(&near) {
             return Contrasts::default();
         }
-        let outcome = self.run(&CONNECT, self.errand.key.peer, shape, CANARY_PATIENCE).await;
+        let outcome = self.run(&probe, self.errand.key.peer, shape, CANARY_PATIENCE).await;
         [(Contrast::AnsweredNearby, is_refused(&outcome) && outcome.seen.icmp.is_none())].into_iter().collect()
     }
 
@@ -323,13 +320,6 @@ impl Asking<'_> {
         let tracking = facts.tracked_flows.ok().map(|flows| (Contrast::TrackingFull, flows.is_nearly_full()));
         Measured { answers: link.into_iter().chain(tracking).collect(), lines: facts.describe() }
     }
-}
-
-/// The bare connection.
-const CONNECT: Probe = Probe::Tcp(tcp::Question { listen: Duration::ZERO });
-
-fn liveness() -> Question {
-    Question::liveness("www.microsoft.com".to_owned(), Transport::Udp)
 }
 
 /// Whether the peer's answer came to its end. A certificate that does not verify came whole.

@@ -190,6 +190,7 @@ struct PortGroup {
 pub struct Neighbourhood {
     places: Vec<Place>,
     platform: IpAddr,
+    name_servers: BTreeSet<IpAddr>,
     host_numbers: BTreeMap<Host, usize>,
     all: Group,
     failed: Moments,
@@ -220,6 +221,7 @@ impl Neighbourhood {
         }
         let mut new = Self {
             platform,
+            name_servers: endpoints.iter().filter_map(name_server).filter(|server| *server != platform).collect(),
             all: Group::default(),
             failed: Moments::default(),
             outside: Group::default(),
@@ -320,6 +322,11 @@ impl Neighbourhood {
         self.platform
     }
 
+    /// The DNS servers that are watched, but the platform's own.
+    pub fn name_servers(&self) -> &BTreeSet<IpAddr> {
+        &self.name_servers
+    }
+
     /// How many endpoints there are.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -408,6 +415,14 @@ impl Neighbourhood {
     /// Whether a DNS server resolved a name since then.
     pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
         self.servers.get(&server).is_some_and(|moments| moments.any_since(since))
+    }
+}
+
+/// Where a DNS server is that an endpoint asks at a fixed address.
+fn name_server(endpoint: &Arc<Endpoint>) -> Option<IpAddr> {
+    match (&endpoint.target.probe, &endpoint.target.host) {
+        (Probe::Dns(_), Host::Address(address)) => Some(*address),
+        (_, _) => None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     },
     net::address::is_private,
     resolvers::{
-        compare::{ComparisonClass, Outcome as Answered, Worry},
+        compare::{ComparisonClass, Outcome as Answered},
         names::{Comparisons, NameView},
     },
 };
@@ -40,14 +40,15 @@ impl Neighbours<'_> {
     /// where it did not resolve. A reference that does not answer says nothing, and a comparison of other answers says
     /// nothing about these.
     pub fn comparison(&self, host: &Host, led_to: &[IpAddr]) -> Contrasts {
-        let Some(survey) = self.compared(host).and_then(|view| view.last.as_ref()) else { return Contrasts::default() };
+        let Some(view) = self.compared(host) else { return Contrasts::default() };
+        let Some(survey) = &view.last else { return Contrasts::default() };
         let azure = &survey.azure;
         if azure.outcome.is_failure() {
             return Contrasts::default();
         }
         let is_found = !azure.addresses.is_empty();
         let class = survey.comparison.class;
-        let differs = survey.comparison.worry > Worry::Fine || survey.known.parted;
+        let differs = survey.differs();
         let mut known: Contrasts = [
             (Contrast::AzureResolves, azure.outcome == Answered::Answer && is_found),
             (Contrast::AzureAnswersPrivate, is_found && azure.addresses.iter().all(|address| is_private(*address))),
@@ -56,17 +57,20 @@ impl Neighbours<'_> {
         .into_iter()
         .collect();
         let custom = &survey.custom;
-        let is_compared = |address: &IpAddr| match class {
-            _ if differs => custom.addresses.contains(address),
-            // What only the custom DNS gave, and gives no more, may have been what was wrong.
-            ComparisonClass::Identical => custom.addresses.contains(address) || azure.recent.contains(address),
-            _ => custom.recent.contains(address),
+        let is_compared = |address: &IpAddr| match differs {
+            true => custom.addresses.contains(address),
+            // What the custom DNS gave while something was wrong, and gives no more, may have been just that.
+            false => custom.recent.contains(address) && !view.suspect.contains(address),
         };
         if led_to.is_empty() || led_to.iter().any(is_compared) {
             let is_raced = class == ComparisonClass::Intercepted && !survey.known.intercepted;
             known.learn(Contrast::AnswersRaced, is_raced);
             known.learn(Contrast::AnswersInvented, class == ComparisonClass::NxdomainRewrite);
-            known.learn(Contrast::ResolversDisagree, differs && !survey.custom.addresses.is_empty() && is_found);
+            let is_apart = differs && !survey.custom.addresses.is_empty() && is_found;
+            known.learn(Contrast::ResolversDisagree, is_apart);
+            // Where addresses differ from place to place by design, a mere difference tells nothing.
+            let is_astray = survey.comparison.cause() == Some(Cause::DnsDivergent) || survey.known.parted;
+            known.learn(Contrast::LedAstray, is_apart && is_astray);
         }
         known
     }
@@ -82,47 +86,61 @@ impl Neighbours<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolvers::{
-        compare::{Answer, Circumstances, classify},
-        names::Cadence,
-        survey::Survey,
+    use crate::{
+        resolvers::{
+            compare::{Answer, Circumstances},
+            names::Cadence,
+        },
+        sample::survey,
     };
 
     const NAME: &str = "a.example";
 
-    /// What both servers gave, when each was asked once.
-    fn survey(custom: &str, azure: &str) -> Survey {
-        let (custom, azure) = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
-        let known = Circumstances::default();
-        let comparison = classify(NAME, &custom, &azure, &known);
-        let (server, azure_server) = (([10, 0, 0, 4], 53).into(), ([168, 63, 129, 16], 53).into());
-        Survey {
-            name: NAME.to_owned(),
-            server,
-            azure_server,
-            custom,
-            azure,
-            known,
-            comparison,
-            annotations: Vec::new(),
+    /// What a contrast answers about an endpoint that the name led to an address, after these rounds: the answer of the
+    /// custom DNS and of Azure DNS.
+    fn answer(contrast: Contrast, chain: &[&str], rounds: &[(&str, &str)], led_to: &str) -> Option<bool> {
+        let start = ase_probes::clock::now();
+        let mut names = Comparisons::new([NAME.to_owned()], Cadence::Every(Duration::from_secs(300)), start);
+        for (round, (custom, azure)) in (0u32..).zip(rounds) {
+            let since = Duration::from_secs(300) * round;
+            assert_eq!(names.take_due(start + since).len(), 1);
+            let answers = (Answer::with(chain, &[custom]), Answer::with(chain, &[azure]));
+            names.take_in(0, survey(NAME, answers, Circumstances::default()), since, start + since);
         }
+        let around = Neighbours {
+            views: &[],
+            names: &names,
+            platform: [168, 63, 129, 16].into(),
+            now: Duration::from_secs(601),
+        };
+        around.comparison(&Host::Name(NAME.into()), &[led_to.parse().expect("an address")]).get(contrast)
     }
 
     #[test]
     fn that_the_servers_agree_again_says_nothing_of_an_address_that_one_of_them_gave_before() {
-        let start = ase_probes::clock::now();
-        let mut names = Comparisons::new([NAME.to_owned()], Cadence::Every(Duration::from_secs(300)), start);
-        for (second, custom) in [(0, "20.0.0.1"), (300, "20.9.9.9"), (600, "20.0.0.1")] {
-            let now = start + Duration::from_secs(second);
-            assert_eq!(names.take_due(now).len(), 1);
-            names.take_in(0, survey(custom, "20.0.0.1"), Duration::from_secs(second), now);
-        }
-        let platform = [168, 63, 129, 16].into();
-        let around = Neighbours { views: &[], names: &names, platform, now: Duration::from_secs(601) };
-        let disagree = |led_to: &str| {
-            let led_to = [led_to.parse().expect("an address")];
-            around.comparison(&Host::Name(NAME.into()), &led_to).get(Contrast::ResolversDisagree)
-        };
+        let hijack = [("20.0.0.1", "20.0.0.1"), ("20.9.9.9", "20.0.0.1"), ("20.0.0.1", "20.0.0.1")];
+        let disagree = |led_to| answer(Contrast::ResolversDisagree, &[], &hijack, led_to);
         assert_eq!((disagree("20.0.0.1"), disagree("20.9.9.9")), (Some(false), None));
+        // The same where the sides give different addresses of one service, which they do by an alias; and where they part
+        // without a class of its own.
+        let equivalent = [("20.0.0.1", "20.0.0.2"), ("20.0.0.3", "20.0.0.2"), ("20.0.0.1", "20.0.0.2")];
+        let disagree = |led_to| answer(Contrast::ResolversDisagree, &["cdn.example"], &equivalent, led_to);
+        assert_eq!((disagree("20.0.0.1"), disagree("20.0.0.3")), (Some(false), Some(false)), "nothing was wrong");
+        let parted =
+            [("20.0.0.1", "20.0.0.1"), ("20.0.0.1", "20.0.0.1"), ("20.9.9.9", "20.0.0.1"), ("20.0.0.1", "20.0.0.1")];
+        let disagree = |led_to| answer(Contrast::ResolversDisagree, &["cdn.example"], &parted, led_to);
+        assert_eq!((disagree("20.0.0.1"), disagree("20.9.9.9")), (Some(false), None));
+    }
+
+    #[test]
+    fn a_mere_difference_is_no_sign_that_the_custom_dns_leads_astray_and_a_parting_is() {
+        let geo = [("20.0.0.1", "20.9.9.9"); 3];
+        let of = |rounds: &[(&str, &str)]| {
+            [Contrast::ResolversDisagree, Contrast::LedAstray]
+                .map(|one| answer(one, &[], rounds, rounds[rounds.len() - 1].0))
+        };
+        assert_eq!(of(&geo), [Some(true), Some(false)]);
+        let parted = [("20.0.0.1", "20.0.0.1"), ("20.0.0.1", "20.0.0.1"), ("20.9.9.9", "20.0.0.1")];
+        assert_eq!(of(&parted), [Some(true), Some(true)]);
     }
 }

@@ -1,12 +1,14 @@
 //! What a follow-up measurement asks of the peer that failed: the endpoint's own question with one thing changed, so that a
 //! different answer has one reason.
 
+use std::time::Duration;
+
 use ase_probes::{
     dns::{self, Question, Transport},
     egress::Shape,
-    http,
+    http, ntp,
     probe::Probe,
-    tds,
+    tcp, tds,
 };
 
 use crate::{
@@ -20,6 +22,18 @@ pub const NOBODY: &str = "ase-agent-contrast.invalid";
 const NO_PATH: &str = "/ase-agent-contrast";
 /// Segments that pass wherever IP itself does, in bytes (RFC 9293 section 3.7.1).
 const SMALL_SEGMENT: u16 = 536;
+
+/// Hops within which no public peer lies.
+const FEW_HOPS: u8 = 2;
+/// The port of time servers (RFC 5905 section 7.2).
+const NTP: u16 = 123;
+/// The bare connection, with which every stream begins.
+pub const CONNECT: Probe = Probe::Tcp(tcp::Question { listen: Duration::ZERO });
+
+/// What any name server answers, and nobody else does.
+pub fn liveness() -> Question {
+    Question::liveness("www.microsoft.com".to_owned(), Transport::Udp)
+}
 
 /// A question, and how its packets are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +57,15 @@ pub fn posed(errand: &Errand) -> Option<Posed> {
         Ask::DnsOverTcp => plain(Probe::Dns(Question { transport: Transport::Tcp, ..question(own)? })),
         Ask::OtherName => plain(named(own, errand.beside.as_ref().map_or(NOBODY, |beside| &beside.name))?),
         Ask::BogusHost => plain(elsewhere(own, errand.page.is_some())?),
-        Ask::SourcePorts => plain(own),
-        Ask::OldTls
-        | Ask::TcpCanary
-        | Ask::UdpCanary
-        | Ask::DnsCanary
+        // The source port, or the hello, is chosen where the question is asked.
+        Ask::SourcePorts | Ask::OldTls => plain(own),
+        // Where nobody can be, the address is what differs; any answer tells.
+        Ask::TcpCanary => plain(CONNECT),
+        Ask::UdpCanary if errand.key.peer.port() == NTP => plain(Probe::Ntp(ntp::Question)),
+        Ask::UdpCanary | Ask::DnsCanary => plain(Probe::Dns(liveness())),
+        Ask::FewHops => Some(Posed { probe: CONNECT, shape: Shape { hop_limit: Some(FEW_HOPS), ..Shape::default() } }),
+        Ask::RedirectPorts
         | Ask::Control
-        | Ask::FewHops
-        | Ask::RedirectPorts
         | Ask::HeldFlow
         | Ask::ThisMachine
         | Ask::Comparison
@@ -108,7 +123,7 @@ mod tests {
     use super::*;
     use std::{net::SocketAddr, sync::Arc};
 
-    use ase_probes::{ntp, tcp, tls::Verify};
+    use ase_probes::tls::Verify;
 
     use crate::{
         diagnosis::ask::{Beside, Key},
@@ -116,7 +131,12 @@ mod tests {
         sample,
     };
 
-    const ASKS: [Ask; 7] = [
+    const ASKS: [Ask; 12] = [
+        Ask::TcpCanary,
+        Ask::UdpCanary,
+        Ask::DnsCanary,
+        Ask::FewHops,
+        Ask::OldTls,
         Ask::SmallSegments,
         Ask::AnySource,
         Ask::SmallDatagram,
@@ -180,10 +200,24 @@ mod tests {
                 note("name", a.host != b.host);
                 note("wrapping", a.flavour != b.flavour);
             }
-            (Probe::Ntp(_), Probe::Ntp(_)) | (Probe::Tcp(_), Probe::Tcp(_)) => {}
+            (Probe::Ntp(_), Probe::Ntp(_)) => {}
+            // A bare connection is how every stream begins.
+            (Probe::Http(_) | Probe::Tds(_) | Probe::Tcp(_), Probe::Tcp(_)) => {}
+            (Probe::Dns(a), Probe::Tcp(_)) if a.transport == Transport::Tcp => {}
             (_, _) => note("protocol", true),
         }
         differ
+    }
+
+    /// Whether a measurement is made for questions of this kind: canaries stand for streams or for datagrams.
+    fn is_asked(ask: Ask, probe: &Probe) -> bool {
+        let is_dns = matches!(probe, Probe::Dns(question) if question.transport == Transport::Udp);
+        match ask {
+            Ask::TcpCanary | Ask::FewHops => !is_dns && !matches!(probe, Probe::Ntp(_)),
+            Ask::UdpCanary => is_dns || matches!(probe, Probe::Ntp(_)),
+            Ask::DnsCanary => is_dns,
+            _ => true,
+        }
     }
 
     #[test]
@@ -192,10 +226,15 @@ mod tests {
             let own = Posed { probe: probe.clone(), shape: Shape::default() };
             for ask in ASKS {
                 for page in [None, Some((200, Vec::new()))] {
+                    if !is_asked(ask, &probe) {
+                        continue;
+                    }
                     let Some(posed) = posed(&errand(ask, (port, probe.clone()), port, page)) else { continue };
                     let changed = differences(&own, &posed);
-                    // A source port is chosen where the question is asked.
-                    let expected = usize::from(ask != Ask::SourcePorts);
+                    // A source port and a hello are chosen where the question is asked, an address by whoever asks.
+                    let is_elsewhere = matches!(ask, Ask::SourcePorts | Ask::OldTls | Ask::TcpCanary)
+                        || ask == Ask::UdpCanary && port == 123;
+                    let expected = usize::from(!is_elsewhere);
                     // DNS over TCP is over TCP already.
                     let is_same = ask == Ask::DnsOverTcp
                         && matches!(&own.probe, Probe::Dns(question) if question.transport == Transport::Tcp);

@@ -111,6 +111,18 @@ const NEW_FLOW: &[Symptom] = &[
     SilentAtPrelogin,
     LostAtPrelogin,
 ];
+/// What a flow that dies for good looks like, beside those that are cut.
+const FLOWS: &[Symptom] = &[
+    SilentConnect,
+    SilentDns,
+    SilentNtp,
+    SilentAtHello,
+    LostAtHello,
+    SilentAtRequest,
+    LostAtRequest,
+    SilentAtPrelogin,
+    LostAtPrelogin,
+];
 const LOSSY: &[Symptom] = &[
     Passed,
     SilentConnect,
@@ -164,6 +176,8 @@ pub const RULES: &[Rule] = &[
     )
     .hint("nothing answers, not even the platform's own address, which no route and by default no NSG touches"),
     // Outcomes that follow the flow, not the destination.
+    // Where source ports decide at several hosts of a path that loses packets as well, those flows die for good.
+    rule("R61l", FLOWS, &[(LossyPath, true), (SomeFlowsDie, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
     // Loss makes any pattern now and then, so that it is asked for before all others.
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     // A SYN that is let through in the end has met a full table, not a dead instance.
@@ -257,8 +271,8 @@ pub const RULES: &[Rule] = &[
         .hint("two answers come to one question, or the server denies over TCP what an answer over UDP has"),
     rule("R20v", FOUND_BY_NAME, &[(AnswersInvented, true)], Cause::DnsIntercepted, Confirmed)
         .hint("the DNS server invents answers for names that do not exist, and this is one of them"),
-    // An address that only the custom DNS gives, where nothing answers.
-    rule("R35h", &[SilentConnect, RefusedConnect], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)
+    // An address that only the custom DNS gives, where nothing answers. That both sides differ is usual for many a name.
+    rule("R35h", &[SilentConnect, RefusedConnect], &[(LedAstray, true)], Cause::DnsDivergent, Likely)
         .hint("the custom DNS leads to an address where nothing answers; Azure DNS leads elsewhere"),
     // A TCP handshake without an answer.
     rule(

@@ -23,10 +23,8 @@ use crate::{
     engine::monitor::FIRST_ROUND,
     model::{catalog::Host, visit::Untested},
     net::address::is_private,
-    resolvers::{
-        compare::{Answer, Circumstances, TlsConfirmation, classify},
-        survey::Survey,
-    },
+    resolvers::compare::{Answer, Circumstances, TlsConfirmation},
+    sample,
 };
 
 /// ECONNREFUSED.
@@ -119,19 +117,8 @@ impl World {
                 tls: Some(TlsConfirmation { custom: proves(custom), azure: proves(azure) }),
                 ..Circumstances::default()
             };
-            let (custom, azure) = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
-            let comparison = classify(&name, &custom, &azure, &known);
-            let (server, azure_server) = (([10, 0, 0, 4], 53).into(), ([168, 63, 129, 16], 53).into());
-            let survey = Survey {
-                name: name.to_string(),
-                server,
-                azure_server,
-                custom,
-                azure,
-                known,
-                comparison,
-                annotations: Vec::new(),
-            };
+            let answers = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
+            let survey = sample::survey(&name, answers, known);
             self.state.comparing.state().take_in(index, survey, self.at.wall, self.at.now);
         }
     }
@@ -255,4 +242,26 @@ fn a_record_that_moved_at_azure_dns_alone_is_named_within_a_minute_of_its_first_
     let world = run(moved, SETTLED + 2 * NAMED);
     let named = world.seen.values().find(|(cause, _)| *cause == Cause::DnsDivergent).map(|(_, at)| *at);
     assert!(named.is_some_and(|at| at - SETTLED <= NAMED), "{:?}", world.seen);
+}
+
+#[test]
+fn a_service_without_tls_that_is_led_to_a_living_stranger_is_named_within_a_minute_and_is_over_within_one() {
+    const REPAIRED: Duration = Duration::from_secs(700);
+    // Nothing proves either address; all that tells is that the custom DNS alone left what both gave. The second round
+    // is over after 300 s.
+    fn stranger(second: u64) -> (&'static str, &'static str) {
+        let is_led_away = (SETTLED.as_secs()..REPAIRED.as_secs()).contains(&second);
+        (if is_led_away { "198.51.100.9" } else { "198.51.100.1" }, "198.51.100.1")
+    }
+    let world = run_with(stranger, true, REPAIRED + 2 * NAMED);
+    let named: Vec<&(Cause, Duration)> = world.seen.values().collect();
+    let [first, ..] = named[..] else { panic!("nothing was named") };
+    assert!(first.0 == Cause::DnsDivergent && first.1 - SETTLED <= NAMED, "{named:?}");
+    assert!(world.state.diagnosing.ledger().open.is_empty(), "it is over: {named:?}");
+}
+
+#[test]
+fn a_service_without_tls_whose_addresses_always_differed_is_no_incident() {
+    let world = run_with(|_| ("198.51.100.9", "198.51.100.1"), true, 1800 * SECOND);
+    assert!(world.seen.is_empty(), "{:?}", world.seen);
 }

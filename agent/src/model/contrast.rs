@@ -44,6 +44,33 @@ pub enum Ask {
     Memory,
 }
 
+impl Ask {
+    /// Whether it is asked of the peer that failed, so that the answer is about that one and tells of others by likeness only.
+    pub fn is_of_the_peer(self) -> bool {
+        match self {
+            Self::SmallSegments
+            | Self::SmallDatagram
+            | Self::OtherName
+            | Self::OldTls
+            | Self::DnsOverTcp
+            | Self::SourcePorts
+            | Self::AnySource
+            | Self::BogusHost
+            | Self::FewHops
+            | Self::RedirectPorts => true,
+            Self::Neighbours
+            | Self::TcpCanary
+            | Self::UdpCanary
+            | Self::DnsCanary
+            | Self::Control
+            | Self::HeldFlow
+            | Self::ThisMachine
+            | Self::Comparison
+            | Self::Memory => false,
+        }
+    }
+}
+
 macro_rules! contrasts {
     ($($variant:ident $ask:ident $yes:literal $no:literal;)+) => {
         /// A question whose answer tells causes apart.
@@ -182,6 +209,9 @@ contrasts! {
     ResolversDisagree Comparison
         "the custom DNS and Azure DNS lead to different places"
         "the custom DNS and Azure DNS agree on the name";
+    LedAstray Comparison
+        "the custom DNS leads astray: Azure DNS's answer is the one that the name proves, or that both gave before"
+        "nothing shows that the custom DNS leads astray";
     ClockWrong Neighbours
         "at least three independent clocks agree with each other and not with this machine"
         "independent clocks agree with this machine";
@@ -249,6 +279,7 @@ impl Contrast {
                 | Self::AnswersRaced
                 | Self::AnswersInvented
                 | Self::PrivateZoneGap
+                | Self::LedAstray
                 | Self::AnythingWorks
                 | Self::HostHttpBlocked
                 | Self::FirewallElsewhere

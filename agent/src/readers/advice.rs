@@ -3,11 +3,15 @@
 
 mod commands;
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use ase_probes::{
     cause::{Cause, Owner, Side},
     class::Class,
+    resolve::Resolution,
 };
 
 use crate::{
@@ -181,7 +185,14 @@ fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> 
             at_platform(incident.finding.cause).map_or(definition.next_step, |(next, _)| next).to_owned()
         }
         Some(shown) if is_silence && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host => {
-            format!("see whether the DNS server {} runs; if it does, open port 53 to it", shown.address.ip())
+            match &shown.servers[..] {
+                [] | [_] => {
+                    format!("see whether the DNS server {} runs; if it does, open port 53 to it", shown.address.ip())
+                }
+                several => {
+                    format!("see whether the DNS servers {} run; if they do, open port 53 to them", listed(several))
+                }
+            }
         }
         Some(shown)
             if matches!(incident.finding.cause, Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent) =>
@@ -193,10 +204,20 @@ fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> 
     }
 }
 
-/// The endpoint that shows an incident best, and the address that failed.
+/// Addresses as a sentence lists them.
+fn listed(addresses: &[IpAddr]) -> String {
+    let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    match &words[..] {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        all => all.concat(),
+    }
+}
+
+/// The endpoint that shows an incident best, the address that failed, and the custom DNS servers that are to blame.
 struct Shown<'a> {
     view: &'a EndpointView,
     address: SocketAddr,
+    servers: Vec<IpAddr>,
 }
 
 impl<'a> Shown<'a> {
@@ -210,7 +231,8 @@ impl<'a> Shown<'a> {
             // What is true of all of them is shown by a connection rather than by a datagram.
             (incident.hides.contains(id), std::cmp::Reverse(view.endpoint.severity), is_datagram(view))
         });
-        shown.into_iter().find_map(|view| Some(Self { view, address: address_of(view)? }))
+        let (view, address) = shown.into_iter().find_map(|view| Some((view, address_of(view)?)))?;
+        Some(Self { view, address, servers: servers_of(incident, view, snapshot) })
     }
 
     /// Whether the command line of Azure is cut off here as well: by its name, its port, or with everything outside.
@@ -258,13 +280,27 @@ impl<'a> Shown<'a> {
 fn address_of(view: &EndpointView) -> Option<SocketAddr> {
     let visit = view.last.as_ref();
     let bad = visit.and_then(|visit| visit.outcomes.iter().find(|outcome| outcome.verdict.finding().is_some()));
-    let unresolved = visit.and_then(|visit| visit.resolution.as_ref()?.failures.first());
+    let unresolved =
+        visit.and_then(|visit| visit.resolution.as_ref().filter(|found| found.finding.is_some())?.telling());
     let own = match view.endpoint.target.host {
         Host::Address(address) => Some(SocketAddr::new(address, view.endpoint.target.port)),
         Host::Name(_) => None,
     };
     let asked = visit.and_then(|visit| visit.outcomes.first()).map(|outcome| outcome.address);
     bad.or(unresolved).map(|outcome| outcome.address).or(own).or(asked)
+}
+
+/// The custom DNS servers that an incident is about: those among its endpoints, else those that failed the name that shows it.
+fn servers_of(incident: &Incident, view: &EndpointView, snapshot: &Snapshot) -> Vec<IpAddr> {
+    let is_hit = |server: &IpAddr| incident.endpoints.iter().any(|id| id.0.starts_with(&format!("{server}:53")));
+    let mut custom: Vec<IpAddr> = snapshot.resolvers.custom.iter().map(SocketAddr::ip).collect();
+    let failed = view.last.as_ref().and_then(|visit| visit.resolution.as_ref().filter(|found| found.finding.is_some()));
+    let failed: Vec<SocketAddr> = failed.map(Resolution::failed_alike).unwrap_or_default();
+    match custom.iter().any(is_hit) {
+        true => custom.retain(is_hit),
+        false => custom.retain(|server| failed.iter().any(|failed| failed.ip() == *server)),
+    }
+    custom
 }
 
 fn is_datagram(view: &EndpointView) -> bool {
@@ -308,6 +344,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_cause_has_a_next_step_and_something_else_to_rule_out_before() {
+        for cause in Cause::ALL.iter().copied().filter(|cause| !matches!(cause, Cause::None | Cause::Unknown)) {
+            let (advice, _) = advised(cause, "asedb-a");
+            assert_ne!(advice.next, advice.before, "{cause}");
+            assert!(!advice.next.is_empty() && !advice.before.is_empty() && !advice.commands.is_empty(), "{cause}");
+        }
+    }
+
+    #[test]
+    fn advice_names_every_custom_dns_server_that_the_incident_is_about_and_no_other() {
+        let mut snapshot = sample::snapshot();
+        let at = snapshot.endpoints.iter().position(|view| view.endpoint.id.0.starts_with("10.0.0.4:53"));
+        let first = Arc::clone(&snapshot.endpoints[at.expect("the sample has a custom DNS server")]);
+        let mut second = EndpointView::clone(&first);
+        let address: IpAddr = [10, 0, 0, 5].into();
+        let mut endpoint = (*second.endpoint).clone();
+        endpoint.target.host = Host::Address(address);
+        endpoint.id = EndpointId("10.0.0.5:53".into());
+        second.endpoint = endpoint.into();
+        snapshot.endpoints.insert(0, Arc::new(second));
+        snapshot.resolvers.custom.push(SocketAddr::new(address, 53));
+        snapshot.exports = None;
+        let about = |ids: &[&str]| {
+            let mut snapshot = snapshot.clone();
+            let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+            incident.endpoints = ids.iter().map(|id| EndpointId((*id).into())).collect();
+            (incident.finding.cause, incident.scope, incident.hides) = (Cause::Dropped, Scope::Host, Vec::new());
+            let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
+            let named = |server: &str| advice.commands.iter().filter(|command| command.contains(server)).count();
+            (advice.next.clone(), named("10.0.0.4"), named("10.0.0.5"))
+        };
+        let (next, one, other) = about(&[&first.endpoint.id.0, "10.0.0.5:53"]);
+        assert_eq!(next, "see whether the DNS servers 10.0.0.4 and 10.0.0.5 run; if they do, open port 53 to them");
+        assert!(one > 0 && one == other, "{one} and {other}");
+        let (next, _, other) = about(&[&first.endpoint.id.0]);
+        assert_eq!((next.contains("10.0.0.5"), other), (false, 0), "{next}");
     }
 
     #[test]

@@ -205,8 +205,10 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The cause of an incident that it makes.
+    /// The cause of an incident that it makes: that of its class, and of a difference that nothing verifies where the custom
+    /// DNS alone has left what both gave.
     pub fn cause(&self) -> Option<Cause> {
-        self.class.cause()
+        let is_astray = self.class == ComparisonClass::DivergentUnverified && self.worry == Worry::Bad;
+        self.class.cause().or(is_astray.then_some(Cause::DnsDivergent))
     }
 }

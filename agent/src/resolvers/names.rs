@@ -27,7 +27,7 @@ pub const HURRY: Duration = Duration::from_secs(60);
 pub const RECHECK: Duration = Duration::from_secs(5);
 /// Confirmations in a row of what one regular or hurried round showed: with it they are as many as make a class firm.
 pub const RECHECKS: u32 = 2;
-/// Addresses that are remembered as proved for one name; visits and surveys of the widest rotation stay below it.
+/// Addresses that are remembered as proved, or as suspect, for one name; visits and surveys of the widest rotation stay below it.
 const MAX_PROVED: usize = 256;
 
 /// How often names are compared.
@@ -52,6 +52,8 @@ pub struct NameView {
     pub changes: u64,
     /// When the class in force was published, since the Unix epoch.
     pub since: Duration,
+    /// Addresses that the custom DNS gave while something was wrong with the name, and not since.
+    pub suspect: BTreeSet<IpAddr>,
 }
 
 /// What is remembered of one name beside its view.
@@ -291,7 +293,14 @@ impl Comparisons {
 impl NameView {
     /// A name that nobody asked for yet.
     fn new(name: &str) -> Self {
-        Self { name: name.into(), last: None, published: None, changes: 0, since: Duration::ZERO }
+        Self {
+            name: name.into(),
+            last: None,
+            published: None,
+            changes: 0,
+            since: Duration::ZERO,
+            suspect: BTreeSet::new(),
+        }
     }
 }
 
@@ -309,18 +318,22 @@ impl Name {
             Cadence::Every(interval) => self.history.is_stale(&survey.custom.addresses, at, interval),
             Cadence::Once => false,
         };
-        survey.known.parted = self.history.is_parted();
+        (survey.known.parted, survey.known.astray) = (self.history.is_parted(), self.history.is_astray());
         survey.annotations = annotate(&survey.custom, &self.history);
         self.settle(view, survey, at, cadence);
+        let view = Arc::make_mut(view);
         if let Some(last) = &view.last {
-            if last.comparison.worry > Worry::Fine {
-                self.proved.retain(|address| !last.custom.addresses.contains(address));
-            } else {
-                self.proved.extend(&last.custom.addresses);
-            }
+            let (gain, lose) = match last.differs() {
+                true => (&mut view.suspect, &mut self.proved),
+                false => (&mut self.proved, &mut view.suspect),
+            };
+            gain.extend(&last.custom.addresses);
+            lose.retain(|address| !last.custom.addresses.contains(address));
         }
-        while self.proved.len() > MAX_PROVED {
-            self.proved.pop_first();
+        for addresses in [&mut self.proved, &mut view.suspect] {
+            while addresses.len() > MAX_PROVED {
+                addresses.pop_first();
+            }
         }
     }
 
@@ -376,17 +389,16 @@ fn is_over(last: &Survey, view: &NameView, address: &IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolvers::compare::{Answer, ComparisonClass};
+    use crate::{
+        resolvers::compare::{Answer, ComparisonClass},
+        sample,
+    };
 
     const INTERVAL: Duration = Duration::from_secs(300);
 
     fn survey(custom: &str, azure: &str) -> Survey {
-        let (custom, azure) = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
-        let known = Circumstances::default();
-        let comparison = classify("a.example", &custom, &azure, &known);
-        let (name, server) = ("a.example".to_owned(), ([10, 0, 0, 4], 53).into());
-        let azure_server = ([168, 63, 129, 16], 53).into();
-        Survey { name, server, azure_server, custom, azure, known, comparison, annotations: Vec::new() }
+        let answers = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
+        sample::survey("a.example", answers, Circumstances::default())
     }
 
     fn names() -> Vec<String> {

@@ -34,7 +34,7 @@ use crate::{
         policy::{AddressPolicy, Reached},
     },
     resolvers::compare::{
-        self, Annotation, Answer, Circumstances, Comparison, History, Inventor, Outcome, TlsConfirmation,
+        self, Annotation, Answer, Circumstances, Comparison, History, Inventor, Outcome, TlsConfirmation, Worry,
     },
     resolvers::{trial, varying::MANAGED},
 };
@@ -75,6 +75,13 @@ pub struct Survey {
     pub comparison: Comparison,
     /// What is worth knowing about the custom DNS's answer and changes nothing.
     pub annotations: Vec<Annotation>,
+}
+
+impl Survey {
+    /// Whether the two sides lead to different places as far as anything tells: it should worry somebody, or they have parted.
+    pub fn differs(&self) -> bool {
+        self.comparison.worry > Worry::Fine || self.known.parted
+    }
 }
 
 /// Why a name was not compared.

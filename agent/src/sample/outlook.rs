@@ -1,6 +1,11 @@
 //! Samples of what goes beyond one endpoint: compared names and the risk.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use ase_probes::{
     cause::Cause,
@@ -22,7 +27,7 @@ use crate::{
         diagnosis::{Alternative, Incident, Judged, Ledger, Origin, Scope},
     },
     resolvers::{
-        compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry},
+        compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry, classify},
         load::Loads,
         names::NameView,
         survey::Survey,
@@ -30,6 +35,20 @@ use crate::{
     },
     risk::estimate::{Estimate, Loss, Risk},
 };
+
+/// What both servers said about a name, as a survey finds it.
+pub(crate) fn survey(name: &str, (custom, azure): (Answer, Answer), known: Circumstances) -> Survey {
+    Survey {
+        name: name.to_owned(),
+        server: SocketAddr::new(address("10.0.0.4"), 53),
+        azure_server: SocketAddr::new(address("168.63.129.16"), 53),
+        comparison: classify(name, &custom, &azure, &known),
+        custom,
+        azure,
+        known,
+        annotations: Vec::new(),
+    }
+}
 
 /// A private endpoint that the custom DNS bypasses.
 pub(super) fn bypassed() -> NameView {
@@ -57,7 +76,14 @@ pub(super) fn bypassed() -> NameView {
         comparison: comparison.clone(),
         annotations,
     };
-    NameView { name: name.into(), last: Some(Arc::new(survey)), published: Some(comparison), changes: 1, since: AT }
+    NameView {
+        name: name.into(),
+        last: Some(Arc::new(survey)),
+        published: Some(comparison),
+        changes: 1,
+        since: AT,
+        suspect: BTreeSet::new(),
+    }
 }
 
 /// TCP 1433 dropped for every host, and what was counted before.
@@ -127,7 +153,14 @@ pub(super) fn trial() -> Trial {
 
 /// A name before its first comparison.
 pub(super) fn uncompared() -> NameView {
-    NameView { name: "login.live.com".into(), last: None, published: None, changes: 0, since: Duration::ZERO }
+    NameView {
+        name: "login.live.com".into(),
+        last: None,
+        published: None,
+        changes: 0,
+        since: Duration::ZERO,
+        suspect: BTreeSet::new(),
+    }
 }
 
 /// SQL was lost for an hour, everything else is well.

@@ -1,7 +1,7 @@
 //! A question as a resolver asks it, in the one place for all who ask: with EDNS and, where the server does not bear that,
 //! without it; over UDP and, where that answer was cut, over TCP.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use super::{Answer, Exchange, Expect, Question, Reply, Transport, WhyPlain};
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 
 /// The room in bytes that a question without EDNS offers (RFC 1035 section 4.2.1).
 const SMALL: u16 = 512;
+/// The least time in which a server answers a second try that has just answered: several round trips within a region.
+const AGAIN: Duration = Duration::from_millis(150);
 
 impl Question {
     /// Asks until the server has said yes or no in any form that an application's resolver takes, within the attempt's
@@ -75,6 +77,10 @@ impl Question {
     /// Tells a server that does not bear EDNS from a path on which large datagrams vanish, where a question without it was
     /// answered by a cut answer: with EDNS, and no more room than without it, only the latter answers.
     async fn after_silence(&self, attempt: &Attempt<'_>, mut plain: Exchange<Reply>) -> Exchange<Reply> {
+        if self.was_lost_once(attempt, &plain).await {
+            plain.reply.plain = None;
+            return plain;
+        }
         let is_cut = plain.reply.answer.as_ref().is_some_and(|answer| answer.truncated);
         // A name has no time for it: its answer is asked for over TCP.
         if is_cut && self.expect == Expect::AnyAnswer {
@@ -87,6 +93,15 @@ impl Question {
             }
         }
         plain
+    }
+
+    /// Whether the same question with EDNS is answered at a second try: then the first one, or its answer, was lost. The try
+    /// gets twice the time in which the answer without EDNS came.
+    async fn was_lost_once(&self, attempt: &Attempt<'_>, plain: &Exchange<Reply>) -> bool {
+        let took = plain.phases.of(Phase::Dns).unwrap_or_default();
+        let deadline = attempt.deadline.at_most(AGAIN.max(took * 2));
+        let again = Attempt { nonce: attempt.nonce.rotate_left(48), deadline, ..*attempt };
+        is_yes_or_no(&self.run(&again).await.reply)
     }
 
     /// Asks over TCP what did not fit into a datagram.

@@ -1,7 +1,11 @@
 //! The forms in which a question is asked, against scripted servers on loopback: what they refuse, cut, spoil or leave
 //! unanswered in one form and answer in another.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
@@ -260,6 +264,16 @@ async fn large_answers_that_vanish_are_told_from_edns_that_is_not_borne() {
     assert_eq!((finding.cause, finding.confidence), (Cause::MtuBlackhole, Confidence::Confirmed));
     let deaf = live(|asked| (!asked.has_edns()).then(|| asked.cut())).await;
     assert_eq!((deaf.verdict, deaf.reply.plain), (Verdict::Healthy, Some(WhyPlain::Silent)));
+}
+
+#[tokio::test]
+async fn one_lost_datagram_says_nothing_about_edns() {
+    let forgetful: Script = |asked| {
+        static HEARD: AtomicUsize = AtomicUsize::new(0);
+        (HEARD.fetch_add(1, Ordering::Relaxed) > 0).then(|| asked.address())
+    };
+    let exchange = ask(server(forgetful).await, Transport::Udp).await;
+    assert_eq!((exchange.verdict, exchange.reply.plain), (Verdict::Healthy, None));
 }
 
 #[tokio::test]

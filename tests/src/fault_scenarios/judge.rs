@@ -81,6 +81,13 @@ pub(super) fn contradictions(status: &Value) -> Vec<String> {
     told
 }
 
+/// Early warnings that two resolvers lead apart, where nothing is wrong: one lost datagram is no sign of that.
+pub(super) fn cried_early(scenario: &Scenario, status: &Value) -> Vec<String> {
+    let warnings = status["early"]["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of_dns = warnings.iter().filter(|warning| scenario.is_healthy() && warning["kind"] == "dns_divergence");
+    of_dns.map(|warning| format!("an early warning: {}: {}", warning["subject"], warning["text"])).collect()
+}
+
 /// A contrast and how it was answered, as a line of evidence says it.
 type Said = (Contrast, bool);
 
@@ -416,6 +423,16 @@ mod tests {
         let agree = Contrast::ResolversDisagree.words(false);
         assert_eq!((of(vec![yes, no], "identical"), of(vec![yes], "identical")), (1, 0));
         assert_eq!((of(vec![agree], "hijack"), of(vec![agree], "identical")), (1, 0));
+    }
+
+    #[test]
+    fn where_nothing_is_wrong_no_early_warning_about_names_may_be_given() {
+        let of = |expect: &str, kind: &str| {
+            let status = json!({"early": {"warnings": [{"kind": kind, "subject": "a.example", "text": "apart"}]}});
+            cried_early(&scenario(expect), &status).len()
+        };
+        assert_eq!((of("silent", "dns_divergence"), of("silent", "certificate_expiry")), (1, 0));
+        assert_eq!(of("{cause: dropped}", "dns_divergence"), 0);
     }
 
     #[test]

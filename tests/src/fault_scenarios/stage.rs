@@ -75,6 +75,10 @@ impl Stage {
             config["exports"] = exports.write(&folder)?;
         }
         let settings = config::load(Some(&folder.write(CONFIG, &format!("{config:#}"))?))?;
+        if let servers @ [_, _, ..] = &settings.resolvers.custom[..] {
+            let lines = servers.iter().map(|server| format!("nameserver {}\n", server.ip()));
+            folder.write("resolv.conf", &lines.collect::<String>())?;
+        }
         namespace::ip("link set lo up")?;
         let mut zone = zone_of(&settings.catalog, Place::OwnAddresses);
         give_addresses(&mut zone, scenario)?;
@@ -135,6 +139,7 @@ impl Stage {
     /// Ends every fault but those that were there from the start.
     pub(super) fn repair(&mut self, before: &Faults) -> Result<()> {
         self.azure.switches.reset();
+        self.lasting.clear();
         self.inject(&Faults { guest: Vec::new(), ..before.clone() })
     }
 

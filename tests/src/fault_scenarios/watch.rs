@@ -42,6 +42,7 @@ impl Watch {
         }
         self.in_passing.extend(judge::strangers(scenario, status));
         judge::contradictions(status).into_iter().for_each(|told| self.wrong(told));
+        judge::cried_early(scenario, status).into_iter().for_each(|told| self.wrong(told));
         self.has_blamed |= judge::blames_others(scenario, status);
         self.never.extend(scenario.never.iter().filter(|word| judge::says(status, word)).cloned());
         self.heard.extend(scenario.says.iter().filter(|word| judge::says(status, word)).cloned());

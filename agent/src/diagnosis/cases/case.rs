@@ -8,6 +8,7 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
+    resolve::Resolution,
     verdict::{Confidence, Finding, Phase},
 };
 
@@ -40,7 +41,7 @@ pub(super) struct Case {
     pub(super) names_filter: bool,
     /// Whether as many bytes came as one full segment holds before the exchange fell silent.
     pub(super) full_segments: bool,
-    /// The DNS servers that did not resolve its name.
+    /// The DNS servers that did not resolve its name, each in the way that its sign shows.
     pub(super) servers: Vec<SocketAddr>,
     /// Who said that it is unreachable, where that is a router on the way.
     pub(super) router: Option<IpAddr>,
@@ -80,8 +81,7 @@ impl Case {
         let tcp = visit.outcomes.first().and_then(|outcome| outcome.seen.tcp);
         let full_segments =
             tcp.is_some_and(|info| info.bytes_received >= u64::from(info.segment_size.max(FULL_SEGMENT)));
-        let failures = visit.resolution.iter().flat_map(|found| &found.failures);
-        let servers = failures.map(|failure| failure.address).collect();
+        let servers = visit.resolution.as_ref().map(Resolution::failed_alike).unwrap_or_default();
         let router = visit.outcomes.first().and_then(router);
         let (foreign_redirect, names_filter) = (redirects_away(visit), names_filter(visit));
         Self { foreign_redirect, names_filter, full_segments, servers, router, led_to, ..self }

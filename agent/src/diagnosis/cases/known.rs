@@ -6,7 +6,7 @@ use ase_probes::{cause::Cause, probe::Probe};
 
 use super::{Case, Cases, Moment, asks::key_of, lessons::Learned};
 use crate::{
-    diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, symptom::Symptom},
+    diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, rules::Rule, symptom::Symptom},
     model::{
         contrast::{Ask, Contrast, ContrastSet, Contrasts},
         diagnosis::Origin,
@@ -22,6 +22,11 @@ fn seen_elsewhere(contrast: Contrast) -> Option<Cause> {
         Contrast::SetupElsewhere => Some(Cause::LocalSetup),
         _ => None,
     }
+}
+
+/// The answer of a measurement that a contrast rests on, where it is remembered from one.
+fn told_by(contrast: Contrast) -> Contrast {
+    if contrast == Contrast::SomeFlowsDie { Contrast::PortDecides } else { contrast }
 }
 
 /// Who wants to know: an endpoint with its symptom, whom it asked, and since when.
@@ -151,13 +156,30 @@ impl Cases {
         })
     }
 
-    /// Whether source ports show that the path loses some flows for good: the endpoint's own, or those of several hosts.
+    /// Whether source ports show that the path loses some flows for good: the endpoint's own, or those of several hosts. On a
+    /// path that loses packets as well one host's ports may look so by chance; those of several do not.
     pub(super) fn some_flows_die(&self, asker: &Asker, now: Instant) -> bool {
         let own = self.measured(Ask::SourcePorts, asker, now);
         let own = own.and_then(|learned| learned.measured.answers.get(Contrast::PortDecides));
+        if self.memory.is_lossy() {
+            return own != Some(false) && self.lessons.ports_still_decide_at_several(now);
+        }
         // A silent host that is watched for longer shows turns of its own; sampled ports never do.
         let has_turns = self.has_past && asker.symptom != Symptom::Gateway;
         own.unwrap_or_else(|| !has_turns && self.lessons.ports_decide_at_several(now))
+    }
+
+    /// What a rule rests on at an endpoint: what was measured at others only is what they show.
+    pub(super) fn rests_on(&self, rule: &Rule, asker: &Asker, now: Instant) -> Origin {
+        let is_of_others = |contrast: Contrast| {
+            let ask = if contrast == Contrast::SomeFlowsDie { Ask::SourcePorts } else { contrast.ask() };
+            let own = self.key(ask, asker).and_then(|key| self.lessons.get(&key, now));
+            ask.is_of_the_peer() && own.and_then(|own| own.measured.answers.get(told_by(contrast))).is_none()
+        };
+        match rule.origin {
+            Origin::Observed if rule.needs.iter().any(|(contrast, _)| is_of_others(*contrast)) => Origin::Inferred,
+            origin => origin,
+        }
     }
 
     /// Whether another endpoint shows a fault of this machine or its link by itself.

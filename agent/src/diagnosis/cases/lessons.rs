@@ -146,8 +146,17 @@ impl Lessons {
 
     /// Whether source ports decided at several hosts lately, so that it is no property of one of them.
     pub(super) fn ports_decide_at_several(&self, now: Instant) -> bool {
+        self.ports_decided_at_several_within(SHARED, now)
+    }
+
+    /// The same for as long as a measurement is worth something: in use it is made again before.
+    pub(super) fn ports_still_decide_at_several(&self, now: Instant) -> bool {
+        self.ports_decided_at_several_within(WORTH, now)
+    }
+
+    fn ports_decided_at_several_within(&self, span: Duration, now: Instant) -> bool {
         let decided = self.about(Ask::SourcePorts).filter(|(_, learned)| {
-            learned.age(now) <= SHARED && learned.measured.answers.get(Contrast::PortDecides) == Some(true)
+            learned.age(now) <= span && learned.measured.answers.get(Contrast::PortDecides) == Some(true)
         });
         decided.map(|(key, _)| key.peer.ip()).collect::<BTreeSet<_>>().len() > 1
     }

@@ -1,7 +1,7 @@
 //! What to type about an incident, the first suspect first: commands with the addresses and ports of the endpoint that shows
 //! it filled in; capitals stand for names that this machine cannot know.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ase_probes::{cause::Cause, class::Class};
 
@@ -103,30 +103,45 @@ impl Shown<'_> {
         match incident.scope {
             Scope::Port => vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route],
             Scope::Egress => vec![ROUTES.to_owned(), route, rules],
-            Scope::Host if self.is_custom_dns(snapshot) => {
-                vec![format!("dig +time=3 @{} {MANAGEMENT}", self.address.ip()), rules, route]
-            }
+            Scope::Host if self.is_custom_dns(snapshot) => self.of_each_server(snapshot),
             _ => vec![route, rules],
         }
     }
 
+    /// Each DNS server asked, and the way to each.
+    fn of_each_server(&self, snapshot: &Snapshot) -> Vec<String> {
+        let servers = self.servers_or(self.address.ip());
+        let asked = servers.iter().map(|server| format!("dig +time=3 @{server} {MANAGEMENT}"));
+        let flows = servers.iter().map(|server| self.flow_to(snapshot, SocketAddr::new(*server, self.address.port())));
+        asked.chain(flows).chain(servers.iter().map(|server| next_hop_to(snapshot, *server))).collect()
+    }
+
+    /// The custom DNS servers that are to blame; this one where none is known to be.
+    fn servers_or(&self, server: IpAddr) -> Vec<IpAddr> {
+        if self.servers.is_empty() { vec![server] } else { self.servers.clone() }
+    }
+
     /// Whether the NSGs of this machine's NIC let the flow pass.
     fn flow(&self, snapshot: &Snapshot, port: u16) -> String {
+        self.flow_to(snapshot, SocketAddr::new(self.address.ip(), port))
+    }
+
+    fn flow_to(&self, snapshot: &Snapshot, to: SocketAddr) -> String {
         let protocol = if is_datagram(self.view) { "UDP" } else { "TCP" };
         format!(
-            "az network watcher test-ip-flow -g GROUP --vm VM --direction Outbound --protocol {protocol} --local '{}:*' --remote '{}:{port}'",
+            "az network watcher test-ip-flow -g GROUP --vm VM --direction Outbound --protocol {protocol} --local '{}:*' --remote '{}:{}'",
             source(snapshot),
-            self.address.ip(),
+            to.ip(),
+            to.port(),
         )
     }
 
     /// Where the effective routes send the packets.
     fn next_hop(&self, snapshot: &Snapshot) -> String {
-        let (from, to) = (source(snapshot), self.address.ip());
-        format!("az network watcher show-next-hop -g GROUP --vm VM --source-ip {from} --dest-ip {to}")
+        next_hop_to(snapshot, self.address.ip())
     }
 
-    /// How both sides answer for the name, and the server alone.
+    /// How both sides answer for the name, and each server alone.
     fn of_the_name(&self, snapshot: &Snapshot) -> Vec<String> {
         let name = match &self.view.endpoint.target.host {
             Host::Name(name) => name.as_str(),
@@ -137,7 +152,8 @@ impl Shown<'_> {
             None if self.address.port() == 53 => self.address.ip(),
             None => snapshot.resolvers.custom.first().map_or(snapshot.resolvers.azure, |server| *server).ip(),
         };
-        vec![format!("ase-agent nameresolver --compare {name}"), format!("dig @{server} {name}")]
+        let alone = self.servers_or(server).into_iter().map(|server| format!("dig @{server} {name}"));
+        std::iter::once(format!("ase-agent nameresolver --compare {name}")).chain(alone).collect()
     }
 
     /// The forwarding that is missing, as a DNS server on Windows is told of it.
@@ -175,6 +191,10 @@ impl Shown<'_> {
         let address = self.address.ip();
         vec![format!("tracepath -n {address}"), format!("ping -c 3 -M do -s 1372 {address}")]
     }
+}
+
+fn next_hop_to(snapshot: &Snapshot, to: IpAddr) -> String {
+    format!("az network watcher show-next-hop -g GROUP --vm VM --source-ip {} --dest-ip {to}", source(snapshot))
 }
 
 fn source(snapshot: &Snapshot) -> String {

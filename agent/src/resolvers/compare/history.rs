@@ -60,6 +60,7 @@ pub struct History {
     /// Rounds in which both sides had addresses, and those among them in which they shared one.
     rounds: (u32, u32),
     parted: bool,
+    astray: bool,
     same_ttl: Option<SameTtl>,
     responses: u32,
     fastest: Option<Duration>,
@@ -116,6 +117,11 @@ impl History {
         self.parted
     }
 
+    /// Whether the custom DNS alone left what both sides gave in every round before, and nothing else.
+    pub fn is_astray(&self) -> bool {
+        self.astray
+    }
+
     fn watch_parting(&mut self, custom: &Answer) {
         let azure = in_use(&self.azure);
         if custom.addresses.is_empty() || azure.is_empty() {
@@ -123,8 +129,18 @@ impl History {
         }
         let shares = !custom.addresses.is_disjoint(&azure);
         let (all, shared) = self.rounds;
+        let was_parted = self.parted;
         self.parted = !shares && (self.parted || all == shared && shared >= KNOWN_ROUNDS);
+        self.astray = self.parted && if was_parted { self.astray } else { self.was_steady() } && is_one(&self.azure);
         self.rounds = if self.parted { self.rounds } else { (all.saturating_add(1), shared + u32::from(shares)) };
+    }
+
+    /// Whether both sides gave the same in every round but the last one of the custom DNS: no sign of a rotation.
+    fn was_steady(&self) -> bool {
+        let before = self.custom.iter().rev().skip(1).filter(|round| !round.is_empty());
+        let all: BTreeSet<&BTreeSet<IpAddr>> =
+            before.chain(self.azure.iter().filter(|round| !round.is_empty())).collect();
+        all.len() == 1
     }
 
     /// The custom DNS's time to live, where it stays the same although a cache would count it down.
@@ -189,6 +205,11 @@ fn push(rounds: &mut VecDeque<BTreeSet<IpAddr>>, addresses: &BTreeSet<IpAddr>) {
         rounds.pop_front();
     }
     rounds.push_back(addresses.clone());
+}
+
+/// Whether all rounds with addresses gave the same.
+fn is_one(rounds: &VecDeque<BTreeSet<IpAddr>>) -> bool {
+    rounds.iter().filter(|round| !round.is_empty()).collect::<BTreeSet<_>>().len() == 1
 }
 
 /// The addresses that a name has by these rounds, the newest last. A rotation changes again and again, and all that it
@@ -310,6 +331,23 @@ mod tests {
         assert!(!parted_after(&[(1, 1), (9, 1)]), "one round may be chance");
         assert!(!parted_after(&[(1, 1), (1, 1), (9, 1), (1, 1)]), "together again");
         assert!(!parted_after(&[(1, 1), (2, 1), (2, 2), (9, 2)]), "they differed before");
+    }
+
+    #[test]
+    fn the_custom_dns_goes_astray_where_it_alone_leaves_what_never_changed() {
+        let astray_after = |rounds: &[(u8, u8)]| {
+            let mut history = History::default();
+            for (custom, azure) in rounds {
+                history.remember(&answer(*custom, 60), &answer(*azure, 60), Duration::ZERO);
+            }
+            history.is_astray()
+        };
+        assert!(astray_after(&[(1, 1), (1, 1), (9, 1)]) && astray_after(&[(1, 1), (1, 1), (9, 1), (8, 1)]));
+        assert!(!astray_after(&[(1, 1), (9, 1)]), "one round may be chance");
+        assert!(!astray_after(&[(1, 1), (1, 1), (9, 2)]), "both have moved");
+        assert!(!astray_after(&[(1, 1), (1, 1), (9, 1), (9, 2)]), "Azure DNS moves too");
+        assert!(!astray_after(&[(1, 1), (2, 2), (9, 2)]), "it rotates");
+        assert!(!astray_after(&[(1, 1), (1, 1), (9, 1), (1, 1)]), "together again");
     }
 
     #[test]

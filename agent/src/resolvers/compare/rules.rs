@@ -48,6 +48,9 @@ pub struct Circumstances {
     /// C and Z shared an address in every round before, and share none now. It makes no class: where addresses vary by
     /// design they may part for good reasons, and only an endpoint that fails makes it a suspicion.
     pub parted: bool,
+    /// C alone left what both gave in every round before, which never changed. Where no certificate can tell, that makes
+    /// a difference a worry.
+    pub astray: bool,
 }
 
 /// Says what two answers for `name` mean together.
@@ -259,6 +262,7 @@ impl Pair<'_> {
                 19,
                 "a certificate for the name verifies at Azure DNS's address and not at the custom DNS's",
             )),
+            Some(TlsConfirmation { custom: false, azure: false }) if self.known.astray => Some(self.astray(19)),
             Some(TlsConfirmation { azure: false, .. }) => {
                 Some(says(Class::DivergentUnverified, 19, "the name is proved at neither side's addresses"))
             }
@@ -279,8 +283,19 @@ impl Pair<'_> {
         Comparison { worry, ..says(Class::Stale, 20, reason) }
     }
 
+    /// Neither side's address can prove a name without TLS. Where one side alone has left what both gave, and the other
+    /// still gives it, that side leads astray.
+    fn astray(&self, rule: u8) -> Comparison {
+        let reason =
+            "the custom DNS left the address that both gave in every round before, and Azure DNS still gives it";
+        Comparison { worry: Worry::Bad, ..says(Class::DivergentUnverified, rule, reason) }
+    }
+
     /// Rule 21.
     fn unverified(&self) -> Comparison {
+        if self.known.astray {
+            return self.astray(21);
+        }
         says(Class::DivergentUnverified, 21, "different addresses, and nothing proves that they are the same service")
     }
 

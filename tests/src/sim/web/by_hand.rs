@@ -80,6 +80,11 @@ pub(super) async fn in_clear(mut stream: TcpStream, page: &Page) -> std::io::Res
 
 /// Answers the first request in a mood that is written by hand.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Connection>(mut stream: S, front: &Front, mood: &Mood) {
+    if let Mood::SpeaksFirst { text } = mood {
+        drop(stream.write_all(text.as_bytes()).await);
+        drop(stream.flush().await);
+        return finish(stream, End::Silence).await;
+    }
     let Some(request) = request(&mut stream).await else { return };
     let ending = match mood {
         Mood::InspectedDenies => {

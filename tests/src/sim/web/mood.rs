@@ -63,6 +63,11 @@ pub enum Mood {
         /// How the connection ends then.
         end: End,
     },
+    /// The service says this before it is asked, and nothing more.
+    SpeaksFirst {
+        /// The bytes, as text.
+        text: String,
+    },
     /// The service reads the request, and the connection ends.
     AfterRequest {
         /// How.
@@ -134,7 +139,12 @@ impl Mood {
     pub(super) fn is_by_hand(&self) -> bool {
         matches!(
             self,
-            Self::InspectedDenies | Self::Raw { .. } | Self::AfterRequest { .. } | Self::Truncated | Self::Drips { .. }
+            Self::InspectedDenies
+                | Self::SpeaksFirst { .. }
+                | Self::Raw { .. }
+                | Self::AfterRequest { .. }
+                | Self::Truncated
+                | Self::Drips { .. }
         )
     }
 

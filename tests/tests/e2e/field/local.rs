@@ -6,11 +6,16 @@ use std::{
     process::{Output, Stdio},
 };
 
+use ase_agent::commands::cli::Cli;
+use clap::{Command, CommandFactory as _};
+use serde_json::{Value, json};
+
 use super::world::{CUSTOM_DNS, World};
 use crate::process::{agent, free_port, run, wait_for};
 
-/// Every command that prints, in every format; CONFIG and STATE stand for a configuration file and a state directory.
-const COMMANDS: [&str; 24] = [
+/// Every command that prints, in every format; CONFIG and STATE stand for a configuration file and a state directory, FOLDER
+/// for one with the files that commands read.
+const COMMANDS: [&str; 45] = [
     "check --config CONFIG",
     "check --config CONFIG -v",
     "check --config CONFIG --output json",
@@ -32,10 +37,86 @@ const COMMANDS: [&str; 24] = [
     "nameresolver --compare --rounds 3 --every 200ms web.example --config CONFIG",
     "nameresolver --compare --rounds 3 --every 200ms web.example --config CONFIG --output json",
     "nslookup web.example --config CONFIG",
+    "nslookup web.example --config CONFIG --output json",
+    "preflight --config CONFIG",
+    "preflight --config CONFIG --output json",
+    "allowlist --config CONFIG",
+    "allowlist --config CONFIG --format csv",
+    "tcpping -n 1 20.1.1.1:80 --config CONFIG",
+    "tcpping -n 1 20.1.1.1:80 --config CONFIG --output json",
+    "probe http web.example --config CONFIG -v",
+    "probe http web.example --config CONFIG --output json",
+    "trace --flows 1 --max-hops 1 20.1.1.1:80 --config CONFIG",
+    "doctor --config CONFIG",
+    "portal --suffix web.example --app app --config CONFIG",
+    "lint FOLDER/groups.json",
+    "lint explain",
+    "lint diff --before FOLDER/groups.json --after FOLDER/groups.json",
+    "import outbound FOLDER/outbound.json",
+    "import inbound FOLDER/inbound.json",
+    "import environment FOLDER/environment.json --state-dir STATE",
+    "plan subnet --plan 20",
+    "completions bash",
+    "man",
     "--help",
     "check --help",
     "--version",
 ];
+
+/// Commands that serve until they are ended, and one that is about such a server.
+const SERVERS: [&str; 3] = ["run", "witness", "witness knock"];
+
+/// What the commands read that judge exported files and answers of the management API.
+fn files() -> [(&'static str, Value); 4] {
+    let environment = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/hostingEnvironments/ase";
+    [
+        (
+            "groups.json",
+            json!({"type": "Microsoft.Network/networkSecurityGroups", "name": "nsg", "properties": {"securityRules": []}}),
+        ),
+        (
+            "outbound.json",
+            json!({"value": [{"category": "SQL", "endpoints": [{"domainName": "asedb.database.windows.net",
+                "endpointDetails": [{"ipAddress": "203.0.113.10", "port": 1433, "latency": 1.0, "isAccessible": true}]}]}]}),
+        ),
+        (
+            "inbound.json",
+            json!({"value": [{"description": "App Service management", "endpoints": ["203.0.113.20/32"], "ports": ["454", "455"]}]}),
+        ),
+        (
+            "environment.json",
+            json!({"id": environment, "name": "ase", "type": "Microsoft.Web/hostingEnvironments", "location": "West Europe",
+                "properties": {"status": "Ready", "provisioningState": "Succeeded", "suspended": false}}),
+        ),
+    ]
+}
+
+/// The full names of all commands that have none below them, or do something themselves.
+fn leaves(command: &Command, name: &str, found: &mut Vec<String>) {
+    let below: Vec<&Command> = command.get_subcommands().filter(|below| below.get_name() != "help").collect();
+    if !name.is_empty() && (below.is_empty() || !command.is_subcommand_required_set()) {
+        found.push(name.to_owned());
+    }
+    for command in below {
+        leaves(command, format!("{name} {}", command.get_name()).trim(), found);
+    }
+}
+
+#[test]
+fn every_command_is_among_those_whose_reader_leaves() {
+    let (mut tree, mut all) = (Cli::command(), Vec::new());
+    tree.build();
+    leaves(&tree, "", &mut all);
+    assert!(all.len() > 20, "{all:?}");
+    let is_tried = |name: &str| {
+        let below: Vec<&String> = all.iter().filter(|other| other.starts_with(&format!("{name} "))).collect();
+        let is_it = |row: &&str| row.starts_with(name) && !below.iter().any(|below| row.starts_with(below.as_str()));
+        COMMANDS.iter().any(|row| is_it(&row))
+    };
+    let lacking: Vec<&String> =
+        all.iter().filter(|name| !is_tried(name) && !SERVERS.contains(&name.as_str())).collect();
+    assert!(lacking.is_empty(), "not among the commands: {lacking:?}");
+}
 
 /// A network with one web server, its configuration, and a state directory in which a daemon has been.
 fn with_a_store() -> Option<(World, Vec<Vec<String>>)> {
@@ -51,7 +132,11 @@ fn with_a_store() -> Option<(World, Vec<Vec<String>>)> {
         (world.agent(&["history", "--state-dir", &state, "--incidents"]).code == Some(0)).then_some(())
     });
     drop(daemon);
-    let filled = |word: &str| word.replace("CONFIG", &config).replace("STATE", &state);
+    let folder = world.folder.path().to_string_lossy().into_owned();
+    for (name, value) in files() {
+        std::fs::write(world.folder.path().join(name), value.to_string()).expect("the folder takes a file");
+    }
+    let filled = |word: &str| word.replace("CONFIG", &config).replace("STATE", &state).replace("FOLDER", &folder);
     let commands = COMMANDS.iter().map(|command| command.split(' ').map(filled).collect()).collect();
     Some((world, commands))
 }

@@ -1,0 +1,102 @@
+//! Which DNS servers are behind names that do not resolve: those that show the cause, and no other that was asked as well.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use ase_probes::{cause::Cause, verdict::Phase};
+
+use super::{Component, Crowd, Failing, Group, take};
+use crate::{diagnosis::neighbourhood::Neighbourhood, model::catalog::Host, net::port::Port};
+
+/// What ails the endpoints at fixed addresses, DNS servers among them.
+pub(super) fn troubles(failing: &[Failing], neighbourhood: &Neighbourhood) -> BTreeMap<SocketAddr, BTreeSet<Cause>> {
+    let mut troubles: BTreeMap<SocketAddr, BTreeSet<Cause>> = BTreeMap::new();
+    for failure in failing {
+        if let Host::Address(address) = neighbourhood.endpoint(failure.index).target.host {
+            let port = neighbourhood.port(failure.index).number;
+            troubles.entry(SocketAddr::new(address, port)).or_default().insert(failure.finding.cause);
+        }
+    }
+    troubles
+}
+
+impl Crowd<'_> {
+    /// Names that DNS servers did not resolve, with the servers themselves where they are watched. A name is lost when the
+    /// last of them failed, so that those that were asked for the same name belong together.
+    pub(super) fn resolvers(&self, left: &mut Vec<usize>) -> Vec<Group> {
+        let mut asked: Vec<BTreeSet<SocketAddr>> = Vec::new();
+        for number in left.iter() {
+            let mut servers = self.servers(*number);
+            if !servers.is_empty() {
+                let (shared, apart): (Vec<_>, Vec<_>) =
+                    asked.into_iter().partition(|others| !others.is_disjoint(&servers));
+                servers.extend(shared.into_iter().flatten());
+                asked = apart;
+                asked.push(servers);
+            }
+        }
+        let mut groups = Vec::new();
+        for servers in asked {
+            let wanted = |number: &usize| {
+                !self.servers(*number).is_disjoint(&servers) || servers.iter().any(|one| self.is_server(*number, *one))
+            };
+            let members = take(left, wanted);
+            let since = self.since(&members);
+            // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
+            let is_ill = |server: &SocketAddr| members.iter().any(|number| self.is_server(*number, *server));
+            let resolves = |server: &SocketAddr| self.neighbourhood.resolves(*server, since) && !is_ill(server);
+            let addresses = servers.iter().map(SocketAddr::ip).collect();
+            if servers.iter().any(resolves) {
+                groups.extend(self.zones(members, addresses));
+            } else {
+                groups.push(Group { component: Component::Resolvers(addresses), members });
+            }
+        }
+        groups
+    }
+
+    /// Whether a DNS server may fail for this cause: one that is watched and fails in other ways only does not.
+    fn may_show(&self, server: SocketAddr, cause: Cause) -> bool {
+        self.troubles.get(&server).is_none_or(|causes| causes.contains(&cause))
+    }
+
+    /// All DNS servers of this network together, where several are watched and each is lost as a whole, while another one
+    /// answers on their port.
+    pub(super) fn every_server(&self, left: &mut Vec<usize>) -> Option<Group> {
+        let servers = self.neighbourhood.name_servers();
+        let members: Vec<usize> = left.iter().copied().filter(|number| self.is_at(*number, servers)).collect();
+        let (since, own) = (self.since(&members), self.indices(&members));
+        let is_lost = |server: &IpAddr| {
+            let host = Host::Address(*server);
+            members.iter().any(|number| *self.host(*number) == host) && !self.neighbourhood.works_at(&host, since, &own)
+        };
+        let are_lost = servers.len() > 1 && servers.iter().all(is_lost);
+        if !are_lost || !self.neighbourhood.works_on(Port::udp(53), since, &own) {
+            return None;
+        }
+        let component = Component::Resolvers(servers.iter().copied().collect());
+        Some(Group { component, members: take(left, |number| members.contains(number)) })
+    }
+
+    fn is_at(&self, number: usize, addresses: &BTreeSet<IpAddr>) -> bool {
+        matches!(self.host(number), Host::Address(address) if addresses.contains(address))
+    }
+
+    /// The DNS servers that did not resolve an endpoint's name, for the cause that it has.
+    fn servers(&self, number: usize) -> BTreeSet<SocketAddr> {
+        let failure = &self.failing[number];
+        if !failure.is_resolving || failure.finding.phase != Phase::Dns {
+            return BTreeSet::new();
+        }
+        let asked: BTreeSet<SocketAddr> = failure.servers.iter().copied().chain(failure.peer).collect();
+        let alike = asked.iter().copied().filter(|server| self.may_show(*server, failure.finding.cause));
+        let alike: BTreeSet<SocketAddr> = alike.collect();
+        if alike.is_empty() { asked } else { alike }
+    }
+
+    fn is_server(&self, number: usize, resolver: SocketAddr) -> bool {
+        *self.host(number) == Host::Address(resolver.ip()) && self.port(number).number == resolver.port()
+    }
+}
