@@ -2,10 +2,8 @@
 
 pub(crate) mod exports;
 mod machine;
-mod outlook;
+pub(crate) mod outlook;
 mod troubled;
-
-pub(crate) use outlook::survey;
 
 use std::{
     collections::BTreeMap,

@@ -148,9 +148,9 @@ pub struct Lasting {
 }
 
 impl GuestFault {
-    /// Whether it can end: by itself, or with what is held for it.
-    pub fn can_end(&self) -> bool {
-        matches!(self, Self::Stalls { .. } | Self::PortsTaken { .. })
+    /// Whether it is over without being undone.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Stalls { .. })
     }
 
     /// Makes it happen.

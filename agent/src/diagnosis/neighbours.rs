@@ -91,7 +91,7 @@ mod tests {
             compare::{Answer, Circumstances},
             names::Cadence,
         },
-        sample::survey,
+        sample::outlook::survey,
     };
 
     const NAME: &str = "a.example";

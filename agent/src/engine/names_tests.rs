@@ -118,7 +118,7 @@ impl World {
                 ..Circumstances::default()
             };
             let answers = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
-            let survey = sample::survey(&name, answers, known);
+            let survey = sample::outlook::survey(&name, answers, known);
             self.state.comparing.state().take_in(index, survey, self.at.wall, self.at.now);
         }
     }

@@ -398,7 +398,7 @@ mod tests {
 
     fn survey(custom: &str, azure: &str) -> Survey {
         let answers = (Answer::with(&[], &[custom]), Answer::with(&[], &[azure]));
-        sample::survey("a.example", answers, Circumstances::default())
+        sample::outlook::survey("a.example", answers, Circumstances::default())
     }
 
     fn names() -> Vec<String> {

@@ -399,7 +399,7 @@ impl Scenario {
         ensure!(has_daemon || self.fault.is_none(), "fault must be under before where only check is asked (by: check)");
         ensure!(has_daemon || self.then.is_empty(), "then needs a daemon: by (check) must be daemon");
         ensure!(self.flaps.is_none() || self.fault.is_some(), "flaps needs a fault that comes and goes");
-        let cannot_end = self.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.can_end());
+        let cannot_end = self.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
         let is_repaired = self.then.iter().any(|step| matches!(step.r#do, Deed::Repair));
         ensure!(
             !cannot_end || !(is_repaired || self.flaps.is_some()),

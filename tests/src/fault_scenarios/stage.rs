@@ -139,7 +139,6 @@ impl Stage {
     /// Ends every fault but those that were there from the start.
     pub(super) fn repair(&mut self, before: &Faults) -> Result<()> {
         self.azure.switches.reset();
-        self.lasting.clear();
         self.inject(&Faults { guest: Vec::new(), ..before.clone() })
     }
 
