@@ -95,6 +95,7 @@ mod tests {
             group: id("networkSecurityGroups", group),
             table: id("routeTables", table),
             interfaces: None,
+            ..Subnet::default()
         }
     }
 

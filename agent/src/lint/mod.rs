@@ -10,6 +10,8 @@ pub mod evaluate;
 #[cfg(test)]
 mod evaluate_tests;
 pub mod finding;
+#[cfg(test)]
+mod fixtures_tests;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod judge;

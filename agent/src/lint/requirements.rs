@@ -29,6 +29,7 @@ const FILES: [(&str, &str); 7] = [
     ("container-apps", include_str!("../../profiles/lint/container-apps.yaml")),
     ("custom", include_str!("../../profiles/lint/custom.yaml")),
 ];
+const MEMBERS: &str = include_str!("../../profiles/lint/tag-members.yaml");
 const MANAGEMENT: &str = include_str!("../../profiles/lint/management-addresses.yaml");
 
 /// The names of the profiles.
@@ -75,6 +76,9 @@ pub struct Requirement {
     ports: Vec<Ports>,
     /// Who is at the other end.
     pub peer: Peer,
+    /// Services that are documented to be among its peers, by their tags.
+    #[serde(default)]
+    services: Vec<String>,
     /// What its loss means.
     #[serde(default)]
     pub kind: Need,
@@ -213,6 +217,11 @@ impl Profile {
         Some(listed::read(text).expect("a test reads every embedded list"))
     }
 
+    /// Whether the service has the subnet to itself, so that no machine of anybody else is in it.
+    pub fn subnet_is_its_own(&self) -> bool {
+        self.subnet.source.is_some()
+    }
+
     /// A requirement's document with its edition.
     pub fn source_of(&self, requirement: &Requirement) -> Option<String> {
         self.document(&requirement.source)
@@ -243,6 +252,7 @@ impl Requirement {
             protocols: vec![if by_datagram { ProtocolName::Udp } else { ProtocolName::Tcp }],
             ports: vec![Ports(port, port)],
             peer,
+            services: Vec::new(),
             kind: Need::Platform,
             severity: Level::Warning,
             traffic: None,
@@ -259,6 +269,7 @@ impl Requirement {
             protocols: vec![ProtocolName::Tcp],
             ports: ports.iter().map(|port| Ports(*port, *port)).collect(),
             peer: Peer::Clients,
+            services: Vec::new(),
             kind: Need::App,
             severity: Level::Warning,
             traffic: None,
@@ -289,6 +300,11 @@ impl Requirement {
                 ProtocolName::Icmp => Protocols::ICMP,
             })
         })
+    }
+
+    /// Services that are documented to be among its peers.
+    pub fn services(&self) -> Vec<Tag> {
+        self.services.iter().map(|name| Tag::named(name)).collect()
     }
 
     /// The receiver's ports.
@@ -357,6 +373,29 @@ impl Management {
     }
 }
 
+/// One address of each tag that requirements name, to show a packet by.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    /// Where the tags are listed.
+    pub document: String,
+    /// The edition of that.
+    pub as_of: String,
+    members: BTreeMap<String, IpAddr>,
+}
+
+impl Members {
+    /// The embedded ones, of the public cloud.
+    pub fn embedded() -> Self {
+        listed::read(MEMBERS).expect("a test reads every embedded list")
+    }
+
+    /// The addresses by tag.
+    pub fn by_tag(&self) -> BTreeMap<Tag, IpAddr> {
+        self.members.iter().map(|(name, address)| (Tag::named(name), *address)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,6 +414,7 @@ mod tests {
             assert_eq!(has_source, name != "custom", "{name}: sizes have a document");
             assert!(needs.smallest.is_none_or(|smallest| needs.recommended.is_none_or(|better| better <= smallest)));
         }
+        assert!(Members::embedded().by_tag().keys().all(Tag::is_known));
         assert_eq!(Management::of_cloud("public").addresses.len(), 72);
         assert_eq!(Management::of_cloud("usgov").addresses.len(), 10);
         assert_eq!(Management::of_cloud("china").addresses.len(), 2);

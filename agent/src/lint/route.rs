@@ -109,6 +109,10 @@ pub struct Subnet {
     pub delegations: Vec<String>,
     /// Its service endpoints, for example `Microsoft.Sql`.
     pub service_endpoints: Vec<String>,
+    /// The expression that stands for its delegations.
+    pub open_delegations: Option<String>,
+    /// The expression that stands for its service endpoints.
+    pub open_endpoints: Option<String>,
     /// The id of its security group.
     pub group: Option<String>,
     /// The id of its route table.

@@ -186,12 +186,45 @@ impl Tag {
         PLACES.iter().find(|(name, _)| *name == self.service).map(|(_, place)| *place)
     }
 
+    /// The tag without its region.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { region: None, ..self.clone() }
+    }
+
+    /// The known service that differs from this name by a slip of the pen: one or two letters.
+    pub fn resembles(&self) -> Option<&'static str> {
+        let name = self.service.to_ascii_lowercase();
+        let near = |known: &&&str| known.len() > 4 && is_near(&known.to_ascii_lowercase(), &name);
+        SERVICES.iter().find(near).copied().filter(|_| !self.known)
+    }
+
+    /// Whether it is every public address of the cloud, or of a region.
+    pub fn is_all_of_azure(&self) -> bool {
+        self.service == "AzureCloud"
+    }
+
     /// Whether every address of the other is one of this tag's, by the names alone.
     pub fn includes(&self, other: &Self) -> bool {
-        let all_of_azure = self.service == "AzureCloud" && other.known && other.place().is_none();
+        let all_of_azure = self.is_all_of_azure() && other.known && other.place().is_none();
         let service = self.service == other.service || all_of_azure;
         service && (self.region.is_none() || self.region == other.region)
     }
+}
+
+/// Whether two words differ by at most two letters that are wrong, missing or too many (the distance of Levenshtein).
+fn is_near(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.iter().enumerate() {
+        let mut next = vec![at + 1];
+        for (column, wanted) in other.iter().enumerate() {
+            let replaced = row[column] + usize::from(letter != wanted);
+            next.push(replaced.min(row[column + 1] + 1).min(next[column] + 1));
+        }
+        row = next;
+    }
+    row.last().is_some_and(|distance| *distance <= 2)
 }
 
 impl fmt::Display for Tag {
@@ -229,6 +262,8 @@ mod tests {
         for text in ["", "10.0.0.0/24", "*", "[parameters('x')]", "a b"] {
             assert_eq!(Tag::parse(text), None, "{text}");
         }
-        assert!(!Tag::parse("AppServiceManagment").expect("a name").is_known());
+        let slip = Tag::parse("AppServiceManagment").expect("a name");
+        assert_eq!((slip.is_known(), slip.resembles()), (false, Some("AppServiceManagement")));
+        assert_eq!(Tag::parse("Contoso").expect("a name").resembles(), None);
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ipnet::IpNet;
 
 use crate::lint::{
-    addresses::{AddressSet, Name},
+    addresses::{AddressSet, Name, Point},
     rule::AddressTerm,
     tags::{Place, Tag},
 };
@@ -36,8 +36,19 @@ pub struct Book {
     pub complete: BTreeMap<Tag, AddressSet>,
     /// Tags of which some addresses are documented.
     pub documented: BTreeMap<Tag, AddressSet>,
+    /// One address of a tag, to show a packet by where nothing else is known of it.
+    pub examples: BTreeMap<Tag, IpAddr>,
+    /// Whether tags of the tag file can be the destination of a route, as far as it says that.
+    pub routable: BTreeMap<Tag, bool>,
     /// The edition of the tag file.
     pub edition: Option<String>,
+}
+
+impl Book {
+    /// Whether a tag can be the destination of a route; regional tags often leave it to the whole one.
+    pub fn is_routable(&self, tag: &Tag) -> Option<bool> {
+        self.routable.get(tag).or_else(|| self.routable.get(&tag.whole())).copied()
+    }
 }
 
 /// What a term stands for.
@@ -87,9 +98,12 @@ pub struct World {
     pub vnet: AddressSet,
     /// Everything that is publicly reachable, tags with a name included.
     pub internet: AddressSet,
+    /// Where the interfaces of application security groups can be: the network, and the subnet where machines of its owner are.
+    pub interfaces: AddressSet,
     book: Book,
     names: Vec<Named>,
     public_numbers: AddressSet,
+    public_v4: AddressSet,
     private: AddressSet,
     platform_names: AddressSet,
 }
@@ -128,12 +142,21 @@ impl World {
         let services = number(&|named| matches!(named, Named::Tag(tag) if tag.place().is_none()));
         let platform_names = number(&|named| matches!(named, Named::Tag(tag) if tag.place().is_some()));
         let internet = public_numbers.union(&services);
-        Self { subnet, vnet, internet, book, names, public_numbers, private, platform_names }
+        let public_v4 = public_numbers.intersection(&AddressSet::every_v4());
+        let interfaces = vnet.clone();
+        Self { subnet, vnet, internet, interfaces, book, names, public_numbers, public_v4, private, platform_names }
     }
 
     /// What a list of terms stands for.
     pub fn extent(&self, terms: &[AddressTerm]) -> Extent {
-        terms.iter().fold(Extent::default(), |extent, term| extent.union(&self.term(term)))
+        let extent = terms.iter().fold(Extent::default(), |extent, term| extent.union(&self.term(term)));
+        let is_all = !extent.by_tag.names().is_empty() && self.public_v4.is_within(&extent.sure);
+        if !is_all {
+            return extent;
+        }
+        // A list of prefixes that leaves out nothing public holds every service.
+        let services = extent.by_tag.intersection(&AddressSet::every_name());
+        Extent { sure: extent.sure.union(&services), by_tag: extent.by_tag.minus(&services), ..extent }
     }
 
     /// What one term stands for.
@@ -146,7 +169,7 @@ impl World {
                 Some(_) => self.tag(tag),
                 None => Extent::sure(listed.union(&self.named(|other| tag.includes(other)))),
             },
-            AddressTerm::Interfaces(_) => Extent { perhaps: self.vnet.clone(), ..Extent::default() },
+            AddressTerm::Interfaces(_) => Extent { perhaps: self.interfaces.clone(), ..Extent::default() },
             AddressTerm::Expression(_) => Extent { perhaps: AddressSet::everything(), ..Extent::default() },
         }
     }
@@ -184,7 +207,8 @@ impl World {
         if let Some(listed) = self.book.complete.get(tag) {
             return Extent::sure(listed.union(&within));
         }
-        let of_parts = self.book.documented.iter().filter(|(other, _)| tag.includes(other));
+        let known = self.book.documented.iter().chain(&self.book.complete);
+        let of_parts = known.filter(|(other, _)| tag.includes(other));
         let documented: AddressSet = of_parts.map(|(_, addresses)| addresses.clone()).collect();
         let may_share = |other: &Tag| {
             other.place().is_none() && (!tag.is_known() || !other.is_known() || regional_cloud(tag, other))
@@ -216,6 +240,18 @@ impl World {
             Some(Named::Subnet) => "the subnet".to_owned(),
             None => "any other address".to_owned(),
         }
+    }
+
+    /// An address that a name stands for, where one is documented.
+    pub fn member(&self, name: Name) -> Option<IpAddr> {
+        let Named::Tag(tag) = self.names.get(usize::from(name.0))? else { return None };
+        let listed = || match self.book.documented.get(tag)?.example()? {
+            Point::Address(address) => Some(address),
+            Point::Name(_) => None,
+        };
+        let within = || self.book.examples.iter().find(|(other, _)| tag.region().is_none() && tag.includes(other));
+        let example = || self.book.examples.get(tag).copied();
+        example().or_else(listed).or_else(|| within().map(|(_, address)| *address))
     }
 
     /// The edition of the tag file, where one was given.

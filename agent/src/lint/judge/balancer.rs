@@ -70,7 +70,7 @@ pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
         resource: Some(gate.group.name.clone()),
         at: Some(rule.at.clone()),
         fix: Some(mend::allow_load_balancer(gate, rule)),
-        confirm: Some(mend::test_flow(&packet)),
+        confirm: Some(mend::test_flow(&packet, gate.group.id.as_deref())),
         packet: Some(packet),
         source: Some("MicrosoftDocs/azure-docs issue 115138; network-info.md, edition 2022-03-29".to_owned()),
         ..Finding::new(Kind::LbCut, Severity::Critical, message)

@@ -136,7 +136,7 @@ impl Both<'_> {
         };
         let shown = moved.as_ref().and_then(|(direction, moved)| self.shown(turn, *direction, moved));
         let packet = shown.or_else(|| finding.and_then(|finding| finding.packet.clone()));
-        let finding = finding.map(|finding| with_packet(finding, packet.as_ref()));
+        let finding = finding.map(|finding| self.with_packet(finding, packet.as_ref()));
         Some(Change {
             about: id.to_owned(),
             flows: Vec::new(),
@@ -209,6 +209,17 @@ impl Both<'_> {
         };
         let shift = moved.iter().find(fits)?;
         Some(flows::packet(&self.is.case.world, direction, &shift.traffic))
+    }
+
+    /// A finding that is shown by another packet than its own.
+    fn with_packet(&self, finding: &Finding, packet: Option<&Packet>) -> Finding {
+        let is_of_rules =
+            finding.confirm.as_ref().is_some_and(|confirm| confirm.contains("network watcher test-ip-flow"));
+        let Some(packet) = packet.filter(|_| is_of_rules) else { return finding.clone() };
+        let of_finding = |gate: &&Gate<'_>| Some(&gate.group.name) == finding.resource.as_ref();
+        let gate = self.is.gates.iter().chain(&self.was.gates).find(of_finding);
+        let confirm = mend::test_flow(packet, gate.and_then(|gate| gate.group.id.as_deref()));
+        Finding { packet: Some(packet.clone()), confirm: Some(confirm), ..finding.clone() }
     }
 
     /// Findings about no requirement that only one side has.
@@ -299,15 +310,4 @@ fn opened(open: &Unjudged) -> Change {
 /// Whether two findings say the same: a rule may have another name, or other words by the same name.
 fn is_same(a: &Finding, b: &Finding) -> bool {
     a.id() == b.id() && a.severity == b.severity && (a.rule == b.rule || a.message == b.message)
-}
-
-/// A finding that is shown by another packet than its own.
-fn with_packet(finding: &Finding, packet: Option<&Packet>) -> Finding {
-    let is_of_rules = finding.confirm.as_ref().is_some_and(|confirm| confirm.contains("test-ip-flow"));
-    match packet.filter(|_| is_of_rules) {
-        Some(packet) => {
-            Finding { packet: Some(packet.clone()), confirm: Some(mend::test_flow(packet)), ..finding.clone() }
-        }
-        None => finding.clone(),
-    }
 }

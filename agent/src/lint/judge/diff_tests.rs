@@ -274,5 +274,9 @@ fn both_sides_number_their_tags_alike() {
     let after = ["200 Out allow tcp *>EventHub 8443 a", "300 Out deny tcp *>Internet 1433 rest"];
     let diff = of(&before, &after);
     assert_eq!(turns(&diff), ["breaks out-sql"]);
-    assert_eq!(change(&diff, "out-sql").packet.as_ref().map(|packet| packet.destination.as_str()), Some("Sql"));
+    assert_eq!(
+        change(&diff, "out-sql").packet.as_ref().map(|packet| packet.destination.as_str()),
+        Some("13.69.104.4"),
+        "an address of Sql"
+    );
 }

@@ -4,20 +4,17 @@ use crate::lint::{
     addresses::{AddressSet, Point},
     evaluate::{Fate, Piece, Reach, Ruling},
     finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
-    judge::{Case, Deployment, balancer, counts, hygiene::private_networks, mend},
-    requirements::{Management, Need, Peer, Requirement},
+    judge::{
+        Case, Deployment, balancer, counts,
+        hygiene::private_networks,
+        loss::{Lost, Meaning},
+        mend,
+    },
+    requirements::{Need, Peer, Requirement},
     rule::{AddressTerm, Group},
     traffic::{Direction, PortSet, Protocols, Traffic, no_port, real_ports, show_ports},
     world::{PLATFORM, World},
 };
-
-/// Up to so many denied addresses are a list of unwanted peers, not a hole: a /16.
-const FEW_ADDRESSES: u128 = 65_536;
-/// Services that an environment is documented to reach by HTTPS, by their tags (firewall-integration.md).
-const NEEDED_SERVICES: [&str; 6] =
-    ["AzureActiveDirectory", "AzureKeyVault", "AzureMonitor", "AzureResourceManager", "EventHub", "Storage"];
-/// Up to so many ports closed within the subnet are a hardening, not a cut: nothing of the environment is known to use them.
-const FEW_PORTS: u32 = 64;
 
 /// A group with both directions ready to be asked.
 pub(super) struct Gate<'a> {
@@ -74,7 +71,9 @@ pub(super) fn peer(case: &Case<'_>, peer: &Peer) -> AddressSet {
         Peer::Subnet => world.subnet.clone(),
         Peer::Vnet => world.vnet.clone(),
         Peer::Internet => v4_internet,
-        Peer::Any | Peer::Somewhere => world.vnet.union(&v4_internet),
+        Peer::Any => world.vnet.union(&v4_internet),
+        // Nothing but the environment can be in its own subnet.
+        Peer::Somewhere => world.vnet.union(&v4_internet).minus(&world.subnet),
         Peer::Clients => match case.deployment {
             Some(Deployment::External) => v4_internet,
             Some(Deployment::Ilb) => neighbours(world),
@@ -117,13 +116,14 @@ fn one(case: &Case<'_>, gate: &Gate<'_>, requirement: &Requirement, report: &mut
     {
         return;
     }
-    let lost = Lost { requirement, ruling, denied, altogether };
-    report.findings.extend(match requirement.kind {
-        Need::App => app_finding(case, gate, &lost),
-        Need::Feature => altogether.then(|| finding(case, gate, &lost, Kind::Conditional, Severity::Info)),
-        Need::Platform if !altogether && lost.is_beyond_documents(case) => None,
-        Need::Platform => Some(platform_finding(case, gate, &lost)),
-    });
+    let lost = Lost { requirement, ruling, denied, allowed, altogether };
+    match requirement.kind {
+        Need::App => report.findings.extend(app_finding(case, gate, &lost)),
+        Need::Feature if !altogether => {}
+        Need::Feature => report.findings.push(finding(case, gate, &lost, Kind::Conditional, Severity::Info)),
+        Need::Platform if !altogether && lost.is_beyond_documents(case) => {}
+        Need::Platform => platform(case, gate, &lost, report),
+    }
 }
 
 /// Whether there are clients that reach the whole subnet on all ports: a choice of clients is no fault.
@@ -152,100 +152,17 @@ fn serves_others(case: &Case<'_>, gate: &Gate<'_>, requirement: &Requirement) ->
     pieces.iter().any(|piece| piece.fate == Fate::Allowed)
 }
 
-/// A requirement that is denied, wholly or partly.
-struct Lost<'a> {
-    requirement: &'a Requirement,
-    ruling: &'a Ruling,
-    denied: Vec<&'a Piece>,
-    altogether: bool,
-}
-
-impl Lost<'_> {
-    /// The far ends that are denied.
-    fn peers(&self) -> AddressSet {
-        let peer = |piece: &Piece| match self.requirement.direction() {
-            Direction::Inbound => piece.traffic.source.clone(),
-            Direction::Outbound => piece.traffic.destination.clone(),
-        };
-        self.denied.iter().map(|piece| peer(piece)).collect()
-    }
-
-    /// Where the requirement is for all addresses and only a few are denied: a list of unwanted ones.
-    fn is_a_few_of_many(&self, case: &Case<'_>) -> bool {
-        let wide = matches!(self.requirement.peer, Peer::Internet | Peer::Any | Peer::Clients);
-        let peers = self.peers();
-        let all_of_the_network = self.requirement.peer == Peer::Any && case.world.vnet.is_within(&peers);
-        let wanted = peer(case, &self.requirement.peer).count();
-        let is_few = peers.count() <= FEW_ADDRESSES && peers.count().saturating_mul(4) <= wanted;
-        wide && peers.names().is_empty() && is_few && !all_of_the_network
-    }
-
-    /// Whether all documented addresses of a tag pass and only others of it do not. Copied lists are a finding of their own.
-    fn is_beyond_documents(&self, case: &Case<'_>) -> bool {
-        match &self.requirement.peer {
-            Peer::Tag(tag) => case
-                .world
-                .documented(tag)
-                .is_some_and(|documented| !self.peers().overlaps(&documented.minus(&Management::retired()))),
-            Peer::Subnet
-            | Peer::Vnet
-            | Peer::Internet
-            | Peer::Any
-            | Peer::Clients
-            | Peer::Somewhere
-            | Peer::Nets(_) => false,
+/// What a loss means for the environment, as a finding or as something that stays open.
+fn platform(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>, report: &mut Report) {
+    match lost.meaning(case) {
+        Meaning::All => report.findings.push(finding(case, gate, lost, Kind::Blocked, lost.requirement.severity())),
+        Meaning::Part(severity) => report.findings.push(finding(case, gate, lost, Kind::PartlyBlocked, severity)),
+        Meaning::Harmless => report.findings.push(finding(case, gate, lost, Kind::CannotTell, Severity::Info)),
+        Meaning::Open(why) => {
+            let rule = &lost.ruling.rules[lost.main().by];
+            open(gate, lost.requirement, &why, Some((&rule.name, &rule.at)), report);
         }
     }
-
-    /// Where the requirement is for all addresses and only services are denied that the environment is not known to need.
-    fn is_another_service(&self, case: &Case<'_>) -> bool {
-        let wide = matches!(self.requirement.peer, Peer::Internet | Peer::Any | Peer::Clients);
-        let (peers, https) = (self.peers(), self.requirement.ports().contains(443));
-        let needed = |name: &str| {
-            let service = name.split('.').next().unwrap_or(name);
-            service == "AzureCloud" || (https && NEEDED_SERVICES.contains(&service))
-        };
-        wide && peers.count() == 0 && !peers.names().into_iter().any(|name| needed(&case.world.show(name)))
-    }
-
-    /// How many of the receiver's ports are denied.
-    fn ports(&self) -> u32 {
-        let ports =
-            self.denied.iter().fold(PortSet::default(), |all, piece| all.union(&piece.traffic.destination_ports));
-        ports.parts().iter().map(|(first, last)| u32::from(last - first) + 1).sum()
-    }
-
-    fn protocols(&self) -> Protocols {
-        self.denied.iter().fold(Protocols::NONE, |all, piece| all.union(piece.traffic.protocols))
-    }
-
-    /// The piece that takes most.
-    fn main(&self) -> &Piece {
-        let size = |piece: &&&Piece| {
-            let traffic = &piece.traffic;
-            let both = traffic.source.count().saturating_mul(traffic.destination.count());
-            (both, traffic.destination_ports.first().is_some_and(|port| port != 0))
-        };
-        self.denied.iter().max_by_key(size).expect("something is denied")
-    }
-}
-
-fn platform_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Finding {
-    let worst = lost.requirement.severity();
-    if lost.altogether {
-        return finding(case, gate, lost, Kind::Blocked, worst);
-    }
-    if lost.is_a_few_of_many(case) || lost.is_another_service(case) || lost.requirement.peer == Peer::Somewhere {
-        return finding(case, gate, lost, Kind::CannotTell, Severity::Info);
-    }
-    let only_icmp = lost.protocols() == Protocols::ICMP;
-    let other_regions = !lost.peers().names().is_empty()
-        && lost.peers().count() == 0
-        && lost.requirement.direction() == Direction::Outbound;
-    let few_ports = lost.requirement.peer == Peer::Subnet && lost.ports() <= FEW_PORTS;
-    let milder = only_icmp || other_regions || few_ports;
-    let severity = if milder { worst.min(Severity::Warning) } else { worst };
-    finding(case, gate, lost, Kind::PartlyBlocked, severity)
 }
 
 /// Closed ports of apps: HTTP beside open HTTPS is how many want it.
@@ -286,7 +203,7 @@ fn finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>, kind: Kind, severi
         resource: Some(gate.group.name.clone()),
         at: Some(rule.at.clone()),
         fix: Some(mend::allow(case, gate, lost.requirement, rule)),
-        confirm: Some(mend::test_flow(&packet)),
+        confirm: Some(mend::test_flow(&packet, gate.group.id.as_deref())),
         packet: Some(packet),
         ..case.finding_for(lost.requirement, kind, severity, message)
     }
@@ -312,10 +229,13 @@ fn preposition(requirement: &Requirement) -> String {
 /// What of a requirement is denied, in words.
 fn describe(world: &World, lost: &Lost<'_>) -> String {
     let ports = lost.denied.iter().fold(PortSet::default(), |all, piece| all.union(&piece.traffic.destination_ports));
-    let peers = lost.peers();
     let everybody =
         lost.denied.iter().any(|piece| piece.traffic.source.count().max(piece.traffic.destination.count()) > 1 << 31);
-    let whom = if everybody { "public addresses".to_owned() } else { show_set(world, &peers) };
+    let whom = match lost.services(world) {
+        Some(services) => services.join(", "),
+        None if everybody => "public addresses".to_owned(),
+        None => show_set(world, &lost.peers()),
+    };
     let ports = if ports == no_port() { String::new() } else { format!(" {}", show_ports(&ports.minus(&no_port()))) };
     format!("{}{ports}, {whom}", lost.protocols())
 }
@@ -331,13 +251,18 @@ pub(super) fn show_set(world: &World, set: &AddressSet) -> String {
     }
 }
 
+/// One end of a packet: an address, or the name of a tag of which none is documented.
+pub(super) fn end(world: &World, set: &AddressSet) -> String {
+    match set.example() {
+        Some(Point::Address(address)) => address.to_string(),
+        Some(Point::Name(name)) => world.member(name).map_or_else(|| world.show(name), |address| address.to_string()),
+        None => "nobody".to_owned(),
+    }
+}
+
 /// One packet of traffic.
 pub(super) fn packet(world: &World, direction: Direction, traffic: &Traffic) -> Packet {
-    let end = |set: &AddressSet| match set.example() {
-        Some(Point::Address(address)) => address.to_string(),
-        Some(Point::Name(name)) => world.show(name),
-        None => "nobody".to_owned(),
-    };
+    let end = |set: &AddressSet| end(world, set);
     let high = |ports: &PortSet| if ports.contains(49_152) { 49_152 } else { ports.first().unwrap_or_default() };
     Packet {
         direction: direction.to_string(),

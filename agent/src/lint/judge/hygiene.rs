@@ -1,7 +1,5 @@
 //! Rules that do not do what their words say: shadowed, without effect, too wide, copied, of another service.
 
-use std::collections::BTreeMap;
-
 use ipnet::IpNet;
 
 use crate::lint::{
@@ -17,27 +15,6 @@ use crate::lint::{
 
 /// More boxes than this, and whether a rule is shadowed stays open.
 const MOST_BOXES: usize = 2_000;
-
-/// The same priority twice in one direction.
-pub(super) fn duplicates(group: &Group, report: &mut Report) {
-    let mut seen: BTreeMap<(Direction, u32), &Rule> = BTreeMap::new();
-    for rule in &group.rules {
-        let (Some(direction), Some(priority)) = (rule.direction.value(), rule.priority.value()) else { continue };
-        if let Some(first) = seen.insert((*direction, *priority), rule) {
-            let message =
-                format!("priority {priority} {direction} twice: {} and {}; Azure refuses that", first.name, rule.name);
-            let (name, by, at) = (Some(rule.name.clone()), Some(first.name.clone()), Some(rule.at.clone()));
-            let resource = Some(group.name.clone());
-            report.findings.push(Finding {
-                rule: name,
-                by,
-                at,
-                resource,
-                ..Finding::new(Kind::Input, Severity::Critical, message)
-            });
-        }
-    }
-}
 
 /// Checks every rule of a group.
 pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
@@ -63,15 +40,8 @@ fn unknown_tags(case: &Case<'_>, group: &Group, report: &mut Report) {
     for rule in &group.rules {
         for term in rule.source.addresses.iter().chain(&rule.destination.addresses) {
             let AddressTerm::Tag(tag) = term else { continue };
-            let listed = case.export.book.as_ref().is_some_and(|book| book.complete.contains_key(tag));
-            if !tag.is_known() && !listed {
-                report.could_not_judge.push(Unjudged {
-                    requirement: None,
-                    rule: Some(rule.name.clone()),
-                    at: Some(rule.at.clone()),
-                    why: format!("{tag} is no service tag that is known; with --tags FILE it is looked up"),
-                });
-            }
+            let (name, at) = (Some(rule.name.clone()), Some(rule.at.clone()));
+            report.could_not_judge.extend(case.unknown_tag(tag).map(|open| Unjudged { rule: name, at, ..open }));
         }
     }
 }
@@ -143,7 +113,8 @@ impl One<'_> {
         let world = &self.case.world;
         let (own, peer) = self.other_side();
         let extent = world.extent(own);
-        let reachable = extent.sure.union(&extent.perhaps).overlaps(&world.subnet);
+        let by_interfaces = own.iter().any(|term| matches!(term, AddressTerm::Interfaces(_)));
+        let reachable = by_interfaces || extent.sure.union(&extent.perhaps).overlaps(&world.subnet);
         let side = if self.direction == Direction::Inbound { "destination" } else { "source" };
         if !reachable && !self.case.nets.0.is_empty() {
             let message = format!(
@@ -152,7 +123,16 @@ impl One<'_> {
                 mend::show_terms(own)
             );
             let fix = Some(mend::delete(self.group, self.rule));
-            return Some(Finding { fix, ..self.finding(Kind::IneffectiveRule, Severity::Warning, message) });
+            // Rules for the other family are kept ready by many.
+            let is_of_family = |net: &IpNet| {
+                own.iter().any(
+                    |term| matches!(term, AddressTerm::Net(other) if other.addr().is_ipv4() == net.addr().is_ipv4()),
+                )
+            };
+            let is_other_family = own.iter().all(|term| matches!(term, AddressTerm::Net(_)))
+                && !self.case.nets.0.iter().any(is_of_family);
+            let severity = if is_other_family { Severity::Info } else { Severity::Warning };
+            return Some(Finding { fix, ..self.finding(Kind::IneffectiveRule, severity, message) });
         }
         let nets: Vec<IpNet> =
             peer.iter().filter_map(|term| if let AddressTerm::Net(net) = term { Some(*net) } else { None }).collect();

@@ -1,22 +1,41 @@
 //! The commands that mend and confirm a finding. They are printed, never run.
 
+use std::net::IpAddr;
+
 use crate::lint::{
     finding::Packet,
     judge::{Case, flows::Gate},
-    read::last_name,
+    read::{is_expression, last_name},
     requirements::{Peer, Requirement},
+    route::Subnet,
     rule::{AddressTerm, Group, Rule},
+    tags::Tag,
     traffic::{Direction, Protocols, every_port, real_ports},
 };
 
+/// The part of a resource's id behind a word, for example the resource group.
+fn part_of<'a>(id: Option<&'a str>, word: &str) -> Option<&'a str> {
+    let id = id.filter(|id| !is_expression(id))?;
+    id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(word)).nth(1)
+}
+
+/// The resource group of an id; a word for it where there is none.
+pub(super) fn resource_group(id: Option<&str>) -> &str {
+    part_of(id, "resourceGroups").unwrap_or("RESOURCE_GROUP")
+}
+
 /// A group's name for a command.
 fn group_arguments(group: &Group) -> String {
-    let resource_group = group.id.as_deref().and_then(|id| {
-        let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case("resourceGroups"));
-        parts.nth(1)
-    });
     let name = if group.name.is_empty() { "GROUP" } else { last_name(&group.name) };
-    format!("-g {} --nsg-name {name}", resource_group.unwrap_or("RESOURCE_GROUP"))
+    format!("-g {} --nsg-name {name}", resource_group(group.id.as_deref()))
+}
+
+/// A subnet's name for a command.
+pub(super) fn subnet_arguments(subnet: Option<&Subnet>) -> String {
+    let id = subnet.and_then(|subnet| subnet.id.as_deref());
+    let network = part_of(id, "virtualNetworks").unwrap_or("VNET");
+    let name = subnet.map(|subnet| last_name(&subnet.name)).filter(|name| !name.is_empty()).unwrap_or("SUBNET");
+    format!("-g {} --vnet-name {network} -n {name}", resource_group(id))
 }
 
 /// The nearest free priority above a rule, so that a new rule is looked at before it.
@@ -80,17 +99,48 @@ pub(super) fn allow_load_balancer(gate: &Gate<'_>, rule: &Rule) -> String {
     )
 }
 
-/// Asks the fabric about a packet. It needs a machine with the same group: the one of the mirror subnet.
-pub(super) fn test_flow(packet: &Packet) -> String {
+/// Asks the fabric about a packet. It needs a machine with the same group: the one of the mirror subnet. Of protocols without
+/// ports it knows nothing; then the rules in force are listed.
+pub(super) fn test_flow(packet: &Packet, group_id: Option<&str>) -> String {
+    let resource_group = resource_group(group_id);
+    if !matches!(packet.protocol.as_str(), "TCP" | "UDP") {
+        return format!("az network nic list-effective-nsg -g {resource_group} -n PROBE_NIC");
+    }
     let (local, remote) = if packet.direction == "Inbound" {
         ((&packet.destination, packet.destination_port), (&packet.source, packet.source_port))
     } else {
         ((&packet.source, packet.source_port), (&packet.destination, packet.destination_port))
     };
-    let protocol = if packet.protocol == "UDP" { "UDP" } else { "TCP" };
+    let local = (if local.0.parse::<IpAddr>().is_ok() { local.0 } else { "PROBE_ADDRESS" }, local.1);
     format!(
-        "az network watcher test-ip-flow -g RESOURCE_GROUP --vm PROBE_VM --direction {} --protocol {protocol} --local {}:{} --remote {}:{}",
-        packet.direction, local.0, local.1, remote.0, remote.1
+        "az network watcher test-ip-flow -g {resource_group} --vm PROBE_VM --direction {} --protocol {} --local {}:{} --remote {}:{}",
+        packet.direction,
+        packet.protocol,
+        local.0,
+        local.1,
+        an_address(remote.0),
+        remote.1
+    )
+}
+
+/// Asks the fabric for the next hop of a packet.
+pub(super) fn next_hop(packet: &Packet, resource_group: &str) -> String {
+    let from = if packet.source.parse::<IpAddr>().is_ok() { packet.source.as_str() } else { "PROBE_ADDRESS" };
+    format!(
+        "az network watcher show-next-hop -g {resource_group} --vm PROBE_VM --source-ip {from} --dest-ip {}",
+        an_address(&packet.destination)
+    )
+}
+
+/// An address for a command: where only a tag is known, the command looks one up.
+fn an_address(end: &str) -> String {
+    let Some(tag) = Tag::parse(end).filter(|_| end.parse::<IpAddr>().is_err()) else { return end.to_owned() };
+    let region = tag.region().unwrap_or_default();
+    format!(
+        "$(az network list-service-tags -l {} --query \"values[?starts_with(name,'{}') && properties.region=='{region}'].\
+         properties.addressPrefixes[0] | [0]\" -o tsv | cut -d/ -f1)",
+        if region.is_empty() { "westeurope" } else { region },
+        tag.service()
     )
 }
 

@@ -7,10 +7,17 @@ mod diff_tests;
 mod flow_diff;
 mod flows;
 mod hygiene;
+mod loss;
+#[cfg(test)]
+mod loss_tests;
 mod mend;
 pub mod passage;
 mod platform;
+mod refused;
+#[cfg(test)]
+mod refused_tests;
 mod sizes;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod unknowns;
@@ -25,7 +32,7 @@ use crate::lint::{
     addresses::AddressSet,
     finding::{Finding, Kind, Report, Severity, Unjudged},
     read::{Export, is_expression, name_of, same_name},
-    requirements::{Management, Peer, Profile, Requirement},
+    requirements::{Management, Members, Peer, Profile, Requirement},
     route::{Subnet, Table},
     rule::{AddressTerm, Group, Rule},
     tags::Tag,
@@ -96,7 +103,7 @@ fn judged(case: &Case<'_>) -> Report {
     let mut report = Report { notes: export.notes.clone(), ..Report::default() };
     report.findings.extend(export.problems.iter().cloned());
     for group in case.groups(&mut report) {
-        hygiene::duplicates(group, &mut report);
+        refused::rules(group, &mut report);
         if group.managed {
             report.notes.push(format!(
                 "{}: a network manager stands before this group; its security admin rules are in no export of a group",
@@ -111,10 +118,13 @@ fn judged(case: &Case<'_>) -> Report {
         hygiene::check(case, &gate, &mut report);
         platform::check(case, &gate, &mut report);
     }
+    refused::prefixes(case, &mut report);
     unknowns::surroundings(case, &mut report);
     if let Some(table) = case.table(&mut report) {
         unknowns::routes(case, table, &mut report);
+        refused::routes(table, &mut report);
         ways::check(case, table, &mut report);
+        tables::check(case, table, &mut report);
     }
     if let Some(subnet) = case.subnet {
         sizes::check(case, subnet, &mut report);
@@ -222,10 +232,15 @@ impl<'a> Case<'a> {
         if question.cloud == "public" {
             let monitor: Vec<IpNet> = question.profile.routes.ip_dependencies.iter().map(|one| (*one).into()).collect();
             book.documented.insert(Tag::named(MONITOR), AddressSet::of(&monitor));
+            book.examples = Members::embedded().by_tag();
         }
         let named = first.iter().cloned().chain(tags(question, export, &management));
-        let world = World::new(&subnet_nets, &vnet_nets, book, named);
-        let from_file = subnet.filter(|subnet| subnet.id.is_some() || !subnet.service_endpoints.is_empty());
+        let mut world = World::new(&subnet_nets, &vnet_nets, book, named);
+        // What the platform puts into the subnet belongs to no group of interfaces.
+        if question.profile.subnet_is_its_own() {
+            world.interfaces = world.vnet.minus(&world.subnet);
+        }
+        let from_file = subnet.filter(|subnet| subnet.open_endpoints.is_none());
         let service_endpoints =
             question.service_endpoints.clone().or(from_file.map(|subnet| subnet.service_endpoints.clone()));
         let deployment = question.deployment;
@@ -239,6 +254,25 @@ impl<'a> Case<'a> {
             nets: (subnet_nets, vnet_nets),
             deployment,
         }
+    }
+
+    /// That a tag is none that this program or the tag file knows, and which one it resembles.
+    fn unknown_tag(&self, tag: &Tag) -> Option<Unjudged> {
+        let listed = self.export.book.as_ref().is_some_and(|book| book.complete.contains_key(tag));
+        if tag.is_known() || listed {
+            return None;
+        }
+        let meant = tag.resembles().map(|other| format!(" ({other} is meant?)")).unwrap_or_default();
+        let why = format!("{tag} is no service tag that is known{meant}; with --tags FILE it is looked up");
+        Some(Unjudged { why, ..Unjudged::default() })
+    }
+
+    /// The region that the subnet is in, as far as the files say it, as tags write it.
+    fn region(&self) -> Option<String> {
+        let of_subnet = self.subnet.and_then(|subnet| subnet.location.as_deref());
+        let of_groups = self.export.groups.iter().find_map(|group| group.location.as_deref());
+        let said = of_subnet.or(of_groups).filter(|said| !is_expression(said) && !said.is_empty())?;
+        Some(said.to_ascii_lowercase().replace(' ', ""))
     }
 
     fn profile(&self) -> &'a Profile {

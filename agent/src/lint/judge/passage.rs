@@ -138,7 +138,9 @@ impl Fabric {
         if !knows_subnet {
             question.subnet.extend(own);
         }
-        let case = Case::new(&question, export, &[]);
+        let mut case = Case::new(&question, export, &[]);
+        // Flows are measured from a machine, which may be in any group of interfaces.
+        case.world.interfaces = case.world.vnet.clone();
         let mut unjudged = Report::default();
         let groups = case.groups(&mut unjudged);
         let gate = |group: &&crate::lint::rule::Group| {

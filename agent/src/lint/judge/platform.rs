@@ -47,6 +47,7 @@ pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
                 by: Some(rule.name.clone()),
                 resource: Some(group.name.clone()),
                 at: Some(rule.at.clone()),
+                confirm: Some(mend::test_flow(&packet, group.id.as_deref())),
                 packet: Some(packet),
                 fix: Some(mend::delete(group, rule)),
                 ..Finding::new(Kind::PlatformTagDenied, severity, message)

@@ -28,7 +28,7 @@ pub(super) fn check(case: &Case<'_>, subnet: &Subnet, report: &mut Report) {
     if let Some(wanted) = &needs.delegation {
         let is_it = |one: &String| one.eq_ignore_ascii_case(wanted);
         let is_there = subnet.delegations.iter().any(is_it);
-        if !is_there {
+        if !is_there && subnet.open_delegations.is_none() {
             let now = if subnet.delegations.is_empty() {
                 "not delegated".to_owned()
             } else {

@@ -45,7 +45,7 @@ pub(super) fn question(profile: &str) -> Question {
     }
 }
 
-fn judged(question: &Question, values: &[Value]) -> Report {
+pub(super) fn judged(question: &Question, values: &[Value]) -> Report {
     let mut export = Export::default();
     for value in values {
         export.read("export.json", value.to_string().as_bytes()).expect("it is an export");
@@ -54,7 +54,7 @@ fn judged(question: &Question, values: &[Value]) -> Report {
 }
 
 /// The ids of what is above information, each with its rule: `blocked.out-http@deny`.
-fn worries(report: &Report) -> Vec<String> {
+pub(super) fn worries(report: &Report) -> Vec<String> {
     let above = report.findings.iter().filter(|finding| finding.severity > Severity::Info);
     let mut ids: Vec<String> =
         above.map(|finding| format!("{}@{}", finding.id(), finding.rule.as_deref().unwrap_or_default())).collect();
@@ -73,7 +73,7 @@ pub(super) const BASE: [&str; 3] = [
     "120 In allow * 10.20.1.0/24>10.20.1.0/24 * intra",
 ];
 
-fn base_and(lines: &[&str]) -> Vec<String> {
+pub(super) fn base_and(lines: &[&str]) -> Vec<String> {
     of("ase-v2", &[BASE.as_slice(), lines].concat())
 }
 
@@ -167,14 +167,7 @@ fn what_is_lost_names_the_requirement_and_the_rule() {
         ),
         (
             &["200 Out deny * *>AzureCloud * no-azure"],
-            &[
-                "blocked.out-sql@no-azure",
-                "partly_blocked.out-dns@no-azure",
-                "partly_blocked.out-http@no-azure",
-                "partly_blocked.out-https@no-azure",
-                "partly_blocked.out-monitoring@no-azure",
-                "partly_blocked.out-ntp@no-azure",
-            ],
+            &["blocked.out-sql@no-azure", "partly_blocked.out-https@no-azure"],
         ),
         (
             &["200 Out deny * *>VirtualNetwork * apart"],

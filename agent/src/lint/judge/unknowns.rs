@@ -4,7 +4,7 @@ use crate::lint::{
     finding::{Report, Unjudged},
     judge::Case,
     read::Part,
-    route::{NextHop, Route, Table},
+    route::{NextHop, Route, Subnet, Table},
     rule::AddressTerm,
 };
 
@@ -41,6 +41,17 @@ fn unknown_part(route: &Route) -> Option<String> {
     route.destinations.iter().find_map(prefix).or_else(hop)
 }
 
+/// Whom the subnet is delegated to, where an expression says it.
+fn delegation(case: &Case<'_>, subnet: &Subnet, report: &mut Report) {
+    let Some(wanted) = &case.profile().subnet.delegation else { return };
+    let Some(expression) = &subnet.open_delegations else { return };
+    if subnet.delegations.iter().any(|one| one.eq_ignore_ascii_case(wanted)) {
+        return;
+    }
+    let why = format!("whom the subnet {} is delegated to only a deployment knows: {expression}", subnet.name);
+    report.could_not_judge.push(Unjudged { requirement: Some("delegation".to_owned()), why, ..Unjudged::default() });
+}
+
 /// Lists the subnets and prefixes that no file and no option says.
 pub(super) fn surroundings(case: &Case<'_>, report: &mut Report) {
     let counts = |part: Part| match part {
@@ -48,6 +59,14 @@ pub(super) fn surroundings(case: &Case<'_>, report: &mut Report) {
         Part::Prefix => case.nets.0.is_empty(),
         Part::Network => case.nets.1.is_empty(),
     };
-    let open = case.export.unresolved.iter().filter(|(part, _)| counts(*part));
-    report.could_not_judge.extend(open.map(|(_, open)| open.clone()));
+    if let Some(subnet) = case.subnet {
+        delegation(case, subnet, report);
+    }
+    let open: Vec<_> = case.export.unresolved.iter().filter(|(part, _)| counts(*part)).collect();
+    let is_said = open.iter().any(|(part, _)| *part == Part::Prefix);
+    report.could_not_judge.extend(open.into_iter().map(|(_, open)| open.clone()));
+    if let Some(subnet) = case.subnet.filter(|_| case.nets.0.is_empty() && !is_said) {
+        let why = format!("no file says the prefix of the subnet {}: --subnet does", subnet.name);
+        report.could_not_judge.push(Unjudged { requirement: Some("size".to_owned()), why, ..Unjudged::default() });
+    }
 }

@@ -54,6 +54,65 @@ fn unknown_subnets_stay_open() {
 }
 
 #[test]
+fn whom_a_subnet_is_delegated_to_and_its_endpoints_may_be_an_expression() {
+    let subnet = |properties: Value| {
+        let mut whole = json!({"addressPrefix": "10.20.1.0/24"});
+        whole.as_object_mut().expect("an object").extend(properties.as_object().expect("an object").clone());
+        template(json!([{"type": "Microsoft.Network/virtualNetworks/subnets", "name": "net/ase", "properties": whole}]))
+    };
+    let service = |name: &str| json!([{"name": "d", "properties": {"serviceName": name}}]);
+    for delegations in [json!("[parameters('delegations')]"), service("[parameters('service')]")] {
+        let report = judged("ase-v3", &subnet(json!({"delegations": delegations})));
+        let open: Vec<_> = report.could_not_judge.iter().filter_map(|open| open.requirement.as_deref()).collect();
+        assert_eq!((report.exit_code(), open), (3, vec!["delegation"]), "{:?}", report.findings);
+    }
+    assert_eq!(
+        judged("ase-v3", &subnet(json!({"delegations": service("Microsoft.Web/hostingEnvironments")}))).exit_code(),
+        0
+    );
+    assert_eq!(judged("ase-v3", &subnet(json!({"delegations": []}))).exit_code(), 1);
+    let routes = json!({"name": "ways", "routes": [
+        {"name": "all", "addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualAppliance", "nextHopIpAddress": "10.9.0.4"},
+        {"name": "m", "addressPrefix": "AppServiceManagement", "nextHopType": "Internet"},
+        {"name": "n", "addressPrefix": "AzureMonitor", "nextHopType": "Internet"}]});
+    for (endpoints, code) in
+        [(json!("[variables('endpoints')]"), 3), (json!([{"service": "[parameters('one')]"}]), 3), (json!([]), 1)]
+    {
+        let mut export = Export::default();
+        for file in [&routes, &subnet(json!({"serviceEndpoints": endpoints}))] {
+            export.read("export.json", file.to_string().as_bytes()).expect("it is an export");
+        }
+        assert_eq!(judge(&question("ase-v2"), &export).exit_code(), code, "{endpoints}");
+    }
+}
+
+#[test]
+fn a_child_inside_its_parent_says_the_last_part_of_its_type_and_name() {
+    let rule = |line: &str| {
+        let mut properties = rule(line);
+        let name = properties.as_object_mut().expect("an object").remove("name").expect("a name");
+        json!({"type": "securityRules", "apiVersion": "2023-11-01", "name": name, "properties": properties})
+    };
+    let children: Vec<Value> =
+        BASE.iter().chain(&["200 Out deny tcp *>Internet 443 no-web"]).map(|line| rule(line)).collect();
+    let group = json!({"type": "Microsoft.Network/networkSecurityGroups", "name": "[parameters('edge')]", "properties": {}, "resources": children});
+    let report = judged("ase-v2", &template(json!([group])));
+    let found: Vec<String> =
+        report.findings.iter().filter(|finding| finding.kind == Kind::Blocked).map(|finding| finding.id()).collect();
+    assert_eq!(found, ["blocked.out-https"], "{:?}", report.could_not_judge);
+    let route =
+        json!({"type": "routes", "name": "drop", "properties": {"addressPrefix": "0.0.0.0/0", "nextHopType": "None"}});
+    let table =
+        json!({"type": "Microsoft.Network/routeTables", "name": "ways", "properties": {}, "resources": [route]});
+    assert!(
+        judged("ase-v2", &template(json!([table])))
+            .findings
+            .iter()
+            .any(|finding| finding.rule.as_deref() == Some("drop"))
+    );
+}
+
+#[test]
 fn the_group_that_a_template_assigns_is_found_by_the_expression_of_its_name() {
     let group = |name: &str, lines: &[&str]| {
         json!({"type": "Microsoft.Network/networkSecurityGroups", "name": name,

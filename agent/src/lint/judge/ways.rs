@@ -7,12 +7,12 @@ use ipnet::IpNet;
 use crate::lint::{
     addresses::AddressSet,
     finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
-    judge::{Case, flows},
+    judge::{Case, flows, mend},
     read::last_name,
     requirements::Level,
     route::{NextHop, Origin, Table},
     routing::{Routing, Way},
-    rule::{AddressTerm, Known},
+    rule::AddressTerm,
     tags::Tag,
 };
 
@@ -30,10 +30,10 @@ pub(super) fn check(case: &Case<'_>, table: &Table, report: &mut Report) {
     if needs.management {
         look.management(report);
         look.public(report);
-        look.bgp(report);
     }
-    look.tags(report);
-    look.region(report);
+    if needs.management || needs.own_subnet.is_some() {
+        look.without_route(report);
+    }
 }
 
 /// What goes astray of each requirement: the destinations whose way is not the wanted one.
@@ -75,25 +75,22 @@ impl Look<'_> {
     /// A finding about a way, named by its route and shown by a packet.
     fn of_way(&self, way: &Way, finding: Finding) -> Finding {
         let route = &self.routing.routes[way.routes[0]];
-        let end = |set: &AddressSet| match set.example() {
-            Some(crate::lint::addresses::Point::Address(address)) => address.to_string(),
-            Some(crate::lint::addresses::Point::Name(name)) => self.case.world.show(name),
-            None => "nobody".to_owned(),
-        };
         let packet = Packet {
             direction: "Outbound".to_owned(),
             protocol: "TCP".to_owned(),
-            source: end(&self.case.world.subnet),
+            source: flows::end(&self.case.world, &self.case.world.subnet),
             source_port: 49_152,
-            destination: end(&way.destinations),
+            destination: flows::end(&self.case.world, &way.destinations),
             destination_port: 443,
         };
-        let confirm = format!(
-            "az network watcher show-next-hop -g RESOURCE_GROUP --vm PROBE_VM --source-ip {} --dest-ip {}",
-            packet.source, packet.destination
-        );
+        let confirm = mend::next_hop(&packet, self.resource_group());
         let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
         Finding { rule: rule.clone(), by: rule, at, packet: Some(packet), confirm: Some(confirm), ..finding }
+    }
+
+    /// The resource group of the table, or a word for it.
+    fn resource_group(&self) -> &str {
+        mend::resource_group(self.table.id.as_deref())
     }
 
     fn hop(&self, way: &Way) -> String {
@@ -138,6 +135,25 @@ impl Look<'_> {
         }
     }
 
+    /// Public destinations that no route of an interface is for. Azure always lists a default route, so the view was cut or
+    /// these packets are dropped.
+    fn without_route(&self, report: &mut Report) {
+        let everywhere = self.case.world.internet.intersection(&AddressSet::every_v4());
+        let routed: AddressSet = self.routing.ways(&everywhere).into_iter().map(|way| way.destinations).collect();
+        let left = everywhere.minus(&routed);
+        if left.is_empty() {
+            return;
+        }
+        report.could_not_judge.push(Unjudged {
+            requirement: Some("internet".to_owned()),
+            why: format!(
+                "no effective route is for {}: the list was cut, or the fabric drops it",
+                flows::show_set(&self.case.world, &left)
+            ),
+            ..Unjudged::default()
+        });
+    }
+
     /// The ways of destinations that do not lead straight out, as far as that is known.
     fn astray(&self, wanted: &AddressSet) -> Vec<Way> {
         self.routing.ways(wanted).into_iter().filter(|way| !self.is_straight(way) && !self.is_open(way)).collect()
@@ -179,8 +195,9 @@ impl Look<'_> {
                 management.tag
             );
             let fix = format!(
-                "az network route-table route create -g RESOURCE_GROUP --route-table-name {} -n app-service-management --address-prefix {} \
+                "az network route-table route create -g {} --route-table-name {} -n app-service-management --address-prefix {} \
                  --next-hop-type Internet",
+                self.resource_group(),
                 last_name(&self.table.name),
                 management.tag
             );
@@ -334,69 +351,12 @@ impl Look<'_> {
         );
         let severity = if critical { Severity::Critical } else { Severity::Warning };
         let fix = format!(
-            "az network vnet subnet update -g RESOURCE_GROUP --vnet-name VNET -n SUBNET --service-endpoints {}",
+            "az network vnet subnet update {} --service-endpoints {}",
+            mend::subnet_arguments(self.case.subnet),
             union(present, &missing)
         );
         let finding = Finding { fix: Some(fix), ..self.finding("service-endpoints", severity, message) };
         report.findings.push(self.of_way(main, finding));
-    }
-
-    /// Without a default route of its own, a gateway that announces one tunnels everything.
-    fn bgp(&self, report: &mut Report) {
-        let takes = matches!(self.table.takes_bgp, Known::Value(true));
-        let has_default = |term: &AddressTerm| {
-            matches!(term, AddressTerm::Net(net) if net.prefix_len() == 0) || *term == AddressTerm::Any
-        };
-        let own = self
-            .table
-            .routes
-            .iter()
-            .any(|route| route.origin == Origin::User && route.destinations.iter().any(has_default));
-        if takes && !own && !self.table.effective {
-            let message = "routes of gateways are taken and there is no route of its own for 0.0.0.0/0: a gateway that announces one tunnels \
-                           everything, management too";
-            let finding = Finding {
-                requirement: Some("management".to_owned()),
-                resource: Some(self.table.name.clone()),
-                ..Finding::new(Kind::Conditional, Severity::Info, message)
-            };
-            report.findings.push(finding);
-        }
-    }
-
-    /// Not every tag can be a route.
-    fn tags(&self, report: &mut Report) {
-        for route in &self.table.routes {
-            for term in &route.destinations {
-                let AddressTerm::Tag(tag) = term else { continue };
-                let never = tag.service() == "AzureCloud" || tag.place().is_some();
-                let in_china = self.case.question.cloud == "china" && *tag == self.case.management.tag;
-                if never || in_china {
-                    let message = format!(
-                        "{tag} cannot be the destination of a route{}",
-                        if in_china { " in China" } else { "" }
-                    );
-                    report.findings.push(Finding {
-                        rule: Some(route.name.clone()),
-                        resource: Some(self.table.name.clone()),
-                        at: Some(route.at.clone()),
-                        ..Finding::new(Kind::Input, Severity::Critical, message)
-                    });
-                }
-            }
-        }
-    }
-
-    fn region(&self, report: &mut Report) {
-        let subnet = self.case.subnet.and_then(|subnet| subnet.location.as_deref());
-        let plain = |text: &str| text.to_ascii_lowercase().replace(' ', "");
-        let (Some(own), Some(other)) = (subnet, self.table.location.as_deref()) else { return };
-        if plain(own) == plain(other) || own.starts_with('[') || other.starts_with('[') {
-            return;
-        }
-        let message = format!("the table is in {other}, the subnet's network in {own}: it cannot be assigned");
-        let resource = Some(self.table.name.clone());
-        report.findings.push(Finding { resource, ..Finding::new(Kind::Assignment, Severity::Warning, message) });
     }
 }
 

@@ -125,12 +125,9 @@ impl Export {
     fn take(&mut self, root: &Node<'_>, shape: Shape, problems: &mut Problems) {
         let items = recognise::items(root);
         match shape {
-            Shape::Rules => {
-                let list = recognise::list(root);
-                self.groups.push(rules::list(&list, problems));
-            }
-            Shape::Routes => self.tables.push(routes::list(&recognise::list(root), problems)),
-            Shape::EffectiveRoutes => self.tables.push(routes::effective(&recognise::list(root), problems)),
+            Shape::Rules => self.groups.push(rules::list(&items, problems)),
+            Shape::Routes => self.tables.push(routes::list(&items, problems)),
+            Shape::EffectiveRoutes => self.tables.push(routes::effective(&items, problems)),
             Shape::Group | Shape::EffectiveGroup | Shape::Table | Shape::Subnet | Shape::Network => {
                 items.iter().for_each(|item| self.one(item, shape, problems));
             }

@@ -52,16 +52,16 @@ fn takes_bgp(node: &Node<'_>) -> Known<bool> {
 }
 
 /// The routes of a network interface, the fabric's own included.
-pub(super) fn effective(node: &Node<'_>, problems: &mut Problems) -> Table {
-    let routes = node.items().iter().map(|item| route(item, Origin::System, problems)).collect();
+pub(super) fn effective(items: &[Node<'_>], problems: &mut Problems) -> Table {
+    let routes = items.iter().map(|item| route(item, Origin::System, problems)).collect();
     let name = "effective routes".to_owned();
     let takes_bgp = Known::Value(true);
     Table { name, id: None, location: None, takes_bgp, routes, subnets: Vec::new(), effective: true }
 }
 
 /// A list that stands for a table of its own: `az network route-table route list`.
-pub(super) fn list(node: &Node<'_>, problems: &mut Problems) -> Table {
-    let routes = node.items().iter().map(|item| route(item, Origin::User, problems)).collect();
+pub(super) fn list(items: &[Node<'_>], problems: &mut Problems) -> Table {
+    let routes = items.iter().map(|item| route(item, Origin::User, problems)).collect();
     let takes_bgp = Known::Value(true);
     Table {
         name: "routes".to_owned(),
@@ -108,8 +108,12 @@ pub(super) fn route(node: &Node<'_>, origin: Origin, problems: &mut Problems) ->
     let name = node.text_of("name").unwrap_or_default();
     let listed = node.texts(&["addressPrefix", "addressPrefixes", "destinationServiceTags"]);
     let destinations: Vec<AddressTerm> = listed.iter().map(|item| words::address(item, &name, problems)).collect();
-    let addresses = node.texts(&["nextHopIpAddress", "nextHopIpAddresses", "nextHopInIpAddress"]);
-    let addresses = addresses.iter().filter_map(|item| item.text()?.parse::<IpAddr>().ok()).collect();
+    let given = node.texts(&["nextHopIpAddress", "nextHopIpAddresses", "nextHopInIpAddress"]);
+    let addresses: Vec<IpAddr> = given.iter().filter_map(|item| item.text()?.parse().ok()).collect();
+    let next_hop = next_hop(&node.text_of("nextHopType").unwrap_or_default(), addresses);
+    if origin == Origin::User && matches!(next_hop, NextHop::Appliance(_)) {
+        without_address(node, &name, &given, problems);
+    }
     let origin = match node.text_of("source").unwrap_or_default().to_ascii_lowercase().as_str() {
         "user" => Origin::User,
         "virtualnetworkgateway" => Origin::Bgp,
@@ -117,7 +121,6 @@ pub(super) fn route(node: &Node<'_>, origin: Origin, problems: &mut Problems) ->
         _ => origin,
     };
     let active = !node.text_of("state").is_some_and(|state| state.eq_ignore_ascii_case("invalid"));
-    let next_hop = next_hop(&node.text_of("nextHopType").unwrap_or_default(), addresses);
     let open =
         destinations.iter().find_map(|term| if let AddressTerm::Expression(text) = term { Some(text) } else { None });
     // What it takes is not known, so where any packet goes is not known either.
@@ -128,6 +131,21 @@ pub(super) fn route(node: &Node<'_>, origin: Origin, problems: &mut Problems) ->
     }
     let name = if name.is_empty() { format!("{} route to {next_hop}", origin_word(origin)) } else { name };
     Route { name, destinations, next_hop, origin, active, at: node.path.clone() }
+}
+
+/// An appliance needs an address of its own; an expression stands for one.
+fn without_address(node: &Node<'_>, name: &str, given: &[Node<'_>], problems: &mut Problems) {
+    let severity = crate::lint::finding::Severity::Critical;
+    let is_none = |text: &String| text.parse::<IpAddr>().is_err() && !is_expression(text);
+    match given.iter().filter_map(Node::text).find(is_none) {
+        Some(text) => {
+            problems.note(node, name, severity, format!("{:?} is no address of an appliance", words::shorten(&text)))
+        }
+        None if given.is_empty() => {
+            problems.note(node, name, severity, "the route leads to an appliance and names no address".to_owned());
+        }
+        None => {}
+    }
 }
 
 fn origin_word(origin: Origin) -> &'static str {
@@ -162,20 +180,31 @@ pub(super) fn subnet(node: &Node<'_>, problems: &mut Problems) -> Subnet {
     let delegations = ["delegations", "delegation"].iter().flat_map(|list| node.list(list));
     let delegated = |item: &Node<'_>| {
         let inner = item.list("serviceDelegation").first().and_then(|inner| inner.text_of("name"));
-        item.text_of("serviceName").or(inner)
+        item.text_of("serviceName").or(inner).or_else(|| item.opaque())
     };
+    let (delegations, open_delegations) = known(delegations.filter_map(|item| delegated(&item)));
+    let (service_endpoints, open_endpoints) = known(endpoints.filter_map(|item| service(&item)));
+    let whole = |names: [&str; 2]| names.iter().find_map(|name| node.unlisted(name)).map(|(_, text)| text);
     Subnet {
         id: node.text_of("id"),
         location: node.text_of("location"),
         has_single_prefix: single.is_some() || is_terraform(node),
         prefixes,
-        delegations: delegations.filter_map(|item| delegated(&item)).collect(),
-        service_endpoints: endpoints.filter_map(|item| service(&item)).collect(),
+        delegations,
+        service_endpoints,
+        open_delegations: open_delegations.or_else(|| whole(["delegations", "delegation"])),
+        open_endpoints: open_endpoints.or_else(|| whole(["serviceEndpoints", "serviceEndpoint"])),
         group: group.or_else(|| node.text_of("securityGroup")).filter(|id| !id.is_empty()),
         table: node.reference("routeTable").or_else(|| node.text_of("routeTableId")),
         interfaces: node.get("ipConfigurations").filter(|list| list.value.is_array()).map(|list| list.items().len()),
         name,
     }
+}
+
+/// The names of a list that are known, and the first expression among them.
+fn known(names: impl Iterator<Item = String>) -> (Vec<String>, Option<String>) {
+    let (open, known): (Vec<String>, Vec<String>) = names.partition(|name| is_expression(name));
+    (known, open.into_iter().next())
 }
 
 /// Terraform knows the list only; what Azure makes of it the plan does not say.

@@ -45,8 +45,8 @@ pub(super) fn group(node: &Node<'_>, writer: Writer, problems: &mut Problems) ->
 }
 
 /// A list that stands for a group of its own: `az network nsg rule list`.
-pub(super) fn list(node: &Node<'_>, problems: &mut Problems) -> Group {
-    let rules = node.items().iter().map(|item| rule(item, Writer::Azure, problems)).collect();
+pub(super) fn list(items: &[Node<'_>], problems: &mut Problems) -> Group {
+    let rules = items.iter().map(|item| rule(item, Writer::Azure, problems)).collect();
     let mut group = Group { name: "rules".to_owned(), rules, ..Group::default() };
     without_repetitions(&mut group.rules);
     group

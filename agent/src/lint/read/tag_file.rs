@@ -17,6 +17,10 @@ pub(super) fn read(node: &Node<'_>) -> Book {
         let texts = listed.as_ref().and_then(|list| list.value.as_array()).map_or(&[] as &[_], Vec::as_slice);
         let nets: Vec<IpNet> = texts.iter().filter_map(|item| item.as_str()?.trim().parse().ok()).collect();
         unread += texts.len() - nets.len();
+        if let Some(features) = entry.get("networkFeatures").filter(|features| features.value.is_array()) {
+            let can = features.items().iter().any(|one| one.text().is_some_and(|one| one.eq_ignore_ascii_case("UDR")));
+            book.routable.insert(tag.clone(), can);
+        }
         book.complete.insert(tag, AddressSet::of(&nets));
     }
     let cloud = node.text_of("cloud").unwrap_or_else(|| "unknown cloud".to_owned());

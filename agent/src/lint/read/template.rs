@@ -17,7 +17,7 @@ const DEEPEST: usize = 8;
 
 /// Reads a template.
 pub(super) fn read(node: &Node<'_>, export: &mut Export, problems: &mut Problems) {
-    resources(node, 0, export, problems);
+    resources(node, None, 0, export, problems);
 }
 
 /// Puts the literal values of `variables` in the place of their whole-string uses; cycles stay what they are.
@@ -58,39 +58,58 @@ impl Variables<'_> {
     }
 }
 
-fn resources(node: &Node<'_>, depth: usize, export: &mut Export, problems: &mut Problems) {
+/// The resource that another one is written inside of.
+struct Parent {
+    kind: String,
+    name: String,
+}
+
+fn resources(node: &Node<'_>, parent: Option<&Parent>, depth: usize, export: &mut Export, problems: &mut Problems) {
     let Some(list) = node.get("resources").filter(|_| depth < DEEPEST) else { return };
     let mut list = list.items();
     // Whatever the order in the file: a child joins its parent, which has to be there.
     list.sort_by_key(|resource| resource.text_of("type").unwrap_or_default().matches('/').count());
     for resource in list {
-        one(&resource, depth, export, problems);
-        resources(&resource, depth + 1, export, problems);
+        one(&resource, parent, depth, export, problems);
+        let own = Parent { kind: kind_of(&resource, parent), name: resource.text_of("name").unwrap_or_default() };
+        resources(&resource, Some(&own), depth + 1, export, problems);
     }
 }
 
-fn one(resource: &Node<'_>, depth: usize, export: &mut Export, problems: &mut Problems) {
+/// The type of a resource; one that is written inside its parent says the last part only.
+fn kind_of(resource: &Node<'_>, parent: Option<&Parent>) -> String {
     let kind = resource.text_of("type").unwrap_or_default().to_ascii_lowercase();
+    match parent {
+        Some(parent) if !kind.contains('.') => format!("{}/{kind}", parent.kind),
+        _ => kind,
+    }
+}
+
+fn one(resource: &Node<'_>, parent: Option<&Parent>, depth: usize, export: &mut Export, problems: &mut Problems) {
+    let kind = kind_of(resource, parent);
+    let inside = parent.filter(|parent| kind.strip_prefix(&parent.kind).is_some_and(|rest| rest.starts_with('/')));
+    let parent_name = || match inside {
+        Some(parent) => parent.name.clone(),
+        None => parent_of(&resource.text_of("name").unwrap_or_default()),
+    };
     match kind.as_str() {
         "microsoft.network/networksecuritygroups" => {
             export.groups.push(rules::group(resource, Writer::Azure, problems))
         }
         "microsoft.network/networksecuritygroups/securityrules" => {
-            let group = parent_of(&resource.text_of("name").unwrap_or_default());
-            export.add_rule(&group, rules::rule(resource, Writer::Azure, problems));
+            export.add_rule(&parent_name(), rules::rule(resource, Writer::Azure, problems));
         }
         "microsoft.network/routetables" => export.tables.push(routes::table(resource, problems)),
         "microsoft.network/routetables/routes" => {
-            let table = parent_of(&resource.text_of("name").unwrap_or_default());
             let mut route = routes::route(resource, Origin::User, problems);
             route.name = last_name(&route.name).to_owned();
-            export.add_table(routes::one_of(table, route));
+            export.add_table(routes::one_of(parent_name(), route));
         }
         "microsoft.network/virtualnetworks" => network(resource, export, problems),
         "microsoft.network/virtualnetworks/subnets" => subnet(resource, export, problems),
         "microsoft.resources/deployments" => {
             if let Some(inner) = resource.get("template") {
-                resources(&inner, depth + 1, export, problems);
+                resources(&inner, None, depth + 1, export, problems);
             }
         }
         _ => {}
