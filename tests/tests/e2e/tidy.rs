@@ -323,7 +323,10 @@ fn only_the_edges_name_serde() {
     let edges = [
         "agent/src/config/",
         "agent/src/imports/",
+        "agent/src/lint/fixtures_tests.rs",
         "agent/src/lint/judge/diff_tests.rs",
+        "agent/src/lint/judge/loss_tests.rs",
+        "agent/src/lint/judge/refused_tests.rs",
         "agent/src/exports/said_tests.rs",
         "agent/src/lint/judge/passage_tests.rs",
         "agent/src/lint/judge/tests.rs",
