@@ -88,11 +88,11 @@
 
   // A part takes the place of its old self; what the reader opened or has the focus on stays so.
   const replace = (old, fresh) => {
-    const open = new Set([...old.querySelectorAll("details[open]")].map((it) => it.id));
+    const open = new Map([...old.querySelectorAll("details")].map((it) => [it.id, it.open]));
     const focus = old.contains(document.activeElement) ? document.activeElement : null;
     const place = focus && [...old.querySelectorAll("a, button, summary, pre, [tabindex]")].indexOf(focus);
     old.replaceWith(fresh);
-    for (const it of fresh.querySelectorAll("details")) if (it.id && open.has(it.id)) it.open = true;
+    for (const it of fresh.querySelectorAll("details")) if (it.id && open.has(it.id)) it.open = open.get(it.id);
     if (focus) {
       const heir = [...fresh.querySelectorAll("a, button, summary, pre, [tabindex]")][place];
       if (heir) heir.focus({ preventScroll: true });

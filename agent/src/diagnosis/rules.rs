@@ -273,7 +273,7 @@ pub const RULES: &[Rule] = &[
         .hint("the DNS server invents answers for names that do not exist, and this is one of them"),
     // An address that only the custom DNS gives, where nothing answers. That both sides differ is usual for many a name.
     rule("R35h", &[SilentConnect, RefusedConnect], &[(LedAstray, true)], Cause::DnsDivergent, Likely)
-        .hint("the custom DNS leads to an address where nothing answers; Azure DNS leads elsewhere"),
+        .hint("the custom DNS leads to an address where this service does not answer; Azure DNS leads elsewhere"),
     // A TCP handshake without an answer.
     rule(
         "R64k",

@@ -114,7 +114,7 @@ impl Summary {
         if self.healthy == endpoints {
             return self.all_healthy();
         }
-        let parts = [(self.failed, "failed"), (self.degraded, "degraded"), (self.unknown, "could not be tested")];
+        let parts = [(self.failed, "failed"), (self.degraded, "degraded"), (self.unknown, "could not be judged")];
         let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         format!("nothing critical is lost, but of {} {}", count(endpoints, "endpoint"), parts.join(", "))
     }
@@ -284,7 +284,7 @@ mod tests {
         snapshot.endpoints.clear();
         assert_eq!(Summary::of(&snapshot).sentence(), "nothing is watched");
         let mixed = Summary { healthy: 9, failed: 1, unknown: 2, ..Summary::default() };
-        assert_eq!(mixed.sentence(), "nothing critical is lost, but of 12 endpoints 1 failed, 2 could not be tested");
+        assert_eq!(mixed.sentence(), "nothing critical is lost, but of 12 endpoints 1 failed, 2 could not be judged");
     }
 
     #[test]

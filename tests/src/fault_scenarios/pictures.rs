@@ -20,7 +20,7 @@ use nix::{
 use serde_json::Value;
 
 use super::{
-    file::{Faults, Scenario},
+    file::{By, Faults, Scenario},
     judge,
     stage::Stage,
 };
@@ -34,12 +34,16 @@ const AGENT: &str =
     "STATE_DIRECTORY=\"$HOME/state\" exec ase-agent run --config \"$ASE_LAB_CONFIG\" 2>>\"$HOME/agent.log\"";
 /// Time between two visits of an endpoint: short, so that the pictures need not be waited for.
 const EVERY: Duration = Duration::from_secs(5);
+/// The same where a single scenario is staged, as `ase-lab scenarios` has it.
+const PACE: Duration = Duration::from_secs(8);
 /// The longest wait for what is to be seen.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// How long it must have been seen before a picture is taken: each endpoint was visited since, and failures were confirmed.
 const STEADY: Duration = Duration::from_secs(20);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same where it is measured.
+const GLANCE: Duration = Duration::from_millis(100);
 
 const WIDE: Screen = Screen { width: 1280, height: 1500, scale: 1.0, is_dark: false };
 const DARK: Screen = Screen { is_dark: true, ..WIDE };
@@ -177,23 +181,49 @@ fn reload_and_restart(stage: &Stage, mut agent: Running, browser: &mut Browser, 
     Ok(())
 }
 
-/// The first page of a scenario, as a picture and as what a screen reader reads.
+/// The first page of a scenario, as a picture and as what a screen reader reads, and how soon the fault and its repair stood on
+/// a page that was open before.
 fn staged(file: &Path, folder: &Path, name: &str) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let scenario: Scenario = serde_saphyr::from_str(&text).with_context(|| file.display().to_string())?;
-    let mut stage = Stage::build(&scenario, EVERY)?;
+    ensure!(!matches!(scenario.by, By::Check), "{}: a scenario of `check` has no page", file.display());
+    let mut stage = Stage::build(&scenario, PACE)?;
     stage.inject(&scenario.before)?;
     stage.begin()?;
     until(&stage, |status| status["agent"]["ready"] == true)?;
+    let mut browser = browser_in(&stage)?;
+    look(&mut browser, "/", WIDE)?;
     if let Some(fault) = &scenario.fault {
         stage.inject(&fault.during(&scenario.before))?;
     }
+    println!("{name}: the incident {}", followed(&stage, &mut browser, true)?);
     until(&stage, |status| !judge::incidents(status).is_empty())?;
-    let mut browser = browser_in(&stage)?;
     take(&mut browser, "/", WIDE, &folder.join(format!("{name}.png")))?;
     let text = browser.value("document.body.innerText")?;
     fs::write(folder.join(format!("{name}.txt")), text.as_str().context("the page has text")?)?;
+    if scenario.fault.is_some() {
+        stage.repair(&scenario.before)?;
+        println!("{name}: its end {}", followed(&stage, &mut browser, false)?);
+    }
     Ok(())
+}
+
+/// Waits until the agent says that an incident is open, or none, and until the open page says so; how long each took.
+fn followed(stage: &Stage, browser: &mut Browser, is_open: bool) -> Result<String> {
+    let start = clock::now();
+    while judge::incidents(&stage.status()?).is_empty() == is_open {
+        ensure!(start.elapsed() < PATIENCE, "the incident did not come or go: {}", stage.log());
+        thread::sleep(GLANCE);
+    }
+    let said = start.elapsed();
+    let cards = "document.querySelectorAll('#incidents .card')";
+    // Who mends it and what to do next stand beside the cause.
+    let whole = format!(
+        "{cards}.length > 0 && [...{cards}].every((it) => it.querySelector('code') && it.querySelector('.owner') && it.querySelector('.todo b'))"
+    );
+    browser.wait_until(&if is_open { whole } else { format!("{cards}.length === 0") })?;
+    let (said, later) = (said.as_secs_f64(), (start.elapsed() - said).as_secs_f64());
+    Ok(format!("stood in the status after {said:.1} s, on the open page {later:.1} s later"))
 }
 
 fn take(browser: &mut Browser, path: &str, screen: Screen, file: &Path) -> Result<()> {

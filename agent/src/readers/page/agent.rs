@@ -53,7 +53,7 @@ struct Agent {
     facts: Vec<Fact>,
     warnings: Vec<Text>,
     environment: Option<Text>,
-    retired: &'static str,
+    retired: Text,
 }
 
 struct Fact {
@@ -95,7 +95,7 @@ pub(super) fn own_health(snapshot: &Snapshot) -> Html {
         facts,
         warnings: texts(std::collections::BTreeSet::from_iter(&agent.warnings)),
         environment: environment(snapshot).map(Text::from),
-        retired: profile::retired(catalog).unwrap_or_default(),
+        retired: Text::from(profile::retired(catalog).unwrap_or_default()),
     })
 }
 

@@ -59,10 +59,11 @@ pub(super) fn sides(snapshot: &Snapshot) -> Html {
     let known = snapshot.names.iter().filter(|view| view.published.is_some()).count();
     let fine = known - snapshot.names.iter().filter(|view| worrying(view)).count();
     let open = snapshot.names.len() - known;
-    let mut agreeing = format!("{} to the same place on both sides", leads(fine));
-    if open > 0 {
-        agreeing.push_str(&format!("; {open} not compared yet"));
-    }
+    let agreeing = match (known, open) {
+        (0, 1..) => format!("No name was compared yet, of {open}"),
+        (_, 0) => format!("{} to the same place on both sides", leads(fine)),
+        _ => format!("{} to the same place on both sides; {open} not compared yet", leads(fine)),
+    };
     let mut findings = snapshot.host_dns.findings(&snapshot.resolvers);
     findings.extend(snapshot.host_dns.hint().map(str::to_owned));
     if snapshot.trial.as_ref().and_then(|trial| trial.intercepted) == Some(true) {

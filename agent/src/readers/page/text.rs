@@ -34,6 +34,29 @@ impl<T: AsRef<str>> From<T> for Text {
     }
 }
 
+/// A piece of a text: what stands between two backticks is to be typed or read as code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part<'a> {
+    pub(super) said: &'a str,
+    pub(super) is_code: bool,
+}
+
+impl Text {
+    /// Whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The pieces, without the backticks; where one of these has no partner, the text as it is.
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        let pieces: Vec<&str> = self.0.split('`').collect();
+        if pieces.len().is_multiple_of(2) {
+            return vec![Part { said: &self.0, is_code: false }];
+        }
+        pieces.into_iter().enumerate().map(|(number, said)| Part { said, is_code: number % 2 == 1 }).collect()
+    }
+}
+
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -162,6 +185,16 @@ mod tests {
         let long = Text::from("x".repeat(10_000)).to_string();
         assert!(long.ends_with("… (9000 more characters)") && long.len() < 1100, "{}", long.len());
         assert_eq!(Text::from("<b>ünï</b>").to_string(), "<b>ünï</b>", "escaping is the template's business");
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_told_from_words_by_backticks_in_pairs() {
+        let pieces = |said: &str| -> Vec<(String, bool)> {
+            Text::from(said).parts().iter().map(|part| (part.said.to_owned(), part.is_code)).collect()
+        };
+        let two = [("", false), ("date", true), (" or ", false), ("chronyc", true), (" here", false)];
+        assert_eq!(pieces("`date` or `chronyc` here"), two.map(|(said, is_code)| (said.to_owned(), is_code)));
+        assert_eq!(pieces("a ` alone"), [("a ` alone".to_owned(), false)]);
     }
 
     #[test]
