@@ -77,7 +77,7 @@ fn everything_else_stands_below() {
         "blocked.in-management",
         "Catalogue ase-v2, cloud public, edition 2026-01-01",
         "ASE v1 and v2 retired on 2024-08-31",
-        "apps in ASE v3 (`ase-v3`), apps with VNet integration (`vnet-integration`), API Management (`apim-classic`)",
+        "apps in ASE v3 (ase-v3), apps with VNet integration (vnet-integration), API Management (apim-classic)",
         "ase-1: status Ready, not suspended",
         "took up the clocks of an earlier process",
     ] {
