@@ -115,6 +115,8 @@ pub struct Subnet {
     pub open_endpoints: Option<String>,
     /// The id of its security group.
     pub group: Option<String>,
+    /// Whether the export says that it has no security group.
+    pub without_group: bool,
     /// The id of its route table.
     pub table: Option<String>,
     /// How many network interfaces are in it, where the export says so.

@@ -144,6 +144,16 @@ impl Traffic {
             || self.destination_ports.is_empty()
     }
 
+    /// Whether a packet can be in it: TCP and UDP have ports from 1, the other protocols have none and are at 0.
+    pub fn has_packets(&self) -> bool {
+        let with_ports = Protocols::TCP.union(Protocols::UDP);
+        let both = |holds: &dyn Fn(&PortSet) -> bool| holds(&self.source_ports) && holds(&self.destination_ports);
+        let ported =
+            !self.protocols.intersection(with_ports).is_empty() && both(&|ports| ports.overlaps(&real_ports()));
+        let portless = !self.protocols.minus(with_ports).is_empty() && both(&|ports| ports.contains(0));
+        !self.is_empty() && (ported || portless)
+    }
+
     /// Whether a packet is in both.
     pub fn overlaps(&self, other: &Self) -> bool {
         !self.protocols.intersection(other.protocols).is_empty()

@@ -177,7 +177,11 @@ fn app_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Option<Find
     };
     let mild = lost.requirement.id == "app-http" && https_open().is_some();
     let severity = if mild { Severity::Info } else { lost.requirement.severity() };
-    Some(finding(case, gate, lost, Kind::AppPortClosed, severity))
+    let kind = match lost.requirement.direction() {
+        Direction::Inbound => Kind::AppPortClosed,
+        Direction::Outbound => Kind::Blocked,
+    };
+    Some(finding(case, gate, lost, kind, severity))
 }
 
 fn finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>, kind: Kind, severity: Severity) -> Finding {
@@ -188,13 +192,16 @@ fn finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>, kind: Kind, severi
         Kind::PartlyBlocked | Kind::CannotTell => format!("a part of it: {}", describe(&case.world, lost)),
         _ => "all of it".to_owned(),
     };
+    let class =
+        lost.requirement.traffic.as_ref().map(|class| format!(" (counts where {class} is routed into the subnet)"));
     let message = format!(
-        "{} {} {} {}{priority} denies {what}; {}",
+        "{} {} {} {}{priority} denies {what}; {}{}",
         lost.requirement.protocols(),
         show_ports(&lost.requirement.ports()),
         preposition(lost.requirement),
         rule.name,
-        lost.requirement.breaks
+        lost.requirement.breaks,
+        class.unwrap_or_default()
     );
     let packet = packet(&case.world, lost.requirement.direction(), &piece.traffic);
     Finding {

@@ -41,7 +41,8 @@ fn unknown_tags(case: &Case<'_>, group: &Group, report: &mut Report) {
         for term in rule.source.addresses.iter().chain(&rule.destination.addresses) {
             let AddressTerm::Tag(tag) = term else { continue };
             let (name, at) = (Some(rule.name.clone()), Some(rule.at.clone()));
-            report.could_not_judge.extend(case.unknown_tag(tag).map(|open| Unjudged { rule: name, at, ..open }));
+            let said = report.could_not_judge.len();
+            report.could_not_judge.extend(case.unknown_tag(tag, said).map(|open| Unjudged { rule: name, at, ..open }));
         }
     }
 }
@@ -160,7 +161,7 @@ impl One<'_> {
     /// Earlier rules that take all or the better part of what this one matches.
     fn shadow(&self) -> Option<Finding> {
         let access = self.rule.access.value()?;
-        let (all, sure) = (self.ruling.may(self.at), self.ruling.sure(self.at)?);
+        let (all, sure) = (self.ruling.may(self.at), self.ruling.sure(self.at).filter(|sure| sure.has_packets())?);
         let differs = |at: &&usize| self.ruling.rules[**at].access.value() != Some(access);
         if let Some(twin) = (0..self.at).find(|&earlier| self.is_said_by(earlier)) {
             return Some(self.shadowed(&self.ruling.rules[twin], differs(&&twin), sure));
@@ -185,11 +186,12 @@ impl One<'_> {
         let (mut takers, mut rest) = (Vec::new(), vec![all.clone()]);
         for earlier in self.ruling.before(self.at, all) {
             let Some(taken) = self.ruling.sure(earlier) else { continue };
-            if !rest.iter().any(|piece| piece.overlaps(taken)) {
+            let takes = |piece: &Traffic| piece.intersection(taken).is_some_and(|taken| taken.has_packets());
+            if !rest.iter().any(takes) {
                 continue;
             }
             takers.push(earlier);
-            rest = rest.iter().flat_map(|piece| piece.minus(taken)).collect();
+            rest = rest.iter().flat_map(|piece| piece.minus(taken)).filter(Traffic::has_packets).collect();
             if rest.len() > MOST_BOXES {
                 return None;
             }

@@ -159,6 +159,12 @@ impl Lost<'_> {
     fn by_rules(&self, world: &World) -> Denied {
         let mut denied = Denied { services: Vec::new(), beside: AddressSet::default() };
         for piece in &self.denied {
+            if let [AddressTerm::Tag(tag)] = self.terms(piece)
+                && tag.place().is_none()
+            {
+                denied.services.push(tag.clone());
+                continue;
+            }
             let mut rest = self.far_end(piece);
             for term in self.terms(piece) {
                 let (AddressTerm::Tag(tag) | AddressTerm::Expanded(tag, _)) = term else { continue };

@@ -1,6 +1,8 @@
 //! Judges an export by a profile: which group, table and subnet count, and every check in turn.
 
 mod balancer;
+#[cfg(test)]
+mod brute_tests;
 pub mod diff;
 #[cfg(test)]
 mod diff_tests;
@@ -91,6 +93,9 @@ pub(super) struct Case<'a> {
 
 /// The tag of the addresses that an environment reports to (tag file of 2025-10-28).
 const MONITOR: &str = "AzureMonitor";
+
+/// Behind so many open things nobody reads which tag may be meant.
+const MOST_GUESSES: usize = 64;
 
 /// Judges.
 pub fn judge(question: &Question, export: &Export) -> Report {
@@ -256,13 +261,14 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// That a tag is none that this program or the tag file knows, and which one it resembles.
-    fn unknown_tag(&self, tag: &Tag) -> Option<Unjudged> {
+    /// That a tag is none that this program or the tag file knows, and which one it resembles; `said` counts what stays open.
+    fn unknown_tag(&self, tag: &Tag, said: usize) -> Option<Unjudged> {
         let listed = self.export.book.as_ref().is_some_and(|book| book.complete.contains_key(tag));
         if tag.is_known() || listed {
             return None;
         }
-        let meant = tag.resembles().map(|other| format!(" ({other} is meant?)")).unwrap_or_default();
+        let guess = if said < MOST_GUESSES { tag.resembles() } else { None };
+        let meant = guess.map(|other| format!(" ({other} is meant?)")).unwrap_or_default();
         let why = format!("{tag} is no service tag that is known{meant}; with --tags FILE it is looked up");
         Some(Unjudged { why, ..Unjudged::default() })
     }
@@ -295,7 +301,11 @@ impl<'a> Case<'a> {
         let matching = |name: &str| all.iter().filter(|group| same_name(&group.name, name)).collect::<Vec<_>>();
         let found = wanted.map(matching).unwrap_or_default();
         if !found.is_empty() {
+            found.iter().for_each(|group| self.assigned_elsewhere(group, report));
             return found;
+        }
+        if let [only] = all.as_slice() {
+            self.unassigned(only, report);
         }
         if let (Some(name), [only]) = (wanted, all.as_slice()) {
             self.misassigned("group", &only.name, name, report);
@@ -331,6 +341,31 @@ impl<'a> Case<'a> {
             _ => {}
         }
         if let [only] = all.as_slice() { Some(only) } else { None }
+    }
+
+    /// A group of the right name in another resource group or subscription.
+    fn assigned_elsewhere(&self, group: &Group, report: &mut Report) {
+        let assigned = self.subnet.and_then(|subnet| subnet.group.as_deref());
+        let (Some(given), Some(assigned)) = (group.id.as_deref(), assigned) else { return };
+        let is_whole = |id: &str| id.to_ascii_lowercase().contains("/resourcegroups/") && !is_expression(id);
+        if is_whole(given) && is_whole(assigned) && !given.eq_ignore_ascii_case(assigned) {
+            self.misassigned("group", given, assigned, report);
+        }
+    }
+
+    /// A group beside a subnet that has none, or that another subnet has.
+    fn unassigned(&self, group: &Group, report: &mut Report) {
+        let Some(subnet) = self.subnet.filter(|subnet| subnet.group.is_none() && !group.effective) else { return };
+        let is_it = |id: &String| subnet.id.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(id));
+        let is_of_others = subnet.id.is_some() && !group.subnets.is_empty() && !group.subnets.iter().any(is_it);
+        if subnet.without_group || is_of_others {
+            let message = format!(
+                "no group is assigned to the subnet {}: what is judged of {} is not in force there",
+                subnet.name, group.name
+            );
+            let resource = Some(group.name.clone());
+            report.findings.push(Finding { resource, ..Finding::new(Kind::Assignment, Severity::Warning, message) });
+        }
     }
 
     fn misassigned(&self, what: &str, given: &str, assigned: &str, report: &mut Report) {

@@ -10,7 +10,7 @@ use crate::lint::{
     judge::Case,
     read::is_expression,
     route::{Origin, Route, Table},
-    rule::{Group, Rule},
+    rule::{AddressTerm, Group, Rule},
     traffic::Direction,
 };
 
@@ -47,15 +47,10 @@ pub(super) fn rules(group: &Group, report: &mut Report) {
 /// Two routes of one table for one prefix.
 pub(super) fn routes(table: &Table, report: &mut Report) {
     let own = |route: &&Route| route.origin == Origin::User && !table.effective;
-    let all: Vec<&Route> = table.routes.iter().filter(own).collect();
-    for (at, route) in all.iter().enumerate() {
-        let same = |other: &&&Route| {
-            other.destinations.iter().any(|term| route.destinations.contains(term)) && other.name != route.name
-        };
-        let known = |route: &Route| {
-            route.destinations.iter().all(|term| !matches!(term, crate::lint::rule::AddressTerm::Expression(_)))
-        };
-        let Some(first) = all[..at].iter().find(same).filter(|_| known(route)) else { continue };
+    let mut prefixes: BTreeMap<String, &Route> = BTreeMap::new();
+    for route in table.routes.iter().filter(own) {
+        let found = route.destinations.iter().filter_map(prefix).find_map(|prefix| prefixes.insert(prefix, route));
+        let Some(first) = found.filter(|first| first.name != route.name) else { continue };
         let message = format!("{} and {} are for the same prefix; Azure refuses that", first.name, route.name);
         report.findings.push(Finding {
             rule: Some(route.name.clone()),
@@ -64,6 +59,16 @@ pub(super) fn routes(table: &Table, report: &mut Report) {
             resource: Some(table.name.clone()),
             ..Finding::new(Kind::Input, Severity::Critical, message)
         });
+    }
+}
+
+/// A prefix as text, where it is known.
+fn prefix(term: &AddressTerm) -> Option<String> {
+    match term {
+        AddressTerm::Any => Some("0.0.0.0/0".to_owned()),
+        AddressTerm::Net(net) => Some(net.to_string()),
+        AddressTerm::Tag(tag) => Some(tag.to_string()),
+        AddressTerm::Expanded(..) | AddressTerm::Interfaces(_) | AddressTerm::Expression(_) => None,
     }
 }
 

@@ -54,7 +54,7 @@ fn tags(case: &Case<'_>, table: &Table, route: &Route, report: &mut Report) {
                     format!("{tag} cannot be the destination of a route{place}"),
                 )
             });
-        } else if let Some(open) = case.unknown_tag(tag) {
+        } else if let Some(open) = case.unknown_tag(tag, report.could_not_judge.len()) {
             let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
             report.could_not_judge.push(Unjudged { rule, at, ..open });
         }

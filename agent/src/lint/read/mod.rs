@@ -105,6 +105,9 @@ pub struct Export {
     pub kinds: Vec<(String, &'static str)>,
 }
 
+/// A network has 3000 subnets at most (azure.com, "Azure subscription and service limits"): behind so many none is looked for.
+const MOST_SUBNETS: usize = 3_000;
+
 impl Export {
     /// Adds what one file holds.
     ///
@@ -198,6 +201,26 @@ impl Export {
 
     fn add_rule(&mut self, group: &str, rule: Rule) {
         self.add_group(Group { name: group.to_owned(), rules: vec![rule], ..Group::default() });
+    }
+
+    /// Adds a subnet; one that stands inside its network and beside it is one.
+    fn add_subnet(&mut self, subnet: Subnet) {
+        let is_same = |other: &&mut Subnet| {
+            !subnet.name.is_empty() && other.name == subnet.name && other.prefixes == subnet.prefixes
+        };
+        let other = self.subnets.iter_mut().take(MOST_SUBNETS).find(is_same);
+        let Some(other) = other else { return self.subnets.push(subnet) };
+        let Subnet { id, location, group, table, delegations, service_endpoints, .. } = subnet;
+        other.id = other.id.take().or(id);
+        other.location = other.location.take().or(location);
+        other.group = other.group.take().or(group);
+        other.table = other.table.take().or(table);
+        other.without_group &= other.group.is_none();
+        let fresh = |known: &[String], more: Vec<String>| {
+            more.into_iter().filter(|one| !known.contains(one)).collect::<Vec<_>>()
+        };
+        other.delegations.extend(fresh(&other.delegations, delegations));
+        other.service_endpoints.extend(fresh(&other.service_endpoints, service_endpoints));
     }
 
     /// Adds a table, or its routes to the one of that name.

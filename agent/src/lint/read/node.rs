@@ -140,7 +140,7 @@ pub(crate) fn is_expression(text: &str) -> bool {
 /// The last part of a resource's id, or the last quoted word of an expression that computes one.
 pub fn last_name(id: &str) -> &str {
     if is_expression(id) {
-        return id.rsplit('\'').nth(1).unwrap_or(id);
+        return id.rsplit('\'').nth(1).unwrap_or(id).trim_start_matches('/');
     }
     id.trim_end_matches('/').rsplit('/').next().unwrap_or(id)
 }

@@ -194,6 +194,7 @@ pub(super) fn subnet(node: &Node<'_>, problems: &mut Problems) -> Subnet {
         service_endpoints,
         open_delegations: open_delegations.or_else(|| whole(["delegations", "delegation"])),
         open_endpoints: open_endpoints.or_else(|| whole(["serviceEndpoints", "serviceEndpoint"])),
+        without_group: node.has("networkSecurityGroup") && node.get("networkSecurityGroup").is_none(),
         group: group.or_else(|| node.text_of("securityGroup")).filter(|id| !id.is_empty()),
         table: node.reference("routeTable").or_else(|| node.text_of("routeTableId")),
         interfaces: node.get("ipConfigurations").filter(|list| list.value.is_array()).map(|list| list.items().len()),

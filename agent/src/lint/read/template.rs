@@ -178,5 +178,5 @@ pub(super) fn subnet(node: &Node<'_>, export: &mut Export, problems: &mut Proble
         export.groups.push(rules::group(&group, Writer::Azure, problems));
     }
     subnet.name = last_name(&subnet.name).to_owned();
-    export.subnets.push(subnet);
+    export.add_subnet(subnet);
 }
