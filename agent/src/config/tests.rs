@@ -90,6 +90,24 @@ fn fixed_addresses_are_monitoring_with_the_chain_as_proof() {
 }
 
 #[test]
+fn hosts_of_authorities_are_revocation_hosts_and_those_of_retired_ones_are_information() {
+    for cloud in ["public", "usgov", "china"] {
+        let settings = settings(&format!("cloud: {cloud}")).expect("it is a cloud");
+        let of = |ids: &[&str]| -> Vec<(String, Severity)> {
+            ids.iter().map(|id| endpoint(&settings, id)).map(|one| (one.about.purpose.clone(), one.severity)).collect()
+        };
+        let listed =
+            ["www.microsoft.com:80", "crl4.digicert.com:80", "caissuers.microsoft.com:80", "cacerts.geotrust.com:80"];
+        assert!(of(&listed).iter().all(|(purpose, _)| purpose == "cert-revocation"), "{cloud}: {:?}", of(&listed));
+        let retired = ["www.thawte.com:443", "crl.verisign.com:80", "ocsp.verisign.com:80"];
+        assert!(of(&retired).iter().all(|(_, severity)| *severity == Severity::Info), "{cloud}: {:?}", of(&retired));
+        if cloud == "china" {
+            assert_eq!(of(&["ocsp.digicert.cn:80", "crl.digicert.cn:80", "cacerts.digicert.cn:80"]).len(), 3);
+        }
+    }
+}
+
+#[test]
 fn the_configuration_adds_fills_changes_and_removes() {
     let settings = settings(
         "cloud: usgov\nvantage: snet-mirror\nworkloads: [windows]\n\

@@ -111,7 +111,7 @@ fn every_command_is_among_those_whose_reader_leaves() {
     let is_tried = |name: &str| {
         let below: Vec<&String> = all.iter().filter(|other| other.starts_with(&format!("{name} "))).collect();
         let is_it = |row: &&str| row.starts_with(name) && !below.iter().any(|below| row.starts_with(below.as_str()));
-        COMMANDS.iter().any(|row| is_it(&row))
+        COMMANDS.iter().any(is_it)
     };
     let lacking: Vec<&String> =
         all.iter().filter(|name| !is_tried(name) && !SERVERS.contains(&name.as_str())).collect();
