@@ -33,8 +33,8 @@ use crate::{
     },
     model::{
         catalog::{
-            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Severity, Slot, Stakes,
-            Target, Workload,
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, ResolvedBy, Severity, Slot,
+            Stakes, Target, Workload,
         },
         endpoint::{EndpointView, Status, StoreView},
         settings::{ResolverSource, Resolvers},
@@ -200,6 +200,7 @@ fn endpoint(host: &str, port: u16, class: Class, probe: Probe) -> Endpoint {
             probe,
             addresses: Addresses::First,
             expect_address: ExpectAddress::Any,
+            resolved_by: ResolvedBy::Custom,
             timeout: Duration::from_secs(5),
         },
         severity: Severity::Critical,

@@ -65,7 +65,7 @@ pub struct Nameresolver {
     /// The app setting: seconds that one try takes at most
     #[arg(long, value_name = "SECONDS", env = "WEBSITE_DNS_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=30))]
     pub dns_timeout: Option<u64>,
-    /// Do not fall back to Azure DNS, as in an App Service Environment v3
+    /// Do not fall back to Azure DNS, as in an App Service Environment v3 [default: as the profile says]
     #[arg(long)]
     pub no_azure_fallback: bool,
 }
@@ -118,7 +118,7 @@ pub fn run(arguments: &Nameresolver) -> Result<ExitCode, Failure> {
         PlatformName::Windows => Platform::Windows,
         PlatformName::Linux => Platform::Linux,
     };
-    let only_this = arguments.server.is_some() || arguments.no_azure_fallback;
+    let only_this = arguments.server.is_some() || arguments.no_azure_fallback || !settings.catalog.falls_back;
     let worker = WorkerDns {
         servers: settings.resolvers.custom.iter().copied().chain(alternative).collect(),
         attempts: arguments.dns_attempts.unwrap_or(platform.attempts()),

@@ -24,7 +24,7 @@ use crate::{
     config,
     model::{
         settings::Settings,
-        target::{Addresses, ExpectAddress, Host, Target},
+        target::{Addresses, ExpectAddress, Host, ResolvedBy, Target},
     },
     net::{address::is_private, policy::Reached as By},
     readers::{
@@ -283,6 +283,7 @@ impl Plan<'_> {
                 probe,
                 addresses: Addresses::First,
                 expect_address: ExpectAddress::Any,
+                resolved_by: ResolvedBy::Custom,
                 timeout: PATIENCE,
             };
             let (visitor, terms) = (&visitor, &self.terms);

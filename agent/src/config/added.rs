@@ -166,6 +166,7 @@ impl Added {
             timeout: self.timeout,
             addresses: self.addresses,
             expect_address: self.expect_address,
+            resolved_by: self.resolved_by,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     catalog::{Catalog, EndpointId},
-    target::{Addresses, ExpectAddress, Host, Target},
+    target::{Addresses, ExpectAddress, Host, ResolvedBy, Target},
 };
 
 /// What a DNS server is asked for where the catalogue watches none: the question of the built-in profile.
@@ -68,6 +68,7 @@ impl Peer {
             probe,
             addresses: Addresses::First,
             expect_address: ExpectAddress::Any,
+            resolved_by: ResolvedBy::Custom,
             timeout,
         }
     }

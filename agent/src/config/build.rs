@@ -20,8 +20,8 @@ use crate::{
     config::profile::{FallbackName, PackRow, Profile, Row, SlotRow},
     model::{
         catalog::{
-            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Pack, Severity, Slot, Stakes,
-            Target, Workload,
+            About, Addresses, Basis, Catalog, Endpoint, EndpointId, ExpectAddress, Host, Pack, ResolvedBy, Severity,
+            Slot, Stakes, Target, Workload,
         },
         politeness::TIME_SERVER_REST,
         settings::Resolvers,
@@ -139,9 +139,10 @@ impl Builder<'_> {
             let class = row.class_of(*port);
             let asked =
                 Asked { path: row.path.as_deref(), expect: row.expect.as_ref(), ..Asked::plain(class, &host, *port) };
+            let target = self.target(class, host.clone(), *port, asked.probe()?);
             Ok(Endpoint {
                 id: id_of(&host, *port),
-                target: self.target(class, host.clone(), *port, asked.probe()?),
+                target: Target { resolved_by: row.resolved_by.map(ResolvedBy::from).unwrap_or_default(), ..target },
                 about: about.clone(),
                 ..self.blank(class, severity)
             })
@@ -344,8 +345,8 @@ impl Builder<'_> {
     pub(super) fn target(&self, class: Class, host: Host, port: u16, probe: Probe) -> Target {
         let timeout =
             self.file.timeouts.get(&class_name(class)).map_or_else(|| default_timeout(class), |human| human.0);
-        let (addresses, expect_address) = (Addresses::First, ExpectAddress::Any);
-        Target { host, port, probe, addresses, expect_address, timeout }
+        let (addresses, expect_address, resolved_by) = (Addresses::First, ExpectAddress::Any, ResolvedBy::Custom);
+        Target { host, port, probe, addresses, expect_address, resolved_by, timeout }
     }
 }
 
@@ -364,6 +365,9 @@ pub(super) fn apply(endpoint: &mut Endpoint, change: &Override) {
     }
     if let Some(expected) = change.expect_address {
         endpoint.target.expect_address = expected.into();
+    }
+    if let Some(resolved_by) = change.resolved_by {
+        endpoint.target.resolved_by = resolved_by.into();
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
-    config::profile::{ClassName, Expect, Level, WorkloadName},
+    config::profile::{ClassName, Expect, Level, ResolvedByName, WorkloadName},
     model::catalog,
     net::duration::HumanDuration,
 };
@@ -270,6 +270,8 @@ pub(super) struct Added {
     pub(super) addresses: Option<AddressesName>,
     /// Which addresses its name must lead to.
     pub(super) expect_address: Option<ExpectAddressName>,
+    /// Whose DNS servers resolve its name: the custom ones, as for apps, or Azure DNS alone, as for what the platform mounts or pulls.
+    pub(super) resolved_by: Option<ResolvedByName>,
 }
 
 /// What may be changed of any endpoint.
@@ -287,6 +289,8 @@ pub(super) struct Override {
     pub(super) addresses: Option<AddressesName>,
     /// Which addresses its name must lead to.
     pub(super) expect_address: Option<ExpectAddressName>,
+    /// Whose DNS servers resolve its name: the custom ones, as for apps, or Azure DNS alone, as for what the platform mounts or pulls.
+    pub(super) resolved_by: Option<ResolvedByName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

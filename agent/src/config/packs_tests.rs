@@ -1,7 +1,7 @@
 //! Which rows and slots of a profile are watched by the packs that are named, and what a loss means in each profile.
 
 use super::tests::settings;
-use crate::model::settings::Settings;
+use crate::model::{catalog::ResolvedBy, settings::Settings};
 
 fn hosts(settings: &Settings) -> Vec<&str> {
     settings.catalog.endpoints.iter().map(|endpoint| &*endpoint.id.0).collect()
@@ -78,4 +78,26 @@ fn each_profile_says_what_a_loss_means_and_whether_azure_dns_takes_over() {
         assert_eq!((catalog.stakes.suspends, catalog.falls_back), (suspends, falls_back), "{name}");
         assert!(!catalog.stakes.means.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn what_the_platform_pulls_or_mounts_is_resolved_by_azure_dns_and_so_is_what_the_operator_says() {
+    let by = |settings: &Settings, id: &str| {
+        let found = settings.catalog.endpoints.iter().find(|endpoint| &*endpoint.id.0 == id);
+        found.map(|endpoint| endpoint.target.resolved_by)
+    };
+    let built_in = settings("").expect("defaults");
+    for pulled in ["mcr.microsoft.com:443", "registry-1.docker.io:443", "eastus.data.mcr.microsoft.com:443"] {
+        assert_eq!(by(&built_in, pulled), Some(ResolvedBy::Azure), "{pulled}");
+    }
+    assert_eq!(by(&built_in, "login.live.com:443"), Some(ResolvedBy::Custom));
+    let text = "slots: {storage-account: [apps.file.core.windows.net]}\nendpoints:\n  add:\n    - {host: mount.file.core.windows.net, \
+                class: tcp, port: 445, resolved_by: azure}\n  override: {'apps.file.core.windows.net:*': {resolved_by: azure}, \
+                'mcr.microsoft.com:443': {resolved_by: custom}}\n";
+    let told = settings(text).expect("a good file");
+    assert_eq!(by(&told, "mount.file.core.windows.net:445"), Some(ResolvedBy::Azure));
+    assert_eq!(by(&told, "apps.file.core.windows.net:443"), Some(ResolvedBy::Azure));
+    assert_eq!(by(&told, "mcr.microsoft.com:443"), Some(ResolvedBy::Custom));
+    let v3 = settings("profile: ase-v3\npacks: [windows-containers]").expect("a profile");
+    assert_eq!(by(&v3, "mcr.microsoft.com:443"), Some(ResolvedBy::Custom), "no document says so of version 3");
 }

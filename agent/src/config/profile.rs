@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 pub use crate::model::listed::{Document, Level};
 use crate::model::{
-    catalog::{Basis, Workload},
+    catalog::{Basis, ResolvedBy, Workload},
     listed,
 };
 
@@ -103,6 +103,26 @@ impl From<WorkloadName> for Workload {
         match name {
             WorkloadName::Linux => Self::Linux,
             WorkloadName::Windows => Self::Windows,
+        }
+    }
+}
+
+/// [`ResolvedBy`] as files write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ResolvedByName {
+    /// The custom DNS, as apps do.
+    Custom,
+    /// Azure DNS alone, as the platform does.
+    Azure,
+}
+
+impl From<ResolvedByName> for ResolvedBy {
+    fn from(name: ResolvedByName) -> Self {
+        match name {
+            ResolvedByName::Custom => Self::Custom,
+            ResolvedByName::Azure => Self::Azure,
         }
     }
 }
@@ -222,6 +242,8 @@ pub struct Row {
     pub workload: Option<WorkloadName>,
     /// The pack that it belongs to; without one it is always watched.
     pub pack: Option<String>,
+    /// Whose DNS servers resolve it; without it the custom DNS, as apps do.
+    pub resolved_by: Option<ResolvedByName>,
     /// The severity, where it differs from the purpose's.
     pub severity: Option<Level>,
     /// What is asked for.

@@ -25,6 +25,7 @@ use crate::{
     },
     exports::view::{ExportsView, Joined, Now},
     model::{
+        catalog::ResolvedBy,
         diagnosis::Incident,
         endpoint::Status,
         remap::Remap,
@@ -304,7 +305,7 @@ impl State {
         let view = &self.endpoints.views()[task];
         self.sums.visited(view.endpoint.class, &visit);
         self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
-        if let Some(resolution) = &visit.resolution {
+        if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, view.endpoint.target.resolved_by) {
             self.comparing.hear(resolution, at.now);
         }
         let before = self.endpoints.take_in(task, visit, judged, is_confirmed);

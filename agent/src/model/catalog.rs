@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ase_probes::class::Class;
 
-pub use crate::model::target::{Addresses, ExpectAddress, Host, Target};
+pub use crate::model::target::{Addresses, ExpectAddress, Host, ResolvedBy, Target};
 
 /// The stable name of an endpoint, unique in its catalogue: `login.live.com:443`, `168.63.129.16:53/udp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -69,6 +69,26 @@ pub enum ExpectAddress {
     Public,
 }
 
+/// Whose DNS servers resolve the name of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResolvedBy {
+    /// The custom DNS, as apps do.
+    #[default]
+    Custom,
+    /// Azure DNS alone, as the platform does for what it fetches or mounts itself.
+    Azure,
+}
+
+impl ResolvedBy {
+    /// Returns the word used in files, reports and JSON.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Custom => "custom",
+            Self::Azure => "azure",
+        }
+    }
+}
+
 /// Whom to ask, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -82,6 +102,8 @@ pub struct Target {
     pub addresses: Addresses,
     /// Which kind of address is expected.
     pub expect_address: ExpectAddress,
+    /// Whose DNS servers resolve the name.
+    pub resolved_by: ResolvedBy,
     /// The bound of one visit over all its phases.
     pub timeout: Duration,
 }

@@ -198,7 +198,7 @@ mod tests {
     };
 
     use crate::model::{
-        target::{Addresses, ExpectAddress, Host},
+        target::{Addresses, ExpectAddress, Host, ResolvedBy},
         visit::Judgement,
     };
 
@@ -224,6 +224,7 @@ mod tests {
             probe: Probe::Tcp(tcp::Question::default()),
             addresses: Addresses::First,
             expect_address: ExpectAddress::Any,
+            resolved_by: ResolvedBy::Custom,
             timeout: Duration::from_secs(7),
         }
     }

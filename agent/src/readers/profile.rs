@@ -10,7 +10,7 @@ use crate::{
     config::profile::{LINT_ONLY, Profile},
     diagnosis::{self, cases, posed},
     model::{
-        catalog::{Addresses, Catalog, Endpoint, Pack, Workload},
+        catalog::{Addresses, Catalog, Endpoint, Pack, ResolvedBy, Workload},
         settings::{self, Settings},
     },
     net::{address, duration},
@@ -85,7 +85,7 @@ fn page(settings: &Settings) -> String {
             endpoint.id.to_string(),
             endpoint.class.to_string(),
             endpoint.severity.label().to_owned(),
-            purpose(endpoint),
+            format!("{}{}", purpose(endpoint), by_azure(endpoint)),
             proof(&endpoint.target.probe),
             about.basis.label().to_owned(),
             about.as_of.clone(),
@@ -131,6 +131,10 @@ fn traffic(settings: &Settings) -> Vec<String> {
     let (servers, pace) = (servers(settings), &settings.pace);
     let mut lines = vec![
         format!("to {servers}: questions for the A and AAAA records of each endpoint's name, at each probe"),
+        format!(
+            "to {} alone: the same for names that the platform resolves there (\"by Azure DNS\")",
+            settings.resolvers.azure
+        ),
         "to each endpoint above: one new flow per probe and address, at its interval".to_owned(),
         format!(
             "after a bad sample: one more flow after {}, then one every {} up to the interval while it fails",
@@ -221,6 +225,14 @@ fn purpose(endpoint: &Endpoint) -> String {
     }
 }
 
+/// That the custom DNS is not asked for the name, where it is not.
+fn by_azure(endpoint: &Endpoint) -> &'static str {
+    match endpoint.target.resolved_by {
+        ResolvedBy::Azure => ", by Azure DNS",
+        ResolvedBy::Custom => "",
+    }
+}
+
 /// What proves the peer, in a few words.
 fn proof(probe: &Probe) -> String {
     match probe {
@@ -272,6 +284,7 @@ fn entry(endpoint: &Endpoint) -> Value {
     json!({
         "id": &*endpoint.id.0, "class": endpoint.class.label(), "host": endpoint.target.host.to_string(), "port": endpoint.target.port,
         "severity": endpoint.severity.label(), "purpose": purpose(endpoint), "pack": about.pack, "proof": proof(&endpoint.target.probe),
+        "resolved_by": endpoint.target.resolved_by.label(),
         "addresses": match endpoint.target.addresses { Addresses::All => "all", Addresses::First => "first" },
         "interval_seconds": endpoint.interval.as_secs_f64(), "timeout_seconds": endpoint.target.timeout.as_secs_f64(),
         "documented_as": about.documented_as, "basis": about.basis.label(), "source": about.source,
@@ -320,6 +333,29 @@ mod tests {
         let document: Value = serde_json::from_str(&render_show(&settings, true)).expect("it is JSON");
         assert_eq!((&document["suspends"], &document["azure_dns_takes_over"]), (&json!(false), &json!(false)));
         assert_eq!(document["packs"].as_array().map(Vec::len), Some(3));
+    }
+
+    /// Holds a document to the schema that is published of it.
+    fn fits(text: &str, schema: &str) -> Value {
+        let parsed = |text: &str| serde_json::from_str::<Value>(text).expect("it is JSON");
+        let document = parsed(text);
+        let validator = jsonschema::validator_for(&parsed(schema)).expect("a schema");
+        let errors: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {document:#}");
+        assert!(!validator.is_valid(&json!({"schema": document["schema"]})), "it asks for more than its name");
+        document
+    }
+
+    #[test]
+    fn every_profile_and_the_list_of_them_fit_their_schemas() {
+        let schema = include_str!("../../../docs/profile.schema.json");
+        let list = fits(&render_list(true), include_str!("../../../docs/profiles.schema.json"));
+        for entry in list["profiles"].as_array().expect("a list") {
+            let (name, cloud) = (entry["profile"].as_str(), entry["cloud"].as_str());
+            let settings = config::load_profile(None, name, cloud).expect("a built-in profile");
+            let shown = fits(&render_show(&settings, true), schema);
+            assert_eq!((&shown["edition"], &shown["suspends"]), (&entry["edition"], &entry["suspends"]));
+        }
     }
 
     #[test]

@@ -28,7 +28,10 @@ use rand::{Rng, rngs::StdRng};
 use tokio::sync::Mutex;
 
 use crate::{
-    model::settings::{Declared, Settings},
+    model::{
+        catalog::{Catalog, Host, ResolvedBy},
+        settings::{Declared, Settings},
+    },
     net::{
         address,
         policy::{AddressPolicy, Reached},
@@ -107,8 +110,23 @@ pub struct Surveyor {
     pub policy: AddressPolicy,
     /// What the operator declared.
     pub declared: Declared,
+    /// The names that the platform asks Azure DNS for, and nobody else.
+    pub of_the_platform: BTreeSet<String>,
+    /// Whether apps that the custom DNS leaves without an answer get one of Azure DNS.
+    pub falls_back: bool,
     /// What the canary said last, and when; surveys share it.
     pub canary: Arc<Mutex<Option<(Instant, bool)>>>,
+}
+
+/// The names of a catalogue that Azure DNS alone resolves.
+fn of_the_platform(catalog: &Catalog) -> BTreeSet<String> {
+    let targets = catalog.endpoints.iter().map(|endpoint| &endpoint.target);
+    let names =
+        targets.filter(|target| target.resolved_by == ResolvedBy::Azure).filter_map(|target| match &target.host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) => None,
+        });
+    names.collect()
 }
 
 impl Surveyor {
@@ -121,6 +139,8 @@ impl Surveyor {
             trust: settings.trust.clone(),
             policy: settings.policy.clone(),
             declared: settings.declared.clone(),
+            of_the_platform: of_the_platform(&settings.catalog),
+            falls_back: settings.catalog.falls_back,
             canary: Arc::default(),
         }
     }
@@ -166,6 +186,8 @@ impl Surveyor {
         let below = |suffix: &String| name == suffix || name.ends_with(&format!(".{suffix}"));
         Circumstances {
             expected_private: self.declared.private.iter().any(below),
+            of_the_platform: self.of_the_platform.contains(name),
+            no_fallback: !self.falls_back,
             managed: MANAGED.iter().map(|suffix| (*suffix).to_owned()).chain(self.declared.managed.clone()).collect(),
             sinkholes: self.declared.sinkholes.clone(),
             ..Circumstances::default()

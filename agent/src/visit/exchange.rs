@@ -11,7 +11,7 @@ use ase_probes::{
     http, local_facts,
     outcome::{Outcome, Protocol},
     probe::Probe,
-    resolve::Resolution,
+    resolve::{Resolution, Resolver},
     verdict::Verdict,
 };
 use rand::{Rng, rngs::StdRng};
@@ -19,7 +19,7 @@ use rand::{Rng, rngs::StdRng};
 use crate::{
     model::visit::Untested,
     net::{domain, policy::Reached},
-    visit::{terms::Terms, visitor::Visitor},
+    visit::terms::Terms,
 };
 
 /// Redirects followed at most.
@@ -47,7 +47,8 @@ pub(super) struct Asked {
 
 /// One address under way.
 pub(super) struct Exchange<'a> {
-    pub(super) visitor: &'a Visitor,
+    /// The servers that resolve the names behind redirects, as they did the endpoint's own.
+    pub(super) resolver: &'a Resolver,
     pub(super) terms: &'a Terms,
     pub(super) deadline: Deadline,
     pub(super) fair: Duration,
@@ -144,7 +145,7 @@ impl Exchange<'_> {
         }
         let had = self.deadline.remaining();
         let nonce = self.rng.next_u64();
-        let resolution = self.visitor.look_up(&next.host, self.terms, self.deadline, nonce).await;
+        let resolution = self.resolver.resolve(&next.host, &self.terms.egress, self.deadline, nonce).await;
         let addresses = self.terms.preference.order(&resolution.addresses);
         if addresses.contains(&asked.ip()) {
             return there(asked.ip());

@@ -21,7 +21,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::{
     model::{
         settings::Resolvers,
-        target::{Addresses, ExpectAddress, Host, Target},
+        target::{Addresses, ExpectAddress, Host, ResolvedBy, Target},
         visit::{Unasked, Untested, Visit},
     },
     net::{address::is_private, policy::Reached},
@@ -37,7 +37,10 @@ const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
 /// Makes visits to any target, for any caller: all ask the same DNS servers.
 #[derive(Debug)]
 pub struct Visitor {
-    resolver: Resolver,
+    /// What apps ask.
+    custom: Resolver,
+    /// What the platform asks.
+    azure: Resolver,
 }
 
 /// Why a visit is made now.
@@ -60,7 +63,8 @@ struct Chosen {
 impl Visitor {
     /// Prepares visits whose names these servers resolve.
     pub fn new(resolvers: &Resolvers) -> Self {
-        Self { resolver: Resolver { servers: resolvers.custom.clone(), timeout: RESOLVER_PATIENCE, attempts: 1 } }
+        let asking = |servers| Resolver { servers, timeout: RESOLVER_PATIENCE, attempts: 1 };
+        Self { custom: asking(resolvers.custom.clone()), azure: asking(vec![resolvers.azure]) }
     }
 
     /// Makes one visit within the target's time-out, or the occasion's where that is shorter.
@@ -70,9 +74,12 @@ impl Visitor {
         errand.run(&occasion.confirm, rng).await
     }
 
-    /// Resolves a name on these terms.
-    pub(super) async fn look_up(&self, name: &str, terms: &Terms, deadline: Deadline, nonce: u64) -> Resolution {
-        self.resolver.resolve(name, &terms.egress, deadline, nonce).await
+    /// The servers that resolve the names of a target.
+    pub(super) fn resolver(&self, by: ResolvedBy) -> &Resolver {
+        match by {
+            ResolvedBy::Custom => &self.custom,
+            ResolvedBy::Azure => &self.azure,
+        }
     }
 }
 
@@ -90,7 +97,10 @@ impl Errand<'_> {
         let had = self.deadline.remaining();
         let resolution = match &self.target.host {
             Host::Address(_) => None,
-            Host::Name(name) => Some(self.visitor.look_up(name, self.terms, self.deadline, rng.next_u64()).await),
+            Host::Name(name) => {
+                let resolver = self.visitor.resolver(self.target.resolved_by);
+                Some(resolver.resolve(name, &self.terms.egress, self.deadline, rng.next_u64()).await)
+            }
         };
         let mut visit = Visit {
             began,
@@ -100,7 +110,10 @@ impl Errand<'_> {
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
-            remarks: moved(confirm, resolution.as_ref()).into_iter().collect(),
+            remarks: moved(confirm, resolution.as_ref())
+                .into_iter()
+                .chain(self.platforms(resolution.as_ref()))
+                .collect(),
             result: Err(Untested::NotYet),
             resolution,
         };
@@ -123,6 +136,17 @@ impl Errand<'_> {
         visit.phases = phases(&visit);
         visit.took = start.elapsed();
         visit
+    }
+
+    /// What is to be known of a name that Azure DNS denies, and nobody else was asked for.
+    fn platforms(&self, resolution: Option<&Resolution>) -> Option<String> {
+        let finding = resolution?.finding?;
+        let denied = matches!(finding.cause, Cause::DnsNxdomain | Cause::DnsNodata);
+        (denied && self.target.resolved_by == ResolvedBy::Azure).then(|| {
+            "the platform resolves this name by Azure DNS alone: a private name that only the custom DNS knows is none for it; \
+             link its private zone to the virtual network"
+                .to_owned()
+        })
     }
 
     /// The addresses to ask, or why there is none.
@@ -148,7 +172,7 @@ impl Errand<'_> {
     async fn ask_all(&self, addresses: &[IpAddr], mut rng: StdRng) -> Vec<Asked> {
         let exchanges = addresses.iter().map(|address| {
             let exchange = Exchange {
-                visitor: self.visitor,
+                resolver: self.visitor.resolver(self.target.resolved_by),
                 terms: self.terms,
                 deadline: self.deadline,
                 fair: fair(self.target.timeout),

@@ -78,6 +78,12 @@ fn at(address: [u8; 4], port: u16) -> SocketAddr {
     (address, port).into()
 }
 
+/// A visitor whose Azure DNS is another server than the custom one.
+fn two_sided(custom: SocketAddr, azure: SocketAddr) -> Visitor {
+    let asking = |server| Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 };
+    Visitor { custom: asking(custom), azure: asking(azure) }
+}
+
 /// A visitor that asks this server, and terms that allow loopback and so many flows.
 fn caller(server: SocketAddr, flows: u32) -> (Visitor, Terms) {
     let terms = Terms {
@@ -88,7 +94,8 @@ fn caller(server: SocketAddr, flows: u32) -> (Visitor, Terms) {
         trust: Trust::none(),
         flows: Arc::new(SharedFlows::new(flows)),
     };
-    (Visitor { resolver: Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 } }, terms)
+    let resolver = Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 };
+    (Visitor { custom: resolver.clone(), azure: resolver }, terms)
 }
 
 fn target(port: u16, addresses: Addresses) -> Target {
@@ -98,6 +105,7 @@ fn target(port: u16, addresses: Addresses) -> Target {
         probe: Probe::Tcp(tcp::Question::default()),
         addresses,
         expect_address: ExpectAddress::Any,
+        resolved_by: ResolvedBy::Custom,
         timeout: TIMEOUT,
     }
 }
@@ -121,6 +129,24 @@ async fn an_open_address_is_heard_beside_two_silent_ones_within_one_timeout() {
     assert!(matches!(visit.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{visit:?}");
     assert_eq!(verdicts(&visit), [(at(A, port), 0), (at(B, port), 0), (at(C, port), 2)]);
     assert_eq!((visit.failed, visit.unasked), (vec![A.into(), B.into()], Vec::new()));
+}
+
+#[tokio::test]
+async fn what_the_platform_fetches_is_resolved_by_azure_dns_and_a_name_of_the_custom_dns_alone_is_none_for_it() {
+    let (_open, port) = open(C).await;
+    let (_, terms) = caller(at(A, 53), 60);
+    let of_apps = target(port, Addresses::First);
+    let of_the_platform = Target { resolved_by: ResolvedBy::Azure, ..of_apps.clone() };
+    let visit =
+        async |visitor: &Visitor, target: &Target| visitor.visit(target, &terms, &Occasion::default(), rng()).await;
+    let private = two_sided(names(&[&[C]]).await, names(&[&[]]).await);
+    assert_eq!(visit(&private, &of_apps).await.result, Ok(Verdict::Healthy));
+    let denied = visit(&private, &of_the_platform).await;
+    assert!(matches!(denied.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::DnsNodata), "{denied:?}");
+    let told = denied.evidence().join("\n");
+    assert!(told.contains("by Azure DNS alone") && told.contains("link its private zone"), "{told}");
+    let custom_is_dead = two_sided(at(A, 53), names(&[&[C]]).await);
+    assert_eq!(visit(&custom_is_dead, &of_the_platform).await.result, Ok(Verdict::Healthy), "nobody else is asked");
 }
 
 #[tokio::test]
@@ -163,7 +189,7 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
     let (visitor, terms) = caller(names(&[&[A]]).await, 60);
     for left in [Duration::ZERO, TIMEOUT / 5] {
         let exchange = Exchange {
-            visitor: &visitor,
+            resolver: visitor.resolver(ResolvedBy::Custom),
             terms: &terms,
             deadline: Deadline::within(left),
             fair: fair(TIMEOUT),

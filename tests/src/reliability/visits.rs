@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use ase_agent::{
     model::{
         settings::{ResolverSource, Resolvers},
-        target::{Addresses, ExpectAddress, Host, Target},
+        target::{Addresses, ExpectAddress, Host, ResolvedBy, Target},
         visit::Visit,
     },
     net::policy::{AddressPolicy, prefix},
@@ -173,6 +173,7 @@ fn target(row: &Row, peer: SocketAddr) -> Target {
         probe: probe(row, peer.port()),
         addresses: Addresses::First,
         expect_address: ExpectAddress::Any,
+        resolved_by: ResolvedBy::Custom,
         timeout: row.within(),
     }
 }

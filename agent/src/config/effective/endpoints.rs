@@ -14,7 +14,7 @@ use crate::{
         file::{Added, Override},
         profile::Expect,
     },
-    model::catalog::{Addresses, Basis, Endpoint, ExpectAddress},
+    model::catalog::{Addresses, Basis, Endpoint, ExpectAddress, ResolvedBy},
     net::{duration::show, pattern::matches},
 };
 
@@ -93,12 +93,17 @@ impl Account<'_> {
         let profile = Origin::Elsewhere("profile".to_owned());
         let default = Origin::Elsewhere(DEFAULT.to_owned());
         let severity = if endpoint.about.source == CONFIGURATION { default.clone() } else { profile };
+        let resolved = match target.resolved_by {
+            ResolvedBy::Custom => default.clone(),
+            ResolvedBy::Azure => Origin::Elsewhere("profile".to_owned()),
+        };
         let cells = [
             ("severity", json!(endpoint.severity.label()), severity),
             ("interval", json!(show(endpoint.interval)), by_class("intervals")),
             ("timeout", json!(show(target.timeout)), by_class("timeouts")),
             ("addresses", json!(which(target.addresses)), default.clone()),
-            ("expect_address", json!(expected(target.expect_address)), default),
+            ("expect_address", json!(expected(target.expect_address)), default.clone()),
+            ("resolved_by", json!(target.resolved_by.label()), resolved),
         ];
         let in_force = |(key, value, origin): Cell| match self.set_by(endpoint, key) {
             Some(pattern) => {
@@ -128,6 +133,7 @@ fn set(change: &Override) -> Vec<(&'static str, Value)> {
         ("timeout", change.timeout.map(|human| json!(show(human.0)))),
         ("addresses", change.addresses.map(|name| json!(which(name.into())))),
         ("expect_address", change.expect_address.map(|name| json!(expected(name.into())))),
+        ("resolved_by", change.resolved_by.map(|name| json!(ResolvedBy::from(name).label()))),
     ];
     keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }

@@ -100,10 +100,10 @@ fn every_value_says_where_it_came_from() {
         "  event-hub:  # not filled, not watched\n",
         "  https: 1m  # test.yaml:12\n",
         "  flows_per_destination: 60  # default\n",
-        "    \"login.live.com:443\": {severity: info, interval: 48h, timeout: 9s, addresses: all, expect_address: any}  \
-         # expect_address: default; the rest: test.yaml:11\n",
+        "    \"login.live.com:443\": {severity: info, interval: 48h, timeout: 9s, addresses: all, expect_address: any, \
+         resolved_by: custom}  # expect_address, resolved_by: default; the rest: test.yaml:11\n",
         "    \"crl.microsoft.com:80\": {severity: critical, interval: 30s, timeout: 5s, addresses: first, \
-         expect_address: any}  # severity: profile; timeout: test.yaml:13; the rest: default\n",
+         expect_address: any, resolved_by: custom}  # severity: profile; timeout: test.yaml:13; the rest: default\n",
     ] {
         assert!(yaml.contains(line), "({line}) in\n{yaml}");
     }

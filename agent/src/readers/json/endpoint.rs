@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::snapshot::Snapshot,
     model::{
-        catalog::{Slot, Workload},
+        catalog::{ResolvedBy, Slot, Workload},
         diagnosis::Scope,
         endpoint::{EndpointView, Status},
         visit::{Untested, Visit},
@@ -60,6 +60,8 @@ struct EndpointEntry<'a> {
     class: &'static str,
     host: Option<String>,
     port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_by: Option<&'static str>,
     status: &'static str,
     reason: Option<String>,
     #[serde(flatten)]
@@ -97,6 +99,9 @@ impl<'a> EndpointEntry<'a> {
             class: endpoint.class.label(),
             host: Some(endpoint.target.host.to_string()),
             port: endpoint.target.port,
+            resolved_by: Some(endpoint.target.resolved_by)
+                .filter(|by| *by != ResolvedBy::Custom)
+                .map(ResolvedBy::label),
             status: view.status.label(),
             reason: untested(view.status).map(Untested::reason),
             why: Why { scope: scope(view), ..Why::of(view.status.finding()) },
@@ -129,6 +134,7 @@ impl<'a> EndpointEntry<'a> {
             class: slot.class.label(),
             host: None,
             port: slot.port,
+            resolved_by: None,
             status: "not_configured",
             reason: None,
             why: Why::default(),

@@ -35,6 +35,10 @@ pub struct Circumstances {
     pub invents: Option<Inventor>,
     /// The operator expects this name to be private.
     pub expected_private: bool,
+    /// The platform asks for this name itself, and Azure DNS alone: what only the custom DNS knows is lost to it.
+    pub of_the_platform: bool,
+    /// Apps that the custom DNS leaves without an answer get none of Azure DNS.
+    pub no_fallback: bool,
     /// Suffixes whose addresses vary by design.
     pub managed: BTreeSet<String>,
     /// Addresses that the operator knows to be sinkholes.
@@ -65,7 +69,8 @@ pub fn classify(name: &str, custom: &Answer, azure: &Answer, known: &Circumstanc
         Pair::private_against_public,
         Pair::disjoint,
     ];
-    ladder.iter().find_map(|rule| rule(&pair)).unwrap_or_else(|| pair.unverified())
+    let comparison = ladder.iter().find_map(|rule| rule(&pair)).unwrap_or_else(|| pair.unverified());
+    pair.for_whom_it_counts(comparison)
 }
 
 /// One step of the ladder: a comparison, or nothing to say.
@@ -297,6 +302,33 @@ impl Pair<'_> {
             return self.astray(21);
         }
         says(Class::DivergentUnverified, 21, "different addresses, and nothing proves that they are the same service")
+    }
+
+    /// What the same two answers mean to who asks but one of the servers.
+    fn for_whom_it_counts(&self, found: Comparison) -> Comparison {
+        const ASKS: &str = "the platform resolves this name by Azure DNS alone";
+        let told = |worry: Worry, more: &str| {
+            let reason = format!("{}; {more}", found.reason);
+            Comparison { worry: worry.max(found.worry), reason, ..found.clone() }
+        };
+        match found.class {
+            Class::PrivateOnly | Class::AzureNegative if self.known.of_the_platform => told(
+                Worry::Bad,
+                &format!(
+                    "{ASKS} and does not find it: link its private zone to the virtual network, or name it publicly"
+                ),
+            ),
+            Class::PrivateOverride | Class::PrivateUnexpected if self.known.of_the_platform => told(
+                Worry::Warn,
+                &format!(
+                    "{ASKS} and goes past that address to the public one: link the private zone to the virtual network"
+                ),
+            ),
+            Class::CustomFailed | Class::CustomNegative if self.known.no_fallback => {
+                told(found.worry, "apps here do not fall back to Azure DNS")
+            }
+            _ => found,
+        }
     }
 
     fn share_canonical_name(&self) -> bool {

@@ -32,12 +32,29 @@ fn plain() -> Circumstances {
     }
 }
 
+/// A name that the platform resolves by Azure DNS alone.
+fn platform() -> Circumstances {
+    Circumstances { of_the_platform: true, ..plain() }
+}
+
 fn tls(custom: bool, azure: bool) -> Circumstances {
     Circumstances { tls: Some(TlsConfirmation { custom, azure }), ..plain() }
 }
 
 /// Label, C, Z, circumstances, expected class, rule and worry.
 type Row = (&'static str, Answer, Answer, Circumstances, Class, u8, Worry);
+
+#[test]
+fn it_is_said_whom_a_difference_harms() {
+    let nothing = no(Outcome::Nxdomain);
+    let reason = |custom: &Answer, azure: &Answer, known: &Circumstances| classify(NAME, custom, azure, known).reason;
+    let lost = reason(&a(&["10.0.0.4"]), &nothing, &platform());
+    assert!(lost.contains("by Azure DNS alone and does not find it"), "{lost}");
+    let alone = Circumstances { no_fallback: true, ..plain() };
+    let denied = reason(&nothing, &a(&["20.1.0.1"]), &alone);
+    assert!(denied.ends_with("apps here do not fall back to Azure DNS"), "{denied}");
+    assert!(!reason(&nothing, &a(&["20.1.0.1"]), &plain()).contains("fall back"));
+}
 
 fn failures_and_negatives() -> Vec<Row> {
     use Outcome::{Formerr, Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
@@ -79,6 +96,27 @@ fn failures_and_negatives() -> Vec<Row> {
         ),
         ("own zone", a(&["10.0.0.4"]), no(Nxdomain), plain(), Class::PrivateOnly, 5, Warn),
         ("own zone, expected", a(&["10.0.0.4"]), no(Nxdomain), expected, Class::PrivateOnly, 5, Fine),
+        ("own zone of the platform's", a(&["10.0.0.4"]), no(Nxdomain), platform(), Class::PrivateOnly, 5, Bad),
+        (
+            "own zone of the platform's, expected",
+            a(&["10.0.0.4"]),
+            no(Nxdomain),
+            Circumstances { expected_private: true, ..platform() },
+            Class::PrivateOnly,
+            5,
+            Bad,
+        ),
+        ("azure denies the platform", a(&["20.1.0.1"]), no(Nxdomain), platform(), Class::AzureNegative, 9, Bad),
+        (
+            "past the platform",
+            via(&[PL], &["10.0.0.4"]),
+            a(&["20.1.0.1"]),
+            platform(),
+            Class::PrivateOverride,
+            13,
+            Warn,
+        ),
+        ("the platform is well", a(&["20.1.0.1"]), a(&["20.1.0.1"]), platform(), Class::Identical, 11, Fine),
         ("own zone v6", a(&["fd00::4"]), no(Nodata), plain(), Class::PrivateOnly, 5, Warn),
         ("shared address space", a(&["100.64.0.4"]), no(Nxdomain), plain(), Class::PrivateOnly, 5, Warn),
         ("zone missing", no(Nxdomain), via(&[PL], &["10.0.0.4"]), plain(), Class::PrivateZoneMissing, 6, Bad),
