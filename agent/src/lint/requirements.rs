@@ -189,6 +189,10 @@ pub struct SubnetNeeds {
     pub delegation: Option<String>,
     /// Whether the subnet must be delegated to nobody.
     pub no_delegation: bool,
+    /// How bad it is that something else is in it; `None` where nothing says that it must be empty.
+    pub must_be_empty: Option<Level>,
+    /// The kinds of resources that live in it by right, as its association links name them.
+    pub lives_as: Vec<String>,
     /// Whether `addressPrefix` must be a string and not the list.
     pub must_be_string: bool,
 }

@@ -121,4 +121,6 @@ pub struct Subnet {
     pub table: Option<String>,
     /// How many network interfaces are in it, where the export says so.
     pub interfaces: Option<usize>,
+    /// The kinds of resources that its association links name: who lives in it by right.
+    pub linked: Vec<String>,
 }

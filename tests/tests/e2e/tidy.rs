@@ -329,6 +329,7 @@ fn only_the_edges_name_serde() {
         "agent/src/lint/judge/refused_tests.rs",
         "agent/src/exports/said_tests.rs",
         "agent/src/lint/judge/passage_tests.rs",
+        "agent/src/lint/judge/surroundings_tests.rs",
         "agent/src/lint/judge/tests.rs",
         "agent/src/lint/judge/unknowns_tests.rs",
         "agent/src/lint/read/",

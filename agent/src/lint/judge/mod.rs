@@ -1,11 +1,15 @@
 //! Judges an export by a profile: which group, table and subnet count, and every check in turn.
 
+mod advertised;
+mod assigned;
 mod balancer;
 #[cfg(test)]
 mod brute_tests;
+mod callers;
 pub mod diff;
 #[cfg(test)]
 mod diff_tests;
+mod endpoints;
 mod flow_diff;
 mod flows;
 mod hygiene;
@@ -13,15 +17,19 @@ mod loss;
 #[cfg(test)]
 mod loss_tests;
 mod mend;
+mod occupants;
 pub mod passage;
 mod platform;
 mod refused;
 #[cfg(test)]
 mod refused_tests;
 mod sizes;
+#[cfg(test)]
+mod surroundings_tests;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod traffic_class;
 mod unknowns;
 #[cfg(test)]
 mod unknowns_tests;
@@ -107,6 +115,7 @@ fn judged(case: &Case<'_>) -> Report {
     let export = case.export;
     let mut report = Report { notes: export.notes.clone(), ..Report::default() };
     report.findings.extend(export.problems.iter().cloned());
+    let mut gates = Vec::new();
     for group in case.groups(&mut report) {
         refused::rules(group, &mut report);
         if group.managed {
@@ -122,18 +131,26 @@ fn judged(case: &Case<'_>) -> Report {
         flows::check(case, &gate, &mut report);
         hygiene::check(case, &gate, &mut report);
         platform::check(case, &gate, &mut report);
+        gates.push(gate);
     }
     refused::prefixes(case, &mut report);
     unknowns::surroundings(case, &mut report);
-    if let Some(table) = case.table(&mut report) {
+    let table = case.table(&mut report);
+    if let Some(table) = table {
+        assigned::check(case, table, &mut report);
         unknowns::routes(case, table, &mut report);
         refused::routes(table, &mut report);
         ways::check(case, table, &mut report);
         tables::check(case, table, &mut report);
+        advertised::check(case, table, &mut report);
+        callers::check(case, table, gates.first(), &mut report);
     }
+    endpoints::check(case, table, &mut report);
     if let Some(subnet) = case.subnet {
         sizes::check(case, subnet, &mut report);
+        occupants::check(case, subnet, &mut report);
     }
+    traffic_class::name(case, &mut report);
     let needs_something = !case.profile().requirements.is_empty();
     if needs_something && export.groups.is_empty() && export.tables.is_empty() && case.subnet.is_none() {
         report.could_not_judge.push(nothing(export));

@@ -1,4 +1,4 @@
-//! The subnet's size, delegation, emptiness and form.
+//! The subnet's size, delegation and form.
 
 use ipnet::IpNet;
 

@@ -178,6 +178,7 @@ pub(super) fn subnet(node: &Node<'_>, problems: &mut Problems) -> Subnet {
     let group = node.reference("networkSecurityGroup").or_else(|| node.text_of("networkSecurityGroupId"));
     let endpoints = ["serviceEndpoints", "serviceEndpoint"].iter().flat_map(|list| node.list(list));
     let delegations = ["delegations", "delegation"].iter().flat_map(|list| node.list(list));
+    let links = ["serviceAssociationLinks", "resourceNavigationLinks"].iter().flat_map(|list| node.list(list));
     let delegated = |item: &Node<'_>| {
         let inner = item.list("serviceDelegation").first().and_then(|inner| inner.text_of("name"));
         item.text_of("serviceName").or(inner).or_else(|| item.opaque())
@@ -197,6 +198,7 @@ pub(super) fn subnet(node: &Node<'_>, problems: &mut Problems) -> Subnet {
         without_group: node.has("networkSecurityGroup") && node.get("networkSecurityGroup").is_none(),
         group: group.or_else(|| node.text_of("securityGroup")).filter(|id| !id.is_empty()),
         table: node.reference("routeTable").or_else(|| node.text_of("routeTableId")),
+        linked: links.filter_map(|link| link.text_of("linkedResourceType")).collect(),
         interfaces: node.get("ipConfigurations").filter(|list| list.value.is_array()).map(|list| list.items().len()),
         name,
     }

@@ -1,0 +1,94 @@
+//! Whether answers to callers from the Internet leave by the way their questions came in: an appliance on the way back
+//! sees half of each connection and drops it.
+
+use crate::lint::{
+    addresses::{AddressSet, Point},
+    evaluate::{Fate, Reach},
+    finding::{Finding, Kind, Packet, Report, Severity},
+    judge::{Case, Deployment, flows::Gate},
+    route::{NextHop, Table},
+    routing::{Routing, Way},
+    traffic::{Direction, PortSet, Protocols, Traffic, real_ports},
+};
+
+/// Callers that are lost are worth a word from here on: a /24.
+const SOME: u128 = 256;
+
+/// Checks the table of an environment that is reached at a public address. `gate` says who may call.
+pub(super) fn check(case: &Case<'_>, table: &Table, gate: Option<&Gate<'_>>, report: &mut Report) {
+    if case.deployment != Some(Deployment::External) || !case.profile().routes.management {
+        return;
+    }
+    let routing = Routing::new(Some(table), &case.nets.1, &case.world);
+    let callers = callers(case, gate).minus(&case.management.set());
+    let lost: Vec<Way> = routing.ways(&callers).into_iter().filter(|way| is_detour(&routing, way)).collect();
+    let count: u128 = lost.iter().map(|way| way.destinations.count()).sum();
+    let Some(way) =
+        lost.iter().max_by_key(|way| way.destinations.count()).filter(|_| count >= SOME.min(callers.count()))
+    else {
+        return;
+    };
+    let route = &routing.routes[way.routes[0]];
+    let hop = routing.hops(way).iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let message = format!(
+        "answers to callers from the Internet go to {hop} by {}, though their questions come in at the environment's own address: the \
+         connections never stand; route the callers' prefixes to Internet, or let them in through the appliance and internally",
+        route.name
+    );
+    let packet = packet(case, way);
+    let confirm = format!(
+        "az network watcher show-next-hop -g RESOURCE_GROUP --vm PROBE_VM --source-ip {} --dest-ip {}",
+        packet.source, packet.destination
+    );
+    let source = case.profile().sources.get("FW").map(|one| format!("{}, edition {}", one.document, one.as_of));
+    report.findings.push(Finding {
+        requirement: Some("callers".to_owned()),
+        rule: Some(route.name.clone()),
+        by: Some(route.name.clone()),
+        resource: Some(table.name.clone()),
+        at: Some(route.at.clone()),
+        packet: Some(packet),
+        confirm: Some(confirm),
+        source,
+        ..Finding::new(Kind::Route, Severity::Warning, message)
+    });
+}
+
+/// Everybody in the Internet who may call the apps by HTTP or HTTPS.
+fn callers(case: &Case<'_>, gate: Option<&Gate<'_>>) -> AddressSet {
+    let everybody = case.world.internet.intersection(&AddressSet::every_v4());
+    let Some(gate) = gate else { return everybody };
+    let web = |port| Traffic {
+        protocols: Protocols::TCP,
+        source: everybody.clone(),
+        source_ports: real_ports(),
+        destination: case.world.subnet.clone(),
+        destination_ports: PortSet::one(port, port),
+    };
+    let Ok(pieces) = gate.ruling(Direction::Inbound).decide(vec![web(80), web(443)], Reach::These) else {
+        return everybody;
+    };
+    let let_in = pieces.into_iter().filter(|piece| piece.fate == Fate::Allowed);
+    let_in.map(|piece| piece.traffic.source).collect()
+}
+
+/// Whether packets leave neither straight nor never: what is dropped is another finding's business.
+fn is_detour(routing: &Routing, way: &Way) -> bool {
+    routing.hops(way).iter().any(|hop| matches!(hop, NextHop::Appliance(_) | NextHop::Gateway))
+}
+
+fn packet(case: &Case<'_>, way: &Way) -> Packet {
+    let end = |set: &AddressSet| match set.example() {
+        Some(Point::Address(address)) => address.to_string(),
+        Some(Point::Name(name)) => case.world.show(name),
+        None => "nobody".to_owned(),
+    };
+    Packet {
+        direction: "Outbound".to_owned(),
+        protocol: "TCP".to_owned(),
+        source: end(&case.world.subnet),
+        source_port: 443,
+        destination: end(&way.destinations),
+        destination_port: 49_152,
+    }
+}
