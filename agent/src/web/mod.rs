@@ -14,6 +14,7 @@ mod page_routes;
 pub mod pages;
 mod permission;
 mod refusals;
+pub mod sealed;
 pub mod server;
 pub mod thread;
 pub mod witness;

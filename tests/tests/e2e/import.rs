@@ -5,11 +5,16 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 use crate::process::{agent, run};
@@ -271,6 +276,32 @@ fn live(what: &str, fake: &Fake) -> (Option<i32>, String, String) {
         assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()), "the token is in {}", file.display());
     }
     (code, text, error)
+}
+
+/// While the management API is silent, the command holds the token; it dies then as hard as a program can.
+#[test]
+fn the_token_reaches_no_core_dump() {
+    let fake = Fake::start([token()].into());
+    let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let management = format!("http://{}", silent.local_addr().expect("bound above"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -c unlimited 2>/dev/null; exec \"$0\" \"$@\""]).arg(agent());
+    command.args(["import", "outbound", "--live", "--id", ID, "--token-service"]).arg(format!("{}/token", fake.url()));
+    command.arg("--management").arg(&management).current_dir(folder.path()).env_remove("ASE_AGENT_CONFIG");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell");
+    let (mut asked, _) = silent.accept().expect("it asks with its token");
+    let mut request = [0; 4096];
+    let read = asked.read(&mut request).expect("a request");
+    assert!(String::from_utf8_lossy(&request[..read]).contains(TOKEN), "it holds the token now");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).expect("it runs");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+    kill(pid, Signal::SIGABRT).expect("it runs");
+    let status = child.wait().expect("it was started");
+    assert_eq!((status.signal(), status.core_dumped()), (Some(Signal::SIGABRT as i32), false), "{status:?}");
+    assert_eq!(files_below(folder.path()), [PathBuf::new(); 0], "nothing was left where it ran");
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

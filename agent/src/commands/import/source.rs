@@ -9,9 +9,15 @@ use ase_probes::{
 use clap::Args;
 
 use crate::{
-    commands::failure::{Failure, runtime},
+    commands::{
+        failure::{Failure, runtime},
+        stdout,
+    },
     imports::answer::Page,
-    web::management::{Api, ApiError},
+    web::{
+        management::{Api, ApiError},
+        sealed,
+    },
 };
 
 /// Larger files are refused: an answer has a few hundred entries.
@@ -121,6 +127,9 @@ impl Source {
             let text = given.as_deref().unwrap_or(usual);
             text.parse().map_err(|error| Failure::Usage(format!("{option} ({}): {error}", text.escape_debug())))
         };
+        if let Err(error) = sealed::seal() {
+            stdout::complain(&format!("ase-agent: a core dump of this command may hold its token: {error}\n"));
+        }
         let (trust, _) = Trust::system();
         let api = Api {
             token_service: url(&self.token_service, TOKEN_SERVICE, "--token-service")?,
