@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 /// The command line is wrong (`sysexits.h`, EX_USAGE).
 pub const EXIT_USAGE: u8 = 64;
 /// The configuration is wrong (`sysexits.h`, EX_CONFIG).
-const EXIT_CONFIG: u8 = 78;
+pub const EXIT_CONFIG: u8 = 78;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]

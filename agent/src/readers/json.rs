@@ -5,6 +5,7 @@ mod address;
 mod allowlist;
 mod baseline;
 mod certificate;
+mod config_check;
 mod dns;
 mod doctor;
 mod early;
@@ -23,6 +24,8 @@ mod preflight;
 mod probe;
 mod resolver;
 mod risk;
+#[cfg(test)]
+mod schema_tests;
 mod tcpping;
 mod trace;
 mod why;
@@ -78,6 +81,7 @@ use risk::RiskEntry;
 
 pub use allowlist::{allowlist_to_json, firewall_to_json};
 pub use baseline::{baseline_from_json, baseline_to_json, comparison_to_json};
+pub use config_check::checked_to_json;
 pub use doctor::examined_to_json;
 pub use explain::causes_to_json;
 pub use history::history_to_json;

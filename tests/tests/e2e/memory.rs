@@ -158,6 +158,38 @@ fn an_incident_outlives_kill_9_goes_on_and_ends() {
 }
 
 #[test]
+fn the_addresses_that_a_daemon_asked_are_handed_over_from_its_folder_and_from_a_saved_status() {
+    let remembering = Remembering::new();
+    let _peer = std::net::TcpListener::bind(("127.0.0.1", remembering.target)).expect("the port is free");
+    let mut daemon = remembering.start();
+    let seen = wait_for("a visit", || status(remembering.listen).filter(|status| status["summary"]["healthy"] == 1));
+    let saved = remembering.state.path().join("monday.json");
+    fs::write(&saved, seen.to_string()).expect("the folder is writable");
+    let ended = run(Command::new("sh").args(["-c", &format!("kill -TERM {}", daemon.id())]));
+    assert!(ended.status.success());
+    assert_eq!(daemon.exit_code(), Some(0));
+    let config = daemon.folder.path().join("agent.yaml");
+    let list = |place: &Path| {
+        let mut command = Command::new(agent());
+        command.args(["allowlist", "--format", "json", "--config"]).arg(&config).arg("--seen").arg(place);
+        run(command.env_remove("STATE_DIRECTORY"))
+    };
+    for place in [remembering.state.path(), &saved] {
+        let output = list(place);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let document: Value = serde_json::from_slice(&output.stdout).expect("the list is JSON");
+        let entry = &document["requirements"][0];
+        assert_eq!(entry["ports"], serde_json::json!([remembering.target]), "{document}");
+        let address = &entry["addresses"][0];
+        assert_eq!(address["address"], "127.0.0.1", "{document}");
+        assert!(address["first_seen"].as_str() <= address["last_seen"].as_str(), "{address}");
+        assert_eq!((count(&entry["addresses"]), &entry["changes"]), (1, &serde_json::json!(0)), "{entry}");
+    }
+    let nothing = tempfile::tempdir().expect("a temporary folder");
+    assert_ne!(list(nothing.path()).status.code(), Some(0), "nobody remembers anything there");
+}
+
+#[test]
 fn a_damaged_store_is_set_aside_and_the_agent_runs_on() {
     let remembering = Remembering::new();
     let path = remembering.state.path().join(FILE);
