@@ -170,7 +170,7 @@ fn a_route_to_the_internet_may_be_beaten_by_what_a_gateway_announces() {
 #[test]
 fn a_finding_of_an_integration_says_its_class_of_traffic() {
     let report = judged(&question("vnet-integration"), &[group(&["200 Out deny tcp *>Storage 443 no-storage"])]);
-    let of_share = find(&report, "blocked.out-content-share-443").expect("it is denied");
+    let of_share = find(&report, "conditional.out-content-share-443").expect("it is denied");
     assert!(of_share.message.contains("class of traffic: contentShareTraffic"), "{}", of_share.message);
     let v2 = judged(&question("ase-v2"), &[group(&["200 Out deny tcp *>Internet 443 no-web"])]);
     assert!(v2.findings.iter().all(|finding| !finding.message.contains("class of traffic")));
