@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{model::catalog::Catalog, readers::VERSION};
 
 /// A mistake in a file: line and column from 1, where they are known, and what is wrong.
-pub type Mistake = (Option<(u64, u64)>, String);
+type Mistake = (Option<(u64, u64)>, String);
 
 /// Whether a file is good, what it makes with which warnings, or every mistake in it.
 pub fn checked_to_json(file: &str, made: Option<(&Catalog, &[String])>, mistakes: &[Mistake]) -> String {
