@@ -161,7 +161,8 @@ fn answers_to_callers_from_the_internet_must_not_leave_through_an_appliance() {
 #[test]
 fn a_route_to_the_internet_may_be_beaten_by_what_a_gateway_announces() {
     let mut table = table(&[("default", "0.0.0.0/0", "Internet")]);
-    let said = |table: &Value| severity(&judged(&question("ase-v2"), std::slice::from_ref(table)), "conditional.management");
+    let said =
+        |table: &Value| severity(&judged(&question("ase-v2"), std::slice::from_ref(table)), "conditional.management");
     assert_eq!(said(&table), None, "nothing is taken from gateways");
     table["disableBgpRoutePropagation"] = json!(false);
     assert_eq!(said(&table), Some(Severity::Info));
