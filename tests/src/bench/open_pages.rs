@@ -266,6 +266,22 @@ fn keep_open(told: &Told) {
     }
 }
 
+/// Counts a stream for as long as it is open: one that made room for others comes back.
+struct Open<'a>(&'a AtomicU64);
+
+impl<'a> Open<'a> {
+    fn new(streams: &'a AtomicU64) -> Self {
+        streams.fetch_add(1, Ordering::Relaxed);
+        Self(streams)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn hear(told: &Told) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&AGENT, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -274,7 +290,7 @@ fn hear(told: &Told) -> Result<()> {
     let mut line = String::new();
     lines.read_line(&mut line)?;
     ensure!(line.contains("200"), "the stream is refused: {line}");
-    told.open.fetch_add(1, Ordering::Relaxed);
+    let _open = Open::new(&told.open);
     loop {
         line.clear();
         if lines.read_line(&mut line)? == 0 || told.is_over.load(Ordering::Relaxed) {
