@@ -39,7 +39,9 @@ fn own_folder() -> Result<PathBuf> {
 /// When cargo is missing or the agent does not build.
 pub fn build_agent() -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "-p", AGENT, "--bin", AGENT]);
+    // Beside the lab, since for the agent alone dependencies would be compiled anew with fewer features.
+    let lab = env!("CARGO_PKG_NAME");
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "-p", lab, "-p", AGENT, "--bin", AGENT]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
