@@ -42,6 +42,11 @@ pub fn build_agent() -> Result<()> {
     // Beside the lab, since for the agent alone dependencies would be compiled anew with fewer features.
     let lab = env!("CARGO_PKG_NAME");
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "-p", lab, "-p", AGENT, "--bin", AGENT]);
+    // `cargo run` tells the lab of its package; a build script that looks at this would run again, back and forth.
+    let is_told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_told)) {
+        cargo.env_remove(name);
+    }
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
