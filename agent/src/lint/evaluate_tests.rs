@@ -83,11 +83,15 @@ fn sides() -> impl Strategy<Value = Side> {
         .prop_map(|(addresses, ports)| Side { addresses, ports })
 }
 
-fn rules() -> impl Strategy<Value = Rule> {
+/// Rules with these ends.
+pub(super) fn rules(
+    source: impl Strategy<Value = Side>,
+    destination: impl Strategy<Value = Side>,
+) -> impl Strategy<Value = Rule> {
     let access = prop_oneof![Just(Access::Allow), Just(Access::Deny)];
     let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
     let protocols = proptest::sample::select(&PROTOCOLS[..]);
-    (access, direction, protocols, sides(), sides(), 100u32..4_096).prop_map(
+    (access, direction, protocols, source, destination, 100u32..4_096).prop_map(
         |(access, direction, protocols, source, destination, priority)| Rule {
             name: format!("rule-{priority}"),
             priority: Known::Value(priority),
@@ -103,7 +107,7 @@ fn rules() -> impl Strategy<Value = Rule> {
 }
 
 pub(super) fn groups() -> impl Strategy<Value = Group> {
-    proptest::collection::vec(rules(), 0..12).prop_map(|mut rules| {
+    proptest::collection::vec(rules(sides(), sides()), 0..12).prop_map(|mut rules| {
         rules.sort_by_key(|rule| rule.priority.value().copied());
         rules.dedup_by_key(|rule| rule.priority.value().copied());
         Group { name: "group".to_owned(), rules, ..Group::default() }

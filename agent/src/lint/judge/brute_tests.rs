@@ -6,14 +6,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use proptest::{prelude::*, test_runner::Config};
 
-use super::{Deployment, Question, diff::diff, judge};
+use super::{Question, diff::diff, judge};
 use crate::lint::{
     change::Turn,
-    evaluate_tests::{full_book, members},
+    evaluate_tests::{full_book, members, rules},
     finding::{Finding, Kind, Severity},
     read::Export,
-    requirements::Profile,
-    rule::{Access, AddressTerm, Group, Known, PortTerm, Rule, Side},
+    rule::{Access, AddressTerm, Group, PortTerm, Rule, Side},
     seen::Flow,
     tags::{Place, Tag},
     traffic::{Direction, Protocols},
@@ -44,7 +43,6 @@ const TAGS: [&str; 6] = ["VirtualNetwork", "Internet", "AzureLoadBalancer", "Sql
 const RANGES: [(u16, u16); 6] = [(0, 65_535), (80, 80), (80, 443), (454, 455), (1, 65_535), (16_001, 65_535)];
 /// One port of every sort that the ranges above tell apart; protocols without ports are at 0.
 const PORTS: [u16; 6] = [1, 80, 443, 454, 500, 16_001];
-const PROTOCOLS: [Protocols; 5] = [Protocols::ALL, Protocols::TCP, Protocols::UDP, Protocols::ICMP, Protocols::ESP];
 
 /// Packets of one direction: every sort of address on both sides, with ports for TCP and UDP, without for three more.
 const SORTS: usize = ADDRESSES.len() * ADDRESSES.len() * SERVICES;
@@ -77,23 +75,7 @@ fn sides(any_port: bool) -> impl Strategy<Value = Side> {
 }
 
 fn groups() -> impl Strategy<Value = Group> {
-    let access = prop_oneof![Just(Access::Allow), Just(Access::Deny)];
-    let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
-    let protocols = proptest::sample::select(&PROTOCOLS[..]);
-    let one = (access, direction, protocols, sides(true), sides(false), 100u32..4_096).prop_map(
-        |(access, direction, protocols, source, destination, priority)| Rule {
-            name: format!("rule-{priority}"),
-            priority: Known::Value(priority),
-            direction: Known::Value(direction),
-            access: Known::Value(access),
-            protocols: Known::Value(protocols),
-            source,
-            destination,
-            is_default: false,
-            at: String::new(),
-        },
-    );
-    proptest::collection::vec(one, 1..10).prop_map(|mut rules| {
+    proptest::collection::vec(rules(sides(true), sides(false)), 1..10).prop_map(|mut rules| {
         rules.sort_by_key(|rule| rule.priority.value().copied());
         rules.dedup_by_key(|rule| rule.priority.value().copied());
         Group { name: "group".to_owned(), rules, ..Group::default() }
@@ -219,19 +201,8 @@ impl Truth {
 }
 
 fn question() -> Question {
-    Question {
-        profile: Profile::named("custom").expect("a profile"),
-        cloud: "public".to_owned(),
-        subnet: vec![net("10.0.1.0/24")],
-        vnet: vec![net("10.0.0.0/16")],
-        service_endpoints: None,
-        deployment: Some(Deployment::Ilb),
-        app_ports: Vec::new(),
-        group: None,
-        table: None,
-        needs: Vec::new(),
-        suppress: Vec::new(),
-    }
+    let (subnet, vnet) = (vec![net("10.0.1.0/24")], vec![net("10.0.0.0/16")]);
+    Question { subnet, vnet, ..super::tests::question("custom") }
 }
 
 fn export(group: &Group) -> Export {
