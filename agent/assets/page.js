@@ -86,18 +86,26 @@
     table.dataset.by = how;
   };
 
+  // Who takes the focus over: the element of the same name or, without one, the one at the same place within the closest
+  // ancestor that has a name. Places in the whole part would not do: cards before it come and go.
+  const heir_of = (focus, old) => {
+    const named = focus.closest("[id]");
+    const home = named && old.contains(named) ? named : old;
+    const stops = (within) => [within, ...within.querySelectorAll("a, button, summary, pre, [tabindex]")];
+    const place = stops(home).indexOf(focus);
+    return (fresh) => {
+      const its = home === old || fresh.id === home.id ? fresh : fresh.querySelector("#" + CSS.escape(home.id));
+      return its && stops(its)[place];
+    };
+  };
   // A part takes the place of its old self; what the reader opened or has the focus on stays so.
   const replace = (old, fresh) => {
     const open = new Map([...old.querySelectorAll("details")].map((it) => [it.id, it.open]));
-    const focus = old.contains(document.activeElement) ? document.activeElement : null;
-    const place = focus && [...old.querySelectorAll("a, button, summary, pre, [tabindex]")].indexOf(focus);
+    const heir = old.contains(document.activeElement) ? heir_of(document.activeElement, old) : () => null;
     old.replaceWith(fresh);
     for (const it of fresh.querySelectorAll("details")) if (it.id && open.has(it.id)) it.open = open.get(it.id);
-    if (focus) {
-      const heir = [...fresh.querySelectorAll("a, button, summary, pre, [tabindex]")][place];
-      if (heir) heir.focus({ preventScroll: true });
-    }
     finish(fresh);
+    heir(fresh)?.focus({ preventScroll: true });
   };
   // The markup of each part as it came: times are written anew for the reader's zone, and would look like a change.
   const sources = new WeakMap();
@@ -107,7 +115,7 @@
     if (within.nodeType === Node.ELEMENT_NODE) sources.set(within, within.outerHTML);
     if (within === document || within.id === "main") for (const it of units(document)) sources.set(it, it.outerHTML);
     localise(within);
-    for (const button of within.querySelectorAll("button.copying")) button.hidden = false;
+    for (const button of within.querySelectorAll("button.copying")) { button.hidden = false; answer(button); }
   };
   const parse = (html) => {
     const holder = document.createElement("template");
@@ -193,19 +201,26 @@
     };
   };
 
-  const copy = async (button) => {
-    const text = button.parentElement.querySelector("pre");
+  // What each button answers for two seconds, by its name: its card may be replaced while it copies or answers.
+  const answers = new Map();
+  const answer = (button) => { button.textContent = answers.get(button.id) || "Copy as Markdown"; };
+  const say = (id, words) => {
+    if (words) answers.set(id, words); else answers.delete(id);
+    if (by_id(id)) answer(by_id(id));
+  };
+  const copy = async ({ id }) => {
+    const report = () => by_id(id)?.parentElement.querySelector("pre");
     let done = false;
     try {
-      await navigator.clipboard.writeText(text.textContent);
+      await navigator.clipboard.writeText(report().textContent);
       done = true;
     } catch {
       // Without TLS there is no clipboard: the old way needs a selection.
-      getSelection().selectAllChildren(text);
+      if (report()) getSelection().selectAllChildren(report());
       done = document.execCommand("copy");
     }
-    button.textContent = done ? "Copied" : "Press Ctrl-C";
-    setTimeout(() => { button.textContent = "Copy as Markdown"; }, 2000);
+    say(id, done ? "Copied" : "Press Ctrl-C");
+    setTimeout(say, 2000, id, "");
   };
 
   const prepare = () => {

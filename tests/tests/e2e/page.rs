@@ -136,7 +136,7 @@ fn the_page_holds_in_a_real_browser() {
     the_filter_filters(&mut browser);
     what_changes_shows(&mut browser, &stage);
     a_month_is_drawn(&mut browser);
-    the_keyboard_suffices(&mut browser);
+    the_keyboard_suffices(&mut browser, &stage);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
 }
@@ -185,28 +185,51 @@ fn a_month_is_drawn(browser: &mut Browser) {
     assert!(most.as_u64() > Some(u64::from(MONTH.0)), "{most} marks");
 }
 
-/// From the top of the page to an incident in the clipboard, with two keys.
-fn the_keyboard_suffices(browser: &mut Browser) {
+/// The card of the incident that lasts as long as the test.
+const LASTING: &str =
+    "const card = [...document.querySelectorAll('.card')].find((it) => it.textContent.includes('blocked'));";
+
+/// A clipboard that takes its time: until the cards that are on the page now were replaced.
+const SLOW_CLIPBOARD: &str = "(() => {
+    const cards = document.getElementById('incidents');
+    const write = navigator.clipboard.writeText.bind(navigator.clipboard);
+    navigator.clipboard.writeText = async (text) => {
+        window.copying = text;
+        while (cards.isConnected) await new Promise((next) => setTimeout(next, 50));
+        return write(text);
+    };
+})()";
+
+/// From the top of the page to an incident in the clipboard, with two keys, while other incidents come and go.
+fn the_keyboard_suffices(browser: &mut Browser, stage: &Stage) {
+    let on = |what: &str| {
+        format!("(() => {{ {LASTING} return document.activeElement === card.querySelector('{what}'); }})()")
+    };
     let walk = |browser: &mut Browser, to: &str| {
         for _ in 0..60 {
             browser.press("Tab").expect("a key can be pressed");
-            if browser.value(&format!("document.activeElement.matches('{to}')")).expect("something has the focus")
-                == true
-            {
+            if browser.value(&on(to)).expect("something has the focus") == true {
                 return;
             }
         }
         panic!("the keyboard does not lead to {to}");
     };
+    let peer = TcpListener::bind(("127.0.0.1", stage.quiet)).expect("the port is free");
+    within(browser, "document.querySelectorAll('.card').length === 1");
     browser.value("document.activeElement.blur()").expect("the walk starts at the top");
-    walk(browser, ".card details.copy summary");
+    walk(browser, "details.copy summary");
     browser.press("Enter").expect("a key can be pressed");
-    walk(browser, ".card details.copy button");
+    walk(browser, "details.copy button");
+    browser.value(SLOW_CLIPBOARD).expect("the clipboard can be slowed down");
     browser.press("Enter").expect("a key can be pressed");
+    within(browser, "window.copying?.includes('blocked')");
+    drop(peer);
+    within(browser, "document.querySelectorAll('.card').length === 2");
     within(
         browser,
-        "[...document.querySelectorAll('button.copying')].some((it) => it.textContent !== 'Copy as Markdown')",
+        &format!("(() => {{ {LASTING} return card.querySelector('button.copying').textContent === 'Copied'; }})()"),
     );
+    holds(browser, &on("details.copy button"));
 }
 
 /// Every page, in both schemes, wide and narrow: nothing to scroll sideways, nothing serious for axe.
