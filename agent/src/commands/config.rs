@@ -14,10 +14,11 @@ use crate::{
         stdout,
     },
     config::{
-        self,
+        self, ConfigError, Mistake,
         effective::{Effective, Which},
     },
     exports::disk,
+    model::settings::Settings,
     readers::json,
 };
 
@@ -71,8 +72,8 @@ const SCHEMA: &str = include_str!("../../../docs/config.schema.json");
 /// What is wrong with the file.
 pub fn run(command: &ConfigCommand) -> Result<ExitCode, Failure> {
     match command {
-        ConfigCommand::Check { file, output: Output::Table } => config_check(file),
-        ConfigCommand::Check { file, output: Output::Json } => checked_as_json(file),
+        ConfigCommand::Check { file, output: Output::Table } => check(file),
+        ConfigCommand::Check { file, output: Output::Json } => check_as_json(file),
         ConfigCommand::Show { config, effective, output } => {
             let which = if *effective { Which::Effective } else { Which::Written };
             let shown = Effective::load(config.config.as_deref(), which)?;
@@ -89,31 +90,36 @@ pub fn run(command: &ConfigCommand) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The same as a document, with every mistake; the exit code says whether there is one.
-fn checked_as_json(file: &Path) -> Result<ExitCode, Failure> {
-    let loaded = config::load(Some(file));
-    let settings = loaded.as_ref().ok();
-    let exports = settings.and_then(|settings| settings.exports.as_ref());
-    let unread = exports.and_then(|exports| disk::read(&exports.files).err()).unwrap_or_default();
-    let of_file = loaded.as_ref().err().into_iter().flat_map(|error| error.mistakes.clone());
-    let mistakes: Vec<_> = of_file
-        .map(|mistake| (mistake.at, mistake.message))
-        .chain(unread.into_iter().map(|message| (None, message)))
-        .collect();
-    let made = settings.map(|settings| (&*settings.catalog, settings.warnings.as_slice()));
-    stdout::print(&json::checked_to_json(&file.display().to_string(), made, &mistakes))?;
-    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })
+/// What a file makes, and every mistake in it or in the exports that it names. A daemon starts without those, as what is in
+/// such files may change at any time; whoever checks wants to know.
+fn checked(file: &Path) -> (Option<Settings>, Vec<Mistake>) {
+    match config::load(Some(file)) {
+        Err(error) => (None, error.mistakes),
+        Ok(settings) => {
+            let unread = settings.exports.as_ref().and_then(|exports| disk::read(&exports.files).err());
+            let mistake = |message| Mistake { at: None, message };
+            let mistakes = unread.unwrap_or_default().into_iter().map(mistake).collect();
+            (Some(settings), mistakes)
+        }
+    }
 }
 
-fn config_check(file: &Path) -> Result<ExitCode, Failure> {
-    let words = config::check(file)?;
-    let settings = config::load(Some(file))?;
-    // A daemon starts without them, as what is in such files may change at any time; whoever checks wants to know.
-    let exports = settings.exports.map(|exports| disk::read(&exports.files)).transpose();
-    exports.map_err(|wrong| {
-        let lines: Vec<String> = wrong.iter().map(|wrong| format!("{}: {wrong}", file.display())).collect();
-        Failure::Input(lines.join("\n"))
-    })?;
-    stdout::print_line(&words)?;
-    Ok(ExitCode::SUCCESS)
+/// The answer as a document; the exit code says whether there is a mistake.
+fn check_as_json(file: &Path) -> Result<ExitCode, Failure> {
+    let (settings, mistakes) = checked(file);
+    let made = settings.as_ref().map(|settings| (&*settings.catalog, settings.warnings.as_slice()));
+    let listed: Vec<_> = mistakes.into_iter().map(|mistake| (mistake.at, mistake.message)).collect();
+    stdout::print(&json::checked_to_json(&file.display().to_string(), made, &listed))?;
+    Ok(if listed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })
+}
+
+/// The answer in words.
+fn check(file: &Path) -> Result<ExitCode, Failure> {
+    match checked(file) {
+        (Some(settings), mistakes) if mistakes.is_empty() => {
+            stdout::print_line(&config::summary(file, &settings))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (_, mistakes) => Err(ConfigError { origin: file.display().to_string(), mistakes }.into()),
+    }
 }

@@ -119,20 +119,16 @@ fn state_dir(file: &File) -> Result<Option<PathBuf>, Broken> {
     }
 }
 
-/// Checks a configuration file and sums it up in one line.
-///
-/// # Errors
-/// [`ConfigError`] with file, key, value and rule.
-pub fn check(path: &Path) -> Result<String, ConfigError> {
-    let settings = load(Some(path))?;
+/// What a file makes, in one line.
+pub fn summary(path: &Path, settings: &Settings) -> String {
     let (catalog, file) = (&settings.catalog, path.display());
-    Ok(format!(
+    format!(
         "{file}: good; profile {}, cloud {}, {} endpoints, {} slots not configured",
         catalog.profile,
         catalog.cloud,
         catalog.endpoints.len(),
         catalog.slots.len()
-    ))
+    )
 }
 
 /// The authorities: the system's, and those of a file beside or instead of them.

@@ -11,10 +11,30 @@ use crate::lint::{
     addresses::{AddressSet, Name, Point},
     rule::AddressTerm,
     tags::{Place, Tag},
+    traffic::PortSet,
 };
 
 /// The load balancer's probes and Azure DNS: 168.63.129.16 (azure.com, "What is IP address 168.63.129.16?").
 pub const PLATFORM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
+
+/// The metadata service (azure.com, "Azure Instance Metadata Service").
+pub const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
+/// The port of DNS (RFC 1035 section 4.2), which the platform's tag for it is about.
+const DNS: u16 = 53;
+
+/// Whether an address is the platform's own, which no route and no rule touches but those by the platform's own tags.
+pub fn is_platform(address: IpAddr) -> bool {
+    address == PLATFORM || address == METADATA
+}
+
+/// The tag whose rules alone touch an address of the platform's own; none for what no rule can touch.
+pub fn platform_tag(address: IpAddr, ports: &PortSet) -> Option<Tag> {
+    match address {
+        METADATA => Some(Tag::named("AzurePlatformIMDS")),
+        PLATFORM if ports.contains(DNS) => Some(Tag::named("AzurePlatformDNS")),
+        _ => None,
+    }
+}
 
 /// Addresses that only private networks use (RFC 1918, RFC 6598, RFC 4193).
 const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];

@@ -2,10 +2,10 @@
 //! sees half of each connection and drops it.
 
 use crate::lint::{
-    addresses::{AddressSet, Point},
+    addresses::AddressSet,
     evaluate::{Fate, Reach},
-    finding::{Finding, Kind, Packet, Report, Severity},
-    judge::{Case, Deployment, flows::Gate},
+    finding::{Report, Severity},
+    judge::{Case, Deployment, flows::Gate, ways::Look},
     route::{NextHop, Table},
     routing::{Routing, Way},
     traffic::{Direction, PortSet, Protocols, Traffic, real_ports},
@@ -28,30 +28,15 @@ pub(super) fn check(case: &Case<'_>, table: &Table, gate: Option<&Gate<'_>>, rep
     else {
         return;
     };
-    let route = &routing.routes[way.routes[0]];
-    let hop = routing.hops(way).iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let look = Look { case, table, routing: &routing };
     let message = format!(
-        "answers to callers from the Internet go to {hop} by {}, though their questions come in at the environment's own address: the \
+        "answers to callers from the Internet go to {} by {}, though their questions come in at the environment's own address: the \
          connections never stand; route the callers' prefixes to Internet, or let them in through the appliance and internally",
-        route.name
+        look.hop(way),
+        routing.routes[way.routes[0]].name
     );
-    let packet = packet(case, way);
-    let confirm = format!(
-        "az network watcher show-next-hop -g RESOURCE_GROUP --vm PROBE_VM --source-ip {} --dest-ip {}",
-        packet.source, packet.destination
-    );
-    let source = case.profile().sources.get("FW").map(|one| format!("{}, edition {}", one.document, one.as_of));
-    report.findings.push(Finding {
-        requirement: Some("callers".to_owned()),
-        rule: Some(route.name.clone()),
-        by: Some(route.name.clone()),
-        resource: Some(table.name.clone()),
-        at: Some(route.at.clone()),
-        packet: Some(packet),
-        confirm: Some(confirm),
-        source,
-        ..Finding::new(Kind::Route, Severity::Warning, message)
-    });
+    let finding = look.finding("callers", Severity::Warning, message);
+    report.findings.push(look.of_packet(way, (443, 49_152), finding));
 }
 
 /// Everybody in the Internet who may call the apps by HTTP or HTTPS.
@@ -75,20 +60,4 @@ fn callers(case: &Case<'_>, gate: Option<&Gate<'_>>) -> AddressSet {
 /// Whether packets leave neither straight nor never: what is dropped is another finding's business.
 fn is_detour(routing: &Routing, way: &Way) -> bool {
     routing.hops(way).iter().any(|hop| matches!(hop, NextHop::Appliance(_) | NextHop::Gateway))
-}
-
-fn packet(case: &Case<'_>, way: &Way) -> Packet {
-    let end = |set: &AddressSet| match set.example() {
-        Some(Point::Address(address)) => address.to_string(),
-        Some(Point::Name(name)) => case.world.show(name),
-        None => "nobody".to_owned(),
-    };
-    Packet {
-        direction: "Outbound".to_owned(),
-        protocol: "TCP".to_owned(),
-        source: end(&case.world.subnet),
-        source_port: 443,
-        destination: end(&way.destinations),
-        destination_port: 49_152,
-    }
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{
     Question,
     diff::diff,
-    tests::{BASE, group, question, rule, table},
+    tests::{BASE, group, question, rule},
+    ways_tests::table,
 };
 use crate::lint::{
     change::{Change, Diff, Turn},
@@ -236,8 +237,12 @@ fn of_a_name_without_addresses_a_denied_part_stays_open_and_a_denied_whole_break
 }
 
 #[test]
-fn the_platforms_dns_is_touched_by_its_tag_only() {
-    let seen = [Flow { protocols: Protocols::UDP, ..flow("168.63.129.16:53/udp", &["168.63.129.16"], 53) }];
+fn the_platforms_addresses_are_touched_by_their_tags_only() {
+    let seen = [
+        Flow { protocols: Protocols::UDP, ..flow("168.63.129.16:53/udp", &["168.63.129.16"], 53) },
+        flow("168.63.129.16:80", &["168.63.129.16"], 80),
+        flow("169.254.169.254:80", &["169.254.169.254"], 80),
+    ];
     let all = of_flows(&[], &["200 Out deny * *>* * all"], &seen);
     assert!(all.changes.iter().all(|change| change.flows.is_empty()), "{:?}", all.changes);
     let tag = of_flows(&[], &["200 Out deny * *>AzurePlatformDNS * no-dns"], &seen);

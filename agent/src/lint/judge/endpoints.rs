@@ -25,7 +25,8 @@ pub(super) fn check(case: &Case<'_>, table: Option<&Table>, report: &mut Report)
     report.findings.extend(all_or_nothing(case, present));
 }
 
-fn has(present: &[String], service: &str) -> bool {
+/// Whether an endpoint is there, of a service or of its global form.
+pub(super) fn has(present: &[String], service: &str) -> bool {
     present.iter().any(|one| one.to_ascii_lowercase().starts_with(&service.to_ascii_lowercase()))
 }
 

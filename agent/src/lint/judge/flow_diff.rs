@@ -1,8 +1,6 @@
 //! The flows that the daemon has seen, asked of both sides: which pass no more, which pass now, which take another way.
 
-use std::{collections::BTreeMap, net::IpAddr};
-
-use ipnet::IpNet;
+use std::collections::BTreeMap;
 
 use crate::lint::{
     addresses::AddressSet,
@@ -16,22 +14,9 @@ use crate::lint::{
     routing::Routing,
     rule::AddressTerm,
     seen::Flow,
-    tags::Tag,
     traffic::{Direction, PortSet, Traffic, real_ports},
-    world::PLATFORM,
+    world::{is_platform, platform_tag},
 };
-
-/// The metadata service (azure.com, "Azure Instance Metadata Service").
-const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
-
-/// The tag whose rules alone touch an address of the platform's own.
-fn platform_tag(address: IpAddr, port: u16) -> Option<&'static str> {
-    match (address, port) {
-        (PLATFORM, 53) => Some("AzurePlatformDNS"),
-        (METADATA, 80) => Some("AzurePlatformIMDS"),
-        _ => None,
-    }
-}
 
 /// What changes for the flows; those that change alike stand together.
 pub(super) fn changes(was: &Side<'_>, is: &Side<'_>, seen: &[Flow]) -> Vec<Change> {
@@ -58,22 +43,23 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// The destinations of a flow as rules see them; the platform's own addresses are asked apart.
+    /// The destinations of a flow as rules and routes see them; the platform's own addresses are asked apart.
     fn destination(&self, flow: &Flow) -> AddressSet {
         match flow.addresses.as_slice() {
             [] => flows::peer(&self.is.case, &Peer::Somewhere),
             some => some
                 .iter()
-                .filter(|address| platform_tag(**address, flow.port).is_none())
+                .filter(|address| !is_platform(**address))
                 .fold(AddressSet::default(), |all, address| all.union(&AddressSet::address(*address))),
         }
     }
 
     /// A flow to the platform's own addresses passes every group but for rules by its tag.
     fn platform(&self, flow: &Flow) -> Option<Change> {
-        let tag = flow.addresses.iter().find_map(|address| platform_tag(*address, flow.port))?;
+        let port = PortSet::one(flow.port, flow.port);
+        let tag = flow.addresses.iter().find_map(|address| platform_tag(*address, &port))?;
         let of = |side: &Side<'_>| {
-            let destination = side.case.world.term(&AddressTerm::Tag(Tag::named(tag))).sure;
+            let destination = side.case.world.term(&AddressTerm::Tag(tag.clone())).sure;
             let traffic = self.box_of(flow, destination);
             let rulings = side.rulings(Direction::Outbound);
             let ruled = through(&rulings, traffic.clone(), Reach::These).unwrap_or_default();
@@ -148,14 +134,10 @@ impl Look<'_> {
 
     fn routes(&self, flow: &Flow) -> Option<Change> {
         let (was, is) = self.ways.as_ref()?;
-        let nets: Vec<IpNet> = flow.addresses.iter().map(|address| IpNet::from(*address)).collect();
         let world = &self.is.case.world;
-        let wanted = if nets.is_empty() {
-            world.internet.intersection(&AddressSet::every_v4())
-        } else {
-            // What is at the platform's own addresses follows no route.
-            AddressSet::of(&nets).minus(&AddressSet::address(PLATFORM)).minus(&AddressSet::address(METADATA))
-        };
+        let is_name = flow.addresses.is_empty();
+        let wanted =
+            if is_name { world.internet.intersection(&AddressSet::every_v4()) } else { self.destination(flow) };
         let moved = rerouted(was, is, &wanted);
         let is_lost = |hops: &[(&str, &NextHop)]| hops.iter().any(|(_, hop)| **hop == NextHop::Nowhere);
         let turn_of = |before: &[(&str, &NextHop)], after: &[(&str, &NextHop)]| match (is_lost(before), is_lost(after))
@@ -166,7 +148,7 @@ impl Look<'_> {
         };
         let main = moved.iter().max_by_key(|one| one.destinations.count())?;
         let worst = moved.iter().min_by_key(|one| turn_of(&one.before, &one.after));
-        let shown = worst.filter(|_| !nets.is_empty()).unwrap_or(main);
+        let shown = worst.filter(|_| !is_name).unwrap_or(main);
         let turn = turn_of(&shown.before, &shown.after);
         let packet = Packet {
             source_port: 49_152,

@@ -1,4 +1,4 @@
-//! Judges an export by a profile: which group, table and subnet count, and every check in turn.
+//! Judges an export by a profile: what a question and the exports make together, and every check in turn.
 
 mod advertised;
 mod assigned;
@@ -6,6 +6,7 @@ mod balancer;
 #[cfg(test)]
 mod brute_tests;
 mod callers;
+mod choice;
 pub mod diff;
 #[cfg(test)]
 mod diff_tests;
@@ -18,6 +19,8 @@ mod loss;
 mod loss_tests;
 mod mend;
 mod occupants;
+#[cfg(test)]
+mod other_readers_tests;
 pub mod passage;
 mod platform;
 mod refused;
@@ -34,6 +37,8 @@ mod unknowns;
 #[cfg(test)]
 mod unknowns_tests;
 mod ways;
+#[cfg(test)]
+mod ways_tests;
 
 use ipnet::IpNet;
 
@@ -41,9 +46,9 @@ use self::flows::Gate;
 use crate::lint::{
     addresses::AddressSet,
     finding::{Finding, Kind, Report, Severity, Unjudged},
-    read::{Export, is_expression, name_of, same_name},
+    read::{Export, is_expression},
     requirements::{Management, Members, Peer, Profile, Requirement},
-    route::{Subnet, Table},
+    route::Subnet,
     rule::{AddressTerm, Group, Rule},
     tags::Tag,
     traffic::Direction,
@@ -137,7 +142,6 @@ fn judged(case: &Case<'_>) -> Report {
     unknowns::surroundings(case, &mut report);
     let table = case.table(&mut report);
     if let Some(table) = table {
-        assigned::check(case, table, &mut report);
         unknowns::routes(case, table, &mut report);
         refused::routes(table, &mut report);
         ways::check(case, table, &mut report);
@@ -244,7 +248,7 @@ fn notes(case: &Case<'_>) -> Vec<String> {
 impl<'a> Case<'a> {
     /// The tags given are numbered first, so that two exports that are compared number theirs alike.
     fn new(question: &'a Question, export: &'a Export, first: &[Tag]) -> Self {
-        let subnet = choose_subnet(question, export);
+        let subnet = choice::subnet(question, export);
         let of_subnet = subnet.map(|subnet| subnet.prefixes.clone()).unwrap_or_default();
         let subnet_nets = if question.subnet.is_empty() { of_subnet } else { question.subnet.clone() };
         let vnet_nets = if question.vnet.is_empty() { export.network.clone() } else { question.vnet.clone() };
@@ -309,118 +313,12 @@ impl<'a> Case<'a> {
         self.profile().requirements.iter().cloned().chain(assigned).chain(self.question.needs.clone()).collect()
     }
 
-    /// The groups that count: the one assigned to the subnet or named, all of an effective view, the only one.
-    fn groups(&self, report: &mut Report) -> Vec<&'a Group> {
-        let all = &self.export.groups;
-        let assigned = self.subnet.and_then(|subnet| subnet.group.as_deref());
-        let wanted = self.question.group.as_deref().or(assigned).map(name_of);
-        let wanted = wanted.as_deref();
-        let matching = |name: &str| all.iter().filter(|group| same_name(&group.name, name)).collect::<Vec<_>>();
-        let found = wanted.map(matching).unwrap_or_default();
-        if !found.is_empty() {
-            found.iter().for_each(|group| self.assigned_elsewhere(group, report));
-            return found;
-        }
-        if let [only] = all.as_slice() {
-            self.unassigned(only, report);
-        }
-        if let (Some(name), [only]) = (wanted, all.as_slice()) {
-            self.misassigned("group", &only.name, name, report);
-        }
-        if all.len() > 1 && !all.iter().all(|group| group.effective) {
-            let names: Vec<_> = all.iter().map(|group| group.name.as_str()).collect();
-            report.could_not_judge.push(Unjudged {
-                why: format!("{} groups ({}): say with --nsg which one is the subnet's", names.len(), names.join(", ")),
-                ..Unjudged::default()
-            });
-            return Vec::new();
-        }
-        all.iter().collect()
-    }
-
-    /// The table that counts, by the same rules.
-    fn table(&self, report: &mut Report) -> Option<&'a Table> {
-        let all = &self.export.tables;
-        let effective = all.iter().find(|table| table.effective);
-        let assigned = self.subnet.and_then(|subnet| subnet.table.as_deref());
-        let wanted = self.question.table.as_deref().or(assigned).map(name_of);
-        let wanted = wanted.as_deref();
-        let found = wanted.and_then(|name| all.iter().find(|table| same_name(&table.name, name)));
-        if let Some(table) = effective.or(found) {
-            return Some(table);
-        }
-        match (all.as_slice(), wanted) {
-            ([only], Some(name)) => self.misassigned("table", &only.name, name, report),
-            ([_, _, ..], _) => report.could_not_judge.push(Unjudged {
-                why: format!("{} route tables: say with --route-table which one is the subnet's", all.len()),
-                ..Unjudged::default()
-            }),
-            _ => {}
-        }
-        if let [only] = all.as_slice() { Some(only) } else { None }
-    }
-
-    /// A group of the right name in another resource group or subscription.
-    fn assigned_elsewhere(&self, group: &Group, report: &mut Report) {
-        let assigned = self.subnet.and_then(|subnet| subnet.group.as_deref());
-        let (Some(given), Some(assigned)) = (group.id.as_deref(), assigned) else { return };
-        let is_whole = |id: &str| id.to_ascii_lowercase().contains("/resourcegroups/") && !is_expression(id);
-        if is_whole(given) && is_whole(assigned) && !given.eq_ignore_ascii_case(assigned) {
-            self.misassigned("group", given, assigned, report);
-        }
-    }
-
-    /// A group beside a subnet that has none, or that another subnet has.
-    fn unassigned(&self, group: &Group, report: &mut Report) {
-        let Some(subnet) = self.subnet.filter(|subnet| subnet.group.is_none() && !group.effective) else { return };
-        let is_it = |id: &String| subnet.id.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(id));
-        let is_of_others = subnet.id.is_some() && !group.subnets.is_empty() && !group.subnets.iter().any(is_it);
-        if subnet.without_group || is_of_others {
-            let message = format!(
-                "no group is assigned to the subnet {}: what is judged of {} is not in force there",
-                subnet.name, group.name
-            );
-            let resource = Some(group.name.clone());
-            report.findings.push(Finding { resource, ..Finding::new(Kind::Assignment, Severity::Warning, message) });
-        }
-    }
-
-    fn misassigned(&self, what: &str, given: &str, assigned: &str, report: &mut Report) {
-        if is_expression(given) || is_expression(assigned) {
-            let note =
-                format!("whether the {what} given, {given}, is the one assigned, {assigned}, only a deployment knows");
-            report.notes.push(note);
-            return;
-        }
-        let message = format!(
-            "the {what} given is {given}, but {assigned} is assigned to the subnet: what is judged is not in force"
-        );
-        let resource = Some(given.to_owned());
-        report.findings.push(Finding { resource, ..Finding::new(Kind::Assignment, Severity::Warning, message) });
-    }
-
     fn finding_for(&self, requirement: &Requirement, kind: Kind, severity: Severity, message: String) -> Finding {
         Finding {
             requirement: Some(requirement.id.clone()),
             source: self.profile().source_of(requirement),
             ..Finding::new(kind, severity, message)
         }
-    }
-}
-
-/// The subnet of the files: the one of the prefix asked for, or the only one.
-fn choose_subnet<'a>(question: &Question, export: &'a Export) -> Option<&'a Subnet> {
-    let asked = |subnet: &&Subnet| subnet.prefixes.iter().any(|prefix| question.subnet.contains(prefix));
-    let delegated = |subnet: &&Subnet| {
-        let wanted = question.profile.subnet.delegation.as_deref();
-        wanted.is_some_and(|wanted| subnet.delegations.iter().any(|one| one.eq_ignore_ascii_case(wanted)))
-    };
-    match export.subnets.as_slice() {
-        [only] => Some(only),
-        several => several.iter().find(asked).or_else(|| {
-            let fitting: Vec<_> = several.iter().filter(delegated).collect();
-            if let [one] = fitting.as_slice() { Some(*one) } else { None }
-        }),
     }
 }
 

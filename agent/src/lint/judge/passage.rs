@@ -1,7 +1,7 @@
 //! What exported rules and routes do with one flow out of the subnet, as somebody measured it: the rule and the route that
 //! decide, by name.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -16,13 +16,8 @@ use crate::lint::{
     rule::{Access, AddressTerm, Rule},
     tags::{Place, Tag},
     traffic::{Direction, PortSet, Protocols, Traffic, real_ports},
-    world::{PLATFORM, World},
+    world::{World, is_platform, platform_tag},
 };
-
-/// The metadata service (azure.com, "Azure Instance Metadata Service").
-const METADATA: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
-/// The port of DNS (RFC 1035 section 4.2), which the platform's tag for it is about.
-const DNS: u16 = 53;
 
 /// A flow out of the subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +162,7 @@ impl Fabric {
         if !self.has_groups {
             return ByRules::NotExported;
         }
-        if flow.destination == PLATFORM || flow.destination == METADATA {
+        if is_platform(flow.destination) {
             return self.at_platform(flow);
         }
         let Some(traffic) = self.traffic(flow, AddressSet::address(flow.destination)) else { return ByRules::Exempt };
@@ -182,7 +177,7 @@ impl Fabric {
 
     /// Where the routes send a flow.
     pub fn by_routes(&self, flow: &Flow) -> ByRoutes {
-        if flow.destination == PLATFORM || flow.destination == METADATA {
+        if is_platform(flow.destination) {
             return ByRoutes::Exempt;
         }
         let Some((table, routing)) = &self.table else {
@@ -216,12 +211,7 @@ impl Fabric {
 
     /// The platform's own addresses: only rules by its own tags touch them.
     fn at_platform(&self, flow: &Flow) -> ByRules {
-        let tag = match (flow.destination == METADATA, flow.ports.contains(DNS)) {
-            (true, _) => "AzurePlatformIMDS",
-            (false, true) => "AzurePlatformDNS",
-            (false, false) => return ByRules::Exempt,
-        };
-        let tag = Tag::named(tag);
+        let Some(tag) = platform_tag(flow.destination, &flow.ports) else { return ByRules::Exempt };
         let named = self.world.term(&AddressTerm::Tag(tag.clone())).sure;
         let Some(traffic) = self.traffic(flow, named) else { return ByRules::Exempt };
         for (group, ruling) in &self.gates {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     Question,
-    tests::{BASE, group, judged, question, table, worries},
+    tests::{BASE, group, judged, question, worries},
+    ways_tests::table,
 };
 
 fn routes(lines: &[(&str, &str, &str)]) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Groups, tables and subnets, and what must and must not be said of each.
+//! Groups, and what must and must not be said of each.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::lint::{
     requirements::{Peer, Profile, Requirement},
 };
 
-const SUBNET: &str = "10.20.1.0/24";
-const VNET: &str = "10.20.0.0/16";
+pub(super) const SUBNET: &str = "10.20.1.0/24";
+pub(super) const VNET: &str = "10.20.0.0/16";
 
 /// A rule in one line: `100 in allow tcp AppServiceManagement>* 454-455 name`.
 pub(super) fn rule(line: &str) -> Value {
@@ -62,7 +62,7 @@ pub(super) fn worries(report: &Report) -> Vec<String> {
     ids
 }
 
-fn of(profile: &str, lines: &[&str]) -> Vec<String> {
+pub(super) fn of(profile: &str, lines: &[&str]) -> Vec<String> {
     worries(&judged(&question(profile), &[group(lines)]))
 }
 
@@ -336,52 +336,6 @@ fn what_belongs_elsewhere_is_information() {
 }
 
 #[test]
-fn what_a_file_does_not_hold_stays_open_and_is_never_fine() {
-    let mut open = group(&BASE);
-    let mut unknown = rule("101 Out deny * *>* * maybe");
-    unknown["destinationAddressPrefixes"] = json!(["[parameters('blocked')]"]);
-    open["securityRules"].as_array_mut().expect("a list").push(unknown);
-    let report = judged(&question("ase-v2"), &[open]);
-    assert_eq!((report.verdict(), report.exit_code()), (Verdict::CouldNotJudge, 3));
-    assert!(
-        report
-            .could_not_judge
-            .iter()
-            .any(|open| open.rule.as_deref() == Some("maybe") && open.why.contains("[parameters('blocked')]"))
-    );
-    let typo = judged(
-        &question("ase-v2"),
-        &[group(&[BASE.as_slice(), &["200 Out allow tcp *>AzureKeyVolt 443 typo"]].concat())],
-    );
-    assert_eq!(typo.exit_code(), 3);
-    let several = judged(&question("ase-v2"), &[json!([group(&BASE), {"name": "other", "securityRules": []}])]);
-    assert_eq!(several.exit_code(), 3, "one of two groups is not guessed");
-    let named = Question { group: Some("NSG-ASE".to_owned()), ..question("ase-v2") };
-    assert_eq!(judged(&named, &[json!([group(&BASE), {"name": "other", "securityRules": []}])]).exit_code(), 0);
-}
-
-#[test]
-fn without_a_tag_file_an_address_may_be_of_a_tag_and_with_one_it_is_known() {
-    let needs = vec![Requirement::of_endpoint(
-        "app-db".to_owned(),
-        false,
-        3_306,
-        Peer::Nets(vec!["52.1.2.3/32".parse().expect("a prefix")]),
-    )];
-    let asked = Question { needs, ..question("custom") };
-    let lines = ["200 Out deny tcp *>AzureCloud 3306 no-azure"];
-    assert_eq!(judged(&asked, &[group(&lines)]).exit_code(), 3);
-    let file = |prefix: &str| {
-        json!({"changeNumber": 77, "cloud": "Public", "values": [
-        {"name": "AzureCloud", "properties": {"addressPrefixes": [prefix, "2603::/16"], "region": ""}}]})
-    };
-    let hit = judged(&asked, &[group(&lines), file("52.1.0.0/16")]);
-    assert_eq!(worries(&hit), ["blocked.app-db@no-azure"]);
-    assert!(hit.notes.iter().any(|note| note.contains("change 77")), "the edition is said");
-    assert_eq!(judged(&asked, &[group(&lines), file("53.0.0.0/16")]).exit_code(), 0);
-}
-
-#[test]
 fn the_apps_own_needs_are_requirements() {
     let needs = |peer| vec![Requirement::of_endpoint("app-mysql".to_owned(), false, 3_306, peer)];
     let outbound = ["4000 Out deny tcp *>* 3306 no-mysql"];
@@ -429,47 +383,6 @@ fn a_packet_and_both_commands_prove_a_finding() {
     assert!(finding.source.as_deref().is_some_and(|source| source.contains("2023-11-20")));
 }
 
-pub(super) fn table(bgp: bool, routes: &[(&str, &str, &str)]) -> Value {
-    let route = |(name, prefix, hop): &(&str, &str, &str)| {
-        let address = if *hop == "VirtualAppliance" { json!("10.20.9.4") } else { Value::Null };
-        json!({"name": name, "addressPrefix": prefix, "nextHopType": hop, "nextHopIpAddress": address})
-    };
-    json!({"name": "rt", "location": "westeurope", "disableBgpRoutePropagation": !bgp, "routes": routes.iter().map(route).collect::<Vec<_>>()})
-}
-
-#[test]
-fn routes_that_take_away_what_is_needed_are_named() {
-    let with_endpoints = Question {
-        service_endpoints: Some(
-            ["Microsoft.Sql", "Microsoft.Storage", "Microsoft.EventHub"].map(str::to_owned).to_vec(),
-        ),
-        ..question("ase-v2")
-    };
-    let of = |routes: &[(&str, &str, &str)]| worries(&judged(&with_endpoints, &[table(true, routes)]));
-    let tunnel = ("tunnel", "0.0.0.0/0", "VirtualAppliance");
-    let management = ("management", "AppServiceManagement", "Internet");
-    assert_eq!(of(&[("out", "0.0.0.0/0", "Internet")]), [""; 0]);
-    assert_eq!(of(&[tunnel]), ["route.ip-dependencies@tunnel", "route.management@tunnel"]);
-    assert_eq!(of(&[tunnel, management]), ["route.ip-dependencies@tunnel"]);
-    let four = [
-        ("a", "40.77.24.27/32", "Internet"),
-        ("b", "13.90.249.229/32", "Internet"),
-        ("c", "104.45.230.69/32", "Internet"),
-        ("d", "13.82.184.151/32", "Internet"),
-    ];
-    assert_eq!(of(&[&[tunnel, management], four.as_slice()].concat()), [""; 0]);
-    assert_eq!(of(&[&[tunnel, management], &four[..3]].concat()), ["route.ip-dependencies@tunnel"]);
-    assert_eq!(of(&[tunnel, management, ("monitor", "AzureMonitor", "Internet")]), [""; 0], "the tag covers all four");
-    assert_eq!(of(&[("none", "0.0.0.0/0", "None")]), ["route.internet@none", "route.management@none"]);
-    assert_eq!(of(&[("gateway", "0.0.0.0/0", "VirtualNetworkGateway"), management]), ["route.ip-dependencies@gateway"]);
-    assert_eq!(of(&[("own", SUBNET, "VirtualAppliance")]), ["route.own-subnet@own"]);
-    assert_eq!(of(&[("network", VNET, "VirtualAppliance")]), ["route.own-subnet@network"]);
-    assert_eq!(of(&[("network", VNET, "VirtualAppliance"), ("stay", SUBNET, "VnetLocal")]), [""; 0]);
-    assert_eq!(of(&[("wide", "10.0.0.0/8", "VirtualAppliance")]), [""; 0], "the network's own route is longer");
-    assert_eq!(of(&[("half", "10.20.1.128/25", "VirtualAppliance")]), ["route.own-subnet@half"]);
-    assert_eq!(of(&[("cloud", "AzureCloud", "Internet")]), ["input@cloud"]);
-}
-
 #[test]
 fn what_is_open_to_everybody_for_an_app_gives_the_load_balancer_nothing() {
     let deny = "4000 In deny * *>* * deny-all";
@@ -509,193 +422,4 @@ fn a_wider_tag_holds_the_documented_addresses_and_one_that_was_retired_is_missed
 fn where_nothing_was_judged_nothing_is_fine() {
     let report = judge(&question("ase-v2"), &Export::default());
     assert_eq!((report.exit_code(), report.verdict()), (3, Verdict::CouldNotJudge));
-}
-
-#[test]
-fn what_a_route_takes_away_beside_a_way_that_is_straight_is_named() {
-    let with = |services: &[&str], routes: &[(&str, &str, &str)]| {
-        let services = Some(services.iter().map(|one| (*one).to_owned()).collect());
-        worries(&judged(&Question { service_endpoints: services, ..question("ase-v2") }, &[table(true, routes)]))
-    };
-    let out = ("out", "0.0.0.0/0", "Internet");
-    let sql = ("sql", "Sql", "VirtualAppliance");
-    assert_eq!(with(&[], &[out, sql]), ["route.service-endpoints@sql"]);
-    assert_eq!(with(&["Microsoft.Sql"], &[out, sql]), [""; 0], "the endpoint goes past every route");
-    assert_eq!(with(&[], &[out, ("blobs", "Storage.WestEurope", "None")]), ["route.service-endpoints@blobs"]);
-    assert_eq!(with(&[], &[out, ("straight", "Sql", "Internet"), ("office", "203.0.113.0/24", "None")]), [""; 0]);
-    assert_eq!(with(&[], &[out, ("high", "128.0.0.0/2", "None")])[0], "route.internet@high");
-}
-
-#[test]
-fn an_appliance_without_service_endpoints_is_critical_and_unknown_endpoints_stay_open() {
-    let routes = table(
-        false,
-        &[
-            ("tunnel", "0.0.0.0/0", "VirtualAppliance"),
-            ("management", "AppServiceManagement", "Internet"),
-            ("monitor-1", "40.77.24.27/32", "Internet"),
-            ("monitor-2", "13.90.249.229/32", "Internet"),
-            ("monitor-3", "104.45.230.69/32", "Internet"),
-            ("monitor-4", "13.82.184.151/32", "Internet"),
-        ],
-    );
-    let with = |services: Option<Vec<String>>| {
-        judged(&Question { service_endpoints: services, ..question("ase-v2") }, std::slice::from_ref(&routes))
-    };
-    assert_eq!(with(None).exit_code(), 3);
-    assert_eq!(with(Some(vec![])).exit_code(), 1);
-    assert_eq!(
-        with(Some(vec!["Microsoft.Sql".to_owned(), "Microsoft.Storage.Global".to_owned()])).exit_code(),
-        2,
-        "the event hub is missing"
-    );
-    assert!(with(Some(vec![])).findings[0].message.contains("every Azure SQL server"));
-}
-
-#[test]
-fn documented_addresses_by_hand_are_enough_and_the_tag_is_said_to_be_safer() {
-    let management = crate::lint::requirements::Management::of_cloud("public");
-    let names: Vec<String> = management.addresses.iter().map(|address| format!("{address}/32")).collect();
-    let mut routes: Vec<(&str, &str, &str)> =
-        names.iter().map(|name| (name.as_str(), name.as_str(), "Internet")).collect();
-    routes.push(("tunnel", "0.0.0.0/0", "VirtualAppliance"));
-    let asked = Question { service_endpoints: Some(Vec::new()), ..question("ase-v2") };
-    let report = judged(&asked, &[table(false, &routes)]);
-    let management = report.findings.iter().find(|finding| finding.id() == "route.management").expect("it is said");
-    assert_eq!(management.severity, Severity::Info);
-    let fewer = judged(&asked, &[table(false, &routes[1..])]);
-    let management = fewer.findings.iter().find(|finding| finding.id() == "route.management").expect("it is said");
-    assert_eq!(management.severity, Severity::Critical);
-    assert!(management.message.starts_with("1 of 71"), "{}", management.message);
-}
-
-#[test]
-fn a_subnet_is_judged_by_size_delegation_form_and_what_is_assigned() {
-    let subnet = |prefix: &str, delegation: &str| {
-        let delegations = if delegation.is_empty() { json!([]) } else { json!([{"serviceName": delegation}]) };
-        json!({"name": "ase", "id": "/x/subnets/ase", "addressPrefix": prefix, "delegations": delegations, "serviceEndpoints": [],
-            "networkSecurityGroup": {"id": "/x/networkSecurityGroups/nsg-other"}, "location": "North Europe"})
-    };
-    let of =
-        |profile: &str, value: Value| worries(&judged(&Question { subnet: Vec::new(), ..question(profile) }, &[value]));
-    let hosting = "Microsoft.Web/hostingEnvironments";
-    assert_eq!(of("ase-v3", subnet("10.20.1.0/24", hosting)), [""; 0]);
-    assert_eq!(of("ase-v3", subnet("10.20.1.0/26", hosting)), ["subnet.size@"]);
-    assert_eq!(of("ase-v3", subnet("10.20.1.0/28", hosting)), ["subnet.size@"]);
-    assert_eq!(of("ase-v3", subnet("10.20.1.0/24", "")), ["subnet.delegation@"]);
-    assert_eq!(of("ase-v3", subnet("10.20.1.0/24", "Microsoft.Web/serverFarms")), ["subnet.delegation@"]);
-    assert_eq!(of("vnet-integration", subnet("10.20.1.0/27", "Microsoft.Web/serverFarms")), ["subnet.size@"]);
-    let mut list = subnet("10.20.1.0/24", hosting);
-    list["addressPrefix"] = Value::Null;
-    list["addressPrefixes"] = json!(["10.20.1.0/24"]);
-    assert_eq!(of("ase-v3", list), ["subnet.form@"]);
-    let asked = Question { subnet: Vec::new(), ..question("ase-v3") };
-    let both = judged(&asked, &[subnet("10.20.1.0/24", hosting), group(&[]), table(true, &[])]);
-    assert_eq!(worries(&both), ["assignment@", "assignment@"], "another group, and a table of another region");
-}
-
-mod what_other_readers_get_wrong {
-    use super::*;
-
-    #[test]
-    fn a_rule_for_all_protocols_keeps_its_ports() {
-        let lines = ["100 Out allow * *>* 443 web", "200 Out deny * *>* * rest"];
-        assert!(base_and(&lines).contains(&"blocked.out-http@rest".to_owned()));
-        assert!(!base_and(&lines).contains(&"blocked.out-https@rest".to_owned()));
-    }
-
-    #[test]
-    fn a_tag_is_not_empty() {
-        assert_eq!(base_and(&["200 Out allow tcp *>Sql 1433 sql", "300 Out deny tcp *>Internet 1433 rest"]), [""; 0]);
-        assert_eq!(base_and(&["200 Out deny tcp *>AzureCloud 1433 no-azure"]), ["blocked.out-sql@no-azure"]);
-    }
-
-    #[test]
-    fn the_network_is_what_it_is_and_not_what_private_addresses_are() {
-        let asked = Question {
-            subnet: vec!["172.20.1.0/24".parse().expect("a prefix")],
-            vnet: vec!["172.20.0.0/16".parse().expect("a prefix")],
-            ..question("ase-v2")
-        };
-        let lines = [
-            BASE[0],
-            BASE[1],
-            "120 In allow * VirtualNetwork>VirtualNetwork * intra",
-            "130 In allow * AzureLoadBalancer>* * lb",
-            "4000 In deny * *>* * rest",
-        ];
-        assert_eq!(worries(&judged(&asked, &[group(&lines)])), [""; 0], "172.20.0.0/16 lies in 172.16.0.0/12");
-    }
-
-    #[test]
-    fn allow_in_small_letters_is_an_allow() {
-        let lines: Vec<String> = BASE.iter().map(|line| line.to_lowercase()).collect();
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        assert_eq!(of("ase-v2", &lines), [""; 0]);
-    }
-
-    #[test]
-    fn a_direction_in_small_letters_does_not_make_a_rule_vanish() {
-        assert_eq!(base_and(&["200 out DENY TCP *>internet 443 no-web"]), ["blocked.out-https@no-web"]);
-    }
-
-    #[test]
-    fn a_tag_in_capitals_is_the_same_tag() {
-        assert_eq!(base_and(&["200 Out deny tcp *>INTERNET 443 no-web"]), ["blocked.out-https@no-web"]);
-    }
-
-    #[test]
-    fn icmp_groups_of_interfaces_and_ipv6_are_known() {
-        let mut interfaces = rule("200 Out deny tcp *>* 8443 to-interfaces");
-        interfaces["destinationAddressPrefixes"] = json!([]);
-        interfaces["destinationApplicationSecurityGroups"] = json!([{"id": "/x/applicationSecurityGroups/web"}]);
-        let mut value = group(
-            &[BASE.as_slice(), &["210 Out deny * *>::/0 * no-six", "220 Out deny icmp *>Internet * no-ping"]].concat(),
-        );
-        value["securityRules"].as_array_mut().expect("a list").push(interfaces);
-        assert_eq!(worries(&judged(&question("ase-v2"), &[value])), [""; 0]);
-    }
-
-    #[test]
-    fn flattened_output_of_the_command_line_is_read_like_the_api() {
-        let flat = rule("200 Out deny tcp *>* 443 no-web");
-        let nested = json!({"name": "no-web", "properties": flat});
-        for one in [flat, nested] {
-            let report = judged(&question("custom"), &[json!({"name": "g", "securityRules": [one]})]);
-            assert!(report.findings.iter().all(|finding| finding.kind != Kind::Input));
-        }
-    }
-
-    #[test]
-    fn ports_are_numbers_and_not_parts_of_texts() {
-        assert_eq!(base_and(&["200 Out deny tcp *>Internet 14430,4433 others"]), [""; 0]);
-        assert_eq!(base_and(&["200 Out deny tcp *>Internet 400-500 range"]), ["blocked.out-https@range"]);
-    }
-
-    #[test]
-    fn not_every_address_that_begins_with_172_is_private() {
-        let needs = vec![Requirement::of_endpoint(
-            "app-x".to_owned(),
-            false,
-            443,
-            Peer::Nets(vec!["172.64.0.1/32".parse().expect("a prefix")]),
-        )];
-        let asked = Question { needs, ..question("custom") };
-        assert_eq!(
-            worries(&judged(&asked, &[group(&["200 Out deny tcp *>Internet 443 no-web"])])),
-            ["blocked.app-x@no-web"]
-        );
-    }
-
-    #[test]
-    fn lists_of_prefixes_and_ports_count() {
-        let lines = ["200 Out deny tcp *>198.18.0.0/15,Internet 80,443 list"];
-        assert_eq!(base_and(&lines), ["blocked.out-http@list", "blocked.out-https@list"]);
-    }
-
-    #[test]
-    fn an_allow_that_overlaps_is_not_enough() {
-        let lines = ["200 Out allow tcp *>8.8.8.0/24 443 narrow", "300 Out deny tcp *>Internet 443 rest"];
-        assert_eq!(base_and(&lines), ["partly_blocked.out-https@rest"]);
-    }
 }

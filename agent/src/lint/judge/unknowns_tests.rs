@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::judge;
-use super::tests::{BASE, question, rule};
+use super::{
+    Question, judge,
+    tests::{BASE, group, judged, question, rule, worries},
+};
 use crate::lint::{
     finding::{Kind, Report, Verdict},
     read::Export,
+    requirements::{Peer, Requirement},
 };
 
-fn judged(profile: &str, value: &Value) -> Report {
+fn of_profile(profile: &str, value: &Value) -> Report {
     let mut export = Export::default();
     export.read("export.json", value.to_string().as_bytes()).expect("it is an export");
     let mut question = question(profile);
@@ -25,7 +28,7 @@ fn template(resources: Value) -> Value {
 
 fn routes(routes: Value) -> Report {
     let properties = json!({"routes": routes, "disableBgpRoutePropagation": true});
-    judged(
+    of_profile(
         "ase-v2",
         &template(json!([{"type": "Microsoft.Network/routeTables", "name": "ways", "properties": properties}])),
     )
@@ -50,7 +53,7 @@ fn unknown_routes_leave_the_table_open() {
 fn unknown_subnets_stay_open() {
     let network = json!({"type": "Microsoft.Network/virtualNetworks", "name": "net", "properties": {
         "addressSpace": {"addressPrefixes": ["10.20.0.0/16"]}, "subnets": "[parameters('subnets')]"}});
-    assert_eq!(judged("ase-v2", &template(json!([network]))).exit_code(), 3);
+    assert_eq!(of_profile("ase-v2", &template(json!([network]))).exit_code(), 3);
 }
 
 #[test]
@@ -62,15 +65,15 @@ fn whom_a_subnet_is_delegated_to_and_its_endpoints_may_be_an_expression() {
     };
     let service = |name: &str| json!([{"name": "d", "properties": {"serviceName": name}}]);
     for delegations in [json!("[parameters('delegations')]"), service("[parameters('service')]")] {
-        let report = judged("ase-v3", &subnet(json!({"delegations": delegations})));
+        let report = of_profile("ase-v3", &subnet(json!({"delegations": delegations})));
         let open: Vec<_> = report.could_not_judge.iter().filter_map(|open| open.requirement.as_deref()).collect();
         assert_eq!((report.exit_code(), open), (3, vec!["delegation"]), "{:?}", report.findings);
     }
     assert_eq!(
-        judged("ase-v3", &subnet(json!({"delegations": service("Microsoft.Web/hostingEnvironments")}))).exit_code(),
+        of_profile("ase-v3", &subnet(json!({"delegations": service("Microsoft.Web/hostingEnvironments")}))).exit_code(),
         0
     );
-    assert_eq!(judged("ase-v3", &subnet(json!({"delegations": []}))).exit_code(), 1);
+    assert_eq!(of_profile("ase-v3", &subnet(json!({"delegations": []}))).exit_code(), 1);
     let routes = json!({"name": "ways", "routes": [
         {"name": "all", "addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualAppliance", "nextHopIpAddress": "10.9.0.4"},
         {"name": "m", "addressPrefix": "AppServiceManagement", "nextHopType": "Internet"},
@@ -96,7 +99,7 @@ fn a_child_inside_its_parent_says_the_last_part_of_its_type_and_name() {
     let children: Vec<Value> =
         BASE.iter().chain(&["200 Out deny tcp *>Internet 443 no-web"]).map(|line| rule(line)).collect();
     let group = json!({"type": "Microsoft.Network/networkSecurityGroups", "name": "[parameters('edge')]", "properties": {}, "resources": children});
-    let report = judged("ase-v2", &template(json!([group])));
+    let report = of_profile("ase-v2", &template(json!([group])));
     let found: Vec<String> =
         report.findings.iter().filter(|finding| finding.kind == Kind::Blocked).map(|finding| finding.id()).collect();
     assert_eq!(found, ["blocked.out-https"], "{:?}", report.could_not_judge);
@@ -105,7 +108,7 @@ fn a_child_inside_its_parent_says_the_last_part_of_its_type_and_name() {
     let table =
         json!({"type": "Microsoft.Network/routeTables", "name": "ways", "properties": {}, "resources": [route]});
     assert!(
-        judged("ase-v2", &template(json!([table])))
+        of_profile("ase-v2", &template(json!([table])))
             .findings
             .iter()
             .any(|finding| finding.rule.as_deref() == Some("drop"))
@@ -127,14 +130,60 @@ fn the_group_that_a_template_assigns_is_found_by_the_expression_of_its_name() {
     let id = format!("[resourceId('Microsoft.Network/networkSecurityGroups', {computed})]");
     let closed = ["100 In deny * *>* * nothing"];
     let two = [group(&format!("[{computed}]"), &BASE), group("[parameters('other')]", &closed), network(&id)];
-    let report = judged("ase-v2", &template(json!(two)));
+    let report = of_profile("ase-v2", &template(json!(two)));
     assert!(report.could_not_judge.is_empty(), "{:?}", report.could_not_judge);
     assert!(
         !report.findings.iter().any(|finding| finding.rule.as_deref() == Some("nothing")),
         "the other one is not judged"
     );
     for id in [id.as_str(), "[reference('inner').outputs.id.value]"] {
-        let report = judged("ase-v2", &template(json!([group("[parameters('edge')]", &BASE), network(id)])));
+        let report = of_profile("ase-v2", &template(json!([group("[parameters('edge')]", &BASE), network(id)])));
         assert!(!report.findings.iter().any(|finding| finding.kind == Kind::Assignment), "{id}");
     }
+}
+
+#[test]
+fn what_a_file_does_not_hold_stays_open_and_is_never_fine() {
+    let mut open = group(&BASE);
+    let mut unknown = rule("101 Out deny * *>* * maybe");
+    unknown["destinationAddressPrefixes"] = json!(["[parameters('blocked')]"]);
+    open["securityRules"].as_array_mut().expect("a list").push(unknown);
+    let report = judged(&question("ase-v2"), &[open]);
+    assert_eq!((report.verdict(), report.exit_code()), (Verdict::CouldNotJudge, 3));
+    assert!(
+        report
+            .could_not_judge
+            .iter()
+            .any(|open| open.rule.as_deref() == Some("maybe") && open.why.contains("[parameters('blocked')]"))
+    );
+    let typo = judged(
+        &question("ase-v2"),
+        &[group(&[BASE.as_slice(), &["200 Out allow tcp *>AzureKeyVolt 443 typo"]].concat())],
+    );
+    assert_eq!(typo.exit_code(), 3);
+    let several = judged(&question("ase-v2"), &[json!([group(&BASE), {"name": "other", "securityRules": []}])]);
+    assert_eq!(several.exit_code(), 3, "one of two groups is not guessed");
+    let named = Question { group: Some("NSG-ASE".to_owned()), ..question("ase-v2") };
+    assert_eq!(judged(&named, &[json!([group(&BASE), {"name": "other", "securityRules": []}])]).exit_code(), 0);
+}
+
+#[test]
+fn without_a_tag_file_an_address_may_be_of_a_tag_and_with_one_it_is_known() {
+    let needs = vec![Requirement::of_endpoint(
+        "app-db".to_owned(),
+        false,
+        3_306,
+        Peer::Nets(vec!["52.1.2.3/32".parse().expect("a prefix")]),
+    )];
+    let asked = Question { needs, ..question("custom") };
+    let lines = ["200 Out deny tcp *>AzureCloud 3306 no-azure"];
+    assert_eq!(judged(&asked, &[group(&lines)]).exit_code(), 3);
+    let file = |prefix: &str| {
+        json!({"changeNumber": 77, "cloud": "Public", "values": [
+        {"name": "AzureCloud", "properties": {"addressPrefixes": [prefix, "2603::/16"], "region": ""}}]})
+    };
+    let hit = judged(&asked, &[group(&lines), file("52.1.0.0/16")]);
+    assert_eq!(worries(&hit), ["blocked.app-db@no-azure"]);
+    assert!(hit.notes.iter().any(|note| note.contains("change 77")), "the edition is said");
+    assert_eq!(judged(&asked, &[group(&lines), file("53.0.0.0/16")]).exit_code(), 0);
 }

@@ -7,10 +7,10 @@ use ipnet::IpNet;
 use crate::lint::{
     addresses::AddressSet,
     finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
-    judge::{Case, flows, mend},
+    judge::{Case, endpoints::has, flows, mend},
     read::last_name,
     requirements::Level,
-    route::{NextHop, Origin, Table},
+    route::{NextHop, Origin, Route, Table},
     routing::{Routing, Way},
     rule::AddressTerm,
     tags::Tag,
@@ -51,14 +51,15 @@ pub(super) fn astray(case: &Case<'_>, table: &Table) -> BTreeMap<&'static str, A
     ])
 }
 
-struct Look<'a> {
-    case: &'a Case<'a>,
-    table: &'a Table,
-    routing: &'a Routing,
+/// A table of the case, ready to be looked at.
+pub(super) struct Look<'a> {
+    pub(super) case: &'a Case<'a>,
+    pub(super) table: &'a Table,
+    pub(super) routing: &'a Routing,
 }
 
 impl Look<'_> {
-    fn finding(&self, requirement: &str, severity: Severity, message: String) -> Finding {
+    pub(super) fn finding(&self, requirement: &str, severity: Severity, message: String) -> Finding {
         Finding {
             requirement: Some(requirement.to_owned()),
             resource: Some(self.table.name.clone()),
@@ -74,14 +75,24 @@ impl Look<'_> {
 
     /// A finding about a way, named by its route and shown by a packet.
     fn of_way(&self, way: &Way, finding: Finding) -> Finding {
+        self.of_packet(way, (49_152, 443), finding)
+    }
+
+    /// The same, by the ports of the packet.
+    pub(super) fn of_packet(
+        &self,
+        way: &Way,
+        (source_port, destination_port): (u16, u16),
+        finding: Finding,
+    ) -> Finding {
         let route = &self.routing.routes[way.routes[0]];
         let packet = Packet {
             direction: "Outbound".to_owned(),
             protocol: "TCP".to_owned(),
             source: flows::end(&self.case.world, &self.case.world.subnet),
-            source_port: 49_152,
+            source_port,
             destination: flows::end(&self.case.world, &way.destinations),
-            destination_port: 443,
+            destination_port,
         };
         let confirm = mend::next_hop(&packet, self.resource_group());
         let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
@@ -93,7 +104,7 @@ impl Look<'_> {
         mend::resource_group(self.table.id.as_deref())
     }
 
-    fn hop(&self, way: &Way) -> String {
+    pub(super) fn hop(&self, way: &Way) -> String {
         self.routing.hops(way).iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
 
@@ -275,22 +286,16 @@ impl Look<'_> {
                 .filter_map(|term| if let AddressTerm::Tag(tag) = term { Some(tag) } else { None })
             {
                 let Some(endpoint) = endpoint_of(tag) else { continue };
-                let has = |one: &String| one.to_ascii_lowercase().starts_with(&endpoint.to_ascii_lowercase());
                 let why = match (&route.next_hop, &self.case.service_endpoints) {
                     (NextHop::Internet | NextHop::ServiceEndpoint | NextHop::Unknown(_), _) => continue,
-                    (_, Some(present)) if present.iter().any(has) => continue,
+                    (_, Some(present)) if has(present, endpoint) => continue,
                     (NextHop::Nowhere, _) => format!("{} drops {tag}, which the environment depends on", route.name),
                     (hop, Some(_)) => format!(
                         "{} sends {tag} to {hop} and the subnet lacks the service endpoint {endpoint}: {tag} through an appliance is not supported",
                         route.name
                     ),
                     (hop, None) => {
-                        let why = format!(
-                            "{tag} goes to {hop}: say which service endpoints the subnet has (its file, or --service-endpoints)"
-                        );
-                        let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
-                        let requirement = Some("service-endpoints".to_owned());
-                        report.could_not_judge.push(Unjudged { requirement, rule, at, why });
+                        report.could_not_judge.push(endpoints_unsaid(route, &format!("{tag} goes to {hop}")));
                         continue;
                     }
                 };
@@ -323,17 +328,11 @@ impl Look<'_> {
     fn endpoints(&self, main: &Way, report: &mut Report) {
         let needed = &self.case.profile().routes.service_endpoints;
         let Some(present) = &self.case.service_endpoints else {
-            report.could_not_judge.push(Unjudged {
-                requirement: Some("service-endpoints".to_owned()),
-                rule: Some(self.routing.routes[main.routes[0]].name.clone()),
-                at: None,
-                why: format!("everything goes to {}: say which service endpoints the subnet has (its file, or --service-endpoints)", self.hop(main)),
-            });
+            let route = &self.routing.routes[main.routes[0]];
+            report.could_not_judge.push(endpoints_unsaid(route, &format!("everything goes to {}", self.hop(main))));
             return;
         };
-        let has =
-            |wanted: &str| present.iter().any(|one| one.to_ascii_lowercase().starts_with(&wanted.to_ascii_lowercase()));
-        let missing: Vec<&str> = needed.iter().map(String::as_str).filter(|wanted| !has(wanted)).collect();
+        let missing: Vec<&str> = needed.iter().map(String::as_str).filter(|wanted| !has(present, wanted)).collect();
         if missing.is_empty() {
             return;
         }
@@ -357,6 +356,16 @@ impl Look<'_> {
         );
         let finding = Finding { fix: Some(fix), ..self.finding("service-endpoints", severity, message) };
         report.findings.push(self.of_way(main, finding));
+    }
+}
+
+/// Where a route leads is no fault if the subnet has an endpoint, and nobody said whether it has.
+fn endpoints_unsaid(route: &Route, leads: &str) -> Unjudged {
+    Unjudged {
+        requirement: Some("service-endpoints".to_owned()),
+        rule: Some(route.name.clone()),
+        at: Some(route.at.clone()),
+        why: format!("{leads}: say which service endpoints the subnet has (its file, or --service-endpoints)"),
     }
 }
 
