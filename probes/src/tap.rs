@@ -49,6 +49,7 @@ struct Tally {
     /// How fast it comes, while somebody waits for a message that cannot be used before it is whole.
     pace: Option<Pace>,
     is_held: bool,
+    is_kept: bool,
 }
 
 impl Tap {
@@ -83,6 +84,12 @@ impl Tap {
     /// together then, and what follows the last flight goes with it.
     pub(crate) fn hold(&self, is_held: bool) {
         self.tally().is_held = is_held;
+    }
+
+    /// While kept, nothing is sent even when somebody reads: what a peer says then, it says unasked. The last flight of a
+    /// handshake and the question leave together afterwards, so that nobody can answer the one before the other.
+    pub(crate) fn keep(&self, is_kept: bool) {
+        self.tally().is_kept = is_kept;
     }
 
     /// While watched, a peer that keeps talking and does not get on is not waited for (`pace.rs`).
@@ -214,7 +221,8 @@ impl Tap {
 
 impl AsyncRead for Tap {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+        let is_kept = self.tally().is_kept;
+        if !is_kept && let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
         }
         let room = self.room()?.min(buf.remaining());

@@ -136,6 +136,22 @@ pub fn inside<T: Send + 'static>(process: u32, work: impl FnOnce() -> Result<T> 
     thread.join().map_err(|_| anyhow::anyhow!("the work in the namespace of process {process} broke"))?
 }
 
+/// Does something on a thread of its own in a new network namespace, in which nothing leads outside. What the thread starts
+/// lives there too; the namespace is gone with the last process, thread and socket in it.
+///
+/// # Errors
+/// Without root, or what the work says.
+pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+            ip("link set lo up")?;
+            work()
+        });
+        thread.join().map_err(|_| anyhow::anyhow!("the work in a network namespace of its own broke"))?
+    })
+}
+
 /// Runs a tool with these words in the network namespace of a process.
 ///
 /// # Errors

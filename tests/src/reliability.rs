@@ -2,6 +2,7 @@
 //! as data.
 
 mod bytes;
+mod cgroup;
 mod chain;
 mod clients;
 mod daemon;
@@ -12,6 +13,7 @@ mod outcome;
 mod peer;
 mod row;
 mod soak;
+mod surroundings;
 mod table;
 mod visits;
 

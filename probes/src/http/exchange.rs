@@ -89,6 +89,8 @@ impl<'a> Request<'a> {
         if record.alpn.as_deref() == Some("h2") {
             self.http2(stream, tap, progress, reply).await
         } else {
+            // hyper looks whether anything has come before it asks.
+            tap.keep(true);
             self.http1(stream, tap, progress, reply).await
         }
     }

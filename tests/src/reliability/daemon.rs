@@ -61,8 +61,8 @@ pub(super) fn wait_for<T>(patience: Duration, mut look: impl FnMut() -> Option<T
 /// A peer that accepts while it is open.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Its port.
-    pub(super) port: u16,
+    /// Where.
+    pub(super) address: SocketAddr,
     is_open: Arc<AtomicBool>,
 }
 
@@ -72,8 +72,15 @@ impl Target {
     /// # Errors
     /// When no port is free.
     pub(super) fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
+        Self::on(TcpListener::bind("127.0.0.1:0")?)
+    }
+
+    /// Starts one that takes what this listener hears.
+    ///
+    /// # Errors
+    /// When it is bound nowhere.
+    pub(super) fn on(listener: TcpListener) -> Result<Self> {
+        let address = listener.local_addr()?;
         let is_open = Arc::new(AtomicBool::new(true));
         let open = Arc::clone(&is_open);
         thread::spawn(move || {
@@ -84,14 +91,14 @@ impl Target {
                 drop(client);
             }
         });
-        Ok(Self { port, is_open })
+        Ok(Self { address, is_open })
     }
 
     /// Ends it: from now on the port is refused.
     pub(super) fn close(&self) {
         self.is_open.store(false, Ordering::Relaxed);
         // The one that waits is let go by a last client.
-        drop(std::net::TcpStream::connect(("127.0.0.1", self.port)));
+        drop(std::net::TcpStream::connect(self.address));
     }
 }
 
@@ -141,12 +148,18 @@ impl Home {
 
     /// The configuration.
     pub(super) fn text(&self) -> String {
+        format!("resolvers: {{custom: [127.0.0.1]}}\n{}", self.text_for(self.target.address, ""))
+    }
+
+    /// The configuration of a daemon that watches this target and others besides, and takes its DNS servers from the host.
+    pub(super) fn text_for(&self, target: SocketAddr, others: &str) -> String {
         format!(
-            "resolvers: {{custom: [127.0.0.1]}}\nprofile: custom\nstate_dir: {}\nendpoints:\n  add: [{{class: tcp, host: \
-             127.0.0.1, port: {}, interval: 500ms, timeout: 400ms}}]\n\
+            "profile: custom\nstate_dir: {}\nendpoints:\n  add: [{{class: tcp, host: {}, port: {}, interval: 500ms, \
+             timeout: 400ms}}{others}]\n\
              pace: {{failing_interval: 200ms, confirm_after: 200ms, flows_per_destination: 100000}}\n",
             self.state().display(),
-            self.target.port
+            target.ip(),
+            target.port()
         )
     }
 

@@ -21,16 +21,19 @@ use nix::{sys::signal::Signal, unistd::geteuid};
 use serde::Deserialize;
 
 use super::{
+    cgroup::Group,
     daemon::{Daemon, Home, PATIENCE, wait_for},
     damage::{Damage, Thing},
     outcome::{Outcome, Standing},
     row::Named,
+    surroundings::{self, LEAST, Rewrite},
 };
+use crate::namespace;
 
 /// Rows that are played at once.
 const AT_ONCE: usize = 8;
 /// How long a daemon may take to end once it was told.
-const END: Duration = Duration::from_secs(15);
+pub(super) const END: Duration = Duration::from_secs(15);
 /// How long a store that can be used may take to be opened.
 const OPENS: Duration = Duration::from_secs(4);
 /// What `ase_store_ok` says of a store that takes what it is given.
@@ -49,6 +52,19 @@ pub(super) struct MachineRow {
     /// Why the row is known not to hold.
     #[serde(default)]
     open: Option<String>,
+}
+
+impl MachineRow {
+    /// Whether everything is there that it takes; what is not is said.
+    fn can_be_played(&self, has_root: bool, has_groups: bool) -> bool {
+        let want = match (self.fault.needs_root() && !has_root, self.fault.needs_group() && !has_groups) {
+            (true, _) => "root",
+            (false, true) => "a memory cgroup",
+            (false, false) => return true,
+        };
+        println!("SKIPPED for want of {want}: machine: {}", self.name);
+        false
+    }
 }
 
 impl Named for MachineRow {
@@ -87,23 +103,35 @@ enum Fault {
     Kills(usize),
     /// It is killed while something is lost, and started again.
     Restart,
+    /// The same, and its store was written by a clock that was ahead by so many seconds; behind, where negative.
+    ClockWas(i64),
+    /// Its clock is ahead of every time server by so many seconds, or behind; as root only.
+    ClockIs(i64),
+    /// The host's resolver file is replaced without end, read anew again and again, and left whole; as root only.
+    ResolverFile(Rewrite),
+    /// The interface to what it watches is down for so long; as root only.
+    InterfaceDown(HumanDuration),
+    /// It may have so many MiB, while clients ask for more than they read; where a memory cgroup can be made.
+    Memory(u64),
+    /// It is killed for want of memory as it starts with something lost, and started again with enough; likewise.
+    OutOfMemory,
 }
 
 /// What became of the daemon.
 #[derive(Debug)]
-struct Became {
-    said: String,
-    recovery: Option<Duration>,
-    lost: Option<u64>,
+pub(super) struct Became {
+    pub(super) said: String,
+    pub(super) recovery: Option<Duration>,
+    pub(super) lost: Option<u64>,
 }
 
 impl Became {
-    fn said(said: impl Into<String>) -> Self {
+    pub(super) fn said(said: impl Into<String>) -> Self {
         Self { said: said.into(), recovery: None, lost: None }
     }
 
     /// Recovered after so long, or never.
-    fn recovered(after: Option<Duration>) -> Self {
+    pub(super) fn recovered(after: Option<Duration>) -> Self {
         Self {
             said: if after.is_some() { "recovered" } else { "never recovered" }.to_owned(),
             recovery: after,
@@ -117,9 +145,8 @@ impl Became {
 /// # Errors
 /// When a row cannot be staged.
 pub(super) fn play(rows: Vec<MachineRow>) -> Result<Vec<Outcome>> {
-    let is_root = geteuid().is_root();
-    let (rows, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_root || !row.fault.needs_root());
-    left.iter().for_each(|row| println!("SKIPPED for want of root: machine: {}", row.name));
+    let (has_root, has_groups) = (geteuid().is_root(), Group::new(LEAST).is_ok());
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.can_be_played(has_root, has_groups)).collect();
     let count = rows.len();
     let (queue, outcomes) = (Mutex::new(rows.into_iter().enumerate()), Arc::new(Mutex::new(Vec::with_capacity(count))));
     thread::scope(|scope| {
@@ -128,7 +155,8 @@ pub(super) fn play(rows: Vec<MachineRow>) -> Result<Vec<Outcome>> {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some((place, row)) = next else { return };
-                    let outcome = play_one(&row);
+                    let stage = || play_one(&row);
+                    let outcome = if row.fault.has_own_network() { namespace::apart(stage) } else { stage() };
                     outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
                 }
             });
@@ -170,7 +198,15 @@ fn play_one(row: &MachineRow) -> Result<Outcome> {
 
 impl Fault {
     fn needs_root(&self) -> bool {
-        matches!(self, Self::DiskFull | Self::ReadOnly)
+        matches!(self, Self::DiskFull | Self::ReadOnly) || self.has_own_network()
+    }
+
+    fn needs_group(&self) -> bool {
+        matches!(self, Self::Memory(_) | Self::OutOfMemory)
+    }
+
+    fn has_own_network(&self) -> bool {
+        matches!(self, Self::ClockIs(_) | Self::ResolverFile(_) | Self::InterfaceDown(_))
     }
 
     fn befall(&self, home: &Home) -> Result<Became> {
@@ -187,13 +223,19 @@ impl Fault {
             Self::LogFull => log_full(home),
             Self::Told(times) => told(home, *times),
             Self::Kills(count) => kills(home.folder.path(), *count),
-            Self::Restart => restart(home),
+            Self::Restart => surroundings::restart(home),
+            Self::ClockWas(ahead) => surroundings::clock_was(home, *ahead),
+            Self::ClockIs(ahead) => surroundings::clock_is(home, *ahead),
+            Self::ResolverFile(rewrite) => surroundings::resolver_file(home, *rewrite),
+            Self::InterfaceDown(time) => surroundings::interface_down(home, time.0),
+            Self::Memory(most) => surroundings::memory(home, *most),
+            Self::OutOfMemory => surroundings::out_of_memory(home),
         }
     }
 }
 
 /// A daemon whose endpoint was seen healthy and whose store is there.
-fn settled(home: &Home) -> Result<Daemon> {
+pub(super) fn settled(home: &Home) -> Result<Daemon> {
     let daemon = home.start()?;
     daemon.until("healthy").context("what it watches becomes healthy")?;
     daemon.until_metric(STORE_OK, 1.0).context("the store is opened")?;
@@ -344,25 +386,6 @@ fn told(home: &Home, times: usize) -> Result<Became> {
         drop(daemon.signal(Signal::SIGTERM));
     }
     Ok(Became::said(daemon.end(END).unwrap_or_else(|| "hangs".to_owned())))
-}
-
-fn restart(home: &Home) -> Result<Became> {
-    let open = |daemon: &Daemon| {
-        daemon.status()?["incidents"].as_array().filter(|list| list.len() == 1).map(|list| list[0]["id"].clone())
-    };
-    let mut daemon = settled(home)?;
-    home.target.close();
-    let before = wait_for(PATIENCE, || open(&daemon)).context("there is an incident")?;
-    let remembers = || history::read(&home.state(), &Query::default()).is_ok_and(|found| !found.incidents.is_empty());
-    wait_for(PATIENCE, || remembers().then_some(())).context("it is remembered")?;
-    daemon.signal(Signal::SIGKILL)?;
-    daemon.end(END);
-    let again = home.start()?;
-    let start = clock::now();
-    let after = wait_for(PATIENCE, || open(&again));
-    let lost = u64::from(after.as_ref() != Some(&before));
-    let said = if lost == 0 { "nothing lost" } else { "the incident is lost" };
-    Ok(Became { said: said.to_owned(), recovery: Some(start.elapsed()), lost: Some(lost) })
 }
 
 /// Kills whoever writes to a store, again and again, and counts what was said to be on the disk and is not.

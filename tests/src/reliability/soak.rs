@@ -4,26 +4,26 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::{Command, ExitCode},
+    process::ExitCode,
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use ase_probes::clock;
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpSocket, runtime::Runtime};
 
 use super::{
+    cgroup::Group,
     chain::Identities,
     daemon::{Daemon, Home},
     peer::Peer,
     row::{Kind, Listens, Row},
 };
 
-/// Memory that the cgroup allows, in bytes: 128 MiB, as the unit does.
-const MOST_MEMORY: u64 = 128 << 20;
+/// Memory that the cgroup allows, in MiB, as the unit does.
+const MOST_MEMORY: u64 = 128;
 /// The pause between two samples and scrapes.
 const EVERY: Duration = Duration::from_secs(1);
 /// The share of the time that is warm-up.
@@ -58,7 +58,10 @@ pub(super) fn run(plan: Plan, rows: &[Row]) -> Result<ExitCode> {
     let (home, runtime) = (Home::new()?, tokio::runtime::Builder::new_multi_thread().enable_all().build()?);
     let peers = peers(&runtime, rows)?;
     fs::write(home.config(), configuration(&home, plan.endpoints, &peers))?;
-    let group = if plan.in_cgroup { Some(Group::new()?) } else { None };
+    let group = if plan.in_cgroup { Some(Group::new(MOST_MEMORY)?) } else { None };
+    if let Some(group) = &group {
+        println!("{}", group.limit());
+    }
     let command = match &group {
         Some(group) => group.around(&home)?,
         None => home.command()?,
@@ -106,7 +109,7 @@ fn configuration(home: &Home, endpoints: usize, peers: &[(Kind, Peer)]) -> Strin
         let hostile = peers.get((number / 2) % peers.len().max(1)).filter(|_| number % 2 == 1);
         let (class, port) = match hostile {
             Some((kind, peer)) => (kind.label(), peer.address.port()),
-            None => ("tcp", home.target.port),
+            None => ("tcp", home.target.address.port()),
         };
         text.push_str(&format!(
             "    - {{id: e{number}, class: {class}, host: 127.0.0.1, port: {port}, interval: 10s, timeout: 3s}}\n"
@@ -181,60 +184,6 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     let common: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     if spread > 0.0 { common / spread } else { 0.0 }
-}
-
-/// A memory cgroup of this command's own, gone when it is dropped.
-struct Group {
-    folder: PathBuf,
-    peak: &'static str,
-}
-
-impl Group {
-    /// Makes one with the hierarchy that this machine offers.
-    fn new() -> Result<Self> {
-        let name = format!("ase-lab-{}", std::process::id());
-        let offers = [
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.max_usage_in_bytes"),
-            ("/sys/fs/cgroup", "memory.max", "memory.peak"),
-        ];
-        for (place, limit, peak) in offers {
-            let folder = PathBuf::from(place).join(&name);
-            if fs::create_dir(&folder).is_err() {
-                continue;
-            }
-            let group = Self { folder, peak };
-            if fs::write(group.folder.join(limit), MOST_MEMORY.to_string()).is_ok() {
-                println!("a memory cgroup of {} MiB: {}/{limit}", MOST_MEMORY >> 20, group.folder.display());
-                return Ok(group);
-            }
-        }
-        bail!(
-            "no memory cgroup can be made here, neither of version 1 nor of version 2: it takes root and a writable /sys/fs/cgroup"
-        )
-    }
-
-    /// The daemon's command, which enters the group before it becomes the daemon: what it takes at the start counts.
-    fn around(&self, home: &Home) -> Result<Command> {
-        let (inner, mut command) = (home.command()?, Command::new("sh"));
-        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(self.folder.join("cgroup.procs"));
-        command.arg(inner.get_program()).args(inner.get_args());
-        command.env_remove("STATE_DIRECTORY").env_remove("NOTIFY_SOCKET").current_dir(home.folder.path());
-        Ok(command)
-    }
-
-    fn told(&self) -> String {
-        let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
-        let peak = read(self.peak).and_then(|text| text.trim().parse::<f64>().ok());
-        peak.map_or("the peak is not told here".to_owned(), |peak| {
-            format!("peak of the cgroup {:.1} MiB", peak / f64::from(1 << 20))
-        })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        drop(fs::remove_dir(&self.folder));
-    }
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.watch.seen().has_asked = true;
+        this.watch.tap.keep(false);
         Pin::new(&mut this.inner).poll_write(cx, bytes)
     }
 

@@ -235,6 +235,30 @@ async fn an_answer_that_comes_before_the_question_is_none() {
 }
 
 #[tokio::test]
+async fn the_last_flight_of_a_handshake_leaves_together_with_the_question_so_that_nobody_speaks_between_them() {
+    let authority = Authority::new("Test CA");
+    let config = authority.issue(NAME, 2020, 2099).server(&[]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the client comes");
+        let mut session = rustls::ServerConnection::new(config).expect("it has a certificate");
+        session.read_tls(&mut stream).expect("a ClientHello comes");
+        session.process_new_packets().expect("it is one");
+        while session.wants_write() {
+            session.write_tls(&mut stream).expect("the client reads");
+        }
+        session.read_tls(&mut stream).expect("the last flight comes");
+        session.process_new_packets().expect("it is one");
+        let mut asked = [0; 4];
+        let read = std::io::Read::read(&mut session.reader(), &mut asked).unwrap_or_default();
+        asked[..read].to_vec()
+    });
+    drop(ask(&https(), address, &authority.trust(), PATIENCE).await);
+    assert_eq!(served.join().expect("the server ran"), b"GET ", "what one read takes holds both");
+}
+
+#[tokio::test]
 async fn a_redirect_brings_cookies_and_a_target_in_any_encoding() {
     let redirect = b"HTTP/1.1 302 Found\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/other\r\nLocation: /caf\xe9 x\r\nContent-Length: 0\r\n\r\n";
     let outcome = ask(&http(Proof::AnyResponse), canned(&redirect[..]).await, &Trust::none(), PATIENCE).await;
