@@ -30,6 +30,7 @@ use super::{
     neighbourhood::Neighbourhood,
     neighbours::Neighbours,
     symptom::Symptom,
+    turns::Dips,
 };
 use crate::{
     model::{
@@ -108,6 +109,7 @@ pub struct Cases {
     numbers: BTreeMap<Arc<str>, usize>,
     lessons: Lessons,
     memory: Memory,
+    dips: Dips,
     /// How many cases prove a cause by themselves.
     observed: BTreeMap<Cause, usize>,
     /// How many cases with a symptom are about a peer, by the endpoint's port.
@@ -138,6 +140,7 @@ impl Cases {
             numbers: numbers_of(watched.endpoints),
             lessons: Lessons::default(),
             memory: Memory::new(has_past),
+            dips: Dips::default(),
             observed: BTreeMap::new(),
             peers: BTreeMap::new(),
             openings: BTreeMap::new(),
@@ -157,6 +160,7 @@ impl Cases {
         self.neighbourhood = self.neighbourhood.remapped(watched.endpoints, watched.platform, remap);
         self.numbers = numbers_of(watched.endpoints);
         self.memory.remap(remap);
+        self.dips.remap(remap);
         self.lessons.remap(remap);
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
         self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
@@ -190,7 +194,7 @@ impl Cases {
         around: &Neighbours<'_>,
         at: Moment,
     ) -> Result<Verdict, Untested> {
-        self.memory.elapse(at.now);
+        self.elapse(at);
         self.neighbourhood.take_in(index, visit);
         let verdict = match visit.result {
             Ok(verdict) => verdict,
@@ -204,6 +208,10 @@ impl Cases {
         let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
             self.memory.record(index, failed_at(visit).unwrap_or(port), works, at.now);
+            if self.has_past && failed_at(visit).is_none() {
+                let began = at.now.checked_sub(visit.took).unwrap_or(at.now);
+                self.dips.record(index, began, verdict.finding().filter(|_| !works), at.now);
+            }
         }
         visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));
         let sign = self.sign(index, visit, verdict, around);
@@ -216,6 +224,11 @@ impl Cases {
         let target = self.target(index, Some(&sign));
         let case = Case::new(sign, visit.began, at.now, target).of(visit);
         Ok(judged(verdict, self.open_case(index, case, works, around, at)))
+    }
+
+    fn elapse(&mut self, at: Moment) {
+        self.memory.elapse(at.now);
+        self.dips.elapse(at.now);
     }
 
     /// Nothing more will be learned: the benefit of the doubt ends.
@@ -244,7 +257,7 @@ impl Cases {
 
     /// Thinks over all open cases and says what would settle what is open.
     pub fn review(&mut self, around: &Neighbours<'_>, at: Moment) -> Wanted {
-        self.memory.elapse(at.now);
+        self.elapse(at);
         self.review_usual(around, at);
         self.review_loss(around, at);
         let mut wishes = Wishes::default();

@@ -440,3 +440,6 @@ fn one_silent_host_and_several_have_advice_of_their_own() {
     assert_eq!(hint(&["20.0.0.1:443"]), Some(ONE_HOST));
     assert_eq!(hint(&["20.0.0.1:443", "20.0.0.2:443"]), Some(SOME_HOSTS));
 }
+
+#[path = "cases_turns_tests.rs"]
+mod turns;

@@ -9,7 +9,7 @@ use std::{
 use ase_probes::cause::Cause;
 
 use crate::{
-    diagnosis::localise::follows_the_flow,
+    diagnosis::{localise::follows_the_flow, turns::COMES_AND_GOES},
     model::{
         catalog::EndpointId,
         diagnosis::{CLOSED_LIMIT, Closed, Episodes, Incident, Ledger},
@@ -23,9 +23,6 @@ const COMES_BACK: Duration = Duration::from_secs(120);
 const EPISODES: usize = 3;
 /// Episodes are counted over this time, and told in it: as long as a person at a screen waits for the next.
 const COUNTED: Duration = Duration::from_secs(600);
-
-/// How the line about episodes begins.
-const COMES_AND_GOES: &str = "it comes and goes";
 
 /// What an update of the ledger brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,8 +172,9 @@ impl Before {
 }
 
 fn carry_on(told: Option<String>, earlier: Arc<Incident>, mut situation: Incident, now: Duration) -> Arc<Incident> {
-    if let Some(told) = told {
-        situation.evidence.retain(|line| !line.starts_with(COMES_AND_GOES));
+    // What comes and goes too fast to end in between says itself how often.
+    let says_itself = situation.evidence.iter().any(|line| line.starts_with(COMES_AND_GOES));
+    if let Some(told) = told.filter(|_| !says_itself) {
         situation.evidence.insert(0, told);
     }
     let same = (earlier.scope, earlier.finding) == (situation.scope, situation.finding);

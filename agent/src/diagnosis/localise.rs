@@ -48,6 +48,8 @@ pub struct Failing {
     pub is_resolving: bool,
     /// When it began to fail, since the Unix epoch.
     pub since: Duration,
+    /// Whether it comes and goes as many others do, too fast to be confirmed.
+    pub comes_and_goes_with_others: bool,
 }
 
 /// The component that a group of failures shares.
@@ -167,7 +169,8 @@ impl Crowd<'_> {
             let component = self.reach(&left);
             return vec![Group { component, members: left }];
         }
-        let mut groups = self.resolvers(&mut left);
+        let turning = self.turning(&mut left);
+        let mut groups: Vec<Group> = turning.into_iter().chain(self.resolvers(&mut left)).collect();
         groups.extend(self.every_server(&mut left));
         if self.is_egress(&left) {
             let members = take(&mut left, |number| self.is_outside(*number));
@@ -219,6 +222,24 @@ impl Crowd<'_> {
         let single = |(port, members)| Group { component: Component::Endpoints(Singles::Port(port)), members };
         groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
         if cause == Cause::MtuBlackhole { beyond_one_port(groups) } else { groups }
+    }
+
+    /// Takes out what comes and goes for many, where what works in between shows nothing better, and with it what fails
+    /// within the same component since.
+    fn turning(&self, left: &mut Vec<usize>) -> Option<Group> {
+        let mut members = take(left, |number| self.failing[*number].comes_and_goes_with_others);
+        let component = (!members.is_empty()).then(|| self.reach(&members))?;
+        let since = self.since(&members);
+        members.extend(take(left, |number| {
+            let is_within = match &component {
+                Component::Egress => self.is_outside(*number),
+                Component::Port(port) => self.port(*number) == *port,
+                Component::Host(host) => self.host(*number) == host,
+                _ => false,
+            };
+            is_within && self.failing[*number].since >= since
+        }));
+        Some(Group { component, members })
     }
 
     /// Takes out the failures that have something in common of which `component` says that it is lost as a whole, given

@@ -66,7 +66,16 @@ fn dropped() -> Finding {
 
 fn failing(index: usize) -> Failing {
     let (servers, router) = (Vec::new(), None);
-    Failing { index, finding: dropped(), peer: None, servers, router, is_resolving: false, since: ONSET }
+    Failing {
+        index,
+        finding: dropped(),
+        peer: None,
+        servers,
+        router,
+        is_resolving: false,
+        since: ONSET,
+        comes_and_goes_with_others: false,
+    }
 }
 
 /// What the components of the groups that these failures make are called.

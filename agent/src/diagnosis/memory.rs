@@ -280,7 +280,7 @@ fn resent(info: &TcpInfo) -> Option<u64> {
 }
 
 /// The lower end of the 95 % interval of a share (Wilson 1927).
-fn lower_bound(hits: u64, of: u64) -> f64 {
+pub(super) fn lower_bound(hits: u64, of: u64) -> f64 {
     if of == 0 {
         return 0.0;
     }

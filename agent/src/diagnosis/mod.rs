@@ -16,6 +16,7 @@ pub mod posed;
 pub mod rules;
 pub mod shell;
 pub mod symptom;
+pub mod turns;
 pub mod window;
 
 #[cfg(test)]

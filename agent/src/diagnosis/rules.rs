@@ -23,8 +23,8 @@ use crate::{
     },
 };
 use hints::{
-    ALL_RULE, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OVER, PLATFORM_DENIED,
-    PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
+    ALL_RULE, COMES_AND_GOES, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OVER,
+    PLATFORM_DENIED, PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -252,6 +252,14 @@ pub const RULES: &[Rule] = &[
         Cause::PacketLoss,
         Likely,
     ),
+    // A way or a host that comes and goes lets everybody pass while it is there.
+    keep(
+        "R64p",
+        &[Passed],
+        &[(ByDatagram, false), (ComesAndGoes, true), (NewFlowsPass, true), (PortDecides, false)],
+        Likely,
+    )
+    .hint(COMES_AND_GOES),
     rule("R60s", &[Passed], &[(RoundTripGrew, true)], Cause::Slow, Likely),
     // A path that got slow makes time run out.
     rule("R60t", SILENT_STREAM, &[(RoundTripGrew, true)], Cause::Slow, Likely),

@@ -236,6 +236,9 @@ contrasts! {
     Intermittent Memory
         "visits fail and succeed in turn"
         "visits do not alternate between failure and success";
+    ComesAndGoes Memory
+        "again and again visits fail and pass when they are made again, before anything could be confirmed"
+        "what fails does not come and go before it can be confirmed";
     AsksThePlatform Memory
         "the peer is the platform's own address, which the host itself serves"
         "the peer is another host than the platform's own address";
@@ -286,6 +289,7 @@ impl Contrast {
                 | Self::SetupElsewhere
                 | Self::TrackingFull
                 | Self::Intermittent
+                | Self::ComesAndGoes
                 | Self::LossyPath
                 | Self::OnlyHandshakesRepeat
                 | Self::OwnHandshakesRepeat

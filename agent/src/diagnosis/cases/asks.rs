@@ -112,7 +112,7 @@ impl Cases {
                 .filter(|learned| asker.may_use(learned) || self.is_of_the_same_trouble(learned, &asker, at.now));
             // Whether new flows pass right after one did is not known from before it did.
             let is_stale = *ask == Ask::SourcePorts && case.open.contains(&Contrast::NewFlowsPass);
-            let learned = learned.filter(|learned| !is_stale || learned.is_of(case.opened));
+            let learned = learned.filter(|learned| !is_stale || learned.is_since(case.opened));
             let is_open = open.contains(ask);
             if !is_open && learned.is_none() {
                 continue;

@@ -6,7 +6,7 @@ use ase_probes::{cause::Cause, probe::Probe};
 
 use super::{Case, Cases, Moment, asks::key_of, lessons::Learned};
 use crate::{
-    diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, rules::Rule, symptom::Symptom},
+    diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, rules::Rule, symptom::Symptom, turns::Turns},
     model::{
         contrast::{Ask, Contrast, ContrastSet, Contrasts},
         diagnosis::Origin,
@@ -91,7 +91,8 @@ impl Cases {
                         let answer = match contrast {
                             Contrast::NewFlowsPass => {
                                 let is_one_port = !self.memory.is_intermittent_everywhere();
-                                self.lessons.after_pass(index, at.now, is_one_port)
+                                let shown = self.lessons.after_pass(index, at.now, is_one_port);
+                                shown.or_else(|| self.passes_between(index, at.now).then_some(true))
                             }
                             _ => answers.get(contrast),
                         };
@@ -101,7 +102,18 @@ impl Cases {
             }
         }
         self.know_of_shared_path((case, &section.asked), &mut known, at.now);
+        if known.get(Contrast::PortDecides).is_none() && self.passes_between(index, at.now) {
+            known.learn(Contrast::PortDecides, false);
+        }
         known
+    }
+
+    /// Whether all new flows pass while what comes and goes is there: at the endpoint itself, or, where it hits many,
+    /// wherever that was measured.
+    fn passes_between(&self, index: usize, now: Instant) -> bool {
+        let passes_everywhere = || !self.lessons.ports_decide(now) && self.lessons.all_passed(now);
+        let is_answered = |turns: Turns| self.lessons.has_passed(index, now) || turns.is_shared && passes_everywhere();
+        self.dips.of(index).is_some_and(is_answered)
     }
 
     /// What was measured at some endpoints of a path that is broken for all: where flows fail and succeed in turn on several
@@ -136,6 +148,7 @@ impl Cases {
     fn remembered(&self, contrast: Contrast, index: usize, case: &Case, at: Moment) -> Option<bool> {
         Some(match contrast {
             Contrast::Intermittent => self.memory.is_intermittent(case.target.port),
+            Contrast::ComesAndGoes => self.dips.of(index).is_some(),
             Contrast::SomeFlowsDie => self.some_flows_die(&case.asker(index), at.now),
             Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
             Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),

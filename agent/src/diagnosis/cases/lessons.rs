@@ -45,6 +45,11 @@ impl Learned {
         self.at + SLACK >= opened
     }
 
+    /// Whether it was learned then or later, without the time that a confirmation takes.
+    pub(super) fn is_since(&self, moment: Instant) -> bool {
+        self.at >= moment
+    }
+
     /// How long ago it was learned.
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.duration_since(self.at)
@@ -82,6 +87,10 @@ pub(super) enum AfterPass {
     Shut,
 }
 
+fn is_pass((at, shown): &(Instant, AfterPass), now: Instant) -> bool {
+    now.duration_since(*at) <= WORTH && *shown == AfterPass::Passed
+}
+
 impl Lessons {
     /// Takes in what a measurement taught.
     pub(super) fn learn(&mut self, key: Key, measured: Measured, now: Instant) {
@@ -115,8 +124,9 @@ impl Lessons {
 
     /// Takes in what several new flows did right after a visit of this endpoint had passed.
     pub(super) fn learn_after_pass(&mut self, index: usize, shown: AfterPass, now: Instant) {
-        self.after_pass.retain(|_, (at, _)| now.duration_since(*at) <= SHARED);
-        let before = self.after_pass.get(&index).map(|(_, before)| *before);
+        self.after_pass.retain(|_, (at, _)| now.duration_since(*at) <= WORTH);
+        let before = self.after_pass.get(&index).filter(|(at, _)| now.duration_since(*at) <= SHARED);
+        let before = before.map(|(_, before)| *before);
         let again = shown == AfterPass::Failed && matches!(before, Some(AfterPass::Failed | AfterPass::Shut));
         self.after_pass.insert(index, (now, if again { AfterPass::Shut } else { shown }));
     }
@@ -130,6 +140,17 @@ impl Lessons {
             AfterPass::Failed => is_one_port.then_some(false),
             AfterPass::Shut => Some(false),
         }
+    }
+
+    /// Whether all new flows passed when that was last measured at an endpoint: for as long as a measurement is worth
+    /// something.
+    pub(super) fn has_passed(&self, index: usize, now: Instant) -> bool {
+        self.after_pass.get(&index).is_some_and(|last| is_pass(last, now))
+    }
+
+    /// Whether they did at every endpoint where it was measured, and that at several.
+    pub(super) fn all_passed(&self, now: Instant) -> bool {
+        self.after_pass.len() > 1 && self.after_pass.values().all(|last| is_pass(last, now))
     }
 
     /// Whether at most endpoints where it was measured lately, new flows did not pass right after one did.

@@ -83,6 +83,7 @@ impl Cases {
                 router: case.router,
                 is_resolving: case.sign.is_resolving,
                 since: self.since(case),
+                comes_and_goes_with_others: self.dips.of(*index).is_some_and(|turns| turns.is_shared),
             })
             .collect()
     }
@@ -128,6 +129,9 @@ impl Cases {
         // What a measurement saw, with addresses and numbers, before what that means in general.
         evidence.extend(self.measured_lines(voice.index, case, at));
         evidence.extend(case.diagnosis.contrasts.iter().cloned());
+        if let Some(turns) = self.dips.of(voice.index) {
+            evidence.insert(0, turns.to_string());
+        }
         let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
             let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();
             chosen.sort_unstable();
@@ -204,6 +208,7 @@ mod tests {
             router: None,
             is_resolving: false,
             since: Duration::ZERO,
+            comes_and_goes_with_others: false,
         }
     }
 

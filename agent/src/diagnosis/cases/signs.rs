@@ -40,6 +40,11 @@ impl Cases {
             return Some(sign);
         }
         let port = self.neighbourhood.port(index);
+        if self.dips.of(index).is_some() {
+            let finding = self.dips.finding(index);
+            let passed = quiet(Symptom::Passed);
+            return Some(Sign { finding: finding.unwrap_or(passed.finding), ..passed });
+        }
         let intermittent = self.memory.has_recovered(index) && self.memory.is_intermittent(port);
         let repeats = || {
             let own = self.memory.own_handshakes_repeat(index);

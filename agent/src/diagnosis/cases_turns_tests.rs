@@ -1,0 +1,118 @@
+//! What comes and goes too fast to be confirmed, over time: failures whose next visit, a second later, passes.
+
+use super::*;
+
+/// What a measurement says while the way is there: everybody passes, from every source port.
+fn passing(key: &Key) -> Vec<(Contrast, bool)> {
+    match key.ask {
+        Ask::SourcePorts => {
+            vec![(Contrast::PortDecides, false), (Contrast::NewFlowsMixed, false), (Contrast::NewFlowsPass, true)]
+        }
+        _ => denied(key),
+    }
+}
+
+/// These endpoints are silent for a moment; asked again a second later they answer, and what that makes one want to
+/// know is measured. Everybody is visited once besides.
+fn moment_without(world: &mut World, hit: &[usize], answers: fn(&Key) -> Vec<(Contrast, bool)>) {
+    hit.iter().for_each(|index| world.visit(*index, true));
+    world.review();
+    world.second += 1;
+    hit.iter().for_each(|index| world.visit(*index, false));
+    let wanted = world.review();
+    world.measure(&wanted, answers);
+    world.review();
+    world.second += 11;
+    world.round(|_| false);
+}
+
+#[test]
+fn a_way_that_is_lost_for_seconds_again_and_again_is_one_incident_that_says_how_often() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    world.round(|_| false);
+    for hit in [[0, 1], [2, 5]] {
+        moment_without(&mut world, &hit, passing);
+    }
+    assert!(world.cases.ledger.open.is_empty(), "twice is chance: {:?}", world.cases.ledger.open);
+    for hit in [[3, 4], [6, 7], [0, 3]] {
+        moment_without(&mut world, &hit, passing);
+    }
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.finding.cause, incident.scope), (Cause::Dropped, Scope::Egress), "{incident:?}");
+    assert_eq!((incident.endpoints.len(), incident.component.as_str()), (8, "everything outside this network"));
+    let told = "it comes and goes: 5 times within 1 min what failed was well when asked again";
+    assert_eq!(incident.evidence[0], told, "{incident:?}");
+    for _ in 0..5 {
+        world.second += 30;
+        world.round(|_| false);
+    }
+    assert!(world.cases.ledger.open.is_empty(), "quiet for two minutes: {:?}", world.cases.ledger.open);
+    assert!(world.causes().iter().all(Option::is_none));
+    assert_eq!(world.cases.ledger.opened.values().sum::<u64>(), 1);
+}
+
+#[test]
+fn a_host_that_is_silent_for_seconds_again_and_again_is_named_alone() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    (0..4).for_each(|_| moment_without(&mut world, &[7], passing));
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.finding.cause, incident.component.as_str()), (Cause::Dropped, "20.0.0.8:443"));
+    assert_eq!(incident.evidence[0], "it comes and goes: 4 times within 1 min what failed was well when asked again");
+}
+
+#[test]
+fn a_way_that_comes_and_goes_and_then_stays_away_stays_one_incident() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    world.round(|_| false);
+    for hit in [[0, 1], [2, 5], [0, 3], [1, 2]] {
+        moment_without(&mut world, &hit, passing);
+    }
+    assert_eq!(world.cases.ledger.open.len(), 1);
+    for _ in 0..3 {
+        let wanted = world.round(|_| true);
+        world.measure(&wanted, denied);
+        world.review();
+        world.second += 1;
+    }
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.id, incident.scope, incident.endpoints.len()), (1, Scope::Egress, 8), "{incident:?}");
+}
+
+/// What new flows do where a table is full: all fail, whatever their source ports.
+fn shut(key: &Key) -> Vec<(Contrast, bool)> {
+    match key.ask {
+        Ask::SourcePorts => {
+            vec![(Contrast::PortDecides, false), (Contrast::NewFlowsMixed, false), (Contrast::NewFlowsPass, false)]
+        }
+        _ => denied(key),
+    }
+}
+
+#[test]
+fn a_table_that_is_full_does_not_come_and_go() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    (0..4).for_each(|_| moment_without(&mut world, &[7], shut));
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!(incident.finding.cause, Cause::FlowTableFull);
+}
+
+#[test]
+fn what_new_flows_did_before_one_passed_is_asked_again_after_it() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    world.second += 8;
+    world.visit(7, true);
+    let wanted = world.review();
+    assert!(wanted.errands.iter().any(|(key, _)| key.ask == Ask::SourcePorts), "{:?}", wanted.errands);
+    world.measure(&wanted, shut);
+    world.second += 1;
+    world.visit(7, false);
+    let wanted = world.review();
+    assert!(wanted.errands.iter().any(|(key, _)| key.ask == Ask::SourcePorts), "{:?}", wanted.errands);
+    world.second += 1;
+    world.measure(&wanted, shut);
+    world.review();
+    assert_eq!(world.causes()[7], Some(Cause::FlowTableFull));
+}
