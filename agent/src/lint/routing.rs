@@ -14,9 +14,6 @@ use crate::lint::{
 /// How exact a tag counts whose prefixes are not known: tags are lists of prefixes this long and longer.
 const LENGTH_OF_TAGS: u8 = 24;
 
-/// The length of a prefix that is not known: longer than one of a single address.
-const LONGER_THAN_ANY: u8 = u8::MAX;
-
 /// The private prefixes that the fabric drops unless a network or gateway announces them ("Virtual network traffic
 /// routing", system routes).
 const DROPPED: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"];
@@ -44,6 +41,8 @@ pub struct Routing {
     /// Those of the table, and the fabric's own.
     pub routes: Vec<Route>,
     candidates: Vec<Candidate>,
+    /// Routes that nothing resolves, by their place, with what each may take from all others.
+    doubts: Vec<(usize, AddressSet)>,
 }
 
 impl Routing {
@@ -57,7 +56,16 @@ impl Routing {
         let mut candidates: Vec<Candidate> =
             routes.iter().enumerate().flat_map(|(at, route)| candidates(route, at, world)).collect();
         candidates.sort_by_key(|candidate| Reverse(candidate.rank));
-        Self { routes, candidates }
+        let of_route =
+            |route: &Route| route.destinations.iter().map(|term| world.doubted(term)).collect::<AddressSet>();
+        let doubts = routes.iter().map(of_route).enumerate().filter(|(_, taken)| !taken.is_empty()).collect();
+        Self { routes, candidates, doubts }
+    }
+
+    /// The routes that may take a way's packets instead, as nothing says what they are for.
+    pub fn doubts(&self, way: &Way) -> impl Iterator<Item = &Route> {
+        let takes = |taken: &AddressSet| way.destinations.is_within(taken);
+        self.doubts.iter().filter(move |(_, taken)| takes(taken)).map(|(at, _)| &self.routes[*at])
     }
 
     /// The ways of destinations, in pieces that share none. Destinations without any route are left out.
@@ -76,6 +84,11 @@ impl Routing {
             }
         }
         ways
+    }
+
+    /// Whether a route that nothing resolves may take some of these destinations.
+    pub fn may_be_taken(&self, destinations: &AddressSet) -> bool {
+        self.doubts.iter().any(|(_, taken)| taken.overlaps(destinations))
     }
 
     /// The next hops of a way.
@@ -142,11 +155,7 @@ fn candidates(route: &Route, at: usize, world: &World) -> Vec<Candidate> {
                 let names = extent.intersection(&AddressSet::every_name());
                 by_rank.entry((LENGTH_OF_TAGS, false)).or_default().push(names);
             }
-            // It may be more exact than every other: nothing below it is certain.
-            AddressTerm::Expression(_) => {
-                by_rank.entry((LONGER_THAN_ANY, true)).or_default().push(AddressSet::everything())
-            }
-            AddressTerm::Interfaces(_) => {}
+            AddressTerm::Expression(_) | AddressTerm::Interfaces(_) => {}
         }
     }
     let union = |sets: Vec<AddressSet>| sets.into_iter().collect::<AddressSet>();

@@ -192,11 +192,12 @@ impl Tag {
         Self { region: None, ..self.clone() }
     }
 
-    /// The known service that differs from this name by a slip of the pen: one or two letters.
-    pub fn resembles(&self) -> Option<&'static str> {
+    /// The known tag that differs from this name by a slip of the pen: one or two letters.
+    pub fn resembles(&self) -> Option<Self> {
         let name = self.service.to_ascii_lowercase();
-        let near = |known: &&&str| known.len() > 4 && is_near(&known.to_ascii_lowercase(), &name);
-        SERVICES.iter().find(near).copied().filter(|_| !self.known)
+        let near = |known: &&str| known.len() > 4 && is_near(&known.to_ascii_lowercase(), &name);
+        let mut known = PLACES.iter().map(|(place, _)| *place).chain(SERVICES.iter().copied());
+        known.find(near).filter(|_| !self.known).map(Self::named)
     }
 
     /// Whether it is every public address of the cloud, or of a region.
@@ -263,7 +264,8 @@ mod tests {
             assert_eq!(Tag::parse(text), None, "{text}");
         }
         let slip = Tag::parse("AppServiceManagment").expect("a name");
-        assert_eq!((slip.is_known(), slip.resembles()), (false, Some("AppServiceManagement")));
+        assert_eq!((slip.is_known(), slip.resembles()), (false, Some(Tag::named("AppServiceManagement"))));
+        assert_eq!(Tag::parse("Intrenet").expect("a name").resembles(), Some(Tag::named("Internet")));
         assert_eq!(Tag::parse("Contoso").expect("a name").resembles(), None);
     }
 }

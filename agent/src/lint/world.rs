@@ -1,7 +1,8 @@
 //! What the words of rules and routes stand for in one virtual network: which addresses surely, and which perhaps.
 //!
 //! A tag without a file that lists it is neither empty nor everything. It has a *name* on the line of addresses, a point
-//! that stands for "some address of this tag"; whether a given public address belongs to it stays open.
+//! that stands for "some address of this tag"; whether a given public address belongs to it stays open. A tag that nobody
+//! knows may be any other with a slip of the pen.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -98,6 +99,9 @@ impl Extent {
     }
 }
 
+/// Behind so many unknown tags nobody reads which one each resembles.
+const MOST_GUESSES: usize = 64;
+
 /// What a name on the line of addresses stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Named {
@@ -122,6 +126,10 @@ pub struct World {
     pub interfaces: AddressSet,
     book: Book,
     names: Vec<Named>,
+    /// Tags that neither this program nor the tag file knows, with the one that each resembles.
+    unknown: BTreeMap<Tag, Option<Tag>>,
+    /// Every public address of a tag of the book, where there are unknown tags.
+    listed: AddressSet,
     public_numbers: AddressSet,
     public_v4: AddressSet,
     private: AddressSet,
@@ -143,6 +151,14 @@ impl World {
                 names.push(if book.complete.contains_key(&tag) { Named::Listed(tag) } else { Named::Tag(tag) });
             }
         }
+        let unlisted = names.iter().filter_map(|named| if let Named::Tag(tag) = named { Some(tag) } else { None });
+        let unknown: BTreeMap<Tag, Option<Tag>> = unlisted
+            .filter(|tag| !tag.is_known())
+            .enumerate()
+            .map(|(at, tag)| (tag.clone(), if at < MOST_GUESSES { tag.resembles() } else { None }))
+            .collect();
+        let of_book = book.documented.values().chain(book.complete.values()).filter(|_| !unknown.is_empty());
+        let listed = of_book.cloned().collect::<AddressSet>();
         if subnet.is_empty() {
             names.push(Named::Subnet);
         }
@@ -164,7 +180,35 @@ impl World {
         let internet = public_numbers.union(&services);
         let public_v4 = public_numbers.intersection(&AddressSet::every_v4());
         let interfaces = vnet.clone();
-        Self { subnet, vnet, internet, interfaces, book, names, public_numbers, public_v4, private, platform_names }
+        let listed = listed.intersection(&public_numbers);
+        Self {
+            subnet,
+            vnet,
+            internet,
+            interfaces,
+            book,
+            names,
+            unknown,
+            listed,
+            public_numbers,
+            public_v4,
+            private,
+            platform_names,
+        }
+    }
+
+    /// Whether neither this program nor the tag file knows a tag, and which known one it resembles.
+    pub fn unknown(&self, tag: &Tag) -> Option<Option<&Tag>> {
+        self.unknown.get(tag).map(Option::as_ref)
+    }
+
+    /// What a destination may stand for that nothing resolves: an expression for anything, an unknown tag for what tags hold.
+    pub fn doubted(&self, term: &AddressTerm) -> AddressSet {
+        match term {
+            AddressTerm::Expression(_) => AddressSet::everything(),
+            AddressTerm::Tag(tag) if self.unknown.contains_key(tag) => self.term(term).perhaps,
+            _ => AddressSet::default(),
+        }
     }
 
     /// What a list of terms stands for.
@@ -227,18 +271,31 @@ impl World {
         if let Some(listed) = self.book.complete.get(tag) {
             return Extent::sure(listed.union(&within));
         }
+        if let Some(meant) = self.unknown.get(tag) {
+            return self.slip(meant.as_ref(), within);
+        }
         let known = self.book.documented.iter().chain(&self.book.complete);
         let of_parts = known.filter(|(other, _)| tag.includes(other));
         let documented: AddressSet = of_parts.map(|(_, addresses)| addresses.clone()).collect();
-        let may_share = |other: &Tag| {
-            other.place().is_none() && (!tag.is_known() || !other.is_known() || regional_cloud(tag, other))
-        };
+        let may_share = |other: &Tag| other.place().is_none() && (!other.is_known() || regional_cloud(tag, other));
         let perhaps = self.named(may_share).minus(&within);
         let numbers = match self.whole_of(tag) {
             Some(whole) => whole.intersection(&self.public_numbers),
             None => self.public_numbers.clone(),
         };
         Extent { by_tag: numbers.minus(&documented), perhaps, sure: documented.union(&within) }
+    }
+
+    /// What a tag that nobody knows may stand for. Only `Internet` holds the public addresses of no service.
+    fn slip(&self, meant: Option<&Tag>, own: AddressSet) -> Extent {
+        let of_services = || self.named(|other| other.place().is_none()).union(&self.listed);
+        let others = self.public_numbers.minus(&self.listed);
+        let perhaps = match meant.map(Tag::place) {
+            Some(Some(Place::Internet)) => AddressSet::everything(),
+            Some(None) => of_services(),
+            Some(Some(_)) | None => AddressSet::everything().minus(&others),
+        };
+        Extent { by_tag: others.minus(&perhaps), perhaps, sure: own }
     }
 
     /// All addresses of the service of a regional tag, where they are known.

@@ -21,14 +21,15 @@ pub(super) fn check(case: &Case<'_>, table: &Table, gate: Option<&Gate<'_>>, rep
     }
     let routing = Routing::new(Some(table), &case.nets.1, &case.world);
     let callers = callers(case, gate).minus(&case.management.set());
-    let lost: Vec<Way> = routing.ways(&callers).into_iter().filter(|way| is_detour(&routing, way)).collect();
+    let look = Look { case, table, routing: &routing };
+    let is_lost = |way: &Way| is_detour(&routing, way) && !look.is_open(way);
+    let lost: Vec<Way> = routing.ways(&callers).into_iter().filter(is_lost).collect();
     let count: u128 = lost.iter().map(|way| way.destinations.count()).sum();
     let Some(way) =
         lost.iter().max_by_key(|way| way.destinations.count()).filter(|_| count >= SOME.min(callers.count()))
     else {
         return;
     };
-    let look = Look { case, table, routing: &routing };
     let message = format!(
         "answers to callers from the Internet go to {} by {}, though their questions come in at the environment's own address: the \
          connections never stand; route the callers' prefixes to Internet, or let them in through the appliance and internally",

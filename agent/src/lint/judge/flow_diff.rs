@@ -138,6 +138,9 @@ impl Look<'_> {
         let is_name = flow.addresses.is_empty();
         let wanted =
             if is_name { world.internet.intersection(&AddressSet::every_v4()) } else { self.destination(flow) };
+        if was.may_be_taken(&wanted) || is.may_be_taken(&wanted) {
+            return None;
+        }
         let moved = rerouted(was, is, &wanted);
         let is_lost = |hops: &[(&str, &NextHop)]| hops.iter().any(|(_, hop)| **hop == NextHop::Nowhere);
         let turn_of = |before: &[(&str, &NextHop)], after: &[(&str, &NextHop)]| match (is_lost(before), is_lost(after))

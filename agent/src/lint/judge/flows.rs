@@ -101,7 +101,7 @@ fn one(case: &Case<'_>, gate: &Gate<'_>, requirement: &Requirement, report: &mut
     let (denied, unknown, allowed) = (of(Fate::Denied), of(Fate::Unknown), of(Fate::Allowed));
     if denied.is_empty() {
         if let Some(piece) = unknown.first() {
-            return undecided(gate, requirement, ruling, piece, report);
+            return undecided(case, gate, requirement, piece, report);
         }
         let by_default = allowed.iter().all(|piece| ruling.rules[piece.by].is_default);
         if by_default && requirement.kind == Need::Platform {
@@ -304,11 +304,14 @@ fn default_only(
     })
 }
 
-fn undecided(gate: &Gate<'_>, requirement: &Requirement, ruling: &Ruling, piece: &Piece, report: &mut Report) {
+fn undecided(case: &Case<'_>, gate: &Gate<'_>, requirement: &Requirement, piece: &Piece, report: &mut Report) {
+    let ruling = gate.ruling(requirement.direction());
     let doubts: Vec<_> = piece.doubts.iter().map(|&at| &ruling.rules[at]).collect();
     let Some(first) = doubts.first().copied().or(ruling.rules.get(piece.by)) else { return };
     let expressions = first.expressions();
-    let why = if expressions.is_empty() {
+    let why = if let Some(unknown) = case.unknown_tag_of(first) {
+        format!("{} may match it or not: {unknown}", first.name)
+    } else if expressions.is_empty() {
         format!(
             "whether {} matches depends on addresses that the export does not hold; a tag file (--tags) or prefixes may settle it",
             first.name

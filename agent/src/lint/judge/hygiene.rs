@@ -41,8 +41,8 @@ fn unknown_tags(case: &Case<'_>, group: &Group, report: &mut Report) {
         for term in rule.source.addresses.iter().chain(&rule.destination.addresses) {
             let AddressTerm::Tag(tag) = term else { continue };
             let (name, at) = (Some(rule.name.clone()), Some(rule.at.clone()));
-            let said = report.could_not_judge.len();
-            report.could_not_judge.extend(case.unknown_tag(tag, said).map(|open| Unjudged { rule: name, at, ..open }));
+            let open = case.unknown_tag(tag).map(|why| Unjudged { requirement: None, rule: name, at, why });
+            report.could_not_judge.extend(open);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::lint::{
 };
 
 /// A tag file in which each of these tags has addresses, regional ones within the whole and all of them within Azure.
-fn tags() -> Value {
+pub(super) fn tags() -> Value {
     let tag = |name: &str, prefixes: &[&str]| {
         let region = name.split_once('.').map_or("", |(_, region)| region);
         json!({"name": name, "id": name, "properties": {"region": region, "addressPrefixes": prefixes}})
@@ -38,7 +38,7 @@ fn v2(lines: &[&str], location: Option<&str>, files: &[Value]) -> Report {
     judged(&question("ase-v2"), &[&[group], files].concat())
 }
 
-fn open(report: &Report) -> Vec<String> {
+pub(super) fn open(report: &Report) -> Vec<String> {
     let mut open: Vec<String> = report.could_not_judge.iter().filter_map(|open| open.requirement.clone()).collect();
     open.sort();
     open

@@ -107,9 +107,6 @@ pub(super) struct Case<'a> {
 /// The tag of the addresses that an environment reports to (tag file of 2025-10-28).
 const MONITOR: &str = "AzureMonitor";
 
-/// Behind so many open things nobody reads which tag may be meant.
-const MOST_GUESSES: usize = 64;
-
 /// Judges.
 pub fn judge(question: &Question, export: &Export) -> Report {
     judged(&Case::new(question, export, &[]))
@@ -282,16 +279,19 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// That a tag is none that this program or the tag file knows, and which one it resembles; `said` counts what stays open.
-    fn unknown_tag(&self, tag: &Tag, said: usize) -> Option<Unjudged> {
-        let listed = self.export.book.as_ref().is_some_and(|book| book.complete.contains_key(tag));
-        if tag.is_known() || listed {
-            return None;
-        }
-        let guess = if said < MOST_GUESSES { tag.resembles() } else { None };
-        let meant = guess.map(|other| format!(" ({other} is meant?)")).unwrap_or_default();
-        let why = format!("{tag} is no service tag that is known{meant}; with --tags FILE it is looked up");
-        Some(Unjudged { why, ..Unjudged::default() })
+    /// That a tag is none that this program or the tag file knows, in words, and which one it resembles.
+    fn unknown_tag(&self, tag: &Tag) -> Option<String> {
+        let meant = self.world.unknown(tag)?.map(|other| format!(" ({other} is meant?)")).unwrap_or_default();
+        Some(match self.world.edition() {
+            Some(_) => format!("{tag} is no service tag that is known or that the tag file lists{meant}"),
+            None => format!("{tag} is no service tag that is known{meant}; with --tags FILE it is looked up"),
+        })
+    }
+
+    /// The same of the first such tag of a rule.
+    fn unknown_tag_of(&self, rule: &Rule) -> Option<String> {
+        let mut terms = rule.source.addresses.iter().chain(&rule.destination.addresses);
+        terms.find_map(|term| if let AddressTerm::Tag(tag) = term { self.unknown_tag(tag) } else { None })
     }
 
     /// The region that the subnet is in, as far as the files say it, as tags write it.

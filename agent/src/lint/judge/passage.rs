@@ -146,7 +146,10 @@ impl Fabric {
             let routing = Routing::new(Some(table), &question.vnet, &case.world);
             (table.clone(), routing)
         });
-        let perhaps = |route: &Route| case.world.extent(&route.destinations).by_tag;
+        let perhaps = |route: &Route| {
+            let doubted = route.destinations.iter().map(|term| case.world.doubted(term)).collect::<AddressSet>();
+            case.world.extent(&route.destinations).by_tag.union(&doubted)
+        };
         let by_tag = table.iter().flat_map(|(_, routing)| routing.routes.iter().map(perhaps)).collect();
         let open = unjudged.could_not_judge.into_iter().map(|one| one.why).collect();
         Self { gates, table, by_tag, open, has_groups: !export.groups.is_empty(), knows_subnet, world: case.world }

@@ -2,7 +2,7 @@
 
 use crate::lint::{
     finding::{Finding, Kind, Report, Severity, Unjudged},
-    judge::Case,
+    judge::{Case, unknowns},
     route::{Origin, Route, Table},
     rule::{AddressTerm, Known},
     tags::Tag,
@@ -54,9 +54,9 @@ fn tags(case: &Case<'_>, table: &Table, route: &Route, report: &mut Report) {
                     format!("{tag} cannot be the destination of a route{place}"),
                 )
             });
-        } else if let Some(open) = case.unknown_tag(tag, report.could_not_judge.len()) {
-            let (rule, at) = (Some(route.name.clone()), Some(route.at.clone()));
-            report.could_not_judge.push(Unjudged { rule, at, ..open });
+        } else if let Some(why) = case.unknown_tag(tag) {
+            let (requirement, rule) = (unknowns::about_routes(case), Some(route.name.clone()));
+            report.could_not_judge.push(Unjudged { requirement, rule, at: Some(route.at.clone()), why });
         }
     }
 }

@@ -8,15 +8,20 @@ use crate::lint::{
     rule::AddressTerm,
 };
 
-/// Lists the routes of a table that may take anything, or lead anywhere.
-pub(super) fn routes(case: &Case<'_>, table: &Table, report: &mut Report) {
+/// What hangs on where a route leads, where the profile needs anything of routes.
+pub(super) fn about_routes(case: &Case<'_>) -> Option<String> {
     let needs = &case.profile().routes;
     let own = needs.own_subnet.map(|_| "own-subnet");
-    let Some(requirement) = needs.management.then_some("management").or(own) else { return };
+    needs.management.then_some("management").or(own).map(str::to_owned)
+}
+
+/// Lists the routes of a table that may take anything, or lead anywhere.
+pub(super) fn routes(case: &Case<'_>, table: &Table, report: &mut Report) {
+    let Some(requirement) = about_routes(case) else { return };
     for route in &table.routes {
         let Some(what) = unknown_part(route) else { continue };
         report.could_not_judge.push(Unjudged {
-            requirement: Some(requirement.to_owned()),
+            requirement: Some(requirement.clone()),
             rule: Some(route.name.clone()),
             at: Some(route.at.clone()),
             why: format!("{what} only a deployment knows: it may take packets from every other route"),

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     Question, judge,
+    loss_tests::{open, tags},
     tests::{BASE, group, judged, question, rule, worries},
+    ways_tests::table,
 };
 use crate::lint::{
     finding::{Kind, Report, Verdict},
@@ -186,4 +188,71 @@ fn without_a_tag_file_an_address_may_be_of_a_tag_and_with_one_it_is_known() {
     assert_eq!(worries(&hit), ["blocked.app-db@no-azure"]);
     assert!(hit.notes.iter().any(|note| note.contains("change 77")), "the edition is said");
     assert_eq!(judged(&asked, &[group(&lines), file("53.0.0.0/16")]).exit_code(), 0);
+}
+
+#[test]
+fn a_tag_with_a_slip_is_neither_empty_nor_everything() {
+    let web = "130 In allow tcp *>* 80,443 web";
+    let (no_more_in, lb) = ("4000 In deny * *>* * no-more", "110 In allow * AzureLoadBalancer>* * lb");
+    let management = "100 In allow tcp AppServiceManagment>* 454-455 management";
+    let cases: [(&[&str], &[&str], &[&str]); 8] = [
+        (&[management, BASE[1], BASE[2]], &[], &["in-management"]),
+        (&["101 In deny tcp AppServiceManagement>* 455 away", "102 In allow tcp AppServiceManagment>* 454-455 slip", BASE[1], BASE[2]], &["partly_blocked.in-management@away"], &[]),
+        (
+            &[BASE[0], "110 In allow * AzureLoadBalancr>* * lb", BASE[2], web, no_more_in],
+            &[],
+            &["in-lb-16001", "in-lb-454-455"],
+        ),
+        (&[BASE[0], lb, "120 In allow * VirtualNetwrk>* * intra", web, no_more_in], &[], &["in-intra-subnet"]),
+        (
+            &[&BASE[..], &["200 Out allow tcp *>SQLS 1433 sql", "300 Out deny tcp *>Internet 1433 rest"]].concat(),
+            &[],
+            &["out-sql"],
+        ),
+        (
+            &[&BASE[..], &["200 Out allow tcp *>AzureKeyVolt 443 keys", "300 Out deny tcp *>Internet 443 rest"]]
+                .concat(),
+            &["partly_blocked.out-https@rest"],
+            &[],
+        ),
+        (
+            &[&BASE[..], &["200 Out allow tcp *>Intrenet 443 all", "300 Out deny tcp *>Internet 443 rest"]].concat(),
+            &[],
+            &["out-https"],
+        ),
+        (&[&BASE[..], &["200 Out allow tcp *>Storge 443 some"]].concat(), &[], &[]),
+    ];
+    for (lines, expected, stay_open) in cases {
+        for files in [vec![], vec![tags()]] {
+            let report = judged(&question("ase-v2"), &[&[group(lines)], files.as_slice()].concat());
+            assert_eq!((worries(&report), open(&report)), (words(expected), words(stay_open)), "{lines:?}");
+            assert_eq!(report.exit_code(), if expected.is_empty() { 3 } else { 1 }, "{lines:?}");
+        }
+    }
+    let said = judged(&question("ase-v2"), &[group(&[management, BASE[1], BASE[2]])]);
+    assert!(said.could_not_judge.iter().all(|open| open.why.contains("(AppServiceManagement is meant?)")));
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn a_route_that_nothing_resolves_takes_nothing_for_certain() {
+    let services = Some(["Sql", "Storage", "EventHub"].map(|one| format!("Microsoft.{one}")).to_vec());
+    let asked = Question { service_endpoints: services, ..question("ase-v2") };
+    let tunnel = ("tunnel", "0.0.0.0/0", "VirtualAppliance");
+    let monitor = ("monitor", "AzureMonitor", "Internet");
+    let of = |routes: &[(&str, &str, &str)]| judged(&asked, &[table(false, routes)]);
+    let slip = of(&[tunnel, monitor, ("management", "AppServiceManagment", "Internet")]);
+    assert_eq!((worries(&slip), slip.exit_code()), (vec![], 3));
+    let lost = of(&[tunnel, monitor, ("management", "AppServiceManagment", "VirtualAppliance")]);
+    assert_eq!(worries(&lost), ["route.management@tunnel"], "whatever the tag is");
+    let out = ("out", "0.0.0.0/0", "Internet");
+    for open in [("x", "[parameters('x')]", "VirtualAppliance"), ("x", "Storge", "None")] {
+        let report = of(&[out, open]);
+        assert_eq!((worries(&report), report.exit_code()), (vec![], 3), "{open:?}");
+    }
+    let own = of(&[out, ("own", "10.20.1.0/24", "VirtualAppliance"), ("x", "[parameters('x')]", "VnetLocal")]);
+    assert_eq!((worries(&own), own.exit_code()), (vec![], 3));
 }

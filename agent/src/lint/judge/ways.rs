@@ -113,8 +113,11 @@ impl Look<'_> {
         self.routing.hops(way).iter().all(|hop| matches!(hop, NextHop::Internet | NextHop::ServiceEndpoint))
     }
 
-    fn is_open(&self, way: &Way) -> bool {
+    /// Whether only a deployment knows where a way leads, or a route of which nothing says what it is for may lead it straight.
+    pub(super) fn is_open(&self, way: &Way) -> bool {
+        let mends = |route: &Route| matches!(route.next_hop, NextHop::Internet | NextHop::Unknown(_));
         self.routing.hops(way).iter().any(|hop| matches!(hop, NextHop::Unknown(_)))
+            || self.routing.doubts(way).any(mends)
     }
 
     fn own_subnet(&self, level: Level, report: &mut Report) {
@@ -122,7 +125,8 @@ impl Look<'_> {
             let route = &self.routing.routes[way.routes[0]];
             let stays = matches!(route.next_hop, NextHop::VnetLocal | NextHop::Unknown(_));
             let fabric = route.origin == Origin::System && !self.table.effective;
-            if stays || fabric {
+            let mends = |route: &Route| matches!(route.next_hop, NextHop::VnetLocal | NextHop::Unknown(_));
+            if stays || fabric || self.routing.doubts(&way).any(mends) {
                 continue;
             }
             // Without the network's prefixes a shorter route may be beaten by the network's own.
@@ -311,8 +315,7 @@ impl Look<'_> {
     }
 
     fn ip_dependencies(&self, main: &Way, report: &mut Report) {
-        let lost: Vec<Way> =
-            self.routing.ways(&self.ip_addresses()).into_iter().filter(|way| !self.is_straight(way)).collect();
+        let lost: Vec<Way> = self.astray(&self.ip_addresses());
         let Some(way) = lost.first() else { return };
         let missing: AddressSet = lost.iter().map(|way| way.destinations.clone()).collect();
         let message = format!(
