@@ -43,10 +43,13 @@ fn on_line(address: IpAddr) -> u128 {
 }
 
 impl FromIterator<AddressSet> for AddressSet {
-    /// The union of sets, joined at once.
+    /// The union of sets, joined at once; one alone is shared.
     fn from_iter<I: IntoIterator<Item = AddressSet>>(sets: I) -> Self {
-        let parts: Vec<(u128, u128)> = sets.into_iter().flat_map(|set| set.0.parts().to_vec()).collect();
-        Self(parts.into_iter().collect())
+        let mut sets: Vec<AddressSet> = sets.into_iter().filter(|set| !set.is_empty()).collect();
+        if sets.len() <= 1 {
+            return sets.pop().unwrap_or_default();
+        }
+        Self(sets.iter().flat_map(|set| set.0.parts()).copied().collect())
     }
 }
 

@@ -49,6 +49,7 @@ const SERVICES: &[&str] = &[
     "AppConfiguration",
     "AppService",
     "AppServiceManagement",
+    "AutonomousDevelopmentPlatform",
     "AzureActiveDirectory",
     "AzureActiveDirectoryDomainServices",
     "AzureAdvancedThreatProtection",
@@ -78,6 +79,7 @@ const SERVICES: &[&str] = &[
     "AzureInformationProtection",
     "AzureIoTHub",
     "AzureKeyVault",
+    "AzureLoadTestingInstanceManagement",
     "AzureMachineLearning",
     "AzureMachineLearningInference",
     "AzureManagedGrafana",
@@ -110,9 +112,11 @@ const SERVICES: &[&str] = &[
     "GenevaActions",
     "GuestAndHybridManagement",
     "HDInsight",
+    "KustoAnalytics",
     "LogicApps",
     "LogicAppsManagement",
     "M365ManagementActivityApi",
+    "M365ManagementActivityApiWebhook",
     "Marketplace",
     "MicrosoftAzureFluidRelay",
     "MicrosoftCloudAppSecurity",
@@ -124,6 +128,9 @@ const SERVICES: &[&str] = &[
     "PowerPlatformInfra",
     "PowerPlatformPlex",
     "PowerQueryOnline",
+    "SCCservice",
+    "Scuba",
+    "SerialConsole",
     "ServiceBus",
     "ServiceFabric",
     "Sql",
@@ -136,6 +143,38 @@ const SERVICES: &[&str] = &[
     "WindowsAdminCenter",
     "WindowsVirtualDesktop",
 ];
+
+/// Regions whose tags abbreviate the name that locations have (tag files of 2025).
+const SHORT_REGIONS: [(&str, &str); 10] = [
+    ("brazilse", "brazilsoutheast"),
+    ("centralfrance", "francecentral"),
+    ("chilec", "chilecentral"),
+    ("germanyn", "germanynorth"),
+    ("germanywc", "germanywestcentral"),
+    ("norwaye", "norwayeast"),
+    ("norwayw", "norwaywest"),
+    ("southfrance", "francesouth"),
+    ("switzerlandn", "switzerlandnorth"),
+    ("switzerlandw", "switzerlandwest"),
+];
+
+/// Services that have tags for each region ("Virtual network service tags", column "Can be regional").
+const REGIONAL: [&str; 8] = [
+    "AzureContainerRegistry",
+    "AzureCosmosDB",
+    "AzureKeyVault",
+    "EventHub",
+    "MicrosoftContainerRegistry",
+    "ServiceBus",
+    "Sql",
+    "Storage",
+];
+
+/// A region as locations write it, in lower case and without blanks, whichever way it is written.
+pub fn region_of(text: &str) -> String {
+    let plain = text.to_ascii_lowercase().replace(' ', "");
+    SHORT_REGIONS.iter().find(|(short, _)| *short == plain).map_or(plain, |(_, long)| (*long).to_owned())
+}
 
 impl Tag {
     /// Reads a tag's name; none when no tag can be called that.
@@ -158,7 +197,7 @@ impl Tag {
         };
         let region = text[name.len()..].strip_prefix('.').filter(|region| !region.is_empty());
         let spelled = known.map_or_else(|| name.to_ascii_lowercase(), str::to_owned);
-        Some(Self { service: spelled, region: region.map(str::to_ascii_lowercase), known: known.is_some() })
+        Some(Self { service: spelled, region: region.map(region_of), known: known.is_some() })
     }
 
     /// A tag that this program names itself.
@@ -190,6 +229,12 @@ impl Tag {
     #[must_use]
     pub fn whole(&self) -> Self {
         Self { region: None, ..self.clone() }
+    }
+
+    /// The part in one region of a service that has such parts.
+    pub fn part_in(&self, region: &str) -> Option<Self> {
+        let is_whole = self.region.is_none() && REGIONAL.contains(&self.service());
+        is_whole.then(|| Self { region: Some(region.to_owned()), ..self.clone() })
     }
 
     /// The known tag that differs from this name by a slip of the pen: one or two letters.
@@ -256,6 +301,14 @@ mod tests {
         let door = Tag::named("azurefrontdoor.firstparty");
         assert_eq!((door.service(), door.region()), ("AzureFrontDoor.FirstParty", None));
         assert_ne!(Tag::parse("SqlManagement"), Tag::parse("Sql"));
+    }
+
+    #[test]
+    fn a_region_is_the_same_however_it_is_abbreviated() {
+        assert_eq!(Tag::parse("AzureCloud.norwaye"), Tag::parse("AzureCloud.NorwayEast"));
+        assert_eq!(region_of("Germany West Central"), region_of("germanywc"));
+        assert_eq!(Tag::named("Sql").part_in("norwayeast"), Tag::parse("Sql.norwaye"));
+        assert_eq!(Tag::named("AzureActiveDirectory").part_in("norwayeast"), None, "it has one list for the world");
     }
 
     #[test]

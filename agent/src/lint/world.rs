@@ -4,7 +4,10 @@
 //! that stands for "some address of this tag"; whether a given public address belongs to it stays open. A tag that nobody
 //! knows may be any other with a slip of the pen.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 
@@ -87,16 +90,6 @@ impl Extent {
     fn sure(sure: AddressSet) -> Self {
         Self { sure, ..Self::default() }
     }
-
-    /// What either stands for.
-    #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        Self {
-            sure: self.sure.union(&other.sure),
-            by_tag: self.by_tag.union(&other.by_tag),
-            perhaps: self.perhaps.union(&other.perhaps),
-        }
-    }
 }
 
 /// Behind so many unknown tags nobody reads which one each resembles.
@@ -126,6 +119,10 @@ pub struct World {
     pub interfaces: AddressSet,
     book: Book,
     names: Vec<Named>,
+    /// Every tag that is named.
+    all: BTreeSet<Tag>,
+    /// The names of services.
+    services: AddressSet,
     /// Tags that neither this program nor the tag file knows, with the one that each resembles.
     unknown: BTreeMap<Tag, Option<Tag>>,
     /// Every public address of a tag of the book, where there are unknown tags.
@@ -140,14 +137,13 @@ impl World {
     /// The world of a subnet, given the prefixes of its network and every tag that rules, routes and requirements name.
     pub fn new(subnet: &[IpNet], vnet: &[IpNet], book: Book, tags: impl IntoIterator<Item = Tag>) -> Self {
         let mut names: Vec<Named> = Vec::new();
+        let mut all: BTreeSet<Tag> = BTreeSet::new();
         for tag in tags {
             let is_place = !matches!(
                 tag.place(),
                 None | Some(Place::AzurePlatformDns | Place::AzurePlatformImds | Place::AzurePlatformLkm)
             );
-            let is_new =
-                !names.iter().any(|named| matches!(named, Named::Tag(known) | Named::Listed(known) if *known == tag));
-            if !is_place && is_new {
+            if !is_place && all.insert(tag.clone()) {
                 names.push(if book.complete.contains_key(&tag) { Named::Listed(tag) } else { Named::Tag(tag) });
             }
         }
@@ -188,6 +184,8 @@ impl World {
             interfaces,
             book,
             names,
+            all,
+            services,
             unknown,
             listed,
             public_numbers,
@@ -213,7 +211,10 @@ impl World {
 
     /// What a list of terms stands for.
     pub fn extent(&self, terms: &[AddressTerm]) -> Extent {
-        let extent = terms.iter().fold(Extent::default(), |extent, term| extent.union(&self.term(term)));
+        let each: Vec<Extent> = terms.iter().map(|term| self.term(term)).collect();
+        let all = |part: fn(&Extent) -> &AddressSet| each.iter().map(|one| part(one).clone()).collect::<AddressSet>();
+        let extent =
+            Extent { sure: all(|one| &one.sure), by_tag: all(|one| &one.by_tag), perhaps: all(|one| &one.perhaps) };
         let is_all = !extent.by_tag.names().is_empty() && self.public_v4.is_within(&extent.sure);
         if !is_all {
             return extent;
@@ -277,7 +278,8 @@ impl World {
         let known = self.book.documented.iter().chain(&self.book.complete);
         let of_parts = known.filter(|(other, _)| tag.includes(other));
         let documented: AddressSet = of_parts.map(|(_, addresses)| addresses.clone()).collect();
-        let may_share = |other: &Tag| other.place().is_none() && (!other.is_known() || regional_cloud(tag, other));
+        let may_share =
+            |other: &Tag| other.place().is_none() && (!other.is_known() || self.may_share_region(tag, other));
         let perhaps = self.named(may_share).minus(&within);
         let numbers = match self.whole_of(tag) {
             Some(whole) => whole.intersection(&self.public_numbers),
@@ -286,9 +288,20 @@ impl World {
         Extent { by_tag: numbers.minus(&documented), perhaps, sure: documented.union(&within) }
     }
 
+    /// `AzureCloud.<region>` and a tag that names no region may share addresses, where no name stands for those.
+    fn may_share_region(&self, tag: &Tag, other: &Tag) -> bool {
+        let cloud_first = if tag.is_all_of_azure() { (tag, other) } else { (other, tag) };
+        let (Some(region), true, None) =
+            (cloud_first.0.region(), cloud_first.0.is_all_of_azure(), cloud_first.1.region())
+        else {
+            return false;
+        };
+        !cloud_first.1.part_in(region).is_some_and(|part| self.all.contains(&part))
+    }
+
     /// What a tag that nobody knows may stand for. Only `Internet` holds the public addresses of no service.
     fn slip(&self, meant: Option<&Tag>, own: AddressSet) -> Extent {
-        let of_services = || self.named(|other| other.place().is_none()).union(&self.listed);
+        let of_services = || self.services.union(&self.listed);
         let others = self.public_numbers.minus(&self.listed);
         let perhaps = match meant.map(Tag::place) {
             Some(Some(Place::Internet)) => AddressSet::everything(),
@@ -340,10 +353,4 @@ impl World {
     pub fn documented(&self, tag: &Tag) -> Option<&AddressSet> {
         self.book.documented.get(tag)
     }
-}
-
-/// `AzureCloud.<region>` and a tag that names no region, or another tag beside it, may share addresses.
-fn regional_cloud(tag: &Tag, other: &Tag) -> bool {
-    let cloud = |tag: &Tag| tag.service() == "AzureCloud" && tag.region().is_some();
-    (cloud(tag) && other.region().is_none()) || (cloud(other) && tag.region().is_none())
 }

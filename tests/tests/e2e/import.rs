@@ -17,7 +17,10 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::process::{agent, run};
+use crate::{
+    http_client::{get, status},
+    process::{Program, agent, free_port, run},
+};
 
 const ID: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.Web/hostingEnvironments/ase-1";
 /// What must be found nowhere.
@@ -246,9 +249,16 @@ fn token() -> (String, Vec<Answer>) {
 
 /// Imports from a fake with these answers, and looks for the token in everything that it leaves behind.
 fn live(what: &str, fake: &Fake) -> (Option<i32>, String, String) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let output = folder.path().join("written").display().to_string();
-    let state = folder.path().join("state");
+    live_in(tempfile::tempdir().expect("a temporary folder").path(), what, fake)
+}
+
+fn holds_no_token(place: &str, bytes: &[u8]) {
+    assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()), "the token is in {place}");
+}
+
+fn live_in(folder: &Path, what: &str, fake: &Fake) -> (Option<i32>, String, String) {
+    let output = folder.join("written").display().to_string();
+    let state = folder.join("state");
     fs::create_dir(&state).expect("the folder is writable");
     let (token_service, management, state_dir) =
         (format!("{}/token", fake.url()), fake.url(), state.display().to_string());
@@ -268,14 +278,39 @@ fn live(what: &str, fake: &Fake) -> (Option<i32>, String, String) {
         arguments.extend(["--state-dir", &state_dir]);
     }
     let (code, text, error) = import(&arguments);
-    for (place, said) in [("standard output", &text), ("standard error", &error)] {
-        assert!(!said.contains(TOKEN), "the token is on {place}: {said}");
-    }
-    for file in files_below(folder.path()) {
-        let bytes = fs::read(&file).expect("it is readable");
-        assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()), "the token is in {}", file.display());
+    holds_no_token("what it printed", text.as_bytes());
+    holds_no_token("what it said of mistakes", error.as_bytes());
+    for file in files_below(folder) {
+        holds_no_token(&file.display().to_string(), &fs::read(&file).expect("it is readable"));
     }
     (code, text, error)
+}
+
+/// A daemon that remembers what was imported says it everywhere, and nowhere the token.
+fn a_daemon_shows_the_environment_without_the_token(state: &Path) {
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = format!(
+        "resolvers: {{custom: [127.0.0.1]}}\nstate_dir: {}\nprofile: custom\n\
+         endpoints:\n  add: [{{class: tcp, host: 127.0.0.1, port: {}, interval: 1s, timeout: 500ms}}]\n",
+        state.display(),
+        listen.port()
+    );
+    fs::write(folder.path().join("agent.yaml"), text).expect("the folder is writable");
+    let mut command = Command::new(agent());
+    command.args(["run", "--config", "agent.yaml", "--listen", &listen.to_string()]).env_remove("STATE_DIRECTORY");
+    let daemon = Program::start(folder, command.env("RUST_LOG", "trace"))
+        .until("the environment in the status", || {
+            status(listen).is_some_and(|status| status["environment"].is_object())
+        });
+    let pages = ["/metrics", "/api/v1/status", "/"].map(|path| (path, get(listen, path).expect("it listens").body));
+    assert!(pages[0].1.contains("ase_environment_suspended") && pages[1].1.contains("203.0.113.30"));
+    assert!(pages.iter().all(|(_, body)| !body.is_empty()) && !daemon.log().is_empty());
+    pages.iter().for_each(|(path, body)| holds_no_token(path, body.as_bytes()));
+    holds_no_token("the log", daemon.log().as_bytes());
+    for file in files_below(state) {
+        holds_no_token(&file.display().to_string(), &fs::read(&file).expect("it is readable"));
+    }
 }
 
 /// While the management API is silent, the command holds the token; it dies then as hard as a program can.
@@ -430,8 +465,10 @@ fn live_takes_the_environment_of_either_version() {
         ]
         .into(),
     );
-    let (code, text, error) = live("environment", &two);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (code, text, error) = live_in(folder.path(), "environment", &two);
     assert!(code == Some(1) && text.contains("SUSPENDED") && text.contains("outbound: 203.0.113.30"), "{text}{error}");
+    a_daemon_shows_the_environment_without_the_token(&folder.path().join("state"));
     let networking = json!({"id": format!("{ID}/configurations/networking"), "name": "networking", "type": "Microsoft.Web/hostingEnvironments/configurations",
         "properties": {"externalInboundIpAddresses": ["203.0.113.41"], "internalInboundIpAddresses": [], "windowsOutboundIpAddresses": ["203.0.113.40"]}});
     let three = Fake::start(

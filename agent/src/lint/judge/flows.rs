@@ -173,7 +173,8 @@ fn app_finding(case: &Case<'_>, gate: &Gate<'_>, lost: &Lost<'_>) -> Option<Find
     let https_open = || {
         let https = case.profile().requirement("app-https")?;
         let pieces = gate.ruling(https.direction()).decide(traffic(case, https), Reach::Everywhere).ok()?;
-        pieces.iter().any(|piece| piece.fate == Fate::Allowed).then_some(())
+        let serves = pieces.iter().any(|piece| piece.fate == Fate::Allowed) || serves_others(case, gate, https);
+        serves.then_some(())
     };
     let mild = lost.requirement.id == "app-http" && https_open().is_some();
     let severity = if mild { Severity::Info } else { lost.requirement.severity() };

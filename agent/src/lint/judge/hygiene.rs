@@ -47,6 +47,15 @@ fn unknown_tags(case: &Case<'_>, group: &Group, report: &mut Report) {
     }
 }
 
+/// Whether the words of one rule hold those of another, by the names alone.
+fn hold(theirs: &[AddressTerm], ours: &[AddressTerm]) -> bool {
+    let holds = |one: &AddressTerm, other: &AddressTerm| match (one, other) {
+        (AddressTerm::Tag(one), AddressTerm::Tag(other)) => one.includes(other),
+        _ => one == other,
+    };
+    theirs == ours || ours.iter().all(|other| theirs.iter().any(|one| holds(one, other)))
+}
+
 /// One rule with its place.
 struct One<'a> {
     case: &'a Case<'a>,
@@ -163,15 +172,16 @@ impl One<'_> {
         let access = self.rule.access.value()?;
         let (all, sure) = (self.ruling.may(self.at), self.ruling.sure(self.at).filter(|sure| sure.has_packets())?);
         let differs = |at: &&usize| self.ruling.rules[**at].access.value() != Some(access);
-        if let Some(twin) = (0..self.at).find(|&earlier| self.is_said_by(earlier)) {
-            return Some(self.shadowed(&self.ruling.rules[twin], differs(&&twin), sure));
+        let before = self.ruling.before(self.at, all);
+        if let Some(twin) = before.iter().find(|&&earlier| self.is_said_by(earlier)) {
+            return Some(self.shadowed(&self.ruling.rules[*twin], differs(&twin), sure));
         }
-        let (takers, rest) = self.takers(all)?;
+        let (takers, rest) = self.takers(&before, all)?;
         let by = takers.iter().find(differs).or(takers.last()).copied()?;
         if rest.is_empty() {
             return Some(self.shadowed(&self.ruling.rules[by], takers.iter().any(|at| differs(&at)), sure));
         }
-        let (takers, rest) = self.takers(sure)?;
+        let (takers, rest) = self.takers(&before, sure)?;
         let against = takers.iter().filter(differs).copied().find(|&at| self.loses_the_internet(sure, &rest, at))?;
         let taker = &self.ruling.rules[against];
         let message = format!("{} takes everything public from it; only addresses in the network remain", taker.name);
@@ -181,10 +191,10 @@ impl One<'_> {
         })
     }
 
-    /// The earlier rules that take something of some traffic, and what they leave; none where that is too much to say.
-    fn takers(&self, all: &Traffic) -> Option<(Vec<usize>, Vec<Traffic>)> {
+    /// The rules before this one that take something of some traffic, and what they leave; none where that is too much to say.
+    fn takers(&self, before: &[usize], all: &Traffic) -> Option<(Vec<usize>, Vec<Traffic>)> {
         let (mut takers, mut rest) = (Vec::new(), vec![all.clone()]);
-        for earlier in self.ruling.before(self.at, all) {
+        for &earlier in before {
             let Some(taken) = self.ruling.sure(earlier) else { continue };
             let takes = |piece: &Traffic| piece.intersection(taken).is_some_and(|taken| taken.has_packets());
             if !rest.iter().any(takes) {
@@ -202,11 +212,11 @@ impl One<'_> {
         Some((takers, rest))
     }
 
-    /// Whether an earlier rule has the same words for addresses, and its ports and protocols hold all of this one's.
+    /// Whether the words of an earlier rule for addresses hold all of this one's, and its ports and protocols do.
     fn is_said_by(&self, earlier: usize) -> bool {
         let other = &self.ruling.rules[earlier];
-        let same = other.source.addresses == self.rule.source.addresses
-            && other.destination.addresses == self.rule.destination.addresses;
+        let same = hold(&other.source.addresses, &self.rule.source.addresses)
+            && hold(&other.destination.addresses, &self.rule.destination.addresses);
         let (Some(theirs), Some(ours)) = (self.ruling.sure(earlier), self.ruling.sure(self.at)) else { return false };
         let holds = ours.destination_ports.is_within(&theirs.destination_ports)
             && ours.source_ports.is_within(&theirs.source_ports);

@@ -22,6 +22,9 @@ const FEW_ADDRESSES: u128 = 65_536;
 /// Up to so many ports closed within the subnet are a hardening, not a cut: nothing of the environment is known to use them.
 const FEW_PORTS: u32 = 64;
 
+/// Ports up to here are for services, and no system gives them to clients (RFC 6335 section 6).
+const LAST_SYSTEM_PORT: u16 = 1_023;
+
 /// A requirement that is denied, wholly or partly.
 pub(super) struct Lost<'a> {
     pub(super) requirement: &'a Requirement,
@@ -55,6 +58,9 @@ impl Lost<'_> {
     /// What it means that this is denied.
     pub(super) fn meaning(&self, case: &Case<'_>) -> Meaning {
         let worst = self.requirement.severity();
+        if self.is_from_no_client() {
+            return Meaning::Harmless;
+        }
         if self.altogether {
             return if self.is_perhaps_listed(case) { Meaning::Part(worst) } else { Meaning::All };
         }
@@ -68,6 +74,12 @@ impl Lost<'_> {
             Peer::Subnet => self.of_subnet(),
             Peer::Tag(_) | Peer::Vnet | Peer::Nets(_) => Meaning::Part(worst),
         }
+    }
+
+    /// Whether what is denied comes by TCP from ports alone that no client takes. Clocks and name servers ask from theirs by UDP.
+    fn is_from_no_client(&self) -> bool {
+        let low = PortSet::one(1, LAST_SYSTEM_PORT);
+        self.protocols() == Protocols::TCP && self.denied.iter().all(|piece| piece.traffic.source_ports.is_within(&low))
     }
 
     /// Of all addresses a few are denied, or services: then it counts which ones.

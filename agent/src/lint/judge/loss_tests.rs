@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Question,
-    tests::{BASE, base_and, group, judged, question, worries},
+    tests::{BASE, base_and, group, judged, question, rule, worries},
 };
 use crate::lint::{
     finding::{Report, Severity},
@@ -74,6 +74,47 @@ fn all_of_azure_is_more_than_a_service() {
     let (worries, open) = said(&["200 Out deny * *>AzureCloud * no-azure"], None);
     assert_eq!(worries, ["blocked.out-sql@no-azure", "partly_blocked.out-https@no-azure"]);
     assert_eq!(open, ["out-dns", "out-http", "out-monitoring", "out-ntp"], "who answers there no document says");
+}
+
+#[test]
+fn all_of_azure_in_one_region_is_judged_alike_with_a_tag_file_and_without() {
+    let denied = ["200 Out deny * *>AzureCloud.westeurope * no-region"];
+    let of_sql = |lines: &[&str], location| {
+        let (worries, open) = said(lines, location);
+        assert!(!open.contains(&"out-sql".to_owned()), "{location:?}: {open:?}");
+        worries.into_iter().find(|one| one.contains("out-sql"))
+    };
+    let lost = Some("partly_blocked.out-sql@no-region".to_owned());
+    assert_eq!(of_sql(&denied, Some("westeurope")), lost);
+    assert_eq!(of_sql(&denied, None), lost);
+    assert_eq!(of_sql(&denied, Some("North Europe")), None, "the database is in the own region");
+    let only = ["200 Out allow tcp *>AzureCloud.westeurope 1433 near", "4000 Out deny tcp *>Internet 1433 rest"];
+    assert_eq!(of_sql(&only, Some("westeurope")), None);
+    assert_eq!(of_sql(&only, Some("North Europe")), Some("partly_blocked.out-sql@rest".to_owned()));
+}
+
+#[test]
+fn a_region_is_the_own_one_however_its_tag_is_spelled() {
+    let lines = ["200 Out allow tcp *>Sql.norwaye 1433 near", "4000 Out deny tcp *>Internet 1433 rest"];
+    assert_eq!(v2(&lines, Some("Norway East"), &[]).worst(), Some(Severity::Info));
+    assert_eq!(v2(&lines, Some("Norway West"), &[]).worst(), Some(Severity::Critical));
+}
+
+#[test]
+fn ports_that_no_client_takes_are_missed_by_nobody() {
+    let from = |ports: &str, line: &str| {
+        let mut one = rule(line);
+        one["sourcePortRange"] = json!(ports);
+        let mut group =
+            group(&[BASE[1], BASE[2], "130 In allow tcp *>* 80,443 web", "4000 In deny tcp *>* 454-455 rest"]);
+        group["securityRules"].as_array_mut().expect("a list").push(one);
+        worries(&judged(&question("ase-v2"), &[group]))
+    };
+    let management = "100 In allow tcp AppServiceManagement>* 454-455 management";
+    let of_management = |worries: Vec<String>| worries.into_iter().find(|one| one.contains("in-management"));
+    assert_eq!(of_management(from("1024-65535", management)), None);
+    assert_eq!(of_management(from("49152-65535", management)), Some("partly_blocked.in-management@rest".to_owned()));
+    assert_eq!(of_management(from("454-455", management)), Some("partly_blocked.in-management@rest".to_owned()));
 }
 
 #[test]

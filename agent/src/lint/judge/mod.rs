@@ -40,6 +40,8 @@ mod ways;
 #[cfg(test)]
 mod ways_tests;
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
 use self::flows::Gate;
@@ -50,7 +52,7 @@ use crate::lint::{
     requirements::{Management, Members, Peer, Profile, Requirement},
     route::Subnet,
     rule::{AddressTerm, Group, Rule},
-    tags::Tag,
+    tags::{Tag, region_of},
     traffic::Direction,
     world::World,
 };
@@ -106,6 +108,9 @@ pub(super) struct Case<'a> {
 
 /// The tag of the addresses that an environment reports to (tag file of 2025-10-28).
 const MONITOR: &str = "AzureMonitor";
+
+/// Azure has fewer regions than that ("Azure regions list").
+const MOST_REGIONS: usize = 128;
 
 /// Judges.
 pub fn judge(question: &Question, export: &Export) -> Report {
@@ -299,7 +304,7 @@ impl<'a> Case<'a> {
         let of_subnet = self.subnet.and_then(|subnet| subnet.location.as_deref());
         let of_groups = self.export.groups.iter().find_map(|group| group.location.as_deref());
         let said = of_subnet.or(of_groups).filter(|said| !is_expression(said) && !said.is_empty())?;
-        Some(said.to_ascii_lowercase().replace(' ', ""))
+        Some(region_of(said))
     }
 
     fn profile(&self) -> &'a Profile {
@@ -322,7 +327,8 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Every tag that rules, routes and requirements name.
+/// Every tag that rules, routes and requirements name. Where rules name all of Azure in a region, what is there of a service
+/// that is required has a name, too, so that a rule takes that part and no other.
 fn tags(question: &Question, export: &Export, management: &Management) -> Vec<Tag> {
     let of_rule = |rule: &Rule| [rule.source.addresses.clone(), rule.destination.addresses.clone()].concat();
     let of_rules = export.groups.iter().flat_map(|group| group.rules.iter().flat_map(of_rule));
@@ -338,7 +344,17 @@ fn tags(question: &Question, export: &Export, management: &Management) -> Vec<Ta
             None
         }
     });
-    named.chain(required).chain([management.tag.clone()]).collect()
+    let mut tags: Vec<Tag> = named.chain(required).chain([management.tag.clone()]).collect();
+    let regions: BTreeSet<&str> = tags.iter().filter(|tag| tag.is_all_of_azure()).filter_map(Tag::region).collect();
+    let is_listed = |tag: &&Tag| export.book.as_ref().is_some_and(|book| book.complete.contains_key(tag));
+    let wholes = question.profile.requirements.iter().filter_map(|requirement| match &requirement.peer {
+        Peer::Tag(tag) => Some(tag).filter(|tag| !is_listed(tag)),
+        _ => None,
+    });
+    let parts: Vec<Tag> =
+        wholes.flat_map(|whole| regions.iter().take(MOST_REGIONS).filter_map(|region| whole.part_in(region))).collect();
+    tags.extend(parts);
+    tags
 }
 
 /// Whether a requirement is judged at a group at all.

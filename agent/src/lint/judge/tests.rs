@@ -295,6 +295,11 @@ fn rules_that_do_nothing_are_named() {
         base_and(&["200 Out deny * *>10.0.0.0/13 3389 a", "300 Out allow tcp *>10.3.0.0/16 3389 b"]),
         ["shadowed@b"]
     );
+    assert_eq!(
+        base_and(&["200 Out deny tcp *>AzureCloud 8080 a", "300 Out allow tcp *>Storage.westeurope 8080 b"]),
+        ["shadowed@b"],
+        "by the names alone"
+    );
     let partly = base_and(&["200 Out deny tcp *>Internet 8080 a", "300 Out allow tcp *>* 8080 b"]);
     assert_eq!(partly, ["shadowed_partly@b"]);
     let report = judged(

@@ -197,7 +197,16 @@ fn a_tag_with_a_slip_is_neither_empty_nor_everything() {
     let management = "100 In allow tcp AppServiceManagment>* 454-455 management";
     let cases: [(&[&str], &[&str], &[&str]); 8] = [
         (&[management, BASE[1], BASE[2]], &[], &["in-management"]),
-        (&["101 In deny tcp AppServiceManagement>* 455 away", "102 In allow tcp AppServiceManagment>* 454-455 slip", BASE[1], BASE[2]], &["partly_blocked.in-management@away"], &[]),
+        (
+            &[
+                "101 In deny tcp AppServiceManagement>* 455 away",
+                "102 In allow tcp AppServiceManagment>* 454-455 slip",
+                BASE[1],
+                BASE[2],
+            ],
+            &["partly_blocked.in-management@away"],
+            &[],
+        ),
         (
             &[BASE[0], "110 In allow * AzureLoadBalancr>* * lb", BASE[2], web, no_more_in],
             &[],

@@ -43,9 +43,10 @@ impl Shape {
     }
 }
 
-/// The list in a file: the file itself, or its `value`.
+/// The list in a file: the file itself, its `value`, or the `data` of an answer of Azure Resource Graph.
 pub(super) fn list<'a>(root: &Node<'a>) -> Node<'a> {
-    match root.get("value").filter(|value| value.value.is_array()) {
+    let data = || root.get("data").filter(|_| root.has("total_records") || root.has("totalRecords"));
+    match root.get("value").or_else(data).filter(|value| value.value.is_array()) {
         Some(value) if !root.value.is_array() => value,
         _ => root.clone(),
     }
