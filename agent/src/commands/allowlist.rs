@@ -63,7 +63,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// Only what is blocked now, as a message to the network team; looks now unless --seen says how it is
     #[arg(long)]

@@ -24,12 +24,12 @@ Exit codes:
   1   the management API did not answer
   2   imported; the environment does not reach something, or the agent and the environment differ
   64  the command line is wrong
-  78  a file is no such answer, or --output exists
+  78  a file is no such answer, or the file of --into exists
 
 Examples:
   az rest --method get --url \"$ID/outboundNetworkDependenciesEndpoints?api-version=2022-03-01\" > outbound.json
-  ase-agent import outbound outbound.json --output ase-agent.yaml
-  ase-agent import outbound outbound.json --seen status.json
+  ase-agent import outbound outbound.json --into ase-agent.yaml
+  ase-agent import outbound outbound.json --seen status.json --output json
   ase-agent import outbound --live --id \"$ID\"";
 
 const INBOUND_NOTES: &str = "\
@@ -40,11 +40,11 @@ Exit codes:
   0   imported
   1   the management API did not answer
   64  the command line is wrong
-  78  a file is no such answer, or --output exists
+  78  a file is no such answer, or the file of --into exists
 
 Examples:
   ase-agent import inbound inbound.json
-  ase-agent import inbound --live --id \"$ID\" --output inbound.json";
+  ase-agent import inbound --live --id \"$ID\" --into inbound.json";
 
 const ENVIRONMENT_NOTES: &str = "\
 The answers about the environment itself (the resource, capacities/virtualip, configurations/networking) are remembered in the state
@@ -55,7 +55,7 @@ Exit codes:
   1   the environment is suspended, or the management API did not answer
   2   its addresses or its kind changed since the last time
   64  the command line is wrong
-  78  a file is no such answer, or --output exists
+  78  a file is no such answer, or the file of --into exists
 
 Examples:
   az rest --method get --url \"$ID?api-version=2022-03-01\" > environment.json

@@ -13,14 +13,21 @@ use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
-    commands::{cli::PLAIN_EXIT_CODES, failure::Failure, stdout},
+    commands::{
+        cli::{Output, PLAIN_EXIT_CODES},
+        failure::Failure,
+        stdout,
+    },
     config,
     exports::judged,
     lint::{
         finding::Report,
         judge::{Deployment, Question, judge},
         read::Export,
-        render::{explain, json, markdown, sarif, table},
+        render::{
+            explain::{Explained, explained},
+            json, markdown, sarif, table,
+        },
         requirements::{Profile, Requirement, profiles},
     },
 };
@@ -91,7 +98,7 @@ pub struct Terms {
     #[arg(long, value_name = "ID=REASON", value_parser = suppression)]
     pub suppress: Vec<(String, String)>,
     /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
 
@@ -99,10 +106,13 @@ pub struct Terms {
 #[derive(Debug, Subcommand)]
 pub enum LintCommand {
     /// Explain a finding; without an id all kinds are listed
-    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent lint explain lb_cut\n  ase-agent lint explain"))]
+    #[command(after_help = format!("{PLAIN_EXIT_CODES}\n\nExamples:\n  ase-agent lint explain lb_cut\n  ase-agent lint explain --output json"))]
     Explain {
         /// The finding's id, for example blocked.in-management
         id: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
     },
     /// Say what a change breaks and mends: every requirement, and every flow that was seen, whose verdict differs
     #[command(after_help = diff::NOTES)]
@@ -154,21 +164,21 @@ pub fn run(arguments: &Lint) -> Result<ExitCode, Failure> {
     match &arguments.command {
         None => check(&arguments.input),
         Some(LintCommand::Diff(arguments)) => diff::run(arguments),
-        Some(LintCommand::Explain { id: None }) => {
-            stdout::print(&explain::list())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Some(LintCommand::Explain { id: Some(id) }) => {
-            let unknown = || {
-                Failure::Usage(format!(
-                    "ID ({}): there is no such finding; see ase-agent lint explain",
-                    id.escape_debug()
-                ))
-            };
-            stdout::print(&explain::explain(id).ok_or_else(unknown)?)?;
+        Some(LintCommand::Explain { id, output }) => {
+            let explained = id.as_deref().map_or_else(|| Ok(Explained::all()), explain)?;
+            stdout::print(&match output {
+                Output::Table => explained.text(),
+                Output::Json => explained.json(),
+            })?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn explain(id: &str) -> Result<Explained, Failure> {
+    let unknown =
+        || Failure::Usage(format!("ID ({}): there is no such finding; see ase-agent lint explain", id.escape_debug()));
+    explained(id).ok_or_else(unknown)
 }
 
 fn check(input: &Input) -> Result<ExitCode, Failure> {

@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod environment;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod inbound;
 pub mod memory;
 pub mod outbound;
 pub mod vantage;

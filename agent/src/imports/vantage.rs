@@ -20,6 +20,17 @@ pub enum View {
 }
 
 impl View {
+    /// The label in documents.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::AgentOnly => "agent_only",
+            Self::EnvironmentOnly => "environment_only",
+            Self::Neither => "neither",
+            Self::Both => "both",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// What it means, in plain words.
     pub fn words(self) -> &'static str {
         match self {

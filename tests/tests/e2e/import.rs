@@ -58,7 +58,7 @@ fn dependencies_become_a_configuration_that_the_agent_accepts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let answer = write(folder.path(), "outbound.json", &outbound());
     let file = folder.path().join("ase-agent.yaml").display().to_string();
-    let (code, text, error) = import(&["outbound", &answer, "--output", &file]);
+    let (code, text, error) = import(&["outbound", &answer, "--into", &file]);
     assert_eq!(code, Some(0), "{error}");
     assert!(text.contains("the environment reaches 4 of 4"), "{text}");
     let check = run(Command::new(agent()).args(["config", "check", &file]));
@@ -74,10 +74,10 @@ fn dependencies_become_a_configuration_that_the_agent_accepts() {
     }
     assert!(!written.contains("login.live.com"), "the profile has it");
     fs::write(&file, "mine").expect("the folder is writable");
-    let (code, _, error) = import(&["outbound", &answer, "--output", &file]);
+    let (code, _, error) = import(&["outbound", &answer, "--into", &file]);
     assert!(code == Some(78) && error.contains("--overwrite"), "{error}");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), "mine", "never silently");
-    let (code, ..) = import(&["outbound", &answer, "--output", &file, "--overwrite"]);
+    let (code, ..) = import(&["outbound", &answer, "--into", &file, "--overwrite"]);
     assert_eq!((code, fs::read_to_string(&file).ok()), (Some(0), Some(written)));
     let (code, printed, _) = import(&["outbound", &answer]);
     let piped = folder.path().join("piped.yaml");
@@ -127,7 +127,7 @@ fn inbound_answers_are_compared_and_the_lint_reads_what_is_written() {
         {"description": "App Service Environment subnet", "endpoints": ["10.0.1.0/24"], "ports": ["All"]}], "nextLink": null}),
     );
     let file = folder.path().join("inbound.json").display().to_string();
-    let (code, text, error) = import(&["inbound", &answer, "--output", &file]);
+    let (code, text, error) = import(&["inbound", &answer, "--into", &file]);
     assert!(code == Some(0) && text.contains("management: 2 addresses; 1 of them are not documented"), "{text}{error}");
     let lint = run(Command::new(agent()).args(["lint", &file, "--profile", "custom"]));
     assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stderr));
@@ -271,7 +271,7 @@ fn live_in(folder: &Path, what: &str, fake: &Fake) -> (Option<i32>, String, Stri
         &token_service,
         "--management",
         &management,
-        "--output",
+        "--into",
         &output,
     ];
     if what == "environment" {

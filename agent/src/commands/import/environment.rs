@@ -6,7 +6,7 @@ use ase_probes::{clock, regular_file};
 
 use super::{Environment, target::replace};
 use crate::{
-    commands::{failure::Failure, stdout},
+    commands::{cli::Output, failure::Failure, stdout},
     config,
     imports::{
         answer::Page,
@@ -14,6 +14,7 @@ use crate::{
         memory::{Event, FILE, LARGEST, Memory},
     },
     model::catalog::Severity,
+    readers::json::{ImportHead, environment_to_json},
 };
 
 /// Imports, remembers and prints.
@@ -29,7 +30,13 @@ pub(super) fn run(arguments: &Environment) -> Result<ExitCode, Failure> {
         replace(&folder.join(FILE), &text)?;
     }
     arguments.target.write(&text)?;
-    stdout::print(&report(&memory, &fresh, state_dir.as_deref()))?;
+    stdout::print(&match arguments.target.output {
+        Output::Json => {
+            let head = ImportHead { what: "environment", source: &arguments.source.words(), left_out: &left };
+            environment_to_json(&head, &memory, &fresh, state_dir.is_some())
+        }
+        Output::Table => report(&memory, &fresh, state_dir.as_deref()),
+    })?;
     left.iter().for_each(|line| stdout::complain(&format!("ase-agent: left out: {line}\n")));
     let is_suspended = memory.environment.suspended == Some(true);
     let is_changed = fresh.iter().any(|event| event.severity >= Severity::Warning);

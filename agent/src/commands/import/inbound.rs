@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use super::Inbound;
 use crate::{
-    commands::{failure::Failure, stdout},
-    imports::answer::joined,
+    commands::{cli::Output, failure::Failure, stdout},
+    imports::{answer::joined, inbound::ManagementList},
     lint::{
-        addresses::AddressSet,
+        finding::Finding,
         read::{Export, InboundEntry},
         requirements::Management,
     },
+    readers::json::{ImportHead, inbound_to_json},
 };
 
 /// Imports and prints.
@@ -23,35 +24,34 @@ pub(super) fn run(arguments: &Inbound) -> Result<ExitCode, Failure> {
         let what = export.kinds.first().map_or("nothing", |(_, kind)| *kind);
         return Err(Failure::Input(format!("{}: {what}, no list of inbound dependencies", arguments.source.words())));
     }
-    for problem in &export.problems {
-        let at = problem.at.as_deref().unwrap_or_default();
-        stdout::complain(&format!("ase-agent: {at}: {}\n", problem.message));
-    }
+    let problem = |problem: &Finding| format!("{}: {}", problem.at.as_deref().unwrap_or_default(), problem.message);
+    let left: Vec<String> = export.problems.iter().map(problem).collect();
+    left.iter().for_each(|line| stdout::complain(&format!("ase-agent: {line}\n")));
     let management = Management::of_cloud(&arguments.source.cloud);
-    stdout::print(&report(&export.inbound, &management))?;
-    if arguments.target.write(&text)? {
-        stdout::print("written: give the file to `ase-agent lint` beside the group and the route table\n")?;
-    }
+    let is_written = arguments.target.write(&text)?;
+    stdout::print(&match arguments.target.output {
+        Output::Json => {
+            let head = ImportHead { what: "inbound", source: &arguments.source.words(), left_out: &left };
+            inbound_to_json(&head, &export.inbound, &management)
+        }
+        Output::Table => report(&export.inbound, &management, is_written),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(entries: &[InboundEntry], management: &Management) -> String {
+fn report(entries: &[InboundEntry], management: &Management, is_written: bool) -> String {
     let mut text: String = entries.iter().map(line).collect();
-    let own = entries.iter().filter(|entry| entry.description.to_ascii_lowercase().contains("management"));
-    let listed = own.fold(AddressSet::default(), |all, entry| all.union(&AddressSet::of(&entry.endpoints)));
-    if listed.is_empty() {
-        text.push_str("no entry for the management: the documented addresses count\n");
-        return text;
+    match ManagementList::of(entries, management) {
+        None => text.push_str("no entry for the management: the documented addresses count\n"),
+        Some(ManagementList { listed, not_documented, not_listed }) => text.push_str(&format!(
+            "management: {listed} addresses; {not_documented} of them are not documented, {not_listed} documented ones are not \
+             listed ({}); the tag {} holds all\n",
+            management.source, management.tag
+        )),
     }
-    let documented = management.set();
-    text.push_str(&format!(
-        "management: {} addresses; {} of them are not documented, {} documented ones are not listed ({}); the tag {} holds all\n",
-        listed.count(),
-        listed.minus(&documented).count(),
-        documented.minus(&listed).count(),
-        management.source,
-        management.tag
-    ));
+    if is_written {
+        text.push_str("written: give the file to `ase-agent lint` beside the group and the route table\n");
+    }
     text
 }
 

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use super::Outbound;
 use crate::{
-    commands::{failure::Failure, seen, stdout},
+    commands::{cli::Output, failure::Failure, seen, stdout},
     config::profile::Profile as BuiltIn,
     imports::{
         configuration::{Profile, Slot, yaml},
         outbound::{Dependency, read},
         vantage::{Compared, View, compare},
     },
+    readers::json::{ImportHead, outbound_to_json},
 };
 
 /// Imports; prints the configuration, or what was written and how the views compare.
@@ -22,13 +23,19 @@ pub(super) fn run(arguments: &Outbound) -> Result<ExitCode, Failure> {
     left.extend(without);
     let compared = compare(&dependencies, &flows);
     let report = report(&dependencies, &compared, !arguments.seen.is_empty());
-    let text = yaml(&dependencies, &profile, &arguments.source.words());
-    if arguments.target.write(&text)? {
-        stdout::print(&report)?;
-    } else {
-        let comments: String = report.lines().map(|line| format!("# {line}\n")).collect();
-        stdout::print(&format!("{comments}{text}"))?;
-    }
+    let source = arguments.source.words();
+    let text = yaml(&dependencies, &profile, &source);
+    let is_written = arguments.target.write(&text)?;
+    stdout::print(&match arguments.target.output {
+        Output::Json => {
+            outbound_to_json(&ImportHead { what: "outbound", source: &source, left_out: &left }, &compared, &text)
+        }
+        Output::Table if is_written => report,
+        Output::Table => {
+            let comments: String = report.lines().map(|line| format!("# {line}\n")).collect();
+            format!("{comments}{text}")
+        }
+    })?;
     left.iter().for_each(|line| stdout::complain(&format!("ase-agent: left out: {line}\n")));
     let lost = dependencies.iter().any(|one| one.accessible == Some(false));
     let differs = compared.iter().any(|one| one.view.is_bad());

@@ -1,4 +1,4 @@
-//! Where a result of an import goes: to standard output, or into a file that is never overwritten silently.
+//! How the result of an import is told, and where it goes: to standard output, or into a file that is never overwritten silently.
 
 use std::{
     fs::{self, File},
@@ -8,17 +8,20 @@ use std::{
 
 use clap::Args;
 
-use crate::commands::failure::Failure;
+use crate::commands::{cli::Output, failure::Failure};
 
 /// Where a result goes.
 #[derive(Debug, Args)]
 pub(super) struct Target {
     /// Write the result into this file, which must not exist
     #[arg(long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
+    pub(super) into: Option<PathBuf>,
     /// Replace the file where it exists
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "into")]
     pub(super) overwrite: bool,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
 }
 
 impl Target {
@@ -27,16 +30,16 @@ impl Target {
     /// # Errors
     /// A file that exists, or cannot be written.
     pub(super) fn write(&self, text: &str) -> Result<bool, Failure> {
-        let Some(path) = &self.output else { return Ok(false) };
+        let Some(path) = &self.into else { return Ok(false) };
         if self.overwrite {
             replace(path, text)?;
             return Ok(true);
         }
         let refused = |error: std::io::Error| match error.kind() {
             ErrorKind::AlreadyExists => {
-                Failure::Input(format!("--output ({}): exists; --overwrite replaces it", path.display()))
+                Failure::Input(format!("--into ({}): exists; --overwrite replaces it", path.display()))
             }
-            _ => Failure::Input(format!("--output ({}): {error}", path.display())),
+            _ => Failure::Input(format!("--into ({}): {error}", path.display())),
         };
         let mut file = File::options().write(true).create_new(true).open(path).map_err(refused)?;
         file.write_all(text.as_bytes()).map_err(refused)?;

@@ -22,24 +22,24 @@ pub(super) struct EnvironmentEntry<'a> {
     events: Vec<EventEntry<'a>>,
 }
 
+/// Something that happened to it.
 #[derive(Clone, Debug, Serialize)]
-struct EventEntry<'a> {
+pub(super) struct EventEntry<'a> {
     at: String,
     severity: &'static str,
     what: &'a str,
     readings: &'a [String],
 }
 
+/// The entry of an event.
+pub(super) fn event(event: &Event) -> EventEntry<'_> {
+    EventEntry { at: rfc3339(event.at), severity: event.severity.label(), what: &event.what, readings: &event.readings }
+}
+
 impl<'a> EnvironmentEntry<'a> {
     /// The entry of what is remembered.
     pub(super) fn of(memory: &'a Memory) -> Self {
         let environment = &memory.environment;
-        let event = |event: &'a Event| EventEntry {
-            at: rfc3339(event.at),
-            severity: event.severity.label(),
-            what: &event.what,
-            readings: &event.readings,
-        };
         Self {
             name: &environment.name,
             kind: environment.kind.as_deref(),

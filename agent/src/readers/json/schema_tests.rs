@@ -5,10 +5,21 @@ use std::{net::SocketAddr, time::Duration};
 use ase_probes::class::Class;
 use serde_json::{Value, json};
 
-use super::{checked_to_json, history_to_json, resolved_to_json, round_to_json, survey_to_json};
+use super::{
+    ImportHead, checked_to_json, environment_to_json, history_to_json, inbound_to_json, outbound_to_json,
+    resolved_to_json, round_to_json, survey_to_json,
+};
 use crate::{
+    imports::{
+        environment::{AddressKind, Environment},
+        memory::Memory,
+        outbound::Dependency,
+        vantage::compare,
+    },
     lint::{
+        read::InboundEntry,
         render::size,
+        requirements::Management,
         size::{Generation, Plan, add_up},
     },
     readers::history::Shown,
@@ -113,4 +124,42 @@ fn a_checked_file_fits_its_schema_whether_it_is_good_or_not() {
     let bad = fits(&checked_to_json("agent.yaml", None, &mistakes), schema);
     assert_eq!((&bad["good"], &bad["endpoints"]), (&json!(false), &Value::Null));
     assert_eq!((&bad["mistakes"][0]["line"], &bad["mistakes"][1]["line"]), (&json!(2), &Value::Null));
+}
+
+#[test]
+fn each_import_fits_one_schema_and_says_which_it_is() {
+    let schema = include_str!("../../../../docs/import.schema.json");
+    let left_out = ["[3]: has no name".to_owned()];
+    let head = |what| ImportHead { what, source: "answer.json", left_out: &left_out };
+    let dependency = Dependency {
+        category: "Azure SQL Database".to_owned(),
+        name: "db.example".to_owned(),
+        address: "203.0.113.7".parse().ok(),
+        port: Some(1433),
+        accessible: Some(false),
+        latency: Some(2.5),
+    };
+    let outbound =
+        fits(&outbound_to_json(&head("outbound"), &compare(&[dependency], &[]), "profile: ase-v2\n"), schema);
+    assert_eq!(outbound["dependencies"][0]["view"], json!("unknown"));
+    let management = Management::of_cloud("public");
+    let entry = |what: &str| InboundEntry {
+        description: what.to_owned(),
+        endpoints: vec!["203.0.113.20/32".parse().expect("a prefix")],
+        ports: vec![454, 455],
+    };
+    let inbound = fits(&inbound_to_json(&head("inbound"), &[entry("App Service management")], &management), schema);
+    assert_eq!((&inbound["management"]["listed"], &inbound["management"]["not_documented"]), (&json!(1), &json!(1)));
+    let without = fits(&inbound_to_json(&head("inbound"), &[entry("the subnet")], &management), schema);
+    assert_eq!(without["management"], Value::Null);
+    let mut told = Environment { name: "ase-1".to_owned(), suspended: Some(false), ..Environment::default() };
+    told.addresses.insert(AddressKind::Outbound, ["203.0.113.1".parse().expect("an address")].into());
+    let (memory, _) = Memory::note(None, told.clone(), Duration::from_secs(60));
+    told.suspended = Some(true);
+    let (memory, news) = Memory::note(Some(memory), told, Duration::from_secs(120));
+    let document = fits(&environment_to_json(&head("environment"), &memory, &news, true), schema);
+    assert_eq!(
+        (&document["environment"]["suspended"], &document["news"][0]["severity"]),
+        (&json!(true), &json!("critical"))
+    );
 }
