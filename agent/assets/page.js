@@ -29,6 +29,14 @@
     }
   };
 
+  // Rows that come back are shown some at a time, from the top: to lay out a thousand at once takes longer than a keystroke.
+  const AT_ONCE = 100;
+  let coming = 0;
+  const show = (rows) => {
+    cancelAnimationFrame(coming);
+    for (const row of rows.splice(0, AT_ONCE)) row.hidden = row.parentElement.hidden = false;
+    if (rows.length > 0) coming = requestAnimationFrame(() => show(rows));
+  };
   // The filter hides rows; the groups' headings go with their last row.
   const narrow = () => {
     const table = by_id("endpoints");
@@ -37,6 +45,7 @@
     const kind = by_id("f-class").value;
     const state = by_id("f-state").value;
     let shown = 0, all = 0;
+    const back = [];
     for (const body of table.tBodies) {
       let here = 0;
       for (const row of body.rows) {
@@ -45,13 +54,14 @@
         const fits = (!kind || dataset.class === kind)
           && (!state || dataset.state === state || (state === "ailing" && dataset.state !== "healthy"))
           && (!text || (row.cells[0].textContent + " " + dataset.class + " " + dataset.cause).toLowerCase().includes(text));
-        row.hidden = !fits;
+        if (!fits) row.hidden = true; else if (row.hidden || body.hidden) back.push(row);
         all += 1;
         if (fits) here += 1;
       }
-      body.hidden = here === 0;
+      if (here === 0) body.hidden = true;
       shown += here;
     }
+    show(back);
     by_id("f-count").textContent = shown === all ? all + " endpoints" : shown + " of " + all;
     by_id("f-none").hidden = shown > 0;
   };
