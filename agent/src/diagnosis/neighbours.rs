@@ -36,6 +36,11 @@ impl Neighbours<'_> {
         self.compared(host)?.published.as_ref().and_then(|comparison| comparison.cause())
     }
 
+    /// Both servers' answers in the last comparison of a host's name, in plain words, where they differ.
+    pub fn answers(&self, host: &Host) -> Option<String> {
+        self.compared(host)?.last.as_ref().filter(|survey| survey.differs()).map(|survey| survey.said())
+    }
+
     /// What the last comparison of a host's name answers about an endpoint that its name led to these addresses; to none,
     /// where it did not resolve. A reference that does not answer says nothing, and a comparison of other answers says
     /// nothing about these.

@@ -242,6 +242,9 @@ fn a_record_that_moved_at_azure_dns_alone_is_named_within_a_minute_of_its_first_
     let world = run(moved, SETTLED + 2 * NAMED);
     let named = world.seen.values().find(|(cause, _)| *cause == Cause::DnsDivergent).map(|(_, at)| *at);
     assert!(named.is_some_and(|at| at - SETTLED <= NAMED), "{:?}", world.seen);
+    let evidence = &world.state.diagnosing.ledger().open.first().expect("it is not repaired").evidence;
+    let answers = "example: 198.51.100.9 by 10.0.0.4, 20.0.0.2 by Azure DNS (168.63.129.16)";
+    assert!(evidence.iter().any(|line| line.ends_with(answers)), "both answers are told: {evidence:?}");
 }
 
 #[test]

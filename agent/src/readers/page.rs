@@ -9,6 +9,7 @@ mod classes;
 pub mod course;
 mod endpoint;
 mod endpoints;
+mod headline;
 mod incident;
 mod incidents;
 mod names;

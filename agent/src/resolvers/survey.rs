@@ -85,6 +85,13 @@ impl Survey {
     pub fn differs(&self) -> bool {
         self.comparison.worry > Worry::Fine || self.known.parted
     }
+
+    /// Both answers side by side, in plain words.
+    pub fn said(&self) -> String {
+        let Self { name, custom, azure, .. } = self;
+        let (server, azure_server) = (self.server.ip(), self.azure_server.ip());
+        format!("answers for {name}: {} by {server}, {} by Azure DNS ({azure_server})", custom.said(), azure.said())
+    }
 }
 
 /// Why a name was not compared.

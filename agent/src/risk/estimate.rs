@@ -21,6 +21,8 @@ const HEALTHY_STEPS: u32 = 3;
 const CAP: f64 = 10.0;
 /// While a class cannot be tested, its last loss stands this long in the forecast: three default intervals.
 const FROZEN: Duration = Duration::from_secs(90);
+/// Times that the time until a level is halved: ten assumed horizons of four hours come down to a fifth of a second.
+const HALVINGS: u32 = 20;
 /// A level falls only this far below its threshold.
 const LEVEL_SLACK: f64 = 0.9;
 /// A level falls at most once in this time.
@@ -149,6 +151,9 @@ pub struct Estimate {
     pub level: Level,
     /// Time until the first clock reaches the horizon if nothing changes; `None` while nothing is lost.
     pub to_horizon: Option<Duration>,
+    /// The next level that the estimate reaches and the time until then if nothing changes; `None` while nothing is lost,
+    /// or where what is lost never gets there.
+    pub to_level: Option<(Level, Duration)>,
     /// The assumed horizon.
     pub horizon: Duration,
 }
@@ -250,8 +255,34 @@ impl Risk {
             total: self.total(),
             level: self.level,
             to_horizon: self.clocks.values().filter_map(to_horizon).reduce(f64::min).map(Duration::from_secs_f64),
+            to_level: self.to_level(),
             horizon: self.assumptions.horizon,
         }
+    }
+
+    /// The next level and the time until it is reached, by halving the time in which it must be.
+    fn to_level(&self) -> Option<(Level, Duration)> {
+        if self.clocks.values().all(|clock| clock.loss <= 0.0) {
+            return None;
+        }
+        let next = Level::ALL.into_iter().find(|level| level.threshold() > self.total())?;
+        let (mut early, mut late) = (0.0, self.assumptions.horizon.as_secs_f64() * CAP);
+        let is_reached = |seconds: f64| self.after(seconds).total() >= next.threshold();
+        if !is_reached(late) {
+            return None;
+        }
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(early, late);
+            if is_reached(middle) { late = middle } else { early = middle }
+        }
+        Some((next, Duration::from_secs_f64(late)))
+    }
+
+    /// The clocks after so many seconds in which nothing changes.
+    fn after(&self, seconds: f64) -> Self {
+        let mut later = self.clone();
+        later.clocks.values_mut().for_each(|clock| clock.outage += clock.loss * seconds);
+        later
     }
 
     fn class_risk(&self, clock: &Clock) -> f64 {

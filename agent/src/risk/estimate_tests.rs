@@ -155,3 +155,20 @@ proptest! {
         prop_assert!(flapping(down) <= flapping(down + longer) + 1e-12);
     }
 }
+
+#[test]
+fn it_says_when_the_next_level_is_reached_and_is_right() {
+    let losses = only(Class::Sql, 1.0);
+    let fresh_loss = after(&losses, 60);
+    let (level, left) = fresh_loss.estimate().to_level.expect("something is lost");
+    assert_eq!(level, Level::Info);
+    for (elapsed, reached) in
+        [(left + Duration::from_secs(1), Level::Info), (left - Duration::from_secs(1), Level::None)]
+    {
+        let mut later = fresh_loss.clone();
+        later.step(later.sequence() + 1, &losses, elapsed);
+        assert_eq!(later.estimate().level, reached, "after {elapsed:?}");
+    }
+    assert_eq!(after(&all(0.0), 60).estimate().to_level, None, "nothing is lost");
+    assert_eq!(after(&losses, 4 * 3600).estimate().to_level, None, "there is no level above the last");
+}

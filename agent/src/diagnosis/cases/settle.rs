@@ -126,6 +126,11 @@ impl Cases {
         let visit = around.views[voice.index].last.as_deref();
         let mut evidence = visit.map(Visit::evidence).unwrap_or_default();
         evidence.truncate(EVIDENCE);
+        if voice.finding.cause == Cause::DnsDivergent {
+            // What the two servers say is the fault; what the visit met is its consequence.
+            let answers = around.answers(&self.neighbourhood.endpoint(voice.index).target.host);
+            evidence.splice(0..0, answers);
+        }
         // What a measurement saw, with addresses and numbers, before what that means in general.
         evidence.extend(self.measured_lines(voice.index, case, at));
         evidence.extend(case.diagnosis.contrasts.iter().cloned());

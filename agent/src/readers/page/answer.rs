@@ -13,10 +13,14 @@ use super::{
 use crate::{
     engine::snapshot::Snapshot,
     readers::{report, summary::Summary},
+    risk::estimate::Estimate,
 };
 
 /// How far back the trend looks.
 const TREND: Duration = Duration::from_secs(15 * 60);
+/// What is said while something failed and no class counts as lost.
+const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, where its class loses more \
+                           than it can bear, and rises from then on.";
 /// Changes below this are no trend: half a per cent.
 const STEADY: f64 = 0.005;
 
@@ -79,6 +83,7 @@ struct Risk {
     horizon: String,
     to_horizon: Option<String>,
     line: String,
+    counts: Option<String>,
     suspends: bool,
     means: Text,
 }
@@ -105,6 +110,7 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
             horizon,
             to_horizon: None,
             line,
+            counts: None,
             suspends,
             means,
         });
@@ -126,9 +132,26 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         horizon: span(estimate.horizon),
         to_horizon: estimate.to_horizon.map(span),
         line: if values.len() > 1 { charts::line(&values, values.len(), top) } else { String::new() },
+        counts: counts(estimate, Summary::of(snapshot).failed > 0),
         suspends,
         means,
     })
+}
+
+/// What the figure counts from and when it would rise, where something is lost; a small figure beside a loss says nothing
+/// without that.
+fn counts(estimate: &Estimate, has_failures: bool) -> Option<String> {
+    let lost = estimate.losses.iter().filter(|(_, loss)| **loss > 0.0);
+    let lost: Vec<String> = lost
+        .map(|(class, _)| format!("{class} for {}", span(estimate.lost.get(class).copied().unwrap_or_default())))
+        .collect();
+    if lost.is_empty() {
+        return has_failures.then(|| NOT_COUNTED.to_owned());
+    }
+    let next = estimate.to_level.map(|(level, left)| {
+        format!("; {} ({}) in {} if nothing changes", share(level.threshold()), level.label(), span(left))
+    });
+    Some(format!("It counts from when the loss was confirmed: {}{}.", lost.join(", "), next.unwrap_or_default()))
 }
 
 /// How the risk moved lately: a word and a sign.
@@ -139,5 +162,38 @@ fn trend(now: Duration, total: f64, course: &Course) -> (&'static str, &'static 
         change if change > STEADY => ("rising", "↗"),
         change if change < -STEADY => ("falling", "↘"),
         _ => ("steady", "→"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ase_probes::class::Class;
+
+    use super::*;
+    use crate::{
+        model::assumptions::Assumptions,
+        risk::estimate::{Loss, Risk},
+    };
+
+    /// What is said of SQL lost whole for so long.
+    fn said(lost: f64, elapsed: Duration, has_failures: bool) -> Option<String> {
+        let mut risk = Risk::new(Assumptions::default(), Class::ALL);
+        risk.step(1, &BTreeMap::from([(Class::Sql, Loss::Known(lost))]), elapsed);
+        counts(&risk.estimate(), has_failures)
+    }
+
+    #[test]
+    fn beside_a_fresh_loss_the_figure_says_what_it_counts_from_and_when_it_rises() {
+        let fresh = said(1.0, Duration::from_secs(60), true).expect("something is lost");
+        assert!(
+            fresh.starts_with("It counts from when the loss was confirmed: sql for 1 min; 5.0 % (info) in "),
+            "{fresh}"
+        );
+        let late = said(1.0, Duration::from_secs(9000), true).expect("something is lost");
+        assert!(late.contains("sql for 2 h 30 min; 80.0 % (critical) in "), "{late}");
+        assert_eq!(said(0.0, Duration::from_secs(60), true).as_deref(), Some(NOT_COUNTED));
+        assert_eq!(said(0.0, Duration::from_secs(60), false), None, "where nothing is lost, nothing needs to be said");
     }
 }

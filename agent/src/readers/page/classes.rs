@@ -6,7 +6,7 @@ use super::{
     charts::{self, Path},
     course::Course,
     standing::{BAD, GOOD, NONE, PART, Standing},
-    text::{Html, share, span},
+    text::{Html, When, share, span},
 };
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
@@ -17,6 +17,8 @@ use crate::{
 #[template(path = "classes.html", whitespace = "minimize")]
 struct Table {
     rows: Vec<Row>,
+    /// Since when anything is known, where the bars have room for more.
+    since: Option<When>,
     has_risk: bool,
 }
 
@@ -34,7 +36,8 @@ struct Row {
 /// The table.
 pub(super) fn table(snapshot: &Snapshot, course: &Course) -> Html {
     let rows = snapshot.classes.iter().map(|class| row(snapshot, class, course)).collect();
-    Html::of(&Table { rows, has_risk: snapshot.risk.is_some() })
+    let since = course.known_since(snapshot.at).map(When::of);
+    Html::of(&Table { rows, since, has_risk: snapshot.risk.is_some() })
 }
 
 fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {

@@ -183,6 +183,8 @@ struct Track {
 #[derive(Debug, Default)]
 pub struct Course {
     at: Option<Duration>,
+    /// The first moment of which anything is known, since the Unix epoch.
+    since: Option<Duration>,
     classes: BTreeMap<Class, Bars>,
     tracks: BTreeMap<EndpointId, Track>,
     risks: VecDeque<(Duration, f64)>,
@@ -203,6 +205,7 @@ impl Course {
             }
         }
         self.at = Some(snapshot.at);
+        self.since.get_or_insert(snapshot.at);
         snapshot.endpoints.iter().for_each(|view| self.visited(view));
         if self.tracks.len() > snapshot.endpoints.iter().filter(|view| view.last.is_some()).count() {
             let watched: std::collections::BTreeSet<_> =
@@ -243,6 +246,9 @@ impl Course {
             let Some(class) = Class::from_label(&label) else { continue };
             let bars = self.classes.entry(class).or_default();
             for bar in before.0 {
+                // A bar may have begun before anything was known, by a quarter of an hour at most.
+                let began = BAR * u32::try_from(bar.number).unwrap_or(u32::MAX);
+                self.since = Some(self.since.map_or(began, |since| since.min(began)));
                 bars.add(BAR * u32::try_from(bar.number).unwrap_or(u32::MAX), bar.good, bar.bad);
             }
         }
@@ -252,6 +258,11 @@ impl Course {
     /// The bars of a class.
     pub(super) fn bars(&self, class: Class) -> Option<&Bars> {
         self.classes.get(&class)
+    }
+
+    /// Since when anything is known, where the bars reach further back than that.
+    pub(super) fn known_since(&self, now: Duration) -> Option<Duration> {
+        self.since.filter(|since| now.saturating_sub(*since) + BAR < REACH)
     }
 
     /// The last visits of an endpoint, the newest last.
@@ -311,6 +322,22 @@ mod tests {
         snapshot.at = AT + S(1000);
         course.take(&snapshot);
         assert_eq!(course.bars(Class::Sql).map(|bars| bars.0[0].bad), Some(20.0), "nobody looked in between");
+    }
+
+    #[test]
+    fn it_says_since_when_anything_is_known_until_a_whole_day_is() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        assert_eq!(course.known_since(AT), None, "nothing was seen");
+        course.take(&snapshot);
+        snapshot.at = AT + S(60);
+        course.take(&snapshot);
+        assert_eq!(course.known_since(AT + S(60)), Some(AT));
+        assert_eq!(course.known_since(AT + REACH), None, "the bars are full");
+        let mut recalled = Recalled::default();
+        recalled.take(row("healthy", AT - S(3600), AT - S(3000)));
+        course.recall(recalled, Vec::new(), AT);
+        let since = course.known_since(AT + S(60)).expect("an hour is no day");
+        assert!(since <= AT - S(3600) && since + BAR > AT - S(3600), "what the store remembers is known too");
     }
 
     #[test]

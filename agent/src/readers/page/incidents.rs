@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::{
     course::Course,
-    past,
+    headline, past,
     standing::{ENDED, Standing},
     text::{Html, Text, When, span, texts},
 };
@@ -113,7 +113,7 @@ impl Told {
             standing: standing(ended, report::worst_of(incident, &views)),
             component: Text::from(&incident.component),
             cause: Text::from(definition.label),
-            summary: Text::from(definition.summary),
+            summary: Text::from(headline::of(incident, snapshot)),
             phase: Text::from(finding.phase.label()),
             side: Text::from(finding.side.label()),
             scope: Text::from(incident.scope.label()),

@@ -4,6 +4,9 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use ase_probes::cause::Cause;
 
+/// Addresses of one answer that a sentence names; the others are counted.
+const SAID: usize = 3;
+
 /// How a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -100,6 +103,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What came, in plain words: the first addresses, or how there is none.
+    pub fn said(&self) -> String {
+        if self.addresses.is_empty() {
+            return self.outcome.label().to_owned();
+        }
+        let mut named: Vec<String> = self.addresses.iter().take(SAID).map(IpAddr::to_string).collect();
+        let more = self.addresses.len() - named.len();
+        named.extend((more > 0).then(|| format!("{more} more")));
+        named.join(", ")
+    }
+
     /// A negative or failed answer.
     pub fn without_addresses(outcome: Outcome) -> Self {
         Self {

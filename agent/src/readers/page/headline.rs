@@ -1,0 +1,104 @@
+//! What an incident is called in one line: the words of its cause, and of a clock by how much it is wrong.
+
+use std::time::Duration;
+
+use ase_probes::{cause::Cause, outcome::Outcome};
+
+use super::text::span;
+use crate::{
+    engine::snapshot::Snapshot,
+    model::{
+        diagnosis::Incident,
+        endpoint::{self, EndpointView},
+    },
+};
+
+/// An offset below this is no news: dates of HTTP have whole seconds (RFC 9110 section 5.6.7), in seconds.
+const LEAST: f64 = 2.0;
+
+/// The line.
+pub(super) fn of(incident: &Incident, snapshot: &Snapshot) -> String {
+    let summary = incident.finding.cause.definition().summary;
+    match offset(incident, snapshot) {
+        Some(offset) => format!("{summary}: {}", words(incident.finding.cause, offset)),
+        None => summary.to_owned(),
+    }
+}
+
+/// Whose clocks tell by how much one is wrong: of this machine's all that were asked, of a server's its own. The one in the
+/// middle speaks, in seconds: their clock minus this machine's.
+fn offset(incident: &Incident, snapshot: &Snapshot) -> Option<f64> {
+    let is_asked = |view: &EndpointView| match incident.finding.cause {
+        Cause::LocalClock => true,
+        Cause::NtpWrongTime => incident.endpoints.contains(&view.endpoint.id),
+        _ => false,
+    };
+    let asked = snapshot.endpoints.iter().filter(|view| is_asked(view));
+    let mut offsets: Vec<f64> = asked.filter_map(|view| endpoint::ntp_offset(view).or_else(|| of_date(view))).collect();
+    offsets.sort_by(f64::total_cmp);
+    let middle = *offsets.get(offsets.len() / 2)?;
+    (middle.abs() >= LEAST).then_some(middle)
+}
+
+/// What the date of an answer over HTTP says.
+fn of_date(view: &EndpointView) -> Option<f64> {
+    view.last.as_ref()?.outcomes.iter().filter_map(Outcome::http_answer).find_map(|answer| answer.clock_offset)
+}
+
+fn words(cause: Cause, offset: f64) -> String {
+    let by = span(Duration::try_from_secs_f64(offset.abs().round()).unwrap_or(Duration::MAX));
+    match (cause, offset > 0.0) {
+        (Cause::LocalClock, true) => format!("{by} behind the clocks that it asked"),
+        (Cause::LocalClock, false) => format!("{by} ahead of the clocks that it asked"),
+        (_, true) => format!("{by} ahead of this machine's clock"),
+        (_, false) => format!("{by} behind this machine's clock"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::sample;
+
+    /// The sample, whose time server is ahead by so many seconds, and its incident with this cause.
+    fn called(cause: Cause, ahead: f64) -> String {
+        let mut snapshot = sample::snapshot();
+        let ids = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone()).collect();
+        for view in &mut snapshot.endpoints {
+            let Some(visit) = Arc::make_mut(view).last.as_mut() else { continue };
+            for outcome in &mut Arc::make_mut(visit).outcomes {
+                if let ase_probes::outcome::Reply::Ntp(reply) = &mut outcome.reply
+                    && let Some(packet) = &mut reply.packet
+                {
+                    packet.offset = ahead;
+                }
+            }
+        }
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        (incident.finding.cause, incident.endpoints) = (cause, ids);
+        of(&snapshot.incidents.open[0].clone(), &snapshot)
+    }
+
+    #[test]
+    fn a_clock_is_called_wrong_by_how_much_and_in_which_direction() {
+        for (cause, ahead, said) in [
+            (
+                Cause::LocalClock,
+                3600.2,
+                "the clock of this machine is wrong: 1 h 0 min behind the clocks that it asked",
+            ),
+            (
+                Cause::LocalClock,
+                -86_400.0,
+                "the clock of this machine is wrong: 1 d 0 h ahead of the clocks that it asked",
+            ),
+            (Cause::LocalClock, 0.4, "the clock of this machine is wrong"),
+        ] {
+            assert_eq!(called(cause, ahead), said, "{ahead}");
+        }
+        assert!(called(Cause::NtpWrongTime, 65.0).ends_with(": 1 min ahead of this machine's clock"));
+        assert!(!called(Cause::Dropped, 3600.0).contains("clock"), "of nothing else");
+    }
+}
