@@ -66,12 +66,30 @@ impl Frame {
 
 /// The parts of the first page, by the id under which each stands in it.
 #[derive(Clone, Debug, Default)]
-pub struct Parts(BTreeMap<String, Html>);
+pub struct Parts {
+    html: BTreeMap<String, Html>,
+    /// How the endpoint of each row stands.
+    standings: BTreeMap<String, u64>,
+}
+
+/// What tells whether a part is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Of everything in it.
+    pub whole: u64,
+    /// Of a row, what is more than its last visits: where that is the same, the rest may wait. `None` for what never waits.
+    pub standing: Option<u64>,
+}
 
 impl Parts {
     /// The parts of a snapshot.
     pub fn of(snapshot: &Snapshot, course: &Course) -> Self {
-        let rows = snapshot.endpoints.iter().map(|view| endpoints::row(snapshot, view, course));
+        let row = |view| endpoints::row(snapshot, view, course);
+        let (mut html, mut standings) = (BTreeMap::new(), BTreeMap::new());
+        for endpoints::Rendered { anchor, standing, row } in snapshot.endpoints.iter().map(|view| row(view)) {
+            standings.insert(anchor.clone(), standing);
+            html.insert(anchor, row);
+        }
         let sections = [
             ("answer", answer::answer(snapshot)),
             ("incidents", incidents::cards(snapshot, course)),
@@ -83,21 +101,24 @@ impl Parts {
             ("exports", agent::exports(snapshot)),
             ("agent", agent::own_health(snapshot)),
         ];
-        Self(rows.chain(sections.map(|(id, html)| (id.to_owned(), html))).collect())
+        html.extend(sections.map(|(id, html)| (id.to_owned(), html)));
+        Self { html, standings }
     }
 
     /// A mark for each part, which is another one when the part is.
-    pub fn marks(&self) -> BTreeMap<String, u64> {
-        self.0.iter().map(|(id, html)| (id.clone(), mark(html.as_str()))).collect()
+    pub fn marks(&self) -> BTreeMap<String, Mark> {
+        let of =
+            |id: &String, html: &Html| Mark { whole: mark(html.as_str()), standing: self.standings.get(id).copied() };
+        self.html.iter().map(|(id, html)| (id.clone(), of(id, html))).collect()
     }
 
     /// The part with this id.
     pub fn part(&self, id: &str) -> Option<&Html> {
-        self.0.get(id)
+        self.html.get(id)
     }
 
     fn take(&mut self, id: &str) -> Html {
-        self.0.remove(id).unwrap_or_default()
+        self.html.remove(id).unwrap_or_default()
     }
 }
 

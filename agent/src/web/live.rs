@@ -2,7 +2,6 @@
 //! at most once a second, which parts changed. It renders nothing while no page is open.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,6 +17,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+use super::told::{News, Told};
 use crate::{
     engine::snapshot::Snapshot,
     readers::page::{
@@ -47,17 +47,8 @@ pub struct Live {
     course: Arc<Mutex<Course>>,
     state_dir: Option<PathBuf>,
     messages: broadcast::Sender<Arc<str>>,
-    /// The time of the snapshot up to which messages told everything, in milliseconds since the Unix epoch.
     told: Arc<Mutex<Told>>,
     open: Arc<AtomicUsize>,
-}
-
-/// What open pages were told.
-#[derive(Debug, Default)]
-struct Told {
-    at: u128,
-    layout: u64,
-    marks: BTreeMap<String, u64>,
 }
 
 /// One open page; its place is free again when this is dropped.
@@ -128,23 +119,17 @@ impl Live {
             *told = Told::default();
             return;
         }
-        let (at, layout) = (snapshot.at.as_millis(), page::layout(snapshot));
-        let parts = Parts::of(snapshot, &self.course());
-        let marks = parts.marks();
-        let is_whole = layout != told.layout;
-        let mut changed = Map::new();
-        for (id, mark) in marks.iter().filter(|_| !is_whole) {
-            if told.marks.get(id) != Some(mark) {
-                let html = parts.part(id).map(|part| part.as_str().trim().to_owned());
-                changed.insert(id.clone(), Value::from(html));
-            }
-        }
-        *told = Told { at, layout, marks };
+        let (at, parts) = (snapshot.at.as_millis() as u64, Parts::of(snapshot, &self.course()));
+        let news = told.take(snapshot.at, page::layout(snapshot), parts.marks());
         drop(told);
-        let message = match (is_whole, changed.is_empty()) {
-            (true, _) => json!({"at": at as u64, "whole": true}),
-            (false, true) => json!({"at": at as u64}),
-            (false, false) => json!({"at": at as u64, "title": page::title(snapshot), "parts": changed}),
+        let html = |id: &String| parts.part(id).map(|part| part.as_str().trim().to_owned());
+        let message = match news {
+            News::Whole => json!({"at": at, "whole": true}),
+            News::Parts(ids) if ids.is_empty() => json!({"at": at}),
+            News::Parts(ids) => {
+                let parts: Map<String, Value> = ids.into_iter().map(|id| (id.clone(), html(&id).into())).collect();
+                json!({"at": at, "title": page::title(snapshot), "parts": parts})
+            }
         };
         // Nobody may be left who listens.
         drop(self.messages.send(message.to_string().into()));
@@ -184,12 +169,12 @@ impl Live {
     /// What a page hears first: up to when the messages tell everything. An older page has to be fetched anew.
     fn first(&self) -> Arc<str> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.at == 0 {
+        if told.at().is_zero() {
             let snapshot = Arc::clone(&self.snapshots.borrow());
             let marks = Parts::of(&snapshot, &self.course()).marks();
-            *told = Told { at: snapshot.at.as_millis(), layout: page::layout(&snapshot), marks };
+            told.take(snapshot.at, page::layout(&snapshot), marks);
         }
-        whole(told.at as u64)
+        whole(told.at().as_millis() as u64)
     }
 }
 
@@ -205,4 +190,65 @@ fn now(snapshots: &watch::Receiver<Arc<Snapshot>>) -> u64 {
 /// Waits until no snapshot will ever come: the agent ends, and a page must not keep its connection open.
 async fn gone(snapshots: &mut watch::Receiver<Arc<Snapshot>>) {
     while snapshots.changed().await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{catalog::EndpointId, endpoint::EndpointView},
+        sample,
+    };
+
+    const ENDPOINTS: u64 = 100;
+    /// Each endpoint is visited once in so many seconds.
+    const INTERVAL: u64 = 5;
+    const SECONDS: u64 = 100;
+
+    /// The sample's first endpoint that was visited, so many times.
+    fn crowd() -> Snapshot {
+        let mut snapshot = sample::snapshot();
+        let one = snapshot.endpoints.iter().find(|view| view.last.is_some()).expect("the sample was visited").clone();
+        let named = |number: u64| {
+            let mut view = EndpointView::clone(&one);
+            Arc::make_mut(&mut view.endpoint).id = EndpointId(format!("host-{number}.example:443").into());
+            Arc::new(view)
+        };
+        snapshot.endpoints = (0..ENDPOINTS).map(named).collect();
+        snapshot
+    }
+
+    fn visit(view: &mut Arc<EndpointView>, at: Duration, second: u64) {
+        let visit = Arc::make_mut(view).last.as_mut().expect("it was visited");
+        let visit = Arc::make_mut(visit);
+        (visit.began, visit.took) = (at, Duration::from_millis(10 + second));
+    }
+
+    #[tokio::test]
+    async fn a_page_of_endpoints_that_stand_as_they_stood_is_told_a_fifth_of_their_visits() {
+        let mut snapshot = crowd();
+        let (_sender, receiver) = watch::channel(Arc::new(snapshot.clone()));
+        let live = Live::new(receiver, None);
+        let mut messages = live.messages.subscribe();
+        live.take(&snapshot);
+        let first = messages.try_recv().expect("a page is open");
+        assert!(first.contains("whole"), "{first}");
+        let mut before = Parts::of(&snapshot, &live.course()).marks();
+        let (mut told, mut every) = (0, 0);
+        for second in 1..=SECONDS {
+            snapshot.at += Duration::from_secs(1);
+            let at = snapshot.at;
+            let due = snapshot.endpoints.iter_mut().skip((second % INTERVAL) as usize).step_by(INTERVAL as usize);
+            due.for_each(|view| visit(view, at, second));
+            live.take(&snapshot);
+            let parts = Parts::of(&snapshot, &live.course());
+            let rows =
+                parts.marks().into_iter().filter(|(id, mark)| mark.standing.is_some() && before.get(id) != Some(mark));
+            every += rows.map(|(id, _)| parts.part(&id).map_or(0, |row| row.as_str().len())).sum::<usize>();
+            before = parts.marks();
+            told += messages.try_recv().expect("a page is open").len();
+        }
+        println!("{} bytes a second are told of {} by all visits", told as u64 / SECONDS, every as u64 / SECONDS);
+        assert!(told > 0 && told * 3 < every, "{told} bytes are told, {every} would be by every visit");
+    }
 }

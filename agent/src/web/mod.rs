@@ -17,4 +17,5 @@ mod refusals;
 pub mod sealed;
 pub mod server;
 pub mod thread;
+mod told;
 pub mod witness;

@@ -9,6 +9,7 @@ use super::{
     Parts,
     charts::{self, Path},
     course::{Course, STRETCHES},
+    mark,
     standing::Standing,
     text::{Html, Text, When, anchor, millis, span},
 };
@@ -58,8 +59,18 @@ pub(super) struct Expiry {
     pub(super) at: When,
 }
 
-/// The id of an endpoint's row in the page, and the row.
-pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> (String, Html) {
+/// A row as it stands in the page.
+pub(super) struct Rendered {
+    /// Its id.
+    pub(super) anchor: String,
+    /// A mark of how its endpoint stands, whatever its last visits took.
+    pub(super) standing: u64,
+    /// The row.
+    pub(super) row: Html,
+}
+
+/// An endpoint's row.
+pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> Rendered {
     let endpoint = &view.endpoint;
     let anchor = anchor('e', &endpoint.id.0);
     let visits = course.visits(&endpoint.id);
@@ -81,8 +92,10 @@ pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> 
         at: view.last.as_ref().map(|visit| When::of(visit.began)),
         expiry: expiry(snapshot, view),
     };
-    let html = Html::of(&row);
-    (anchor, html)
+    let proof = row.expiry.as_ref().map(|expiry| (expiry.class, expiry.what));
+    let standing = mark((row.standing.word, row.cause, why(view.status), view.since, failed, proof));
+    let row = Html::of(&row);
+    Rendered { anchor, standing, row }
 }
 
 /// The cause's label, or a word in its place.

@@ -190,7 +190,9 @@ fn only_the_parts_that_changed_get_another_mark() {
     let (old, new) = (Parts::of(&before, &course).marks(), Parts::of(&snapshot, &course).marks());
     let changed: Vec<_> =
         new.iter().filter(|(id, mark)| old.get(*id) != Some(mark)).map(|(id, _)| id.clone()).collect();
-    assert_eq!(changed, [text::anchor('e', "login.microsoftonline.com:443")]);
+    let id = text::anchor('e', "login.microsoftonline.com:443");
+    assert_eq!(changed, [id.clone()]);
+    assert_ne!(old[&id].standing, new[&id].standing, "since when it stands so is no mere visit");
     assert_eq!(layout(&before), layout(&snapshot));
     sample::set_all(&mut snapshot, Status::Healthy);
     assert_ne!(layout(&before), layout(&snapshot), "the worst stand first, so that the order is another");
