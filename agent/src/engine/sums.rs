@@ -6,11 +6,7 @@ use ase_probes::{class::Class, outcome::Protocol, probe::Probe, verdict::Phase};
 
 use crate::{
     engine::histogram::Histogram,
-    model::{
-        catalog::{Catalog, Host},
-        settings::Settings,
-        visit::Visit,
-    },
+    model::{catalog::Host, settings::Settings, visit::Visit},
     resolvers::{compare::Outcome, load::Loads, survey},
 };
 
@@ -27,14 +23,11 @@ impl Sums {
     /// Nothing was measured yet.
     pub fn new(settings: &Settings) -> Self {
         let loads = Arc::new(Loads::new(servers_of(settings)));
-        Self { durations: Arc::new(durations_of(&settings.catalog)), loads }
+        Self { durations: Arc::default(), loads }
     }
 
     /// Follows new settings; what is known of classes and servers stays.
     pub fn reload(&mut self, settings: &Settings) {
-        let mut durations = durations_of(&settings.catalog);
-        durations.extend(self.durations.iter().map(|(key, histogram)| (*key, *histogram)));
-        self.durations = Arc::new(durations);
         let mut loads = Loads::new(servers_of(settings));
         loads.inherit(&self.loads);
         self.loads = Arc::new(loads);
@@ -78,24 +71,4 @@ fn heard_in(visit: &Visit) -> impl Iterator<Item = (SocketAddr, Outcome)> {
     let found = visit.resolution.iter().filter(|resolution| !resolution.addresses.is_empty());
     let found = found.filter_map(|resolution| Some((resolution.server?, Outcome::Answer)));
     exchanges.chain(found)
-}
-
-/// The phases that a class can pass through; their histograms exist from the start.
-fn phases_of(class: Class) -> &'static [Phase] {
-    match class {
-        Class::Dns => &[Phase::Dns, Phase::Connect, Phase::None],
-        Class::Ntp => &[Phase::Dns, Phase::Ntp, Phase::None],
-        Class::Http => &[Phase::Dns, Phase::Connect, Phase::Request, Phase::Response, Phase::None],
-        Class::Https | Class::Monitoring => {
-            &[Phase::Dns, Phase::Connect, Phase::Tls, Phase::Request, Phase::Response, Phase::None]
-        }
-        Class::Sql => &[Phase::Dns, Phase::Connect, Phase::Tds, Phase::Tls, Phase::None],
-        Class::Tcp => &[Phase::Dns, Phase::Connect, Phase::None],
-    }
-}
-
-fn durations_of(catalog: &Catalog) -> BTreeMap<(Class, Phase), Histogram> {
-    let classes = catalog.endpoints.iter().map(|endpoint| endpoint.class);
-    let keys = classes.flat_map(|class| phases_of(class).iter().map(move |phase| (class, *phase)));
-    keys.map(|key| (key, Histogram::default())).collect()
 }

@@ -29,7 +29,7 @@ const PROMISED: [&str; 24] = [
     "ase_agent_config_last_reload_successful",
     "ase_dns_comparison",
     "ase_dns_resolver_up",
-    "ase_dns_answers_changed_total",
+    "ase_dns_changes_total",
     "ase_dns_source_changed_timestamp_seconds",
     "ase_suspension_risk_ratio",
     "ase_suspension_risk_level",

@@ -15,9 +15,15 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
         rows,
     );
     page.counters(
+        "ase_dns_changes_total",
+        "Changes of answers from one comparison to the next, beyond rotation, of all names together.",
+        std::iter::once(([], snapshot.names.iter().map(|view| view.changes).sum())),
+    );
+    let changed = snapshot.names.iter().filter(|view| view.changes > 0);
+    page.counters(
         "ase_dns_answers_changed_total",
-        "Changes of the name's answers from one comparison to the next, beyond rotation.",
-        snapshot.names.iter().map(|view| ([("name", &*view.name)], view.changes)),
+        "Changes of the name's answers from one comparison to the next, beyond rotation; a name has a series once they changed.",
+        changed.map(|view| ([("name", &*view.name)], view.changes)),
     );
     page.gauge(
         "ase_dns_source_changed_timestamp_seconds",

@@ -1,5 +1,4 @@
-//! Which phases the histogram of durations has from the first scrape on, and the values behind some series. It knows no
-//! exposition format.
+//! The values behind some series. It knows no exposition format.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -7,7 +6,6 @@ use ase_probes::{
     dns::Transport,
     ntp::Packet,
     outcome::{Outcome, Protocol},
-    probe::Probe,
     verdict::Phase,
 };
 
@@ -46,17 +44,6 @@ pub(super) fn is_up(snapshot: &Snapshot, class: &ClassView) -> bool {
         let some = views.peek().is_some();
         some && views.all(|view| is_good(view) || view.endpoint.severity < Severity::Critical)
     })
-}
-
-/// The phases whose histograms exist from the start. A plain HTTP request can be redirected to HTTPS.
-pub(super) fn usual_phases(probe: &Probe) -> &'static [Phase] {
-    use Phase::{Connect, Dns, Local, None, Ntp, Request, Response, Tds, Tls};
-    match probe {
-        Probe::Dns(_) | Probe::Tcp(_) => &[Local, Dns, Connect, None],
-        Probe::Ntp(_) => &[Local, Dns, Ntp, None],
-        Probe::Http(_) => &[Local, Dns, Connect, Tls, Request, Response, None],
-        Probe::Tds(_) => &[Local, Dns, Connect, Tls, Tds, None],
-    }
 }
 
 /// One view per key: where two endpoints ask the same server, the one visited last speaks for it.

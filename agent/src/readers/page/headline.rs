@@ -59,6 +59,8 @@ fn words(cause: Cause, offset: f64) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use ase_probes::outcome::Protocol;
+
     use super::*;
     use crate::sample;
 
@@ -69,7 +71,7 @@ mod tests {
         for view in &mut snapshot.endpoints {
             let Some(visit) = Arc::make_mut(view).last.as_mut() else { continue };
             for outcome in &mut Arc::make_mut(visit).outcomes {
-                if let ase_probes::outcome::Reply::Ntp(reply) = &mut outcome.reply
+                if let Protocol::Ntp(reply) = &mut outcome.protocol
                     && let Some(packet) = &mut reply.packet
                 {
                     packet.offset = ahead;
