@@ -191,7 +191,7 @@ fn only_the_parts_that_changed_get_another_mark() {
     let changed: Vec<_> =
         new.iter().filter(|(id, mark)| old.get(*id) != Some(mark)).map(|(id, _)| id.clone()).collect();
     let id = text::anchor('e', "login.microsoftonline.com:443");
-    assert_eq!(changed, [id.clone()]);
+    assert_eq!(changed, std::slice::from_ref(&id));
     assert_ne!(old[&id].standing, new[&id].standing, "since when it stands so is no mere visit");
     assert_eq!(layout(&before), layout(&snapshot));
     sample::set_all(&mut snapshot, Status::Healthy);
