@@ -359,7 +359,7 @@ pub const RULES: &[Rule] = &[
     rule("R64x", &[SilentDns, SilentNtp], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
     rule("R64y", &[SilentDns, SilentNtp], &[], Cause::Dropped, Possible),
     rule("R21a", &[NameDenied], &[(AzureAnswersPrivate, true)], Cause::DnsDivergent, Confirmed)
-        .hint("Azure DNS has a private endpoint for the name: forward the privatelink zone to 168.63.129.16"),
+        .hint("Azure DNS has a private endpoint for the name: forward the service's public zone to 168.63.129.16"),
     keep("R21g", &[NameDenied], &[(PrivateZoneGap, true)], Confirmed).hint(
         "the custom DNS hosts the privatelink zone without this record: add it, or forward the zone to 168.63.129.16",
     ),

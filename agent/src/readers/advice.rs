@@ -22,7 +22,10 @@ use crate::{
         diagnosis::{Incident, Scope},
         endpoint::EndpointView,
     },
-    resolvers::{compare::Worry, names::NameView},
+    resolvers::{
+        compare::{Worry, zone_to_forward},
+        names::NameView,
+    },
 };
 
 /// Routes and appliances do not touch the platform's own address; only an NSG rule with this tag does (Microsoft's page
@@ -258,7 +261,9 @@ impl<'a> Shown<'a> {
         let comparison = view.published.as_ref().filter(|comparison| comparison.worry > Worry::Fine)?;
         let advice = comparison.class.advice()?.to_owned();
         Some(match self.private_zone(snapshot) {
-            Some(zone) => advice.replace("the privatelink zone", &format!("the zone {zone}")),
+            Some(zone) => advice
+                .replace("the service's public zone", &format!("the zone {}", zone_to_forward(&zone)))
+                .replace("the privatelink zone", &zone),
             None => advice,
         })
     }

@@ -12,7 +12,7 @@ mod history;
 mod rules;
 
 pub use annotation::{Annotation, annotate};
-pub use answer::{Answer, Outcome};
+pub use answer::{Answer, Outcome, zone_to_forward};
 pub use history::{History, Published};
 pub use rules::{Circumstances, Inventor, TlsConfirmation, classify};
 
@@ -141,9 +141,9 @@ impl ComparisonClass {
             Self::PrivateZoneGap => {
                 Some("add the record to the privatelink zone, or forward the zone to 168.63.129.16")
             }
-            Self::PrivateZoneMissing | Self::PrivateBypass => {
-                Some("forward the privatelink zone to 168.63.129.16; a Windows forwarder needs a time-out above 4 s")
-            }
+            Self::PrivateZoneMissing | Self::PrivateBypass => Some(
+                "forward the service's public zone to 168.63.129.16, not the privatelink zone alone; a Windows forwarder needs a time-out above 4 s",
+            ),
             Self::NxdomainRewrite => Some("switch off the search page or NXDOMAIN rewriting on that server"),
             Self::Sinkholed => Some("ask the owner of the custom DNS why this name is on a block list"),
             Self::Hijack => Some("correct the record on the custom DNS"),

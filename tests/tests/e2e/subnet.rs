@@ -141,7 +141,7 @@ fn a_bypassed_private_endpoint_is_named_with_its_zone() {
     let Some(code) = code else { return };
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("bad: private_bypass (rule 15)"), "{text}");
-    assert!(text.contains("forward the zone privatelink.database.windows.net to 168.63.129.16"), "{text}");
+    assert!(text.contains("forward the zone database.windows.net to 168.63.129.16"), "{text}");
 }
 
 #[test]

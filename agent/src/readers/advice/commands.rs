@@ -12,7 +12,7 @@ use crate::{
         catalog::Host,
         diagnosis::{Incident, Scope},
     },
-    resolvers::compare::ComparisonClass,
+    resolvers::compare::{ComparisonClass, zone_to_forward},
 };
 
 /// Reads what a handshake brought.
@@ -161,7 +161,7 @@ impl Shown<'_> {
         let class = self.compared(snapshot)?.published.as_ref()?.class;
         let is_missing = matches!(class, ComparisonClass::PrivateBypass | ComparisonClass::PrivateZoneMissing);
         let (zone, azure) = (self.private_zone(snapshot).filter(|_| is_missing)?, snapshot.resolvers.azure.ip());
-        Some(format!("Add-DnsServerConditionalForwarderZone -Name {zone} -MasterServers {azure}"))
+        Some(format!("Add-DnsServerConditionalForwarderZone -Name {} -MasterServers {azure}", zone_to_forward(&zone)))
     }
 
     /// A handshake as an ordinary client makes it.

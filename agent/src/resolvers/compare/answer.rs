@@ -163,6 +163,16 @@ impl Answer {
     }
 }
 
+/// The zone to forward, so that names of private endpoints are found: the public one, of which the zone of the endpoints is a
+/// part. Forwarding that part alone does not help a server that takes the public answer whole, alias and address at once
+/// (Microsoft, "Azure Private Endpoint DNS integration", on-premises workloads).
+pub fn zone_to_forward(private_zone: &str) -> &str {
+    match private_zone.split_once('.') {
+        Some((label, public)) if label.eq_ignore_ascii_case("privatelink") => public,
+        _ => private_zone,
+    }
+}
+
 /// Whether a name lies in a private endpoint's zone (`privatelink.*`).
 pub(super) fn is_privatelink(name: &str) -> bool {
     name.split('.').any(|label| label.eq_ignore_ascii_case("privatelink"))

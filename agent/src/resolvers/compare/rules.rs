@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Answer, Comparison, ComparisonClass as Class, Equivalence, Worry};
+use super::{Answer, Comparison, ComparisonClass as Class, Equivalence, Worry, zone_to_forward};
 use crate::net::address::{AddressKind, kind_of};
 
 /// What a handshake for the name showed at addresses of both sides.
@@ -215,7 +215,9 @@ impl Pair<'_> {
             return Some(if intended { self.overridden() } else { self.unexpected() });
         }
         (public(self.custom) && private(self.azure)).then(|| {
-            let zone = self.privatelink_zone().map(|zone| format!(": forward the zone {zone} to 168.63.129.16"));
+            let zone = self.privatelink_zone().map(|zone| {
+                format!(": forward the zone {} to 168.63.129.16, not {zone} alone", zone_to_forward(&zone))
+            });
             says(
                 Class::PrivateBypass,
                 15,
