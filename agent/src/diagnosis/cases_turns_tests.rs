@@ -52,6 +52,18 @@ fn a_way_that_is_lost_for_seconds_again_and_again_is_one_incident_that_says_how_
 }
 
 #[test]
+fn new_flows_that_meet_the_next_moment_without_a_way_once_take_nothing_back() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    world.round(|_| false);
+    for (hit, answers) in [([0, 1], passing as fn(&Key) -> _), ([2, 3], shut), ([4, 5], shut), ([6, 7], passing)] {
+        moment_without(&mut world, &hit, answers);
+    }
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.finding.cause, incident.scope), (Cause::Dropped, Scope::Egress), "{incident:?}");
+    assert_eq!(incident.endpoints.len(), 8, "{incident:?}");
+}
+
+#[test]
 fn a_host_that_is_silent_for_seconds_again_and_again_is_named_alone() {
     let mut world = World::new(endpoints(12, &[443]));
     world.round(|_| false);

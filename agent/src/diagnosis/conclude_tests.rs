@@ -70,6 +70,18 @@ fn the_block_page_of_another_host_confirms_nothing_about_a_hello_that_is_cut() {
 }
 
 #[test]
+fn an_answer_that_is_slow_to_come_is_no_sign_of_a_blocker() {
+    let said = |answers: &[(Contrast, bool)]| {
+        let finding = conclude(&sign(Symptom::SilentAtHello, Cause::TlsBlocked), &known(answers)).finding;
+        (finding.cause, finding.confidence)
+    };
+    assert_eq!(said(&[(AnswerBegan, true)]), (Cause::Dropped, Confidence::Possible), "it came, and not in time");
+    assert_eq!(said(&[(AnswerBegan, false)]), (Cause::TlsBlocked, Confidence::Possible));
+    assert_eq!(said(&[(AnswerBegan, true), (OtherNamePasses, true)]), (Cause::TlsBlocked, Confidence::Confirmed));
+    assert_eq!(said(&[(AnswerBegan, true), (RoundTripGrew, true)]), (Cause::Slow, Confidence::Likely));
+}
+
+#[test]
 fn silence_is_never_confirmed() {
     for rule in RULES.iter().filter(|rule| rule.cause == Some(Cause::Dropped)) {
         assert!(rule.confidence < Confidence::Confirmed, "{}", rule.id);

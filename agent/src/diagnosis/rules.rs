@@ -23,8 +23,8 @@ use crate::{
     },
 };
 use hints::{
-    ALL_RULE, COMES_AND_GOES, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OVER,
-    PLATFORM_DENIED, PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
+    ALL_RULE, CAME_SLOWLY, COMES_AND_GOES, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL,
+    OTHER_NAMES, OVER, PLATFORM_DENIED, PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -385,6 +385,8 @@ pub const RULES: &[Rule] = &[
     ),
     rule("R39", &[LostAtHello], &[], Cause::Dropped, Likely)
         .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
+    // Who keeps a name from its server lets nothing of the answer come.
+    rule("R38s", &[SilentAtHello], &[(AnswerBegan, true)], Cause::Dropped, Possible).hint(CAME_SLOWLY),
     rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),
     rule("R37", &[CutAtHello], &[], Cause::TlsBlocked, Likely),
     keep("R37s", &[ClosedAtSqlHello], &[], Likely).hint(OLD_TLS),

@@ -134,6 +134,9 @@ contrasts! {
     FullSegmentsArrived Memory
         "full segments arrived before the silence: large packets pass"
         "no full segment arrived";
+    AnswerBegan Memory
+        "the peer's answer had begun to come before time ran out: nobody keeps the question from it"
+        "nothing of an answer came";
     SmallDatagramPasses SmallDatagram
         "without EDNS the same question gets a cut answer: small datagrams pass, large ones vanish"
         "without EDNS the same question gets no cut answer";
@@ -301,6 +304,7 @@ impl Contrast {
                 | Self::HeldFlowReset
                 | Self::PlainDnsPasses
                 | Self::FullSegmentsArrived
+                | Self::AnswerBegan
                 | Self::PortDecides
                 | Self::SomeFlowsDie
                 | Self::NewFlowsMixed

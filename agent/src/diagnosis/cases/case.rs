@@ -8,6 +8,7 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
+    outcome::Protocol,
     resolve::Resolution,
     verdict::{Confidence, Finding, Phase},
 };
@@ -41,6 +42,8 @@ pub(super) struct Case {
     pub(super) names_filter: bool,
     /// Whether as many bytes came as one full segment holds before the exchange fell silent.
     pub(super) full_segments: bool,
+    /// Whether anything of the answer came before the exchange fell silent; what a server says before TLS is none.
+    pub(super) answer_began: bool,
     /// The DNS servers that did not resolve its name, each in the way that its sign shows.
     pub(super) servers: Vec<SocketAddr>,
     /// Who said that it is unreachable, where that is a router on the way.
@@ -66,6 +69,7 @@ impl Case {
             foreign_redirect: false,
             names_filter: false,
             full_segments: false,
+            answer_began: false,
             servers: Vec::new(),
             router: None,
             led_to,
@@ -81,10 +85,13 @@ impl Case {
         let tcp = visit.outcomes.first().and_then(|outcome| outcome.seen.tcp);
         let full_segments =
             tcp.is_some_and(|info| info.bytes_received >= u64::from(info.segment_size.max(FULL_SEGMENT)));
+        let protocol = visit.outcomes.first().map(|outcome| &outcome.protocol);
+        let says_before_tls = matches!(protocol, Some(Protocol::Tds(reply)) if reply.prelogin.is_some());
+        let answer_began = full_segments || !says_before_tls && tcp.is_some_and(|info| info.bytes_received > 0);
         let servers = visit.resolution.as_ref().map(Resolution::failed_alike).unwrap_or_default();
         let router = visit.outcomes.first().and_then(router);
         let (foreign_redirect, names_filter) = (redirects_away(visit), names_filter(visit));
-        Self { foreign_redirect, names_filter, full_segments, servers, router, led_to, ..self }
+        Self { foreign_redirect, names_filter, full_segments, answer_began, servers, router, led_to, ..self }
     }
 
     /// The same with what was concluded before it was seen again.
@@ -118,4 +125,33 @@ fn nothing() -> Arc<Diagnosis> {
         contrasts: Vec::new(),
         alternatives: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ase_probes::{evidence::TcpInfo, tds};
+
+    use crate::{diagnosis::symptom::Symptom, model::catalog::Host, net::port::Port, sample};
+
+    #[test]
+    fn what_came_before_time_ran_out_is_an_answer_that_began_and_what_a_database_says_before_tls_is_not() {
+        let visit =
+            (**sample::snapshot().endpoints.iter().find_map(|view| view.last.as_ref()).expect("a visit")).clone();
+        let began = |protocol: &Protocol, bytes_received: u64| {
+            let mut visit = visit.clone();
+            visit.outcomes[0].protocol = protocol.clone();
+            visit.outcomes[0].seen.tcp = Some(TcpInfo { bytes_received, ..TcpInfo::default() });
+            let target = Peer { host: Host::Name("example.com".to_owned()), port: Port::tcp(443) };
+            let sign = Sign::quiet(Symptom::SilentAtHello, None);
+            Case::new(sign, Duration::ZERO, ase_probes::clock::now(), target).of(&visit).answer_began
+        };
+        let database = |prelogin| Protocol::Tds(Box::new(tds::Reply { prelogin, ..tds::Reply::default() }));
+        let version = tds::ServerVersion { major: 16, minor: 0, build: 0 };
+        let prelogin = tds::Prelogin { version, encryption: tds::Encryption::On };
+        let (asked, strict) = (database(Some(prelogin)), database(None));
+        let nothing = Protocol::Nothing;
+        let told = [(&nothing, 0), (&nothing, 90), (&asked, 43), (&asked, 1448), (&strict, 90)];
+        assert_eq!(told.map(|(protocol, bytes)| began(protocol, bytes)), [false, true, false, true, true]);
+    }
 }

@@ -111,7 +111,7 @@ impl Cases {
     /// Whether all new flows pass while what comes and goes is there: at the endpoint itself, or, where it hits many,
     /// wherever that was measured.
     fn passes_between(&self, index: usize, now: Instant) -> bool {
-        let passes_everywhere = || !self.lessons.ports_decide(now) && self.lessons.all_passed(now);
+        let passes_everywhere = || !self.lessons.ports_decide(now) && self.lessons.several_passed(now);
         let is_answered = |turns: Turns| self.lessons.has_passed(index, now) || turns.is_shared && passes_everywhere();
         self.dips.of(index).is_some_and(is_answered)
     }
@@ -160,6 +160,7 @@ impl Cases {
             Contrast::PageNamesFilter => case.names_filter,
             Contrast::ByDatagram => case.target.port.by_datagram,
             Contrast::FullSegmentsArrived => case.full_segments,
+            Contrast::AnswerBegan => case.answer_began,
             Contrast::CanaryAcceptedBefore => {
                 let canary = self.measured(Ask::TcpCanary, &case.asker(index), at.now)?;
                 let accepts = |answers: &Contrasts| answers.get(Contrast::CanaryAccepts);

@@ -74,6 +74,8 @@ pub(super) struct Lessons {
     ports_decided: Option<Instant>,
     /// What new flows did right after a visit of an endpoint passed, and when that was measured last.
     after_pass: BTreeMap<usize, (Instant, AfterPass)>,
+    /// When all new flows passed last right after a visit of an endpoint had.
+    passed: BTreeMap<usize, Instant>,
 }
 
 /// What several new flows at once did right after one had passed.
@@ -85,10 +87,6 @@ pub(super) enum AfterPass {
     Failed,
     /// Some passed beside others that did not, or all failed again.
     Shut,
-}
-
-fn is_pass((at, shown): &(Instant, AfterPass), now: Instant) -> bool {
-    now.duration_since(*at) <= WORTH && *shown == AfterPass::Passed
 }
 
 impl Lessons {
@@ -124,9 +122,12 @@ impl Lessons {
 
     /// Takes in what several new flows did right after a visit of this endpoint had passed.
     pub(super) fn learn_after_pass(&mut self, index: usize, shown: AfterPass, now: Instant) {
-        self.after_pass.retain(|_, (at, _)| now.duration_since(*at) <= WORTH);
-        let before = self.after_pass.get(&index).filter(|(at, _)| now.duration_since(*at) <= SHARED);
-        let before = before.map(|(_, before)| *before);
+        self.after_pass.retain(|_, (at, _)| now.duration_since(*at) <= SHARED);
+        self.passed.retain(|_, at| now.duration_since(*at) <= WORTH);
+        let before = self.after_pass.get(&index).map(|(_, before)| *before);
+        if shown == AfterPass::Passed {
+            self.passed.insert(index, now);
+        }
         let again = shown == AfterPass::Failed && matches!(before, Some(AfterPass::Failed | AfterPass::Shut));
         self.after_pass.insert(index, (now, if again { AfterPass::Shut } else { shown }));
     }
@@ -142,15 +143,18 @@ impl Lessons {
         }
     }
 
-    /// Whether all new flows passed when that was last measured at an endpoint: for as long as a measurement is worth
-    /// something.
+    /// Whether all new flows passed at an endpoint as long ago as a measurement is worth something, and none shut them
+    /// out since: those that fail together once may have met the moment in which the path went.
     pub(super) fn has_passed(&self, index: usize, now: Instant) -> bool {
-        self.after_pass.get(&index).is_some_and(|last| is_pass(last, now))
+        let is_shut = self.after_pass(index, now, false) == Some(false);
+        !is_shut && self.passed.get(&index).is_some_and(|at| now.duration_since(*at) <= WORTH)
     }
 
-    /// Whether they did at every endpoint where it was measured, and that at several.
-    pub(super) fn all_passed(&self, now: Instant) -> bool {
-        self.after_pass.len() > 1 && self.after_pass.values().all(|last| is_pass(last, now))
+    /// Whether they did at several endpoints, and were shut out at fewer.
+    pub(super) fn several_passed(&self, now: Instant) -> bool {
+        let passed = self.passed.keys().filter(|index| self.has_passed(**index, now)).count();
+        let shut = self.after_pass.keys().filter(|index| self.after_pass(**index, now, false) == Some(false)).count();
+        passed > 1 && passed > shut
     }
 
     /// Whether at most endpoints where it was measured lately, new flows did not pass right after one did.
@@ -163,6 +167,7 @@ impl Lessons {
     /// Follows endpoints to their numbers after a reload.
     pub(super) fn remap(&mut self, remap: &Remap) {
         self.after_pass = remap.apply(std::mem::take(&mut self.after_pass));
+        self.passed = remap.apply(std::mem::take(&mut self.passed));
     }
 
     /// Whether source ports decided at several hosts lately, so that it is no property of one of them.

@@ -4,6 +4,8 @@ pub(super) const ONE_OF_SEVERAL: &str = "one of several instances behind a load 
     check each appliance instance's health probe and that the last policy change reached all of them";
 pub(super) const NEW_FLOWS: &str = "new flows fail now and then while others pass: look at SNAT port use and the session count of \
     the NAT gateway, load balancer or firewall on the path";
+pub(super) const CAME_SLOWLY: &str = "the answer had begun to come when time ran out: a path that is slow, policed or full, or a \
+    server that stalls";
 pub(super) const COMES_AND_GOES: &str = "it works again within seconds and is lost again: look for what changes every few seconds, as a \
     route that is learned and withdrawn, a failover that never settles, two machines with one address, a service that restarts";
 pub(super) const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
