@@ -68,7 +68,9 @@ pub struct Memory {
     packets: Window<Packet>,
     /// Connections on which packets were sent again, by endpoint.
     hit: Window<usize>,
-    /// The same, by port.
+    /// The same for those on which others than the first packets were.
+    midstream: Window<usize>,
+    /// Connections on which packets were sent again, by port.
     hit_ports: Window<Port>,
     /// Handshakes that had to be repeated while others on the port passed at the first try, by endpoint.
     knocked: Window<usize>,
@@ -162,6 +164,7 @@ impl Memory {
             }
             self.packets.add(Packet::Resent, resent, now);
             self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
+            self.midstream.add(index, u64::from(!knocked_again), now);
         } else {
             self.controls.push_back((began, port));
             let surplus = self.controls.len().saturating_sub(CONTROLS);
@@ -184,6 +187,7 @@ impl Memory {
         self.recovered.elapse(now);
         self.packets.elapse(now);
         self.hit.elapse(now);
+        self.midstream.elapse(now);
         self.hit_ports.elapse(now);
         self.knocked.elapse(now);
         self.knocked_anywhere.elapse(now);
@@ -209,7 +213,8 @@ impl Memory {
     pub fn is_lossy(&self) -> bool {
         let resent = self.packets.get(Packet::Resent);
         let sent = self.packets.get(Packet::Sent) + resent;
-        let in_midstream = self.packets.get(Packet::ResentMidstream) > 0;
+        // First packets are lost wherever a way comes and goes; one connection that was under way may have met its end.
+        let in_midstream = self.midstream.kinds() >= if self.has_past { RESENT.1 } else { 1 };
         let lasts = self.hit.length() >= if self.has_past { LASTING } else { LASTING_IN_A_LOOK };
         lasts && in_midstream && resent >= RESENT.0 && self.hit.kinds() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
     }
@@ -261,6 +266,7 @@ impl Memory {
             recovered: before.recovered.renamed(|index| remap.get(index)),
             packets: before.packets,
             hit: before.hit.renamed(|index| remap.get(index)),
+            midstream: before.midstream.renamed(|index| remap.get(index)),
             hit_ports: before.hit_ports,
             knocked: before.knocked.renamed(|index| remap.get(index)),
             knocked_anywhere: before.knocked_anywhere.renamed(|index| remap.get(index)),
@@ -393,6 +399,19 @@ mod tests {
         outcome.address.set_port(port);
         outcome.phases.record(Phase::Connect, Duration::from_millis(if again { 1010 } else { 10 }));
         outcome
+    }
+
+    #[test]
+    fn first_packets_that_a_way_loses_as_it_comes_and_goes_and_one_connection_that_met_its_end_are_no_loss() {
+        let now = start();
+        let lossy = |in_midstream: usize| {
+            let mut memory = Memory::new(true);
+            (0..30)
+                .for_each(|turn| memory.measure(turn % 10, &knocks(443, turn % 3 == 0), now + LASTING * turn as u32));
+            (0..in_midstream).for_each(|index| memory.measure(index, &outcome(1, 5), now + LASTING * 30));
+            memory.is_lossy()
+        };
+        assert_eq!([0, 1, 2].map(lossy), [false, false, true]);
     }
 
     #[test]
