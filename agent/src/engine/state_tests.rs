@@ -1,6 +1,6 @@
 //! The whole engine in virtual time: scripted peers in the place of sockets, and operations that come in any order.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use ase_probes::{
     cause::Cause,
@@ -106,7 +106,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let all = settings();
-        let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
+        // The same for every world, so that two of them can be compared to the nanosecond.
+        static START: OnceLock<Instant> = OnceLock::new();
+        let now = *START.get_or_init(ase_probes::clock::now);
+        let start = Clocks { now, since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
         let state = State::new(all.clone(), FIRST_ROUND, 1024, StdRng::from_seed([7; 32]), start);
         let ids = || all.catalog.endpoints.iter().map(|endpoint| endpoint.id.clone());
         Self {
