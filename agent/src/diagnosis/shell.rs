@@ -92,10 +92,13 @@ impl Diagnosing {
     /// Takes new settings in force. Endpoints that stay keep their cases and incidents; held flows stay open, and
     /// measurements under way come to their end.
     pub fn reload(&mut self, settings: &Settings, remap: &Remap) {
-        self.is_on = settings.diagnosis.enabled;
+        let was_on = std::mem::replace(&mut self.is_on, settings.diagnosis.enabled);
         self.measurer = Arc::new(Measurer::new(settings));
-        self.waiting.clear();
-        self.is_news = true;
+        // Where the same is watched, a review out of turn would move the next one, and the visits that it brings forward.
+        if was_on != self.is_on || !remap.is_identity(settings.catalog.endpoints.len()) {
+            self.waiting.clear();
+            self.is_news = true;
+        }
         if self.is_on {
             self.cases.reload(&Watched::under(settings), remap);
         } else {

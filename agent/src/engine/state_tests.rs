@@ -1,6 +1,6 @@
 //! The whole engine in virtual time: scripted peers in the place of sockets, and operations that come in any order.
 
-use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use ase_probes::{
     cause::Cause,
@@ -106,10 +106,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let all = settings();
-        // The same for every world, so that two of them can be compared to the nanosecond.
-        static START: OnceLock<Instant> = OnceLock::new();
-        let now = *START.get_or_init(ase_probes::clock::now);
-        let start = Clocks { now, since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
+        let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
         let state = State::new(all.clone(), FIRST_ROUND, 1024, StdRng::from_seed([7; 32]), start);
         let ids = || all.catalog.endpoints.iter().map(|endpoint| endpoint.id.clone());
         Self {
@@ -397,6 +394,28 @@ fn a_fault_is_one_incident_however_often_the_configuration_is_read() {
     operations.extend((0..20).flat_map(|_| [Operation::Reload(3), Operation::Advance(7 * SECOND)]));
     let world = run(&operations);
     assert_eq!(world.incidents.len(), 1, "{:?}", world.incidents);
+}
+
+/// The review at a reload once moved the next one by a tenth of a second, and with it the visits that it brings forward: the
+/// failing endpoint was asked again after its repair instead of before.
+#[test]
+fn a_reload_moves_no_visit_that_a_review_brings_forward() {
+    let wait = |millis: u64| Operation::Advance(Duration::from_millis(millis));
+    let operations = [
+        wait(73_733),
+        Operation::Hurry(0),
+        Operation::Hurry(0),
+        wait(43_231),
+        Operation::Hurry(5),
+        Operation::Set(1, Mood::Silent),
+        Operation::Hurry(0),
+        Operation::Set(3, Mood::Failing),
+        wait(17_536),
+    ];
+    let reloaded: Vec<Operation> =
+        operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
+    let incidents = run(&operations).incidents;
+    assert_eq!((incidents.len(), run(&reloaded).incidents), (1, incidents));
 }
 
 #[test]

@@ -25,6 +25,11 @@ impl Remap {
         self.0.get(before).copied().flatten()
     }
 
+    /// Whether every endpoint stays with its number, and none is new among so many.
+    pub fn is_identity(&self, after: usize) -> bool {
+        self.0.len() == after && self.0.iter().enumerate().all(|(before, now)| *now == Some(before))
+    }
+
     /// Renumbers what is known by endpoint; what belongs to endpoints that did not stay is dropped.
     pub fn apply<T>(&self, known: BTreeMap<usize, T>) -> BTreeMap<usize, T> {
         known.into_iter().filter_map(|(before, what)| Some((self.get(before)?, what))).collect()
@@ -46,5 +51,8 @@ mod tests {
         let remap = Remap::between(&before, &after);
         assert_eq!([0, 1, 2, 3].map(|number| remap.get(number)), [None, None, Some(1), None]);
         assert_eq!(remap.apply(BTreeMap::from([(0, 'a'), (2, 'c')])), BTreeMap::from([(1, 'c')]));
+        assert!(!remap.is_identity(after.len()));
+        let same = Remap::between(&before, &before);
+        assert!(same.is_identity(3) && !same.is_identity(4), "one that is new is a change");
     }
 }
