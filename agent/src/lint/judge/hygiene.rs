@@ -47,13 +47,12 @@ fn unknown_tags(case: &Case<'_>, group: &Group, report: &mut Report) {
     }
 }
 
-/// Whether the words of one rule hold those of another, by the names alone.
-fn hold(theirs: &[AddressTerm], ours: &[AddressTerm]) -> bool {
-    let holds = |one: &AddressTerm, other: &AddressTerm| match (one, other) {
+/// Whether one word holds another, by the names alone.
+fn holds(one: &AddressTerm, other: &AddressTerm) -> bool {
+    match (one, other) {
         (AddressTerm::Tag(one), AddressTerm::Tag(other)) => one.includes(other),
         _ => one == other,
-    };
-    theirs == ours || ours.iter().all(|other| theirs.iter().any(|one| holds(one, other)))
+    }
 }
 
 /// One rule with its place.
@@ -215,13 +214,25 @@ impl One<'_> {
     /// Whether the words of an earlier rule for addresses hold all of this one's, and its ports and protocols do.
     fn is_said_by(&self, earlier: usize) -> bool {
         let other = &self.ruling.rules[earlier];
-        let same = hold(&other.source.addresses, &self.rule.source.addresses)
-            && hold(&other.destination.addresses, &self.rule.destination.addresses);
         let (Some(theirs), Some(ours)) = (self.ruling.sure(earlier), self.ruling.sure(self.at)) else { return false };
         let holds = ours.destination_ports.is_within(&theirs.destination_ports)
-            && ours.source_ports.is_within(&theirs.source_ports);
+            && ours.source_ports.is_within(&theirs.source_ports)
+            && ours.protocols.minus(theirs.protocols).is_empty();
         let known = self.rule.expressions().is_empty() && other.expressions().is_empty();
-        same && holds && known && ours.protocols.minus(theirs.protocols).is_empty()
+        holds
+            && known
+            && self.all_held(&other.source.addresses, &self.rule.source.addresses, &theirs.source)
+            && self.all_held(&other.destination.addresses, &self.rule.destination.addresses, &theirs.destination)
+    }
+
+    /// Whether each word of ours is one of theirs, or stands for nothing but what theirs surely stand for. What two equal words
+    /// stand for perhaps is the same of both.
+    fn all_held(&self, theirs: &[AddressTerm], ours: &[AddressTerm], sure: &AddressSet) -> bool {
+        let is_within = |term: &AddressTerm| {
+            let extent = self.case.world.extent(std::slice::from_ref(term));
+            [extent.sure, extent.by_tag, extent.perhaps].iter().all(|part| part.is_within(sure))
+        };
+        theirs == ours || ours.iter().all(|term| theirs.iter().any(|one| holds(one, term)) || is_within(term))
     }
 
     fn shadowed(&self, taker: &Rule, differs: bool, own: &Traffic) -> Finding {
