@@ -33,8 +33,14 @@ fn offset(incident: &Incident, snapshot: &Snapshot) -> Option<f64> {
         Cause::NtpWrongTime => incident.endpoints.contains(&view.endpoint.id),
         _ => false,
     };
-    let asked = snapshot.endpoints.iter().filter(|view| is_asked(view));
-    let mut offsets: Vec<f64> = asked.filter_map(|view| endpoint::ntp_offset(view).or_else(|| of_date(view))).collect();
+    let all = |read: fn(&EndpointView) -> Option<f64>| -> Vec<f64> {
+        snapshot.endpoints.iter().filter(|view| is_asked(view)).filter_map(|view| read(view)).collect()
+    };
+    // Dates of HTTP are cut to whole seconds: they count where no time server was heard.
+    let mut offsets = all(endpoint::ntp_offset);
+    if offsets.is_empty() {
+        offsets = all(of_date);
+    }
     offsets.sort_by(f64::total_cmp);
     let middle = *offsets.get(offsets.len() / 2)?;
     (middle.abs() >= LEAST).then_some(middle)
@@ -64,17 +70,20 @@ mod tests {
     use super::*;
     use crate::sample;
 
-    /// The sample, whose time server is ahead by so many seconds, and its incident with this cause.
+    /// The sample, whose time server is ahead by so many seconds, as are its web servers by whole ones, and its incident with
+    /// this cause.
     fn called(cause: Cause, ahead: f64) -> String {
         let mut snapshot = sample::snapshot();
         let ids = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone()).collect();
         for view in &mut snapshot.endpoints {
             let Some(visit) = Arc::make_mut(view).last.as_mut() else { continue };
             for outcome in &mut Arc::make_mut(visit).outcomes {
-                if let Protocol::Ntp(reply) = &mut outcome.protocol
-                    && let Some(packet) = &mut reply.packet
-                {
-                    packet.offset = ahead;
+                match &mut outcome.protocol {
+                    Protocol::Ntp(reply) => reply.packet.iter_mut().for_each(|packet| packet.offset = ahead),
+                    Protocol::Http(reply) => {
+                        reply.answer.iter_mut().for_each(|answer| answer.clock_offset = Some(ahead - 0.9))
+                    }
+                    _ => {}
                 }
             }
         }
@@ -96,6 +105,7 @@ mod tests {
                 -86_400.0,
                 "the clock of this machine is wrong: 1 d 0 h ahead of the clocks that it asked",
             ),
+            (Cause::LocalClock, 900.2, "the clock of this machine is wrong: 15 min behind the clocks that it asked"),
             (Cause::LocalClock, 0.4, "the clock of this machine is wrong"),
         ] {
             assert_eq!(called(cause, ahead), said, "{ahead}");
