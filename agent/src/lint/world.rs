@@ -224,6 +224,19 @@ impl World {
         Extent { sure: extent.sure.union(&services), by_tag: extent.by_tag.minus(&services), ..extent }
     }
 
+    /// Everything that a list of terms stands for, surely or perhaps. A prefix holds what its numbers hold: names of which an
+    /// address may lie in it add nothing.
+    pub fn reach(&self, terms: &[AddressTerm]) -> AddressSet {
+        let of = |term: &AddressTerm| {
+            let extent = self.term(term);
+            match term {
+                AddressTerm::Net(_) => extent.sure,
+                _ => extent.sure.union(&extent.by_tag).union(&extent.perhaps),
+            }
+        };
+        terms.iter().map(of).collect()
+    }
+
     /// What one term stands for.
     pub fn term(&self, term: &AddressTerm) -> Extent {
         match term {

@@ -233,9 +233,7 @@ fn check(group: &Group, direction: Direction, findings: &[Finding]) -> Result<()
         let access = |at: usize| rules[at].access.value().copied();
         let covered = truth.takers().all(|taker| taker.is_some());
         let twin = (0..at).any(|other| is_twin(&rules[other], rule));
-        let owed = (covered && !truth.surely.is_empty()) || twin;
-        let open = may_hold_names(rule);
-        prop_assert!(said.is_some() == owed || (open && said.is_none()), "{:?} {:?}", rule, said);
+        prop_assert_eq!(said.is_some(), (covered && !truth.surely.is_empty()) || twin, "{:?} {:?}", rule, said);
         let differs = truth.takers().flatten().any(|taker| access(taker) != access(at));
         if let Some(finding) = said.filter(|_| !twin) {
             prop_assert_eq!(finding.severity == Severity::Warning, differs, "{:?}", finding);
@@ -249,18 +247,11 @@ fn check(group: &Group, direction: Direction, findings: &[Finding]) -> Result<()
             let takes = |packet: &&usize| truth.taker[**packet] == Some(taker);
             access(taker) == Some(Access::Deny) && public.iter().all(takes)
         };
-        if is_lost && !covered && !twin && !open && access(at) == Some(Access::Allow) && (0..at).any(by_one) {
+        if is_lost && !covered && !twin && access(at) == Some(Access::Allow) && (0..at).any(by_one) {
             prop_assert!(about(&[Kind::ShadowedPartly]).is_some(), "{:?} loses everything public", rule);
         }
     }
     Ok(())
-}
-
-/// Whether a rule names a public prefix, which may hold addresses of any service: then the sets leave open whether a tag takes
-/// all of it, although the packets here tell. A finding about it must be right, but is not owed.
-fn may_hold_names(rule: &Rule) -> bool {
-    let is_public_prefix = |term: &AddressTerm| matches!(term, AddressTerm::Net(net) if ADDRESSES.map(address).iter().any(|one| net.contains(one) && is_public(*one)));
-    rule.source.addresses.iter().chain(&rule.destination.addresses).any(is_public_prefix)
 }
 
 /// Whether a rule holds each word of a later one for addresses, and its ports and protocols. What a word stands for perhaps is

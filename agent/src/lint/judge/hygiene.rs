@@ -169,7 +169,13 @@ impl One<'_> {
     /// Earlier rules that take all or the better part of what this one matches.
     fn shadow(&self) -> Option<Finding> {
         let access = self.rule.access.value()?;
-        let (all, sure) = (self.ruling.may(self.at), self.ruling.sure(self.at).filter(|sure| sure.has_packets())?);
+        let sure = self.ruling.sure(self.at).filter(|sure| sure.has_packets())?;
+        let reach = |terms| self.case.world.reach(terms);
+        let all = &Traffic {
+            source: reach(&self.rule.source.addresses),
+            destination: reach(&self.rule.destination.addresses),
+            ..self.ruling.may(self.at).clone()
+        };
         let differs = |at: &&usize| self.ruling.rules[**at].access.value() != Some(access);
         let before = self.ruling.before(self.at, all);
         if let Some(twin) = before.iter().find(|&&earlier| self.is_said_by(earlier)) {
@@ -228,10 +234,7 @@ impl One<'_> {
     /// Whether each word of ours is one of theirs, or stands for nothing but what theirs surely stand for. What two equal words
     /// stand for perhaps is the same of both.
     fn all_held(&self, theirs: &[AddressTerm], ours: &[AddressTerm], sure: &AddressSet) -> bool {
-        let is_within = |term: &AddressTerm| {
-            let extent = self.case.world.extent(std::slice::from_ref(term));
-            [extent.sure, extent.by_tag, extent.perhaps].iter().all(|part| part.is_within(sure))
-        };
+        let is_within = |term: &AddressTerm| self.case.world.reach(std::slice::from_ref(term)).is_within(sure);
         theirs == ours || ours.iter().all(|term| theirs.iter().any(|one| holds(one, term)) || is_within(term))
     }
 
