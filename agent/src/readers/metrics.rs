@@ -35,7 +35,7 @@ use prometheus::{
 
 use crate::{
     engine::{
-        histogram::{self, BUCKETS},
+        histogram::{self, BUCKETS, COARSE},
         snapshot::{ClassView, SelfView, Snapshot},
     },
     model::endpoint::{EndpointView, earliest_expiry},
@@ -74,11 +74,11 @@ fn histograms<'a, const N: usize>(
     page: &mut Page,
     name: &str,
     help: &str,
-    values: impl Iterator<Item = (Labels<'a, N>, &'a histogram::Histogram)>,
+    values: impl Iterator<Item = (Labels<'a, N>, &'a histogram::Histogram, &'static [f64])>,
 ) {
-    let metrics = values.map(|(labels, counts)| {
+    let metrics = values.map(|(labels, counts, bounds)| {
         let mut metric = Metric::from_label(pairs(labels));
-        metric.set_histogram(histogram(counts));
+        metric.set_histogram(histogram(counts, bounds));
         metric
     });
     let family = family(name, help, MetricType::HISTOGRAM, metrics.collect());
@@ -185,8 +185,12 @@ fn durations(page: &mut Page, snapshot: &Snapshot) {
     let keys: BTreeSet<(Class, Phase)> = totals.chain(met).collect();
     let none = histogram::Histogram::default();
     let rows = keys.iter().map(|(class, phase)| {
-        let label = if *phase == Phase::None { "total" } else { phase.label() };
-        ([("class", class.label()), ("phase", label)], snapshot.durations.get(&(*class, *phase)).unwrap_or(&none))
+        let (label, bounds) = match phase {
+            Phase::None => ("total", BUCKETS.as_slice()),
+            phase => (phase.label(), COARSE.as_slice()),
+        };
+        let counts = snapshot.durations.get(&(*class, *phase)).unwrap_or(&none);
+        ([("class", class.label()), ("phase", label)], counts, bounds)
     });
     histograms(
         page,
@@ -202,21 +206,22 @@ fn delays(page: &mut Page, agent: &SelfView) {
         page,
         "ase_agent_schedule_delay_seconds",
         "Delay of the loop itself for every visit: from when it was due and there was room until it began.",
-        std::iter::once(([], &agent.schedule_delays)),
+        std::iter::once(([], &agent.schedule_delays, BUCKETS.as_slice())),
     );
 }
 
-fn histogram(counts: &histogram::Histogram) -> Histogram {
+/// A histogram with those buckets of [`BUCKETS`] that `bounds` names.
+fn histogram(counts: &histogram::Histogram, bounds: &[f64]) -> Histogram {
     let mut below = 0;
     let bucket = |(bound, count): (&f64, &u64)| {
         below += count;
         let mut bucket = Bucket::default();
         bucket.set_upper_bound(*bound);
         bucket.set_cumulative_count(below);
-        bucket
+        bounds.contains(bound).then_some(bucket)
     };
     let mut histogram = Histogram::default();
-    histogram.set_bucket(BUCKETS.iter().zip(&counts.counts).map(bucket).collect());
+    histogram.set_bucket(BUCKETS.iter().zip(&counts.counts).filter_map(bucket).collect());
     histogram.set_sample_count(counts.count());
     histogram.set_sample_sum(counts.sum);
     histogram
@@ -567,10 +572,15 @@ mod tests {
         for millis in [1, 3, 3, 70_000] {
             counts.observe(std::time::Duration::from_millis(millis));
         }
-        let histogram = histogram(&counts);
-        let cumulative: Vec<_> = histogram.get_bucket().iter().map(Bucket::cumulative_count).collect();
-        assert_eq!(cumulative, [0, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
-        assert_eq!(histogram.get_sample_count(), 4);
+        let all = histogram(&counts, &BUCKETS);
+        let few = histogram(&counts, &COARSE);
+        let cumulative = |histogram: &Histogram| -> Vec<_> {
+            histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect()
+        };
+        let expected = [0, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3];
+        assert_eq!(cumulative(&all), BUCKETS.into_iter().zip(expected).collect::<Vec<_>>());
+        assert_eq!(cumulative(&few), COARSE.into_iter().zip([1, 3, 3, 3, 3, 3, 3]).collect::<Vec<_>>());
+        assert_eq!((all.get_sample_count(), few.get_sample_count()), (4, 4));
     }
 
     #[test]

@@ -47,6 +47,24 @@ fn the_whole_built_in_profile_is_healthy_and_its_slots_are_listed() {
 }
 
 #[test]
+fn the_metrics_of_the_built_in_profile_are_few_and_small() {
+    if !require("curl", "curl") {
+        return;
+    }
+    let script = "ase-agent run --listen 127.0.0.1:9600 2>/dev/null & agent=$!; \
+        for i in $(seq 90); do sleep 1; curl -sf -o /dev/null http://127.0.0.1:9600/-/ready && break; done; \
+        curl -sf --compressed -w '# packed %{size_download}\\n' http://127.0.0.1:9600/metrics; kill $agent";
+    let (Some(_), text) = in_subnet(&[], &["sh", "-c", script]) else { return };
+    let series: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let successes = series.iter().filter(|line| line.starts_with("ase_probe_success{") && line.ends_with(" 1"));
+    assert_eq!(successes.count(), 134, "every endpoint was visited, and its phases are there");
+    let packed = text.lines().find_map(|line| line.strip_prefix("# packed ")?.parse::<usize>().ok());
+    assert!(series.len() <= 1500, "{} series", series.len());
+    assert!(packed.is_some_and(|bytes| (1_000..=25_000).contains(&bytes)), "{packed:?} bytes");
+    println!("{} series, {packed:?} bytes packed", series.len());
+}
+
+#[test]
 fn with_the_labs_configuration_every_slot_is_healthy_too() {
     let Some((code, document)) = check(&[], "--config \"$ASE_LAB_CONFIG\"") else { return };
     assert_eq!(code, 0);

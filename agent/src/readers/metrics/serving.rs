@@ -6,7 +6,7 @@ use std::time::Duration;
 use ase_probes::own_process::OwnProcess;
 
 use super::{Page, histograms};
-use crate::engine::histogram::Histogram;
+use crate::engine::histogram::{COARSE, Histogram};
 
 /// What the web server says about itself when it shows a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,7 +50,7 @@ pub fn render_serving(serving: &Serving, started: Duration) -> String {
         &mut page,
         "ase_agent_render_seconds",
         "Time that the web server's thread took to render and pack a page; clients of one snapshot share one rendering.",
-        pages().map(|(labels, count)| (labels, &count.renders)),
+        pages().map(|(labels, count)| (labels, &count.renders, COARSE.as_slice())),
     );
     page.counters(
         "ase_agent_requests_total",
