@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::process::{binary, require, run};
+use crate::process::{binary, require, require_root, run};
 
 /// The part that must be right in every respect: cause, side, scope, endpoints, confidence, what `check` prints, nothing
 /// older than the fault, nothing begun after its repair, nothing said that may never be.
@@ -26,9 +25,7 @@ fn faults_are_named_and_healthy_worlds_are_silent() {
     if !tools.iter().all(|(program, package)| require(program, package)) {
         return;
     }
-    if !geteuid().is_root() {
-        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "fault scenarios need root");
-        println!("SKIPPED: fault scenarios need root, for /dev/net/tun");
+    if !require_root("play fault scenarios, which open /dev/net/tun") {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

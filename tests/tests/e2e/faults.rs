@@ -2,10 +2,9 @@
 
 use std::{fs, process::Command};
 
-use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::process::{binary, require, run};
+use crate::process::{binary, require, require_root, run};
 
 /// The share of rows that must be as expected, in percent.
 const DUE: f64 = 98.0;
@@ -74,12 +73,7 @@ fn beside_icmp(passes: bool) -> (Option<i32>, String) {
 
 #[test]
 fn a_forged_icmp_message_ends_no_dns_exchange_whose_answer_comes_later() {
-    if !require("ip", "iproute2") {
-        return;
-    }
-    if !geteuid().is_root() {
-        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "the box on the path needs root");
-        println!("SKIPPED for want of root");
+    if !(require("ip", "iproute2") && require_root("put a box on the path")) {
         return;
     }
     let (code, text) = beside_icmp(true);

@@ -6,9 +6,8 @@ use std::{
 };
 
 use ase_lab::guest_fault::{Bundle, Chain, Forbids, GuestFault, Lasting, Victim};
-use nix::unistd::geteuid;
 
-use crate::process::{require, run, wait_for};
+use crate::process::{require, require_root, run, wait_for};
 
 /// A namespace with one device, held by a process that waits.
 struct Guest {
@@ -26,12 +25,7 @@ impl Drop for Guest {
 impl Guest {
     /// A guest; `None` with a loud skip where the tools or the rights are missing.
     fn new() -> Option<Self> {
-        if !(require("ip", "iproute2") && require("nft", "nftables")) {
-            return None;
-        }
-        if !geteuid().is_root() {
-            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can make network namespaces");
-            println!("SKIPPED for want of root");
+        if !(require("ip", "iproute2") && require("nft", "nftables") && require_root("make network namespaces")) {
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");

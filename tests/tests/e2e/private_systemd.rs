@@ -12,9 +12,8 @@ use std::{
 };
 
 use ase_lab::namespace;
-use nix::unistd::geteuid;
 
-use crate::process::{agent, require, run, wait_for};
+use crate::process::{agent, require, require_root, run, wait_for};
 
 /// Enters the control groups (`$2`), puts a writable layer in memory over `/usr`, so that the agent can be bound to its
 /// place in it, and becomes the container. It is process 1 of its own process namespace: whatever ends it ends all.
@@ -155,12 +154,8 @@ impl Drop for PrivateSystemd {
 
 /// A folder for the container; `None` with a loud skip where the tools or the rights are missing.
 fn folder_if_possible() -> Option<tempfile::TempDir> {
-    if !(require("systemd-nspawn", "systemd-container") && require("nft", "nftables") && require("ip", "iproute2")) {
-        return None;
-    }
-    if !geteuid().is_root() {
-        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can boot a private systemd");
-        println!("SKIPPED for want of root");
+    let tools = [("systemd-nspawn", "systemd-container"), ("nft", "nftables"), ("ip", "iproute2")];
+    if !(tools.into_iter().all(|(tool, package)| require(tool, package)) && require_root("boot a private systemd")) {
         return None;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

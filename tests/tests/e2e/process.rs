@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 /// The longest wait for a program to become ready.
@@ -28,6 +29,16 @@ pub(crate) fn require(program: &str, package: &str) -> bool {
         println!("SKIPPED for want of {program} (package {package})");
     }
     found
+}
+
+/// Whether this is root, who alone can do `what`. Where it is not: a failure, or a loud skip outside CI.
+pub(crate) fn require_root(what: &str) -> bool {
+    let is_root = geteuid().is_root();
+    if !is_root {
+        assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can {what}");
+        println!("SKIPPED for want of root: only root can {what}");
+    }
+    is_root
 }
 
 /// A free TCP and UDP port on loopback, the same number for both.

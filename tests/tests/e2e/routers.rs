@@ -16,10 +16,9 @@ use hickory_proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{Name, RData, Record, RecordType, rdata::PTR},
 };
-use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-use crate::process::{agent, require, run, wait_for};
+use crate::process::{agent, require, require_root, run, wait_for};
 
 /// The target's addresses.
 pub(crate) const TARGETS: [&str; 2] = ["20.9.0.9", "fd09:99::9"];
@@ -80,12 +79,8 @@ impl Routers {
     /// Builds the way; `None` with a loud skip where the rights or programs are missing.
     pub(crate) fn new() -> Option<Self> {
         let tools = [("ip", "iproute2"), ("unshare", "util-linux"), ("setpriv", "util-linux"), ("nft", "nftables")];
-        if !tools.into_iter().all(|(tool, package)| require(tool, package)) {
-            return None;
-        }
-        if !geteuid().is_root() {
-            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can make network namespaces");
-            println!("SKIPPED for want of root");
+        if !(tools.into_iter().all(|(tool, package)| require(tool, package)) && require_root("make network namespaces"))
+        {
             return None;
         }
         let folder = programs::open_folder().expect("a folder for everybody");

@@ -3,10 +3,9 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf, process::Command};
 
-use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::process::{binary, run};
+use crate::process::{binary, require_root, run};
 
 /// Columns and lines of the terminal.
 const SCREEN: (usize, usize) = (80, 24);
@@ -47,9 +46,7 @@ fn file(name: &str) -> PathBuf {
 
 /// What the lab's terminals show, by scenario; none where this machine lets nobody play.
 fn played() -> Option<BTreeMap<String, String>> {
-    if !geteuid().is_root() {
-        assert!(env::var_os("ASE_ALLOW_SKIP").is_some(), "fault scenarios need root");
-        println!("SKIPPED: fault scenarios need root, for /dev/net/tun");
+    if !require_root("play fault scenarios, which open /dev/net/tun") {
         return None;
     }
     let rows = rows("screen/");

@@ -28,9 +28,9 @@ use ase_probes::{
     tls::Trust,
     verdict::{Confidence, Phase},
 };
-use nix::{errno::Errno, unistd::geteuid};
+use nix::errno::Errno;
 
-use crate::process::{require, wait_for};
+use crate::process::{require, require_root, wait_for};
 
 /// The router's address towards the guest; some tests take it as the peer.
 const ROUTER: &str = "10.53.1.1";
@@ -72,12 +72,7 @@ struct Wires {
 impl Wires {
     /// Two namespaces and the way between them; `None` with a loud skip where the tools or the rights are missing.
     fn new() -> Option<Self> {
-        if !(require("ip", "iproute2") && require("nft", "nftables")) {
-            return None;
-        }
-        if !geteuid().is_root() {
-            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can make network namespaces");
-            println!("SKIPPED for want of root");
+        if !(require("ip", "iproute2") && require("nft", "nftables") && require_root("make network namespaces")) {
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");

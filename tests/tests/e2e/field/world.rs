@@ -12,12 +12,11 @@ use std::{
 };
 
 use ase_lab::namespace;
-use nix::unistd::geteuid;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::message::{Question, Reply};
-use crate::process::{Program, agent, require, run, wait_for};
+use crate::process::{Program, agent, require, require_root, run, wait_for};
 
 /// The addresses of this network: two custom DNS servers, a private host, Azure DNS, and public hosts.
 const ADDRESSES: [&str; 9] =
@@ -53,12 +52,7 @@ pub(crate) struct Said {
 impl World {
     /// A network with a resolver file that names [`CUSTOM_DNS`]; `None` with a loud skip where the rights are missing.
     pub(crate) fn new() -> Option<Self> {
-        if !(require("ip", "iproute2") && require("unshare", "util-linux")) {
-            return None;
-        }
-        if !geteuid().is_root() {
-            assert!(std::env::var_os("ASE_ALLOW_SKIP").is_some(), "only root can make network namespaces");
-            println!("SKIPPED for want of root");
+        if !(require("ip", "iproute2") && require("unshare", "util-linux") && require_root("make network namespaces")) {
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
