@@ -124,10 +124,10 @@ causes! {
         "`ip route` and `ip rule` on this machine, and when the lease was renewed last";
     LocalClock, "local_clock", Local, ThisMachine,
         "the clock of this machine is wrong", "fix time synchronisation here first; certificate verdicts are unreliable until then",
-        "`timedatectl` or `chronyc tracking` on this machine";
+        "`timedatectl` and `chronyc sources` on this machine";
     LocalSetup, "local_setup", Local, ThisMachine,
         "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options",
-        "the agent's warnings at start, and `systemctl show ase-agent` for limits";
+        "the agent's warnings at start (`journalctl`), and `systemctl show ase-agent` for limits";
     LocalLimit, "local_limit", Local, ThisMachine,
         "the peer uses something that this agent cannot do or check; the peer may be well", "ask it with another client, for example `openssl s_client -connect HOST:PORT`; the agent itself cannot judge it",
         "what the evidence names as beyond the agent: a key, a signature, a version or a cipher suite of TLS";
@@ -139,70 +139,70 @@ causes! {
         "`ip neigh` and `ip link` on this machine, and the VM's health in the portal";
     Unreachable, "unreachable", Path, NetworkTeam,
         "a router on the path has no route to the destination", "ask the owner of the router named in the evidence for its route to the destination",
-        "whether the device named in the evidence is meant to be on this path";
+        "where the next hop leads, and whether the device named in the evidence is meant to be on this path";
     Rejected, "rejected", Path, NetworkTeam,
         "a firewall on the path rejects the flow", "allow the flow on the device named in the evidence",
-        "whether the rule that rejects is meant to: the device named in the evidence logs it";
+        "whether the next hop is the device named in the evidence, and whether its rule is meant to reject: it logs it";
     Dropped, "dropped", Path, NetworkTeam,
         "packets vanish without any answer", "check outbound NSG rules for the port, then the route table's next hop, then the appliance's network rules",
         "what was changed on rules, routes or appliances when it began, and whether other subnets reach the destination";
     MtuBlackhole, "mtu_blackhole", Path, NetworkTeam,
-        "small packets pass and large ones vanish", "clamp the MSS to 1350 on the appliance or let ICMP type 3 code 4 pass",
-        "the MTU of the VPN or tunnel on the path, and whether ICMP is filtered there";
+        "small packets pass and large ones vanish", "let ICMP type 3 code 4 pass, or clamp the MSS on the appliance: the packet size that passes minus 40 (1360 of 1400; IPv6 minus 60)",
+        "what packet size passes: `ping -s` takes it minus 28 (1372 of 1400; IPv6 minus 48); then the MTU of the VPN or tunnel, and ICMP there";
     PacketLoss, "packet_loss", Path, NetworkTeam,
         "packets are lost now and then", "check the utilisation and the drop counters of the appliance or gateway on the path",
-        "whether the loss follows the time of day or a single path";
+        "whether it is lost now as well, and whether the loss follows the time of day or a single path";
     FlowHashLoss, "flow_hash_loss", Path, NetworkTeam,
         "some flows always fail and others always work", "find the broken instance behind the load-balanced appliance, or finish its rule roll-out",
-        "how many instances stand behind the load balancer and which are healthy";
+        "which appliance is the next hop, how many instances stand behind its load balancer, and which are healthy";
     FlowTableFull, "flow_table_full", Path, NetworkTeam,
         "new flows fail while established ones live", "add SNAT ports (public addresses, NAT gateway) or scale the appliance out",
-        "the SNAT connection count and the session count of the device at the time of the failures";
+        "which device is the next hop, and its SNAT and session counts at the time of the failures";
     AsymmetricReply, "asymmetric_reply", Path, NetworkTeam,
         "the answer comes from another address than the one asked", "correct the NAT or the multi-homed server named in the evidence",
-        "which device translates addresses for this destination";
+        "where the next hop leads, and which device there translates addresses for this destination";
     Slow, "slow", Path, NetworkTeam,
         "the peer answers, but far slower than usual", "compare the path and its load with the time before",
-        "the round trip of the same peer an hour and a day before";
+        "the round trip now, and that of the same peer an hour and a day before";
     Refused, "refused", Remote, Peer,
         "the destination refuses the connection", "check that the name resolves to the right address and that the service listens there",
         "whether the address in the evidence is the service's own";
     Reset, "reset", Unknown, NetworkTeam,
-        "an established connection was reset", "look for an idle time-out or a policy change on the appliance at that moment",
+        "an established connection was reset", "see which appliance is the next hop, and look there for an idle time-out or a policy change at that moment",
         "how long the connection had been idle when it was reset";
     ProxiedBlind, "proxied_blind", Path, NetworkTeam,
         "something on the path accepts the connection, the peer itself was not reached", "allow the destination with a network rule on the appliance, or by a service endpoint",
-        "whether the appliance is meant to see this traffic: SQL, Storage and Event Hub are not supported behind one";
+        "whether the next hop is an appliance, and meant to see this: SQL, Storage and Event Hub are not supported behind one";
     DnsNoReply, "dns_no_reply", Remote, DnsTeam,
         "the DNS server's host is alive but queries stay unanswered", "restart or unblock the DNS service on that server",
-        "whether other clients of that server are answered";
+        "whether `dig` stays unanswered as well, and whether other clients of that server are answered";
     DnsServfail, "dns_servfail", Remote, DnsTeam,
         "the DNS server cannot resolve the name (SERVFAIL)", "check the server's forwarders; forward to 168.63.129.16",
-        "whether the server can reach its forwarders, and whether other zones resolve";
+        "whether Azure DNS resolves the name, whether the server resolves other zones, and whether it reaches its forwarders";
     DnsRefused, "dns_refused", Remote, DnsTeam,
         "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server",
-        "the server's recursion and access lists for this subnet";
+        "what each server answers, then the server's recursion and access lists for this subnet";
     DnsNxdomain, "dns_nxdomain", Remote, DnsTeam,
         "the DNS server says that the name does not exist", "compare with Azure DNS; add the record to the zone that denies it, or forward that zone to 168.63.129.16",
-        "which zone the evidence names as the authority for the denial";
+        "what each server answers, and which zone is named as the authority for the denial";
     DnsNodata, "dns_nodata", Remote, DnsTeam,
         "the name exists but has no address", "complete the record in the zone that the evidence names",
-        "whether the record was removed on purpose";
+        "what each server answers, and whether the record was removed on purpose";
     DnsIntercepted, "dns_intercepted", Path, NetworkTeam,
         "something on the path answers DNS in the server's place", "remove the port 53 redirection; resolver comparisons mean nothing until then",
-        "whether the redirection of port 53 is meant for this subnet";
+        "what each server answers, and whether the redirection of port 53 is meant for this subnet";
     DnsDivergent, "dns_divergent", Remote, DnsTeam,
         "the custom DNS and Azure DNS lead to different places", "forward the zone to 168.63.129.16 or correct the record on the custom DNS",
-        "whether the difference is meant, for example by a private endpoint";
+        "what each server answers, and whether the difference is meant, for example by a private endpoint";
     DnsNoTcp, "dns_no_tcp", Path, NetworkTeam,
         "the answer was truncated and DNS over TCP fails", "open TCP 53 to the DNS server",
-        "whether TCP 53 was left out of the rule that allows UDP 53";
+        "whether an NSG rule lets TCP 53 pass: it may have been left out where UDP 53 is allowed";
     TlsBlocked, "tls_blocked", Path, NetworkTeam,
         "the connection is cut as soon as the server name is sent", "allow HTTPS to this name on the appliance (application rule)",
-        "the appliance's log for this server name, and whether the name is on its list of allowed ones";
+        "whether `openssl` is cut off as well, which appliance is the next hop, and what its log says of this server name";
     TlsIntercepted, "tls_intercepted", Path, NetworkTeam,
         "the certificate was made by an inspecting device, not by the peer's authority", "exempt the environment's dependencies from TLS inspection",
-        "whether the issuer in the evidence is your own inspection authority";
+        "whether the issuer of the certificate is your own inspection authority";
     TlsCertInvalid, "tls_cert_invalid", Remote, Peer,
         "the peer's certificate does not verify", "check the name, the address it resolves to and the certificate's dates and issuer",
         "this machine's clock, and whether the name leads to the right address";
@@ -211,25 +211,25 @@ causes! {
         "whether the address belongs to the service of this name";
     HttpBlocked, "http_blocked", Path, NetworkTeam,
         "a firewall or proxy answers with a block page", "allow the host on the appliance named in the answer",
-        "the appliance's log for this host, and whether the host is on its list of allowed ones";
+        "which appliance is the next hop, what its log says of this host, and whether its list of allowed ones has it";
     HttpStatus, "http_status", Remote, Peer,
         "the service answers with an unexpected status or content", "check the service's health; a network change will not help",
-        "whether the path and the expectation in the configuration are still right";
+        "what it answers, and whether the path and the expectation in the configuration are still right";
     NtpDenied, "ntp_denied", Remote, Peer,
         "the time server refuses or limits this client", "ask less often or use another time server",
-        "how many clients share this machine's public address";
+        "what it answers, and how many clients share this machine's public address";
     NtpUnsynced, "ntp_unsynced", Remote, Peer,
         "the time server has no valid time itself", "use another time server until this one is synchronised",
-        "the server's own upstream: `chronyc -h SERVER tracking` or its log";
+        "what it says of itself, then its own upstream, on that server: `chronyc tracking` or its log";
     NtpWrongTime, "ntp_wrong_time", Remote, Peer,
         "the time server's time disagrees with the others", "remove this server from the time sources",
         "whether at least three other servers agree with each other";
     SqlRedirectBlocked, "sql_redirect_blocked", Path, NetworkTeam,
         "the SQL gateway answers but the redirect ports do not", "allow TCP 11000-11999 to the Sql service tag or set the connection policy to Proxy",
-        "the connection policy of the server: Proxy needs 1433 only";
+        "whether an NSG rule lets TCP 11000 pass, and the connection policy of the server: Proxy needs 1433 only";
     ProtocolViolation, "protocol_violation", Unknown, NetworkTeam,
         "the answer breaks the protocol or a safety limit", "find out which device answers at this address and port",
-        "whether a proxy or load balancer stands at this address and port";
+        "what it answers, and whether a proxy or load balancer stands at this address and port";
 }
 
 impl Cause {

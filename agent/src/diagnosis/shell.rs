@@ -374,3 +374,54 @@ impl Budget {
         if self.spent + flows <= FLOWS { clock::now() } else { self.began + PERIOD }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Mutex, PoisonError},
+    };
+
+    use super::*;
+    use crate::{
+        model::{catalog::EndpointId, diagnosis::Incident},
+        sample,
+    };
+
+    /// What the log says.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_incident_that_grows_or_changes_its_component_is_logged_with_how_it_was() {
+        let was = Arc::clone(&sample::snapshot().incidents.open[0]);
+        let mut is = Incident::clone(&was);
+        is.component = "everything outside this network".to_owned();
+        is.endpoints.push(EndpointId("a:443".into()));
+        let said = Said::default();
+        let to = said.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || log(&Change::Changed(was, is.into())));
+        let line = String::from_utf8(said.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
+        for words in [
+            "WARN",
+            "an incident changed",
+            "everything outside",
+            "endpoints=3",
+            "earlier_component=\"TCP 1433",
+            "earlier_endpoints=2",
+        ] {
+            assert!(line.contains(words), "{words}: {line}");
+        }
+    }
+}

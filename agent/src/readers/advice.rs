@@ -12,6 +12,7 @@ use ase_probes::{
     cause::{Cause, Owner, Side},
     class::Class,
     resolve::Resolution,
+    verdict::Confidence,
 };
 
 use crate::{
@@ -44,10 +45,22 @@ const HOST_BEFORE: &str =
 /// Where nothing outside answers, the way out is the suspect, and no rule for one port.
 const EGRESS: &str = "check where the route for 0.0.0.0/0 leads, then whether the appliance there runs, then for an NSG rule that denies the Internet";
 
+/// Where one host is silent, its route is the first suspect.
+const TO_ONE_HOST: &str = "check the next hop of the route to this address, then outbound NSG rules for it, then the appliance's network rules";
+
 /// Azure's resource manager, whose name every resolver of the public cloud knows.
 const MANAGEMENT: &str = "management.azure.com";
 /// The command line of Azure asks `management.azure.com` by name over TCP 443.
 const ELSEWHERE: &str = "`az` needs what is broken here; type it on a machine that reaches Azure";
+
+/// A step, and what to type for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What to do, in plain words.
+    pub(crate) words: String,
+    /// What to type to see more, the first suspect first; capitals stand for names that this machine cannot know.
+    pub(crate) commands: Vec<String>,
+}
 
 /// The advice of one incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,21 +68,36 @@ pub(crate) struct Advice {
     /// Who mends it.
     pub(crate) owner: Owner,
     /// What to do.
-    pub(crate) next: String,
-    /// What to rule out before.
-    pub(crate) before: &'static str,
-    /// What to type to see more, the first suspect first; capitals stand for names that this machine cannot know.
-    pub(crate) commands: Vec<String>,
+    pub(crate) next: Step,
+    /// What to rule out before anything is changed.
+    pub(crate) before: Step,
+    /// Whether exports name what is to be changed: that is looked at before anything else.
+    is_named: bool,
     /// What to type to mend it: this changes something.
     pub(crate) mending: Vec<String>,
-    /// Why some of these commands are to be typed elsewhere.
-    pub(crate) elsewhere: Option<&'static str>,
+    /// Where some of these commands are to be typed, if not here.
+    pub(crate) elsewhere: Option<String>,
 }
 
 impl Advice {
+    /// Both steps in the order in which they are done: what there is to type comes before what one has to ask for.
+    pub(crate) fn steps(&self) -> [Step; 2] {
+        let before = Step { words: format!("check {}", self.before.words), ..self.before.clone() };
+        let next = self.next.clone();
+        if self.is_named {
+            return [Step { words: format!("look it up, then {}", next.words), ..next }, before];
+        }
+        if self.before.commands.is_empty() && !next.commands.is_empty() { [next, before] } else { [before, next] }
+    }
+
+    /// The commands that only look, in the order of the steps.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        self.steps().into_iter().flat_map(|step| step.commands).collect()
+    }
+
     /// All commands, those first that only look.
-    pub(crate) fn every_command(self) -> Vec<String> {
-        self.commands.into_iter().chain(self.mending).collect()
+    pub(crate) fn every_command(&self) -> Vec<String> {
+        self.commands().into_iter().chain(self.mending.iter().cloned()).collect()
     }
 }
 
@@ -87,18 +115,19 @@ pub(crate) fn mender(owner: Owner) -> &'static str {
 /// What to do about an incident of this snapshot.
 pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
     let shown = Shown::of(incident, snapshot);
-    let advice = Advice {
-        owner: owner(incident, shown.as_ref(), snapshot),
-        next: next(incident, shown.as_ref(), snapshot),
-        before: before(incident, shown.as_ref(), snapshot),
-        commands: shown.as_ref().map(|shown| shown.commands(incident, snapshot)).unwrap_or_default(),
-        mending: shown.as_ref().map(|shown| shown.mending(incident, snapshot)).unwrap_or_default(),
-        elsewhere: None,
-    };
+    let mut next = Step { words: next(incident, shown.as_ref(), snapshot), commands: Vec::new() };
+    let mut before = Step { words: before(incident, shown.as_ref(), snapshot).to_owned(), commands: Vec::new() };
+    let mut mending = Vec::new();
+    if let Some(shown) = &shown {
+        let step = if shown.is_next_looking(incident, snapshot) { &mut next } else { &mut before };
+        step.commands = shown.commands(incident, snapshot);
+        mending = shown.mending(incident, snapshot);
+    }
+    let owner = owner(incident, shown.as_ref(), snapshot);
+    let advice = Advice { owner, next, before, is_named: false, mending, elsewhere: None };
     let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
-    let is_azure = advice.commands.iter().chain(&advice.mending).any(|command| command.starts_with("az "));
-    let is_cut_off = is_azure && shown.is_some_and(|shown| shown.cuts_off_azure(incident));
-    Advice { elsewhere: is_cut_off.then_some(ELSEWHERE), ..advice }
+    let elsewhere = shown.and_then(|shown| shown.elsewhere(incident, &advice, snapshot));
+    Advice { elsewhere, ..advice }
 }
 
 /// What exports say of an incident.
@@ -120,6 +149,17 @@ pub(crate) fn compared<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Optio
     Some(&comparison.reason)
 }
 
+/// How sure an open incident is that DNS leads this name astray; `None` where the comparison of the answers stands alone.
+pub(crate) fn sure_of(name: &str, snapshot: &Snapshot) -> Option<Confidence> {
+    let is_named = |id: &EndpointId| {
+        let view = snapshot.endpoints.iter().find(|view| view.endpoint.id == *id);
+        view.is_some_and(|view| matches!(&view.endpoint.target.host, Host::Name(host) if **host == *name))
+    };
+    let open = snapshot.incidents.open.iter();
+    let about_it = open.filter(|it| it.finding.cause.label().starts_with("dns_") && it.endpoints.iter().any(is_named));
+    about_it.map(|incident| incident.finding.confidence).max()
+}
+
 /// What an incident rests on; what the exports say of it comes first.
 pub(crate) fn evidence<'a>(incident: &'a Incident, snapshot: &'a Snapshot) -> Vec<&'a str> {
     let exported = by_exports(incident, snapshot).map(|said| said.line.as_str());
@@ -130,10 +170,11 @@ pub(crate) fn evidence<'a>(incident: &'a Incident, snapshot: &'a Snapshot) -> Ve
 fn as_exported(said: &Said, advice: Advice) -> Advice {
     let names_one = matches!(said.verdict, Verdict::Dropped | Verdict::Detour);
     let owner = if names_one { Owner::NetworkTeam } else { advice.owner };
-    let next = said.next.clone().unwrap_or(advice.next);
-    let mut commands = said.commands.clone();
-    commands.extend(advice.commands.into_iter().filter(|command| !said.commands.contains(command)));
-    Advice { owner, next, commands, ..advice }
+    let mut next = Step { words: said.next.clone().unwrap_or(advice.next.words), commands: said.commands.clone() };
+    next.commands.extend(advice.next.commands.into_iter().filter(|command| !said.commands.contains(command)));
+    let mut before = advice.before;
+    before.commands.retain(|command| !said.commands.contains(command));
+    Advice { owner, next, before, is_named: !said.commands.is_empty(), ..advice }
 }
 
 /// Whose fault it shows to be: a custom DNS server that is silent or refuses is its own team's before the network's.
@@ -184,6 +225,10 @@ fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> 
     let definition = incident.finding.cause.definition();
     let is_silence = matches!(incident.finding.cause, Cause::Dropped | Cause::Rejected);
     match shown {
+        Some(shown) if incident.finding.cause == Cause::Refused && shown.address.port() == 53 => {
+            let servers = listed(&shown.servers_or_itself());
+            format!("see whether the DNS service on {servers} answers at all, and listens on port 53")
+        }
         Some(shown) if shown.is_platform(snapshot) => {
             at_platform(incident.finding.cause).map_or(definition.next_step, |(next, _)| next).to_owned()
         }
@@ -203,6 +248,7 @@ fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> 
             shown.of_the_comparison(snapshot).unwrap_or_else(|| definition.next_step.to_owned())
         }
         _ if is_silence && incident.scope == Scope::Egress => EGRESS.to_owned(),
+        Some(_) if incident.finding.cause == Cause::Dropped && incident.scope != Scope::Port => TO_ONE_HOST.to_owned(),
         Some(_) | None => definition.next_step.to_owned(),
     }
 }
@@ -244,6 +290,13 @@ impl<'a> Shown<'a> {
         let is_shared = matches!(incident.scope, Scope::Port | Scope::Host | Scope::Egress | Scope::Vm);
         let needed = [53, 443].contains(&self.address.port());
         incident.scope == Scope::Egress || is_shared && needed || incident.endpoints.iter().any(asks_azure)
+    }
+
+    /// Where to type what is not to be typed here.
+    fn elsewhere(&self, incident: &Incident, advice: &Advice, snapshot: &Snapshot) -> Option<String> {
+        let is_azure = advice.every_command().iter().any(|command| command.starts_with("az "));
+        let is_cut_off = is_azure && self.cuts_off_azure(incident);
+        is_cut_off.then(|| ELSEWHERE.to_owned()).or_else(|| self.on_other_servers(incident, snapshot))
     }
 
     fn is_platform(&self, snapshot: &Snapshot) -> bool {
@@ -341,8 +394,8 @@ mod tests {
             let (advice, snapshot) = advised(cause, "168.63.129.16:");
             let ids: Vec<String> = snapshot.incidents.open[0].endpoints.iter().map(ToString::to_string).collect();
             let (next, before) = remembered(cause, &ids, &snapshot);
-            assert_ne!(advice.next, advice.before, "{cause}");
-            for words in [&advice.next, advice.before, next, before] {
+            assert_ne!(advice.next.words, advice.before.words, "{cause}");
+            for words in [&advice.next.words, &advice.before.words, next, before] {
                 let blamed = words.replace("routes and appliances do not touch this address", "");
                 for suspect in ["route", "appliance", "gateway", "other subnets"] {
                     assert!(!blamed.contains(suspect), "{cause}: {suspect} in ({words})");
@@ -355,8 +408,9 @@ mod tests {
     fn every_cause_has_a_next_step_and_something_else_to_rule_out_before() {
         for cause in Cause::ALL.iter().copied().filter(|cause| !matches!(cause, Cause::None | Cause::Unknown)) {
             let (advice, _) = advised(cause, "asedb-a");
-            assert_ne!(advice.next, advice.before, "{cause}");
-            assert!(!advice.next.is_empty() && !advice.before.is_empty() && !advice.commands.is_empty(), "{cause}");
+            assert_ne!(advice.next.words, advice.before.words, "{cause}");
+            assert!(!advice.next.words.is_empty() && !advice.before.words.is_empty(), "{cause}");
+            assert!(!advice.commands().is_empty(), "{cause}");
         }
     }
 
@@ -380,8 +434,8 @@ mod tests {
             incident.endpoints = ids.iter().map(|id| EndpointId((*id).into())).collect();
             (incident.finding.cause, incident.scope, incident.hides) = (Cause::Dropped, Scope::Host, Vec::new());
             let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
-            let named = |server: &str| advice.commands.iter().filter(|command| command.contains(server)).count();
-            (advice.next.clone(), named("10.0.0.4"), named("10.0.0.5"))
+            let named = |server: &str| advice.commands().iter().filter(|command| command.contains(server)).count();
+            (advice.next.words.clone(), named("10.0.0.4"), named("10.0.0.5"))
         };
         let (next, one, other) = about(&[&first.endpoint.id.0, "10.0.0.5:53"]);
         assert_eq!(next, "see whether the DNS servers 10.0.0.4 and 10.0.0.5 run; if they do, open port 53 to them");
@@ -393,8 +447,123 @@ mod tests {
     #[test]
     fn elsewhere_the_way_stays_a_suspect() {
         let (advice, snapshot) = advised(Cause::Dropped, "asedb-a");
-        assert!(advice.before.contains("routes or appliances"), "{advice:?}");
+        assert!(advice.before.words.contains("routes or appliances"), "{advice:?}");
         let both = ["168.63.129.16:53".to_owned(), "asedb-a.database.windows.net:1433".to_owned()];
-        assert_eq!(remembered(Cause::Dropped, &both, &snapshot).1, advice.before);
+        assert_eq!(remembered(Cause::Dropped, &both, &snapshot).1, advice.before.words);
+    }
+
+    /// What a command looks at, and words of which one must say so.
+    const LOOKS: [(&str, &[&str]); 24] = [
+        ("test-ip-flow", &["NSG"]),
+        ("list-effective-nsg", &["NSG"]),
+        ("show-next-hop", &["next hop", "path"]),
+        ("show-effective-route-table", &["route"]),
+        ("dig ", &["dig", "each server answers", "DNS server", "DNS service", "resolves the name"]),
+        ("nameresolver", &["each server answers", "resolves", "the name"]),
+        ("openssl s_client", &["openssl", "certificate", "TLS"]),
+        ("tracepath", &["packet size"]),
+        ("ping -c", &["ping -s"]),
+        ("tcpping", &["lost now", "round trip now", "listens"]),
+        ("DipAvailability", &["healthy"]),
+        ("SNATPortUtilization", &["SNAT"]),
+        ("timedatectl", &["timedatectl"]),
+        ("chronyc -n sources", &["chronyc", "servers agree"]),
+        ("LimitNOFILE", &["LimitNOFILE"]),
+        ("ss -s", &["ss -s"]),
+        ("nft list ruleset", &["nft list ruleset", "firewall"]),
+        ("ip route get", &["ip route", "ip link"]),
+        ("ip neigh", &["ip neigh"]),
+        ("/proc/pressure/cpu", &["/proc/pressure/cpu"]),
+        ("journalctl", &["journalctl"]),
+        ("nstat -az", &["nstat -az"]),
+        ("ip -s link", &["ip link", "ip -s link"]),
+        (
+            "ase-agent check -v",
+            &[
+                "evidence",
+                "what it answers",
+                "says of itself",
+                "repeats",
+                "lost now",
+                "round trip now",
+                "certificate",
+                "TLS",
+            ],
+        ),
+    ];
+
+    /// Of each cause at each kind of endpoint, with every scope.
+    fn every_advice() -> Vec<(String, Advice)> {
+        let mut all = Vec::new();
+        for start in ["asedb-a", "10.0.0.4:53", "168.63.129.16:", "login.microsoftonline.com:443"] {
+            for cause in Cause::ALL.iter().copied().filter(|cause| !matches!(cause, Cause::None)) {
+                for scope in [Scope::Endpoint, Scope::Port, Scope::Host, Scope::Egress, Scope::Vm] {
+                    let (_, mut snapshot) = advised(cause, start);
+                    snapshot.exports = None;
+                    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+                    incident.scope = scope;
+                    let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
+                    all.push((format!("{cause} at {start}, scope {}", scope.label()), advice));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_first_thing_that_is_said_is_the_first_thing_that_is_typed() {
+        let mut wrong = Vec::new();
+        for (what, advice) in every_advice() {
+            let [first, second] = advice.steps();
+            let typed = first.commands.first().map_or("", String::as_str);
+            let mut looks = LOOKS.iter().filter(|(command, _)| typed.contains(command));
+            let is_said = looks.any(|(_, said)| said.iter().any(|said| first.words.contains(said)));
+            if !is_said || !second.commands.is_empty() {
+                wrong.push(format!("{what}: ({}) is ({typed})", first.words));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn what_is_known_of_rules_and_how_to_look_it_up_comes_before_what_is_usual() {
+        let (advice, mut snapshot) = advised(Cause::TlsBlocked, "login.microsoftonline.com:443");
+        let [first, second] = advice.steps();
+        assert!(first.words.contains("DenySql") && first.commands[0].contains("nsg rule show"), "{advice:?}");
+        assert!(second.words.starts_with("check ") && second.commands[0].contains("openssl"), "{advice:?}");
+        snapshot.exports = None;
+        let [first, _] = of(&snapshot.incidents.open[0].clone(), &snapshot).steps();
+        assert!(first.words.starts_with("check ") && first.commands[0].contains("openssl"), "{first:?}");
+    }
+
+    #[test]
+    fn the_sizes_in_the_words_and_in_the_command_are_those_of_one_packet() {
+        let (_, mut snapshot) = advised(Cause::MtuBlackhole, "asedb-a");
+        snapshot.exports = None;
+        let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
+        let numbers = |text: &str| -> Vec<usize> {
+            text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+        };
+        let ping = advice.commands().into_iter().find(|command| command.starts_with("ping")).expect("a ping");
+        let payload = numbers(ping.split(" -s ").nth(1).expect("a size"))[0];
+        let packet = payload + 28;
+        let (before, next) = (numbers(&advice.before.words), numbers(&advice.next.words));
+        assert!([payload, packet, 28].iter().all(|number| before.contains(number)), "{advice:?}");
+        assert!([packet - 40, packet, 40].iter().all(|number| next.contains(number)), "{advice:?}");
+    }
+
+    #[test]
+    fn a_forwarding_is_said_for_other_dns_servers_than_that_of_windows() {
+        let (_, mut snapshot) = advised(Cause::DnsDivergent, "asedb-a");
+        let id = snapshot.incidents.open[0].endpoints[0].clone();
+        let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == id).expect("it is watched");
+        let compared = &snapshot.names.iter().find(|view| view.published.is_some()).expect("one is compared").name;
+        Arc::make_mut(&mut Arc::make_mut(view).endpoint).target.host = Host::Name(compared.to_string());
+        let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
+        assert!(advice.mending[0].starts_with("Add-DnsServer"), "{advice:?}");
+        let note = advice.elsewhere.expect("there are others");
+        for said in ["Windows", "BIND", "Unbound", "database.windows.net", "168.63.129.16"] {
+            assert!(note.contains(said), "{said} in {note}");
+        }
     }
 }

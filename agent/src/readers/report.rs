@@ -137,7 +137,7 @@ fn by_cause(paper: &mut Paper, snapshot: &Snapshot, title: &str, wanted: fn(Stat
     for (cause, views) in groups {
         let (definition, number) = (cause.definition(), count(views.len(), "endpoint"));
         paper.heading(format!("{title}  {number}  {}: {}", definition.label, definition.summary), style);
-        endpoints(paper, snapshot, views);
+        endpoints(paper, views);
         paper.line(2, "next:  ", definition.next_step, BOLD);
         paper.line(2, "owner: ", definition.owner.label(), PLAIN);
     }
@@ -154,12 +154,11 @@ fn worst(views: &[&EndpointView]) -> Option<Severity> {
 }
 
 /// The worst first; evidence for the first few, and for all when asked.
-fn endpoints(paper: &mut Paper, snapshot: &Snapshot, mut views: Vec<&EndpointView>) {
+fn endpoints(paper: &mut Paper, mut views: Vec<&EndpointView>) {
     views.sort_by_key(|view| std::cmp::Reverse(view.endpoint.severity));
     let shown = if paper.look.verbose { views.len() } else { WITH_EVIDENCE };
     for (number, view) in views.iter().enumerate() {
-        let since = age(snapshot.at.saturating_sub(view.since));
-        let facts = format!("{}, {}, for {since}{}", view.endpoint.class, view.endpoint.severity.label(), sure(view));
+        let facts = format!("{}, {}{}", view.endpoint.class, view.endpoint.severity.label(), sure(view));
         paper.line(2, "", &format!("{}  ({facts})", view.endpoint.id), PLAIN);
         if let Some(visit) = view.last.as_ref().filter(|_| number < shown) {
             for line in visit.evidence() {
@@ -171,6 +170,11 @@ fn endpoints(paper: &mut Paper, snapshot: &Snapshot, mut views: Vec<&EndpointVie
 
 fn sure(view: &EndpointView) -> String {
     view.status.finding().map(|finding| format!(", {}", finding.confidence.label())).unwrap_or_default()
+}
+
+/// How long this look took. Since when something is wrong, one look cannot tell.
+fn looked_for(snapshot: &Snapshot) -> String {
+    age(snapshot.at.saturating_sub(snapshot.agent.started))
 }
 
 /// A duration as coarse as a person would say it: `40s`, `12m`, `3h 5m`, `2d 4h`.
@@ -196,7 +200,7 @@ fn untested(paper: &mut Paper, snapshot: &Snapshot) {
     }
     for (reason, (why, views)) in groups {
         paper.heading(format!("UNKNOWN  {}  {reason}", count(views.len(), "endpoint")), YELLOW);
-        endpoints(paper, snapshot, views);
+        endpoints(paper, views);
         if let Some(finding) = why.finding() {
             let definition = finding.cause.definition();
             paper.line(2, "next:  ", definition.next_step, BOLD);
@@ -209,7 +213,7 @@ fn healthy(paper: &mut Paper, snapshot: &Snapshot) {
     let views: Vec<_> = snapshot.endpoints.iter().filter(|view| view.status == Status::Healthy).map(|v| &**v).collect();
     if !views.is_empty() {
         paper.heading(format!("HEALTHY  {}", count(views.len(), "endpoint")), GREEN);
-        endpoints(paper, snapshot, views);
+        endpoints(paper, views);
     }
 }
 

@@ -115,21 +115,21 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
 fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot) {
     let definition = incident.finding.cause.definition();
     let advice = advice::of(incident, snapshot);
-    let commands = advice.clone().every_command();
+    let commands = advice.every_command();
     parts.push(Part::Heading(format!("Incident: {}: {}", definition.label, definition.summary)));
     let mut facts = vec![
         ("where", incident.component.clone()),
         ("side, scope", format!("{}, {}", incident.finding.side.label(), incident.scope.label())),
         ("how sure", incident.finding.confidence.label().to_owned()),
-        ("since", rfc3339(incident.since)),
+        ("first seen by this look", rfc3339(incident.since)),
         ("owner", advice.owner.label().to_owned()),
-        ("what to do", advice.next),
-        ("check first", advice.before.to_owned()),
     ];
+    facts.extend(["first", "next"].into_iter().zip(advice.steps().map(|step| step.words)));
     // What exports know is both, and stands among the evidence.
     let evidence = advice::evidence(incident, snapshot);
     let hint = advice::hint(incident, snapshot).filter(|hint| evidence.first() != Some(&&**hint));
     facts.extend(hint.map(|hint| ("hint", hint.into_owned())));
+    facts.extend(advice.elsewhere.map(|elsewhere| ("note", elsewhere)));
     facts.extend(links::incident(snapshot, incident).map(|link| ("page", link)));
     parts.push(Part::Facts(facts));
     if !commands.is_empty() {
@@ -182,7 +182,7 @@ fn alone(parts: &mut Vec<Part>, title: &str, snapshot: &Snapshot, wanted: fn(&En
         ]));
         for view in views {
             let (class, severity) = (view.endpoint.class, view.endpoint.severity.label());
-            let title = format!("{} ({class}, {severity}, since {})", view.endpoint.id, rfc3339(view.since));
+            let title = format!("{} ({class}, {severity})", view.endpoint.id);
             below(parts, &title, view.last.as_ref().map(|visit| visit.evidence()).unwrap_or_default());
         }
     }

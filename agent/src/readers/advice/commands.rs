@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ase_probes::{cause::Cause, class::Class};
 
-use super::{MANAGEMENT, Shown, is_datagram};
+use super::{HOST_BEFORE, MANAGEMENT, Shown, at_platform, is_datagram};
 use crate::{
     engine::snapshot::Snapshot,
     model::{
@@ -19,6 +19,10 @@ use crate::{
 const READ: &str = "openssl x509 -noout -subject -issuer -dates";
 /// How this machine's clock stands.
 const CLOCKS: &str = "timedatectl; chronyc -n sources";
+/// What suffers flows on this machine itself.
+const OWN: &str = "nstat -az; ip -s link; sudo nft list ruleset";
+/// The size of a packet that every tunnel of Azure carries.
+const PACKET: usize = 1400;
 /// The routes in force.
 const ROUTES: &str = "az network nic show-effective-route-table -g GROUP -n NIC -o table";
 /// Which instances the health probe of the load balancer finds.
@@ -30,12 +34,17 @@ impl Shown<'_> {
     pub(super) fn commands(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
         let looked_at = || vec![format!("ase-agent check -v --endpoint {}", self.view.endpoint.id)];
         match incident.finding.cause {
-            Cause::Dropped
-            | Cause::Rejected
-            | Cause::Unreachable
-            | Cause::ProxiedBlind
-            | Cause::AsymmetricReply
-            | Cause::DnsNoTcp => self.of_the_path(incident, snapshot),
+            cause
+                if self.is_platform(snapshot)
+                    && at_platform(cause).is_some_and(|(_, before)| before == HOST_BEFORE) =>
+            {
+                vec![OWN.to_owned()]
+            }
+            Cause::Dropped | Cause::Rejected => self.of_the_path(incident, snapshot),
+            Cause::Unreachable | Cause::ProxiedBlind | Cause::AsymmetricReply => {
+                vec![self.next_hop(snapshot), self.flow(snapshot, self.address.port())]
+            }
+            Cause::DnsNoTcp => vec![flow_by("TCP", snapshot, self.address), self.next_hop(snapshot)],
             Cause::SqlRedirectBlocked => vec![self.flow(snapshot, 11_000)],
             Cause::TlsBlocked => vec![self.handshake(""), self.next_hop(snapshot)],
             Cause::HttpBlocked | Cause::Reset => vec![self.next_hop(snapshot)],
@@ -50,27 +59,30 @@ impl Shown<'_> {
             Cause::TlsIntercepted => vec![self.handshake(READ), self.next_hop(snapshot)],
             Cause::TlsCertInvalid => vec![self.handshake(READ)],
             Cause::TlsRejected | Cause::LocalLimit => vec![self.handshake(" -showcerts")],
+            Cause::DnsNoReply => self.of_the_name(snapshot).into_iter().rev().collect(),
             Cause::DnsServfail
             | Cause::DnsRefused
             | Cause::DnsNxdomain
             | Cause::DnsNodata
             | Cause::DnsDivergent
-            | Cause::DnsIntercepted
-            | Cause::DnsNoReply => self.of_the_name(snapshot),
-            Cause::Refused if self.is_custom_dns(snapshot) => self.of_the_name(snapshot),
-            Cause::LocalRoute | Cause::NextHopDown => vec![format!("ip route get {}", self.address.ip())],
+            | Cause::DnsIntercepted => self.of_the_name(snapshot),
+            Cause::Refused if self.address.port() == 53 => self.of_the_name(snapshot).into_iter().rev().collect(),
+            Cause::LocalRoute => vec![format!("ip route; ip rule; ip route get {}", self.address.ip())],
+            Cause::NextHopDown => vec![format!("ip neigh; ip -s link; ip route get {}", self.address.ip())],
             Cause::LocalFirewall => vec!["sudo nft list ruleset".to_owned()],
-            Cause::LocalClock | Cause::NtpWrongTime => vec![CLOCKS.to_owned()],
-            Cause::LocalFdLimit => vec!["systemctl show ase-agent -p LimitNOFILE".to_owned()],
+            Cause::LocalClock => vec![CLOCKS.to_owned()],
+            Cause::NtpWrongTime => vec!["chronyc -n sources".to_owned()],
+            Cause::LocalFdLimit => {
+                vec!["ls /proc/$(pidof ase-agent)/fd | wc -l; systemctl show ase-agent -p LimitNOFILE".to_owned()]
+            }
+            Cause::LocalStall => vec!["cat /proc/pressure/cpu; vmstat 1 5".to_owned()],
+            Cause::LocalSetup => vec!["journalctl -b -u ase-agent; systemctl show ase-agent".to_owned()],
             Cause::LocalPorts => vec!["ss -s; sysctl net.ipv4.ip_local_port_range".to_owned()],
             Cause::MtuBlackhole => self.of_large_packets(),
-            Cause::PacketLoss | Cause::Slow | Cause::Refused if !is_datagram(self.view) => {
-                vec![format!("ase-agent tcpping -n 20 {}", self.address)]
-            }
+            Cause::Refused if !is_datagram(self.view) => self.of_the_listener(),
+            Cause::PacketLoss | Cause::Slow if !is_datagram(self.view) => vec![self.connects()],
             Cause::None
             | Cause::Unknown
-            | Cause::LocalSetup
-            | Cause::LocalStall
             | Cause::PacketLoss
             | Cause::Slow
             | Cause::Refused
@@ -78,6 +90,23 @@ impl Shown<'_> {
             | Cause::NtpDenied
             | Cause::NtpUnsynced
             | Cause::ProtocolViolation => looked_at(),
+        }
+    }
+
+    /// Whether these commands are how to do the next step; else they show what is to be ruled out before.
+    pub(super) fn is_next_looking(&self, incident: &Incident, snapshot: &Snapshot) -> bool {
+        let is_sql = self.view.endpoint.class == Class::Sql;
+        match incident.finding.cause {
+            Cause::Dropped | Cause::TlsCertInvalid | Cause::TlsRejected => true,
+            Cause::Refused => self.view.endpoint.class != Class::Ntp,
+            Cause::Rejected => {
+                let is_server = self.is_custom_dns(snapshot) && incident.scope == Scope::Host;
+                self.is_platform(snapshot) || is_server || incident.scope == Scope::Egress
+            }
+            Cause::Reset => !self.is_platform(snapshot),
+            // Within TDS no other client helps: the agent itself tells what it cannot do.
+            Cause::LocalLimit => !is_sql,
+            _ => false,
         }
     }
 
@@ -97,11 +126,14 @@ impl Shown<'_> {
         if self.is_platform(snapshot) {
             return vec![
                 "az network nic list-effective-nsg -g GROUP -n NIC | grep -B9 -A9 AzurePlatformDNS".to_owned(),
+                "sudo nft list ruleset".to_owned(),
             ];
         }
         let (rules, route) = (self.flow(snapshot, self.address.port()), self.next_hop(snapshot));
         match incident.scope {
-            Scope::Port => vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route],
+            Scope::Port if incident.finding.cause == Cause::Dropped => {
+                vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route]
+            }
             Scope::Egress => vec![ROUTES.to_owned(), route, rules],
             Scope::Host if self.is_custom_dns(snapshot) => self.of_each_server(snapshot),
             _ => vec![route, rules],
@@ -110,10 +142,15 @@ impl Shown<'_> {
 
     /// Each DNS server asked, and the way to each.
     fn of_each_server(&self, snapshot: &Snapshot) -> Vec<String> {
-        let servers = self.servers_or(self.address.ip());
+        let servers = self.servers_or_itself();
         let asked = servers.iter().map(|server| format!("dig +time=3 @{server} {MANAGEMENT}"));
         let flows = servers.iter().map(|server| self.flow_to(snapshot, SocketAddr::new(*server, self.address.port())));
         asked.chain(flows).chain(servers.iter().map(|server| next_hop_to(snapshot, *server))).collect()
+    }
+
+    /// The custom DNS servers that are to blame; the one that was asked where none is known to be.
+    pub(super) fn servers_or_itself(&self) -> Vec<IpAddr> {
+        self.servers_or(self.address.ip())
     }
 
     /// The custom DNS servers that are to blame; this one where none is known to be.
@@ -127,13 +164,21 @@ impl Shown<'_> {
     }
 
     fn flow_to(&self, snapshot: &Snapshot, to: SocketAddr) -> String {
-        let protocol = if is_datagram(self.view) { "UDP" } else { "TCP" };
-        format!(
-            "az network watcher test-ip-flow -g GROUP --vm VM --direction Outbound --protocol {protocol} --local '{}:*' --remote '{}:{}'",
-            source(snapshot),
-            to.ip(),
-            to.port(),
-        )
+        flow_by(if is_datagram(self.view) { "UDP" } else { "TCP" }, snapshot, to)
+    }
+
+    /// Twenty connects, one after the other.
+    fn connects(&self) -> String {
+        format!("ase-agent tcpping -n 20 {}", self.address)
+    }
+
+    /// Where the name leads, and whether anybody listens there.
+    fn of_the_listener(&self) -> Vec<String> {
+        let name = match &self.view.endpoint.target.host {
+            Host::Name(name) => Some(format!("ase-agent nameresolver --compare {name}")),
+            Host::Address(_) => None,
+        };
+        name.into_iter().chain([self.connects()]).collect()
     }
 
     /// Where the effective routes send the packets.
@@ -156,12 +201,26 @@ impl Shown<'_> {
         std::iter::once(format!("ase-agent nameresolver --compare {name}")).chain(alone).collect()
     }
 
-    /// The forwarding that is missing, as a DNS server on Windows is told of it.
-    fn forwarded(&self, snapshot: &Snapshot) -> Option<String> {
+    /// The zone whose forwarding is missing.
+    fn unforwarded(&self, snapshot: &Snapshot) -> Option<String> {
         let class = self.compared(snapshot)?.published.as_ref()?.class;
         let is_missing = matches!(class, ComparisonClass::PrivateBypass | ComparisonClass::PrivateZoneMissing);
-        let (zone, azure) = (self.private_zone(snapshot).filter(|_| is_missing)?, snapshot.resolvers.azure.ip());
-        Some(format!("Add-DnsServerConditionalForwarderZone -Name {} -MasterServers {azure}", zone_to_forward(&zone)))
+        Some(zone_to_forward(&self.private_zone(snapshot).filter(|_| is_missing)?).to_owned())
+    }
+
+    /// The forwarding that is missing, as a DNS server on Windows is told of it.
+    fn forwarded(&self, snapshot: &Snapshot) -> Option<String> {
+        let (zone, azure) = (self.unforwarded(snapshot)?, snapshot.resolvers.azure.ip());
+        Some(format!("Add-DnsServerConditionalForwarderZone -Name {zone} -MasterServers {azure}"))
+    }
+
+    /// The same in the words of other DNS servers, where `mending` speaks to one on Windows.
+    pub(super) fn on_other_servers(&self, incident: &Incident, snapshot: &Snapshot) -> Option<String> {
+        let is_forwarding = self.mending(incident, snapshot).iter().any(|command| command.contains("DnsServer"));
+        let (zone, azure) = (self.unforwarded(snapshot).filter(|_| is_forwarding)?, snapshot.resolvers.azure.ip());
+        Some(format!(
+            "`Add-DnsServer…` is PowerShell, on a DNS server on Windows; BIND: `zone \"{zone}\" {{ type forward; forward only; forwarders {{ {azure}; }}; }};`; Unbound: `forward-zone:` with `name: {zone}` and `forward-addr: {azure}`"
+        ))
     }
 
     /// A handshake as an ordinary client makes it.
@@ -186,11 +245,23 @@ impl Shown<'_> {
         )
     }
 
-    /// Where on the path large packets end. 1372 bytes and both heads make 1400, which every tunnel of Azure carries.
+    /// Where on the path large packets end, and whether one passes that every tunnel of Azure carries: the payload is the
+    /// packet without the heads of IP and ICMP.
     fn of_large_packets(&self) -> Vec<String> {
         let address = self.address.ip();
-        vec![format!("tracepath -n {address}"), format!("ping -c 3 -M do -s 1372 {address}")]
+        let payload = PACKET - if address.is_ipv6() { 48 } else { 28 };
+        vec![format!("tracepath -n {address}"), format!("ping -c 3 -M do -s {payload} {address}")]
     }
+}
+
+/// Whether the NSGs of this machine's NIC let a flow of this protocol pass.
+fn flow_by(protocol: &str, snapshot: &Snapshot, to: SocketAddr) -> String {
+    format!(
+        "az network watcher test-ip-flow -g GROUP --vm VM --direction Outbound --protocol {protocol} --local '{}:*' --remote '{}:{}'",
+        source(snapshot),
+        to.ip(),
+        to.port(),
+    )
 }
 
 fn next_hop_to(snapshot: &Snapshot, to: IpAddr) -> String {

@@ -48,22 +48,22 @@ struct AlternativeEntry {
 struct Advice {
     owner: &'static str,
     next_step: String,
-    check_first: &'static str,
+    check_first: String,
     commands: Vec<String>,
     /// Those of the commands that change something.
     mending_commands: Vec<String>,
-    /// Why some of the commands are to be typed on another machine.
-    elsewhere: Option<&'static str>,
+    /// Which of the commands are to be typed on another machine, and why.
+    elsewhere: Option<String>,
 }
 
 impl Advice {
     fn of(advice: advice::Advice) -> Self {
-        let advice::Advice { owner, next, before, mending, elsewhere, .. } = advice.clone();
         let commands = advice.every_command();
+        let advice::Advice { owner, next, before, mending, elsewhere, .. } = advice;
         Self {
             owner: owner.label(),
-            next_step: next,
-            check_first: before,
+            next_step: next.words,
+            check_first: before.words,
             commands,
             mending_commands: mending,
             elsewhere,

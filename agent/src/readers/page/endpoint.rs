@@ -205,7 +205,7 @@ fn visited(view: &EndpointView, visit: &Visit) -> Visited {
         addresses: visit.outcomes.iter().map(asked).collect(),
         unasked: texts(visit.unasked.iter().map(ToString::to_string)),
         evidence: texts(visit.evidence()),
-        chain: chained.map(|(_, tls)| chain(tls)).unwrap_or_default(),
+        chain: chained.map(|(_, tls)| chain(tls, visit.began)).unwrap_or_default(),
         chain_of: chained.map(|(outcome, _)| Text::from(outcome.address.to_string())),
         offset: ntp_offset(view).map(|offset| format!("{:+.3} ms", offset * 1e3)),
     }
@@ -233,7 +233,8 @@ fn asked(outcome: &Outcome) -> Asked {
     }
 }
 
-fn chain(tls: &Handshake) -> Vec<Certified> {
+fn chain(tls: &Handshake, at: Duration) -> Vec<Certified> {
+    let is_over = |certificate: &Certificate| u64::try_from(certificate.not_after).is_ok_and(|end| end <= at.as_secs());
     let link = |(place, certificate): (usize, &Certificate)| Certified {
         subject: Text::from(&certificate.subject),
         issuer: Text::from(&certificate.issuer),
@@ -242,7 +243,7 @@ fn chain(tls: &Handshake) -> Vec<Certified> {
         until: When::of_seconds(certificate.not_after),
         key: Text::from(&certificate.key),
         signature: Text::from(&certificate.signature),
-        decides: place == tls.decisive,
+        decides: place == tls.decisive && (tls.is_proof() || is_over(certificate)),
     };
     tls.chain.iter().enumerate().map(link).collect()
 }

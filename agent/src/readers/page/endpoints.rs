@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ase_probes::class::Class;
+use ase_probes::{class::Class, outcome::Outcome};
 use askama::Template;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     engine::snapshot::Snapshot,
     model::{
-        endpoint::{EndpointView, Status, crl, earliest_expiry},
+        endpoint::{EndpointView, Status, crl},
         visit::Untested,
     },
     readers::links,
@@ -116,12 +116,16 @@ pub(super) fn why(status: Status) -> String {
     }
 }
 
-/// What ends first of what the last visit was shown.
+/// What ends first of what proved the peer at the last visit, or is over. When a certificate ends that verified nothing, as one
+/// of an inspecting device does, says nothing about the peer's own.
 pub(super) fn expiry(snapshot: &Snapshot, view: &EndpointView) -> Option<Expiry> {
     let now = i64::try_from(snapshot.at.as_secs()).unwrap_or(i64::MAX);
-    let certificate = earliest_expiry(view).map(|expiry| (expiry.certificate.not_after, SOON, "certificate"));
+    let handshakes = view.last.iter().flat_map(|visit| &visit.outcomes).filter_map(Outcome::handshake);
+    let telling = handshakes.filter_map(|tls| Some((tls.is_proof(), tls.ends_first()?.not_after)));
+    let telling = telling.filter(|(is_proof, end)| *is_proof || *end <= now);
+    let certificate = telling.map(|(_, end)| (end, SOON, "certificate"));
     let list = crl(view).and_then(|crl| crl.next_update).map(|due| (due, CRL_SOON, "CRL"));
-    let (end, soon, what) = certificate.into_iter().chain(list).min()?;
+    let (end, soon, what) = certificate.chain(list).min()?;
     let left = end.saturating_sub(now);
     let (class, left) = match u64::try_from(left) {
         Err(_) => ("bad", "over".to_owned()),

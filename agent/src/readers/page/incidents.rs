@@ -48,9 +48,11 @@ pub(super) struct Told {
     pub(super) lasted: String,
     pub(super) owner: &'static str,
     pub(super) mender: &'static str,
-    pub(super) next: Text,
-    pub(super) before: Text,
+    /// What to do, in the order in which it is done.
+    pub(super) steps: Vec<(&'static str, Text)>,
     pub(super) commands: Vec<Text>,
+    /// Where some of the commands are to be typed, if not there.
+    pub(super) elsewhere: Option<Text>,
     pub(super) rules: Option<Text>,
     pub(super) hint: Option<Text>,
     pub(super) evidence: Vec<Text>,
@@ -123,9 +125,9 @@ impl Told {
             lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
             owner: advice.owner.label(),
             mender: advice::mender(advice.owner),
-            next: Text::from(&advice.next),
-            before: Text::from(advice.before),
+            steps: steps(advice.steps().map(|step| step.words)),
             commands: texts(advice.every_command()),
+            elsewhere: advice.elsewhere.map(Text::from),
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
@@ -159,9 +161,9 @@ impl Told {
             lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
-            next: Text::from(next),
-            before: Text::from(before),
+            steps: steps(cause.map_or_else(Default::default, |_| [format!("check {before}"), next.to_owned()])),
             commands: Vec::new(),
+            elsewhere: None,
             rules: None,
             hint: None,
             evidence: texts(&row.evidence),
@@ -177,7 +179,7 @@ impl Told {
 
     /// The incident as Markdown, line by line, for a ticket or a chat.
     pub(super) fn markdown(&self) -> Vec<Text> {
-        let Self { component, cause, confidence, side, scope, owner, next, before, .. } = self;
+        let Self { component, cause, confidence, side, scope, owner, .. } = self;
         let mut lines = vec![
             format!("### {component}: {}", self.summary),
             String::new(),
@@ -185,13 +187,11 @@ impl Told {
             format!("- **Since:** {} ({})", self.since.utc, self.lasted),
         ];
         lines.extend(self.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
-        lines.extend([
-            format!("- **Owner:** {owner}"),
-            format!("- **Next:** {next}"),
-            format!("- **Check first:** {before}"),
-        ]);
+        lines.push(format!("- **Owner:** {owner}"));
+        lines.extend(self.steps.iter().map(|(lead, words)| format!("- **{lead}:** {words}")));
         lines.extend(self.rules.iter().map(|rules| format!("- **Exported rules:** {rules}")));
         lines.extend(self.commands.iter().map(|command| format!("- **Type:** `{command}`")));
+        lines.extend(self.elsewhere.iter().map(|elsewhere| format!("- **Note:** {elsewhere}")));
         lines.push(format!(
             "- **Hits:** {}",
             self.hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>().join(", ")
@@ -201,6 +201,12 @@ impl Told {
         lines.extend(self.evidence.iter().map(|line| format!("- {line}")));
         texts(lines)
     }
+}
+
+/// What is done first, and what next; nothing where nothing is known.
+fn steps(words: [String; 2]) -> Vec<(&'static str, Text)> {
+    let steps = ["First", "Next"].into_iter().zip(words);
+    steps.filter(|(_, words)| !words.is_empty()).map(|(lead, words)| (lead, Text::from(words))).collect()
 }
 
 fn standing(ended: Option<Duration>, worst: Option<Severity>) -> Standing {

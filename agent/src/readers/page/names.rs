@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
+use ase_probes::verdict::Confidence;
 use askama::Template;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     engine::snapshot::Snapshot,
     readers::{
+        advice,
         resolver_health::{self, ResolverHealth, Side},
         summary::count,
     },
@@ -45,17 +47,19 @@ struct Server {
 struct Name {
     name: Text,
     standing: Standing,
+    /// How sure that is: as sure as the incident that it makes, or what else it rests on.
+    sure: &'static str,
     since: When,
     custom: Vec<Text>,
     azure: Vec<Text>,
     reason: Text,
-    advice: Option<&'static str>,
+    advice: Option<Text>,
 }
 
 /// Both sides.
 pub(super) fn sides(snapshot: &Snapshot) -> Html {
     let worrying = |view: &NameView| view.published.as_ref().is_some_and(|comparison| comparison.worry > Worry::Fine);
-    let names = snapshot.names.iter().filter(|view| worrying(view)).filter_map(|view| name(view)).collect();
+    let names = snapshot.names.iter().filter(|view| worrying(view)).filter_map(|view| name(view, snapshot)).collect();
     let known = snapshot.names.iter().filter(|view| view.published.is_some()).count();
     let fine = known - snapshot.names.iter().filter(|view| worrying(view)).count();
     let open = snapshot.names.len() - known;
@@ -110,17 +114,18 @@ fn standing(side: Option<&Side>) -> Standing {
     }
 }
 
-fn name(view: &NameView) -> Option<Name> {
+fn name(view: &NameView, snapshot: &Snapshot) -> Option<Name> {
     let (comparison, survey) = (view.published.as_ref()?, view.last.as_ref()?);
     let label = comparison.class.label();
     Some(Name {
         name: Text::from(&view.name),
         standing: if comparison.worry == Worry::Bad { BAD.said(label) } else { PART.said(label) },
+        sure: advice::sure_of(&view.name, snapshot).map_or("by the answers alone", Confidence::label),
         since: When::of(view.since),
         custom: said(&survey.custom),
         azure: said(&survey.azure),
         reason: Text::from(&comparison.reason),
-        advice: comparison.class.advice(),
+        advice: comparison.class.advice().map(Text::from),
     })
 }
 

@@ -256,3 +256,70 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
     assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
 }
+
+#[test]
+fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_stay_text() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.hint = Some("ask `az network nic list`, or `<script>alert(1)</script>`");
+    snapshot.agent.warnings = vec!["see `dns.private` and `<img src=x>`".to_owned()];
+    let html = page(&snapshot);
+    for said in ["<code>az network nic list</code>", "<code>&#60;script&#62;alert(1)", "<code>dns.private</code>"] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+    assert_harmless(&html);
+    let card = html.split("<article").nth(1).and_then(|rest| rest.split("<details class=\"copy\"").next());
+    assert!(card.is_some_and(|card| !card.contains('`')), "{card:?}");
+    let one = incident_of(&snapshot);
+    assert!(one.contains("<code>az network nic list</code>"), "{one}");
+    assert!(one.contains("- **Type:** `"), "Markdown keeps its backticks: {one}");
+}
+
+fn incident_of(snapshot: &Snapshot) -> String {
+    incident(snapshot, &named(snapshot, "3").expect("it is open"), None)
+}
+
+#[test]
+fn a_card_says_first_what_it_types_first() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let told = words(&incident_of(&snapshot));
+    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
+    assert!(at("First check outbound NSG rules") < at("Next check what was changed"), "{told}");
+    assert!(
+        at("Next check what was changed") < at("test-ip-flow") && at("test-ip-flow") < at("show-next-hop"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_name_is_as_sure_to_lead_astray_as_the_incident_that_says_so() {
+    let mut snapshot = sample::snapshot();
+    let alone = words(&page(&snapshot));
+    assert!(alone.contains("✕ private_bypass (by the answers alone)"), "{alone}");
+    let name = snapshot.names.iter().find(|view| view.published.is_some()).expect("it is compared").name.to_string();
+    let view = Arc::make_mut(&mut snapshot.endpoints[8]);
+    Arc::make_mut(&mut view.endpoint).target.host = crate::model::catalog::Host::Name(name);
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.endpoints = vec![snapshot.endpoints[8].endpoint.id.clone()];
+    incident.finding.cause = ase_probes::cause::Cause::DnsDivergent;
+    let told = words(&page(&snapshot));
+    assert!(told.contains("✕ private_bypass (likely)"), "{told}");
+}
+
+#[test]
+fn when_a_certificate_ends_that_verified_nothing_is_not_shown() {
+    let mut snapshot = sample::snapshot();
+    let id = "login.microsoftonline.com:443";
+    let shown = |snapshot: &Snapshot| {
+        let page = endpoint(snapshot, &Course::default(), id, &[]).expect("it is watched");
+        (page.contains("The certificate ends"), page.contains("its end decides"))
+    };
+    assert_eq!(shown(&snapshot), (true, true));
+    let view = snapshot.endpoints.iter_mut().find(|view| &*view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    let ase_probes::outcome::Protocol::Http(reply) = &mut visit.outcomes[0].protocol else { panic!("it is HTTPS") };
+    reply.tls.as_mut().expect("it is HTTPS").invalid = Some(ase_probes::tls::Invalid::UnknownIssuer);
+    assert_eq!(shown(&snapshot), (false, false));
+}

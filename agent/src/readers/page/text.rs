@@ -34,11 +34,21 @@ impl<T: AsRef<str>> From<T> for Text {
     }
 }
 
+/// The pieces as markup; the template escapes each.
+#[derive(Template)]
+#[template(
+    source = "{% for part in parts %}{% if part.is_code %}<code>{{ part.said }}</code>{% else %}{{ part.said }}{% endif %}{% endfor %}",
+    ext = "html"
+)]
+struct Coded<'a> {
+    parts: Vec<Part<'a>>,
+}
+
 /// A piece of a text: what stands between two backticks is to be typed or read as code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part<'a> {
-    pub(super) said: &'a str,
-    pub(super) is_code: bool,
+struct Part<'a> {
+    said: &'a str,
+    is_code: bool,
 }
 
 impl Text {
@@ -47,8 +57,13 @@ impl Text {
         self.0.is_empty()
     }
 
+    /// The text with what stands between backticks as code.
+    pub(super) fn coded(&self) -> Html {
+        Html::of(&Coded { parts: self.parts() })
+    }
+
     /// The pieces, without the backticks; where one of these has no partner, the text as it is.
-    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+    fn parts(&self) -> Vec<Part<'_>> {
         let pieces: Vec<&str> = self.0.split('`').collect();
         if pieces.len().is_multiple_of(2) {
             return vec![Part { said: &self.0, is_code: false }];

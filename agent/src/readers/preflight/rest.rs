@@ -59,7 +59,7 @@ fn by_incident(incident: &Incident, snapshot: &Snapshot) -> Reason {
     let (component, confidence) = (&incident.component, incident.finding.confidence.label());
     let hits = count(incident.endpoints.len(), "endpoint");
     let what = format!("{component}: {} ({}, {confidence}; {hits})", definition.summary, definition.label);
-    Reason::new(state, what).with(advice.next, advice.owner.label())
+    Reason::new(state, what).with(advice.next.words, advice.owner.label())
 }
 
 /// The endpoints that an incident speaks for.

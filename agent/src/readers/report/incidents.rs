@@ -7,13 +7,13 @@ use ase_probes::{
     verdict::{Phase, Verdict as Proof},
 };
 
-use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, age, count};
+use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, count, looked_for};
 use crate::{
     diagnosis::localise::follows_the_flow,
     engine::snapshot::Snapshot,
     exports::said::Verdict,
     model::{
-        catalog::{EndpointId, Severity},
+        catalog::{EndpointId, Host, Severity},
         diagnosis::Incident,
         endpoint::{EndpointView, Status},
     },
@@ -73,11 +73,11 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     let style = if worst(incident, views).is_some() { RED } else { YELLOW };
     paper.heading(format!("INCIDENT  {}: {}", definition.label, definition.summary), style);
     let (side, confidence) = (incident.finding.side.label(), incident.finding.confidence.label());
-    let since = age(snapshot.at.saturating_sub(incident.since));
     let facts = format!(
-        "{} ({confidence}, side {side}, scope {}, seen for {since})",
+        "{} ({confidence}, side {side}, scope {}, seen in this look of {})",
         incident.component,
-        incident.scope.label()
+        incident.scope.label(),
+        looked_for(snapshot)
     );
     paper.line(2, "where:  ", &facts, BOLD);
     let exported = advice::by_exports(incident, snapshot);
@@ -90,11 +90,13 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
     }
     let advice = advice::of(incident, snapshot);
     paper.line(2, "owner:  ", advice.owner.label(), PLAIN);
-    paper.line(2, "first:  ", &format!("check {}", advice.before), PLAIN);
-    paper.line(2, "next:   ", &advice.next, BOLD);
-    advice.commands.iter().for_each(|command| paper.command(2, "type:   ", command));
+    // What is said first is typed first: every step has its commands below it.
+    for (lead, step) in ["first:  ", "next:   "].into_iter().zip(advice.steps()) {
+        paper.line(2, lead, &step.words, BOLD);
+        step.commands.iter().for_each(|command| paper.command(2, "type:   ", command));
+    }
     advice.mending.iter().for_each(|command| paper.command(2, "mend:   ", command));
-    if let Some(elsewhere) = advice.elsewhere {
+    if let Some(elsewhere) = &advice.elsewhere {
         paper.line(2, "note:   ", elsewhere, PLAIN);
     }
     evidence(paper, snapshot, incident, views);
@@ -160,7 +162,7 @@ pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let advice = advice::of(worst, snapshot);
     let (component, summary, label) = (&worst.component, definition.summary, definition.label);
     let text = format!("{component}: {summary} ({label}, {confidence}); {}{more}", advice::mender(advice.owner));
-    Some(Answer { text, command: advice.commands.into_iter().next() })
+    Some(Answer { text, command: advice.commands().into_iter().next() })
 }
 
 /// Every endpoint by its id.
@@ -196,9 +198,21 @@ fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId
     let number = count(ids.len(), "endpoint");
     paper.line(2, "hits:   ", &format!("{number}: {}{rest}", names.join(", ")), PLAIN);
     if !incident.hides.is_empty() {
-        let hidden = count(incident.hides.len(), "endpoint");
-        paper.line(2, "hides:  ", &format!("{hidden} whose own service could not be tested because of it"), PLAIN);
+        paper.line(2, "hides:  ", &hidden(incident, views), PLAIN);
     }
+}
+
+/// How many of its endpoints have a service of their own that was not reached, and how many names that are: the section about
+/// DNS counts these.
+fn hidden(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> String {
+    let named = |id: &EndpointId| match &views.get(id)?.endpoint.target.host {
+        Host::Name(name) => Some(name.to_string()),
+        Host::Address(_) => None,
+    };
+    let names: BTreeSet<String> = incident.hides.iter().filter_map(named).collect();
+    let names = if names.is_empty() { String::new() } else { format!(" ({})", count(names.len(), "name")) };
+    let (hides, hits) = (incident.hides.len(), incident.endpoints.len());
+    format!("{hides} of these {hits}{names}: their own service could not be tested because of it")
 }
 
 #[cfg(test)]
@@ -208,6 +222,7 @@ mod tests {
     use super::*;
     use crate::{
         readers::report::{Look, render as report},
+        resolvers::names::NameView,
         sample,
     };
 
@@ -241,6 +256,52 @@ mod tests {
         }
         let (snapshot, tls) = of_one_that_answers(Cause::TlsCertInvalid);
         assert!(report(&snapshot, None, Look::default()).contains(&tls), "there the answer is what is wrong");
+    }
+
+    #[test]
+    fn every_step_has_its_commands_below_it_and_the_first_is_what_the_end_repeats() {
+        for cause in [Cause::Dropped, Cause::TlsBlocked, Cause::TlsCertInvalid, Cause::LocalClock, Cause::MtuBlackhole]
+        {
+            let (mut snapshot, _) = of_one_that_answers(cause);
+            snapshot.exports = None;
+            let text = report(&snapshot, None, Look::default());
+            let leads: Vec<&str> = text.lines().filter_map(|line| line.trim_start().split(' ').next()).collect();
+            let at = |lead: &str| leads.iter().position(|said| *said == lead).expect("it is said");
+            assert!(at("first:") < at("type:") && at("type:") < at("next:"), "{cause}: {text}");
+            let typed: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("type:")).collect();
+            assert_eq!(typed.first().map(|it| it.trim()), typed.last().map(|it| it.trim()), "{cause}: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_reads_as_how_long_it_lasts() {
+        let text = report(&sample::snapshot(), None, Look { verbose: true, ..Look::default() });
+        assert!(text.contains("seen in this look of ") && !text.contains(", for "), "{text}");
+    }
+
+    #[test]
+    fn what_is_hit_what_is_hidden_and_the_names_add_up() {
+        let mut snapshot = sample::snapshot();
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        incident.hides = vec![incident.endpoints[0].clone()];
+        let text = report(&snapshot, None, Look::default());
+        assert!(text.contains("  hides:  1 of these 2 (1 name): their own service"), "{text}");
+        let mut names = (*snapshot.names).clone();
+        names.push(Arc::new(NameView { name: "other.example".into(), ..NameView::clone(&names[0]) }));
+        snapshot.names = Arc::new(names);
+        let text = report(&snapshot, None, Look::default());
+        assert!(text.contains("DNS  2 of 2 names: private_bypass"), "{text}");
+    }
+
+    #[test]
+    fn the_comparison_of_a_name_is_as_sure_as_the_incident_that_it_makes() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::DnsDivergent);
+        let name = snapshot.names.iter().find(|view| view.published.is_some()).expect("it is compared").name.clone();
+        let id = snapshot.incidents.open[0].endpoints[0].clone();
+        let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == id).expect("it is watched");
+        Arc::make_mut(&mut Arc::make_mut(view).endpoint).target.host = Host::Name(name.to_string());
+        let text = report(&snapshot, None, Look::default());
+        assert!(text.contains(&format!("DNS  {name}: private_bypass (likely)\n")), "{text}");
     }
 
     #[test]

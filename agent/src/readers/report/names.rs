@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{PLAIN, Paper, RED, YELLOW};
 use crate::{
     engine::snapshot::Snapshot,
-    readers::resolver_health,
+    readers::{advice, resolver_health},
     resolvers::compare::{Comparison, Worry},
 };
 
@@ -31,10 +31,13 @@ pub(super) fn write(paper: &mut Paper, snapshot: &Snapshot) {
 
 /// One heading for all names that are led astray in the same way.
 fn compared(paper: &mut Paper, snapshot: &Snapshot) {
-    let mut groups: BTreeMap<(Worry, &str, &str), (Vec<&str>, &Comparison)> = BTreeMap::new();
+    let compared = snapshot.names.iter().filter(|view| view.published.is_some()).count();
+    let mut groups: BTreeMap<(Worry, String, &str), (Vec<&str>, &Comparison)> = BTreeMap::new();
     for view in snapshot.names.iter() {
         if let Some(comparison) = view.published.as_ref().filter(|comparison| comparison.worry > Worry::Fine) {
-            let key = (comparison.worry, comparison.class.label(), comparison.reason.as_str());
+            let sure = advice::sure_of(&view.name, snapshot).map(|sure| format!(" ({})", sure.label()));
+            let class = format!("{}{}", comparison.class.label(), sure.unwrap_or_default());
+            let key = (comparison.worry, class, comparison.reason.as_str());
             groups.entry(key).or_insert((Vec::new(), comparison)).0.push(&view.name);
         }
     }
@@ -43,7 +46,7 @@ fn compared(paper: &mut Paper, snapshot: &Snapshot) {
         match names.as_slice() {
             [name] => paper.heading(format_args!("DNS  {name}: {class}"), style),
             _ => {
-                paper.heading(format_args!("DNS  {} names: {class}", names.len()), style);
+                paper.heading(format_args!("DNS  {} of {compared} names: {class}", names.len()), style);
                 names.iter().take(LISTED).for_each(|name| paper.line(2, "", name, PLAIN));
                 if names.len() > LISTED {
                     paper.line(2, "", &format!("and {} more", names.len() - LISTED), PLAIN);
