@@ -46,7 +46,7 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     let answer = format!("{}{answer}", summary.sentence());
     paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
-    incidents::render(&mut paper, snapshot);
+    incidents::render(&mut paper, snapshot, witness);
     witness.iter().for_each(|witness| incidents::told(&mut paper, snapshot, witness));
     by_cause(&mut paper, snapshot, "FAILED", failed, RED);
     if look.only_failed {
@@ -436,7 +436,7 @@ mod tests {
             scope: "host".to_owned(),
             confidence: "likely".to_owned(),
             hint: Some("look at SNAT port use".to_owned()),
-            endpoints: vec!["login.example:443".to_owned()],
+            endpoints: vec![snapshot.incidents.open[0].endpoints[0].to_string()],
             evidence: vec!["visits fail and succeed in turn".to_owned()],
             since: "2026-01-01T00:00:00Z".to_owned(),
         };
@@ -445,6 +445,8 @@ mod tests {
         let text = render(&snapshot, Some(&witness), Look::default());
         assert_eq!(text.matches("SEEN BY THE DAEMON").count(), 1, "{text}");
         assert!(text.contains("on 127.0.0.1:9110  flow_table_full: new flows fail"), "{text}");
+        let since = "since:  2026-01-01T00:00:00Z, says the daemon on 127.0.0.1:9110";
+        assert_eq!(text.matches(since).count(), 1, "one look cannot tell since when: {text}");
         assert!(text.contains("look at SNAT port use") && text.contains("visits fail and succeed in turn"), "{text}");
     }
 

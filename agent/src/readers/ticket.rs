@@ -62,7 +62,7 @@ impl Ticket {
             parts.push(Part::Text(format!("{}.", answer.text)));
         }
         parts.push(circumstances(snapshot, &summary));
-        worst_first(snapshot).into_iter().for_each(|incident| one_incident(&mut parts, incident, snapshot));
+        worst_first(snapshot).into_iter().for_each(|incident| one_incident(&mut parts, incident, (snapshot, witness)));
         witness.iter().for_each(|witness| told(&mut parts, witness, snapshot));
         for (title, wanted) in [("Failed", is_failed as fn(&EndpointView) -> bool), ("Degraded", is_degraded)] {
             alone(&mut parts, title, snapshot, wanted);
@@ -112,7 +112,7 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
     Part::Facts(facts)
 }
 
-fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot) {
+fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness): (&Snapshot, Option<&Witness>)) {
     let definition = incident.finding.cause.definition();
     let advice = advice::of(incident, snapshot);
     let commands = advice.every_command();
@@ -124,6 +124,8 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, snapshot: &Snapshot)
         ("first seen by this look", rfc3339(incident.since)),
         ("owner", advice.owner.label().to_owned()),
     ];
+    let same = witness.and_then(|witness| witness.same(incident));
+    facts.extend(same.map(|told| ("since, says the daemon", told.since.clone())));
     facts.extend(["first", "next"].into_iter().zip(advice.steps().map(|step| step.words)));
     // What exports know is both, and stands among the evidence.
     let evidence = advice::evidence(incident, snapshot);

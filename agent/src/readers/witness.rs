@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use ase_probes::cause::Cause;
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::snapshot::Snapshot, net::foreign};
+use crate::{engine::snapshot::Snapshot, model::diagnosis::Incident, net::foreign};
 
 /// Characters of one text that are repeated.
 const LONGEST: usize = 300;
@@ -50,6 +50,14 @@ impl Witness {
     pub fn beyond<'a>(&'a self, snapshot: &Snapshot) -> impl Iterator<Item = &'a Told> {
         let shown: Vec<&str> = snapshot.incidents.open.iter().map(|incident| incident.finding.cause.label()).collect();
         self.incidents.iter().filter(move |told| !shown.contains(&told.cause.as_str()))
+    }
+}
+
+impl Witness {
+    /// What the daemon says of an incident that this look shows as well.
+    pub fn same(&self, incident: &Incident) -> Option<&Told> {
+        let hits = |told: &&Told| incident.endpoints.iter().any(|id| told.endpoints.iter().any(|hit| *hit == *id.0));
+        self.incidents.iter().filter(|told| told.cause == incident.finding.cause.label()).find(hits)
     }
 }
 

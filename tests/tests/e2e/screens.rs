@@ -72,7 +72,7 @@ fn words(screen: &str) -> Vec<String> {
     for word in screen.split_whitespace() {
         let digits = word.bytes().any(|byte| byte.is_ascii_digit());
         let is_time = word.contains('T') && word.contains(':') && word.contains('-');
-        let is_age = before == "for" && digits;
+        let is_age = before == "of" && digits && word.ends_with("s)");
         let is_measured = ["ms", "ms,", "s", "s,"].contains(&word) && before.bytes().any(|byte| byte.is_ascii_digit());
         if is_measured {
             words.pop();

@@ -10,7 +10,8 @@ pub(super) const COMES_AND_GOES: &str = "it works again within seconds and is lo
     route that is learned and withdrawn, a failover that never settles, two machines with one address, a service that restarts";
 pub(super) const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
     they do after a change of NSG rules";
-pub(super) const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \
+/// Where everything new is silent and what was open lives on.
+pub const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \
     live on, as they do after a change of NSG rules";
 pub(super) const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is down is the first suspect: flows that were \
     open before died with it, as they do not after a change of NSG rules";
@@ -18,8 +19,8 @@ pub(super) const PORT_DENIED: &str = "a rule for this port is the first suspect:
     firewall on the path";
 pub(super) const PLATFORM_DENIED: &str = "an NSG rule that denies the tag AzurePlatformDNS is the first suspect, then a firewall on this \
     machine: no route and no appliance touches this address, the host itself serves it";
-pub(super) const EGRESS_DENIED: &str = "an NSG rule that denies the Internet, a route for 0.0.0.0/0 to None, or an appliance that is \
-    down are the first suspects; `az network nic show-effective-route-table` tells the route";
+pub(super) const EGRESS_DENIED: &str = "a route for 0.0.0.0/0 to None, an appliance that is down, or an NSG rule that denies the Internet \
+    are the first suspects; `az network nic show-effective-route-table` tells the route";
 pub(super) const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
 pub(super) const PORTAL: &str = "hosts that have nothing to do with each other give the same page: a portal or proxy answers in their \

@@ -7,6 +7,7 @@ use ase_probes::{cause::Cause, class::Class};
 
 use super::{HOST_BEFORE, MANAGEMENT, Shown, at_platform, is_datagram};
 use crate::{
+    diagnosis::rules::ALL_RULE,
     engine::snapshot::Snapshot,
     model::{
         catalog::Host,
@@ -134,6 +135,7 @@ impl Shown<'_> {
             Scope::Port if incident.finding.cause == Cause::Dropped => {
                 vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route]
             }
+            Scope::Egress if incident.hint == Some(ALL_RULE) => vec![rules, ROUTES.to_owned(), route],
             Scope::Egress => vec![ROUTES.to_owned(), route, rules],
             Scope::Host if self.is_custom_dns(snapshot) => self.of_each_server(snapshot),
             _ => vec![route, rules],

@@ -33,11 +33,11 @@ const NOTHING_SAID: [&str; 3] = ["is not known", "was not measured", "something 
 const BODY: &str = "the body starts";
 
 /// Writes every open incident, the worst first.
-pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot) {
+pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot, witness: Option<&Witness>) {
     let views = views(snapshot);
     let is_shown = |incident: &&Incident| !paper.look.only_failed || worst(incident, &views).is_some();
     for incident in sorted(snapshot, &views).into_iter().filter(is_shown).collect::<Vec<_>>() {
-        one(paper, snapshot, incident, &views);
+        one(paper, (snapshot, witness), incident, &views);
     }
 }
 
@@ -68,7 +68,12 @@ pub(crate) fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &Endpoint
     lost.map(|view| view.endpoint.severity).max()
 }
 
-fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) {
+fn one(
+    paper: &mut Paper,
+    (snapshot, witness): (&Snapshot, Option<&Witness>),
+    incident: &Incident,
+    views: &BTreeMap<&EndpointId, &EndpointView>,
+) {
     let definition = incident.finding.cause.definition();
     let style = if worst(incident, views).is_some() { RED } else { YELLOW };
     paper.heading(format!("INCIDENT  {}: {}", definition.label, definition.summary), style);
@@ -80,6 +85,10 @@ fn one(paper: &mut Paper, snapshot: &Snapshot, incident: &Incident, views: &BTre
         looked_for(snapshot)
     );
     paper.line(2, "where:  ", &facts, BOLD);
+    if let Some((witness, told)) = witness.and_then(|witness| Some((witness, witness.same(incident)?))) {
+        let since = format!("{}, says the daemon on {}", told.since, witness.listen);
+        paper.line(2, "since:  ", &since, BOLD);
+    }
     let exported = advice::by_exports(incident, snapshot);
     if let Some(said) = exported {
         paper.line(2, "rules:  ", &said.line, BOLD);
@@ -212,7 +221,8 @@ fn hidden(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> 
     let names: BTreeSet<String> = incident.hides.iter().filter_map(named).collect();
     let names = if names.is_empty() { String::new() } else { format!(" ({})", count(names.len(), "name")) };
     let (hides, hits) = (incident.hides.len(), incident.endpoints.len());
-    format!("{hides} of these {hits}{names}: their own service could not be tested because of it")
+    let whose = if hides == 1 { "its" } else { "their" };
+    format!("{hides} of these {hits}{names}: {whose} own service could not be tested because of it")
 }
 
 #[cfg(test)]
@@ -285,7 +295,7 @@ mod tests {
         let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
         incident.hides = vec![incident.endpoints[0].clone()];
         let text = report(&snapshot, None, Look::default());
-        assert!(text.contains("  hides:  1 of these 2 (1 name): their own service"), "{text}");
+        assert!(text.contains("  hides:  1 of these 2 (1 name): its own service"), "{text}");
         let mut names = (*snapshot.names).clone();
         names.push(Arc::new(NameView { name: "other.example".into(), ..NameView::clone(&names[0]) }));
         snapshot.names = Arc::new(names);
