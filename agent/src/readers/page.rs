@@ -9,7 +9,7 @@ mod classes;
 pub mod course;
 mod endpoint;
 mod endpoints;
-mod headline;
+pub(super) mod headline;
 mod incident;
 mod incidents;
 mod names;

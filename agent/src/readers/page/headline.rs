@@ -17,7 +17,7 @@ use crate::{
 const LEAST: f64 = 2.0;
 
 /// The line.
-pub(super) fn of(incident: &Incident, snapshot: &Snapshot) -> String {
+pub(in crate::readers) fn of(incident: &Incident, snapshot: &Snapshot) -> String {
     let summary = incident.finding.cause.definition().summary;
     match offset(incident, snapshot) {
         Some(offset) => format!("{summary}: {}", words(incident.finding.cause, offset)),
@@ -68,11 +68,16 @@ mod tests {
     use ase_probes::outcome::Protocol;
 
     use super::*;
-    use crate::sample;
+    use crate::{readers::report, sample};
 
     /// The sample, whose time server is ahead by so many seconds, as are its web servers by whole ones, and its incident with
     /// this cause.
     fn called(cause: Cause, ahead: f64) -> String {
+        let snapshot = with_clocks(cause, ahead);
+        of(&snapshot.incidents.open[0].clone(), &snapshot)
+    }
+
+    fn with_clocks(cause: Cause, ahead: f64) -> Snapshot {
         let mut snapshot = sample::snapshot();
         let ids = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone()).collect();
         for view in &mut snapshot.endpoints {
@@ -89,7 +94,15 @@ mod tests {
         }
         let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
         (incident.finding.cause, incident.endpoints) = (cause, ids);
-        of(&snapshot.incidents.open[0].clone(), &snapshot)
+        snapshot
+    }
+
+    #[test]
+    fn the_report_says_it_in_its_first_line_and_at_the_incident() {
+        let text = report::render(&with_clocks(Cause::LocalClock, 3600.2), None, report::Look::default());
+        let said = "the clock of this machine is wrong: 1 h 0 min behind the clocks that it asked";
+        assert!(text.lines().next().is_some_and(|first| first.contains(said)), "{text}");
+        assert!(text.contains(&format!("INCIDENT  local_clock: {said}\n")), "{text}");
     }
 
     #[test]

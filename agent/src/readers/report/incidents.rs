@@ -19,6 +19,7 @@ use crate::{
     },
     readers::{
         advice,
+        page::headline,
         witness::{Told, Witness},
     },
 };
@@ -76,7 +77,7 @@ fn one(
 ) {
     let definition = incident.finding.cause.definition();
     let style = if worst(incident, views).is_some() { RED } else { YELLOW };
-    paper.heading(format!("INCIDENT  {}: {}", definition.label, definition.summary), style);
+    paper.heading(format!("INCIDENT  {}: {}", definition.label, headline::of(incident, snapshot)), style);
     let (side, confidence) = (incident.finding.side.label(), incident.finding.confidence.label());
     let facts = format!(
         "{} ({confidence}, side {side}, scope {}, seen in this look of {})",
@@ -169,7 +170,7 @@ pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
         more => format!(" (and {})", count(more, "more incident")),
     };
     let advice = advice::of(worst, snapshot);
-    let (component, summary, label) = (&worst.component, definition.summary, definition.label);
+    let (component, summary, label) = (&worst.component, headline::of(worst, snapshot), definition.label);
     let text = format!("{component}: {summary} ({label}, {confidence}); {}{more}", advice::mender(advice.owner));
     Some(Answer { text, command: advice.commands().into_iter().next() })
 }
