@@ -34,6 +34,7 @@ mod prometheus;
 mod real_peers;
 mod routers;
 mod rules;
+mod sarif;
 mod screens;
 mod signatures;
 mod silences;
