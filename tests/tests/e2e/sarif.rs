@@ -132,3 +132,18 @@ fn sarif_says_what_the_standard_allows_and_nothing_else() {
         }
     }
 }
+
+#[test]
+fn what_could_not_be_judged_is_a_note() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (to, words) in [("[parameters('x')]", "[parameters('x')]"), ("AzureKeyVolt", "AzureKeyVault is meant?")] {
+        let open = write(folder.path(), "open.json", &group(&[rule(200, "open", "Allow", "Outbound", to, "443")]));
+        let document = sarif(&["lint", &open, "--subnet", "10.0.1.0/24", "--vnet", "10.0.0.0/16"]);
+        let results = document["runs"][0]["results"].as_array().expect("results");
+        let said = |result: &Value| {
+            let is_note = result["ruleId"] == "cannot_tell" && result["level"] == "note";
+            is_note && result["message"]["text"].as_str().is_some_and(|text| text.contains(words))
+        };
+        assert!(results.iter().any(said), "{results:?}");
+    }
+}

@@ -2,11 +2,25 @@
 
 use serde_json::{Value, json};
 
-use crate::lint::finding::{Finding, Kind, Report, Severity};
+use crate::lint::finding::{Finding, Kind, Report, Severity, Unjudged};
 
-/// Renders it; `files` are those that were read, the first stands where a finding names none.
+/// Renders it; `files` are those that were read, the first stands where a finding names none. What could not be judged is a
+/// note, so that a check without findings does not pass for a fine one.
 pub fn render(report: &Report, files: &[String]) -> String {
-    document(report.findings.iter().map(|finding| result(finding, files)).collect())
+    let is_said = |open: &&Unjudged| report.findings.iter().any(|finding| finding.message == open.why);
+    let unsaid = report.could_not_judge.iter().filter(|one| !is_said(one)).map(open);
+    let all = report.findings.iter().cloned().chain(unsaid);
+    document(all.map(|finding| result(&finding, files)).collect())
+}
+
+/// What could not be judged as a finding.
+fn open(open: &Unjudged) -> Finding {
+    Finding {
+        requirement: open.requirement.clone(),
+        rule: open.rule.clone(),
+        at: open.at.clone(),
+        ..Finding::new(Kind::CannotTell, Severity::Info, open.why.clone())
+    }
 }
 
 /// The document of some results.
