@@ -17,6 +17,7 @@ pub mod fuzzing;
 pub mod judge;
 pub mod ranges;
 pub mod read;
+pub mod regions;
 pub mod render;
 pub mod requirements;
 pub mod route;

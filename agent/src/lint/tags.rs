@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::lint::regions::{self, SLIP, distance, region_of};
+
 /// The name of a service tag. Case does not count: `sql` and `Sql` are one tag, in Azure's own spelling where it is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag {
@@ -144,20 +146,6 @@ const SERVICES: &[&str] = &[
     "WindowsVirtualDesktop",
 ];
 
-/// Regions whose tags abbreviate the name that locations have (tag files of 2025).
-const SHORT_REGIONS: [(&str, &str); 10] = [
-    ("brazilse", "brazilsoutheast"),
-    ("centralfrance", "francecentral"),
-    ("chilec", "chilecentral"),
-    ("germanyn", "germanynorth"),
-    ("germanywc", "germanywestcentral"),
-    ("norwaye", "norwayeast"),
-    ("norwayw", "norwaywest"),
-    ("southfrance", "francesouth"),
-    ("switzerlandn", "switzerlandnorth"),
-    ("switzerlandw", "switzerlandwest"),
-];
-
 /// Services that have tags for each region ("Virtual network service tags", column "Can be regional").
 const REGIONAL: [&str; 8] = [
     "AzureContainerRegistry",
@@ -169,12 +157,6 @@ const REGIONAL: [&str; 8] = [
     "Sql",
     "Storage",
 ];
-
-/// A region as locations write it, in lower case and without blanks, whichever way it is written.
-pub fn region_of(text: &str) -> String {
-    let plain = text.to_ascii_lowercase().replace(' ', "");
-    SHORT_REGIONS.iter().find(|(short, _)| *short == plain).map_or(plain, |(_, long)| (*long).to_owned())
-}
 
 impl Tag {
     /// Reads a tag's name; none when no tag can be called that.
@@ -237,12 +219,21 @@ impl Tag {
         is_whole.then(|| Self { region: Some(region.to_owned()), ..self.clone() })
     }
 
-    /// The known tag that differs from this name by a slip of the pen: one or two letters.
+    /// The known tag that differs from this name by a slip of the pen: one or two letters of the service, or of its region.
     pub fn resembles(&self) -> Option<Self> {
+        if self.known {
+            let region = self.region.as_deref().filter(|_| self.has_strange_region())?;
+            return regions::nearest(region).map(|near| Self { region: Some(near.to_owned()), ..self.clone() });
+        }
         let name = self.service.to_ascii_lowercase();
-        let near = |known: &&str| known.len() > 4 && is_near(&known.to_ascii_lowercase(), &name);
+        let near = |known: &&str| known.len() > 4 && distance(&known.to_ascii_lowercase(), &name) <= SLIP;
         let mut known = PLACES.iter().map(|(place, _)| *place).chain(SERVICES.iter().copied());
-        known.find(near).filter(|_| !self.known).map(Self::named)
+        known.find(near).map(Self::named)
+    }
+
+    /// Whether it is a part of a service in a region that this program does not know.
+    pub fn has_strange_region(&self) -> bool {
+        self.region.as_deref().is_some_and(|region| !regions::is_region(region))
     }
 
     /// Whether it is every public address of the cloud, or of a region.
@@ -256,21 +247,6 @@ impl Tag {
         let service = self.service == other.service || all_of_azure;
         service && (self.region.is_none() || self.region == other.region)
     }
-}
-
-/// Whether two words differ by at most two letters that are wrong, missing or too many (the distance of Levenshtein).
-fn is_near(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.iter().enumerate() {
-        let mut next = vec![at + 1];
-        for (column, wanted) in other.iter().enumerate() {
-            let replaced = row[column] + usize::from(letter != wanted);
-            next.push(replaced.min(row[column + 1] + 1).min(next[column] + 1));
-        }
-        row = next;
-    }
-    row.last().is_some_and(|distance| *distance <= 2)
 }
 
 impl fmt::Display for Tag {
@@ -320,5 +296,8 @@ mod tests {
         assert_eq!((slip.is_known(), slip.resembles()), (false, Some(Tag::named("AppServiceManagement"))));
         assert_eq!(Tag::parse("Intrenet").expect("a name").resembles(), Some(Tag::named("Internet")));
         assert_eq!(Tag::parse("Contoso").expect("a name").resembles(), None);
+        let region = Tag::named("Sql.westeurop");
+        assert_eq!((region.is_known(), region.resembles()), (true, Some(Tag::named("Sql.WestEurope"))));
+        assert_eq!(Tag::named("Sql.WestEurope").resembles(), None);
     }
 }

@@ -64,6 +64,8 @@ pub struct Book {
     pub examples: BTreeMap<Tag, IpAddr>,
     /// Whether tags of the tag file can be the destination of a route, as far as it says that.
     pub routable: BTreeMap<Tag, bool>,
+    /// Regions that exist, besides those that this program knows.
+    pub regions: BTreeSet<String>,
     /// The edition of the tag file.
     pub edition: Option<String>,
 }
@@ -72,6 +74,12 @@ impl Book {
     /// Whether a tag can be the destination of a route; regional tags often leave it to the whole one.
     pub fn is_routable(&self, tag: &Tag) -> Option<bool> {
         self.routable.get(tag).or_else(|| self.routable.get(&tag.whole())).copied()
+    }
+
+    /// Whether neither this program nor the file knows a tag, or its region.
+    fn is_strange(&self, tag: &Tag) -> bool {
+        let is_listed = |region: &str| self.regions.contains(region);
+        !tag.is_known() || (tag.has_strange_region() && !tag.region().is_some_and(is_listed))
     }
 }
 
@@ -149,7 +157,7 @@ impl World {
         }
         let unlisted = names.iter().filter_map(|named| if let Named::Tag(tag) = named { Some(tag) } else { None });
         let unknown: BTreeMap<Tag, Option<Tag>> = unlisted
-            .filter(|tag| !tag.is_known())
+            .filter(|tag| book.is_strange(tag))
             .enumerate()
             .map(|(at, tag)| (tag.clone(), if at < MOST_GUESSES { tag.resembles() } else { None }))
             .collect();
@@ -281,18 +289,19 @@ impl World {
     }
 
     fn service(&self, tag: &Tag) -> Extent {
-        let within = self.named(|other| tag.includes(other));
+        let within = self.named(|other| other == tag || (tag.includes(other) && !self.unknown.contains_key(other)));
         if let Some(listed) = self.book.complete.get(tag) {
             return Extent::sure(listed.union(&within));
         }
         if let Some(meant) = self.unknown.get(tag) {
-            return self.slip(meant.as_ref(), within);
+            return if tag.is_known() { self.strange_part(tag, within) } else { self.slip(meant.as_ref(), within) };
         }
         let known = self.book.documented.iter().chain(&self.book.complete);
         let of_parts = known.filter(|(other, _)| tag.includes(other));
         let documented: AddressSet = of_parts.map(|(_, addresses)| addresses.clone()).collect();
-        let may_share =
-            |other: &Tag| other.place().is_none() && (!other.is_known() || self.may_share_region(tag, other));
+        let may_share = |other: &Tag| {
+            other.place().is_none() && (self.may_be_part(other, tag) || self.may_share_region(tag, other))
+        };
         let perhaps = self.named(may_share).minus(&within);
         let numbers = match self.whole_of(tag) {
             Some(whole) => whole.intersection(&self.public_numbers),
@@ -310,6 +319,19 @@ impl World {
             return false;
         };
         !cloud_first.1.part_in(region).is_some_and(|part| self.all.contains(&part))
+    }
+
+    /// Whether a tag that nobody knows may share addresses with another: one of a known service with that service only.
+    fn may_be_part(&self, strange: &Tag, tag: &Tag) -> bool {
+        let whole = strange.whole();
+        self.unknown.contains_key(strange)
+            && (!strange.is_known() || whole.includes(tag) || tag.whole().includes(&whole))
+    }
+
+    /// What a part of a service may stand for whose region nobody knows: any of that service.
+    fn strange_part(&self, tag: &Tag, own: AddressSet) -> Extent {
+        let Extent { sure, by_tag, perhaps } = self.service(&tag.whole());
+        Extent { perhaps: sure.union(&by_tag).union(&perhaps).minus(&own), sure: own, ..Extent::default() }
     }
 
     /// What a tag that nobody knows may stand for. Only `Internet` holds the public addresses of no service.

@@ -89,9 +89,16 @@ impl Lost<'_> {
             return Meaning::Part(self.requirement.severity());
         }
         let needed = self.requirement.services();
-        let is_needed = |tag: &Tag| needed.iter().any(|needed| concerns(case, tag, needed));
-        if denied.services.iter().any(is_needed) {
+        let is_needed = |tag: &&Tag| needed.iter().any(|needed| concerns(case, tag, needed));
+        let (strange, known): (Vec<&Tag>, Vec<&Tag>) =
+            denied.services.iter().partition(|tag| case.world.unknown(tag).is_some());
+        if known.iter().any(is_needed) {
             return Meaning::Part(self.requirement.severity());
+        }
+        // A tag that nobody knows may be any, one of a known service any part of that.
+        let may_be_needed = |tag: &&&Tag| !needed.is_empty() && (!tag.is_known() || is_needed(&&tag.whole()));
+        if let Some(why) = strange.iter().find(may_be_needed).and_then(|tag| case.unknown_tag(tag)) {
+            return Meaning::Open(why);
         }
         match denied.services.iter().find(|tag| tag.is_all_of_azure()) {
             Some(tag) => Meaning::Open(format!(

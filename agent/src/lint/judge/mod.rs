@@ -49,10 +49,11 @@ use crate::lint::{
     addresses::AddressSet,
     finding::{Finding, Kind, Report, Severity, Unjudged},
     read::{Export, is_expression},
+    regions::region_of,
     requirements::{Management, Members, Peer, Profile, Requirement},
     route::Subnet,
     rule::{AddressTerm, Group, Rule},
-    tags::{Tag, region_of},
+    tags::Tag,
     traffic::Direction,
     world::World,
 };
@@ -108,6 +109,9 @@ pub(super) struct Case<'a> {
 
 /// The tag of the addresses that an environment reports to (tag file of 2025-10-28).
 const MONITOR: &str = "AzureMonitor";
+
+/// What becomes of a tag that Azure does not have (`SecurityRuleInvalidAddressPrefix`).
+const REFUSES: &str = "Azure refuses a tag that it does not have, and the deployment fails";
 
 /// Azure has fewer regions than that ("Azure regions list").
 const MOST_REGIONS: usize = 128;
@@ -256,6 +260,7 @@ impl<'a> Case<'a> {
         let vnet_nets = if question.vnet.is_empty() { export.network.clone() } else { question.vnet.clone() };
         let management = Management::of_cloud(&question.cloud);
         let mut book = export.book.clone().unwrap_or_default();
+        book.regions.extend(region(subnet, export));
         book.documented.insert(management.tag.clone(), management.set());
         if question.cloud == "public" {
             let monitor: Vec<IpNet> = question.profile.routes.ip_dependencies.iter().map(|one| (*one).into()).collect();
@@ -287,9 +292,10 @@ impl<'a> Case<'a> {
     /// That a tag is none that this program or the tag file knows, in words, and which one it resembles.
     fn unknown_tag(&self, tag: &Tag) -> Option<String> {
         let meant = self.world.unknown(tag)?.map(|other| format!(" ({other} is meant?)")).unwrap_or_default();
+        let is = if tag.is_known() { "names no region that is known" } else { "is no service tag that is known" };
         Some(match self.world.edition() {
-            Some(_) => format!("{tag} is no service tag that is known or that the tag file lists{meant}"),
-            None => format!("{tag} is no service tag that is known{meant}; with --tags FILE it is looked up"),
+            Some(_) => format!("{tag} {is} or that the tag file lists{meant}: {REFUSES}"),
+            None => format!("{tag} {is}{meant}: {REFUSES}; with --tags FILE it is looked up"),
         })
     }
 
@@ -301,10 +307,7 @@ impl<'a> Case<'a> {
 
     /// The region that the subnet is in, as far as the files say it, as tags write it.
     fn region(&self) -> Option<String> {
-        let of_subnet = self.subnet.and_then(|subnet| subnet.location.as_deref());
-        let of_groups = self.export.groups.iter().find_map(|group| group.location.as_deref());
-        let said = of_subnet.or(of_groups).filter(|said| !is_expression(said) && !said.is_empty())?;
-        Some(region_of(said))
+        region(self.subnet, self.export)
     }
 
     fn profile(&self) -> &'a Profile {
@@ -325,6 +328,13 @@ impl<'a> Case<'a> {
             ..Finding::new(kind, severity, message)
         }
     }
+}
+
+fn region(subnet: Option<&Subnet>, export: &Export) -> Option<String> {
+    let of_subnet = subnet.and_then(|subnet| subnet.location.as_deref());
+    let of_groups = export.groups.iter().find_map(|group| group.location.as_deref());
+    let said = of_subnet.or(of_groups).filter(|said| !is_expression(said) && !said.is_empty())?;
+    Some(region_of(said))
 }
 
 /// Every tag that rules, routes and requirements name. Where rules name all of Azure in a region, what is there of a service

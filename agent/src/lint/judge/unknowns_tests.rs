@@ -265,3 +265,52 @@ fn a_route_that_nothing_resolves_takes_nothing_for_certain() {
     let own = of(&[out, ("own", "10.20.1.0/24", "VirtualAppliance"), ("x", "[parameters('x')]", "VnetLocal")]);
     assert_eq!((worries(&own), own.exit_code()), (vec![], 3));
 }
+
+#[test]
+fn a_tag_with_a_slip_in_its_region_is_a_part_of_its_service_that_nobody_knows() {
+    let located = |lines: &[&str]| {
+        let mut whole = group(&[BASE.as_slice(), lines].concat());
+        whole["location"] = json!("westeurope");
+        judged(&question("ase-v2"), &[whole])
+    };
+    let cases: [(&[&str], &[&str], &[&str]); 6] = [
+        (&["200 Out allow tcp *>Sql.westeurop 1433 sql", "300 Out deny tcp *>Internet 1433 rest"], &[], &["out-sql"]),
+        (&["200 Out deny tcp *>Sql.WestEuorpe 1433 slip"], &[], &["out-sql"]),
+        (&["200 Out deny tcp *>Storage.WestEuorpe 443 slip"], &[], &["out-https"]),
+        (&["200 Out deny tcp *>Storage.WestEuorpe * slip"], &[], &["out-https"]),
+        (&["200 Out allow tcp *>Storage.westeurop 443 slip"], &[], &[]),
+        (
+            &["200 Out allow tcp *>Storage.westeurop 1433 slip", "300 Out deny tcp *>Internet 1433 rest"],
+            &["blocked.out-sql@rest"],
+            &[],
+        ),
+    ];
+    for (lines, expected, stay_open) in cases {
+        let report = located(lines);
+        assert_eq!((worries(&report), open(&report)), (words(expected), words(stay_open)), "{lines:?}");
+        let why: Vec<&str> = report.could_not_judge.iter().map(|open| open.why.as_str()).collect();
+        let says = |why: &&str| why.contains(".westeurope is meant?)") && why.contains("Azure refuses");
+        assert!(why.iter().any(says), "{lines:?}: {why:?}");
+    }
+    let nowhere = judged(
+        &question("ase-v2"),
+        &[group(&[&BASE[..], &["200 Out deny tcp *>Storage.westeurop 443 slip"]].concat())],
+    );
+    assert_eq!((worries(&nowhere), open(&nowhere)), (vec![], words(&["out-https"])), "no file says the region");
+    let fine = located(&["200 Out allow tcp *>Sql.westeurope 1433 sql", "300 Out deny tcp *>Internet 1433 rest"]);
+    assert_eq!(fine.exit_code(), 0);
+}
+
+#[test]
+fn a_region_that_the_files_name_is_known() {
+    let lines = ["200 Out allow tcp *>Sql.atlantiscentral 1433 sql", "300 Out deny tcp *>Internet 1433 rest"];
+    let of = |location: &str, more: &[Value]| {
+        let mut whole = group(&[BASE.as_slice(), &lines].concat());
+        whole["location"] = json!(location);
+        judged(&question("ase-v2"), &[&[whole], more].concat()).exit_code()
+    };
+    assert_eq!((of("westeurope", &[]), of("atlantiscentral", &[])), (3, 0));
+    let file = json!({"changeNumber": 1, "cloud": "Public", "values": [
+        {"name": "AzureCloud.atlantiscentral", "properties": {"addressPrefixes": ["20.9.0.0/16"]}}]});
+    assert_eq!(of("westeurope", &[file]), 1, "another region than the subnet's");
+}

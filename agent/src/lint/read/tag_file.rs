@@ -21,6 +21,7 @@ pub(super) fn read(node: &Node<'_>) -> Book {
             let can = features.items().iter().any(|one| one.text().is_some_and(|one| one.eq_ignore_ascii_case("UDR")));
             book.routable.insert(tag.clone(), can);
         }
+        book.regions.extend(tag.region().map(str::to_owned));
         book.complete.insert(tag, AddressSet::of(&nets));
     }
     let cloud = node.text_of("cloud").unwrap_or_else(|| "unknown cloud".to_owned());
