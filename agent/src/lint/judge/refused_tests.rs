@@ -7,6 +7,7 @@ use super::{
     tests::{BASE, group, judged, question, worries},
     ways_tests::table,
 };
+use crate::lint::finding::Kind;
 
 fn routes(lines: &[(&str, &str, &str)]) -> Vec<String> {
     let services = ["Microsoft.Sql", "Microsoft.Storage", "Microsoft.EventHub"].map(str::to_owned).to_vec();
@@ -153,4 +154,31 @@ fn the_commands_about_routes_name_what_the_exports_know() {
             finding.fix.as_deref().is_some_and(|fix| fix.contains("-g rg-hub --route-table-name rt"))
         })
     );
+}
+
+#[test]
+fn several_values_in_one_text_are_named_and_read_as_they_are_meant() {
+    let of = |field: &str, text: &str| {
+        let mut group = group(&BASE);
+        let rule = &mut group["securityRules"][0];
+        rule.as_object_mut().expect("an object").remove(&format!("{field}s"));
+        rule[field] = json!(text);
+        let report = judged(&question("ase-v2"), &[group]);
+        let message =
+            report.findings.iter().find(|finding| finding.kind == Kind::Input).map(|finding| finding.message.clone());
+        (worries(&report), report.exit_code(), message.unwrap_or_default())
+    };
+    let name = BASE[0].split_whitespace().last().expect("a name");
+    for (field, text) in [
+        ("destinationPortRange", "454,455"),
+        ("destinationPortRange", "454, 455"),
+        ("destinationPortRange", "80,454-455"),
+        ("sourceAddressPrefix", "AppServiceManagement,203.0.113.0/24"),
+    ] {
+        let (worries, code, message) = of(field, text);
+        assert_eq!((worries, code), (vec![format!("input@{name}")], 2), "{text}");
+        assert!(message.starts_with(&format!("{field} is {text:?}: Azure takes one")), "{message}");
+    }
+    assert_eq!(of("destinationPortRange", "454-455").1, 0);
+    assert_eq!(of("destinationPortRange", "[join(parameters('ports'), ',')]").1, 3, "an expression is no list");
 }

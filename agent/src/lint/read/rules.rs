@@ -143,7 +143,7 @@ fn side(node: &Node<'_>, which: &str, rule: &str, writer: Writer, problems: &mut
     let field = |name: &str| format!("{which}{name}");
     let names = [field("AddressPrefix"), field("AddressPrefixes")];
     let listed = node.texts(&[&names[0], &names[1]]);
-    let mut addresses: Vec<_> = listed.iter().map(|item| words::address(item, rule, problems)).collect();
+    let mut addresses: Vec<_> = listed.iter().flat_map(|item| words::addresses(item, rule, problems)).collect();
     if let Some(expanded) = expanded(node, which, problems) {
         addresses = addresses.into_iter().map(|term| with_expansion(term, &expanded)).collect();
     }

@@ -25,9 +25,33 @@ impl Problems {
     }
 }
 
+/// The entries of a text of addresses: one, or several with commas.
+pub(super) fn addresses(node: &Node<'_>, rule: &str, problems: &mut Problems) -> Vec<AddressTerm> {
+    let parts = parts(node, "prefix or tag", "SecurityRuleInvalidAddressPrefix", rule, problems);
+    parts.into_iter().map(|part| address_of(part, node, rule, problems)).collect()
+}
+
 /// One entry of a list of addresses.
 pub(super) fn address(node: &Node<'_>, rule: &str, problems: &mut Problems) -> AddressTerm {
+    address_of(node.text().unwrap_or_default(), node, rule, problems)
+}
+
+/// The parts of a text. Azure takes one in each; several with commas are read as they are meant, and named.
+fn parts(node: &Node<'_>, takes: &str, code: &str, rule: &str, problems: &mut Problems) -> Vec<String> {
     let text = node.text().unwrap_or_default();
+    if is_expression(&text) || !text.contains(',') {
+        return vec![text];
+    }
+    let field = node.path.rsplit(['.', ' ']).next().unwrap_or_default();
+    let message = format!(
+        "{field} is {:?}: Azure takes one {takes} in a text and refuses several ({code}); in the list beside it each is a text of its own",
+        shorten(&text)
+    );
+    problems.note(node, rule, Severity::Warning, message);
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn address_of(text: String, node: &Node<'_>, rule: &str, problems: &mut Problems) -> AddressTerm {
     if text == "*" || text.eq_ignore_ascii_case("any") {
         return AddressTerm::Any;
     }
@@ -59,20 +83,16 @@ pub(super) fn shorten(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(57).chain("...".chars()).collect() }
 }
 
-/// The entries of a text of ports: `*`, `443`, `80-443`, also several with commas.
+/// The entries of a text of ports: `*`, `443`, `80-443`, or several with commas.
 pub(super) fn ports(node: &Node<'_>, rule: &str, problems: &mut Problems) -> Vec<PortTerm> {
-    let text = node.text().unwrap_or_default();
-    if is_expression(&text) {
-        return vec![PortTerm::Expression(text)];
-    }
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| port(part, node, rule, problems))
-        .collect()
+    let parts = parts(node, "port or range", "SecurityRuleInvalidPortRange", rule, problems);
+    parts.into_iter().map(|part| port(&part, node, rule, problems)).collect()
 }
 
 fn port(text: &str, node: &Node<'_>, rule: &str, problems: &mut Problems) -> PortTerm {
+    if is_expression(text) {
+        return PortTerm::Expression(text.to_owned());
+    }
     if text == "*" || text.eq_ignore_ascii_case("any") {
         return PortTerm::ANY;
     }
