@@ -39,6 +39,8 @@ mod unknowns_tests;
 mod ways;
 #[cfg(test)]
 mod ways_tests;
+#[cfg(test)]
+mod what_if_tests;
 
 use std::collections::BTreeSet;
 

@@ -11,6 +11,7 @@ mod template;
 mod terraform;
 #[cfg(test)]
 mod tests;
+mod what_if;
 mod words;
 
 use ipnet::IpNet;
@@ -136,6 +137,7 @@ impl Export {
             }
             Shape::Template => template::read(root, self, problems),
             Shape::Terraform => terraform::read(root, self, problems),
+            Shape::WhatIf => what_if::read(root, self, problems),
             Shape::Tags => self.book = Some(tag_file::read(root)),
             Shape::Inbound => items.iter().for_each(|item| self.inbound_entry(item, problems)),
             Shape::Addresses => {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lint::read::{node::Node, rules::is_rule, words::shorten};
+use crate::lint::read::{node::Node, rules::is_rule, what_if, words::shorten};
 
 /// The shapes that can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub(super) enum Shape {
     Network,
     Template,
     Terraform,
+    WhatIf,
     Tags,
     Inbound,
     Addresses,
@@ -36,6 +37,7 @@ impl Shape {
             Self::Network => "virtual network",
             Self::Template => "ARM template",
             Self::Terraform => "Terraform plan or state",
+            Self::WhatIf => "what-if of a deployment",
             Self::Tags => "service tags",
             Self::Inbound => "inbound dependencies of an environment",
             Self::Addresses => "addresses of an environment",
@@ -81,6 +83,9 @@ fn of_file(root: &Node<'_>) -> Result<Option<Shape>, String> {
     if schema.contains("deploymentparameters") {
         return Err("a parameter file of a deployment: give the template, or better the exported group".to_owned());
     }
+    if root.get("error").is_some() && (root.has("changes") || root.has("status")) {
+        return Err("a what-if that failed: it foretells nothing".to_owned());
+    }
     let is_template = schema.contains("deploymenttemplate") || (root.has("contentVersion") && root.has("resources"));
     let has = |names: &[&str]| names.iter().any(|name| root.has(name));
     let is_state = root.has("terraform_version") && has(&["values", "resources", "planned_values", "resource_changes"]);
@@ -88,6 +93,7 @@ fn of_file(root: &Node<'_>) -> Result<Option<Shape>, String> {
     Ok(match () {
         () if is_template => Some(Shape::Template),
         () if is_state || root.has("planned_values") => Some(Shape::Terraform),
+        () if what_if::changes(root).is_some() => Some(Shape::WhatIf),
         () if is_tags || (root.has("changeNumber") && root.has("cloud")) => Some(Shape::Tags),
         () if root.has("vipMappings") => Some(Shape::Addresses),
         () => None,

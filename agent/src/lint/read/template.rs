@@ -59,9 +59,9 @@ impl Variables<'_> {
 }
 
 /// The resource that another one is written inside of.
-struct Parent {
-    kind: String,
-    name: String,
+pub(super) struct Parent {
+    pub(super) kind: String,
+    pub(super) name: String,
 }
 
 fn resources(node: &Node<'_>, parent: Option<&Parent>, depth: usize, export: &mut Export, problems: &mut Problems) {
@@ -85,7 +85,14 @@ fn kind_of(resource: &Node<'_>, parent: Option<&Parent>) -> String {
     }
 }
 
-fn one(resource: &Node<'_>, parent: Option<&Parent>, depth: usize, export: &mut Export, problems: &mut Problems) {
+/// One resource, where it is of a network.
+pub(super) fn one(
+    resource: &Node<'_>,
+    parent: Option<&Parent>,
+    depth: usize,
+    export: &mut Export,
+    problems: &mut Problems,
+) {
     let kind = kind_of(resource, parent);
     let inside = parent.filter(|parent| kind.strip_prefix(&parent.kind).is_some_and(|rest| rest.starts_with('/')));
     let parent_name = || match inside {
