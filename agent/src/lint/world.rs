@@ -331,7 +331,7 @@ impl World {
     /// What a part of a service may stand for whose region nobody knows: any of that service.
     fn strange_part(&self, tag: &Tag, own: AddressSet) -> Extent {
         let Extent { sure, by_tag, perhaps } = self.service(&tag.whole());
-        Extent { perhaps: sure.union(&by_tag).union(&perhaps).minus(&own), sure: own, ..Extent::default() }
+        Extent { by_tag, perhaps: sure.union(&perhaps).minus(&own), sure: own }
     }
 
     /// What a tag that nobody knows may stand for. Only `Internet` holds the public addresses of no service.

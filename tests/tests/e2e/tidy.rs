@@ -334,6 +334,7 @@ fn only_the_edges_name_serde() {
         "agent/src/lint/judge/tests.rs",
         "agent/src/lint/judge/unknowns_tests.rs",
         "agent/src/lint/judge/ways_tests.rs",
+        "agent/src/lint/judge/what_if_tests.rs",
         "agent/src/lint/read/",
         "agent/src/lint/render/",
         "agent/src/lint/requirements.rs",

@@ -262,6 +262,8 @@ fn a_route_that_nothing_resolves_takes_nothing_for_certain() {
         let report = of(&[out, open]);
         assert_eq!((worries(&report), report.exit_code()), (vec![], 3), "{open:?}");
     }
+    let region = of(&[tunnel, monitor, ("management", "AppServiceManagement.westeurop", "Internet")]);
+    assert_eq!((worries(&region), open(&region)), (vec![], words(&["management"])), "it is no part of AzureMonitor");
     let own = of(&[out, ("own", "10.20.1.0/24", "VirtualAppliance"), ("x", "[parameters('x')]", "VnetLocal")]);
     assert_eq!((worries(&own), own.exit_code()), (vec![], 3));
 }
@@ -273,7 +275,12 @@ fn a_tag_with_a_slip_in_its_region_is_a_part_of_its_service_that_nobody_knows() 
         whole["location"] = json!("westeurope");
         judged(&question("ase-v2"), &[whole])
     };
-    let cases: [(&[&str], &[&str], &[&str]); 6] = [
+    let cases: [(&[&str], &[&str], &[&str]); 7] = [
+        (
+            &["200 Out allow tcp *>AzureCloud.westeurop 443 slip", "300 Out deny tcp *>Internet 443 rest"],
+            &["partly_blocked.out-https@rest"],
+            &[],
+        ),
         (&["200 Out allow tcp *>Sql.westeurop 1433 sql", "300 Out deny tcp *>Internet 1433 rest"], &[], &["out-sql"]),
         (&["200 Out deny tcp *>Sql.WestEuorpe 1433 slip"], &[], &["out-sql"]),
         (&["200 Out deny tcp *>Storage.WestEuorpe 443 slip"], &[], &["out-https"]),
