@@ -1,5 +1,7 @@
 //! Security rules and groups as every reader produces them, whatever shape the export had.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
 use crate::lint::{
@@ -100,7 +102,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The expressions in it, which nothing can be said about.
+    /// The expressions in it, each once, which nothing can be said about.
     pub fn expressions(&self) -> Vec<&str> {
         let addresses = self.source.addresses.iter().chain(&self.destination.addresses);
         let ports = self.source.ports.iter().chain(&self.destination.ports);
@@ -114,6 +116,8 @@ impl Rule {
         found.extend(expression(&self.direction));
         found.extend(expression(&self.access));
         found.extend(expression(&self.protocols));
+        let mut said = BTreeSet::new();
+        found.retain(|text| said.insert(*text));
         found
     }
 }

@@ -104,6 +104,18 @@ fn what_it_does_not_show_stays_open() {
             change("Modify", GROUP, group(&BASE), group(&BASE)),
             unshown("Modify", &format!("{GROUP}/securityRules/x")),
         ],
+        vec![unshown("Unsupported", "[resourceId('Microsoft.Network/networkSecurityGroups', parameters('edge'))]")],
+        vec![
+            change("Modify", GROUP, group(&BASE), group(&BASE)),
+            unshown(
+                "Unsupported",
+                "[resourceId('Microsoft.Network/networkSecurityGroups/securityRules', 'edge', 'x')]",
+            ),
+        ],
+        vec![unshown(
+            "Unsupported",
+            "/subscriptions/s/providers/Microsoft.Network/routeTables/[format('{0}/x', 'ways')]",
+        )],
         vec![of_rule("Create", BASE[0])],
         vec![change(
             "Create",
@@ -116,6 +128,9 @@ fn what_it_does_not_show_stays_open() {
         let report = foretold(&changes);
         assert_eq!((worries(&report), report.exit_code()), (vec![], 3), "{changes:?}");
     }
+    let once = foretold(&[unshown("Deploy", GROUP)]);
+    let words = "depends on [what-if says Deploy of edge and not what it becomes], which only a deployment knows";
+    assert!(once.could_not_judge.iter().all(|open| open.why.ends_with(words)), "{:?}", once.could_not_judge);
     let gone = foretold(&[change("Delete", GROUP, group(&with(NO_WEB)), Value::Null)]);
     assert_eq!(worries(&gone), [""; 0]);
     assert!(gone.notes.iter().any(|note| note.contains("edge is deleted")), "{:?}", gone.notes);

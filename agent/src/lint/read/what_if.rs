@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::lint::{
     read::{
         Export,
-        expression::same_name,
+        expression::{name_of, same_name},
         node::Node,
         routes, rules,
         template::{self, Parent},
@@ -41,7 +41,10 @@ pub(super) fn changes<'a>(root: &Node<'a>) -> Option<Vec<Node<'a>>> {
 /// Reads what stands after the deployment.
 pub(super) fn read(root: &Node<'_>, export: &mut Export, problems: &mut Problems) {
     let all = changes(root).unwrap_or_default();
-    let placed = all.iter().filter_map(|change| Some((place(&change.text_of("resourceId")?)?, change)));
+    let placed = all.iter().filter_map(|change| {
+        let id = change.text_of("resourceId")?;
+        Some((place(&id).or_else(|| computed(&id))?, change))
+    });
     let mut placed: Vec<_> = placed.filter(|(place, _)| TYPES.contains(&place.kind.as_str())).collect();
     // A child says more of itself than its parent does.
     placed.sort_by_key(|(place, _)| place.parent.is_some());
@@ -68,10 +71,19 @@ fn place(id: &str) -> Option<Place> {
     }
 }
 
+/// A resource whose id only the deployment computes: its type stands in the expression, its parent may be any.
+fn computed(id: &str) -> Option<Place> {
+    let plain = id.to_ascii_lowercase();
+    let kind = TYPES.iter().filter(|kind| plain.contains(**kind)).max_by_key(|kind| kind.len())?;
+    let parent = kind.matches('/').count() > 1;
+    let parent = kind.rsplit_once('/').filter(|_| parent).map(|(parent, _)| (parent.to_owned(), id.to_owned()));
+    Some(Place { parent, kind: (*kind).to_owned(), name: name_of(id) })
+}
+
 fn one(place: &Place, change: &Node<'_>, export: &mut Export, problems: &mut Problems) {
     let what = change.text_of("changeType").unwrap_or_default();
     let is = |word: &str| what.eq_ignore_ascii_case(word);
-    let parent = place.parent.as_ref().map(|(kind, name)| (kind.clone(), known_name(export, name)));
+    let parent = place.parent.as_ref().map(|(kind, name)| (kind.clone(), known_name(export, kind, name)));
     if let Some((_, parent)) = &parent {
         without(export, place, parent);
     }
@@ -105,11 +117,13 @@ fn unseen(place: &Place, what: &str, change: &Node<'_>) -> Value {
     json!({"id": change.text_of("resourceId"), "properties": words})
 }
 
-/// The name that a group or table has in its own change: ids differ in case.
-fn known_name(export: &Export, name: &str) -> String {
-    let groups = export.groups.iter().map(|group| &group.name);
-    let all = groups.chain(export.tables.iter().map(|table| &table.name));
-    all.into_iter().find(|known| same_name(known, name)).cloned().unwrap_or_else(|| name.to_owned())
+/// The name that a group or table has in its own change: ids differ in case, and what an expression names may be the only one.
+fn known_name(export: &Export, kind: &str, name: &str) -> String {
+    let groups: Vec<&String> = export.groups.iter().map(|group| &group.name).collect();
+    let tables: Vec<&String> = export.tables.iter().map(|table| &table.name).collect();
+    let all = if kind.ends_with("/routetables") { tables } else { groups };
+    let only = || all.first().filter(|_| all.len() == 1 && name.contains('[')).copied();
+    all.iter().copied().find(|known| same_name(known, name)).or_else(only).cloned().unwrap_or_else(|| name.to_owned())
 }
 
 /// Takes a child out of what its parent says of it.
