@@ -136,8 +136,10 @@ fn sarif_says_what_the_standard_allows_and_nothing_else() {
 #[test]
 fn what_could_not_be_judged_is_a_note() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (to, words) in [("[parameters('x')]", "[parameters('x')]"), ("AzureKeyVolt", "AzureKeyVault is meant?")] {
-        let open = write(folder.path(), "open.json", &group(&[rule(200, "open", "Allow", "Outbound", to, "443")]));
+    for (access, to, words) in
+        [("Deny", "[parameters('x')]", "[parameters('x')]"), ("Allow", "AzureKeyVolt", "AzureKeyVault is meant?")]
+    {
+        let open = write(folder.path(), "open.json", &group(&[rule(200, "open", access, "Outbound", to, "443")]));
         let document = sarif(&["lint", &open, "--subnet", "10.0.1.0/24", "--vnet", "10.0.0.0/16"]);
         let results = document["runs"][0]["results"].as_array().expect("results");
         let said = |result: &Value| {
