@@ -37,7 +37,7 @@ const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
 /// How long before the last SYN that was lost a handshake at the first try may have begun to be its control. The next SYN,
 /// which passes, follows after a second (RFC 6298 section 2), so that a way that was gone came back within two.
 const BESIDE: Duration = Duration::from_secs(1);
-/// Handshakes at the first try that are remembered as controls: at 100 a second they reach over the longest handshake.
+/// Handshakes that passed and are remembered as controls: at 100 a second they reach over the longest handshake.
 const CONTROLS: usize = 512;
 /// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
 /// meets the same endpoints again, chance does not.
@@ -72,11 +72,11 @@ pub struct Memory {
     midstream: Window<usize>,
     /// Connections on which packets were sent again, by port.
     hit_ports: Window<Port>,
-    /// Handshakes that had to be repeated while others on the port passed at the first try, by endpoint.
+    /// Handshakes that had to be repeated while others on the port passed, by endpoint.
     knocked: Window<usize>,
     /// The same while others did on any port that is hit: who passes on a port where nobody knocks again may go another way.
     knocked_anywhere: Window<usize>,
-    /// When the last handshakes at the first try began, and on which port, the oldest first.
+    /// When the first packets of the last handshakes that passed were sent, and on which port, as they became known.
     controls: VecDeque<(Instant, Port)>,
     has_past: bool,
     round_trips: BTreeMap<usize, Usual>,
@@ -161,20 +161,28 @@ impl Memory {
                 self.knocked.add(index, self.others_passed(&lost, |other| other == port), now);
                 let is_hit = |other| self.hit_ports.get(other) > 0;
                 self.knocked_anywhere.add(index, self.others_passed(&lost, is_hit), now);
+                // Where places become free one by one, hardly anybody passes at the first try: who does in the end is let in
+                // while others are not.
+                let round_trip = outcome.seen.tcp.map_or(Duration::ZERO, |info| info.round_trip);
+                self.keep_control(began + handshake.saturating_sub(round_trip), port);
             }
             self.packets.add(Packet::Resent, resent, now);
             self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
             self.midstream.add(index, u64::from(!knocked_again), now);
         } else {
-            self.controls.push_back((began, port));
-            let surplus = self.controls.len().saturating_sub(CONTROLS);
-            self.controls.drain(..surplus);
+            self.keep_control(began, port);
         }
     }
 
-    /// One if another handshake on such a port passed at the first try between two SYNs that a handshake lost, or shortly
-    /// before the last of them. Where a way comes back, everybody's last SYN is lost and the next ones pass: what begins
-    /// after the last lost SYN is no control, and neither is what passed before a way was gone for long.
+    fn keep_control(&mut self, passed: Instant, port: Port) {
+        self.controls.push_back((passed, port));
+        let surplus = self.controls.len().saturating_sub(CONTROLS);
+        self.controls.drain(..surplus);
+    }
+
+    /// One if another handshake's SYN on such a port passed between two SYNs that a handshake lost, or shortly before the
+    /// last of them. Where a way comes back, everybody's last SYN is lost and the next ones pass: what passes after the last
+    /// lost SYN is no control, and neither is what passed before a way was gone for long.
     fn others_passed(&self, lost: &RangeInclusive<Instant>, on: impl Fn(Port) -> bool) -> u64 {
         let is_before_the_last = |at: Instant| at <= *lost.end() && at + BESIDE >= *lost.end();
         let is_control = |at: Instant| lost.contains(&at) || is_before_the_last(at);
@@ -220,7 +228,7 @@ impl Memory {
     }
 
     /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing and,
-    /// beside most of them, others pass at the first try. What hits one port or one host may be a rule or a path that comes
+    /// beside most of them, others pass. What hits one port or one host may be a rule or a path that comes
     /// and goes: there the others must be on the same port, and at one host alone this does not tell.
     pub fn only_handshakes_repeat(&self) -> bool {
         let any_twice = self.hit.sum() > self.hit.kinds() as u64;
@@ -229,7 +237,7 @@ impl Memory {
         is_enough && beside.sum() * 2 > self.hit.sum() && self.none_in_midstream()
     }
 
-    /// The same at one endpoint, while others on its port pass at the first try.
+    /// The same at one endpoint, while others on its port pass.
     pub fn own_handshakes_repeat(&self, index: usize) -> bool {
         let hits = self.hit.get(index);
         hits >= OWN_HANDSHAKES && self.knocked.get(index) * 2 > hits && self.none_in_midstream()
@@ -423,6 +431,22 @@ mod tests {
         memory.measure(9, &outcome(0, 5), now - Duration::from_millis(900));
         (0..6).for_each(|turn| memory.measure(turn % 3, &knocks(443, true), now));
         assert!(!memory.only_handshakes_repeat() && !memory.own_handshakes_repeat(0));
+    }
+
+    #[test]
+    fn where_places_become_free_one_by_one_nobody_passes_at_the_first_try_and_each_is_the_next_ones_control() {
+        let now = start();
+        // Whose last SYN was lost after another one's had passed, and those whose SYNs all pass when a way comes back.
+        let told = |pause: u64| {
+            let mut memory = Memory::new(true);
+            for turn in 0..6 {
+                let mut twice = outcome(2, 5);
+                twice.phases.record(Phase::Connect, Duration::from_millis(2010));
+                memory.measure(turn as usize % 3, &twice, now + Duration::from_millis(pause) * turn);
+            }
+            memory.only_handshakes_repeat()
+        };
+        assert_eq!([1200, 1800, 150, 0].map(told), [true, true, false, false]);
     }
 
     #[test]
