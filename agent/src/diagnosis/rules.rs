@@ -3,6 +3,7 @@
 //! For each symptom the first rule wins whose needs are all known to hold; the last rule of a symptom needs nothing.
 //! Rule numbers are those of the decision procedure; letters tell variants apart. Silence is never confirmed.
 
+mod groups;
 mod hints;
 
 pub use hints::{ALL_RULE, ONE_HOST, SOME_HOSTS};
@@ -22,6 +23,7 @@ use crate::{
         diagnosis::Origin,
     },
 };
+use groups::{AFTER_ACCEPT, FLOWS, FOUND_BY_NAME, HELLO, LOSSY, NEW_FLOW, SILENT, SILENT_STREAM};
 use hints::{
     CAME_SLOWLY, COMES_AND_GOES, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OVER,
     PLATFORM_DENIED, PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
@@ -93,52 +95,6 @@ impl Rule {
         self
     }
 }
-
-const SILENT: &[Symptom] = &[SilentConnect, SilentDns, SilentNtp];
-const HELLO: &[Symptom] = &[CutAtHello, ClosedAtSqlHello, SilentAtHello, LostAtHello];
-const SILENT_STREAM: &[Symptom] =
-    &[SilentAtHello, LostAtHello, SilentAtRequest, LostAtRequest, SilentAtResponse, SilentAtPrelogin, LostAtPrelogin];
-const NEW_FLOW: &[Symptom] = &[
-    BlockPage,
-    SilentConnect,
-    CutAtHello,
-    SilentAtHello,
-    LostAtHello,
-    CutAtRequest,
-    SilentAtRequest,
-    LostAtRequest,
-    CutAtPrelogin,
-    SilentAtPrelogin,
-    LostAtPrelogin,
-];
-/// What a flow that dies for good looks like, beside those that are cut.
-const FLOWS: &[Symptom] = &[
-    SilentConnect,
-    SilentDns,
-    SilentNtp,
-    SilentAtHello,
-    LostAtHello,
-    SilentAtRequest,
-    LostAtRequest,
-    SilentAtPrelogin,
-    LostAtPrelogin,
-];
-const LOSSY: &[Symptom] = &[
-    Passed,
-    SilentConnect,
-    SilentDns,
-    SilentNtp,
-    SilentAtHello,
-    LostAtHello,
-    SilentAtRequest,
-    LostAtRequest,
-    SilentAtPrelogin,
-    LostAtPrelogin,
-];
-const FOUND_BY_NAME: &[Symptom] =
-    &[NamesCompared, RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer];
-const AFTER_ACCEPT: &[Symptom] =
-    &[CutAtRequest, SilentAtRequest, LostAtRequest, CutAtPrelogin, SilentAtPrelogin, LostAtPrelogin];
 
 /// A rule that keeps the cause which the exchange alone found.
 const fn keep(
