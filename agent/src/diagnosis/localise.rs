@@ -185,23 +185,7 @@ impl Crowd<'_> {
                 is_lost.then_some(Component::Port(*port))
             },
         ));
-        groups.extend(self.whole(
-            &mut left,
-            |number| Some(self.host(number).clone()),
-            |host, here, since| {
-                let is_lost = here.len() > 1 && !self.neighbourhood.works_at(host, since, &self.indices(here));
-                is_lost.then(|| Component::Host(host.clone()))
-            },
-        ));
-        groups.extend(self.whole(
-            &mut left,
-            |number| self.address(number),
-            |address, here, since| {
-                let is_lost =
-                    here.len() > 1 && !self.neighbourhood.works_at_address(*address, since, &self.indices(here));
-                is_lost.then_some(Component::Address(*address))
-            },
-        ));
+        // What several hosts share goes before a host: of those in a lost prefix one may have several ports.
         groups.extend(self.whole(
             &mut left,
             |number| self.failing[number].router,
@@ -219,6 +203,23 @@ impl Crowd<'_> {
                 },
             ));
         }
+        groups.extend(self.whole(
+            &mut left,
+            |number| Some(self.host(number).clone()),
+            |host, here, since| {
+                let is_lost = here.len() > 1 && !self.neighbourhood.works_at(host, since, &self.indices(here));
+                is_lost.then(|| Component::Host(host.clone()))
+            },
+        ));
+        groups.extend(self.whole(
+            &mut left,
+            |number| self.address(number),
+            |address, here, since| {
+                let is_lost =
+                    here.len() > 1 && !self.neighbourhood.works_at_address(*address, since, &self.indices(here));
+                is_lost.then_some(Component::Address(*address))
+            },
+        ));
         let single = |(port, members)| Group { component: Component::Endpoints(Singles::Port(port)), members };
         groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
         if cause == Cause::MtuBlackhole { beyond_one_port(groups) } else { groups }

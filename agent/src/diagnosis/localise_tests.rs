@@ -321,6 +321,30 @@ fn hosts_of_one_prefix_and_hosts_behind_one_router_have_that_in_common() {
     assert_eq!(components(&all, &[0, 1].map(failing)), ["single hosts on TCP 443"], "two may share a rack");
 }
 
+#[test]
+fn a_host_with_several_ports_within_a_lost_prefix_or_behind_a_router_is_no_component_of_its_own() {
+    let hosts = ["a.example", "b.example", "c.example", "d.example"];
+    let mut all = views(&hosts, &[80, 443], |host, port| host == "a.example" || host < "d" && port == 443);
+    for number in [3, 5] {
+        // Their port 80 is somewhere else, and well.
+        let view = Arc::make_mut(&mut all[number - 1]);
+        let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+        visit.outcomes[0].address = ([20, 1, 0, number as u8], 80).into();
+        view.last = Some(Arc::new(visit));
+    }
+    for number in [6, 7] {
+        let view = Arc::make_mut(&mut all[number]);
+        let mut visit = (**view.last.as_ref().expect("every view was visited")).clone();
+        visit.outcomes[0].address = ([20, 2, 0, 4], 443).into();
+        view.last = Some(Arc::new(visit));
+    }
+    let lost = [0, 1, 3, 5];
+    assert_eq!(components(&all, &lost.map(failing)), ["the addresses in 20.0.0.0/24"]);
+    let behind = |index| Failing { router: Some([192, 0, 2, 9].into()), ..failing(index) };
+    assert_eq!(components(&all, &lost.map(behind)), ["what lies behind the router 192.0.2.9"]);
+    assert_eq!(components(&all, &[0, 1].map(failing)), ["the host a.example"]);
+}
+
 /// The hosts at these addresses, of which all but the last fail.
 fn all_but_the_last(addresses: &[[u8; 4]]) -> Vec<String> {
     let hosts: Vec<String> = (0..addresses.len()).map(|number| format!("h{number}.example")).collect();
