@@ -16,12 +16,12 @@ use crate::{
     },
 };
 
-/// What begins again so soon after its end is the incident that was there before: four visits at the default interval. One
-/// that comes and goes is over when it was quiet for as long.
-const COMES_BACK: Duration = Duration::from_secs(120);
+/// An incident that comes and goes is over when it was quiet for so long: four visits at the default interval.
+const QUIET: Duration = Duration::from_secs(120);
 /// Episodes that make an incident one that comes and goes: twice may be a repair that did not hold.
 const EPISODES: usize = 3;
-/// Episodes are counted over this time, and told in it: as long as a person at a screen waits for the next.
+/// Episodes are counted over this time, and told in it: as long as a person at a screen waits for the next. What begins
+/// again so soon after its end is the incident that was there before.
 const COUNTED: Duration = Duration::from_secs(600);
 
 /// What an update of the ledger brought about.
@@ -84,7 +84,7 @@ impl Ledger {
         self.open.sort_by_key(|incident| incident.id);
         let surplus = self.closed.len().saturating_sub(CLOSED_LIMIT);
         self.closed.drain(..surplus);
-        self.episodes.retain(|_, episodes| now.saturating_sub(episodes.seen) <= COMES_BACK);
+        self.episodes.retain(|_, episodes| now.saturating_sub(episodes.seen) <= COUNTED);
         changes
     }
 
@@ -95,7 +95,7 @@ impl Ledger {
         let is_it = |closed: &Arc<Closed>| {
             let mut shared = closed.incident.endpoints.iter().filter(|id| situation.endpoints.contains(id));
             closed.incident.finding.cause == cause
-                && now.saturating_sub(closed.ended) <= COMES_BACK
+                && now.saturating_sub(closed.ended) <= COUNTED
                 && (follows_the_flow(cause) || shared.next().is_some())
         };
         let at = self.closed.iter().rposition(is_it)?;
@@ -120,7 +120,7 @@ impl Ledger {
     fn lingers(&mut self, id: u64, now: Duration) -> bool {
         let Some(episodes) = self.episodes.get_mut(&id) else { return false };
         episodes.is_quiet = true;
-        episodes.begun.len() >= EPISODES && now.saturating_sub(episodes.seen) < COMES_BACK
+        episodes.begun.len() >= EPISODES && now.saturating_sub(episodes.seen) < QUIET
     }
 
     /// Whether an incident is open only because it comes and goes.

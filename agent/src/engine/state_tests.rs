@@ -433,6 +433,34 @@ fn an_incident_that_comes_and_goes_is_over_after_its_quiet() {
 }
 
 #[test]
+fn a_host_that_is_gone_for_minutes_again_and_again_is_one_incident_that_says_how_often_and_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    for (gone, back) in [(90, 150), (60, 60), (120, 300)] {
+        let mut world = World::new();
+        let is_web = |endpoint: &Arc<Endpoint>| endpoint.class == Class::Http;
+        let host = world.all.catalog.endpoints.iter().position(is_web).expect("a host of the web");
+        world.advance(60 * SECOND);
+        for turn in 1..=4u32 {
+            world.apply(&Operation::Set(host, Mood::Silent));
+            world.advance(gone * SECOND);
+            let [incident] = &world.state.diagnosing.ledger().open[..] else { panic!("{gone} s: nobody says so") };
+            let told = incident.evidence.iter().find(|line| line.starts_with("it comes and goes"));
+            // Told is what began within the last ten minutes.
+            let often = format!("it comes and goes: it began {} times within ", turn.min(600 / (gone + back) + 1));
+            assert_eq!(told.is_some_and(|line| line.starts_with(&often)), turn > 1, "{gone} s: {incident:?}");
+            world.apply(&Operation::Set(host, Mood::Healthy));
+            world.advance(back * SECOND);
+        }
+        world.end();
+        let causes: Vec<Cause> = world.incidents.values().map(|(cause, _)| *cause).collect();
+        assert_eq!(causes, [Cause::Dropped], "down for {gone} s and up for {back} s");
+        world.advance(QUIET + 60 * SECOND);
+        assert!(world.state.diagnosing.ledger().open.is_empty(), "ended for good");
+    }
+}
+
+#[test]
 fn a_suspended_machine_blames_nobody() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let _context = runtime.enter();
