@@ -5,6 +5,7 @@ use super::{
     *,
 };
 use crate::{
+    cause::Side,
     fixture::{Authority, IMPATIENCE, PATIENCE, ask, drain, reset, serve},
     outcome::{Outcome, Protocol},
     probe::Probe,
@@ -179,6 +180,36 @@ async fn each_answer_to_prelogin_has_its_meaning() {
     ];
     for (name, bytes, cause, confidence) in rows {
         expect(name, vec![bytes], cause, confidence).await;
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_before_prelogin_is_another_service_and_its_words_are_shown() {
+    let database = [&[0x4a, 0, 0, 0, 10][..], b"8.0.36\0"].concat();
+    let rows = [
+        (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), r"SSH-2.0-OpenSSH_9.2\r\n"),
+        (b"SSH-2".to_vec(), "SSH-2"),
+        (b"220 mail.example ESMTP\r\n".to_vec(), r"220 mail.example ESMTP\r\n"),
+        (database, r"J\x00\x00\x00\n8.0.36\x00"),
+    ];
+    for (greeting, words) in rows {
+        for closes in [false, true] {
+            let said = greeting.clone();
+            let (address, _served) = serve(async move |mut stream: TcpStream| {
+                stream.write_all(&said).await.ok();
+                if closes {
+                    stream.shutdown().await.ok();
+                }
+                drain(&mut stream).await;
+            })
+            .await;
+            let outcome = ask(&probe(Flavour::Tds7), address, &Trust::none(), PATIENCE).await;
+            let finding = outcome.verdict.finding().expect("nothing is proved");
+            assert_eq!((finding.cause, finding.phase), (Cause::ProtocolViolation, Phase::Tds), "{words}, {closes}");
+            assert_eq!((finding.confidence, finding.side), (Confidence::Confirmed, Side::Unknown), "{words}");
+            let shown = format!("the peer's first bytes: {words}");
+            assert!(outcome.evidence().contains(&shown), "{words}: {:?}", outcome.evidence());
+        }
     }
 }
 
