@@ -20,7 +20,7 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
-    verdict::{Finding, Verdict},
+    verdict::{Finding, Phase, Verdict},
 };
 
 use super::{
@@ -29,8 +29,8 @@ use super::{
     memory::Memory,
     neighbourhood::Neighbourhood,
     neighbours::Neighbours,
-    symptom::Symptom,
-    turns::Dips,
+    symptom::{Symptom, is_of_the_peer},
+    turns::{Dips, Lost},
 };
 use crate::{
     model::{
@@ -207,10 +207,16 @@ impl Cases {
         self.relieve(index, works);
         let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
-            self.memory.record(index, failed_at(visit).unwrap_or(port), works, at.now);
+            let failed = verdict.finding().filter(|_| !works);
+            let has_passed = failed.is_none_or(|finding| is_of_the_peer(finding.cause));
+            self.memory.record(index, failed_at(visit).unwrap_or(port), has_passed, at.now);
+            if !has_passed && failed.is_some_and(|finding| finding.phase <= Phase::Connect) {
+                self.memory.lose_connection(index, at.now);
+            }
             if self.has_past && failed_at(visit).is_none() {
                 let began = at.now.checked_sub(visit.took).unwrap_or(at.now);
-                self.dips.record(index, began, verdict.finding().filter(|_| !works), at.now);
+                let line = || visit.evidence().first().map(String::as_str).unwrap_or_default().into();
+                self.dips.record(index, began, failed.map(|finding| Lost { finding, line: line() }), at.now);
             }
         }
         visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));

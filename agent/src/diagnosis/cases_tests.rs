@@ -86,11 +86,17 @@ impl World {
     }
 
     fn visit(&mut self, index: usize, is_lost: bool) {
+        let silence = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
+        self.visit_that(index, is_lost.then_some(silence));
+    }
+
+    /// A visit that finds this; time ran out where that is silence.
+    fn visit_that(&mut self, index: usize, found: Option<Finding>) {
         let at = self.at();
         let endpoint = &self.views[index].endpoint;
         let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
-        let silence = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
-        let verdict = if is_lost { Verdict::Failed(silence) } else { Verdict::Healthy };
+        let verdict = found.map_or(Verdict::Healthy, Verdict::Failed);
+        let is_lost = found.is_some_and(|finding| finding.cause == Cause::Dropped);
         let elapsed = Duration::from_secs(5);
         let stop = is_lost.then_some(Stop { phase: Phase::Connect, trouble: Trouble::TimedOut, elapsed });
         let protocol =

@@ -128,3 +128,58 @@ fn what_new_flows_did_before_one_passed_is_asked_again_after_it() {
     world.review();
     assert_eq!(world.causes()[7], Some(Cause::FlowTableFull));
 }
+
+/// Some flows at once get one answer and some another, whatever their source ports.
+fn mixed(key: &Key) -> Vec<(Contrast, bool)> {
+    match key.ask {
+        Ask::SourcePorts => {
+            vec![(Contrast::PortDecides, false), (Contrast::NewFlowsMixed, true), (Contrast::NewFlowsPass, false)]
+        }
+        _ => denied(key),
+    }
+}
+
+/// One endpoint's answers are wrong and right in turn, asked again a second later.
+fn in_turn(world: &mut World, index: usize, wrong: Finding) {
+    world.visit_that(index, Some(wrong));
+    let wanted = world.review();
+    world.measure(&wanted, mixed);
+    world.second += 1;
+    world.visit(index, false);
+    let wanted = world.review();
+    world.measure(&wanted, mixed);
+    world.review();
+    world.second += 11;
+    world.round(|_| false);
+}
+
+#[test]
+fn answers_that_are_wrong_and_right_in_turn_are_the_peers_and_no_full_table() {
+    let answered = [
+        (Cause::HttpStatus, Phase::Response),
+        (Cause::TlsCertInvalid, Phase::Tls),
+        (Cause::TlsRejected, Phase::Tls),
+        (Cause::ProtocolViolation, Phase::Response),
+    ];
+    for (cause, phase) in answered {
+        let mut world = World::new(endpoints(12, &[443]));
+        world.round(|_| false);
+        for turn in 0..6 {
+            in_turn(&mut world, 7, Finding::new(cause, phase, Confidence::Confirmed));
+            let said: Vec<Cause> = world.causes().into_iter().flatten().collect();
+            assert!(said.iter().all(|said| *said == cause), "{cause:?}, turn {turn}: {said:?}");
+        }
+        let [incident] = &world.cases.ledger.open[..] else { panic!("{cause:?}: {:?}", world.cases.ledger.open) };
+        assert_eq!((incident.finding.cause, incident.component.as_str()), (cause, "20.0.0.8:443"));
+        assert!(incident.evidence[0].starts_with("it comes and goes: 6 times"), "{incident:?}");
+    }
+}
+
+#[test]
+fn connections_that_are_all_made_and_cut_now_and_then_are_no_full_table() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    (0..6).for_each(|_| in_turn(&mut world, 7, Finding::new(Cause::TlsBlocked, Phase::Tls, Confidence::Likely)));
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!(incident.finding.cause, Cause::TlsBlocked, "{incident:?}");
+}

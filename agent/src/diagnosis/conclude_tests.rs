@@ -82,6 +82,19 @@ fn an_answer_that_is_slow_to_come_is_no_sign_of_a_blocker() {
 }
 
 #[test]
+fn a_port_where_nobody_finds_a_place_is_explained_by_a_table_that_is_full_for_all() {
+    let full = [(HandshakesRepeatOnPorts, true), (SamePortWorks, false), (AsksThePlatform, false)];
+    for symptom in [Symptom::SilentConnect, Symptom::SilentNtp] {
+        let said = |works| {
+            let known = known(&[&full[..], &[(OtherPortsWork, works)]].concat());
+            conclude(&sign(symptom, Cause::Dropped), &known).finding
+        };
+        assert_eq!((said(true).cause, said(true).confidence), (Cause::FlowTableFull, Confidence::Possible));
+        assert_eq!(said(false).cause, Cause::Dropped, "{symptom:?}: the way is gone");
+    }
+}
+
+#[test]
 fn silence_is_never_confirmed() {
     for rule in RULES.iter().filter(|rule| rule.cause == Some(Cause::Dropped)) {
         assert!(rule.confidence < Confidence::Confirmed, "{}", rule.id);
@@ -141,7 +154,13 @@ fn the_silence_matrix_is_told_apart() {
             Confidence::Likely,
         ),
         (
-            &[(ByDatagram, false), (Intermittent, true), (NewFlowsPass, false), (PortDecides, false)],
+            &[
+                (ByDatagram, false),
+                (AlwaysConnects, false),
+                (Intermittent, true),
+                (NewFlowsPass, false),
+                (PortDecides, false),
+            ],
             "R62i",
             Cause::FlowTableFull,
             Confidence::Likely,

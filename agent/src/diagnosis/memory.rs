@@ -65,6 +65,8 @@ pub struct Memory {
     failing: BTreeMap<usize, (u32, Instant, Port)>,
     recoveries: Window<Port>,
     recovered: Window<usize>,
+    /// Visits that failed before a connection was made, by endpoint.
+    unconnected: Window<usize>,
     packets: Window<Packet>,
     /// Connections on which packets were sent again, by endpoint.
     hit: Window<usize>,
@@ -120,7 +122,7 @@ impl Memory {
         Self { has_past, ..Self::default() }
     }
 
-    /// Takes in whether a visit that tested an endpoint worked, and at which port it failed: at its own, or at that of the
+    /// Takes in whether a visit that tested an endpoint passed, be it with a wrong answer, and at which port it failed: at its own, or at that of the
     /// server that was to resolve its name.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
         if !works {
@@ -135,6 +137,16 @@ impl Memory {
             self.recoveries.add(port, 1, now);
             self.recovered.add(index, 1, now);
         }
+    }
+
+    /// Takes in that no connection was made.
+    pub fn lose_connection(&mut self, index: usize, now: Instant) {
+        self.unconnected.add(index, 1, now);
+    }
+
+    /// Whether a connection to an endpoint was not made lately.
+    pub fn has_lost_a_connection(&self, index: usize) -> bool {
+        self.unconnected.get(index) > 0
     }
 
     /// Takes in how packets fared on an exchange.
@@ -193,6 +205,7 @@ impl Memory {
     pub fn elapse(&mut self, now: Instant) {
         self.recoveries.elapse(now);
         self.recovered.elapse(now);
+        self.unconnected.elapse(now);
         self.packets.elapse(now);
         self.hit.elapse(now);
         self.midstream.elapse(now);
@@ -237,6 +250,11 @@ impl Memory {
         is_enough && beside.sum() * 2 > self.hit.sum() && self.none_in_midstream()
     }
 
+    /// The same on several ports, so that it is no rule for one of them.
+    pub fn handshakes_repeat_on_ports(&self) -> bool {
+        self.hit_ports.kinds() > 1 && self.only_handshakes_repeat()
+    }
+
     /// The same at one endpoint, while others on its port pass.
     pub fn own_handshakes_repeat(&self, index: usize) -> bool {
         let hits = self.hit.get(index);
@@ -272,6 +290,7 @@ impl Memory {
             failing: remap.apply(before.failing),
             recoveries: before.recoveries,
             recovered: before.recovered.renamed(|index| remap.get(index)),
+            unconnected: before.unconnected.renamed(|index| remap.get(index)),
             packets: before.packets,
             hit: before.hit.renamed(|index| remap.get(index)),
             midstream: before.midstream.renamed(|index| remap.get(index)),

@@ -26,7 +26,7 @@ use crate::{
 use groups::{AFTER_ACCEPT, FLOWS, FOUND_BY_NAME, HELLO, LOSSY, NEW_FLOW, SILENT, SILENT_STREAM};
 use hints::{
     CAME_SLOWLY, COMES_AND_GOES, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OVER,
-    PLATFORM_DENIED, PORT_DENIED, PORT_RULE, PORTAL, ROUTE, TRACKING_FULL,
+    PLATFORM_DENIED, PORT_DENIED, PORT_RULE, PORTAL, ROUTE, SOME_INSTANCES, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -134,6 +134,8 @@ pub const RULES: &[Rule] = &[
     // Outcomes that follow the flow, not the destination.
     // Where source ports decide at several hosts of a path that loses packets as well, those flows die for good.
     rule("R61l", FLOWS, &[(LossyPath, true), (SomeFlowsDie, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
+    // Who got an answer, if a wrong one, lost no flow.
+    keep("R41t", &[Passed], &[(ComesAndGoes, true), (PeerAnswered, true)], Likely).hint(SOME_INSTANCES),
     // Loss makes any pattern now and then, so that it is asked for before all others.
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     // A SYN that is let through in the end has met a full table, not a dead instance.
@@ -141,6 +143,15 @@ pub const RULES: &[Rule] = &[
     // Where nobody works on the port now, the way is gone; a table that is full lets others in.
     rule("R62cs", SILENT, &[(OnlyHandshakesRepeat, true), (SamePortWorks, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
+    // Whoever asks seldom, or by datagrams that are not repeated, may meet no free place for a while.
+    rule(
+        "R62ct",
+        &[SilentConnect, SilentNtp],
+        &[(HandshakesRepeatOnPorts, true), (OtherPortsWork, true), (AsksThePlatform, false)],
+        Cause::FlowTableFull,
+        Possible,
+    )
+    .hint(NEW_FLOWS),
     rule("R61u", &[SilentDns, SilentNtp], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
     rule("R61", NEW_FLOW, &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
@@ -169,7 +180,13 @@ pub const RULES: &[Rule] = &[
     rule(
         "R62i",
         &[Passed, SilentConnect],
-        &[(ByDatagram, false), (Intermittent, true), (NewFlowsPass, false), (PortDecides, false)],
+        &[
+            (ByDatagram, false),
+            (Intermittent, true),
+            (AlwaysConnects, false),
+            (NewFlowsPass, false),
+            (PortDecides, false),
+        ],
         Cause::FlowTableFull,
         Likely,
     )
@@ -179,7 +196,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "R62b",
         &[Passed],
-        &[(ByDatagram, false), (Intermittent, true), (NewFlowsMixed, true)],
+        &[(ByDatagram, false), (Intermittent, true), (AlwaysConnects, false), (NewFlowsMixed, true)],
         Cause::FlowTableFull,
         Likely,
     )
@@ -209,6 +226,14 @@ pub const RULES: &[Rule] = &[
         Likely,
     ),
     // A way or a host that comes and goes lets everybody pass while it is there.
+    // What lets every connection be made and cuts some of them later is no table that is full.
+    keep(
+        "R43t",
+        &[Passed],
+        &[(ByDatagram, false), (ComesAndGoes, true), (AlwaysConnects, true), (PortDecides, false)],
+        Likely,
+    )
+    .hint(ONE_OF_SEVERAL),
     keep(
         "R64p",
         &[Passed],

@@ -159,6 +159,24 @@ impl Sign {
     }
 }
 
+/// Whether a cause means that the peer itself answered, if not as it should: no packet of that exchange was lost for good.
+pub fn is_of_the_peer(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::HttpStatus
+            | Cause::ProtocolViolation
+            | Cause::TlsCertInvalid
+            | Cause::TlsRejected
+            | Cause::DnsServfail
+            | Cause::DnsRefused
+            | Cause::DnsNxdomain
+            | Cause::DnsNodata
+            | Cause::NtpDenied
+            | Cause::NtpUnsynced
+            | Cause::NtpWrongTime
+    )
+}
+
 /// Reads the sign of a visit that ended with this finding.
 pub fn read(visit: &Visit, finding: Finding) -> Sign {
     if let Some(outcome) = visit.outcomes.first() {

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -55,12 +56,21 @@ struct Dip {
     hit: BTreeSet<usize>,
 }
 
+/// What a visit lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Why.
+    pub finding: Finding,
+    /// What it showed, in words.
+    pub line: Arc<str>,
+}
+
 /// A failure that was not asked again yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Unconfirmed {
     began: Instant,
     failed: Instant,
-    finding: Finding,
+    lost: Lost,
     /// Whether it was asked again and failed again, so that it is an incident.
     again: bool,
 }
@@ -71,7 +81,7 @@ pub struct Dips {
     failing: BTreeMap<usize, Unconfirmed>,
     dips: VecDeque<Dip>,
     /// What each endpoint's last failure of the kind showed.
-    findings: BTreeMap<usize, Finding>,
+    lost: BTreeMap<usize, Lost>,
     visits: Window<()>,
     /// When a failure was last confirmed that had not been.
     confirmed: Option<Instant>,
@@ -79,15 +89,15 @@ pub struct Dips {
 
 impl Dips {
     /// Takes in a visit that tested an endpoint: when it began, and what was wrong.
-    pub fn record(&mut self, index: usize, began: Instant, failed: Option<Finding>, now: Instant) {
+    pub fn record(&mut self, index: usize, began: Instant, failed: Option<Lost>, now: Instant) {
         self.visits.add((), 1, now);
         match (failed, self.failing.remove(&index)) {
-            (Some(finding), earlier) => {
+            (Some(lost), earlier) => {
                 let again = earlier.is_some();
                 if let Some(first) = earlier.filter(|earlier| !earlier.again) {
                     self.give_up(first.began, now);
                 }
-                self.failing.insert(index, Unconfirmed { began, failed: now, finding, again });
+                self.failing.insert(index, Unconfirmed { began, failed: now, lost, again });
             }
             (None, Some(first)) if !first.again && now.duration_since(first.failed) <= SOON => {
                 self.recovered(index, first, now);
@@ -99,10 +109,10 @@ impl Dips {
     /// An endpoint works again. Whoever began to fail before others had recovered met the same moment.
     fn recovered(&mut self, index: usize, first: Unconfirmed, now: Instant) {
         let has_lasted = self.confirmed.is_some_and(|at| at >= first.began);
-        if has_lasted || first.finding.cause.is_local() {
+        if has_lasted || first.lost.finding.cause.is_local() {
             return;
         }
-        self.findings.insert(index, first.finding);
+        self.lost.insert(index, first.lost);
         match self.dips.back_mut().filter(|dip| first.began <= dip.over) {
             Some(dip) => {
                 dip.over = now;
@@ -128,7 +138,7 @@ impl Dips {
             self.dips.pop_front();
         }
         if self.dips.is_empty() {
-            self.findings.clear();
+            self.lost.clear();
         }
     }
 
@@ -143,7 +153,12 @@ impl Dips {
 
     /// What an endpoint showed when it failed.
     pub fn finding(&self, index: usize) -> Option<Finding> {
-        self.findings.get(&index).copied()
+        self.lost.get(&index).map(|lost| lost.finding)
+    }
+
+    /// The same in words.
+    pub fn line(&self, index: usize) -> Option<String> {
+        self.lost.get(&index).filter(|lost| !lost.line.is_empty()).map(|lost| format!("what it met: {}", lost.line))
     }
 
     /// Whether so many endpoints are hit, and so many visits, that it is no property of one.
@@ -157,7 +172,7 @@ impl Dips {
     /// Follows endpoints to their numbers after a reload; those that did not stay are forgotten.
     pub fn remap(&mut self, remap: &Remap) {
         self.failing = remap.apply(std::mem::take(&mut self.failing));
-        self.findings = remap.apply(std::mem::take(&mut self.findings));
+        self.lost = remap.apply(std::mem::take(&mut self.lost));
         for dip in &mut self.dips {
             dip.hit = dip.hit.iter().filter_map(|index| remap.get(*index)).collect();
         }
@@ -172,8 +187,9 @@ mod tests {
         verdict::{Confidence, Phase},
     };
 
-    fn lost() -> Finding {
-        Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible)
+    fn lost() -> Lost {
+        let finding = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
+        Lost { finding, line: "198.18.0.1:443: no answer".into() }
     }
 
     /// Seconds after the start.
@@ -196,7 +212,8 @@ mod tests {
         }
         let turns = dips.of(7).expect("a pattern");
         let line = "it comes and goes: 4 times within 1 min what failed was well when asked again";
-        assert_eq!((turns.is_shared, turns.to_string().as_str(), dips.finding(7)), (false, line, Some(lost())));
+        assert_eq!((turns.is_shared, turns.to_string().as_str(), dips.finding(7)), (false, line, Some(lost().finding)));
+        assert_eq!(dips.line(7).as_deref(), Some("what it met: 198.18.0.1:443: no answer"));
         assert_eq!(dips.of(8), None, "another endpoint");
         dips.elapse(at(start, 41 + 120));
         assert!(dips.of(7).is_some());

@@ -242,6 +242,12 @@ contrasts! {
     ComesAndGoes Memory
         "again and again visits fail and pass when they are made again, before anything could be confirmed"
         "what fails does not come and go before it can be confirmed";
+    PeerAnswered Memory
+        "what came was an answer of the peer itself, and not the right one: the flow passed"
+        "what failed was no answer of the peer itself";
+    AlwaysConnects Memory
+        "every connection was made: what failed came later"
+        "not every connection was made";
     AsksThePlatform Memory
         "the peer is the platform's own address, which the host itself serves"
         "the peer is another host than the platform's own address";
@@ -254,6 +260,9 @@ contrasts! {
     OnlyHandshakesRepeat Memory
         "only first packets of new flows have to be sent again, those of established flows never"
         "new flows are taken at the first try";
+    HandshakesRepeatOnPorts Memory
+        "on several ports first packets of new flows have to be sent again, while those of established flows never have"
+        "first packets of new flows are not sent again on several ports";
     OwnHandshakesRepeat Memory
         "first packets to this host have to be sent again and again, while others on its port are taken at the first try"
         "first packets to this host are taken at the first try";
@@ -293,8 +302,11 @@ impl Contrast {
                 | Self::TrackingFull
                 | Self::Intermittent
                 | Self::ComesAndGoes
+                | Self::PeerAnswered
+                | Self::AlwaysConnects
                 | Self::LossyPath
                 | Self::OnlyHandshakesRepeat
+                | Self::HandshakesRepeatOnPorts
                 | Self::OwnHandshakesRepeat
                 | Self::DnsCanaryAnswers
                 | Self::RoundTripGrew

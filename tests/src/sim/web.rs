@@ -6,7 +6,14 @@ mod page;
 
 pub use self::mood::{Mood, Page};
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use anyhow::Result;
 use http::Request;
@@ -32,7 +39,10 @@ use crate::authority::server_config;
 /// # Errors
 /// When the address cannot be bound.
 pub async fn start_http(address: SocketAddr, front: Front, mood: Behaviour<Mood>) -> Result<Running> {
-    listening::tcp(address, mood, Mood::is_absent, move |stream, mood| clear(stream, front.clone(), mood)).await
+    let count = AtomicUsize::new(0);
+    let next = move || count.fetch_add(1, Ordering::Relaxed);
+    listening::tcp(address, mood, Mood::is_absent, move |stream, mood| clear(stream, front.clone(), mood.at(next())))
+        .await
 }
 
 /// Starts an HTTPS front end, h2 and HTTP/1.1 by ALPN.
@@ -40,8 +50,10 @@ pub async fn start_http(address: SocketAddr, front: Front, mood: Behaviour<Mood>
 /// # Errors
 /// When the address cannot be bound.
 pub async fn start_https(address: SocketAddr, front: Front, mood: Behaviour<Mood>) -> Result<Running> {
+    let count = AtomicUsize::new(0);
     listening::tcp(address, mood, Mood::is_absent, move |stream, mood| {
         let front = front.clone();
+        let mood = mood.at(count.fetch_add(1, Ordering::Relaxed));
         async move { drop(encrypted(stream, front, mood).await) }
     })
     .await

@@ -2,11 +2,22 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use ase_probes::{cause::Cause, probe::Probe};
+use ase_probes::{
+    cause::Cause,
+    probe::Probe,
+    verdict::{Finding, Phase},
+};
 
 use super::{Case, Cases, Moment, asks::key_of, lessons::Learned};
 use crate::{
-    diagnosis::{ask::Key, conclude::Section, neighbours::Neighbours, rules::Rule, symptom::Symptom, turns::Turns},
+    diagnosis::{
+        ask::Key,
+        conclude::Section,
+        neighbours::Neighbours,
+        rules::Rule,
+        symptom::{Symptom, is_of_the_peer},
+        turns::Turns,
+    },
     model::{
         contrast::{Ask, Contrast, ContrastSet, Contrasts},
         diagnosis::Origin,
@@ -149,8 +160,13 @@ impl Cases {
         Some(match contrast {
             Contrast::Intermittent => self.memory.is_intermittent(case.target.port),
             Contrast::ComesAndGoes => self.dips.of(index).is_some(),
+            Contrast::PeerAnswered => is_of_the_peer(case.sign.finding.cause),
+            Contrast::AlwaysConnects => self.always_connects(index, case),
             Contrast::SomeFlowsDie => self.some_flows_die(&case.asker(index), at.now),
             Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
+            Contrast::HandshakesRepeatOnPorts => {
+                self.memory.handshakes_repeat_on_ports() || self.is_shut_everywhere(at.now)
+            }
             Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),
             Contrast::LossyPath => self.memory.is_lossy(),
             Contrast::RoundTripGrew => self.memory.is_slow(index),
@@ -168,6 +184,13 @@ impl Cases {
             }
             _ => return None,
         })
+    }
+
+    /// Whether every connection to an endpoint was made lately, as far as failures are remembered that were soon over.
+    fn always_connects(&self, index: usize, case: &Case) -> bool {
+        let is_late = |finding: Finding| finding.phase > Phase::Connect;
+        let has_passed = case.sign.symptom == Symptom::Passed;
+        has_passed && !self.memory.has_lost_a_connection(index) && self.dips.finding(index).is_none_or(is_late)
     }
 
     /// Whether source ports show that the path loses some flows for good: the endpoint's own, or those of several hosts. On a

@@ -135,7 +135,8 @@ impl Cases {
         evidence.extend(self.measured_lines(voice.index, case, at));
         evidence.extend(case.diagnosis.contrasts.iter().cloned());
         if let Some(turns) = self.dips.of(voice.index) {
-            evidence.insert(0, turns.to_string());
+            let met = self.dips.line(voice.index).filter(|_| case.sign.symptom.is_quiet());
+            evidence.splice(0..0, [turns.to_string()].into_iter().chain(met));
         }
         let ids = |wanted: &dyn Fn(&Failing) -> bool| -> Vec<EndpointId> {
             let mut chosen: Vec<usize> = members.iter().filter(|m| wanted(m)).map(|member| member.index).collect();

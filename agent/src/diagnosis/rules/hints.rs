@@ -8,6 +8,8 @@ pub(super) const CAME_SLOWLY: &str = "the answer had begun to come when time ran
     server that stalls";
 pub(super) const COMES_AND_GOES: &str = "it works again within seconds and is lost again: look for what changes every few seconds, as a \
     route that is learned and withdrawn, a failover that never settles, two machines with one address, a service that restarts";
+pub(super) const SOME_INSTANCES: &str = "some answers are right and others are not, within seconds: one of several instances of the service \
+    is bad, or it is restarted or deployed again and again; its load balancer's health probe should have noticed";
 pub(super) const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
     they do after a change of NSG rules";
 /// Where everything new is silent and what was open lives on.

@@ -52,6 +52,8 @@ pub enum Mood {
     Unavailable,
     /// The service answers this; for other hosts it has no page.
     Answers(Page),
+    /// Every second connection is answered well, the others with this page: of two instances behind a balancer one is bad.
+    Alternates(Page),
     /// Somebody on the path answers this, whatever the host: a block page, a portal, a proxy.
     Blocks(Page),
     /// Plain HTTP comes where TLS is due, with this page.
@@ -120,6 +122,15 @@ pub struct Page {
 }
 
 impl Mood {
+    /// The mood as this connection finds it, counted from zero.
+    pub(super) fn at(self, connection: usize) -> Self {
+        match self {
+            Self::Alternates(page) if connection.is_multiple_of(2) => Self::Answers(page),
+            Self::Alternates(_) => Self::Good,
+            other => other,
+        }
+    }
+
     /// Whether nobody listens.
     pub(super) fn is_absent(&self) -> bool {
         *self == Self::Absent
