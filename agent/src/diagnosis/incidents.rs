@@ -43,8 +43,9 @@ impl Ledger {
     pub fn update(&mut self, situations: Vec<Incident>, now: Duration) -> Vec<Change> {
         let mut before = Before::new(std::mem::take(&mut self.open));
         let mut changes = Vec::new();
-        for situation in situations {
-            let earlier = before.take(&situation);
+        let continued: Vec<_> = situations.iter().map(|situation| before.take(situation)).collect();
+        for (situation, continued) in situations.into_iter().zip(continued) {
+            let earlier = continued.or_else(|| before.take_left(&situation, &self.episodes));
             let returned = if earlier.is_none() { self.take_back(&situation, now) } else { None };
             let incident = match (earlier, returned) {
                 (Some(earlier), _) => {
@@ -65,12 +66,14 @@ impl Ledger {
                     begun
                 }
             };
+            self.remember_hit(&incident);
             self.open.push(incident);
         }
         for incident in before.incidents.into_values() {
             // One that a wider one has taken over is not waited for beside it.
             let covers = |other: &&Arc<Incident>| {
-                let has = |id: &EndpointId| other.endpoints.contains(id);
+                let hit = self.episodes.get(&other.id).map(|episodes| &episodes.hit);
+                let has = |id: &EndpointId| hit.is_some_and(|hit| hit.contains(id));
                 other.finding.cause == incident.finding.cause && incident.endpoints.iter().all(has)
             };
             let is_covered = self.open.iter().any(|other| covers(&other));
@@ -93,10 +96,11 @@ impl Ledger {
     fn take_back(&mut self, situation: &Incident, now: Duration) -> Option<Arc<Incident>> {
         let cause = situation.finding.cause;
         let is_it = |closed: &Arc<Closed>| {
-            let mut shared = closed.incident.endpoints.iter().filter(|id| situation.endpoints.contains(id));
+            let episodes = self.episodes.get(&closed.incident.id);
+            let has_hit = |id: &EndpointId| episodes.is_some_and(|episodes| episodes.hit.contains(id));
             closed.incident.finding.cause == cause
                 && now.saturating_sub(closed.ended) <= COUNTED
-                && (follows_the_flow(cause) || shared.next().is_some())
+                && (follows_the_flow(cause) || situation.endpoints.iter().any(has_hit))
         };
         let at = self.closed.iter().rposition(is_it)?;
         Some(Arc::clone(&self.closed.remove(at).incident))
@@ -116,6 +120,12 @@ impl Ledger {
             .then(|| format!("{COMES_AND_GOES}: it began {} times within {within} min", episodes.begun.len()))
     }
 
+    /// Notes whom an incident hits: it is recognised by each of them when it comes back, however few were left at its end.
+    fn remember_hit(&mut self, incident: &Incident) {
+        let hit = &mut self.episodes.entry(incident.id).or_default().hit;
+        hit.extend(incident.endpoints.iter().cloned());
+    }
+
     /// Whether an incident that is not the case at the moment stays open, because it comes and goes.
     fn lingers(&mut self, id: u64, now: Duration) -> bool {
         let Some(episodes) = self.episodes.get_mut(&id) else { return false };
@@ -131,7 +141,7 @@ impl Ledger {
     fn begin(&mut self, situation: Incident, now: Duration) -> Incident {
         let id = self.opened.values().sum::<u64>() + 1;
         *self.opened.entry(situation.finding.cause).or_default() += 1;
-        self.episodes.insert(id, Episodes { begun: vec![now], seen: now, is_quiet: false });
+        self.episodes.insert(id, Episodes { begun: vec![now], seen: now, ..Episodes::default() });
         Incident { id, published: now, ..situation }
     }
 }
@@ -168,6 +178,17 @@ impl Before {
             situation.endpoints.iter().filter_map(known).collect()
         };
         ids.into_iter().find_map(|id| self.incidents.remove(&id))
+    }
+
+    /// Takes one that no situation continues, and that has hit some of these endpoints before.
+    fn take_left(&mut self, situation: &Incident, episodes: &BTreeMap<u64, Episodes>) -> Option<Arc<Incident>> {
+        let has_hit = |id: &u64| {
+            episodes.get(id).is_some_and(|episodes| situation.endpoints.iter().any(|id| episodes.hit.contains(id)))
+        };
+        let is_it =
+            |(id, incident): &(&u64, &Arc<Incident>)| incident.finding.cause == situation.finding.cause && has_hit(id);
+        let id = self.incidents.iter().find(is_it).map(|(id, _)| *id)?;
+        self.incidents.remove(&id)
     }
 }
 
@@ -288,6 +309,25 @@ mod tests {
         assert!(ledger.open.is_empty() && ledger.closed.len() == 1);
         ledger.update(it(), AT(2000));
         assert_eq!((ledger.open[0].id, ledger.open[0].evidence.len()), (2, 0), "long afterwards it is another one");
+    }
+
+    #[test]
+    fn what_comes_back_to_others_than_those_who_were_left_at_its_end_is_the_same_incident() {
+        let mut ledger = Ledger::default();
+        let at = |ids: &[&str]| vec![situation(Cause::DnsNoReply, ids, Scope::Host)];
+        let all = ["a:443", "b:443", "c:443", "d:443"];
+        for turn in 0..4u64 {
+            let first = turn as usize % 4;
+            ledger.update(at(&[all[first], all[(first + 1) % 4], all[(first + 2) % 4]]), AT(1000 + turn * 12));
+            ledger.update(at(&[all[first]]), AT(1005 + turn * 12));
+            ledger.update(Vec::new(), AT(1006 + turn * 12));
+        }
+        assert_eq!((ledger.open.len(), ledger.opened[&Cause::DnsNoReply]), (1, 1), "{:?}", ledger.open);
+        let two = [at(&["a:443"]), at(&["e:443"])].concat();
+        ledger.update(two, AT(1048));
+        assert_eq!(ledger.open.len(), 2, "somebody else is another incident");
+        ledger.update(at(&["b:443", "c:443"]), AT(1049));
+        assert_eq!(ledger.open.len(), 1, "{:?}", ledger.open);
     }
 
     #[test]

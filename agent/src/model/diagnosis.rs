@@ -1,6 +1,10 @@
 //! Why endpoints are as they are: diagnoses of single ones, and incidents that make one thing of what broke together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ase_probes::{cause::Cause, verdict::Finding};
 
@@ -190,4 +194,6 @@ pub struct Episodes {
     pub seen: Duration,
     /// Whether it is not the case at the moment.
     pub is_quiet: bool,
+    /// Every endpoint that it has hit.
+    pub hit: BTreeSet<EndpointId>,
 }
