@@ -70,11 +70,14 @@ impl Ledger {
             self.open.push(incident);
         }
         for incident in before.incidents.into_values() {
-            // One that a wider one has taken over is not waited for beside it.
+            // One that a wider one has taken over is not waited for beside it, and neither is what flows that die look like
+            // at one endpoint and another before it is known that they do.
             let covers = |other: &&Arc<Incident>| {
-                let hit = self.episodes.get(&other.id).map(|episodes| &episodes.hit);
-                let has = |id: &EndpointId| hit.is_some_and(|hit| hit.contains(id));
-                other.finding.cause == incident.finding.cause && incident.endpoints.iter().all(has)
+                let Some(episodes) = self.episodes.get(&other.id) else { return false };
+                let mut hit = incident.endpoints.iter().map(|id| episodes.hit.contains(id));
+                let cause = other.finding.cause;
+                cause == incident.finding.cause && hit.clone().all(|hit| hit)
+                    || follows_the_flow(cause) && hit.any(|hit| hit)
             };
             let is_covered = self.open.iter().any(|other| covers(&other));
             if self.lingers(incident.id, now) && !is_covered {
@@ -328,6 +331,20 @@ mod tests {
         assert_eq!(ledger.open.len(), 2, "somebody else is another incident");
         ledger.update(at(&["b:443", "c:443"]), AT(1049));
         assert_eq!(ledger.open.len(), 1, "{:?}", ledger.open);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_not_waited_for_where_it_is_known_that_flows_die() {
+        let mut ledger = Ledger::default();
+        for turn in 0..4 {
+            let cut = situation(Cause::TlsBlocked, &["a:443", "b:443"], Scope::Endpoint);
+            ledger.update(vec![cut], AT(1000 + turn * 40));
+            ledger.update(Vec::new(), AT(1010 + turn * 40));
+        }
+        assert_eq!(ledger.open.len(), 1, "it may come back");
+        ledger.update(vec![situation(Cause::FlowHashLoss, &["b:443", "c:443"], Scope::Egress)], AT(1140));
+        let open: Vec<Cause> = ledger.open.iter().map(|incident| incident.finding.cause).collect();
+        assert_eq!(open, [Cause::FlowHashLoss]);
     }
 
     #[test]
