@@ -16,7 +16,7 @@ use ase_probes::{
 };
 
 use crate::{
-    diagnosis::rules::ALL_RULE,
+    diagnosis::rules::{ALL_RULE, OVER},
     engine::snapshot::Snapshot,
     exports::said::{Said, Verdict},
     model::{
@@ -51,6 +51,10 @@ const RULES_FIRST: &str = "check for an outbound NSG rule that denies the Intern
 
 /// Where one host is silent, its route is the first suspect.
 const TO_ONE_HOST: &str = "check the next hop of the route to this address, then outbound NSG rules for it, then the appliance's network rules";
+
+/// What to rule out where a certificate is over by independent clocks, too.
+const RENEWED: &str =
+    "whether the name leads to the right address, and who renews the certificate there; this machine's clock is right";
 
 /// Azure's resource manager, whose name every resolver of the public cloud knows.
 const MANAGEMENT: &str = "management.azure.com";
@@ -97,6 +101,11 @@ impl Advice {
     /// The commands that only look, in the order of the steps.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.steps().into_iter().flat_map(|step| step.commands).collect()
+    }
+
+    /// Where this command is to be typed, if not here.
+    pub(crate) fn place_of(&self, command: &str) -> Option<&str> {
+        self.elsewhere.as_deref().filter(|note| *note == ELSEWHERE && command.starts_with("az "))
     }
 
     /// All commands, those first that only look.
@@ -221,6 +230,10 @@ pub(crate) fn remembered(cause: Cause, endpoints: &[String], snapshot: &Snapshot
 }
 
 fn before(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> &'static str {
+    // Rule R36d: it is over by independent clocks, too.
+    if incident.hint == Some(OVER) && incident.finding.confidence == Confidence::Confirmed {
+        return RENEWED;
+    }
     let own = shown.filter(|shown| shown.is_platform(snapshot)).and_then(|_| at_platform(incident.finding.cause));
     own.map_or(incident.finding.cause.definition().check_first, |(_, before)| before)
 }

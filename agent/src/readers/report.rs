@@ -59,7 +59,10 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     // Whoever sees only the end of a long report sees the answer too.
     if paper.text.lines().count() > look.height.map_or(SCREEN, usize::from) {
         paper.text.push('\n');
-        worst.and_then(|worst| worst.command).iter().for_each(|command| paper.command(0, "type: ", command));
+        if let Some(worst) = &worst {
+            worst.command.iter().for_each(|command| paper.command(0, "type: ", command));
+            worst.place.iter().for_each(|place| paper.line(0, "note: ", place, PLAIN));
+        }
         paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     }
     paper.text

@@ -30,7 +30,8 @@ pub(super) const PORTAL: &str = "hosts that have nothing to do with each other g
 pub(super) const IGNORES_SOME: &str = "the server answers some questions and ignores others of the same kind, and answers over TCP: it is overloaded, or limits how many questions of one client it answers";
 pub(super) const OLD_TLS: &str = "older versions or cipher suites of TLS are the first thing to check: this agent offers TLS 1.2 and 1.3 \
     with AEAD suites, and Windows ends without an alert where nothing is common";
-pub(super) const OVER: &str = "the certificate has expired, or is not valid yet: the dates stand below";
+/// A certificate whose dates are over, or did not come yet.
+pub const OVER: &str = "the certificate has expired, or is not valid yet: the dates stand below";
 pub(super) const OTHER_NAMES: &str =
     "the certificate is for other names: the name leads to the wrong server, or that has the wrong certificate";
 /// The advice where one host is silent.

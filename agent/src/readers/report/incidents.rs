@@ -158,6 +158,8 @@ pub(in crate::readers) struct Answer {
     pub(in crate::readers) text: String,
     /// What to type first.
     pub(in crate::readers) command: Option<String>,
+    /// Where to type it, if not here.
+    pub(in crate::readers) place: Option<String>,
 }
 
 /// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
@@ -172,7 +174,9 @@ pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let advice = advice::of(worst, snapshot);
     let (component, summary, label) = (&worst.component, headline::of(worst, snapshot), definition.label);
     let text = format!("{component}: {summary} ({label}, {confidence}); {}{more}", advice::mender(advice.owner));
-    Some(Answer { text, command: advice.commands().into_iter().next() })
+    let command = advice.commands().into_iter().next();
+    let place = command.as_ref().and_then(|command| advice.place_of(command)).map(str::to_owned);
+    Some(Answer { text, command, place })
 }
 
 /// Every endpoint by its id.
@@ -230,8 +234,12 @@ fn hidden(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> 
 mod tests {
     use std::sync::Arc;
 
+    use ase_probes::verdict::Confidence;
+
     use super::*;
     use crate::{
+        diagnosis::rules::OVER,
+        model::diagnosis::Scope,
         readers::report::{Look, render as report},
         resolvers::names::NameView,
         sample,
@@ -282,6 +290,33 @@ mod tests {
             let typed: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("type:")).collect();
             assert_eq!(typed.first().map(|it| it.trim()), typed.last().map(|it| it.trim()), "{cause}: {text}");
         }
+    }
+
+    #[test]
+    fn what_is_to_be_typed_elsewhere_is_said_at_the_end_too() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::Dropped);
+        snapshot.exports = None;
+        Arc::make_mut(&mut snapshot.incidents.open[0]).scope = Scope::Egress;
+        let text = report(&snapshot, None, Look::default());
+        let (_, end) = text.rsplit_once("\ntype: ").expect("a long report repeats what to type");
+        assert!(
+            end.starts_with("az ") && end.contains("\nnote: `az` needs what is broken here; type it on a machine"),
+            "{end}"
+        );
+    }
+
+    #[test]
+    fn where_other_clocks_agree_nobody_is_sent_to_this_machines_clock() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::TlsCertInvalid);
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        (incident.hint, incident.finding.confidence) = (Some(OVER), Confidence::Likely);
+        assert!(report(&snapshot, None, Look::default()).contains("check this machine's clock"));
+        Arc::make_mut(&mut snapshot.incidents.open[0]).finding.confidence = Confidence::Confirmed;
+        let text = report(&snapshot, None, Look { width: Some(200), ..Look::default() });
+        assert!(
+            !text.contains("check this machine's clock") && text.contains("this machine's clock is right"),
+            "{text}"
+        );
     }
 
     #[test]
