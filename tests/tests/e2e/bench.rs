@@ -64,7 +64,7 @@ fn the_page_is_measured_in_small() {
         let line = text.lines().find(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what}: {text}"));
         line[what.len()..].split_whitespace().find_map(|word| word.parse::<f64>().ok()).expect("a line has a figure")
     };
-    for what in ["first byte of the page, median", "the page, packed", "resident memory after the first minute"] {
+    for what in ["first byte of the page, median", "the page, packed", "resident memory in the second minute, median"] {
         assert!(figure(what) > 0.0, "{what}: {text}");
     }
     assert!(figure("messages a second for each page") > 0.3, "open pages are told every second: {text}");
