@@ -99,11 +99,9 @@ impl Ledger {
     fn take_back(&mut self, situation: &Incident, now: Duration) -> Option<Arc<Incident>> {
         let cause = situation.finding.cause;
         let is_it = |closed: &Arc<Closed>| {
-            let episodes = self.episodes.get(&closed.incident.id);
-            let has_hit = |id: &EndpointId| episodes.is_some_and(|episodes| episodes.hit.contains(id));
             closed.incident.finding.cause == cause
                 && now.saturating_sub(closed.ended) <= COUNTED
-                && (follows_the_flow(cause) || situation.endpoints.iter().any(has_hit))
+                && (follows_the_flow(cause) || is_again(&closed.incident, situation, &self.episodes))
         };
         let at = self.closed.iter().rposition(is_it)?;
         Some(Arc::clone(&self.closed.remove(at).incident))
@@ -125,8 +123,9 @@ impl Ledger {
 
     /// Notes whom an incident hits: it is recognised by each of them when it comes back, however few were left at its end.
     fn remember_hit(&mut self, incident: &Incident) {
-        let hit = &mut self.episodes.entry(incident.id).or_default().hit;
-        hit.extend(incident.endpoints.iter().cloned());
+        let episodes = self.episodes.entry(incident.id).or_default();
+        episodes.hit.extend(incident.endpoints.iter().cloned());
+        episodes.own.extend(own(incident).cloned());
     }
 
     /// Whether an incident that is not the case at the moment stays open, because it comes and goes.
@@ -185,14 +184,30 @@ impl Before {
 
     /// Takes one that no situation continues, and that has hit some of these endpoints before.
     fn take_left(&mut self, situation: &Incident, episodes: &BTreeMap<u64, Episodes>) -> Option<Arc<Incident>> {
-        let has_hit = |id: &u64| {
-            episodes.get(id).is_some_and(|episodes| situation.endpoints.iter().any(|id| episodes.hit.contains(id)))
+        let is_it = |incident: &&Arc<Incident>| {
+            incident.finding.cause == situation.finding.cause && is_again(incident, situation, episodes)
         };
-        let is_it =
-            |(id, incident): &(&u64, &Arc<Incident>)| incident.finding.cause == situation.finding.cause && has_hit(id);
-        let id = self.incidents.iter().find(is_it).map(|(id, _)| *id)?;
+        let id = self.incidents.values().find(is_it)?.id;
         self.incidents.remove(&id)
     }
+}
+
+/// Whether a situation is an earlier incident of the same cause once more: at the same component it has hit some of the same
+/// endpoints, elsewhere some of them themselves. A way out that breaks after a DNS server has recovered hits everybody
+/// whom that had hidden, and is another incident.
+fn is_again(earlier: &Incident, situation: &Incident, episodes: &BTreeMap<u64, Episodes>) -> bool {
+    let Some(episodes) = episodes.get(&earlier.id) else { return false };
+    if earlier.component == situation.component {
+        situation.endpoints.iter().any(|id| episodes.hit.contains(id))
+    } else {
+        own(situation).any(|id| episodes.own.contains(id))
+    }
+}
+
+/// The endpoints that an incident hits themselves.
+fn own(incident: &Incident) -> impl Iterator<Item = &EndpointId> {
+    let hides: BTreeSet<&EndpointId> = incident.hides.iter().collect();
+    incident.endpoints.iter().filter(move |id| !hides.contains(id))
 }
 
 fn carry_on(told: Option<String>, earlier: Arc<Incident>, mut situation: Incident, now: Duration) -> Arc<Incident> {
@@ -345,6 +360,26 @@ mod tests {
         ledger.update(vec![situation(Cause::FlowHashLoss, &["b:443", "c:443"], Scope::Egress)], AT(1140));
         let open: Vec<Cause> = ledger.open.iter().map(|incident| incident.finding.cause).collect();
         assert_eq!(open, [Cause::FlowHashLoss]);
+    }
+
+    #[test]
+    fn what_hits_those_whom_another_fault_only_hid_is_another_incident() {
+        let at = |component: &str, ids: &[&str], hides: &[&str]| {
+            let hides = hides.iter().map(|id| EndpointId((*id).into())).collect();
+            vec![Incident { component: component.into(), hides, ..situation(Cause::Dropped, ids, Scope::Host) }]
+        };
+        let server = || at("the DNS server 10.0.0.4", &["10.0.0.4:53/udp", "a:443", "b:443"], &["a:443", "b:443"]);
+        let way_out = || at("everything outside this network", &["a:443", "b:443"], &[]);
+        for (first, second) in [(server(), way_out()), (way_out(), server())] {
+            let mut ledger = Ledger::default();
+            ledger.update(first.clone(), AT(1000));
+            ledger.update(Vec::new(), AT(1060));
+            ledger.update(second, AT(1100));
+            assert_eq!((ledger.open[0].id, ledger.opened[&Cause::Dropped]), (2, 2), "{:?}", ledger.open);
+            ledger.update(Vec::new(), AT(1160));
+            ledger.update(first, AT(1200));
+            assert_eq!(ledger.open[0].id, 1, "each comes back as itself");
+        }
     }
 
     #[test]

@@ -196,4 +196,6 @@ pub struct Episodes {
     pub is_quiet: bool,
     /// Every endpoint that it has hit.
     pub hit: BTreeSet<EndpointId>,
+    /// Those of them that it has hit themselves: what it only hid may be hit by something else later.
+    pub own: BTreeSet<EndpointId>,
 }
