@@ -51,22 +51,26 @@ impl Ledger {
                 (Some(earlier), _) => {
                     let next = carry_on(self.told_again(&earlier, now), Arc::clone(&earlier), situation, now);
                     if next.component != earlier.component || next.endpoints.len() > earlier.endpoints.len() {
-                        changes.push(Change::Changed(earlier, Arc::clone(&next)));
+                        changes.push(Change::Changed(Arc::clone(&earlier), Arc::clone(&next)));
+                    }
+                    if !Arc::ptr_eq(&earlier, &next) {
+                        self.remember_hit(&next);
                     }
                     next
                 }
                 (None, Some(earlier)) => {
                     let returned = carry_on(self.told_again(&earlier, now), earlier, situation, now);
                     changes.push(Change::Returned(Arc::clone(&returned)));
+                    self.remember_hit(&returned);
                     returned
                 }
                 (None, None) => {
                     let begun = Arc::new(self.begin(situation, now));
                     changes.push(Change::Began(Arc::clone(&begun)));
+                    self.remember_hit(&begun);
                     begun
                 }
             };
-            self.remember_hit(&incident);
             self.open.push(incident);
         }
         for incident in before.incidents.into_values() {
@@ -121,7 +125,7 @@ impl Ledger {
             .then(|| format!("{COMES_AND_GOES}: it began {} times within {within} min", episodes.begun.len()))
     }
 
-    /// Notes whom an incident hits: it is recognised by each of them when it comes back, however few were left at its end.
+    /// Notes whom an incident that is new or has changed hits: it is recognised by each of them when it comes back, however few were left at its end.
     fn remember_hit(&mut self, incident: &Incident) {
         let episodes = self.episodes.entry(incident.id).or_default();
         episodes.hit.extend(incident.endpoints.iter().cloned());

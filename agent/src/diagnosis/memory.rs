@@ -122,8 +122,8 @@ impl Memory {
         Self { has_past, ..Self::default() }
     }
 
-    /// Takes in whether a visit that tested an endpoint passed, be it with a wrong answer, and at which port it failed: at its own, or at that of the
-    /// server that was to resolve its name.
+    /// Takes in whether a visit that tested an endpoint passed, be it with a wrong answer, and at which port it failed: at
+    /// its own, or at that of the server that was to resolve its name.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
         if !works {
             let (count, at, failed_at) = self.failing.entry(index).or_insert((0, now, port));
@@ -241,8 +241,7 @@ impl Memory {
     }
 
     /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing and,
-    /// beside most of them, others pass. What hits one port or one host may be a rule or a path that comes
-    /// and goes: there the others must be on the same port, and at one host alone this does not tell.
+    /// beside most of them, others pass. What hits one port or one host may be a rule or a path that comes and goes: there the others must be on the same port, and at one host alone this does not tell.
     pub fn only_handshakes_repeat(&self) -> bool {
         let any_twice = self.hit.sum() > self.hit.kinds() as u64;
         let beside = if self.hit_ports.kinds() > 1 { &self.knocked_anywhere } else { &self.knocked };
