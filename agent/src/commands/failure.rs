@@ -1,6 +1,6 @@
 //! What ends a command early, with its exit code.
 
-use std::{fs::File, process::ExitCode};
+use std::{os::unix::net::UnixDatagram, process::ExitCode};
 
 use crate::config::ConfigError;
 
@@ -50,8 +50,8 @@ const DESCRIPTORS: usize = 5;
 /// # Errors
 /// What the system refused.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    // Where one is missing the runtime panics, so that they are tried first.
-    let spare: std::io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    // Where one is missing the runtime panics, so that they are tried first: by sockets, which need no file to be there.
+    let spare: std::io::Result<Vec<UnixDatagram>> = (0..DESCRIPTORS).map(|_| UnixDatagram::unbound()).collect();
     drop(spare.map_err(|error| Failure::Other(format!("this machine gives no file descriptors: {error}")))?);
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)
 }

@@ -1,8 +1,10 @@
-//! The Debian package in a fresh Debian under a systemd of its own, from installation to purge; what lintian says of it; and
-//! which C library its program asks for.
+//! The Debian package in a fresh Debian under a systemd of its own, from installation to purge; what lintian says of it; which
+//! C library its program asks for; and the static build that asks for none.
 
 use std::{
+    env::consts::ARCH,
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -13,7 +15,7 @@ use serde_json::Value;
 use crate::{
     http_client::{get, status},
     private_systemd::{PAGE, PrivateSystemd},
-    process::{agent, require, run, wait_for},
+    process::{agent, require, require_root, run, wait_for},
     vocabulary::{file, in_repository},
 };
 
@@ -27,6 +29,9 @@ const SINCE: &str = "2026-11-29T00:04:02.318Z";
 const OLDER: &str = "0.0.9";
 /// The oldest C library that README promises: Debian 12 has 2.36, Ubuntu 22.04 has 2.35.
 const OLDEST_C_LIBRARY: (u32, u32) = (2, 34);
+/// How docs/deploy.md links the program statically.
+const STATIC: &str =
+    "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release -p ase-agent --target x86_64-unknown-linux-gnu";
 /// One port of loopback where nobody listens: the incident of the memory goes on.
 const CLOSED: &str = "resolvers: {custom: [127.0.0.1]}\nprofile: custom\nendpoints:\n  \
     add: [{class: tcp, host: 127.0.0.1, port: 9, interval: 1s, timeout: 500ms}]\n\
@@ -226,4 +231,34 @@ fn the_program_runs_with_the_oldest_c_library_that_readme_promises() {
     assert!(oldest <= OLDEST_C_LIBRARY, "it asks for {oldest:?}");
     let (major, minor) = OLDEST_C_LIBRARY;
     assert!(file("README.md").contains(&format!("glibc {major}.{minor}")), "README names it");
+}
+
+/// The command of docs/deploy.md, but for the profile: what is linked is the same, and the tests wait less.
+#[test]
+fn a_static_build_runs_where_nothing_else_is() {
+    assert!(file("docs/deploy.md").contains(STATIC), "the command of this test stands there");
+    if !require_root("give a program a root of its own") {
+        return;
+    }
+    let target = in_repository("target/static");
+    let command = STATIC.replace(" --release", " --quiet").replace("x86_64", ARCH);
+    let mut build = Command::new("sh");
+    build.args(["-c", &command]).current_dir(in_repository(".")).env("CARGO_TARGET_DIR", &target);
+    let output = run(&mut build);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let built = target.join(format!("{ARCH}-unknown-linux-gnu/debug/ase-agent"));
+    fs::copy(built, root.path().join("ase-agent")).expect("the program is there");
+    let configuration = CLOSED.replace("port: 9,", &format!("port: {},", address.port()));
+    fs::write(root.path().join("one.yaml"), configuration).expect("a configuration");
+    fs::create_dir(root.path().join("dev")).expect("a folder");
+    // What every container has as well: randomness comes from there.
+    let alone = r#"mount --bind /dev "$1/dev" && exec chroot "$1" /ase-agent check --config /one.yaml"#;
+    let output = run(Command::new("unshare").args(["--mount", "sh", "-c", alone, "sh"]).arg(root.path()));
+    let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}{complaint}");
+    assert!(said.starts_with("all well: 1 endpoint"), "{said}");
 }
