@@ -37,6 +37,7 @@ use crate::{
     engine::snapshot::{ClassView, Snapshot},
     model::settings::ResolverSource,
     readers::{
+        page::headline,
         summary::{Summary, rfc3339},
         witness::Witness,
     },
@@ -50,6 +51,9 @@ pub const SCHEMA: &str = "ase-agent/status/1";
 pub struct Document<'a> {
     schema: &'static str,
     at: String,
+    /// Present while this machine's clock is known to be wrong: every time here is by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<String>,
     agent: Agent<'a>,
     machine: MachineEntry<'a>,
     summary: Totals,
@@ -120,6 +124,7 @@ impl<'a> Document<'a> {
         Self {
             schema: SCHEMA,
             at: rfc3339(snapshot.at),
+            clock: headline::clock(snapshot).map(|clock| format!("every time here is by {clock}")),
             agent: Agent::of(snapshot, version),
             machine: MachineEntry::of(&snapshot.machine),
             summary: Totals::of(&Summary::of(snapshot)),
@@ -301,6 +306,8 @@ mod tests {
             sample::set_all(&mut snapshot, Status::Unknown(reason));
             assert_eq!(errors(&snapshot), [""; 0]);
         }
+        std::sync::Arc::make_mut(&mut snapshot.incidents.open[0]).finding.cause = ase_probes::cause::Cause::LocalClock;
+        assert_eq!((errors(&snapshot), document(&snapshot)["clock"].is_string()), (Vec::new(), true));
     }
 
     type Mutation = fn(&mut Value);

@@ -21,6 +21,7 @@ use crate::{
         visit::Untested,
     },
     readers::{
+        page::headline,
         paper::{BOLD, DIM, GREEN, PLAIN, Paper, RED, YELLOW, verdict_style},
         summary::{Summary, count, rfc3339},
         warnings::{self, Kind, Warning},
@@ -289,8 +290,9 @@ fn footer(paper: &mut Paper, snapshot: &Snapshot) {
         paper.line(0, "warning: ", warning, YELLOW);
     }
     let (profile, cloud, edition) = (&catalog.profile, &catalog.cloud, &catalog.edition);
+    let clock = headline::clock(snapshot).map(|clock| format!(", by {clock}")).unwrap_or_default();
     let facts = format!(
-        "seen from {} at {}; profile {profile}, cloud {cloud}, edition {edition}",
+        "seen from {} at {}{clock}; profile {profile}, cloud {cloud}, edition {edition}",
         agent.vantage,
         rfc3339(snapshot.at)
     );

@@ -17,6 +17,7 @@ use crate::{
     },
     readers::{
         VERSION, advice, exports, links,
+        page::headline,
         report::incidents::{answer, worst_first},
         resolver_health,
         summary::{Summary, count, rfc3339},
@@ -108,6 +109,8 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
         ("DNS servers", format!("{custom} ({source}); Azure DNS {}", resolvers.azure)),
         ("agent", VERSION.to_owned()),
     ];
+    let clock = headline::clock(snapshot);
+    facts.extend(clock.map(|clock| ("clock", format!("every time here is by {clock}"))));
     facts.extend(links::first(snapshot).map(|link| ("page", link)));
     Part::Facts(facts)
 }

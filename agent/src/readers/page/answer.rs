@@ -7,6 +7,7 @@ use askama::Template;
 use super::{
     charts,
     course::Course,
+    headline,
     standing::{BAD, GOOD, NONE, PART, Standing},
     text::{Html, Text, When, share, span},
 };
@@ -30,6 +31,7 @@ struct Answer {
     standing: Standing,
     sentence: Text,
     worst: Option<Text>,
+    clock: Option<Text>,
     taken: When,
     counts: Vec<(usize, Standing)>,
     vantage: Text,
@@ -49,6 +51,7 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
         standing: standing(&summary),
         sentence: Text::from(summary.sentence()),
         worst: report::broken(snapshot).map(Text::from),
+        clock: headline::clock(snapshot).map(Text::from),
         taken: When::of(snapshot.at),
         counts: counts.into_iter().filter(|(count, _)| *count > 0).collect(),
         vantage: Text::from(&snapshot.agent.vantage),

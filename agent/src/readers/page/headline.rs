@@ -25,6 +25,20 @@ pub(in crate::readers) fn of(incident: &Incident, snapshot: &Snapshot) -> String
     }
 }
 
+/// Whose times stand in what is said of this snapshot, where this machine's own clock is known to be wrong: they are by that
+/// clock, which is ahead or behind.
+pub(in crate::readers) fn clock(snapshot: &Snapshot) -> Option<String> {
+    let incident = snapshot.incidents.open.iter().find(|incident| incident.finding.cause == Cause::LocalClock)?;
+    let by = offset(incident, snapshot).map(|offset| format!(": {}", words(Cause::LocalClock, offset)));
+    Some(format!("this machine's clock, which is wrong{}", by.unwrap_or_default()))
+}
+
+/// The same of one incident, which may be over: an incident of this machine's clock began by that clock.
+pub(in crate::readers) fn clock_of(cause: Option<Cause>, snapshot: &Snapshot) -> Option<String> {
+    let of_itself = || "this machine's clock, which was wrong while it lasted".to_owned();
+    clock(snapshot).or_else(|| (cause == Some(Cause::LocalClock)).then(of_itself))
+}
+
 /// Whose clocks tell by how much one is wrong: of this machine's all that were asked, of a server's its own. The one in the
 /// middle speaks, in seconds: their clock minus this machine's.
 fn offset(incident: &Incident, snapshot: &Snapshot) -> Option<f64> {
@@ -68,7 +82,16 @@ mod tests {
     use ase_probes::outcome::Protocol;
 
     use super::*;
-    use crate::{readers::report, sample};
+    use crate::{
+        model::diagnosis::Closed,
+        readers::{
+            json,
+            page::{self, course::Course},
+            report,
+            ticket::{Ticket, markdown},
+        },
+        sample,
+    };
 
     /// The sample, whose time server is ahead by so many seconds, as are its web servers by whole ones, and its incident with
     /// this cause.
@@ -103,6 +126,45 @@ mod tests {
         let said = "the clock of this machine is wrong: 1 h 0 min behind the clocks that it asked";
         assert!(text.lines().next().is_some_and(|first| first.contains(said)), "{text}");
         assert!(text.contains(&format!("INCIDENT  local_clock: {said}\n")), "{text}");
+    }
+
+    #[test]
+    fn where_the_own_clock_is_wrong_every_reader_says_that_its_times_are_by_that_clock() {
+        let by = "by this machine's clock, which is wrong: 1 h 0 min behind the clocks that it asked";
+        let wrong = with_clocks(Cause::LocalClock, 3600.2);
+        let (key, id) = (wrong.incidents.open[0].id.to_string(), wrong.endpoints[0].endpoint.id.to_string());
+        let said = |snapshot: &Snapshot| {
+            let asked = page::named(snapshot, &key).expect("it is open");
+            [
+                ("report", report::render(snapshot, None, report::Look::default())),
+                ("page", page::landing(snapshot, &Course::default())),
+                ("incident", page::incident(snapshot, &asked, None)),
+                ("endpoint", page::endpoint(snapshot, &Course::default(), &id, &[]).expect("it is watched")),
+                ("ticket", markdown::render(&Ticket::of(snapshot, None))),
+                ("JSON", json::to_json(snapshot, "0")),
+            ]
+        };
+        for (reader, text) in said(&wrong) {
+            assert!(text.replace("&#39;", "'").contains(by), "{reader}: {text}");
+        }
+        for (reader, text) in said(&with_clocks(Cause::Dropped, 3600.2)) {
+            assert!(!text.contains("clock, which is wrong"), "{reader}: {text}");
+        }
+        let incident = page::incident(&wrong, &page::named(&wrong, &key).expect("it is open"), None);
+        assert!(incident.contains("- **Clock:** every time here is by"), "the copy says so as well: {incident}");
+        let known = with_clocks(Cause::LocalClock, 0.4);
+        assert_eq!(clock(&known).as_deref(), Some("this machine's clock, which is wrong"), "by how much is not known");
+    }
+
+    #[test]
+    fn an_incident_of_the_own_clock_that_is_over_has_its_times_by_that_clock() {
+        let mut snapshot = with_clocks(Cause::LocalClock, 3600.2);
+        let incident = snapshot.incidents.open.remove(0);
+        let key = incident.id.to_string();
+        snapshot.incidents.closed.push(Arc::new(Closed { incident, ended: snapshot.at }));
+        let told = page::incident(&snapshot, &page::named(&snapshot, &key).expect("it ended"), None);
+        assert!(told.contains("clock, which was wrong while it lasted"), "{told}");
+        assert!(!page::landing(&snapshot, &Course::default()).contains("clock, which"), "the clock is right again");
     }
 
     #[test]

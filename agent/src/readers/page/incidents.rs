@@ -44,6 +44,8 @@ pub(super) struct Told {
     pub(super) scope: Text,
     pub(super) confidence: Text,
     pub(super) since: When,
+    /// By which clock its times are, where that one is wrong.
+    pub(super) clock: Option<Text>,
     pub(super) ended: Option<When>,
     pub(super) lasted: String,
     pub(super) owner: &'static str,
@@ -121,6 +123,7 @@ impl Told {
             scope: Text::from(incident.scope.label()),
             confidence: Text::from(finding.confidence.label()),
             since: When::of(incident.since),
+            clock: headline::clock_of(Some(finding.cause), snapshot).map(Text::from),
             ended: ended.map(When::of),
             lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
             owner: advice.owner.label(),
@@ -157,6 +160,7 @@ impl Told {
             scope: Text::from(&row.scope),
             confidence: Text::from(&row.confidence),
             since: When::of(row.since),
+            clock: headline::clock_of(cause, snapshot).map(Text::from),
             ended: row.closed.map(When::of),
             lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
             owner: definition.map_or("", |definition| definition.owner.label()),
@@ -187,6 +191,7 @@ impl Told {
             format!("- **Since:** {} ({})", self.since.utc, self.lasted),
         ];
         lines.extend(self.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
+        lines.extend(self.clock.iter().map(|clock| format!("- **Clock:** every time here is by {clock}")));
         lines.push(format!("- **Owner:** {owner}"));
         lines.extend(self.steps.iter().map(|(lead, words)| format!("- **{lead}:** {words}")));
         lines.extend(self.rules.iter().map(|rules| format!("- **Exported rules:** {rules}")));
