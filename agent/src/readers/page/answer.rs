@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::snapshot::Snapshot,
     readers::{report, summary::Summary},
-    risk::estimate::Estimate,
+    risk::estimate::{Estimate, Level},
 };
 
 /// How far back the trend looks.
@@ -22,6 +22,10 @@ const TREND: Duration = Duration::from_secs(15 * 60);
 /// What is said while something failed and no class counts as lost.
 const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, where its class loses more \
                            than it can bear, and rises from then on.";
+/// In the place of the level while something is lost and the figure is below every level: that is no all-clear.
+const SO_FAR: &str = "so far";
+/// How a trend upwards is said, and its sign.
+const RISING: (&str, &str) = ("rising", "↗");
 /// Changes below this are no trend: half a per cent.
 const STEADY: f64 = 0.005;
 
@@ -119,14 +123,16 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         });
     };
     let values: Vec<f64> = course.risks().map(|(_, risk)| risk).collect();
-    let (trend, sign) = trend(snapshot.at, estimate.total, course);
+    let has_failures = Summary::of(snapshot).failed > 0;
+    let is_lost = has_failures || is_counting(estimate);
+    let (trend, sign) = if rises(estimate) { RISING } else { trend(snapshot.at, estimate.total, course) };
     let top = values.iter().copied().fold(estimate.total, f64::max).max(0.1);
     Html::of(&Risk {
         is_known: true,
-        level: estimate.level.label(),
+        level: if is_lost && estimate.level == Level::None { SO_FAR } else { estimate.level.label() },
         class: match estimate.level.threshold() {
             threshold if threshold >= 0.5 => "bad",
-            threshold if threshold > 0.0 => "part",
+            threshold if threshold > 0.0 || is_lost => "part",
             _ => "good",
         },
         total: share(estimate.total),
@@ -135,10 +141,20 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         horizon: span(estimate.horizon),
         to_horizon: estimate.to_horizon.map(span),
         line: if values.len() > 1 { charts::line(&values, values.len(), top) } else { String::new() },
-        counts: counts(estimate, Summary::of(snapshot).failed > 0),
+        counts: counts(estimate, has_failures),
         suspends,
         means,
     })
+}
+
+/// Whether a class counts as lost now.
+fn is_counting(estimate: &Estimate) -> bool {
+    estimate.losses.values().any(|loss| *loss > 0.0)
+}
+
+/// Whether the estimate rises as long as nothing changes, whatever its last points say.
+fn rises(estimate: &Estimate) -> bool {
+    estimate.to_level.is_some() || estimate.to_horizon.is_some_and(|left| !left.is_zero())
 }
 
 /// What the figure counts from and when it would rise, where something is lost; a small figure beside a loss says nothing
@@ -162,7 +178,7 @@ fn trend(now: Duration, total: f64, course: &Course) -> (&'static str, &'static 
     let is_old = |(at, _): &(Duration, f64)| now.saturating_sub(*at) >= TREND;
     let before = course.risks().rev().find(is_old).or_else(|| course.risks().next());
     match before.map_or(0.0, |(_, before)| total - before) {
-        change if change > STEADY => ("rising", "↗"),
+        change if change > STEADY => RISING,
         change if change < -STEADY => ("falling", "↘"),
         _ => ("steady", "→"),
     }
@@ -176,9 +192,36 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::assumptions::Assumptions,
+        model::{assumptions::Assumptions, endpoint::Status},
         risk::estimate::{Loss, Risk},
+        sample,
     };
+
+    /// The tile beside a sample whose SQL is lost whole for so long, as its clock counts it.
+    fn tile(lost: f64, elapsed: Duration, has_failures: bool) -> String {
+        let mut snapshot = sample::snapshot();
+        if !has_failures {
+            sample::set_all(&mut snapshot, Status::Healthy);
+        }
+        let mut clocks = Risk::new(Assumptions::default(), Class::ALL);
+        clocks.step(1, &BTreeMap::from([(Class::Sql, Loss::Known(lost))]), elapsed);
+        snapshot.risk = Some(clocks.estimate());
+        risk(&snapshot, &Course::default()).into_string()
+    }
+
+    #[test]
+    fn beside_a_fresh_loss_the_figure_looks_like_no_all_clear() {
+        for (lost, elapsed) in [(1.0, 0), (1.0, 60), (0.0, 60)] {
+            let fresh = tile(lost, Duration::from_secs(elapsed), true);
+            assert!(fresh.contains("<p class=\"figure part\">") && fresh.contains("<span>so far</span>"), "{fresh}");
+            assert!(!fresh.contains(">none<") && !fresh.contains("good"), "{fresh}");
+            assert_eq!(fresh.contains("↗</span> rising; the horizon in"), lost > 0.0, "{fresh}");
+        }
+        let calm = tile(0.0, Duration::from_secs(60), false);
+        assert!(calm.contains("<p class=\"figure good\">") && calm.contains("<span>none</span>"), "{calm}");
+        let late = tile(1.0, Duration::from_secs(9000), true);
+        assert!(late.contains("<p class=\"figure bad\">") && late.contains("<span>page</span>"), "{late}");
+    }
 
     /// What is said of SQL lost whole for so long.
     fn said(lost: f64, elapsed: Duration, has_failures: bool) -> Option<String> {
