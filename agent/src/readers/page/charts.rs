@@ -13,11 +13,12 @@ pub(super) struct Path {
     pub(super) d: String,
 }
 
-/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: four paths by how much answered.
+/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: four paths by how much of what could be judged
+/// answered.
 pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
     let mut paths = ["good", "part", "bad", "none"].map(|class| Path { class, d: String::new() });
     let mut is_known = [false; BARS as usize];
-    for (place, bar) in bars.into_iter().flat_map(|bars| bars.placed(now)) {
+    for (place, bar) in bars.into_iter().flat_map(|bars| bars.placed(now)).filter(|(_, bar)| !bar.is_dark()) {
         let kind = match (bar.good, bar.bad) {
             (_, 0.0) => 0,
             (good, bad) if good > bad => 1,

@@ -1,16 +1,18 @@
 //! The classes: how each stands, how much of it answered in the last day, and what it adds to the risk.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use askama::Template;
 
 use super::{
     charts::{self, Path},
     course::Course,
     standing::{BAD, GOOD, NONE, PART, Standing},
-    text::{Html, When, share, span},
+    text::{Html, Text, When, share, span},
 };
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
-    model::endpoint::Status,
+    model::endpoint::{EndpointView, Status},
 };
 
 #[derive(Template)]
@@ -25,6 +27,8 @@ struct Table {
 struct Row {
     class: &'static str,
     standing: Standing,
+    /// How many could not be judged, and why.
+    untested: Option<Text>,
     answering: String,
     unfilled: usize,
     bars: Vec<Path>,
@@ -47,6 +51,7 @@ fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {
     Row {
         class: class.class.label(),
         standing: standing(snapshot, class),
+        untested: untested(snapshot, class).map(Text::from),
         answering: format!("{} of {}", class.up, class.endpoints),
         unfilled: class.not_configured,
         bars: charts::uptime(bars, snapshot.at),
@@ -54,6 +59,19 @@ fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {
         risk: share(risk.and_then(|risk| risk.classes.get(&class.class)).copied().unwrap_or_default()),
         lost: lost.map(|lost| span(*lost)),
     }
+}
+
+/// How many could not be judged, and why most of them. Its bars tell of what could be, and may all be good.
+fn untested(snapshot: &Snapshot, class: &ClassView) -> Option<String> {
+    let reason = |view: &Arc<EndpointView>| match view.status {
+        Status::Healthy | Status::Degraded(_) | Status::Failed(_) => None,
+        Status::Unknown(why) => Some(why.reason()),
+    };
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let of_class = snapshot.endpoints.iter().filter(|view| view.endpoint.class == class.class);
+    of_class.filter_map(reason).for_each(|reason| *reasons.entry(reason).or_default() += 1);
+    let (reason, _) = reasons.into_iter().max_by_key(|(_, number)| *number)?;
+    Some(format!("{} could not be judged: {reason}", class.unknown))
 }
 
 fn standing(snapshot: &Snapshot, class: &ClassView) -> Standing {

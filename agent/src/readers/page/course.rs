@@ -44,6 +44,34 @@ pub(super) struct Bar {
     pub(super) good: f64,
     /// Endpoint-seconds in which they did not.
     pub(super) bad: f64,
+    /// Endpoint-seconds in which nobody could judge them.
+    pub(super) dark: f64,
+}
+
+impl Bar {
+    /// Whether for the most part nobody could judge.
+    pub(super) fn is_dark(&self) -> bool {
+        self.dark > self.good + self.bad
+    }
+}
+
+/// How endpoints did in a stretch of time, in endpoint-seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Did {
+    good: f64,
+    bad: f64,
+    dark: f64,
+}
+
+impl Did {
+    /// What one endpoint did in so many seconds by the word for its result.
+    fn of(result: &str, seconds: f64) -> Self {
+        match result {
+            "unknown" => Self { dark: seconds, ..Self::default() },
+            "failed" => Self { bad: seconds, ..Self::default() },
+            _ => Self { good: seconds, ..Self::default() },
+        }
+    }
 }
 
 /// Bars, the oldest first; those of which nothing is known are left out.
@@ -52,27 +80,27 @@ pub(super) struct Bars(VecDeque<Bar>);
 
 impl Bars {
     /// Adds seconds that began at this moment, to the bar of that moment.
-    fn add(&mut self, at: Duration, good: f64, bad: f64) {
+    fn add(&mut self, at: Duration, did: Did) {
         let number = at.as_secs() / BAR.as_secs();
         let place = self.0.partition_point(|bar| bar.number < number);
         if self.0.get(place).is_none_or(|bar| bar.number != number) {
             self.0.insert(place, Bar { number, ..Bar::default() });
         }
         let bar = &mut self.0[place];
-        (bar.good, bar.bad) = (bar.good + good, bar.bad + bad);
+        (bar.good, bar.bad, bar.dark) = (bar.good + did.good, bar.bad + did.bad, bar.dark + did.dark);
         while self.0.len() > BARS as usize {
             self.0.pop_front();
         }
     }
 
     /// Adds a stretch of one endpoint, cut where bars begin.
-    fn add_stretch(&mut self, from: Duration, to: Duration, is_good: bool) {
+    fn add_stretch(&mut self, from: Duration, to: Duration, result: &str) {
         let mut at = from;
         while at < to {
             let next = BAR * u32::try_from(at.as_secs() / BAR.as_secs() + 1).unwrap_or(u32::MAX);
             let end = next.min(to);
             let seconds = end.saturating_sub(at).as_secs_f64();
-            self.add(at, if is_good { seconds } else { 0.0 }, if is_good { 0.0 } else { seconds });
+            self.add(at, Did::of(result, seconds));
             at = end;
         }
     }
@@ -126,10 +154,7 @@ impl Recalled {
 
     fn settle(&mut self, row: &OutcomeRow, next: Option<Duration>) {
         let end = (row.ended + STANDS).min(next.unwrap_or(Duration::MAX));
-        if row.result != "unknown" {
-            let bars = self.bars.entry(row.class.to_string()).or_default();
-            bars.add_stretch(row.began, end, row.result != "failed");
-        }
+        self.bars.entry(row.class.to_string()).or_default().add_stretch(row.began, end, &row.result);
     }
 }
 
@@ -198,9 +223,10 @@ impl Course {
         if passed <= GAP {
             let seconds = passed.as_secs_f64();
             for class in &snapshot.classes {
-                let (good, bad) = (class.up as f64 * seconds, class.failed as f64 * seconds);
-                if good + bad > 0.0 {
-                    self.classes.entry(class.class).or_default().add(snapshot.at.saturating_sub(passed), good, bad);
+                let [good, bad, dark] = [class.up, class.failed, class.unknown].map(|number| number as f64 * seconds);
+                if good + bad + dark > 0.0 {
+                    let bars = self.classes.entry(class.class).or_default();
+                    bars.add(snapshot.at.saturating_sub(passed), Did { good, bad, dark });
                 }
             }
         }
@@ -249,7 +275,7 @@ impl Course {
                 // A bar may have begun before anything was known, by a quarter of an hour at most.
                 let began = BAR * u32::try_from(bar.number).unwrap_or(u32::MAX);
                 self.since = Some(self.since.map_or(began, |since| since.min(began)));
-                bars.add(BAR * u32::try_from(bar.number).unwrap_or(u32::MAX), bar.good, bar.bad);
+                bars.add(began, Did { good: bar.good, bad: bar.bad, dark: bar.dark });
             }
         }
         self.earlier = incidents;
@@ -291,7 +317,11 @@ pub(super) fn of_rows(rows: &[OutcomeRow], until: Duration) -> Bars {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{self, AT};
+    use crate::{
+        model::{endpoint::Status, visit::Untested},
+        readers::page::charts,
+        sample::{self, AT},
+    };
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -341,9 +371,33 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_could_judge_is_no_time_that_answered() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        let mut look = |status, seconds| {
+            sample::set_all(&mut snapshot, status);
+            for _ in 0..seconds {
+                course.take(&snapshot);
+                snapshot.at += S(1);
+            }
+            let bars = course.bars(Class::Ntp).expect("the sample has time servers");
+            let classes = charts::uptime(Some(bars), snapshot.at).iter().map(|path| path.class).collect::<Vec<_>>();
+            (classes, bars.share(snapshot.at))
+        };
+        assert_eq!(look(Status::Healthy, 100), (vec!["good", "none"], Some(1.0)));
+        let (classes, share) = look(Status::Unknown(Untested::NotYet), 400);
+        assert_eq!(classes, ["none"], "for the most part nobody could judge them");
+        assert_eq!(share, Some(1.0), "of what was judged");
+        let mut recalled = Recalled::default();
+        recalled.take(row("healthy", S(100), S(110)));
+        recalled.take(row("unknown", S(120), S(600)));
+        let bars = recalled.finish(S(900)).remove("sql").expect("the class has bars");
+        assert!(bars.0[0].is_dark() && bars.0[0].good == 20.0, "{bars:?}");
+    }
+
+    #[test]
     fn a_stretch_is_cut_where_bars_begin() {
         let mut bars = Bars::default();
-        bars.add_stretch(AT - S(300), AT + S(1000), true);
+        bars.add_stretch(AT - S(300), AT + S(1000), "healthy");
         assert_eq!(
             bars.placed(AT + S(1000)).map(|(place, bar)| (place, bar.good)).collect::<Vec<_>>(),
             [(93, 300.0), (94, 900.0), (95, 100.0)]

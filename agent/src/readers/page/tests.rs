@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    model::{catalog::EndpointId, diagnosis::Closed, endpoint::Status},
+    model::{catalog::EndpointId, diagnosis::Closed, endpoint::Status, visit::Untested},
     readers::{report, summary::Summary},
     sample::{self, AT},
     store::{
@@ -83,6 +83,24 @@ fn everything_else_stands_below() {
     ] {
         assert!(page.contains(said), "{said:?} is missing: {page}");
     }
+}
+
+#[test]
+fn a_class_that_is_unknown_says_why_beside_bars_that_are_good() {
+    let mut snapshot = sample::snapshot();
+    sample::set_all(&mut snapshot, Status::Healthy);
+    let mut course = Course::default();
+    for _ in 0..100 {
+        course.take(&snapshot);
+        snapshot.at += Duration::from_secs(1);
+    }
+    sample::set_all(&mut snapshot, Status::Unknown(Untested::BudgetSpent));
+    let html = landing(&snapshot, &course);
+    let row = html.split("<th scope=\"row\">ntp</th>").nth(1).and_then(|rest| rest.split("</tr>").next());
+    let row = row.expect("the sample has time servers");
+    assert!(row.contains("class=\"u-good\""), "{row}");
+    let said = words(row);
+    assert!(said.contains("? unknown 2 could not be judged: the budget of new flows"), "{said}");
 }
 
 #[test]
