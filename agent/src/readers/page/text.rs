@@ -37,11 +37,21 @@ impl<T: AsRef<str>> From<T> for Text {
 /// The pieces as markup; the template escapes each.
 #[derive(Template)]
 #[template(
-    source = "{% for part in parts %}{% if part.is_code %}<code>{{ part.said }}</code>{% else %}{{ part.said }}{% endif %}{% endfor %}",
+    source = "{% for part in parts %}{% if part.is_code %}<code>{{ part.typed() }}</code>{% else %}{{ part.said }}{% endif %}{% endfor %}",
     ext = "html"
 )]
 struct Coded<'a> {
     parts: Vec<Part<'a>>,
+}
+
+/// Pieces of a line that is typed. A line breaks between them alone, and not after the hyphens that an option begins with.
+#[derive(Template)]
+#[template(
+    source = "{% for piece in pieces %}{% if piece.len() > 1 && piece.contains('-') %}<span class=\"piece\">{{ piece }}</span>{% else %}{{ piece }}{% endif %}{% if !loop.last %} {% endif %}{% endfor %}",
+    ext = "html"
+)]
+struct Typed<'a> {
+    pieces: Vec<&'a str>,
 }
 
 /// A piece of a text: what stands between two backticks is to be typed or read as code.
@@ -51,7 +61,45 @@ struct Part<'a> {
     is_code: bool,
 }
 
+/// Characters of an option in a sentence that a line does not break; what is longer may be somebody's text of any length.
+const OPTION: usize = 24;
+
+impl Part<'_> {
+    /// Code within a sentence: words as pieces, where they are as short as those of commands.
+    fn typed(&self) -> Html {
+        let is_short = |word: &str| word.chars().count() <= OPTION;
+        if self.said.split(' ').all(is_short) { typed(self.said.split(' ')) } else { typed([self.said]) }
+    }
+}
+
+/// These pieces, of which those with hyphens hold together.
+fn typed<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Html {
+    Html::of(&Typed { pieces: pieces.into_iter().collect() })
+}
+
+/// The pieces of a command: an option stays with its value, everything else is a piece of its own.
+fn pieces(command: &str) -> Vec<&str> {
+    let is_value = |word: &str| !word.starts_with(['-', '|', '<', '>', ';']) && !word.contains('>') && !word.is_empty();
+    let mut pieces = Vec::new();
+    let (mut start, mut at, mut takes_value) = (0, 0, false);
+    for word in command.split(' ') {
+        if at > start && !(takes_value && is_value(word)) {
+            pieces.push(&command[start..at - 1]);
+            start = at;
+        }
+        takes_value = word.starts_with('-') && start == at;
+        at += word.len() + 1;
+    }
+    pieces.push(&command[start..]);
+    pieces
+}
+
 impl Text {
+    /// A line that is typed or copied, which breaks where its reader sees that it goes on. It stands in a box that scrolls.
+    pub(super) fn typed(&self) -> Html {
+        typed(pieces(&self.0))
+    }
+
     /// Whether nothing was said.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -210,6 +258,29 @@ mod tests {
         let two = [("", false), ("date", true), (" or ", false), ("chronyc", true), (" here", false)];
         assert_eq!(pieces("`date` or `chronyc` here"), two.map(|(said, is_code)| (said.to_owned(), is_code)));
         assert_eq!(pieces("a ` alone"), [("a ` alone".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_command_breaks_before_an_option_and_never_within_one() {
+        for (command, said) in [
+            (
+                "az network watcher test-ip-flow -g GROUP --vm VM --local '10.0.0.4:*' -o table",
+                vec!["az", "network", "watcher", "test-ip-flow", "-g GROUP", "--vm VM", "--local '10.0.0.4:*'", "-o table"],
+            ),
+            ("a -noout -x </dev/null 2>/dev/null | b -v", vec!["a", "-noout", "-x", "</dev/null", "2>/dev/null", "|", "b", "-v"]),
+            ("ping -c 3 -M do 10.0.0.1", vec!["ping", "-c 3", "-M do", "10.0.0.1"]),
+            ("ip  route", vec!["ip", "", "route"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(pieces(command), said, "{command}");
+            assert_eq!(said.join(" "), command, "nothing is lost");
+        }
+        let html = Text::from("az x --vm <b>").typed();
+        assert_eq!(html.as_str(), "az x <span class=\"piece\">--vm &#60;b&#62;</span>");
+        let option = Text::from("`ping -s` takes it").coded();
+        assert_eq!(option.as_str(), "<code>ping <span class=\"piece\">-s</span></code> takes it");
+        let long = Text::from(format!("`-{}`", "x".repeat(OPTION))).coded();
+        assert!(!long.as_str().contains("piece\">-x"), "what is long may break: {long:?}");
     }
 
     #[test]
