@@ -41,8 +41,13 @@ fn the_first_sentence_is_that_of_check() {
     let snapshot = sample::snapshot();
     let first = report::render(&snapshot, None, report::Look::default()).lines().next().expect("a line").to_owned();
     let page = page(&snapshot);
-    let heading = page.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).expect("a heading");
-    assert_eq!(words(heading), first);
+    let between = |start: &str, end: &str| {
+        let said = page.split(start).nth(1).and_then(|rest| rest.split(end).next());
+        words(said.unwrap_or_else(|| panic!("{start}: {page}")))
+    };
+    let (heading, worst) = (between("<h1>", "</h1>"), between("<p class=\"worst\">", "</p>"));
+    assert!(heading.ends_with(char::is_alphanumeric), "a heading ends with its words: {heading}");
+    assert_eq!(format!("{heading}; {worst}"), first);
     assert!(page.contains(&format!("<title>✕ {}</title>", Summary::of(&snapshot).sentence())));
 }
 
