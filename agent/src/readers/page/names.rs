@@ -64,7 +64,8 @@ pub(super) fn sides(snapshot: &Snapshot) -> Html {
     let fine = known - snapshot.names.iter().filter(|view| worrying(view)).count();
     let open = snapshot.names.len() - known;
     let agreeing = match (known, open) {
-        (0, 1..) => format!("No name was compared yet, of {open}"),
+        (0, 1) => "The one name was not compared yet".to_owned(),
+        (0, 2..) => format!("None of the {open} names was compared yet"),
         (_, 0) => format!("{} to the same place on both sides", leads(fine)),
         _ => format!("{} to the same place on both sides; {open} not compared yet", leads(fine)),
     };

@@ -109,6 +109,18 @@ fn a_class_that_is_unknown_says_why_beside_bars_that_are_good() {
 }
 
 #[test]
+fn names_that_were_not_compared_are_counted_in_a_sentence() {
+    let mut snapshot = sample::snapshot();
+    let mut one = (*snapshot.names[0]).clone();
+    one.published = None;
+    for (names, said) in [(1, "The one name was not compared yet."), (9, "None of the 9 names was compared yet.")] {
+        snapshot.names = Arc::new(vec![Arc::new(one.clone()); names]);
+        let page = words(&page(&snapshot));
+        assert!(page.contains(said), "{said}: {page}");
+    }
+}
+
+#[test]
 fn all_well_is_calm() {
     let mut snapshot = sample::snapshot();
     sample::set_all(&mut snapshot, Status::Healthy);
