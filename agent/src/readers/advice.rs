@@ -2,6 +2,7 @@
 //! addresses of the endpoint that shows it. What the evidence excludes is not advised.
 
 mod commands;
+mod expected;
 
 use std::{
     borrow::Cow,
@@ -85,6 +86,7 @@ pub(crate) struct Advice {
     pub(crate) mending: Vec<String>,
     /// Where some of these commands are to be typed, if not here.
     pub(crate) elsewhere: Option<String>,
+    cause: Cause,
 }
 
 impl Advice {
@@ -101,6 +103,11 @@ impl Advice {
     /// The commands that only look, in the order of the steps.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.steps().into_iter().flat_map(|step| step.commands).collect()
+    }
+
+    /// What this command shows where the cause is right, in a few words.
+    pub(crate) fn expected(&self, command: &str) -> Option<&'static str> {
+        expected::of(command, self.cause)
     }
 
     /// Where this command is to be typed, if not here.
@@ -137,7 +144,7 @@ pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
         mending = shown.mending(incident, snapshot);
     }
     let owner = owner(incident, shown.as_ref(), snapshot);
-    let advice = Advice { owner, next, before, is_named: false, mending, elsewhere: None };
+    let advice = Advice { owner, next, before, is_named: false, mending, elsewhere: None, cause: incident.finding.cause };
     let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
     let elsewhere = shown.and_then(|shown| shown.elsewhere(incident, &advice, snapshot));
     Advice { elsewhere, ..advice }
@@ -468,6 +475,24 @@ mod tests {
         assert!(advice.before.words.contains("routes or appliances"), "{advice:?}");
         let both = ["168.63.129.16:53".to_owned(), "asedb-a.database.windows.net:1433".to_owned()];
         assert_eq!(remembered(Cause::Dropped, &both, &snapshot).1, advice.before.words);
+    }
+
+    #[test]
+    fn what_a_command_that_looks_shows_takes_one_line_and_a_change_shows_nothing() {
+        // These show numbers that only their reader can judge, or what the agent itself says.
+        let is_open = |command: &str| command.starts_with("ase-agent check") || command.starts_with("journalctl");
+        for (what, advice) in every_advice() {
+            for command in advice.commands().iter().filter(|command| !is_open(command)) {
+                let shown = advice.expected(command).unwrap_or_else(|| panic!("{what}: {command}"));
+                assert!(shown.chars().count() <= 70, "{what}: ({shown}) fits no line of 80 columns");
+            }
+            for command in &advice.mending {
+                assert_eq!(advice.expected(command), None, "{what}: {command}");
+            }
+        }
+        let (advice, _) = advised(Cause::Dropped, "asedb-a");
+        let flow = advice.commands().into_iter().find(|command| command.contains("test-ip-flow")).expect("it is asked");
+        assert!(advice.expected(&flow).is_some_and(|shown| shown.starts_with("access Deny")), "{flow}");
     }
 
     /// What a command looks at, and words of which one must say so.

@@ -118,7 +118,9 @@ fn circumstances(snapshot: &Snapshot, summary: &Summary) -> Part {
 fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness): (&Snapshot, Option<&Witness>)) {
     let definition = incident.finding.cause.definition();
     let advice = advice::of(incident, snapshot);
+    let expected = |command: &String| advice.expected(command).map(|shown| format!("# expect: {shown}"));
     let commands = advice.every_command();
+    let commands = commands.into_iter().flat_map(|it| [Some(it.clone()), expected(&it)]).flatten().collect::<Vec<_>>();
     parts.push(Part::Heading(format!("Incident: {}: {}", definition.label, definition.summary)));
     let mut facts = vec![
         ("where", incident.component.clone()),

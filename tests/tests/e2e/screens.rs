@@ -84,8 +84,8 @@ fn words(screen: &str) -> Vec<String> {
 }
 
 /// The leads of an incident's paragraphs that are the same in every run; what it rests on comes in any order.
-const LEADS: [&str; 10] =
-    ["INCIDENT", "where:", "hint:", "owner:", "first:", "next:", "type:", "mend:", "note:", "hits:"];
+const LEADS: [&str; 11] =
+    ["INCIDENT", "where:", "hint:", "owner:", "first:", "next:", "type:", "expect:", "mend:", "note:", "hits:"];
 /// Where half of all flows are lost, which ones is a matter of chance.
 const BY_CHANCE: [&str; 3] = ["type:", "note:", "hits:"];
 

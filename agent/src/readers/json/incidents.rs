@@ -1,6 +1,6 @@
 //! The incidents of a snapshot as JSON.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 
@@ -50,6 +50,8 @@ struct Advice {
     next_step: String,
     check_first: String,
     commands: Vec<String>,
+    /// What those that look show where the cause is right, by command.
+    expected: BTreeMap<String, &'static str>,
     /// Those of the commands that change something.
     mending_commands: Vec<String>,
     /// Which of the commands are to be typed on another machine, and why.
@@ -59,12 +61,14 @@ struct Advice {
 impl Advice {
     fn of(advice: advice::Advice) -> Self {
         let commands = advice.every_command();
+        let expected = commands.iter().filter_map(|command| Some((command.clone(), advice.expected(command)?))).collect();
         let advice::Advice { owner, next, before, mending, elsewhere, .. } = advice;
         Self {
             owner: owner.label(),
             next_step: next.words,
             check_first: before.words,
             commands,
+            expected,
             mending_commands: mending,
             elsewhere,
         }

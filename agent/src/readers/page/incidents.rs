@@ -52,7 +52,7 @@ pub(super) struct Told {
     pub(super) mender: &'static str,
     /// What to do, in the order in which it is done.
     pub(super) steps: Vec<(&'static str, Text)>,
-    pub(super) commands: Vec<Text>,
+    pub(super) commands: Vec<Typed>,
     /// Where some of the commands are to be typed, if not there.
     pub(super) elsewhere: Option<Text>,
     pub(super) rules: Option<Text>,
@@ -61,6 +61,27 @@ pub(super) struct Told {
     pub(super) hits: Vec<Hit>,
     pub(super) hidden: usize,
     pub(super) others: Vec<Other>,
+}
+
+/// A command.
+#[derive(Clone, Debug)]
+pub(super) struct Typed {
+    /// As it is typed.
+    pub(super) command: Text,
+    /// What it shows where the cause is right.
+    pub(super) expected: Option<Text>,
+}
+
+impl Typed {
+    fn of(command: &str, expected: Option<&'static str>) -> Self {
+        Self { command: Text::from(command), expected: expected.map(Text::from) }
+    }
+
+    fn markdown(&self) -> Vec<String> {
+        let Self { command, expected } = self;
+        let expected = expected.iter().map(|expected| format!("  - **Expect:** {expected}"));
+        std::iter::once(format!("- **Type:** `{command}`")).chain(expected).collect()
+    }
 }
 
 /// An endpoint that an incident explains.
@@ -129,7 +150,7 @@ impl Told {
             owner: advice.owner.label(),
             mender: advice::mender(advice.owner),
             steps: steps(advice.steps().map(|step| step.words)),
-            commands: texts(advice.every_command()),
+            commands: advice.every_command().iter().map(|it| Typed::of(it, advice.expected(it))).collect(),
             elsewhere: advice.elsewhere.map(Text::from),
             rules: exported,
             hint,
@@ -195,7 +216,7 @@ impl Told {
         lines.push(format!("- **Owner:** {owner}"));
         lines.extend(self.steps.iter().map(|(lead, words)| format!("- **{lead}:** {words}")));
         lines.extend(self.rules.iter().map(|rules| format!("- **Exported rules:** {rules}")));
-        lines.extend(self.commands.iter().map(|command| format!("- **Type:** `{command}`")));
+        lines.extend(self.commands.iter().flat_map(Typed::markdown));
         lines.extend(self.elsewhere.iter().map(|elsewhere| format!("- **Note:** {elsewhere}")));
         lines.push(format!(
             "- **Hits:** {}",

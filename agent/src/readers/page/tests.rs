@@ -322,6 +322,8 @@ fn a_card_says_first_what_it_types_first() {
     let told = words(&incident_of(&snapshot));
     let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
     assert!(at("First check outbound NSG rules") < at("Next check what was changed"), "{told}");
+    assert!(told.contains("Expect access Deny and its ruleName if an NSG drops it"), "{told}");
+    assert!(told.contains("- **Expect:** access Deny and its ruleName"), "the copy says so as well: {told}");
     assert!(
         at("Next check what was changed") < at("test-ip-flow") && at("test-ip-flow") < at("show-next-hop"),
         "{told}"

@@ -103,7 +103,7 @@ fn one(
     // What is said first is typed first: every step has its commands below it.
     for (lead, step) in ["first:  ", "next:   "].into_iter().zip(advice.steps()) {
         paper.line(2, lead, &step.words, BOLD);
-        step.commands.iter().for_each(|command| paper.command(2, "type:   ", command));
+        step.commands.iter().for_each(|command| typed(paper, command, advice.expected(command)));
     }
     advice.mending.iter().for_each(|command| paper.command(2, "mend:   ", command));
     if let Some(elsewhere) = &advice.elsewhere {
@@ -115,6 +115,14 @@ fn one(
         paper.line(2, "or:     ", &words, DIM);
     }
     affected(paper, incident, views);
+}
+
+/// Writes a command, and below it what it shows where the cause is right.
+fn typed(paper: &mut Paper, command: &str, expected: Option<&str>) {
+    paper.command(2, "type:   ", command);
+    if let Some(expected) = expected {
+        paper.line(2, "expect: ", expected, PLAIN);
+    }
 }
 
 /// What the incident rests on. What was not found out says nothing about it, and neither does a good answer where a
@@ -289,6 +297,19 @@ mod tests {
             assert!(at("first:") < at("type:") && at("type:") < at("next:"), "{cause}: {text}");
             let typed: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("type:")).collect();
             assert_eq!(typed.first().map(|it| it.trim()), typed.last().map(|it| it.trim()), "{cause}: {text}");
+        }
+    }
+
+    #[test]
+    fn below_a_command_stands_what_it_shows_where_the_cause_is_right() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::Dropped);
+        snapshot.exports = None;
+        let text = report(&snapshot, None, Look { width: Some(80), ..Look::default() });
+        let lines: Vec<&str> = text.lines().collect();
+        let typed: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("  type:   az ")).collect();
+        assert!(!typed.is_empty(), "{text}");
+        for at in typed {
+            assert!(lines[at + 1].starts_with("  expect: ") && !lines[at + 2].starts_with("          "), "{text}");
         }
     }
 
