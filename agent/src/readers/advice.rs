@@ -13,7 +13,7 @@ use ase_probes::{
     cause::{Cause, Owner, Side},
     class::Class,
     resolve::Resolution,
-    verdict::Confidence,
+    verdict::{Confidence, Finding},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     exports::said::{Said, Verdict},
     model::{
         catalog::{EndpointId, Host},
-        diagnosis::{Incident, Scope},
+        diagnosis::{Alternative, Incident, Scope},
         endpoint::EndpointView,
     },
     resolvers::{
@@ -148,6 +148,24 @@ pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
     let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
     let elsewhere = shown.and_then(|shown| shown.elsewhere(incident, &advice, snapshot));
     Advice { elsewhere, ..advice }
+}
+
+/// A command, and what it shows where it was the right one to type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Typed {
+    /// As it is typed.
+    pub(crate) command: String,
+    /// In a few words.
+    pub(crate) expected: Option<&'static str>,
+}
+
+/// What to type to see whether an incident has this other cause, and what that shows if it has.
+pub(crate) fn of_other(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Option<Typed> {
+    let finding = Finding { cause: other.cause, ..incident.finding };
+    let asked = Incident { finding, hint: None, ..incident.clone() };
+    let command = Shown::of(incident, snapshot)?.of_other(other, &asked, snapshot)?;
+    let expected = expected::of(&command, other.cause);
+    Some(Typed { command, expected })
 }
 
 /// What exports say of an incident.
@@ -395,7 +413,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::sample;
+    use crate::{model::contrast::Contrast, sample};
 
     /// The sample's incident with this cause, at the endpoints whose id begins so.
     fn advised(cause: Cause, start: &str) -> (Advice, Snapshot) {
@@ -493,6 +511,21 @@ mod tests {
         let (advice, _) = advised(Cause::Dropped, "asedb-a");
         let flow = advice.commands().into_iter().find(|command| command.contains("test-ip-flow")).expect("it is asked");
         assert!(advice.expected(&flow).is_some_and(|shown| shown.starts_with("access Deny")), "{flow}");
+    }
+
+    #[test]
+    fn every_other_cause_has_a_command_that_shows_whether_it_is_the_one() {
+        for start in ["asedb-a", "10.0.0.4:53", "168.63.129.16:", "login.microsoftonline.com:443"] {
+            let (_, snapshot) = advised(Cause::Dropped, start);
+            let incident = &snapshot.incidents.open[0];
+            for cause in Cause::ALL.iter().copied().filter(|cause| !matches!(cause, Cause::None)) {
+                let other = Alternative { cause, open: Contrast::DnsCanaryAnswers, answer: true };
+                let typed = of_other(&other, incident, &snapshot).unwrap_or_else(|| panic!("{cause} at {start}"));
+                let is_control = typed.command.starts_with("dig ") && typed.command.contains("@192.0.2.1 ");
+                assert_eq!(is_control, cause == Cause::DnsIntercepted, "{typed:?}");
+                assert!(!is_control || typed.expected.is_some_and(|shown| shown.contains("nobody can be")), "{typed:?}");
+            }
+        }
     }
 
     /// What a command looks at, and words of which one must say so.

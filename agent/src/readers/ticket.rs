@@ -11,7 +11,7 @@ use ase_probes::cause::Cause;
 use crate::{
     engine::snapshot::Snapshot,
     model::{
-        diagnosis::Incident,
+        diagnosis::{Alternative, Incident},
         endpoint::{EndpointView, Status},
         settings::ResolverSource,
     },
@@ -147,11 +147,19 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     below(
         parts,
         "It could also be",
-        other.map(|other| format!("{}, if {}", other.cause.label(), other.words())).collect(),
+        other.map(|other| could_be(other, incident, snapshot)).collect(),
     );
     below(parts, "Endpoints", incident.endpoints.iter().map(ToString::to_string).collect());
     let hidden = incident.hides.iter().map(ToString::to_string).collect();
     below(parts, "Whose own service could not be tested because of it", hidden);
+}
+
+/// Another cause, when it is the one, and how to see that.
+fn could_be(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> String {
+    let typed = advice::of_other(other, incident, snapshot);
+    let shown = |typed: &advice::Typed| typed.expected.map(|shown| format!(" shows {shown}")).unwrap_or_default();
+    let typed = typed.map(|typed| format!("; then {}{}", typed.command, shown(&typed))).unwrap_or_default();
+    format!("{}, if {}{typed}", other.cause.label(), other.words())
 }
 
 fn told(parts: &mut Vec<Part>, witness: &Witness, snapshot: &Snapshot) {

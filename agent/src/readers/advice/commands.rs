@@ -11,8 +11,10 @@ use crate::{
     engine::snapshot::Snapshot,
     model::{
         catalog::Host,
-        diagnosis::{Incident, Scope},
+        contrast::Ask,
+        diagnosis::{Alternative, Incident, Scope},
     },
+    net::address::canary_beside,
     resolvers::compare::{ComparisonClass, zone_to_forward},
 };
 
@@ -92,6 +94,16 @@ impl Shown<'_> {
             | Cause::NtpUnsynced
             | Cause::ProtocolViolation => looked_at(),
         }
+    }
+
+    /// What to type to see whether it is another cause, `asked` being the incident as if it were.
+    pub(super) fn of_other(&self, other: &Alternative, asked: &Incident, snapshot: &Snapshot) -> Option<String> {
+        let is_by_canary = matches!(other.open.ask(), Ask::DnsCanary | Ask::UdpCanary);
+        if other.cause == Cause::DnsIntercepted && is_by_canary {
+            let canary = canary_beside(self.address.ip());
+            return Some(format!("dig +tries=1 +time=3 @{canary} {}", self.name()));
+        }
+        self.commands(asked, snapshot).into_iter().next()
     }
 
     /// Whether these commands are how to do the next step; else they show what is to be ruled out before.
@@ -190,10 +202,7 @@ impl Shown<'_> {
 
     /// How both sides answer for the name, and each server alone.
     fn of_the_name(&self, snapshot: &Snapshot) -> Vec<String> {
-        let name = match &self.view.endpoint.target.host {
-            Host::Name(name) => name.as_str(),
-            Host::Address(_) => MANAGEMENT,
-        };
+        let name = self.name();
         let server = match self.view.last.as_ref().and_then(|visit| visit.resolution.as_ref()?.server) {
             Some(server) => server.ip(),
             None if self.address.port() == 53 => self.address.ip(),
@@ -201,6 +210,14 @@ impl Shown<'_> {
         };
         let alone = self.servers_or(server).into_iter().map(|server| format!("dig @{server} {name}"));
         std::iter::once(format!("ase-agent nameresolver --compare {name}")).chain(alone).collect()
+    }
+
+    /// A name that DNS servers are asked for.
+    fn name(&self) -> &str {
+        match &self.view.endpoint.target.host {
+            Host::Name(name) => name.as_str(),
+            Host::Address(_) => MANAGEMENT,
+        }
     }
 
     /// The zone whose forwarding is missing.

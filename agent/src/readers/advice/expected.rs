@@ -6,7 +6,7 @@ use ase_probes::cause::Cause;
 type Shows = fn(Cause) -> Option<&'static str>;
 
 /// By what tells a command; the first row that fits counts.
-const COMMANDS: [(&str, Shows); 24] = [
+const COMMANDS: [(&str, Shows); 25] = [
     ("nsg rule ", as_exported),
     ("route-table route ", as_exported),
     ("test-ip-flow", |_| Some("access Deny and its ruleName if an NSG drops it; Allow: look further")),
@@ -17,6 +17,7 @@ const COMMANDS: [(&str, Shows); 24] = [
     ("DipAvailability", |_| Some("an instance whose value is far below 100")),
     ("SNATPortUtilization", |_| Some("values near 100 while it lasts")),
     ("nameresolver --compare", compared),
+    ("dig +tries=1 ", |_| Some("an answer, although nobody can be at this address")),
     ("dig ", asked),
     ("openssl ", handshake),
     ("nstat -az", |_| Some("counters of drops that grow, or a rule that drops; else look further")),

@@ -41,6 +41,10 @@ struct AlternativeEntry {
     cause: &'static str,
     summary: &'static str,
     settled_by: &'static str,
+    /// What to type to see whether it is the one.
+    command: Option<String>,
+    /// What that shows if it is.
+    expected: Option<&'static str>,
 }
 
 /// Who mends it, what to do, and what to look at before anything is changed.
@@ -96,7 +100,11 @@ impl<'a> IncidentEntry<'a> {
             endpoints: incident.endpoints.iter().map(|id| &*id.0).collect(),
             hides: incident.hides.iter().map(|id| &*id.0).collect(),
             evidence: advice::evidence(incident, snapshot),
-            alternatives: incident.alternatives.iter().map(AlternativeEntry::of).collect(),
+            alternatives: incident
+                .alternatives
+                .iter()
+                .map(|other| AlternativeEntry::of(other, incident, snapshot))
+                .collect(),
             advice: Advice::of(advice::of(incident, snapshot)),
             hint: advice::hint(incident, snapshot),
             exports: told.and_then(|exports| SaidEntry::of(incident, exports, snapshot.at)),
@@ -108,8 +116,15 @@ impl<'a> IncidentEntry<'a> {
 }
 
 impl AlternativeEntry {
-    fn of(alternative: &Alternative) -> Self {
+    fn of(alternative: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Self {
         let definition = alternative.cause.definition();
-        Self { cause: definition.label, summary: definition.summary, settled_by: alternative.words() }
+        let typed = advice::of_other(alternative, incident, snapshot);
+        Self {
+            cause: definition.label,
+            summary: definition.summary,
+            settled_by: alternative.words(),
+            expected: typed.as_ref().and_then(|typed| typed.expected),
+            command: typed.map(|typed| typed.command),
+        }
     }
 }

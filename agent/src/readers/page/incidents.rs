@@ -106,6 +106,8 @@ pub(super) struct Other {
     pub(super) summary: &'static str,
     /// What would speak for it.
     pub(super) words: Text,
+    /// What to type to see that.
+    pub(super) typed: Option<Typed>,
 }
 
 impl Other {
@@ -113,13 +115,19 @@ impl Other {
     pub(super) fn of(alternative: &Alternative) -> Self {
         let definition = alternative.cause.definition();
         let (cause, words) = (Text::from(definition.label), Text::from(alternative.words()));
-        Self { cause, summary: definition.summary, words }
+        Self { cause, summary: definition.summary, words, typed: None }
+    }
+
+    /// Another cause of an incident, with what to type to see whether it is the one.
+    fn of_incident(alternative: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Self {
+        let typed = advice::of_other(alternative, incident, snapshot);
+        Self { typed: typed.map(|typed| Typed::of(&typed.command, typed.expected)), ..Self::of(alternative) }
     }
 
     /// One that the store remembers. It may be a later version's.
     fn remembered(other: &account::Other) -> Self {
         let summary = Cause::from_label(&other.cause).map_or("", |cause| cause.definition().summary);
-        Self { cause: Text::from(&other.cause), summary, words: Text::from(&other.settled_by) }
+        Self { cause: Text::from(&other.cause), summary, words: Text::from(&other.settled_by), typed: None }
     }
 }
 
@@ -157,7 +165,11 @@ impl Told {
             evidence: texts(&incident.evidence),
             hits: incident.endpoints.iter().map(|id| hit(id, &views, incident.hides.contains(id))).collect(),
             hidden: incident.hides.len(),
-            others: incident.alternatives.iter().map(Other::of).collect(),
+            others: incident
+                .alternatives
+                .iter()
+                .map(|other| Other::of_incident(other, incident, snapshot))
+                .collect(),
         }
     }
 

@@ -113,6 +113,11 @@ fn one(
     for alternative in &incident.alternatives {
         let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
         paper.line(2, "or:     ", &words, DIM);
+        let other = advice::of_other(alternative, incident, snapshot);
+        // What stands above already is not typed twice.
+        if let Some(other) = other.filter(|other| !advice.commands().contains(&other.command)) {
+            typed(paper, &other.command, other.expected);
+        }
     }
     affected(paper, incident, views);
 }
@@ -247,7 +252,10 @@ mod tests {
     use super::*;
     use crate::{
         diagnosis::rules::OVER,
-        model::diagnosis::Scope,
+        model::{
+            contrast::Contrast,
+            diagnosis::{Alternative, Scope},
+        },
         readers::report::{Look, render as report},
         resolvers::names::NameView,
         sample,
@@ -311,6 +319,23 @@ mod tests {
         for at in typed {
             assert!(lines[at + 1].starts_with("  expect: ") && !lines[at + 2].starts_with("          "), "{text}");
         }
+    }
+
+    #[test]
+    fn another_cause_has_its_command_below_it_unless_it_stands_above() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::Dropped);
+        snapshot.exports = None;
+        let other = |cause| Alternative { cause, open: Contrast::ControlAnswers, answer: false };
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        incident.alternatives = vec![other(Cause::LocalFirewall), other(Cause::Rejected)];
+        let text = report(&snapshot, None, Look::default());
+        let lines: Vec<&str> = text.lines().collect();
+        let below = |cause: &str| {
+            let at = lines.iter().position(|line| line.starts_with(&format!("  or:     {cause}, if ")));
+            lines[at.expect("it is said") + 1]
+        };
+        assert_eq!(below("local_firewall"), "  type:   sudo nft list ruleset", "{text}");
+        assert!(below("rejected").starts_with("  hits:"), "{text}");
     }
 
     #[test]
