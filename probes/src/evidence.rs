@@ -248,7 +248,8 @@ impl fmt::Display for TcpInfo {
         if !self.round_trip.is_zero() {
             write!(f, "round trip {}, ", Millis(self.round_trip))?;
         }
-        write!(f, "path MTU {}", self.path_mtu)
+        // The interface's, unless ICMP told the kernel a smaller one: beside a black hole it proves nothing.
+        write!(f, "path MTU {} as this machine believes", self.path_mtu)
     }
 }
 
