@@ -96,17 +96,17 @@ macro_rules! contrasts {
 
 contrasts! {
     CanaryAccepts TcpCanary
-        "192.0.2.1, where nobody can be (RFC 5737), accepts connections on this port: something on the path answers for others"
-        "192.0.2.1, where nobody can be (RFC 5737), does not accept connections on this port";
+        "the control 192.0.2.1, where nobody can be (RFC 5737), accepts connections on this port: something on the path answers for others"
+        "the control 192.0.2.1, where nobody can be (RFC 5737), does not accept connections on this port, as it should be";
     CanaryRefuses TcpCanary
-        "192.0.2.1, where nobody can be (RFC 5737), refuses connections on this port: a box on the path rejects for others"
-        "192.0.2.1, where nobody can be (RFC 5737), does not refuse connections on this port";
+        "the control 192.0.2.1, where nobody can be (RFC 5737), refuses connections on this port: a box on the path rejects for others"
+        "the control 192.0.2.1, where nobody can be (RFC 5737), does not refuse connections on this port, as it should be";
     UdpCanaryAnswers UdpCanary
-        "192.0.2.1, where nobody can be (RFC 5737), answers on this port: something on the path answers for others"
-        "192.0.2.1, where nobody can be (RFC 5737), does not answer on this port";
+        "the control 192.0.2.1, where nobody can be (RFC 5737), answers on this port: something on the path answers for others"
+        "the control 192.0.2.1, where nobody can be (RFC 5737), does not answer on this port, as it should be";
     DnsCanaryAnswers DnsCanary
-        "192.0.2.1, where nobody can be (RFC 5737), answers DNS questions: something on the path resolves names for others"
-        "192.0.2.1, where nobody can be (RFC 5737), does not answer DNS questions";
+        "the control 192.0.2.1, where nobody can be (RFC 5737), answers DNS questions: something on the path resolves names for others"
+        "the control 192.0.2.1, where nobody can be (RFC 5737), does not answer DNS questions, as it should be";
     ControlAnswers Control
         "the platform's own address answers: network card, host and resolver stub are fine"
         "the platform's own address does not answer either";
@@ -273,8 +273,8 @@ contrasts! {
         "the last round trips are several times what they were"
         "round trips are what they were";
     CanaryAcceptedBefore Memory
-        "192.0.2.1 accepted connections before the fault and is silent now: the appliance that answered is gone"
-        "192.0.2.1 never accepted connections";
+        "the control 192.0.2.1, where nobody can be (RFC 5737), accepted connections before the fault and is silent now: the appliance that answered is gone"
+        "the control 192.0.2.1, where nobody can be (RFC 5737), never accepted connections";
     RedirectPortsSilent RedirectPorts
         "none of the sampled ports 11000-11999 answers at the gateway's address, not even with a refusal"
         "the sampled ports 11000-11999 answer";
@@ -419,8 +419,17 @@ mod tests {
         {
             for answer in [true, false] {
                 let said = of_family(peer, contrast.words(answer));
-                assert!(said.starts_with("2001:db8::1, where nobody can be (RFC 3849)"), "{said}");
+                assert!(said.starts_with("the control 2001:db8::1, where nobody can be (RFC 3849)"), "{said}");
             }
+        }
+    }
+
+    #[test]
+    fn the_control_is_never_named_without_what_it_is() {
+        for (contrast, answer) in Contrast::ALL.iter().flat_map(|contrast| [(contrast, true), (contrast, false)]) {
+            let said = contrast.words(answer);
+            let is_told = said.contains("the control 192.0.2.1, where nobody can be (RFC 5737), ");
+            assert_eq!(said.contains("192.0.2.1"), is_told, "{said}");
         }
     }
 
