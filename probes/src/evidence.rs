@@ -276,3 +276,14 @@ impl fmt::Display for Escaped<'_> {
         if self.0.len() > 512 { f.write_str("...") } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_mtu_is_said_to_be_what_this_machine_believes() {
+        let said = TcpInfo { path_mtu: 1500, ..TcpInfo::default() }.to_string();
+        assert!(said.ends_with(", path MTU 1500 as this machine believes"), "{said}");
+    }
+}
