@@ -32,6 +32,11 @@ pub use endpoint::render as endpoint;
 pub use incident::{Asked, key, named, remembered, render as incident, render_remembered as remembered_incident};
 pub use text::Html;
 
+/// Room for the first page without its rows, and for each of these, in bytes, rather more than they take: a text that grows
+/// takes up to three times its memory for a moment.
+const ROOM: usize = 64 * 1024;
+const ROW: usize = 2 * 1024;
+
 /// What stands around every page.
 #[derive(Clone, Debug)]
 struct Frame {
@@ -64,14 +69,6 @@ impl Frame {
     }
 }
 
-/// The parts of the first page, by the id under which each stands in it.
-#[derive(Clone, Debug, Default)]
-pub struct Parts {
-    html: BTreeMap<String, Html>,
-    /// How the endpoint of each row stands.
-    standings: BTreeMap<String, u64>,
-}
-
 /// What tells whether a part is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -81,45 +78,31 @@ pub struct Mark {
     pub standing: Option<u64>,
 }
 
-impl Parts {
-    /// The parts of a snapshot.
-    pub fn of(snapshot: &Snapshot, course: &Course) -> Self {
-        let row = |view| endpoints::row(snapshot, view, course);
-        let (mut html, mut standings) = (BTreeMap::new(), BTreeMap::new());
-        for endpoints::Rendered { anchor, standing, row } in snapshot.endpoints.iter().map(|view| row(view)) {
-            standings.insert(anchor.clone(), standing);
-            html.insert(anchor, row);
-        }
-        let sections = [
-            ("answer", answer::answer(snapshot)),
-            ("incidents", incidents::cards(snapshot, course)),
-            ("classes", classes::table(snapshot, course)),
-            ("risk", answer::risk(snapshot, course)),
-            ("warnings", agent::warnings(snapshot)),
-            ("dns", names::sides(snapshot)),
-            ("past", past::timeline(snapshot, course)),
-            ("exports", agent::exports(snapshot)),
-            ("agent", agent::own_health(snapshot)),
-        ];
-        html.extend(sections.map(|(id, html)| (id.to_owned(), html)));
-        Self { html, standings }
+/// Hands over each part of the first page with the id under which it stands there and what tells whether it is another one.
+/// There is one at a time: all rows of a large page are megabytes.
+pub fn each_part(snapshot: &Snapshot, course: &Course, mut take: impl FnMut(String, Mark, Html)) {
+    for view in &snapshot.endpoints {
+        let endpoints::Rendered { anchor, standing, row } = endpoints::row(snapshot, view, course);
+        take(anchor, Mark { whole: mark(row.as_str()), standing: Some(standing) }, row);
     }
+    for (id, html) in sections(snapshot, course) {
+        take(id.to_owned(), Mark { whole: mark(html.as_str()), standing: None }, html);
+    }
+}
 
-    /// A mark for each part, which is another one when the part is.
-    pub fn marks(&self) -> BTreeMap<String, Mark> {
-        let of =
-            |id: &String, html: &Html| Mark { whole: mark(html.as_str()), standing: self.standings.get(id).copied() };
-        self.html.iter().map(|(id, html)| (id.clone(), of(id, html))).collect()
-    }
-
-    /// The part with this id.
-    pub fn part(&self, id: &str) -> Option<&Html> {
-        self.html.get(id)
-    }
-
-    fn take(&mut self, id: &str) -> Html {
-        self.html.remove(id).unwrap_or_default()
-    }
+/// The parts that are no rows.
+fn sections(snapshot: &Snapshot, course: &Course) -> [(&'static str, Html); 9] {
+    [
+        ("answer", answer::answer(snapshot)),
+        ("incidents", incidents::cards(snapshot, course)),
+        ("classes", classes::table(snapshot, course)),
+        ("risk", answer::risk(snapshot, course)),
+        ("warnings", agent::warnings(snapshot)),
+        ("dns", names::sides(snapshot)),
+        ("past", past::timeline(snapshot, course)),
+        ("exports", agent::exports(snapshot)),
+        ("agent", agent::own_health(snapshot)),
+    ]
 }
 
 fn mark(value: impl Hash) -> u64 {
@@ -137,7 +120,7 @@ pub fn layout(snapshot: &Snapshot) -> u64 {
 
 #[derive(Template)]
 #[template(path = "landing.html", whitespace = "minimize")]
-struct Landing {
+struct Landing<'a> {
     frame: Frame,
     answer: Html,
     incidents: Html,
@@ -145,7 +128,7 @@ struct Landing {
     risk_title: &'static str,
     risk: Html,
     warnings: Html,
-    groups: Vec<endpoints::Group>,
+    groups: Vec<endpoints::Group<'a>>,
     slots: Vec<endpoints::Unfilled>,
     dns: Html,
     past: Html,
@@ -156,24 +139,25 @@ struct Landing {
 
 /// The first page.
 pub fn landing(snapshot: &Snapshot, course: &Course) -> String {
-    let mut parts = Parts::of(snapshot, course);
+    let mut sections = BTreeMap::from(sections(snapshot, course));
+    let mut part = |id| sections.remove(id).unwrap_or_default();
     let page = Landing {
         frame: Frame::of(snapshot, "landing", answer::title(snapshot)),
-        answer: parts.take("answer"),
-        incidents: parts.take("incidents"),
-        classes: parts.take("classes"),
+        answer: part("answer"),
+        incidents: part("incidents"),
+        classes: part("classes"),
         risk_title: answer::risk_title(snapshot),
-        risk: parts.take("risk"),
-        warnings: parts.take("warnings"),
-        groups: endpoints::groups(snapshot, &mut parts),
+        risk: part("risk"),
+        warnings: part("warnings"),
+        groups: endpoints::groups(snapshot, course),
         slots: endpoints::slots(snapshot),
-        dns: parts.take("dns"),
-        past: parts.take("past"),
+        dns: part("dns"),
+        past: part("past"),
         spans: past::choices(),
-        exports: parts.take("exports"),
-        agent: parts.take("agent"),
+        exports: part("exports"),
+        agent: part("agent"),
     };
-    Html::of(&page).into_string()
+    Html::with_room(&page, ROOM + snapshot.endpoints.len() * ROW).into_string()
 }
 
 /// The title of the first page: a tab among many shows how things stand.

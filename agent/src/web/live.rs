@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -17,11 +18,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::told::{News, Told};
+use super::told::Told;
 use crate::{
     engine::snapshot::Snapshot,
     readers::page::{
-        self, Parts,
+        self,
         course::{Course, REACH, Recalled},
     },
     store::history,
@@ -37,6 +38,10 @@ const LIFETIME: Duration = Duration::from_secs(240);
 const MOST_OPEN: usize = 50;
 /// Messages that wait for a slow page; one that falls behind further is told to fetch the whole page.
 const WAITING: usize = 8;
+/// What stands before the JSON of a message.
+const DATA: &str = "data: ";
+/// Bytes of a message without its parts, rather more than they are.
+const FRAME: usize = 1024;
 /// How far back incidents reach on the page.
 const INCIDENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -46,7 +51,8 @@ pub struct Live {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     course: Arc<Mutex<Course>>,
     state_dir: Option<PathBuf>,
-    messages: broadcast::Sender<Arc<str>>,
+    /// Each is made once and shared by all pages.
+    messages: broadcast::Sender<Bytes>,
     told: Arc<Mutex<Told>>,
     open: Arc<AtomicUsize>,
 }
@@ -119,24 +125,31 @@ impl Live {
             *told = Told::default();
             return;
         }
-        let (at, parts) = (snapshot.at.as_millis() as u64, Parts::of(snapshot, &self.course()));
-        let news = told.take(snapshot.at, page::layout(snapshot), parts.marks());
+        let is_whole = told.begin(snapshot.at, page::layout(snapshot));
+        let mut parts = Map::new();
+        page::each_part(snapshot, &self.course(), |id, mark, html| {
+            if told.is_due(&id, mark) && !is_whole {
+                parts.insert(id, html.as_str().trim().into());
+            }
+        });
         drop(told);
-        let html = |id: &String| parts.part(id).map(|part| part.as_str().trim().to_owned());
-        let message = match news {
-            News::Whole => json!({"at": at, "whole": true}),
-            News::Parts(ids) if ids.is_empty() => json!({"at": at}),
-            News::Parts(ids) => {
-                let parts: Map<String, Value> = ids.into_iter().map(|id| (id.clone(), html(&id).into())).collect();
-                json!({"at": at, "title": page::title(snapshot), "parts": parts})
+        let at = snapshot.at.as_millis() as u64;
+        let message = match (is_whole, parts.is_empty()) {
+            (true, _) => whole(at),
+            (false, true) => framed(&json!({"at": at})),
+            (false, false) => {
+                // `json!` would copy the parts.
+                let (at, title) = (Value::from(at), Value::from(page::title(snapshot)));
+                let said = [("at", at), ("title", title), ("parts", parts.into())];
+                framed(&said.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
             }
         };
         // Nobody may be left who listens.
-        drop(self.messages.send(message.to_string().into()));
+        drop(self.messages.send(message));
     }
 
     /// The messages for one page that is open now; `None` where too many are.
-    pub fn listen(&self) -> Option<impl Stream<Item = Arc<str>> + Send + 'static> {
+    pub fn listen(&self) -> Option<impl Stream<Item = Bytes> + Send + 'static> {
         let place = Place(Arc::clone(&self.open));
         // The place counts before it is known to be free, so that two cannot take the last one.
         let taken = self.open.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +169,7 @@ impl Live {
                         Ok(Err(broadcast::error::RecvError::Lagged(_))) => whole(now(&snapshots)),
                         Ok(Err(broadcast::error::RecvError::Closed)) => return None,
                         Err(_) if Instant::now() >= end => return None,
-                        Err(_) => json!({"at": now(&snapshots)}).to_string().into(),
+                        Err(_) => framed(&json!({"at": now(&snapshots)})),
                     },
                     () = gone(&mut snapshots) => return None,
                 };
@@ -167,19 +180,30 @@ impl Live {
     }
 
     /// What a page hears first: up to when the messages tell everything. An older page has to be fetched anew.
-    fn first(&self) -> Arc<str> {
+    fn first(&self) -> Bytes {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.at().is_zero() {
             let snapshot = Arc::clone(&self.snapshots.borrow());
-            let marks = Parts::of(&snapshot, &self.course()).marks();
-            told.take(snapshot.at, page::layout(&snapshot), marks);
+            told.begin(snapshot.at, page::layout(&snapshot));
+            page::each_part(&snapshot, &self.course(), |id, mark, _| _ = told.is_due(&id, mark));
         }
         whole(told.at().as_millis() as u64)
     }
 }
 
-fn whole(at: u64) -> Arc<str> {
-    json!({"at": at, "whole": true}).to_string().into()
+fn whole(at: u64) -> Bytes {
+    framed(&json!({"at": at, "whole": true}))
+}
+
+/// A message as it goes to every page: JSON on one line, in the frame of server-sent events (HTML, section 9.2.6).
+fn framed(said: &Value) -> Bytes {
+    let html = said["parts"].as_object().into_iter().flatten().filter_map(|(_, part)| part.as_str());
+    // Quotes of attributes are escaped.
+    let mut bytes = Vec::with_capacity(FRAME + html.map(|part| part.len() + part.len() / 8).sum::<usize>());
+    bytes.extend_from_slice(DATA.as_bytes());
+    serde_json::to_writer(&mut bytes, said).expect("memory takes what is written to it");
+    bytes.extend_from_slice(b"\n\n");
+    bytes.into()
 }
 
 /// The time of the newest snapshot in milliseconds since the Unix epoch.
@@ -199,6 +223,8 @@ mod tests {
         model::{catalog::EndpointId, endpoint::EndpointView},
         sample,
     };
+
+    use std::collections::BTreeMap;
 
     const ENDPOINTS: u64 = 100;
     /// Each endpoint is visited once in so many seconds.
@@ -231,9 +257,20 @@ mod tests {
         let live = Live::new(receiver, None);
         let mut messages = live.messages.subscribe();
         live.take(&snapshot);
-        let first = messages.try_recv().expect("a page is open");
-        assert!(first.contains("whole"), "{first}");
-        let mut before = Parts::of(&snapshot, &live.course()).marks();
+        let mut heard = || -> Value {
+            let message = messages.try_recv().expect("a page is open");
+            let framed = std::str::from_utf8(&message).expect("text");
+            let said = framed.strip_prefix(DATA).and_then(|rest| rest.strip_suffix("\n\n")).expect("an event");
+            assert!(!said.contains('\n'), "an event of one line: {said}");
+            serde_json::from_str(said).expect("JSON")
+        };
+        assert_eq!(heard()["whole"], true);
+        let parts = |snapshot: &Snapshot| {
+            let mut parts = BTreeMap::new();
+            page::each_part(snapshot, &live.course(), |id, mark, html| drop(parts.insert(id, (mark, html))));
+            parts
+        };
+        let mut before = parts(&snapshot);
         let (mut told, mut every) = (0, 0);
         for second in 1..=SECONDS {
             snapshot.at += Duration::from_secs(1);
@@ -241,15 +278,14 @@ mod tests {
             let due = snapshot.endpoints.iter_mut().skip((second % INTERVAL) as usize).step_by(INTERVAL as usize);
             due.for_each(|view| visit(view, at, second));
             live.take(&snapshot);
-            let parts = Parts::of(&snapshot, &live.course());
-            let marks = parts.marks();
-            let is_row = |id: &str| marks.get(id).is_some_and(|mark| mark.standing.is_some());
-            let changed = marks.iter().filter(|(id, mark)| is_row(id) && before.get(*id) != Some(mark));
-            every += changed.map(|(id, _)| parts.part(id).map_or(0, |row| row.as_str().trim().len())).sum::<usize>();
-            let message: Value = serde_json::from_str(&messages.try_recv().expect("a page is open")).expect("JSON");
+            let after = parts(&snapshot);
+            let is_row = |id: &str| after.get(id).is_some_and(|(mark, _)| mark.standing.is_some());
+            let changed = after.iter().filter(|(id, part)| is_row(id) && before.get(*id) != Some(part));
+            every += changed.map(|(_, (_, row))| row.as_str().trim().len()).sum::<usize>();
+            let message = heard();
             let rows = message["parts"].as_object().into_iter().flatten().filter(|(id, _)| is_row(id));
             told += rows.filter_map(|(_, html)| html.as_str()).map(str::len).sum::<usize>();
-            before = marks;
+            before = after;
         }
         println!("{} bytes of rows are told of {} by all visits", told as u64, every as u64);
         assert!(told > 0 && told * 4 < every, "{told} bytes of rows are told, {every} would be by every visit");

@@ -6,9 +6,10 @@ use std::{convert::Infallible, time::Duration};
 use ase_probes::clock;
 use axum::{
     Router,
+    body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderName, StatusCode, header},
-    response::{IntoResponse, Response, Sse, sse::Event},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::StreamExt;
@@ -103,8 +104,12 @@ async fn events(State(site): State<Shown>) -> Response {
     let Some(messages) = site.live.listen() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open: fetch now and then\n").into_response();
     };
-    let events = messages.map(|message| Ok::<_, Infallible>(Event::default().data(message)));
-    ([(header::X_CONTENT_TYPE_OPTIONS, "nosniff")], Sse::new(events)).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, Body::from_stream(messages.map(Ok::<_, Infallible>))).into_response()
 }
 
 async fn asset(Path(name): Path<String>) -> Response {

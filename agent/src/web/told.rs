@@ -9,15 +9,6 @@ use crate::readers::page::Mark;
 /// so that with it none waits.
 const QUIET: Duration = Duration::from_secs(25);
 
-/// What open pages are to be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// Too much to be told in parts: to be fetched anew.
-    Whole,
-    /// The parts with these ids.
-    Parts(Vec<String>),
-}
-
 /// What open pages were told.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -32,25 +23,29 @@ impl Told {
         self.at
     }
 
-    /// Takes the marks of a snapshot, and says what is to be told of it.
-    pub(super) fn take(&mut self, at: Duration, layout: u64, marks: BTreeMap<String, Mark>) -> News {
+    /// Begins with a snapshot, and says whether it is too much to be told in parts: pages are to fetch it anew then.
+    pub(super) fn begin(&mut self, at: Duration, layout: u64) -> bool {
         let is_whole = layout != self.layout || self.at.is_zero();
         (self.at, self.layout) = (at, layout);
         if is_whole {
-            self.parts = marks.into_iter().map(|(id, mark)| (id, (mark, at))).collect();
-            return News::Whole;
+            self.parts.clear();
         }
-        let is_due = |id: &str, mark: &Mark| match self.parts.get(id) {
+        is_whole
+    }
+
+    /// Whether a part of the snapshot that was begun is to be told now. It counts as told then.
+    pub(super) fn is_due(&mut self, id: &str, mark: Mark) -> bool {
+        let is_due = match self.parts.get(id) {
             Some((told, _)) if told.whole == mark.whole => false,
             Some((told, since)) if mark.standing.is_some() && told.standing == mark.standing => {
-                at.saturating_sub(*since) >= QUIET
+                self.at.saturating_sub(*since) >= QUIET
             }
             Some(_) | None => true,
         };
-        let due: Vec<(String, Mark)> = marks.into_iter().filter(|(id, mark)| is_due(id, mark)).collect();
-        let ids = due.iter().map(|(id, _)| id.clone()).collect();
-        self.parts.extend(due.into_iter().map(|(id, mark)| (id, (mark, at))));
-        News::Parts(ids)
+        if is_due {
+            self.parts.insert(id.to_owned(), (mark, self.at));
+        }
+        is_due
     }
 }
 
@@ -60,24 +55,20 @@ mod tests {
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
-    fn marks(parts: &[(&str, u64, Option<u64>)]) -> BTreeMap<String, Mark> {
-        parts
-            .iter()
-            .map(|(id, whole, standing)| ((*id).to_owned(), Mark { whole: *whole, standing: *standing }))
-            .collect()
-    }
-
-    fn told(news: News) -> Vec<String> {
-        match news {
-            News::Whole => vec!["whole".to_owned()],
-            News::Parts(ids) => ids,
-        }
+    /// What pages are told of a snapshot with these parts.
+    fn take(pages: &mut Told, at: u64, layout: u64, parts: &[(&str, u64, Option<u64>)]) -> Vec<String> {
+        let is_whole = pages.begin(S(at), layout);
+        let due = parts.iter().filter(|(id, whole, standing)| {
+            pages.is_due(id, Mark { whole: *whole, standing: *standing })
+        });
+        let due: Vec<String> = due.map(|(id, _, _)| (*id).to_owned()).collect();
+        if is_whole { vec!["whole".to_owned()] } else { due }
     }
 
     #[test]
     fn what_changed_is_told_at_once_and_the_last_visits_of_a_row_that_stands_as_it_stood_now_and_then() {
         let mut pages = Told::default();
-        let mut take = |at, parts: &[_]| told(pages.take(S(at), 7, marks(parts)));
+        let mut take = |at, parts: &[_]| take(&mut pages, at, 7, parts);
         assert_eq!(take(100, &[("answer", 1, None), ("row", 1, Some(1))]), ["whole"], "nobody was told anything");
         assert_eq!(take(101, &[("answer", 1, None), ("row", 1, Some(1))]), [""; 0]);
         assert_eq!(take(102, &[("answer", 2, None), ("row", 2, Some(1))]), ["answer"], "a visit like those before");
@@ -94,9 +85,9 @@ mod tests {
     #[test]
     fn another_layout_is_told_as_a_whole_and_nothing_of_it_twice() {
         let mut pages = Told::default();
-        pages.take(S(1), 7, marks(&[("row", 1, Some(1))]));
-        assert_eq!(pages.take(S(2), 8, marks(&[("row", 2, Some(1))])), News::Whole);
-        assert_eq!(pages.take(S(60), 8, marks(&[("row", 2, Some(1))])), News::Parts(Vec::new()));
+        take(&mut pages, 1, 7, &[("row", 1, Some(1))]);
+        assert_eq!(take(&mut pages, 2, 8, &[("row", 2, Some(1))]), ["whole"]);
+        assert_eq!(take(&mut pages, 60, 8, &[("row", 2, Some(1))]), [""; 0]);
         assert_eq!(pages.at(), S(60));
     }
 }

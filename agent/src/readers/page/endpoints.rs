@@ -1,12 +1,11 @@
 //! The endpoints on the first page: one row each, grouped by class, the worst first; and the slots that nobody filled.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use ase_probes::{class::Class, outcome::Outcome};
-use askama::Template;
+use askama::{Template, filters::HtmlSafe};
 
 use super::{
-    Parts,
     charts::{self, Path},
     course::{Course, STRETCHES},
     mark,
@@ -139,14 +138,30 @@ fn days(seconds: u64) -> String {
 }
 
 /// The rows of one class.
-pub(super) struct Group {
+pub(super) struct Group<'a> {
     /// The class.
     pub(super) class: &'static str,
     /// Its rows.
-    pub(super) rows: Vec<Html>,
+    pub(super) rows: Vec<Unwritten<'a>>,
     /// How many of them are not healthy.
     pub(super) ailing: usize,
 }
+
+/// A row that is rendered where it is written, so that a page of many holds it once.
+pub(super) struct Unwritten<'a> {
+    snapshot: &'a Snapshot,
+    view: &'a EndpointView,
+    course: &'a Course,
+}
+
+impl fmt::Display for Unwritten<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(row(self.snapshot, self.view, self.course).row.as_str())
+    }
+}
+
+// The row's template has escaped what there is to escape.
+impl HtmlSafe for Unwritten<'_> {}
 
 /// The endpoints by class, the worst first.
 pub(super) fn grouped(snapshot: &Snapshot) -> BTreeMap<Class, Vec<&EndpointView>> {
@@ -159,12 +174,12 @@ pub(super) fn grouped(snapshot: &Snapshot) -> BTreeMap<Class, Vec<&EndpointView>
     groups
 }
 
-/// The groups, with the rows taken out of the parts.
-pub(super) fn groups(snapshot: &Snapshot, parts: &mut Parts) -> Vec<Group> {
-    let group = |(class, views): (Class, Vec<&EndpointView>)| Group {
+/// The groups with their rows.
+pub(super) fn groups<'a>(snapshot: &'a Snapshot, course: &'a Course) -> Vec<Group<'a>> {
+    let group = |(class, views): (Class, Vec<&'a EndpointView>)| Group {
         class: class.label(),
         ailing: views.iter().filter(|view| view.status != Status::Healthy).count(),
-        rows: views.iter().map(|view| parts.take(&anchor('e', &view.endpoint.id.0))).collect(),
+        rows: views.into_iter().map(|view| Unwritten { snapshot, view, course }).collect(),
     };
     grouped(snapshot).into_iter().map(group).collect()
 }

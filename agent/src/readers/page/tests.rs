@@ -204,15 +204,36 @@ fn what_is_long_does_not_make_the_page_long() {
     assert!(hostile < usual + 150_000, "{usual} bytes grew to {hostile}");
 }
 
+/// Every part by its id.
+fn parts(snapshot: &Snapshot) -> BTreeMap<String, (Mark, Html)> {
+    let mut parts = BTreeMap::new();
+    each_part(snapshot, &Course::default(), |id, mark, html| {
+        assert!(parts.insert(id.clone(), (mark, html)).is_none(), "{id} comes once");
+    });
+    parts
+}
+
+#[test]
+fn a_page_of_many_endpoints_is_written_into_the_room_that_it_takes() {
+    for endpoints in [1, 100, 2000] {
+        let snapshot = sample::large(endpoints);
+        let mut course = Course::default();
+        course.take(&snapshot);
+        let page = landing(&snapshot, &course);
+        let room = ROOM + snapshot.endpoints.len() * ROW;
+        assert_eq!(page.capacity(), room, "{} bytes for {endpoints} endpoints: it grew", page.len());
+    }
+}
+
 #[test]
 fn every_id_stands_once_and_every_part_is_on_the_page() {
     let snapshot = sample::snapshot();
-    let (page, parts) = (page(&snapshot), Parts::of(&snapshot, &Course::default()));
+    let (page, parts) = (page(&snapshot), parts(&snapshot));
     let ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
-    for id in parts.marks().keys() {
+    for (id, (_, html)) in &parts {
         assert!(ids.contains(&id.as_str()), "{id} is not on the page");
-        let html = parts.part(id).expect("it has marks").as_str();
+        let html = html.as_str();
         assert!(html.contains("data-live") && html.contains(&format!("id=\"{id}\"")), "{html}");
     }
 }
@@ -220,9 +241,9 @@ fn every_id_stands_once_and_every_part_is_on_the_page() {
 #[test]
 fn only_the_parts_that_changed_get_another_mark() {
     let (before, mut snapshot) = (sample::snapshot(), sample::snapshot());
-    let course = Course::default();
     Arc::make_mut(&mut snapshot.endpoints[5]).since = AT;
-    let (old, new) = (Parts::of(&before, &course).marks(), Parts::of(&snapshot, &course).marks());
+    let marks = |snapshot| parts(snapshot).into_iter().map(|(id, (mark, _))| (id, mark)).collect::<BTreeMap<_, _>>();
+    let (old, new) = (marks(&before), marks(&snapshot));
     let changed: Vec<_> =
         new.iter().filter(|(id, mark)| old.get(*id) != Some(mark)).map(|(id, _)| id.clone()).collect();
     let id = text::anchor('e', "login.microsoftonline.com:443");

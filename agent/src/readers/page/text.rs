@@ -47,11 +47,13 @@ struct Coded<'a> {
 /// Pieces of a line that is typed. A line breaks between them alone, and not after the hyphens that an option begins with.
 #[derive(Template)]
 #[template(
-    source = "{% for piece in pieces %}{% if piece.len() > 1 && piece.contains('-') %}<span class=\"piece\">{{ piece }}</span>{% else %}{{ piece }}{% endif %}{% if !loop.last %} {% endif %}{% endfor %}",
+    source = "{% for piece in pieces %}{% if holds && piece.len() > 1 && piece.contains('-') %}<span class=\"piece\">{{ piece }}</span>{% else %}{{ piece }}{% endif %}{% if !loop.last %} {% endif %}{% endfor %}",
     ext = "html"
 )]
 struct Typed<'a> {
     pieces: Vec<&'a str>,
+    /// Whether those with hyphens hold together.
+    holds: bool,
 }
 
 /// A piece of a text: what stands between two backticks is to be typed or read as code.
@@ -68,13 +70,12 @@ impl Part<'_> {
     /// Code within a sentence: words as pieces, where they are as short as those of commands.
     fn typed(&self) -> Html {
         let is_short = |word: &str| word.chars().count() <= OPTION;
-        if self.said.split(' ').all(is_short) { typed(self.said.split(' ')) } else { typed([self.said]) }
+        typed(self.said.split(' ').collect(), self.said.split(' ').all(is_short))
     }
 }
 
-/// These pieces, of which those with hyphens hold together.
-fn typed<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Html {
-    Html::of(&Typed { pieces: pieces.into_iter().collect() })
+fn typed(pieces: Vec<&str>, holds: bool) -> Html {
+    Html::of(&Typed { pieces, holds })
 }
 
 /// The pieces of a command: an option stays with its value, everything else is a piece of its own.
@@ -87,7 +88,7 @@ fn pieces(command: &str) -> Vec<&str> {
             pieces.push(&command[start..at - 1]);
             start = at;
         }
-        takes_value = word.starts_with('-') && start == at;
+        takes_value = word.len() > 1 && word.starts_with('-') && start == at;
         at += word.len() + 1;
     }
     pieces.push(&command[start..]);
@@ -97,7 +98,7 @@ fn pieces(command: &str) -> Vec<&str> {
 impl Text {
     /// A line that is typed or copied, which breaks where its reader sees that it goes on. It stands in a box that scrolls.
     pub(super) fn typed(&self) -> Html {
-        typed(pieces(&self.0))
+        typed(pieces(&self.0), true)
     }
 
     /// Whether nothing was said.
@@ -146,6 +147,13 @@ impl Html {
     /// What a template makes of its values.
     pub(super) fn of(template: &impl Template) -> Self {
         Self(template.render().expect("a template writes to memory, and its values have no failing form"))
+    }
+
+    /// The same where it is known that the markup takes about so many bytes.
+    pub(super) fn with_room(template: &impl Template, bytes: usize) -> Self {
+        let mut markup = String::with_capacity(bytes);
+        template.render_into(&mut markup).expect("a template writes to memory, and its values have no failing form");
+        Self(markup)
     }
 
     /// The markup.
