@@ -144,7 +144,8 @@ pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
         mending = shown.mending(incident, snapshot);
     }
     let owner = owner(incident, shown.as_ref(), snapshot);
-    let advice = Advice { owner, next, before, is_named: false, mending, elsewhere: None, cause: incident.finding.cause };
+    let advice =
+        Advice { owner, next, before, is_named: false, mending, elsewhere: None, cause: incident.finding.cause };
     let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
     let elsewhere = shown.and_then(|shown| shown.elsewhere(incident, &advice, snapshot));
     Advice { elsewhere, ..advice }
@@ -523,7 +524,10 @@ mod tests {
                 let typed = of_other(&other, incident, &snapshot).unwrap_or_else(|| panic!("{cause} at {start}"));
                 let is_control = typed.command.starts_with("dig ") && typed.command.contains("@192.0.2.1 ");
                 assert_eq!(is_control, cause == Cause::DnsIntercepted, "{typed:?}");
-                assert!(!is_control || typed.expected.is_some_and(|shown| shown.contains("nobody can be")), "{typed:?}");
+                assert!(
+                    !is_control || typed.expected.is_some_and(|shown| shown.contains("nobody can be")),
+                    "{typed:?}"
+                );
             }
         }
     }

@@ -94,6 +94,23 @@ pub(super) fn printable(text: &str) -> String {
     foreign::plain(text)
 }
 
+/// The pieces of a command, between which a line may break where there is not room for all: an option stays with its value, everything else is a piece of its own.
+pub(super) fn pieces(command: &str) -> Vec<&str> {
+    let is_value = |word: &str| !word.starts_with(['-', '|', '<', '>', ';']) && !word.contains('>') && !word.is_empty();
+    let mut pieces = Vec::new();
+    let (mut start, mut at, mut takes_value) = (0, 0, false);
+    for word in command.split(' ') {
+        if at > start && !(takes_value && is_value(word)) {
+            pieces.push(&command[start..at - 1]);
+            start = at;
+        }
+        takes_value = word.len() > 1 && word.starts_with('-') && start == at;
+        at += word.len() + 1;
+    }
+    pieces.push(&command[start..]);
+    pieces
+}
+
 /// Breaks at spaces; a longer word stays whole.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -120,5 +137,34 @@ mod tests {
         let shown = printable("a\u{1b}[2Jb\r\nc\u{202e}d\u{2066}e\u{2028}f");
         assert_eq!(shown, "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f");
         assert_eq!(printable("ünïcode → …"), "ünïcode → …");
+    }
+
+    #[test]
+    fn a_command_breaks_before_an_option_and_never_within_one() {
+        for (command, said) in [
+            (
+                "az network watcher test-ip-flow -g GROUP --vm VM --local '10.0.0.4:*' -o table",
+                vec![
+                    "az",
+                    "network",
+                    "watcher",
+                    "test-ip-flow",
+                    "-g GROUP",
+                    "--vm VM",
+                    "--local '10.0.0.4:*'",
+                    "-o table",
+                ],
+            ),
+            (
+                "a -noout -x </dev/null 2>/dev/null | b -v",
+                vec!["a", "-noout", "-x", "</dev/null", "2>/dev/null", "|", "b", "-v"],
+            ),
+            ("ping -c 3 -M do 10.0.0.1", vec!["ping", "-c 3", "-M do", "10.0.0.1"]),
+            ("ip  route", vec!["ip", "", "route"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(pieces(command), said, "{command}");
+            assert_eq!(said.join(" "), command, "nothing is lost");
+        }
     }
 }

@@ -144,11 +144,7 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     }
     below(parts, "Evidence", evidence.into_iter().map(str::to_owned).collect());
     let other = incident.alternatives.iter();
-    below(
-        parts,
-        "It could also be",
-        other.map(|other| could_be(other, incident, snapshot)).collect(),
-    );
+    below(parts, "It could also be", other.map(|other| could_be(other, incident, snapshot)).collect());
     below(parts, "Endpoints", incident.endpoints.iter().map(ToString::to_string).collect());
     let hidden = incident.hides.iter().map(ToString::to_string).collect();
     below(parts, "Whose own service could not be tested because of it", hidden);

@@ -58,9 +58,8 @@ mod tests {
     /// What pages are told of a snapshot with these parts.
     fn take(pages: &mut Told, at: u64, layout: u64, parts: &[(&str, u64, Option<u64>)]) -> Vec<String> {
         let is_whole = pages.begin(S(at), layout);
-        let due = parts.iter().filter(|(id, whole, standing)| {
-            pages.is_due(id, Mark { whole: *whole, standing: *standing })
-        });
+        let due =
+            parts.iter().filter(|(id, whole, standing)| pages.is_due(id, Mark { whole: *whole, standing: *standing }));
         let due: Vec<String> = due.map(|(id, _, _)| (*id).to_owned()).collect();
         if is_whole { vec!["whole".to_owned()] } else { due }
     }

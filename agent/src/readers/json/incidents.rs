@@ -65,7 +65,8 @@ struct Advice {
 impl Advice {
     fn of(advice: advice::Advice) -> Self {
         let commands = advice.every_command();
-        let expected = commands.iter().filter_map(|command| Some((command.clone(), advice.expected(command)?))).collect();
+        let expected =
+            commands.iter().filter_map(|command| Some((command.clone(), advice.expected(command)?))).collect();
         let advice::Advice { owner, next, before, mending, elsewhere, .. } = advice;
         Self {
             owner: owner.label(),

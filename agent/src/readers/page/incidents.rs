@@ -165,11 +165,7 @@ impl Told {
             evidence: texts(&incident.evidence),
             hits: incident.endpoints.iter().map(|id| hit(id, &views, incident.hides.contains(id))).collect(),
             hidden: incident.hides.len(),
-            others: incident
-                .alternatives
-                .iter()
-                .map(|other| Other::of_incident(other, incident, snapshot))
-                .collect(),
+            others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
         }
     }
 

@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 
 use askama::{Template, filters::HtmlSafe};
 
-use crate::readers::summary::{rfc3339, rfc3339_seconds};
+use crate::readers::{
+    paper::pieces,
+    summary::{rfc3339, rfc3339_seconds},
+};
 
 /// Characters of one text that are shown; the longest evidence that an honest peer causes is a tenth of that.
 const LONGEST: usize = 1000;
@@ -76,23 +79,6 @@ impl Part<'_> {
 
 fn typed(pieces: Vec<&str>, holds: bool) -> Html {
     Html::of(&Typed { pieces, holds })
-}
-
-/// The pieces of a command: an option stays with its value, everything else is a piece of its own.
-fn pieces(command: &str) -> Vec<&str> {
-    let is_value = |word: &str| !word.starts_with(['-', '|', '<', '>', ';']) && !word.contains('>') && !word.is_empty();
-    let mut pieces = Vec::new();
-    let (mut start, mut at, mut takes_value) = (0, 0, false);
-    for word in command.split(' ') {
-        if at > start && !(takes_value && is_value(word)) {
-            pieces.push(&command[start..at - 1]);
-            start = at;
-        }
-        takes_value = word.len() > 1 && word.starts_with('-') && start == at;
-        at += word.len() + 1;
-    }
-    pieces.push(&command[start..]);
-    pieces
 }
 
 impl Text {
@@ -269,20 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_breaks_before_an_option_and_never_within_one() {
-        for (command, said) in [
-            (
-                "az network watcher test-ip-flow -g GROUP --vm VM --local '10.0.0.4:*' -o table",
-                vec!["az", "network", "watcher", "test-ip-flow", "-g GROUP", "--vm VM", "--local '10.0.0.4:*'", "-o table"],
-            ),
-            ("a -noout -x </dev/null 2>/dev/null | b -v", vec!["a", "-noout", "-x", "</dev/null", "2>/dev/null", "|", "b", "-v"]),
-            ("ping -c 3 -M do 10.0.0.1", vec!["ping", "-c 3", "-M do", "10.0.0.1"]),
-            ("ip  route", vec!["ip", "", "route"]),
-            ("", vec![""]),
-        ] {
-            assert_eq!(pieces(command), said, "{command}");
-            assert_eq!(said.join(" "), command, "nothing is lost");
-        }
+    fn pieces_with_hyphens_hold_together_and_what_is_long_in_a_sentence_does_not() {
         let html = Text::from("az x --vm <b>").typed();
         assert_eq!(html.as_str(), "az x <span class=\"piece\">--vm &#60;b&#62;</span>");
         let option = Text::from("`ping -s` takes it").coded();

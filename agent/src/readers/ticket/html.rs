@@ -1,11 +1,11 @@
 //! A ticket as one HTML page that needs nothing from elsewhere. Text becomes part of it through `Markup` alone, which escapes.
 
 use super::{Part, Ticket};
-use crate::readers::paper::printable;
+use crate::readers::paper::{pieces, printable};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}\
 h1{font-size:1.4rem}h2{font-size:1.15rem;margin-top:2rem;border-top:1px solid #ccc;padding-top:1rem}h3{font-size:1rem;margin-bottom:.2rem}\
-ul{margin-top:.2rem}li,td,pre{overflow-wrap:anywhere}pre{background:#f3f3f3;padding:.6rem;white-space:pre-wrap}\
+ul{margin-top:.2rem}li,td,pre{overflow-wrap:anywhere}pre{background:#f3f3f3;padding:.6rem;white-space:pre-wrap;overflow-x:auto}pre span{white-space:nowrap}\
 table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.15rem .8rem .15rem 0}\
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#161616}pre{background:#242424}}";
 /// The page loads nothing, wherever it is opened (CSP level 3).
@@ -30,6 +30,13 @@ impl Markup {
             }
         }
         Self(out)
+    }
+
+    /// A command, which breaks before an option and not within one.
+    fn typed(command: &str) -> Self {
+        let pieces: Vec<String> =
+            pieces(command).into_iter().map(|piece| format!("<span>{}</span>", Self::text(piece).0)).collect();
+        Self(pieces.join(" "))
     }
 
     /// An element around markup.
@@ -77,7 +84,9 @@ fn rendered(part: &Part) -> Markup {
             Markup::element("table", &facts.iter().map(row).collect())
         }
         Part::List(lines) => Markup::element("ul", &Markup::each("li", lines.iter().map(String::as_str))),
-        Part::Commands(commands) => Markup::each("pre", commands.iter().map(String::as_str)),
+        Part::Commands(commands) => {
+            commands.iter().map(|command| Markup::element("pre", &Markup::typed(command))).collect()
+        }
         Part::Table(head, rows) => {
             let row =
                 |cells: &Vec<String>| Markup::element("tr", &Markup::each("td", cells.iter().map(String::as_str)));
