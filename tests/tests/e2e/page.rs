@@ -258,9 +258,20 @@ fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
             if let Some(axe) = &axe {
                 assert_eq!(judged(browser, axe), [""; 0], "{path} by {screen:?}");
             }
+            assert!(unfolded(browser) || incident != path, "{path} has commands with options");
+            // An option is never cut behind its hyphens, however narrow the screen is.
+            holds(browser, "[...document.querySelectorAll('.piece')].every((it) => it.getClientRects().length < 2)");
+            holds(browser, "document.documentElement.scrollWidth <= innerWidth");
         }
     }
     browser.complaints.retain(|complaint| !complaint.contains("404"));
+}
+
+/// Opens all that is folded and looks whether there are commands with options at all.
+fn unfolded(browser: &mut Browser) -> bool {
+    let opened = "(() => { document.querySelectorAll('details').forEach((it) => { it.open = true; }); \
+                  return document.querySelectorAll('.piece').length > 0; })()";
+    browser.value(opened).expect("the page unfolds") == true
 }
 
 /// What axe finds serious or critical.
