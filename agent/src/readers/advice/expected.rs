@@ -43,7 +43,7 @@ pub(super) fn of(command: &str, cause: Cause) -> Option<&'static str> {
 }
 
 fn as_exported(_: Cause) -> Option<&'static str> {
-    Some("what is said above of it; anything else: it was changed since")
+    Some("what is said here of it; anything else: it was changed since")
 }
 
 /// What lets nothing pass is a route or stands behind one; what meddles with flows stands on the way.

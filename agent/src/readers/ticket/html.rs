@@ -34,9 +34,11 @@ impl Markup {
 
     /// A command, which breaks before an option and not within one.
     fn typed(command: &str) -> Self {
-        let pieces: Vec<String> =
-            pieces(command).into_iter().map(|piece| format!("<span>{}</span>", Self::text(piece).0)).collect();
-        Self(pieces.join(" "))
+        let held = |piece: &str| {
+            let text = Self::text(piece).0;
+            if piece.len() > 1 && piece.contains('-') { format!("<span>{text}</span>") } else { text }
+        };
+        Self(pieces(command).into_iter().map(held).collect::<Vec<_>>().join(" "))
     }
 
     /// An element around markup.
