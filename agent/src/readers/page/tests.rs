@@ -113,8 +113,9 @@ fn names_that_were_not_compared_are_counted_in_a_sentence() {
     let mut snapshot = sample::snapshot();
     let mut one = (*snapshot.names[0]).clone();
     one.published = None;
+    let one = Arc::new(one);
     for (names, said) in [(1, "The one name was not compared yet."), (9, "None of the 9 names was compared yet.")] {
-        snapshot.names = Arc::new(vec![Arc::new(one.clone()); names]);
+        snapshot.names = Arc::new(vec![Arc::clone(&one); names]);
         let page = words(&page(&snapshot));
         assert!(page.contains(said), "{said}: {page}");
     }
