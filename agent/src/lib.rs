@@ -38,4 +38,7 @@ mod golden;
 #[cfg(test)]
 mod invariants_tests;
 #[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
+#[cfg(test)]
 mod sample;

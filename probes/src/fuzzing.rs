@@ -11,24 +11,15 @@ pub use crate::{
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
-
-    /// Replays every seed of a target.
-    fn replay(target: &str, door: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds").join(target);
-        let seeds: Vec<_> =
-            fs::read_dir(&folder).expect("the seeds are there").map(|seed| seed.expect("readable")).collect();
-        assert!(!seeds.is_empty(), "{} holds seeds", folder.display());
-        seeds.iter().for_each(|seed| door(&fs::read(seed.path()).expect("readable")));
-    }
+    use crate::replay;
 
     #[test]
     fn every_seed_keeps_what_must_hold_for_any_bytes() {
-        replay("dns", super::dns);
-        replay("tds", super::tds);
-        replay("ntp", super::ntp);
-        replay("crl", super::crl);
-        replay("certificate", super::certificate);
-        replay("redirect", super::redirect);
+        replay::seeds("dns", super::dns);
+        replay::seeds("tds", super::tds);
+        replay::seeds("ntp", super::ntp);
+        replay::seeds("crl", super::crl);
+        replay::seeds("certificate", super::certificate);
+        replay::seeds("redirect", super::redirect);
     }
 }

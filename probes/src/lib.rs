@@ -36,6 +36,9 @@ pub mod port_sample;
 pub mod probe;
 mod progress;
 pub mod regular_file;
+#[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
 pub mod resolve;
 pub mod seen;
 pub mod source_ports;

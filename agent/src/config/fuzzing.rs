@@ -23,10 +23,10 @@ pub fn configuration(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::lint::fuzzing::tests::replay;
+    use crate::replay;
 
     #[test]
     fn every_seed_keeps_what_must_hold_for_any_bytes() {
-        replay("configuration", super::configuration);
+        replay::seeds("configuration", super::configuration);
     }
 }

@@ -158,26 +158,17 @@ fn single(traffic: &Traffic) -> Option<Traffic> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::{fs, path::Path};
-
+mod tests {
     use proptest::prelude::*;
 
-    /// Replays every seed of a target.
-    pub(crate) fn replay(target: &str, door: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds").join(target);
-        let seeds: Vec<_> =
-            fs::read_dir(&folder).expect("the seeds are there").map(|seed| seed.expect("readable")).collect();
-        assert!(!seeds.is_empty(), "{} holds seeds", folder.display());
-        seeds.iter().for_each(|seed| door(&fs::read(seed.path()).expect("readable")));
-    }
+    use crate::replay;
 
     #[test]
     fn every_seed_keeps_what_must_hold_for_any_bytes() {
-        replay("export", super::export);
-        replay("rules", super::rules);
-        replay("answers", super::seen);
-        replay("answers", crate::imports::fuzzing::answer);
+        replay::seeds("export", super::export);
+        replay::seeds("rules", super::rules);
+        replay::seeds("answers", super::seen);
+        replay::seeds("answers", crate::imports::fuzzing::answer);
     }
 
     proptest! {

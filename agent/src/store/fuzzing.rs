@@ -24,11 +24,11 @@ pub fn rows(bytes: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::lint::fuzzing::tests::replay;
+    use crate::replay;
 
     #[test]
     fn every_seed_keeps_what_must_hold_for_any_bytes() {
-        replay("rows", super::rows);
+        replay::seeds("rows", super::rows);
     }
 
     proptest! {

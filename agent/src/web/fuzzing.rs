@@ -54,11 +54,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 mod tests {
     use proptest::prelude::*;
 
-    use crate::lint::fuzzing::tests::replay;
+    use crate::replay;
 
     #[test]
     fn every_seed_keeps_what_must_hold_for_any_bytes() {
-        replay("head", super::head);
+        replay::seeds("head", super::head);
     }
 
     proptest! {
