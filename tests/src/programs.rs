@@ -55,6 +55,12 @@ pub fn build_agent() -> Result<()> {
     Ok(())
 }
 
+/// The variables that the shipped unit sets (`Environment=NAME=VALUE`): what is measured is what runs.
+pub(crate) fn environment_of_unit() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../systemd/ase-agent.service");
+    unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
+}
+
 /// Makes sure that the agent is there before a world is built for it.
 ///
 /// # Errors

@@ -80,9 +80,16 @@ struct Counted {
 }
 
 impl Counted {
-    fn shared(bytes: Vec<u8>, tally: &Arc<Tally>) -> Bytes {
+    /// Keeps no more memory than is counted: a page is written into room for more, three times as much as it needs, and a
+    /// client that reads slowly holds it for as long as it reads.
+    fn new(mut bytes: Vec<u8>, tally: &Arc<Tally>) -> Self {
+        bytes.shrink_to_fit();
         tally.under_way.fetch_add(bytes.len(), Ordering::Relaxed);
-        Bytes::from_owner(Self { bytes, tally: Arc::clone(tally) })
+        Self { bytes, tally: Arc::clone(tally) }
+    }
+
+    fn shared(bytes: Vec<u8>, tally: &Arc<Tally>) -> Bytes {
+        Bytes::from_owner(Self::new(bytes, tally))
     }
 }
 
@@ -242,6 +249,17 @@ mod tests {
         while !is_empty() {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[test]
+    fn a_page_that_is_kept_holds_no_more_memory_than_is_counted() {
+        let (tally, snapshot) = (Arc::<Tally>::default(), sample::snapshot());
+        let text = crate::readers::metrics::render(&snapshot, "1.0");
+        assert!(text.capacity() > text.len(), "it was written into room for more");
+        let packed = pack(text.as_bytes());
+        let kept = [text.into_bytes(), packed].map(|bytes| Counted::new(bytes, &tally));
+        let memory: usize = kept.iter().map(|page| page.bytes.capacity()).sum();
+        assert_eq!(memory, tally.under_way.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use super::{arrivals::Arrivals, path::Path, servers, spent};
 use crate::{
     azure::{Authorities, Azure, Place, Stopped},
     guest::{Folder, Guest},
-    loopback, namespace, subnet,
+    loopback, namespace, programs, subnet,
 };
 
 /// Time between two looks.
@@ -127,7 +127,7 @@ impl Stage {
             .arg(self.folder.path())
             .arg("--")
             .args(words)
-            .envs(environment_of_unit())
+            .envs(programs::environment_of_unit())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -212,10 +212,4 @@ impl Stage {
         let log = |program: &Program| fs::read_to_string(self.folder.path().join(format!("{}.log", program.name)));
         self.programs.iter().filter_map(|program| log(program).ok()).collect()
     }
-}
-
-/// The variables that the shipped unit sets (`Environment=NAME=VALUE`): what is measured is what runs.
-fn environment_of_unit() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let unit = include_str!("../../../systemd/ase-agent.service");
-    unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
 }

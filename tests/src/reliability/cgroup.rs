@@ -74,10 +74,8 @@ impl Group {
     /// # Errors
     /// When the agent is not built.
     pub(super) fn around(&self, home: &Home) -> Result<Command> {
-        let (inner, mut command) = (home.command()?, Command::new("sh"));
-        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(self.folder.join("cgroup.procs"));
-        command.arg(inner.get_program()).args(inner.get_args());
-        command.env_remove("STATE_DIRECTORY").env_remove("NOTIFY_SOCKET").current_dir(home.folder.path());
+        let mut command = entering(&self.folder.join("cgroup.procs"), &home.command()?);
+        command.current_dir(home.folder.path());
         Ok(command)
     }
 
@@ -99,5 +97,33 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         drop(fs::remove_dir(&self.folder));
+    }
+}
+
+/// A command that writes its process id to a file before it becomes the inner one, with the same variables.
+fn entering(file: &Path, inner: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(file);
+    command.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_enters_a_group_keeps_its_variables() {
+        let mut inner = Command::new("env");
+        inner.env("ASE_LAB_SET", "x");
+        let output = entering(Path::new("/dev/null"), &inner).output().expect("a shell");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("ASE_LAB_SET=x\n") && output.status.success(), "{text}");
     }
 }

@@ -163,15 +163,20 @@ impl Home {
         )
     }
 
-    /// The command that runs the daemon.
+    /// The command that runs the daemon, with the variables of the shipped unit.
     ///
     /// # Errors
     /// When the agent is not built.
     pub(super) fn command(&self) -> Result<Command> {
-        let mut command = Command::new(agent()?);
+        Ok(self.running(&agent()?))
+    }
+
+    fn running(&self, agent: &Path) -> Command {
+        let mut command = Command::new(agent);
         command.arg("run").arg("--config").arg(self.config()).args(["--listen", &self.listen.to_string()]);
         command.env_remove("STATE_DIRECTORY").env_remove("NOTIFY_SOCKET").current_dir(self.folder.path());
-        Ok(command)
+        command.envs(programs::environment_of_unit());
+        command
     }
 
     /// Starts the daemon and waits until it answers.
@@ -285,5 +290,19 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_runs_with_the_variables_of_the_unit() {
+        let command = Home::new().expect("a folder and a port").running(Path::new("agent"));
+        let given: Vec<_> = command.get_envs().filter_map(|(name, value)| Some((name, value?))).collect();
+        let wanted: Vec<_> = programs::environment_of_unit().collect();
+        assert!(!wanted.is_empty() && given.len() == wanted.len(), "{given:?}");
+        assert!(wanted.iter().all(|(name, value)| given.contains(&(name.as_ref(), value.as_ref()))), "{given:?}");
     }
 }
