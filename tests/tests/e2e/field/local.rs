@@ -4,6 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     process::{Output, Stdio},
+    sync::mpsc,
 };
 
 use ase_agent::commands::cli::Cli;
@@ -195,6 +196,37 @@ fn a_daemon_watches_on_where_its_log_cannot_be_written() {
     for log in ["2>/dev/full", "2>&-"] {
         let script = format!("exec {agent} run --log-level trace --config {config} {log}");
         drop(world.program("sh", &["-c", &script], port));
+    }
+}
+
+#[test]
+fn a_daemon_that_logs_all_that_it_can_tells_no_cookie_and_no_value_of_a_variable() {
+    let Some(world) = World::new() else { return };
+    world.plain_names(&["web.example"]);
+    let (tell, heads) = mpsc::channel();
+    world.http("20.1.1.1", 80, move |head| {
+        drop(tell.send(head.to_owned()));
+        let answer = match head.contains("cookie: ") {
+            true => "200 OK\r\nContent-Length: 2\r\n\r\nok",
+            false => "302 Found\r\nLocation: /in\r\nSet-Cookie: seen=opensesame; path=/\r\nContent-Length: 0\r\n\r\n",
+        };
+        format!("HTTP/1.1 {answer}").into_bytes()
+    });
+    let port = free_port();
+    let more = format!("listen: 127.0.0.1:{port}");
+    let config = world.configuration("{host: 'http://web.example/health?key=${KEY}', expect: {status: [200]}}", &more);
+    let agent = agent().to_string_lossy().into_owned();
+    let command = ["KEY=very-secret", &agent, "run", "--log-level", "trace", "--config", &config];
+    let daemon = world.program("env", &command, port);
+    let mut asked = String::new();
+    wait_for("both questions", || {
+        asked.extend(heads.try_iter());
+        (asked.contains("key=very-secret") && asked.contains("cookie: seen=opensesame")).then_some(())
+    });
+    let log = daemon.log();
+    assert!(log.contains("proved itself"), "{log}");
+    for secret in ["very-secret", "opensesame"] {
+        assert!(!log.contains(secret), "({secret}) in {log}");
     }
 }
 
