@@ -400,9 +400,9 @@ fn failed_at(visit: &Visit) -> Option<Port> {
 }
 
 /// What a measurement of several flows shows that ended so long after a visit had passed; nothing, where the path may have
-/// gone between the two.
+/// gone between the two, and where the source port decides, not whether there is a place.
 fn after_pass(answers: &Contrasts, later: Duration) -> Option<AfterPass> {
-    let passed = answers.get(Contrast::NewFlowsPass)?;
+    let passed = answers.get(Contrast::NewFlowsPass).filter(|_| answers.get(Contrast::PortDecides) != Some(true))?;
     match (passed, answers.get(Contrast::NewFlowsMixed)?) {
         (true, _) => Some(AfterPass::Passed),
         (false, true) => Some(AfterPass::Shut),

@@ -96,9 +96,9 @@ impl World {
         let endpoint = &self.views[index].endpoint;
         let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
         let verdict = found.map_or(Verdict::Healthy, Verdict::Failed);
-        let is_lost = found.is_some_and(|finding| finding.cause == Cause::Dropped);
-        let elapsed = Duration::from_secs(5);
-        let stop = is_lost.then_some(Stop { phase: Phase::Connect, trouble: Trouble::TimedOut, elapsed });
+        let lost = found.filter(|finding| finding.cause == Cause::Dropped);
+        let (is_lost, elapsed) = (lost.is_some(), Duration::from_secs(5));
+        let stop = lost.map(|finding| Stop { phase: finding.phase, trouble: Trouble::TimedOut, elapsed });
         let protocol =
             if is_lost { Protocol::Nothing } else { Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }) };
         let outcome = Outcome {
@@ -449,3 +449,6 @@ fn one_silent_host_and_several_have_advice_of_their_own() {
 
 #[path = "cases_turns_tests.rs"]
 mod turns;
+
+#[path = "cases_flows_tests.rs"]
+mod flows;

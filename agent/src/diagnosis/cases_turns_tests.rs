@@ -14,7 +14,7 @@ fn passing(key: &Key) -> Vec<(Contrast, bool)> {
 
 /// These endpoints are silent for a moment; asked again a second later they answer, and what that makes one want to
 /// know is measured. Everybody is visited once besides.
-fn moment_without(world: &mut World, hit: &[usize], answers: fn(&Key) -> Vec<(Contrast, bool)>) {
+pub(super) fn moment_without(world: &mut World, hit: &[usize], answers: impl Fn(&Key) -> Vec<(Contrast, bool)>) {
     hit.iter().for_each(|index| world.visit(*index, true));
     world.review();
     world.second += 1;

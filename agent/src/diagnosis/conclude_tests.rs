@@ -188,15 +188,23 @@ fn the_silence_matrix_is_told_apart() {
 #[test]
 fn what_is_open_is_asked_and_what_cannot_matter_is_not() {
     let open = |symptom, answers: &[(Contrast, bool)]| conclude(&sign(symptom, Cause::Dropped), &known(answers)).open;
-    let steady =
-        open(Symptom::SilentConnect, &[(Intermittent, false), (OwnHandshakesRepeat, false), (SamePortWorks, false)]);
+    let usual = [(Intermittent, false), (OwnHandshakesRepeat, false), (SomeFlowsDie, false)];
+    let steady = open(Symptom::SilentConnect, &[&usual[..], &[(SamePortWorks, false)]].concat());
     assert!(!steady.contains(&PortDecides), "sixteen flows are not spent where a whole port fails: {steady:?}");
-    let alone =
-        open(Symptom::SilentConnect, &[(Intermittent, false), (OwnHandshakesRepeat, false), (SamePortWorks, true)]);
+    let alone = open(Symptom::SilentConnect, &[&usual[..], &[(SamePortWorks, true)]].concat());
     assert!(alone.contains(&PortDecides), "one silent host among others may be one instance of several: {alone:?}");
+    let losing = open(Symptom::SilentConnect, &[(SomeFlowsDie, true), (SamePortWorks, false)]);
+    assert!(losing.contains(&PortDecides), "a port that loses flows may be lost as a whole by now: {losing:?}");
     assert!(steady.contains(&ControlAnswers) && steady.contains(&OtherPortsWork), "{steady:?}");
-    let settled =
-        [SmallSegmentsPass, Intermittent, LossyPath, OnlyHandshakesRepeat, RoundTripGrew, FullSegmentsArrived];
+    let settled = [
+        SmallSegmentsPass,
+        Intermittent,
+        LossyPath,
+        OnlyHandshakesRepeat,
+        RoundTripGrew,
+        FullSegmentsArrived,
+        SomeFlowsDie,
+    ];
     let settled = settled.map(|contrast| (contrast, contrast == SmallSegmentsPass));
     assert_eq!(open(Symptom::SilentAtHello, &settled), []);
 }

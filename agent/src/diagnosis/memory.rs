@@ -62,7 +62,7 @@ const EXCHANGE: (u32, Duration) = (4, Duration::from_secs(1));
 /// The last failures of each endpoint, the recoveries from them, packets sent again, and round trips.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    failing: BTreeMap<usize, (u32, Instant, Port)>,
+    failing: BTreeMap<usize, Failing>,
     recoveries: Window<Port>,
     recovered: Window<usize>,
     /// Visits that failed before a connection was made, by endpoint.
@@ -83,6 +83,16 @@ pub struct Memory {
     has_past: bool,
     round_trips: BTreeMap<usize, Usual>,
     exchanges: BTreeMap<usize, Usual>,
+}
+
+/// Failures of one endpoint in a row.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    count: u32,
+    began: Instant,
+    last: Instant,
+    /// Where the last one was.
+    port: Port,
 }
 
 /// What is counted about the packets of connections.
@@ -126,17 +136,23 @@ impl Memory {
     /// its own, or at that of the server that was to resolve its name.
     pub fn record(&mut self, index: usize, port: Port, works: bool, now: Instant) {
         if !works {
-            let (count, at, failed_at) = self.failing.entry(index).or_insert((0, now, port));
-            (*count, *at, *failed_at) = (count.saturating_add(1), now, port);
+            let earlier = self.failing.get(&index);
+            let (count, began) = earlier.map_or((0, now), |earlier| (earlier.count, earlier.began));
+            self.failing.insert(index, Failing { count: count.saturating_add(1), began, last: now, port });
             return;
         }
-        if let Some((count, at, port)) = self.failing.remove(&index)
-            && count <= SHORT
-            && now.duration_since(at) <= SOON
+        if let Some(failing) = self.failing.remove(&index)
+            && failing.count <= SHORT
+            && now.duration_since(failing.last) <= SOON
         {
-            self.recoveries.add(port, 1, now);
+            self.recoveries.add(failing.port, 1, now);
             self.recovered.add(index, 1, now);
         }
+    }
+
+    /// Since when an endpoint has failed, where that is more often in a row than chance at even odds makes it.
+    pub fn lasting(&self, index: usize) -> Option<Instant> {
+        self.failing.get(&index).filter(|failing| failing.count > SHORT).map(|failing| failing.began)
     }
 
     /// Takes in that no connection was made.

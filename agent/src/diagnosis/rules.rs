@@ -161,12 +161,17 @@ pub const RULES: &[Rule] = &[
         .hint(ONE_OF_SEVERAL),
     rule("R61ou", &[SilentDns, SilentNtp], &[(SamePortWorks, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
-    // A host that is alone on its port may have met the bad half of the flows each time it was asked. Where its own port is
-    // not worth sixteen flows, those of others speak for it.
-    rule("R61p", SILENT, &[(SomeFlowsDie, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
+    // On a port that is known to lose flows everybody who is silent is asked for its own source ports; until they tell
+    // otherwise, those of others speak for it, as they do where its own port is not worth sixteen flows. A host that is
+    // alone on its port may have met the bad half of the flows each time it was asked.
+    rule("R61k", FLOWS, &[(SomeFlowsDie, true), (PortDecides, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
+    rule("R61p", FLOWS, &[(SomeFlowsDie, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
     rule("R62o", &[SilentConnect], &[(SamePortWorks, true), (NewFlowsMixed, true)], Cause::FlowTableFull, Likely)
         .hint(NEW_FLOWS),
     rule("R61a", &[Passed], &[(Intermittent, true), (PortDecides, true)], Cause::FlowHashLoss, Confirmed)
+        .hint(ONE_OF_SEVERAL),
+    // Whatever new flows do now, as after a repair: its turns were those of the flows.
+    rule("R61q", &[Passed], &[(Intermittent, true), (SomeFlowsDie, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
     // A path or a host that comes and goes lets all flows pass right after one did.
     rule(

@@ -234,7 +234,7 @@ contrasts! {
         "the answer leads to a host of another domain"
         "the answer does not lead elsewhere";
     SomeFlowsDie Memory
-        "the path loses some flows for good, as the source ports showed here or at several hosts"
+        "the path loses some flows for good, as source ports showed here, lately on this port, or at several hosts"
         "source ports do not show that the path loses some flows for good";
     Intermittent Memory
         "visits fail and succeed in turn"

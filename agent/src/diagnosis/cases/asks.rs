@@ -9,7 +9,7 @@ use std::{
 
 use ase_probes::{dns::Transport, probe::Probe};
 
-use super::{Cases, Moment, Wanted};
+use super::{Cases, Moment, Wanted, lessons::Learned};
 use crate::{
     diagnosis::{
         ask::{Beside, Errand, Key},
@@ -78,7 +78,8 @@ fn is_by_stream(endpoint: &Endpoint) -> bool {
 pub(super) struct Wishes {
     /// What is wanted.
     pub wanted: Wanted,
-    asked: BTreeMap<(Ask, Port), usize>,
+    /// Counted apart are those that have been silent for longer than flows that die explain.
+    asked: BTreeMap<(Ask, Port, bool), usize>,
 }
 
 impl Cases {
@@ -113,11 +114,16 @@ impl Cases {
             // Whether new flows pass right after one did is not known from before it did.
             let is_stale = *ask == Ask::SourcePorts && case.open.contains(&Contrast::NewFlowsPass);
             let learned = learned.filter(|learned| !is_stale || learned.is_since(case.opened));
-            let is_open = open.contains(ask);
+            // Whom chance would have let pass by now is asked anew, and not only those who passed before.
+            let lasting = self.memory.lasting(index).filter(|_| *ask == Ask::SourcePorts);
+            let is_outlived = |learned: &Learned| lasting.is_some_and(|began| !learned.is_since(began));
+            let is_open = open.contains(ask) || learned.is_some_and(is_outlived);
+            let learned = learned.filter(|learned| !is_outlived(learned));
             if !is_open && learned.is_none() {
                 continue;
             }
-            let count = wishes.asked.entry((*ask, self.neighbourhood.port(index))).or_default();
+            let alike = (*ask, self.neighbourhood.port(index), lasting.is_some());
+            let count = wishes.asked.entry(alike).or_default();
             *count += 1;
             // An answer that is in use is asked for again before it is too old to count.
             let is_wanted = learned

@@ -162,7 +162,7 @@ impl Cases {
             Contrast::ComesAndGoes => self.dips.of(index).is_some(),
             Contrast::PeerAnswered => is_of_the_peer(case.sign.finding.cause),
             Contrast::AlwaysConnects => self.always_connects(index, case),
-            Contrast::SomeFlowsDie => self.some_flows_die(&case.asker(index), at.now),
+            Contrast::SomeFlowsDie => self.some_flows_die(&case.asker(index), case.target.port, at.now),
             Contrast::OnlyHandshakesRepeat => self.memory.only_handshakes_repeat() || self.is_shut_everywhere(at.now),
             Contrast::HandshakesRepeatOnPorts => {
                 self.memory.handshakes_repeat_on_ports() || self.is_shut_everywhere(at.now)
@@ -195,26 +195,50 @@ impl Cases {
 
     /// Whether source ports show that the path loses some flows for good: the endpoint's own, or those of several hosts. On a
     /// path that loses packets as well one host's ports may look so by chance; those of several do not.
-    pub(super) fn some_flows_die(&self, asker: &Asker, now: Instant) -> bool {
-        let own = self.measured(Ask::SourcePorts, asker, now);
-        let own = own.and_then(|learned| learned.measured.answers.get(Contrast::PortDecides));
+    pub(super) fn some_flows_die(&self, asker: &Asker, port: Port, now: Instant) -> bool {
+        let measured = self.measured(Ask::SourcePorts, asker, now);
+        let answers = measured.map(|learned| learned.measured.answers).unwrap_or_default();
+        let own = answers.get(Contrast::PortDecides);
         if self.memory.is_lossy() {
             return own != Some(false) && self.lessons.ports_still_decide_at_several(now);
         }
         // A silent host that is watched for longer shows turns of its own; sampled ports never do.
         let has_turns = self.has_past && asker.symptom != Symptom::Gateway;
-        own.unwrap_or_else(|| !has_turns && self.lessons.ports_decide_at_several(now))
+        if !has_turns || own == Some(true) {
+            return own.unwrap_or_else(|| self.lessons.ports_decide_at_several(now));
+        }
+        // On a port that is known to lose flows silence has met those, also where new ones pass when they are tried: the
+        // repair came first. It is more than that where all of them fail and chance would have let a visit pass by now.
+        let is_there = |key: &Key| self.port_of(key) == Some(port);
+        let hosts = self.lessons.hosts_that_lost_flows(is_there, self.memory.is_intermittent(port), now);
+        let is_sure = hosts.len() > 1 || asker.peer.is_some_and(|peer| hosts.contains(&peer.ip()));
+        match (answers.get(Contrast::NewFlowsPass), answers.get(Contrast::NewFlowsMixed)) {
+            _ if asker.symptom == Symptom::Passed => is_sure,
+            (Some(false), Some(false)) => !hosts.is_empty() && self.memory.lasting(asker.index).is_none(),
+            (Some(false), Some(true)) => is_sure,
+            _ => !hosts.is_empty(),
+        }
+    }
+
+    /// The port on which source ports were measured.
+    fn port_of(&self, key: &Key) -> Option<Port> {
+        match &key.about {
+            Some(about) => self.numbers.get(about).map(|index| self.neighbourhood.port(*index)),
+            None => Some(Port::udp(key.peer.port())),
+        }
     }
 
     /// What a rule rests on at an endpoint: what was measured at others only is what they show.
     pub(super) fn rests_on(&self, rule: &Rule, asker: &Asker, now: Instant) -> Origin {
-        let is_of_others = |contrast: Contrast| {
-            let ask = if contrast == Contrast::SomeFlowsDie { Ask::SourcePorts } else { contrast.ask() };
+        let is_of_others = |(contrast, wanted): (Contrast, bool)| {
+            let is_remembered = contrast == Contrast::SomeFlowsDie;
+            let ask = if is_remembered { Ask::SourcePorts } else { contrast.ask() };
             let own = self.key(ask, asker).and_then(|key| self.lessons.get(&key, now));
-            ask.is_of_the_peer() && own.and_then(|own| own.measured.answers.get(told_by(contrast))).is_none()
+            let told = own.and_then(|own| own.measured.answers.get(told_by(contrast)));
+            ask.is_of_the_peer() && (told.is_none() || is_remembered && told != Some(wanted))
         };
         match rule.origin {
-            Origin::Observed if rule.needs.iter().any(|(contrast, _)| is_of_others(*contrast)) => Origin::Inferred,
+            Origin::Observed if rule.needs.iter().any(|need| is_of_others(*need)) => Origin::Inferred,
             origin => origin,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -72,6 +72,8 @@ pub(super) struct Lessons {
     by_key: BTreeMap<Key, Learned>,
     /// When source ports last decided at any endpoint.
     ports_decided: Option<Instant>,
+    /// The same by measurement, also where a later one found that they do so no more.
+    decided: BTreeMap<Key, Instant>,
     /// What new flows did right after a visit of an endpoint passed, and when that was measured last.
     after_pass: BTreeMap<usize, (Instant, AfterPass)>,
     /// When all new flows passed last right after a visit of an endpoint had.
@@ -96,6 +98,10 @@ impl Lessons {
             Some(earlier) => (earlier.measured.answers, (earlier.pause * 2).min(LONGEST_REPEAT)),
             None => (Contrasts::default(), REPEAT),
         };
+        if measured.answers.get(Contrast::PortDecides) == Some(true) {
+            self.decided.insert(key.clone(), now);
+        }
+        self.decided.retain(|_, at| now.duration_since(*at) <= WORTH);
         self.by_key.insert(key, Learned { measured, before, at: now, pause });
         self.by_key.retain(|_, learned| learned.age(now) <= WORTH);
         let decided = self
@@ -185,6 +191,27 @@ impl Lessons {
             learned.age(now) <= span && learned.measured.answers.get(Contrast::PortDecides) == Some(true)
         });
         decided.map(|(key, _)| key.peer.ip()).collect::<BTreeSet<_>>().len() > 1
+    }
+
+    /// The hosts at which source ports decided lately, where `is_there` says, or, while failures come and go there, as long
+    /// ago as a measurement is worth something. None where the place was lost as a whole since, so that all new flows failed
+    /// at several hosts; that they pass again takes nothing back.
+    pub(super) fn hosts_that_lost_flows(
+        &self,
+        is_there: impl Fn(&Key) -> bool,
+        goes_on: bool,
+        now: Instant,
+    ) -> BTreeSet<IpAddr> {
+        let span = if goes_on { WORTH } else { SHARED };
+        let decided = self.decided.iter().filter(|(key, at)| now.duration_since(**at) <= span && is_there(key));
+        let decided: Vec<(IpAddr, Instant)> = decided.map(|(key, at)| (key.peer.ip(), *at)).collect();
+        let last = decided.iter().map(|(_, at)| *at).max();
+        let failed = self.about(Ask::SourcePorts).filter(|(key, learned)| {
+            let told = [Contrast::NewFlowsPass, Contrast::NewFlowsMixed].map(|told| learned.measured.answers.get(told));
+            last.is_some_and(|last| learned.is_since(last)) && told == [Some(false); 2] && is_there(key)
+        });
+        let lost: BTreeSet<IpAddr> = failed.map(|(key, _)| key.peer.ip()).collect();
+        if lost.len() > 1 { BTreeSet::new() } else { decided.into_iter().map(|(host, _)| host).collect() }
     }
 
     /// Whether source ports decided at any endpoint lately: a path that is shared is broken for all.

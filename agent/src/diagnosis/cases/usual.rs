@@ -118,7 +118,9 @@ impl Cases {
                 Ask::Memory if contrast == Contrast::AsksTheTime => {
                     Some(matches!(self.neighbourhood.endpoint(asker.index).target.probe, Probe::Ntp(_)))
                 }
-                Ask::Memory if contrast == Contrast::SomeFlowsDie => Some(self.some_flows_die(asker, at.now)),
+                Ask::Memory if contrast == Contrast::SomeFlowsDie => {
+                    Some(self.some_flows_die(asker, self.neighbourhood.port(asker.index), at.now))
+                }
                 ask => self.measured(ask, asker, at.now).and_then(|learned| learned.measured.answers.get(contrast)),
             };
             known.learn_if(contrast, answer);

@@ -19,18 +19,9 @@ pub(super) const NEW_FLOW: &[Symptom] = &[
     SilentAtPrelogin,
     LostAtPrelogin,
 ];
-/// What a flow that dies for good looks like, beside those that are cut.
-pub(super) const FLOWS: &[Symptom] = &[
-    SilentConnect,
-    SilentDns,
-    SilentNtp,
-    SilentAtHello,
-    LostAtHello,
-    SilentAtRequest,
-    LostAtRequest,
-    SilentAtPrelogin,
-    LostAtPrelogin,
-];
+/// What a flow that dies for good looks like, beside those that are cut: what loss does, where the flow did not pass.
+pub(super) const FLOWS: &[Symptom] = LOSSY.split_at(1).1;
+/// What loss does, first to a flow that passed.
 pub(super) const LOSSY: &[Symptom] = &[
     Passed,
     SilentConnect,
