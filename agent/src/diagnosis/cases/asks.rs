@@ -78,7 +78,7 @@ fn is_by_stream(endpoint: &Endpoint) -> bool {
 pub(super) struct Wishes {
     /// What is wanted.
     pub wanted: Wanted,
-    /// Counted apart are those that have been silent for longer than flows that die explain.
+    /// Counted apart are those that have failed for longer than chance makes it.
     asked: BTreeMap<(Ask, Port, bool), usize>,
 }
 
@@ -114,7 +114,7 @@ impl Cases {
             // Whether new flows pass right after one did is not known from before it did.
             let is_stale = *ask == Ask::SourcePorts && case.open.contains(&Contrast::NewFlowsPass);
             let learned = learned.filter(|learned| !is_stale || learned.is_since(case.opened));
-            // Whom chance would have let pass by now is asked anew, and not only those who passed before.
+            // Who is silent for longer than chance makes it is asked anew, whatever is known of those that pass in turn.
             let lasting = self.memory.lasting(index).filter(|_| *ask == Ask::SourcePorts);
             let is_outlived = |learned: &Learned| lasting.is_some_and(|began| !learned.is_since(began));
             let is_open = open.contains(ask) || learned.is_some_and(is_outlived);
