@@ -121,7 +121,6 @@ pub struct Cases {
     relieved: BTreeSet<usize>,
     /// Those among them whose visit has yet to be wished for: once, so that one that is put off is not asked for again.
     to_revisit: BTreeSet<usize>,
-    explained: BTreeSet<usize>,
     samples_redirects: bool,
     has_past: bool,
     /// Whether nothing more will be learned: what was to be given the benefit of the doubt has had it.
@@ -147,7 +146,6 @@ impl Cases {
             changed: BTreeSet::new(),
             relieved: BTreeSet::new(),
             to_revisit: BTreeSet::new(),
-            explained: BTreeSet::new(),
             samples_redirects: watched.samples_redirects,
             has_past,
             is_over: false,
@@ -163,7 +161,6 @@ impl Cases {
         self.dips.remap(remap);
         self.lessons.remap(remap);
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
-        self.explained = self.explained.iter().filter_map(|index| remap.get(*index)).collect();
         self.relieved = self.relieved.iter().filter_map(|index| remap.get(*index)).collect();
         self.to_revisit = self.to_revisit.iter().filter_map(|index| remap.get(*index)).collect();
         self.samples_redirects = watched.samples_redirects;

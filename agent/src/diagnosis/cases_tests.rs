@@ -246,25 +246,6 @@ fn what_nobody_needs_any_more_is_not_measured() {
 }
 
 #[test]
-fn three_confirmed_failures_explain_the_others() {
-    let mut world = World::new(endpoints(6, &[80, 443, 1433]));
-    world.round(|_| false);
-    world.second += 30;
-    let wanted = world.round(on(1433));
-    world.measure(&wanted, denied);
-    world.review();
-    let lost: Vec<usize> = (0..world.views.len()).filter(|index| on(1433)(&world.views[*index].endpoint)).collect();
-    assert!(lost.iter().all(|index| world.cases.is_explained(*index)));
-    // Two of them were confirmed, the others wait: two do not speak for all.
-    for index in &lost[2..] {
-        Arc::make_mut(&mut world.views[*index]).status = Status::Healthy;
-    }
-    world.review();
-    assert!(!lost.iter().any(|index| world.cases.is_explained(*index)));
-    assert!(!world.cases.is_explained(0), "what works needs no explanation");
-}
-
-#[test]
 fn a_host_alone_on_its_port_is_judged_by_its_own_source_ports_and_in_a_single_look_by_others() {
     let rows = [
         (Some(true), true, Cause::FlowHashLoss),

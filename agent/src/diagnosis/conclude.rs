@@ -117,11 +117,6 @@ impl Conclusion {
     }
 }
 
-/// The contrasts that any rule of this symptom asks for.
-pub fn asked_of(symptom: Symptom) -> impl Iterator<Item = Contrast> {
-    Section::of(symptom).asked.iter()
-}
-
 fn rules_mention(rule: &Rule, contrast: Contrast) -> bool {
     rule.needs.iter().any(|(need, _)| *need == contrast)
 }

@@ -206,12 +206,6 @@ impl Diagnosing {
         }
     }
 
-    /// Whether an endpoint's failure is explained by a common cause that others have established, so that its own
-    /// confirmation would tell nothing more.
-    pub fn is_explained(&self, index: usize) -> bool {
-        self.cases.is_explained(index)
-    }
-
     /// The incidents.
     pub fn ledger(&self) -> &Ledger {
         &self.cases.ledger

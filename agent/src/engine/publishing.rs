@@ -51,11 +51,6 @@ impl Publisher {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// The latest snapshot.
-    pub fn latest(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshots.borrow())
-    }
-
     /// Publishes.
     pub fn publish(&mut self, snapshot: Snapshot) {
         self.due = None;

@@ -31,9 +31,6 @@ use crate::{
 const EVIDENCE: usize = 4;
 /// The longest time that others have the benefit of the doubt: the platform's own address is asked twice, 3 s each.
 const BENEFIT: Duration = Duration::from_secs(8);
-/// Confirmed failures that establish a common cause, so that others with the same cause need no confirmation of their
-/// own: as many as make an outage of the way out.
-const ESTABLISHED: usize = 3;
 
 impl Cases {
     /// Turns the confirmed cases into incidents, and says which of them began and ended.
@@ -44,15 +41,10 @@ impl Cases {
         let mut scopes: BTreeMap<usize, Scope> =
             failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
         let mut situations = Vec::new();
-        self.explained.clear();
         for group in localise(&failing, &self.neighbourhood) {
             let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
-            let confirmed = members.iter().filter(|member| is_confirmed(&around.views[member.index])).count();
-            if confirmed == 0 {
+            if !members.iter().any(|member| is_confirmed(&around.views[member.index])) {
                 continue;
-            }
-            if confirmed >= ESTABLISHED && !matches!(group.component, Component::Endpoints(_)) {
-                self.explained.extend(members.iter().map(|member| member.index));
             }
             scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
             situations.extend(self.situation(&members, &group.component, around, at));
@@ -60,12 +52,6 @@ impl Cases {
         self.add_old_signs(&old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
         self.ledger.update(situations, at.wall)
-    }
-
-    /// Whether an endpoint's failure is explained by a common cause that others have established: its own confirmation
-    /// would tell nothing more.
-    pub fn is_explained(&self, index: usize) -> bool {
-        self.explained.contains(&index)
     }
 
     /// Every endpoint in trouble, but those that may be this machine's own fault. One that waits for its confirmation
