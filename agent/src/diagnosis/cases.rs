@@ -37,7 +37,7 @@ use crate::{
         catalog::{Endpoint, Host},
         contrast::{Contrast, Contrasts},
         diagnosis::{Diagnosis, Ledger},
-        endpoint::{EndpointView, Status},
+        endpoint::Status,
         remap::Remap,
         settings::Settings,
         visit::{Untested, Visit},
@@ -47,6 +47,7 @@ use crate::{
 use asks::{REPRESENTATIVES, Wishes};
 use case::{Case, nothing_found};
 use lessons::{AfterPass, Lessons};
+use settle::is_hidden;
 use usual::Usual;
 
 pub use lessons::REPEAT;
@@ -97,6 +98,8 @@ pub struct Wanted {
     pub names: BTreeSet<Host>,
     /// Endpoints whose status or diagnosis may have changed since the last review.
     pub changed: BTreeSet<usize>,
+    /// Endpoints whose status another than their own visit has changed, each with how it stood before.
+    pub restated: Vec<(usize, Status)>,
 }
 
 /// All open cases.
@@ -282,7 +285,8 @@ impl Cases {
         std::mem::take(&mut self.changed)
     }
 
-    /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody.
+    /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody, and what a stall
+    /// hid is shown by the next visit alone.
     pub fn restate(&self, index: usize, status: Status) -> Status {
         let Some(case) = self.cases.get(&index) else { return status };
         let finding = case.diagnosis.finding;
@@ -293,6 +297,7 @@ impl Cases {
             Status::Healthy | Status::Degraded(_) if finding.cause.is_local() => own(finding),
             Status::Healthy | Status::Degraded(_) => Status::Degraded(finding),
             Status::Failed(_) => finding.failed().into(),
+            _ if is_hidden(status) => status,
             Status::Unknown(Untested::Inconclusive(earlier)) if earlier.cause.is_local() => finding.failed().into(),
             Status::Unknown(_) => status,
         }
@@ -309,7 +314,7 @@ impl Cases {
     fn open_case(&mut self, index: usize, mut case: Case, works: bool, around: &Neighbours<'_>, at: Moment) -> Finding {
         let earlier = self.close(index).filter(|earlier| earlier.goes_on(&case.sign, works));
         if let Some(earlier) = earlier {
-            (case.since, case.opened) = (earlier.since, earlier.opened);
+            (case.since, case.opened, case.is_confirmed) = (earlier.since, earlier.opened, earlier.is_confirmed);
             let is_same = earlier.sign == case.sign
                 && (earlier.foreign_redirect, earlier.names_filter) == (case.foreign_redirect, case.names_filter);
             if is_same {
@@ -404,14 +409,6 @@ fn after_pass(answers: &Contrasts, later: Duration) -> Option<AfterPass> {
         (true, _) => Some(AfterPass::Passed),
         (false, true) => Some(AfterPass::Shut),
         (false, false) => (later <= RIGHT_AFTER).then_some(AfterPass::Failed),
-    }
-}
-
-fn is_confirmed(view: &EndpointView) -> bool {
-    match view.status {
-        Status::Degraded(_) | Status::Failed(_) => true,
-        Status::Unknown(untested) => untested.finding().is_some() || matches!(untested, Untested::Forbidden(_)),
-        Status::Healthy => false,
     }
 }
 

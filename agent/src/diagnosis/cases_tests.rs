@@ -11,11 +11,12 @@ use ase_probes::{
 
 use super::*;
 use crate::{
-    diagnosis::{ask::Measured, incidents::Change},
+    diagnosis::{ask::Measured, incidents::Change, localise::Failing},
     model::{
         catalog::{EndpointId, Target},
         contrast::{Ask, Contrast, Contrasts},
-        diagnosis::{Origin, Scope},
+        diagnosis::{Incident, Origin, Scope},
+        endpoint::EndpointView,
     },
     resolvers::names::{Cadence, Comparisons},
     sample,
@@ -433,3 +434,33 @@ mod turns;
 
 #[path = "cases_flows_tests.rs"]
 mod flows;
+
+#[test]
+fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
+    let mut world = World::new(endpoints(4, &[443]));
+    let ids: Vec<EndpointId> = world.views.iter().map(|view| view.endpoint.id.clone()).collect();
+    let incident = Incident::clone(&sample::snapshot().incidents.open[0]);
+    let incident = Incident { endpoints: ids.clone(), hides: ids[1..].to_vec(), ..incident };
+    let finding = incident.finding;
+    world.cases.ledger.open = vec![Arc::new(incident.clone())];
+    world.cases.relieved.extend([1, 2]);
+    let failing = |index: usize| Failing {
+        index,
+        finding,
+        peer: None,
+        servers: Vec::new(),
+        router: None,
+        is_resolving: index > 0,
+        since: Duration::ZERO,
+        comes_and_goes_with_others: false,
+    };
+    let now = Incident { endpoints: vec![ids[0].clone()], hides: Vec::new(), ..incident };
+    for (situations, left) in [(vec![], &ids[1..3]), (vec![now], &ids[..3])] {
+        let (old, rest) = world.cases.part_old_signs((0..4).map(failing).collect());
+        assert_eq!(rest.iter().map(|failure| failure.index).collect::<Vec<_>>(), [0, 3]);
+        let mut situations = situations;
+        world.cases.add_old_signs(old, &mut situations);
+        let [situation] = &situations[..] else { panic!("{situations:?}") };
+        assert_eq!((&situation.endpoints[..], &situation.hides[..]), (left, &ids[1..3]));
+    }
+}

@@ -489,3 +489,56 @@ fn a_suspended_machine_blames_nobody() {
     world.end();
     assert_eq!(world.incidents.len(), 0, "{:?}", world.incidents);
 }
+
+/// Lets time pass until a visit to this endpoint is under way that confirms, or not, and suspends the machine meanwhile.
+fn suspend_during_a_visit(world: &mut World, number: usize, confirms: bool) {
+    let id = world.all.catalog.endpoints[number].id.clone();
+    let silent = |world: &World| {
+        let mut visits = world.under_way.values().filter(|visit| visit.begin.endpoint.id == id);
+        visits.any(|visit| {
+            let task = world.state.schedule.task_of(visit.begin.visit).expect("it is watched");
+            visit.mood == Mood::Silent && world.state.schedule.is_confirming(task) == confirms
+        })
+    };
+    for _ in 0..1200 {
+        if silent(world) {
+            world.apply(&Operation::Suspend(10 * SECOND));
+            while silent(world) {
+                world.advance(SECOND / 10);
+            }
+            return;
+        }
+        world.advance(SECOND / 10);
+    }
+    panic!("no visit begins");
+}
+
+#[test]
+fn a_failure_whose_confirmation_a_stall_hid_is_not_confirmed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    let mut world = World::new();
+    world.advance(60 * SECOND);
+    world.apply(&Operation::Set(0, Mood::Silent));
+    suspend_during_a_visit(&mut world, 0, true);
+    world.end();
+    assert_eq!(world.incidents.len(), 0, "it failed once: {:?}", world.incidents);
+}
+
+#[test]
+fn a_stall_ends_no_incident() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    let mut world = World::new();
+    world.advance(60 * SECOND);
+    world.apply(&Operation::Set(0, Mood::Silent));
+    world.advance(LASTS);
+    let open = |world: &World| world.state.diagnosing.ledger().open.iter().map(|open| open.id).collect::<Vec<_>>();
+    let before = open(&world);
+    assert_eq!(before.len(), 1);
+    suspend_during_a_visit(&mut world, 0, false);
+    for _ in 0..600 {
+        assert_eq!(open(&world), before, "what was confirmed stays so");
+        world.advance(SECOND / 10);
+    }
+}

@@ -37,6 +37,8 @@ pub(super) struct Case {
     pub(super) since: Duration,
     /// The same on the monotonic clock, as far as the agent noticed.
     pub(super) opened: Instant,
+    /// Whether it was confirmed when its endpoint's visits last told anything.
+    pub(super) is_confirmed: bool,
     pub(super) foreign_redirect: bool,
     /// Whether the page that came says that a filter wrote it.
     pub(super) names_filter: bool,
@@ -66,6 +68,7 @@ impl Case {
             target,
             since,
             opened,
+            is_confirmed: false,
             foreign_redirect: false,
             names_filter: false,
             full_segments: false,

@@ -1,13 +1,18 @@
 //! What happens to the rest of an incident when one of its endpoints works again: nobody draws new conclusions from old
 //! signs. Each keeps its cause until its own next visit, and that visit is brought forward.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ase_probes::cause::Cause;
 
 use super::Cases;
 use crate::{
     diagnosis::localise::{Failing, follows_the_flow},
-    model::diagnosis::Incident,
+    model::{catalog::EndpointId, diagnosis::Incident},
 };
+
+/// What is left of incidents whose end one of their endpoints has shown, by their places in the ledger.
+pub(super) type OldSigns = BTreeMap<usize, Vec<EndpointId>>;
 
 impl Cases {
     /// Notes a visit. The first endpoint that works again relieves the others of its incident. A fault that takes some
@@ -26,33 +31,48 @@ impl Cases {
         self.to_revisit.extend(others.filter(|other| self.relieved.insert(*other)));
     }
 
-    /// Whether a failure is an old sign of an incident that another endpoint has left.
-    pub(super) fn is_old_sign(&self, failing: &Failing) -> bool {
-        self.relieved.contains(&failing.index) && self.incident_of(failing).is_some()
-    }
-
-    fn incident_of(&self, failing: &Failing) -> Option<&Arc<Incident>> {
-        let id = &self.neighbourhood.endpoint(failing.index).id;
-        let is_its = |incident: &&Arc<Incident>| {
-            incident.finding.cause == failing.finding.cause && incident.endpoints.contains(id)
-        };
-        self.ledger.open.iter().find(is_its)
+    /// Parts failures that are old signs of an incident which another endpoint has left, by the incident's place in the
+    /// ledger, from those that are none.
+    pub(super) fn part_old_signs(&self, failing: Vec<Failing>) -> (OldSigns, Vec<Failing>) {
+        if self.relieved.is_empty() {
+            return (OldSigns::new(), failing);
+        }
+        let mut part_of: BTreeMap<(Cause, &EndpointId), usize> = BTreeMap::new();
+        for (number, incident) in self.ledger.open.iter().enumerate() {
+            for id in &incident.endpoints {
+                part_of.entry((incident.finding.cause, id)).or_insert(number);
+            }
+        }
+        let (mut old, mut rest) = (OldSigns::new(), Vec::new());
+        for failure in failing {
+            let id = &self.neighbourhood.endpoint(failure.index).id;
+            match part_of.get(&(failure.finding.cause, id)).filter(|_| self.relieved.contains(&failure.index)) {
+                Some(number) => old.entry(*number).or_default().push(id.clone()),
+                None => rest.push(failure),
+            }
+        }
+        (old, rest)
     }
 
     /// Adds what is left of incidents, as they were, to the situations of the moment: old signs begin nothing new.
-    pub(super) fn add_old_signs(&self, old: &[Failing], situations: &mut Vec<Incident>) {
-        for failing in old {
-            let Some(incident) = self.incident_of(failing) else { continue };
-            let id = self.neighbourhood.endpoint(failing.index).id.clone();
+    pub(super) fn add_old_signs(&self, old: OldSigns, situations: &mut Vec<Incident>) {
+        for (number, left) in old {
+            let incident = &self.ledger.open[number];
+            let (known, hidden): (BTreeSet<_>, BTreeSet<_>) =
+                (incident.endpoints.iter().collect(), incident.hides.iter().collect());
+            let hides = left.iter().filter(|id| hidden.contains(id)).cloned();
             let goes_on = |situation: &&mut Incident| {
                 situation.finding.cause == incident.finding.cause
-                    && situation.endpoints.iter().any(|other| incident.endpoints.contains(other))
+                    && situation.endpoints.iter().any(|other| known.contains(other))
             };
             match situations.iter_mut().find(goes_on) {
-                Some(situation) => situation.endpoints.push(id),
+                Some(situation) => {
+                    situation.hides.extend(hides);
+                    situation.endpoints.extend(left);
+                }
                 None => {
-                    let hides = incident.hides.iter().filter(|hidden| **hidden == id).cloned().collect();
-                    situations.push(Incident { endpoints: vec![id], hides, ..Incident::clone(incident) });
+                    let hides = hides.collect();
+                    situations.push(Incident { endpoints: left, hides, ..Incident::clone(incident) });
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::{
 
 use ase_probes::{cause::Cause, verdict::Finding};
 
-use super::{Case, Cases, Moment, is_confirmed};
+use super::{Case, Cases, Moment};
 use crate::{
     diagnosis::{
         conclude::Section,
@@ -23,7 +23,8 @@ use crate::{
         catalog::{EndpointId, Host},
         contrast::{Ask, Contrast},
         diagnosis::{Incident, Judged, Scope},
-        visit::Visit,
+        endpoint::Status,
+        visit::{Untested, Visit},
     },
 };
 
@@ -35,32 +36,42 @@ const BENEFIT: Duration = Duration::from_secs(8);
 impl Cases {
     /// Turns the confirmed cases into incidents, and says which of them began and ended.
     pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) -> Vec<Change> {
-        let failing = outranked(self.failing(around, at));
-        let (old, failing): (Vec<Failing>, Vec<Failing>) =
-            failing.into_iter().partition(|failure| self.is_old_sign(failure));
+        self.note_confirmed(around);
+        let failing = outranked(self.failing(at));
+        let (old, failing) = self.part_old_signs(failing);
         let mut scopes: BTreeMap<usize, Scope> =
             failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
         let mut situations = Vec::new();
         for group in localise(&failing, &self.neighbourhood) {
             let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
-            if !members.iter().any(|member| is_confirmed(&around.views[member.index])) {
+            if !members.iter().any(|member| self.cases.get(&member.index).is_some_and(|case| case.is_confirmed)) {
                 continue;
             }
             scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
             situations.extend(self.situation(&members, &group.component, around, at));
         }
-        self.add_old_signs(&old, &mut situations);
+        self.add_old_signs(old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
         self.ledger.update(situations, at.wall)
     }
 
+    /// Notes which cases are confirmed. A visit that a stall hid confirms nothing, and takes nothing back.
+    fn note_confirmed(&mut self, around: &Neighbours<'_>) {
+        for (index, case) in &mut self.cases {
+            let status = around.views[*index].status;
+            if !is_hidden(status) {
+                case.is_confirmed = is_confirmed(status);
+            }
+        }
+    }
+
     /// Every endpoint in trouble, but those that may be this machine's own fault. One that waits for its confirmation
     /// helps to find the component, and never makes an incident alone.
-    fn failing(&self, around: &Neighbours<'_>, at: Moment) -> Vec<Failing> {
-        let shows = |index: usize, case: &Case| !case.sign.symptom.is_quiet() || is_confirmed(&around.views[index]);
+    fn failing(&self, at: Moment) -> Vec<Failing> {
+        let shows = |case: &Case| !case.sign.symptom.is_quiet() || case.is_confirmed;
         self.cases
             .iter()
-            .filter(|(index, case)| case.is_trouble() && shows(**index, case) && !self.may_be_local(**index, case, at))
+            .filter(|(index, case)| case.is_trouble() && shows(case) && !self.may_be_local(**index, case, at))
             .map(|(index, case)| Failing {
                 index: *index,
                 finding: case.diagnosis.finding,
@@ -166,6 +177,20 @@ impl Cases {
         let fresh = learned.filter(|learned| learned.is_of(case.opened));
         fresh.flat_map(|learned| learned.measured.lines.iter().cloned()).collect()
     }
+}
+
+/// Whether a status is more than one bad sample.
+fn is_confirmed(status: Status) -> bool {
+    match status {
+        Status::Degraded(_) | Status::Failed(_) => true,
+        Status::Unknown(untested) => untested.finding().is_some() || matches!(untested, Untested::Forbidden(_)),
+        Status::Healthy => false,
+    }
+}
+
+/// Whether a stall of this machine hid what the last visit would have shown.
+pub(super) fn is_hidden(status: Status) -> bool {
+    matches!(status, Status::Unknown(Untested::Inconclusive(finding)) if finding.cause == Cause::LocalStall)
 }
 
 /// A refusal from a host's port outranks silence of the same port: whoever was under way when a service died met silence,
