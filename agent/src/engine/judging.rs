@@ -17,8 +17,68 @@ pub fn judge_stalled(visit: &Visit, stall: Option<Stall>) -> Option<Judgement> {
     Some(Ok(Finding::new(Cause::LocalStall, Phase::Local, Confidence::Likely).failed()))
 }
 
-/// Whether a visit failed because nobody answered in time.
+/// Whether a visit failed because nobody answered in time: the endpoint, or the last server that was asked for its name. An
+/// exchange that nothing stopped was answered.
 fn is_silence(visit: &Visit) -> bool {
-    let stop = visit.outcomes.first().and_then(|outcome| outcome.seen.stop.as_ref());
-    matches!(visit.result, Ok(Verdict::Failed(_))) && stop.is_none_or(|stop| stop.trouble.ending() == Ending::Silence)
+    let failures = || visit.resolution.as_ref().and_then(|resolution| resolution.failures.last());
+    let stop = visit.outcomes.first().or_else(failures).and_then(|outcome| outcome.seen.stop.as_ref());
+    matches!(visit.result, Ok(Verdict::Failed(_))) && stop.is_some_and(|stop| stop.trouble.ending() == Ending::Silence)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ase_probes::{
+        evidence::{Stop, Trouble},
+        outcome::{Outcome, Protocol},
+        resolve::Resolution,
+        seen::{Phases, Seen},
+    };
+
+    use super::*;
+    use crate::{engine::pulse::Kind, sample};
+
+    fn exchange(trouble: Option<Trouble>) -> Outcome {
+        let stop = trouble.map(|trouble| Stop { phase: Phase::Response, trouble, elapsed: Duration::ZERO });
+        let seen = Seen { stop, ..Seen::default() };
+        let verdict = Finding::new(Cause::Unknown, Phase::Response, Confidence::Confirmed).failed();
+        let address = ([198, 18, 0, 1], 443).into();
+        Outcome { address, phases: Phases::default(), verdict, seen, protocol: Protocol::Nothing }
+    }
+
+    /// A failed visit with these exchanges, and these in vain while its name was resolved.
+    fn failed(outcomes: &[Option<Trouble>], asked_for_the_name: &[Option<Trouble>]) -> Visit {
+        let visit = sample::snapshot().endpoints.iter().find_map(|view| view.last.as_deref().cloned());
+        let exchanges = |all: &[Option<Trouble>]| all.iter().cloned().map(exchange).collect();
+        let resolution = Resolution {
+            name: "a.example".to_owned(),
+            addresses: Vec::new(),
+            server: None,
+            elapsed: Duration::ZERO,
+            failures: exchanges(asked_for_the_name),
+            finding: None,
+        };
+        let verdict = Finding::new(Cause::Unknown, Phase::Response, Confidence::Confirmed).failed();
+        let (outcomes, resolution, result) = (exchanges(outcomes), Some(resolution), Ok(verdict));
+        Visit { outcomes, resolution, result, ..visit.expect("a visit") }
+    }
+
+    #[test]
+    fn a_stall_hides_silence_and_no_answer() {
+        let stall = Stall { ended: ase_probes::clock::now(), lasted: Duration::from_secs(2), kind: Kind::NotRun };
+        let rows = [
+            (failed(&[Some(Trouble::TimedOut)], &[]), true, "a silent peer"),
+            (failed(&[], &[Some(Trouble::TimedOut)]), true, "a silent name server"),
+            (failed(&[], &[Some(Trouble::TimedOut), None]), false, "one that says no after one that is silent"),
+            (failed(&[], &[None]), false, "NXDOMAIN"),
+            (failed(&[None], &[]), false, "another status than the expected, a server that says RATE"),
+            (failed(&[None], &[Some(Trouble::TimedOut)]), false, "the same, and one name server was silent"),
+            (failed(&[Some(Trouble::Closed)], &[]), false, "a closed connection"),
+        ];
+        for (visit, is_hidden, what) in rows {
+            assert_eq!(judge_stalled(&visit, Some(stall)).is_some(), is_hidden, "{what}");
+            assert_eq!(judge_stalled(&visit, None), None, "{what}, and no stall");
+        }
+    }
 }
