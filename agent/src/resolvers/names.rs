@@ -276,17 +276,24 @@ impl Comparisons {
         &self.views
     }
 
-    /// Carries over what is known of names that stay.
-    pub fn inherit(&mut self, mut earlier: Self) {
+    /// Carries over what is known of names that stay, and when each is due. One whose survey is cut off is due at once.
+    pub fn inherit(&mut self, mut earlier: Self, now: Instant) {
+        let latest = match self.cadence {
+            Cadence::Every(interval) => now + interval,
+            Cadence::Once => now,
+        };
+        let mut planned = Vec::new();
         let views = Arc::make_mut(&mut self.views);
         for (index, view) in views.iter_mut().enumerate() {
             if let Some(known) = earlier.index.get(&view.name).copied() {
                 *view = Arc::clone(&earlier.views[known]);
                 let before = std::mem::take(&mut earlier.names[known]);
-                let (planned, again) = (self.names[index].planned, false);
-                self.names[index] = Name { planned, again, ..before };
+                planned.push((index, before.planned.map_or(now, |at| at.min(latest))));
+                let (place, again) = (self.names[index].planned, false);
+                self.names[index] = Name { planned: place, again, ..before };
             }
         }
+        planned.into_iter().for_each(|(index, at)| self.plan(index, at));
     }
 }
 
@@ -431,6 +438,36 @@ mod tests {
         all.hurry("c.example", start + HURRY);
         assert_eq!(all.next_due(), Some(start + HURRY));
         all.hurry("nobody.example", start);
+    }
+
+    #[test]
+    fn a_reload_moves_no_turn_loses_no_confirmation_and_asks_again_what_it_cut_off() {
+        let start = ase_probes::clock::now();
+        let every = |count: usize, now| {
+            let names = ["a.example", "b.example", "c.example", "d.example"].map(str::to_owned);
+            Comparisons::new(names.into_iter().take(count), Cadence::Every(INTERVAL), now)
+        };
+        let mut all = every(3, start);
+        assert_eq!(all.take_due(start).len(), 1);
+        all.take_in(0, survey("127.0.0.1", "20.0.0.1"), Duration::ZERO, start);
+        let planned = |all: &Comparisons| all.names.iter().map(|name| name.planned).collect::<Vec<_>>();
+        let turn = |seconds: u64| Some(start + Duration::from_secs(seconds));
+        for second in 1..=4 {
+            let now = start + Duration::from_secs(second);
+            let earlier = std::mem::replace(&mut all, every(3, now));
+            all.inherit(earlier, now);
+            assert_eq!(planned(&all), [turn(5), turn(100), turn(200)]);
+        }
+        // One is under way, one is new, and the rounds are shorter now.
+        assert_eq!(all.take_due(start + RECHECK).len(), 1);
+        let earlier = std::mem::replace(&mut all, every(4, start + RECHECK));
+        all.inherit(earlier, start + RECHECK);
+        assert_eq!(planned(&all), [turn(5), turn(100), turn(200), turn(5 + 225)]);
+        let names = ["a.example", "b.example", "c.example"].map(str::to_owned);
+        let shorter = Comparisons::new(names, Cadence::Every(INTERVAL / 5), start + RECHECK);
+        let earlier = std::mem::replace(&mut all, shorter);
+        all.inherit(earlier, start + RECHECK);
+        assert_eq!(planned(&all), [turn(5), turn(65), turn(65)]);
     }
 
     fn heard(all: &mut Comparisons, address: &str, now: Instant) -> bool {

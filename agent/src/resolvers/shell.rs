@@ -72,11 +72,17 @@ impl Comparing {
         }
     }
 
-    /// Takes new settings in force; names that stay keep what is known of them.
+    /// Takes new settings in force; names that stay keep what is known of them and their turns, and servers that stay wait for
+    /// their next trial.
     pub fn reload(&mut self, settings: &Settings, rounds: Rounds) {
         let earlier = std::mem::replace(self, Self::new(settings, rounds));
-        self.state.inherit(earlier.state);
+        self.state.inherit(earlier.state, clock::now());
         self.trial = earlier.trial;
+        let stays = (&self.surveyor.custom, self.surveyor.azure) == (&earlier.surveyor.custom, earlier.surveyor.azure);
+        if let (true, Some(soon), Some(due)) = (stays, self.trial_due, earlier.trial_due) {
+            let latest = self.trial_every.map_or(soon, |every| soon + every);
+            self.trial_due = Some(due.min(latest));
+        }
     }
 
     /// Does the next thing there is to do: begins a survey or a trial, or takes one in. Cancel safe.
@@ -212,5 +218,34 @@ impl Comparing {
                 Step::Began
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const EVERY: Rounds = Rounds::Endless { spread: Duration::ZERO };
+
+    fn settings(server: &str) -> Settings {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let text = format!(
+            "resolvers: {{custom: [{server}]}}\nendpoints:\n  remove: ['*']\n  add: [{{host: a.example, class: https}}]\n"
+        );
+        std::fs::write(file.path(), text).expect("the file takes text");
+        config::load(Some(file.path())).expect("a good configuration")
+    }
+
+    #[test]
+    fn a_reload_makes_no_trial_out_of_turn_unless_it_names_other_servers() {
+        let (one, other) = (settings("10.0.0.4"), settings("10.0.0.5"));
+        let mut comparing = Comparing::new(&one, EVERY);
+        let later = clock::now() + one.compare_every / 2;
+        comparing.trial_due = Some(later);
+        comparing.reload(&one, EVERY);
+        assert_eq!(comparing.trial_due, Some(later));
+        comparing.reload(&other, EVERY);
+        assert!(comparing.trial_due.is_some_and(|due| due <= clock::now()), "who was never tried is tried at once");
     }
 }
