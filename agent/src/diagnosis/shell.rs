@@ -163,7 +163,8 @@ impl Diagnosing {
         for index in &changed {
             let status = self.cases.restate(*index, views[*index].status);
             if views[*index].status != status {
-                Arc::make_mut(&mut views[*index]).status = status;
+                let before = Arc::make_mut(&mut views[*index]).stand(status, at.wall);
+                wanted.restated.push((*index, before));
             }
         }
         let around = Neighbours { views, names, platform, now: at.wall };

@@ -77,11 +77,7 @@ impl Endpoints {
             Ok(Verdict::Inconclusive(_)) | Err(_) => {}
         }
         if is_confirmed {
-            let status = status_of(judged);
-            if before.label() != status.label() {
-                view.since = visit.began;
-            }
-            view.status = status;
+            view.stand(status_of(judged), visit.began);
         }
         view.last = Some(Arc::new(visit.shrunk()));
         self.judged[index] = judged;
@@ -94,11 +90,8 @@ impl Endpoints {
         let Some(last) = &mut view.last else { return };
         let visit = Arc::make_mut(last);
         visit.confirmed_by = others;
-        let status = status_of(self.judged[index]);
-        if view.status.label() != status.label() {
-            view.since = visit.began;
-        }
-        view.status = status;
+        let began = visit.began;
+        view.stand(status_of(self.judged[index]), began);
     }
 
     /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.

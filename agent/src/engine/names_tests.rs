@@ -49,6 +49,10 @@ struct World {
     surveys: usize,
     /// Every incident, by number: its cause, and when it stood first.
     seen: BTreeMap<u64, (Cause, Duration)>,
+    /// How each endpoint stands, and since when.
+    standing: Vec<(&'static str, Duration)>,
+    /// How often that changed.
+    changes: usize,
 }
 
 /// Where a certificate for the name verifies.
@@ -67,7 +71,34 @@ impl World {
         let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
         let state = State::new(settings, FIRST_ROUND, 1024, StdRng::from_seed([7; 32]), start);
         let (visits, seen) = (BTreeMap::new(), BTreeMap::new());
-        Self { state, at: start, start, custom, is_plain: false, visits, surveys: 0, seen }
+        let mut world = Self {
+            state,
+            at: start,
+            start,
+            custom,
+            is_plain: false,
+            visits,
+            surveys: 0,
+            seen,
+            standing: Vec::new(),
+            changes: 0,
+        };
+        world.standing = world.standing();
+        world
+    }
+
+    fn standing(&self) -> Vec<(&'static str, Duration)> {
+        self.state.endpoints.views().iter().map(|view| (view.status.label(), view.since)).collect()
+    }
+
+    /// Whatever changes how an endpoint stands says since when that is so.
+    fn check_standing(&mut self) {
+        let standing = self.standing();
+        let before = std::mem::replace(&mut self.standing, standing);
+        for (before, now) in before.iter().zip(&self.standing) {
+            assert_eq!(before.0 == now.0, before.1 == now.1, "{before:?}, then {now:?}");
+            self.changes += usize::from(before != now);
+        }
     }
 
     fn seconds(&self) -> u64 {
@@ -96,6 +127,7 @@ impl World {
             for begin in commands.begin {
                 self.visits.insert((self.at.now + Duration::from_millis(30), begin.visit), begin);
             }
+            self.check_standing();
             let at = self.at.now - self.start.now;
             for incident in &self.state.diagnosing.ledger().open {
                 self.seen.entry(incident.id).or_insert((incident.finding.cause, at));
@@ -261,6 +293,19 @@ fn a_service_without_tls_that_is_led_to_a_living_stranger_is_named_within_a_minu
     let [first, ..] = named[..] else { panic!("nothing was named") };
     assert!(first.0 == Cause::DnsDivergent && first.1 - SETTLED <= NAMED, "{named:?}");
     assert!(world.state.diagnosing.ledger().open.is_empty(), "it is over: {named:?}");
+}
+
+#[test]
+fn an_endpoint_that_a_comparison_degrades_is_degraded_since_then() {
+    // Whoever is led to by plain protocols answers: only the comparison of both sides shows it.
+    fn stranger(second: u64) -> (&'static str, &'static str) {
+        (if second < SETTLED.as_secs() { "198.51.100.1" } else { "198.51.100.9" }, "198.51.100.1")
+    }
+    let world = run_with(stranger, true, SETTLED + 2 * NAMED);
+    let degraded = world.standing.iter().filter(|(label, _)| *label == "degraded");
+    let since: Vec<Duration> = degraded.map(|(_, since)| *since - world.start.wall).collect();
+    assert!(!since.is_empty() && since.iter().all(|since| *since >= SETTLED), "{since:?}");
+    assert_eq!(world.changes, 4 + since.len(), "each became healthy, and these degraded");
 }
 
 #[test]

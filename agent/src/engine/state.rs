@@ -340,6 +340,9 @@ impl State {
         }
         let (views, names) = (self.endpoints.views_mut(), self.comparing.names());
         let wanted = self.diagnosing.review(views, names, &self.settings, moment(at));
+        for (task, before) in wanted.restated {
+            announce::change(&self.endpoints.views()[task], before);
+        }
         wanted.names.iter().for_each(|host| self.comparing.hurry(host));
         wanted.visits.iter().for_each(|task| self.schedule.bring_forward(*task, at.now));
         let open = &self.diagnosing.ledger().open;

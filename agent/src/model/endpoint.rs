@@ -85,6 +85,16 @@ pub struct EndpointView {
     pub reach: u8,
 }
 
+impl EndpointView {
+    /// Takes in how it stands from this moment on, since the Unix epoch, and returns how it stood before.
+    pub fn stand(&mut self, status: Status, since: Duration) -> Status {
+        if self.status.label() != status.label() {
+            self.since = since;
+        }
+        std::mem::replace(&mut self.status, status)
+    }
+}
+
 /// How the memory under the state directory does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreView {
