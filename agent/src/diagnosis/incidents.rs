@@ -74,6 +74,7 @@ impl Ledger {
             self.open.push(incident);
         }
         for incident in before.incidents.into_values() {
+            let lingers = self.lingers(incident.id, now);
             // One that a wider one has taken over is not waited for beside it, and neither is what flows that die look like
             // at one endpoint and another before it is known that they do.
             let covers = |other: &&Arc<Incident>| {
@@ -83,8 +84,7 @@ impl Ledger {
                 cause == incident.finding.cause && hit.clone().all(|hit| hit)
                     || follows_the_flow(cause) && hit.any(|hit| hit)
             };
-            let is_covered = self.open.iter().any(|other| covers(&other));
-            if self.lingers(incident.id, now) && !is_covered {
+            if lingers && !self.open.iter().any(|other| covers(&other)) {
                 self.open.push(incident);
                 continue;
             }
@@ -128,8 +128,8 @@ impl Ledger {
     /// Notes whom an incident that is new or has changed hits: it is recognised by each of them when it comes back, however few were left at its end.
     fn remember_hit(&mut self, incident: &Incident) {
         let episodes = self.episodes.entry(incident.id).or_default();
-        episodes.hit.extend(incident.endpoints.iter().cloned());
-        episodes.own.extend(own(incident).cloned());
+        add(&mut episodes.hit, incident.endpoints.iter());
+        add(&mut episodes.own, own(incident));
     }
 
     /// Whether an incident that is not the case at the moment stays open, because it comes and goes.
@@ -205,6 +205,14 @@ fn is_again(earlier: &Incident, situation: &Incident, episodes: &BTreeMap<u64, E
         situation.endpoints.iter().any(|id| episodes.hit.contains(id))
     } else {
         own(situation).any(|id| episodes.own.contains(id))
+    }
+}
+
+/// Adds endpoints to a set that snapshots share: it is copied only where one is new.
+fn add<'a>(known: &mut Arc<BTreeSet<EndpointId>>, ids: impl Iterator<Item = &'a EndpointId>) {
+    let new: Vec<EndpointId> = ids.filter(|id| !known.contains(*id)).cloned().collect();
+    if !new.is_empty() {
+        Arc::make_mut(known).extend(new);
     }
 }
 

@@ -195,7 +195,7 @@ pub struct Episodes {
     /// Whether it is not the case at the moment.
     pub is_quiet: bool,
     /// Every endpoint that it has hit.
-    pub hit: BTreeSet<EndpointId>,
+    pub hit: Arc<BTreeSet<EndpointId>>,
     /// Those of them that it has hit themselves: what it only hid may be hit by something else later.
-    pub own: BTreeSet<EndpointId>,
+    pub own: Arc<BTreeSet<EndpointId>>,
 }
