@@ -192,6 +192,8 @@ pub struct Neighbourhood {
     platform: IpAddr,
     name_servers: BTreeSet<IpAddr>,
     host_numbers: BTreeMap<Host, usize>,
+    /// The hosts that have names, by their labels from the last to the first.
+    names: BTreeMap<String, usize>,
     all: Group,
     failed: Moments,
     outside: Group,
@@ -233,6 +235,10 @@ impl Neighbourhood {
             clocks: Moments::default(),
             certificates: Certificates::default(),
             pages: Pages::default(),
+            names: host_numbers
+                .iter()
+                .filter_map(|(host, number)| Some((from_the_end(name(host)?), *number)))
+                .collect(),
             host_numbers,
             places,
         };
@@ -295,7 +301,7 @@ impl Neighbourhood {
         }
         if let Some(page) = last.page {
             let seen = self.pages.entry(page).or_default();
-            seen.set(last.began, index, is_member);
+            seen.set(index, (place.domain, place.address()), last.began, is_member);
             if seen.is_empty() {
                 self.pages.remove(&page);
             }
@@ -407,8 +413,8 @@ impl Neighbourhood {
 
     /// Whether any endpoint whose name lies below a zone works since then, but these.
     pub fn works_below(&self, zone: &str, since: Duration, but: &BTreeSet<usize>) -> bool {
-        let is_below = |host: &Host| matches!(host, Host::Name(name) if name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.')));
-        let below = self.host_numbers.iter().filter(|(host, _)| is_below(host));
+        let above = from_the_end(zone) + ".";
+        let below = self.names.range(above.clone()..).take_while(|(name, _)| name.starts_with(&above));
         below.into_iter().any(|(_, number)| self.hosts[*number].works_but(since, but))
     }
 
@@ -424,6 +430,18 @@ fn name_server(endpoint: &Arc<Endpoint>) -> Option<IpAddr> {
         (Probe::Dns(_), Host::Address(address)) => Some(*address),
         (_, _) => None,
     }
+}
+
+fn name(host: &Host) -> Option<&str> {
+    match host {
+        Host::Name(name) => Some(name),
+        Host::Address(_) => None,
+    }
+}
+
+/// A name with its labels in the opposite order, so that those of a zone stand side by side.
+fn from_the_end(name: &str) -> String {
+    name.rsplit('.').collect::<Vec<_>>().join(".")
 }
 
 /// The last two labels of a name, which unrelated hosts do not share; an address stands for itself.

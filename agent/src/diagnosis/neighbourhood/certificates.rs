@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Certificate, Neighbourhood};
-use crate::diagnosis::moments::Moments;
+use crate::diagnosis::moments::{Moments, MomentsBy};
 
 /// Domains without a verifying certificate that make a bundle of authorities suspect: two may be inspected, or be two
 /// private services.
@@ -18,34 +18,10 @@ const UNVERIFIED: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Certificates {
     verified: Moments,
-    issuers: BTreeMap<Arc<str>, Issuer>,
+    /// The domains that show each unknown issuer.
+    issuers: BTreeMap<Arc<str>, MomentsBy<usize>>,
     /// Unknown issuers, by when one was seen last.
     latest: BTreeSet<(Duration, Arc<str>)>,
-}
-
-/// An unknown issuer.
-#[derive(Clone, Debug, Default)]
-struct Issuer {
-    /// The endpoints that show it, by domain.
-    endpoints: BTreeMap<usize, Moments>,
-    /// The domains that show it, by when they did last.
-    domains: Moments,
-}
-
-impl Issuer {
-    fn set(&mut self, index: usize, domain: usize, began: Duration, is_member: bool) {
-        let endpoints = self.endpoints.entry(domain).or_default();
-        let before = endpoints.newest();
-        endpoints.set(began, index, is_member);
-        let after = endpoints.newest();
-        if after.is_none() {
-            self.endpoints.remove(&domain);
-        }
-        if before != after {
-            before.into_iter().for_each(|at| self.domains.set(at, domain, false));
-            after.into_iter().for_each(|at| self.domains.set(at, domain, true));
-        }
-    }
 }
 
 impl Certificates {
@@ -63,9 +39,9 @@ impl Certificates {
             Certificate::Unknown(name) => name,
         };
         let issuer = self.issuers.entry(Arc::clone(name)).or_default();
-        let before = issuer.domains.newest();
-        issuer.set(index, domain, began, is_member);
-        let after = issuer.domains.newest();
+        let before = issuer.newest();
+        issuer.set(&domain, began, index, is_member);
+        let after = issuer.newest();
         if after.is_none() {
             self.issuers.remove(name);
         }
@@ -85,16 +61,16 @@ impl Certificates {
     /// Whether so many domains showed an unknown issuer since then.
     fn are_unverified(&self, since: Duration, many: usize) -> bool {
         let mut domains = BTreeSet::new();
-        let shown = self.unknown(since).flat_map(|name| self.issuers[name].domains.since(since));
+        let shown = self.unknown(since).flat_map(|name| self.issuers[name].since(since));
         shown.into_iter().any(|domain| {
-            domains.insert(domain);
+            domains.insert(*domain);
             domains.len() >= many
         })
     }
 
     /// How many domains showed this issuer since then; more than two count as two.
     fn sharing(&self, issuer: &str, since: Duration) -> usize {
-        self.issuers.get(issuer).map_or(0, |issuer| issuer.domains.since(since).take(2).count())
+        self.issuers.get(issuer).map_or(0, |issuer| issuer.since(since).take(2).count())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Group, Neighbourhood, Peer};
+use ase_probes::cause::Cause;
+
+use super::{Group, Neighbourhood, Peer, Showing};
 use crate::{
     diagnosis::ask::Beside,
     model::{catalog::Host, contrast::Contrast},
@@ -77,13 +79,19 @@ impl Neighbourhood {
 
     /// Whether the page came at the host itself. `None` while its own port 80 was not tested since then.
     fn host_http_blocked(&self, host: Option<usize>, since: Duration) -> Option<bool> {
-        let is_here = |other: &usize| Some(self.places[*other].host) == host;
-        if self.blocked.since(since).any(|other| is_here(&other)) {
+        let Some(here) = host.map(|host| &self.hosts[host]) else { return Some(false) };
+        let is_plain = |other: &usize| self.places[*other].port.number == 80;
+        if here.fails.since(since).filter(is_plain).any(|other| self.is_blocked(other)) {
             return Some(true);
         }
-        let plain = self.ports.iter().filter(|(port, _)| port.number == 80).map(|(_, group)| &group.all);
-        let mut waits = plain.flat_map(|group| group.members.before(since)).filter(is_here);
-        waits.next().is_none().then_some(false)
+        let waits = here.members.before(since).any(|other| is_plain(&other));
+        (!waits).then_some(false)
+    }
+
+    /// Whether an endpoint's latest visit met the block page of a firewall.
+    fn is_blocked(&self, index: usize) -> bool {
+        let showing = self.places[index].last.as_ref().map(|last| last.showing);
+        matches!(showing, Some(Showing::Fails(finding)) if finding.cause == Cause::HttpBlocked)
     }
 
     fn plain_http_blocked(&self, since: Duration) -> Option<bool> {

@@ -1,23 +1,58 @@
 //! Which odd pages came from which hosts: unrelated servers do not give the same one, unless somebody answers for all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
     time::Duration,
 };
 
 use ase_probes::{cause::Cause, outcome::Outcome, verdict::Verdict};
 
 use super::{Neighbourhood, Peer};
-use crate::{diagnosis::moments::Moments, model::visit::Visit};
+use crate::{diagnosis::moments::MomentsBy, model::visit::Visit};
 
 /// Hosts of different domains at different addresses that must give the same page: two may be twins, the third decides.
 const HOSTS: usize = 3;
 /// Bytes of pages that are compared: their titles stand there.
 const START: usize = 256;
 
-/// Odd pages, each by a digest, and who got them last when.
-pub(super) type Pages = BTreeMap<u64, Moments>;
+/// Odd pages, each by a digest.
+pub(super) type Pages = BTreeMap<u64, Page>;
+
+/// An odd page, and who got it last when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Page {
+    domains: MomentsBy<usize>,
+    addresses: MomentsBy<IpAddr>,
+}
+
+impl Page {
+    /// Enters an endpoint of a domain that got the page, or takes it away.
+    pub(super) fn set(
+        &mut self,
+        index: usize,
+        (domain, address): (usize, Option<IpAddr>),
+        began: Duration,
+        is_member: bool,
+    ) {
+        self.domains.set(&domain, began, index, is_member);
+        if let Some(address) = address {
+            self.addresses.set(&address, began, index, is_member);
+        }
+    }
+
+    /// Whether nobody got it at the latest visit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.domains.is_empty()
+    }
+
+    /// Whether so many unrelated hosts got it since then.
+    fn is_shared(&self, since: Duration) -> bool {
+        let domains = self.domains.since(since).take(HOSTS).count();
+        domains == HOSTS && self.addresses.since(since).take(HOSTS).count() == HOSTS
+    }
+}
 
 /// The digest of an answer that was not the expected one. A plain "not here" or "not now" is the same at many honest
 /// servers, and an empty page at all.
@@ -44,12 +79,7 @@ impl Neighbourhood {
     pub(super) fn page_shared(&self, (index, target): (usize, &Peer), since: Duration) -> Option<bool> {
         let own = self.places[index].last.as_ref().and_then(|last| last.page);
         let Some(page) = own else { return Some(false) };
-        let (mut domains, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-        for other in self.pages.get(&page).into_iter().flat_map(|seen| seen.since(since)) {
-            domains.insert(self.places[other].domain);
-            addresses.extend(self.places[other].address());
-        }
-        if domains.len() >= HOSTS && addresses.len() >= HOSTS {
+        if self.pages.get(&page).is_some_and(|page| page.is_shared(since)) {
             return Some(true);
         }
         let on_port = self.ports.get(&target.port).into_iter();
