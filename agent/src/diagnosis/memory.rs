@@ -2,7 +2,7 @@
 //! sent again, which round trips grew.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
     time::{Duration, Instant},
 };
@@ -37,8 +37,10 @@ const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
 /// How long before the last SYN that was lost a handshake at the first try may have begun to be its control. The next SYN,
 /// which passes, follows after a second (RFC 6298 section 2), so that a way that was gone came back within two.
 const BESIDE: Duration = Duration::from_secs(1);
-/// Handshakes that passed and are remembered as controls: at 100 a second they reach over the longest handshake.
-const CONTROLS: usize = 512;
+/// Handshakes that passed are remembered as controls for so long, however many there are: who asks for one began earlier, by
+/// a handshake and an exchange. The kernel has sent a SYN six times by then (RFC 6298 section 2), and no time-out is longer
+/// by default.
+const CONTROL: Duration = Duration::from_secs(31);
 /// Connections whose handshake had to be repeated that make a pattern, if an endpoint is among them twice: a full table
 /// meets the same endpoints again, chance does not.
 const HANDSHAKES: u64 = 3;
@@ -78,8 +80,8 @@ pub struct Memory {
     knocked: Window<usize>,
     /// The same while others did on any port that is hit: who passes on a port where nobody knocks again may go another way.
     knocked_anywhere: Window<usize>,
-    /// When the first packets of the last handshakes that passed were sent, and on which port, as they became known.
-    controls: VecDeque<(Instant, Port)>,
+    /// When the first packets of the last handshakes that passed were sent, and on which port.
+    controls: BTreeSet<(Instant, Port)>,
     has_past: bool,
     round_trips: BTreeMap<usize, Usual>,
     exchanges: BTreeMap<usize, Usual>,
@@ -192,29 +194,27 @@ impl Memory {
                 // Where places become free one by one, hardly anybody passes at the first try: who does in the end is let in
                 // while others are not.
                 let round_trip = outcome.seen.tcp.map_or(Duration::ZERO, |info| info.round_trip);
-                self.keep_control(began + handshake.saturating_sub(round_trip), port);
+                self.controls.insert((began + handshake.saturating_sub(round_trip), port));
             }
             self.packets.add(Packet::Resent, resent, now);
             self.packets.add(Packet::ResentMidstream, if knocked_again { 0 } else { resent }, now);
             self.midstream.add(index, u64::from(!knocked_again), now);
         } else {
-            self.keep_control(began, port);
+            self.controls.insert((began, port));
         }
-    }
-
-    fn keep_control(&mut self, passed: Instant, port: Port) {
-        self.controls.push_back((passed, port));
-        let surplus = self.controls.len().saturating_sub(CONTROLS);
-        self.controls.drain(..surplus);
+        while self.controls.first().is_some_and(|(at, _)| now.saturating_duration_since(*at) > CONTROL) {
+            self.controls.pop_first();
+        }
     }
 
     /// One if another handshake's SYN on such a port passed between two SYNs that a handshake lost, or shortly before the
     /// last of them. Where a way comes back, everybody's last SYN is lost and the next ones pass: what passes after the last
     /// lost SYN is no control, and neither is what passed before a way was gone for long.
     fn others_passed(&self, lost: &RangeInclusive<Instant>, on: impl Fn(Port) -> bool) -> u64 {
-        let is_before_the_last = |at: Instant| at <= *lost.end() && at + BESIDE >= *lost.end();
-        let is_control = |at: Instant| lost.contains(&at) || is_before_the_last(at);
-        u64::from(self.controls.iter().any(|(at, port)| is_control(*at) && on(*port)))
+        let shortly_before = lost.end().checked_sub(BESIDE).unwrap_or(*lost.start());
+        let first = (*lost.start()).min(shortly_before);
+        let beside = self.controls.range((first, Port::tcp(0))..).take_while(|(at, _)| at <= lost.end());
+        u64::from(beside.into_iter().any(|(_, port)| on(*port)))
     }
 
     /// Forgets what is too long ago.
@@ -465,6 +465,27 @@ mod tests {
         memory.measure(9, &outcome(0, 5), now - Duration::from_millis(900));
         (0..6).for_each(|turn| memory.measure(turn % 3, &knocks(443, true), now));
         assert!(!memory.only_handshakes_repeat() && !memory.own_handshakes_repeat(0));
+    }
+
+    #[test]
+    fn a_control_is_found_at_any_rate_of_visits_and_whatever_an_exchange_takes_after_its_handshake() {
+        let start = start();
+        let mut slow = knocks(443, true);
+        slow.phases.record(Phase::Response, Duration::from_secs(5));
+        let told = |visits: u32| {
+            let mut memory = Memory::new(true);
+            for second in 0..20u32 {
+                let at =
+                    |visit: u32| start + Duration::from_secs(second.into()) + Duration::from_secs(1) * visit / visits;
+                (0..visits).for_each(|visit| memory.measure(9 + visit as usize, &knocks(443, false), at(visit)));
+                if second > 6 && second % 3 == 0 {
+                    (0..2).for_each(|index| memory.measure(index, &slow, at(visits)));
+                }
+            }
+            assert!(memory.controls.len() <= visits as usize * 32, "{}", memory.controls.len());
+            memory.only_handshakes_repeat()
+        };
+        assert_eq!([1, 30, 333, 1000].map(told), [true; 4]);
     }
 
     #[test]
