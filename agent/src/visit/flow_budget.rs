@@ -18,12 +18,14 @@ const PERIOD: Duration = Duration::from_secs(60);
 pub struct FlowBudget {
     limit: u32,
     spent: BTreeMap<SocketAddr, (Instant, u32)>,
+    /// When destinations of the past were forgotten last.
+    forgot: Option<Instant>,
 }
 
 impl FlowBudget {
     /// A budget of `limit` new flows per destination and minute.
     pub fn new(limit: u32) -> Self {
-        Self { limit, spent: BTreeMap::new() }
+        Self { limit, spent: BTreeMap::new(), forgot: None }
     }
 
     /// Takes over what was spent under an earlier limit.
@@ -33,9 +35,10 @@ impl FlowBudget {
 
     /// Takes one flow to `destination`; false when its budget is spent.
     pub fn take(&mut self, destination: SocketAddr, now: Instant) -> bool {
-        let is_new = !self.spent.contains_key(&destination);
-        if is_new {
+        // Once per period: with longer intervals nearly every visit is to a destination of the past.
+        if self.forgot.is_none_or(|forgot| now.duration_since(forgot) >= PERIOD) {
             self.spent.retain(|_, (began, _)| now.duration_since(*began) < PERIOD);
+            self.forgot = Some(now);
         }
         let (began, count) = self.spent.entry(destination).or_insert((now, 0));
         if now.duration_since(*began) >= PERIOD {
@@ -95,6 +98,21 @@ mod tests {
         let mut after = FlowBudget::new(3);
         after.inherit(&before);
         assert!(after.take(one, start) && !after.take(one, start));
+    }
+
+    #[test]
+    fn destinations_of_the_past_are_looked_for_once_per_period() {
+        let start = ase_probes::clock::now();
+        let mut budget = FlowBudget::new(1);
+        let destination = |second: u32| ([198, 18, (second / 256) as u8, (second % 256) as u8], 443).into();
+        let mut looked = 0;
+        for second in 0..600u32 {
+            let before = budget.spent.len();
+            assert!(budget.take(destination(second), start + Duration::from_secs(u64::from(second))));
+            looked += usize::from(budget.spent.len() != before + 1);
+        }
+        assert!(looked <= 600 / 60, "{looked} times all were looked at");
+        assert!(budget.spent.len() <= 2 * 60, "{} destinations kept", budget.spent.len());
     }
 
     #[test]
