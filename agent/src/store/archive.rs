@@ -1,7 +1,11 @@
 //! Which incidents are to be remembered anew, because they began, changed or ended. Pure. An incident that was open
 //! when an earlier process ended goes on in this one if the same cause still shows at some of the same endpoints.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     model::{
@@ -11,9 +15,6 @@ use crate::{
     store::{account::Account, rows::IncidentRow},
 };
 
-/// Ids that are kept at hand: as many as a process remembers of incidents that ended, and as many open ones.
-const MOST_IDS: usize = 2 * CLOSED_LIMIT;
-
 /// What the store was told of incidents.
 #[derive(Clone, Debug, Default)]
 pub struct Archive {
@@ -22,6 +23,8 @@ pub struct Archive {
     told: BTreeMap<u64, (Arc<Incident>, IncidentRow)>,
     /// The row's id of each that is open and of the last that ended.
     ids: Arc<BTreeMap<u64, String>>,
+    /// Those among them that ended, the last at the end; at most as many as a process remembers.
+    over: VecDeque<u64>,
     earlier: Vec<IncidentRow>,
 }
 
@@ -57,10 +60,16 @@ impl Archive {
                 None => changed.push(self.begin(incident)),
             }
         }
-        let is_open = |id: &u64| ledger.open.iter().any(|incident| incident.id == *id);
+        let is_open = |id: &u64| ledger.open.binary_search_by_key(id, |incident| incident.id).is_ok();
         let over: Vec<u64> = self.told.keys().copied().filter(|id| !is_open(id)).collect();
         for (_, row) in over.iter().filter_map(|id| self.told.remove(id)) {
             changed.push(IncidentRow { closed: Some(now), ..row });
+        }
+        self.over.extend(over);
+        while self.over.len() > CLOSED_LIMIT
+            && let Some(forgotten) = self.over.pop_front()
+        {
+            Arc::make_mut(&mut self.ids).remove(&forgotten);
         }
         if ready {
             changed.extend(self.earlier.drain(..).map(|row| IncidentRow { closed: Some(now), ..row }));
@@ -103,11 +112,8 @@ impl Archive {
             }
         };
         self.told.insert(incident.id, (Arc::clone(incident), row.clone()));
-        let ids = Arc::make_mut(&mut self.ids);
-        ids.insert(incident.id, row.id.clone());
-        while ids.len() > MOST_IDS {
-            ids.pop_first();
-        }
+        Arc::make_mut(&mut self.ids).insert(incident.id, row.id.clone());
+        self.over.retain(|id| *id != incident.id);
         row
     }
 }
@@ -178,6 +184,27 @@ mod tests {
         let over = archive.update(&ledger(&[]), true, AT(130));
         assert_eq!((over.len(), over[0].closed), (1, Some(AT(130))));
         assert_eq!(archive.update(&ledger(&[]), true, AT(131)), []);
+    }
+
+    #[test]
+    fn every_open_incident_and_the_last_that_ended_can_be_found_by_their_ids() {
+        let mut archive = Archive::new(7, Vec::new());
+        let many: Vec<_> = (1..=3 * CLOSED_LIMIT as u64).map(|id| incident(id, &["a:1433"], 100)).collect();
+        archive.update(&ledger(&many), true, AT(110));
+        assert_eq!(archive.ids().len(), many.len(), "however many are open");
+        archive.update(&ledger(&many[..1]), true, AT(120));
+        let kept: Vec<u64> = archive.ids().keys().copied().collect();
+        assert_eq!((kept.len(), kept[0], kept[1]), (1 + CLOSED_LIMIT, 1, 2 * CLOSED_LIMIT as u64 + 1));
+        let back = [Arc::clone(&many[0]), incident(kept[1], &["a:1433"], 100)];
+        archive.update(&ledger(&back), true, AT(130));
+        let more: Vec<_> = (1..=CLOSED_LIMIT as u64).map(|id| incident(1000 + id, &["b:443"], 130)).collect();
+        archive.update(&ledger(&[&back[..], &more].concat()), true, AT(140));
+        archive.update(&ledger(&back), true, AT(150));
+        assert_eq!(
+            archive.ids().keys().take(2).copied().collect::<Vec<_>>(),
+            [1, kept[1]],
+            "one that came back is open"
+        );
     }
 
     #[test]
