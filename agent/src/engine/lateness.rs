@@ -31,13 +31,13 @@ impl Lateness {
     }
 
     /// The largest delay of the loop itself in the last half to full minute: due and room for it, but not begun.
-    pub fn lag(&self) -> Duration {
-        self.lag.value()
+    pub fn lag(&self, now: Instant) -> Duration {
+        self.lag.value(now)
     }
 
     /// The longest wait for room in the last half to full minute.
-    pub fn wait(&self) -> Duration {
-        self.wait.value()
+    pub fn wait(&self, now: Instant) -> Duration {
+        self.wait.value(now)
     }
 
     /// Every delay of the loop since the start.
@@ -60,7 +60,7 @@ impl Largest {
     }
 
     fn observe(&mut self, now: Instant, value: Duration) {
-        let windows = now.saturating_duration_since(self.began).as_nanos() / WINDOW.as_nanos();
+        let windows = self.windows(now);
         if windows > 0 {
             self.previous = if windows == 1 { self.current } else { Duration::ZERO };
             (self.current, self.began) = (Duration::ZERO, now);
@@ -68,8 +68,18 @@ impl Largest {
         self.current = self.current.max(value);
     }
 
-    fn value(&self) -> Duration {
-        self.current.max(self.previous)
+    /// It is forgotten also where nothing begins for longer than a window.
+    fn value(&self, now: Instant) -> Duration {
+        match self.windows(now) {
+            0 => self.current.max(self.previous),
+            1 => self.current,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How many windows are over since the current one began.
+    fn windows(&self, now: Instant) -> u128 {
+        now.saturating_duration_since(self.began).as_nanos() / WINDOW.as_nanos()
     }
 }
 
@@ -84,9 +94,10 @@ mod tests {
         let start = ase_probes::clock::now();
         let mut lateness = Lateness::new(start);
         assert_eq!(lateness.observe(start + 5 * SECOND, start, start + 5 * SECOND), Duration::ZERO);
-        assert_eq!((lateness.lag(), lateness.wait()), (Duration::ZERO, 5 * SECOND));
+        let (five, six) = (start + 5 * SECOND, start + 6 * SECOND);
+        assert_eq!((lateness.lag(five), lateness.wait(five)), (Duration::ZERO, 5 * SECOND));
         assert_eq!(lateness.observe(start + 6 * SECOND, start + 4 * SECOND, start + 3 * SECOND), 2 * SECOND);
-        assert_eq!((lateness.lag(), lateness.lags().count()), (2 * SECOND, 2));
+        assert_eq!((lateness.lag(six), lateness.lags().count()), (2 * SECOND, 2));
     }
 
     #[test]
@@ -95,8 +106,17 @@ mod tests {
         let mut lateness = Lateness::new(start);
         let _late = lateness.observe(start + SECOND, start, start);
         let _on_time = lateness.observe(start + WINDOW, start + WINDOW, start);
-        assert_eq!(lateness.lag(), SECOND, "the window before still counts");
+        assert_eq!(lateness.lag(start + WINDOW), SECOND, "the window before still counts");
         let _on_time = lateness.observe(start + 3 * WINDOW, start + 3 * WINDOW, start);
-        assert_eq!(lateness.lag(), Duration::ZERO);
+        assert_eq!(lateness.lag(start + 3 * WINDOW), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_was_late_is_forgotten_also_where_no_visit_begins() {
+        let start = ase_probes::clock::now();
+        let mut lateness = Lateness::new(start);
+        let _late = lateness.observe(start + SECOND, start, start);
+        let lags = [1, 29, 30, 59, 60, 90].map(|second| lateness.lag(start + second * SECOND));
+        assert_eq!(lags, [SECOND, SECOND, SECOND, SECOND, Duration::ZERO, Duration::ZERO]);
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The loop looks at the clocks at least this often. Half of [`STALL`], so that a stall cannot hide between two looks.
+/// The loop looks at the clocks at least this often. A stall right after a look seems so much shorter than it was.
 pub const BEAT: Duration = Duration::from_millis(500);
 /// The shortest gap that makes silence doubtful: an answer that waits so long in a socket's buffer can miss the deadline
 /// of a visit, and the kernel repeats what was lost after about as long (RFC 6298 section 2).

@@ -13,7 +13,7 @@ use super::{
     lateness::Lateness,
     room::{Bounds, Room, VisitNumber},
 };
-use crate::model::{remap::Remap, rounds::Rounds};
+use crate::model::{politeness::TIME_SERVER_REST, remap::Remap, rounds::Rounds};
 
 /// Due times are rounded up to this grid, so that several visits share one wake-up.
 const GRID: Duration = Duration::from_millis(100);
@@ -28,7 +28,8 @@ pub struct Rhythm {
     pub confirm_after: Duration,
     /// Interval while failing, at first; it doubles up to `interval`.
     pub failing_interval: Duration,
-    /// The most sockets that one visit holds at once.
+    /// The most sockets that one visit holds at once, without those that the confirmation of a failure opens beside them to
+    /// addresses that failed and that the name gives no more.
     pub sockets: usize,
     /// What is owed to its peer, if it must not be asked often.
     pub courtesy: Option<Courtesy>,
@@ -287,7 +288,7 @@ impl Schedule {
             self.rests.was_not_asked(owed, began, *before);
         }
         if ended.sample == Sample::AskedToSlowDown {
-            let pause = over.task.map_or(owed.spacing * 2, |task| backed_off(&self.tasks[task]));
+            let pause = over.task.map_or(owed.spacing.max(TIME_SERVER_REST) * 2, |task| backed_off(&self.tasks[task]));
             self.rests.pleaded(owed, now + pause);
         }
     }

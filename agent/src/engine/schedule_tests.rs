@@ -84,8 +84,8 @@ fn waiting_for_room_is_not_lateness() {
     assert_eq!(schedule.finished(first[0].visit, GOOD, later), Some(first[0].task));
     let next = schedule.take_due(later + SECOND / 100);
     assert_eq!((next.len(), next[0].late), (1, SECOND / 100), "it was there since the other one ended");
-    assert_eq!(schedule.lateness().lag(), SECOND / 100);
-    assert_eq!(schedule.lateness().wait(), PATIENCE / 2);
+    assert_eq!(schedule.lateness().lag(later), SECOND / 100);
+    assert_eq!(schedule.lateness().wait(later), PATIENCE / 2);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_thousand_silent_peers_begin_at_once_but_for_a_pause() {
     }
     assert_eq!(schedule.room().in_flight(), 1000);
     assert!(at - now <= 16 * PATIENCE, "{:?}", at - now);
-    assert_eq!(schedule.lateness().lag(), Duration::ZERO);
+    assert_eq!(schedule.lateness().lag(at), Duration::ZERO);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn descriptors_bound_what_is_under_way_and_the_rest_waits_its_turn() {
         assert_eq!(schedule.finished(due.visit, GOOD, now + 7 * SECOND), Some(due.task));
     }
     assert_eq!(schedule.take_due(now + 7 * SECOND).len(), 50, "nothing is dropped");
-    assert_eq!(schedule.lateness().wait(), 7 * SECOND);
+    assert_eq!(schedule.lateness().wait(now + 7 * SECOND), 7 * SECOND);
 }
 
 #[test]
@@ -291,6 +291,22 @@ fn no_reload_gets_past_the_rest_of_a_time_server() {
             assert_eq!(schedule.finished(due.visit, GOOD, at), Some(due.task));
         }
     }
+}
+
+#[test]
+fn a_plea_that_comes_after_a_reload_is_heard_also_from_a_server_of_ones_own() {
+    let own =
+        || Rhythm { courtesy: Some(Courtesy { peer: "10.0.0.1:123".into(), spacing: Duration::ZERO }), ..rhythm() };
+    let mut schedule = endless(vec![own()], 8, start());
+    let at = schedule.next_due().expect("planned");
+    let [due] = schedule.take_due(at)[..] else { panic!("one is due") };
+    schedule.reload(vec![own()], bounds(8), &remap(&[None], 1), at);
+    assert_eq!(schedule.finished(due.visit, DENIED, at), None, "the reload changed its endpoint");
+    let mut again = schedule.next_due().expect("planned");
+    while schedule.take_due(again).is_empty() {
+        again = schedule.next_due().expect("planned");
+    }
+    assert!(again - at >= 2 * SPACING, "asked again after {:?}", again - at);
 }
 
 proptest! {

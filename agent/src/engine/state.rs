@@ -380,7 +380,7 @@ impl State {
 
     fn advance(&mut self, at: Clocks) {
         let lateness = self.schedule.lateness();
-        (self.agent.schedule_lag, self.agent.schedule_wait) = (lateness.lag(), lateness.wait());
+        (self.agent.schedule_lag, self.agent.schedule_wait) = (lateness.lag(at.now), lateness.wait(at.now));
         self.agent.schedule_delays = *lateness.lags();
         self.agent.in_flight = self.schedule.room().in_flight();
         self.agent.sockets = self.schedule.room().bounds().sockets;
