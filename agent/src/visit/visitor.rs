@@ -274,7 +274,8 @@ fn rank(verdict: &Verdict) -> u8 {
     }
 }
 
-/// The verdict per name: lost only when no address works, degraded when some do not. `None` when nobody was asked.
+/// The verdict per name: lost only when no address that was asked works, degraded when some do not. An address that was not
+/// asked counts for neither, and is named in the evidence. `None` when nobody was asked.
 fn sum_up(outcomes: &[Outcome]) -> Option<Verdict> {
     let works = |v: &Verdict| matches!(v, Verdict::Healthy | Verdict::Degraded(_));
     let any_works = outcomes.iter().any(|outcome| works(&outcome.verdict));

@@ -165,6 +165,21 @@ async fn a_spent_budget_of_one_address_hides_nothing_of_the_others() {
 }
 
 #[tokio::test]
+async fn a_name_is_lost_where_all_that_were_asked_are_silent_and_who_was_not_asked_is_named_and_not_blamed() {
+    let (_open, port) = open(C).await;
+    let _silent = silent(at(A, port)).await;
+    let (visitor, terms) = caller(names(&[&[A, C]]).await, 1);
+    assert!(terms.flows.take(at(C, port)));
+    let visit = visitor.visit(&target(port, Addresses::All), &terms, &Occasion::default(), rng()).await;
+    assert!(
+        matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::Dropped),
+        "{:?}",
+        visit.result
+    );
+    assert_eq!((visit.failed, visit.unasked.len()), (vec![A.into()], 1));
+}
+
+#[tokio::test]
 async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_moved() {
     let (_open, port) = open(B).await;
     let _silent = silent(at(A, port)).await;
