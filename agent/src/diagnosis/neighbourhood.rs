@@ -213,10 +213,14 @@ impl Neighbourhood {
     pub fn new(endpoints: &[Arc<Endpoint>], platform: IpAddr) -> Self {
         let mut host_numbers: BTreeMap<Host, usize> = BTreeMap::new();
         let mut domains: BTreeMap<String, usize> = BTreeMap::new();
+        let mut names = BTreeMap::new();
         let mut places = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
             let next = host_numbers.len();
             let host = *host_numbers.entry(endpoint.target.host.clone()).or_insert(next);
+            if let Host::Name(name) = &endpoint.target.host {
+                names.insert(from_the_end(name), host);
+            }
             let next = domains.len();
             let domain = *domains.entry(domain(&endpoint.target.host)).or_insert(next);
             places.push(Place { endpoint: Arc::clone(endpoint), port: port_of(endpoint), host, domain, last: None });
@@ -235,10 +239,7 @@ impl Neighbourhood {
             clocks: Moments::default(),
             certificates: Certificates::default(),
             pages: Pages::default(),
-            names: host_numbers
-                .iter()
-                .filter_map(|(host, number)| Some((from_the_end(name(host)?), *number)))
-                .collect(),
+            names,
             host_numbers,
             places,
         };
@@ -411,13 +412,6 @@ impl Neighbourhood {
         within.into_iter().any(|(_, group)| group.works_but(since, but))
     }
 
-    /// Whether any endpoint whose name lies below a zone works since then, but these.
-    pub fn works_below(&self, zone: &str, since: Duration, but: &BTreeSet<usize>) -> bool {
-        let above = from_the_end(zone) + ".";
-        let below = self.names.range(above.clone()..).take_while(|(name, _)| name.starts_with(&above));
-        below.into_iter().any(|(_, number)| self.hosts[*number].works_but(since, but))
-    }
-
     /// Whether a DNS server resolved a name since then.
     pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
         self.servers.get(&server).is_some_and(|moments| moments.any_since(since))
@@ -429,13 +423,6 @@ fn name_server(endpoint: &Arc<Endpoint>) -> Option<IpAddr> {
     match (&endpoint.target.probe, &endpoint.target.host) {
         (Probe::Dns(_), Host::Address(address)) => Some(*address),
         (_, _) => None,
-    }
-}
-
-fn name(host: &Host) -> Option<&str> {
-    match host {
-        Host::Name(name) => Some(name),
-        Host::Address(_) => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which contrasts neighbouring endpoints answer, at no cost, and whose visits would answer what is still open.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ase_probes::cause::Cause;
 
-use super::{Group, Neighbourhood, Peer, Showing};
+use super::{Group, Neighbourhood, Peer, Showing, from_the_end};
 use crate::{
     diagnosis::ask::Beside,
     model::{catalog::Host, contrast::Contrast},
@@ -121,6 +121,13 @@ impl Neighbourhood {
         let first = other_ports.filter_map(|(_, port)| port.outside.members.before(since).find(is_other));
         chosen.extend(first.take(elsewhere));
         chosen
+    }
+
+    /// Whether any endpoint whose name lies below a zone works since then, but these.
+    pub fn works_below(&self, zone: &str, since: Duration, but: &BTreeSet<usize>) -> bool {
+        let above = from_the_end(zone) + ".";
+        let below = self.names.range(above.clone()..).take_while(|(name, _)| name.starts_with(&above));
+        below.into_iter().any(|(_, number)| self.hosts[*number].works_but(since, but))
     }
 
     /// Another host with a name that works on the endpoint's port since then.
