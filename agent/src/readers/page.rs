@@ -85,8 +85,10 @@ pub fn each_part(snapshot: &Snapshot, course: &Course, mut take: impl FnMut(Stri
         let endpoints::Rendered { anchor, standing, row } = endpoints::row(snapshot, view, course);
         take(anchor, Mark { whole: mark(row.as_str()), standing: Some(standing) }, row);
     }
-    for (id, html) in sections(snapshot, course) {
-        take(id.to_owned(), Mark { whole: mark(html.as_str()), standing: None }, html);
+    let sections = sections(snapshot, course).map(|(id, html)| (id.to_owned(), html));
+    for (id, html) in endpoints::headings(snapshot).into_iter().chain(sections) {
+        let whole = mark(html.as_str());
+        take(id, Mark { whole, standing: None }, html);
     }
 }
 

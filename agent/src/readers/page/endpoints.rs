@@ -141,10 +141,19 @@ fn days(seconds: u64) -> String {
 pub(super) struct Group<'a> {
     /// The class.
     pub(super) class: &'static str,
+    /// What stands above its rows.
+    pub(super) heading: Html,
     /// Its rows.
     pub(super) rows: Vec<Unwritten<'a>>,
-    /// How many of them are not healthy.
-    pub(super) ailing: usize,
+}
+
+#[derive(Template)]
+#[template(path = "group.html", whitespace = "minimize")]
+struct Heading {
+    anchor: String,
+    class: &'static str,
+    endpoints: usize,
+    ailing: usize,
 }
 
 /// A row that is rendered where it is written, so that a page of many holds it once.
@@ -174,11 +183,23 @@ pub(super) fn grouped(snapshot: &Snapshot) -> BTreeMap<Class, Vec<&EndpointView>
     groups
 }
 
+/// What stands above each group, by its id: how many are not healthy changes without the order of the rows.
+pub(super) fn headings(snapshot: &Snapshot) -> Vec<(String, Html)> {
+    grouped(snapshot).into_iter().map(|(class, views)| heading(class, &views)).collect()
+}
+
+fn heading(class: Class, views: &[&EndpointView]) -> (String, Html) {
+    let anchor = anchor('g', class.label());
+    let ailing = views.iter().filter(|view| view.status != Status::Healthy).count();
+    let html = Html::of(&Heading { anchor: anchor.clone(), class: class.label(), endpoints: views.len(), ailing });
+    (anchor, html)
+}
+
 /// The groups with their rows.
 pub(super) fn groups<'a>(snapshot: &'a Snapshot, course: &'a Course) -> Vec<Group<'a>> {
     let group = |(class, views): (Class, Vec<&'a EndpointView>)| Group {
         class: class.label(),
-        ailing: views.iter().filter(|view| view.status != Status::Healthy).count(),
+        heading: heading(class, &views).1,
         rows: views.into_iter().map(|view| Unwritten { snapshot, view, course }).collect(),
     };
     grouped(snapshot).into_iter().map(group).collect()

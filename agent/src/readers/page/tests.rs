@@ -255,6 +255,23 @@ fn only_the_parts_that_changed_get_another_mark() {
     assert_ne!(layout(&before), layout(&snapshot), "the worst stand first, so that the order is another");
 }
 
+#[test]
+fn a_groups_heading_is_told_when_its_first_endpoint_fails_and_no_row_moves() {
+    let mut snapshot = sample::snapshot();
+    let failed = snapshot.endpoints.iter().map(|view| view.status).find(|status| matches!(status, Status::Failed(_)));
+    sample::set_all(&mut snapshot, Status::Healthy);
+    let (layout_before, before) = (layout(&snapshot), Parts::of(&snapshot, &Course::default()).marks());
+    let group = endpoints::grouped(&snapshot).into_values().next().expect("the sample has endpoints");
+    let first = group[0].endpoint.id.clone();
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == first).expect("it is watched");
+    Arc::make_mut(view).status = failed.expect("one of the sample failed");
+    assert_eq!(layout(&snapshot), layout_before, "it stood first already");
+    let parts = Parts::of(&snapshot, &Course::default());
+    let told = parts.marks().into_iter().filter(|(id, mark)| before.get(id) != Some(mark));
+    let html: Vec<&str> = told.filter_map(|(id, _)| parts.part(&id)).map(Html::as_str).collect();
+    assert!(html.iter().any(|part| words(part).ends_with(", 1 not healthy")), "{html:?}");
+}
+
 /// How the cause was told from others, and what else it could be.
 fn assert_account(told: &str) {
     for said in ["Rule R10 for 2 endpoints, observed", "What else it could be", "local_firewall"] {
