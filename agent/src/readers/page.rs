@@ -12,6 +12,7 @@ mod endpoints;
 pub(super) mod headline;
 mod incident;
 mod incidents;
+mod markdown;
 mod names;
 mod past;
 mod standing;

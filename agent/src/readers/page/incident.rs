@@ -8,6 +8,7 @@ use askama::Template;
 use super::{
     Frame,
     incidents::Told,
+    markdown,
     text::{Html, Text, When, texts},
 };
 use crate::{
@@ -67,7 +68,7 @@ struct Page {
     told: Told,
     moments: Vec<Moment>,
     judgements: Vec<Judged>,
-    markdown: Vec<Text>,
+    markdown: Vec<String>,
 }
 
 struct Moment {
@@ -133,7 +134,7 @@ fn write(snapshot: &Snapshot, told: Told, mut moments: Vec<(Duration, String)>, 
     let page = Page {
         frame: Frame::of(snapshot, "detail", title),
         moments: moments.into_iter().map(|(at, what)| Moment { at: When::of(at), what: Text::from(what) }).collect(),
-        markdown: told.markdown(),
+        markdown: markdown::lines(&told),
         judgements: account.judged.iter().map(Judged::of).collect(),
         told,
     };

@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::{
     course::Course,
-    headline, past,
+    headline, markdown, past,
     standing::{ENDED, Standing},
     text::{Html, Text, When, span, texts},
 };
@@ -75,12 +75,6 @@ pub(super) struct Typed {
 impl Typed {
     fn of(command: &str, expected: Option<&'static str>) -> Self {
         Self { command: Text::from(command), expected: expected.map(Text::from) }
-    }
-
-    fn markdown(&self) -> Vec<String> {
-        let Self { command, expected } = self;
-        let expected = expected.iter().map(|expected| format!("  - **Expect:** {expected}"));
-        std::iter::once(format!("- **Type:** `{command}`")).chain(expected).collect()
     }
 }
 
@@ -209,32 +203,6 @@ impl Told {
             others: row.account.others.iter().map(Other::remembered).collect(),
         }
     }
-
-    /// The incident as Markdown, line by line, for a ticket or a chat.
-    pub(super) fn markdown(&self) -> Vec<Text> {
-        let Self { component, cause, confidence, side, scope, owner, .. } = self;
-        let mut lines = vec![
-            format!("### {component}: {}", self.summary),
-            String::new(),
-            format!("- **Cause:** `{cause}` ({confidence}, side {side}, scope {scope})"),
-            format!("- **Since:** {} ({})", self.since.utc, self.lasted),
-        ];
-        lines.extend(self.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
-        lines.extend(self.clock.iter().map(|clock| format!("- **Clock:** every time here is by {clock}")));
-        lines.push(format!("- **Owner:** {owner}"));
-        lines.extend(self.steps.iter().map(|(lead, words)| format!("- **{lead}:** {words}")));
-        lines.extend(self.rules.iter().map(|rules| format!("- **Exported rules:** {rules}")));
-        lines.extend(self.commands.iter().flat_map(Typed::markdown));
-        lines.extend(self.elsewhere.iter().map(|elsewhere| format!("- **Note:** {elsewhere}")));
-        lines.push(format!(
-            "- **Hits:** {}",
-            self.hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>().join(", ")
-        ));
-        lines.extend(self.link.as_ref().map(|link| format!("- **Page:** {link}")));
-        lines.extend([String::new(), "Evidence:".to_owned(), String::new()]);
-        lines.extend(self.evidence.iter().map(|line| format!("- {line}")));
-        texts(lines)
-    }
 }
 
 /// What is done first, and what next; nothing where nothing is known.
@@ -270,7 +238,7 @@ struct Card {
     more_evidence: usize,
     hits: Vec<Hit>,
     more_hits: usize,
-    markdown: Vec<Text>,
+    markdown: Vec<String>,
 }
 
 impl Card {
@@ -281,7 +249,7 @@ impl Card {
             more_evidence: told.evidence.len().saturating_sub(EVIDENCE),
             hits: hits.cloned().collect(),
             more_hits: told.hits.len().saturating_sub(NAMED),
-            markdown: told.markdown(),
+            markdown: markdown::lines(&told),
             told,
         }
     }

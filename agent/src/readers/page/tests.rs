@@ -260,15 +260,15 @@ fn a_groups_heading_is_told_when_its_first_endpoint_fails_and_no_row_moves() {
     let mut snapshot = sample::snapshot();
     let failed = snapshot.endpoints.iter().map(|view| view.status).find(|status| matches!(status, Status::Failed(_)));
     sample::set_all(&mut snapshot, Status::Healthy);
-    let (layout_before, before) = (layout(&snapshot), Parts::of(&snapshot, &Course::default()).marks());
+    let (layout_before, before) = (layout(&snapshot), parts(&snapshot));
     let group = endpoints::grouped(&snapshot).into_values().next().expect("the sample has endpoints");
     let first = group[0].endpoint.id.clone();
     let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == first).expect("it is watched");
     Arc::make_mut(view).status = failed.expect("one of the sample failed");
     assert_eq!(layout(&snapshot), layout_before, "it stood first already");
-    let parts = Parts::of(&snapshot, &Course::default());
-    let told = parts.marks().into_iter().filter(|(id, mark)| before.get(id) != Some(mark));
-    let html: Vec<&str> = told.filter_map(|(id, _)| parts.part(&id)).map(Html::as_str).collect();
+    let parts = parts(&snapshot);
+    let told = parts.iter().filter(|(id, (mark, _))| before[*id].0 != *mark);
+    let html: Vec<&str> = told.map(|(_, (_, html))| html.as_str()).collect();
     assert!(html.iter().any(|part| words(part).ends_with(", 1 not healthy")), "{html:?}");
 }
 
@@ -348,6 +348,49 @@ fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_sta
     let one = incident_of(&snapshot);
     assert!(one.contains("<code>az network nic list</code>"), "{one}");
     assert!(one.contains("- **Type:** `"), "Markdown keeps its backticks: {one}");
+}
+
+/// The Markdown of a page with one report, as it is copied.
+fn copied(html: &str) -> String {
+    let report = html.split("class=\"copying\"").nth(1).and_then(|rest| rest.split("<pre tabindex=\"0\">").nth(1));
+    let report = report.and_then(|rest| rest.split("</pre>").next()).expect("a report").to_owned();
+    [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")]
+        .into_iter()
+        .fold(report, |report, (escaped, said)| report.replace(escaped, said))
+}
+
+#[test]
+fn what_a_peer_says_is_no_markup_in_a_copied_report() {
+    let mut snapshot = sample::snapshot();
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.evidence = vec!["server said ![x](http://x.example/) <img src=x> `a` **b**".to_owned()];
+    incident.component = "[TCP 1433](http://x.example/)".to_owned();
+    incident.hint = Some("ask `az network nic list`");
+    for html in [page(&snapshot), incident_of(&snapshot)] {
+        let report = copied(&html);
+        for said in [
+            "### \\[TCP 1433\\](http://x.example/): ",
+            "- server said \\!\\[x\\](http://x.example/) &lt;img src=x&gt; \\`a\\` \\*\\*b\\*\\*",
+            "- **Cause:** `dropped` (likely, side path, scope port)",
+        ] {
+            assert!(report.contains(said), "{said}: {report}");
+        }
+    }
+}
+
+#[test]
+fn a_copied_report_of_many_endpoints_names_some_whole_and_counts_the_rest() {
+    let mut snapshot = sample::snapshot();
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.endpoints = (0..98).map(|number| EndpointId(format!("shard-{number}.example:1433").into())).collect();
+    let report = copied(&page(&snapshot));
+    let hits = report.lines().find(|line| line.starts_with("- **Hits:** ")).expect("a line of hits");
+    let named = hits.matches(".example:1433").count();
+    assert!(hits.starts_with("- **Hits:** shard-0.example:1433, shard-1.example:1433, "), "{hits}");
+    assert!(
+        named < 98 && hits.ends_with(&format!("shard-{}.example:1433 and {} more", named - 1, 98 - named)),
+        "{hits}"
+    );
 }
 
 fn incident_of(snapshot: &Snapshot) -> String {

@@ -8,6 +8,7 @@ use askama::{Template, filters::HtmlSafe};
 use crate::readers::{
     paper::pieces,
     summary::{rfc3339, rfc3339_seconds},
+    ticket::markdown::{code, plain},
 };
 
 /// Characters of one text that are shown; the longest evidence that an honest peer causes is a tenth of that.
@@ -95,6 +96,12 @@ impl Text {
     /// The text with what stands between backticks as code.
     pub(super) fn coded(&self) -> Html {
         Html::of(&Coded { parts: self.parts() })
+    }
+
+    /// The text as Markdown: what stands between backticks as code, everything else as it is and never as marks.
+    pub(super) fn marked(&self) -> String {
+        let mark = |part: &Part<'_>| if part.is_code { code(part.said) } else { plain(part.said) };
+        self.parts().iter().map(mark).collect()
     }
 
     /// The pieces, without the backticks; where one of these has no partner, the text as it is.

@@ -34,13 +34,27 @@ fn rendered(part: &Part) -> String {
 /// Commands as they are typed, between fences that none of them can end.
 fn fenced(commands: &[String]) -> String {
     let lines: Vec<String> = commands.iter().map(|command| printable(command)).collect();
-    let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
+    let longest = lines.iter().map(|line| backticks(line)).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}sh\n{}\n{fence}\n", lines.join("\n"))
 }
 
+/// The longest row of backticks in a line.
+fn backticks(line: &str) -> usize {
+    line.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// Text within a line as code, between more backticks than stand within it (CommonMark 6.1).
+pub fn code(text: &str) -> String {
+    let text = printable(text);
+    let longest = backticks(&text);
+    let (fence, room) = ("`".repeat(longest + 1), if longest > 0 { " " } else { "" });
+    // Nothing between backticks would be a fence that somebody else ends.
+    if text.is_empty() { String::new() } else { format!("{fence}{room}{text}{room}{fence}") }
+}
+
 /// Text of one line, every character escaped that could be a mark (CommonMark 2.4: any ASCII punctuation may be).
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in printable(text).chars() {
         match c {
@@ -66,6 +80,13 @@ mod tests {
     fn a_command_cannot_end_the_fence_it_stands_in() {
         let text = rendered(&Part::Commands(vec!["echo ````".to_owned(), "x\n```\n# y".to_owned()]));
         assert_eq!(text, "`````sh\necho ````\nx\u{fffd}```\u{fffd}# y\n`````\n");
+    }
+
+    #[test]
+    fn code_within_a_line_cannot_end_itself() {
+        assert_eq!(code("az network nic list"), "`az network nic list`");
+        assert_eq!(code("echo `date` ``"), "``` echo `date` `` ```");
+        assert_eq!(code(""), "");
     }
 
     #[test]
