@@ -13,10 +13,34 @@ pub(super) struct Path {
     pub(super) d: String,
 }
 
+/// What a quarter of an hour was: a class, its words, and the pieces of its bar, each by upper edge and height in a field of 10.
+/// The shapes differ, so that nobody has to tell colours apart.
+const QUARTERS: [(&str, &str, &[&str]); 4] = [
+    ("good", "all answered", &["3v7"]),
+    ("part", "some did not", &["3v2.5", "7v3"]),
+    ("bad", "most did not", &["0v10"]),
+    ("none", "not known, or not judged", &["9v1"]),
+];
+
+/// Draws a quarter of this kind at a place.
+fn quarter(path: &mut Path, kind: usize, place: u64) {
+    QUARTERS[kind].2.iter().for_each(|piece| _ = write!(path.d, "M{place}.5 {piece}"));
+}
+
+/// What the bars stand for: each kind's words, and one of it in a field of 1 by 10.
+pub(super) fn quarters() -> Vec<(&'static str, Path)> {
+    let one = |(kind, (class, words, _)): (usize, &(&'static str, &'static str, &[&str]))| {
+        let mut path = Path { class, d: String::new() };
+        quarter(&mut path, kind, 0);
+        (*words, path)
+    };
+    QUARTERS.iter().enumerate().map(one).collect()
+}
+
 /// Upright bars, one for each quarter of an hour, in a field of 96 by 10: four paths by how much of what could be judged
 /// answered.
 pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
-    let mut paths = ["good", "part", "bad", "none"].map(|class| Path { class, d: String::new() });
+    let mut paths = QUARTERS.map(|(class, ..)| Path { class, d: String::new() });
     let mut is_known = [false; BARS as usize];
     for (place, bar) in bars.into_iter().flat_map(|bars| bars.placed(now)).filter(|(_, bar)| !bar.is_dark()) {
         let kind = match (bar.good, bar.bad) {
@@ -25,15 +49,16 @@ pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
             _ => 2,
         };
         is_known[place as usize] = true;
-        _ = write!(paths[kind].d, "M{place}.5 0v10");
+        quarter(&mut paths[kind], kind, place);
     }
-    for (place, _) in is_known.iter().enumerate().filter(|(_, known)| !**known) {
-        _ = write!(paths[3].d, "M{place}.5 9v1");
+    for (place, _) in (0..).zip(is_known).filter(|(_, is_known)| !is_known) {
+        quarter(&mut paths[3], 3, place);
     }
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
 
-/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest fills it.
+/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest fills it. One that failed
+/// is a column of full height that is broken in its middle.
 pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     const HEIGHT: f64 = 20.0;
     let total = |visit: &Passed| visit.took.iter().map(|took| f64::from(*took)).sum::<f64>();
@@ -42,6 +67,10 @@ pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     paths.push(Path { class: "bad", d: String::new() });
     for (number, visit) in visits.iter().enumerate() {
         let x = (VISITS - visits.len() + number) * 4 + 2;
+        if visit.is_bad {
+            _ = write!(paths[STRETCHES.len()].d, "M{x} 20v-8M{x} 8v-8");
+            continue;
+        }
         let mut y = HEIGHT;
         for (took, path) in visit.took.iter().zip(&mut paths) {
             let height = (f64::from(*took) / tallest * HEIGHT * 10.0).round() / 10.0;
@@ -50,11 +79,14 @@ pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
                 y -= height;
             }
         }
-        if visit.is_bad {
-            _ = write!(paths[STRETCHES.len()].d, "M{x} 20v-20");
-        }
     }
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// What the columns' parts stand for: class, words, and a swatch in a field of 8 by 8.
+pub(super) fn parts() -> Vec<(&'static str, &'static str, &'static str)> {
+    let stretches = STRETCHES.iter().map(|(class, words)| (*class, *words, "M0 0h8v8h-8z"));
+    stretches.chain([("bad", "failed", "M0 0h8v3h-8zM0 5h8v3h-8z")]).collect()
 }
 
 /// A line of values over their field of 120 by 24, the newest at the right; `top` is the value of its upper edge.
@@ -95,18 +127,37 @@ pub(super) fn within(start: Duration, length: Duration, from: Duration, to: Dura
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
+
+    use super::{super::course::BAR, *};
 
     #[test]
     fn columns_stand_on_the_ground_and_the_tallest_fills_the_field() {
         let quick = Passed { took: [10, 0, 0, 30, 0], is_bad: false };
-        let slow = Passed { took: [0, 80, 0, 0, 0], is_bad: true };
-        let paths = visits(&[quick, slow]);
+        let slow = Passed { took: [0, 80, 0, 0, 0], is_bad: false };
+        let failed = Passed { took: [0, 0, 90, 0, 0], is_bad: true };
+        let paths = visits(&[quick, slow, failed]);
         let of = |class: &str| paths.iter().find(|path| path.class == class).map(|path| path.d.as_str());
-        assert_eq!(of("dns"), Some("M58 20.0v-2.5"));
-        assert_eq!(of("request"), Some("M58 17.5v-7.5"));
-        assert_eq!(of("connect"), Some("M62 20.0v-20"));
-        assert_eq!((of("bad"), of("tls")), (Some("M62 20v-20"), None));
+        assert_eq!(of("dns"), Some("M54 20.0v-2.2"));
+        assert_eq!(of("request"), Some("M54 17.8v-6.7"));
+        assert_eq!(of("connect"), Some("M58 20.0v-17.8"));
+        assert_eq!((of("bad"), of("tls")), (Some("M62 20v-8M62 8v-8"), None), "broken, and nothing shows through");
+    }
+
+    #[test]
+    fn a_kind_is_told_by_its_shape_and_not_by_colour_alone() {
+        let (now, mut bars) = (Duration::from_secs(1_800_000_000), Bars::default());
+        for (number, (good, bad)) in [(9.0, 0.0), (8.0, 1.0), (1.0, 8.0)].into_iter().enumerate() {
+            let did = Did { good, bad, ..Did::default() };
+            bars.add(now - BAR * u32::try_from(number).expect("small"), did);
+        }
+        let shape = |path: &Path| -> BTreeSet<String> {
+            path.d.split('M').filter_map(|piece| Some(piece.split_once(' ')?.1.to_owned())).collect()
+        };
+        let shapes: BTreeSet<_> = uptime(Some(&bars), now).iter().map(shape).collect();
+        assert_eq!(shapes.len(), 4, "{shapes:?}");
+        let legend: BTreeSet<_> = quarters().iter().map(|(_, path)| shape(path)).collect();
+        assert_eq!(legend, shapes, "the legend has the same shapes");
     }
 
     #[test]

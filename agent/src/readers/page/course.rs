@@ -80,7 +80,7 @@ pub(super) struct Bars(VecDeque<Bar>);
 
 impl Bars {
     /// Adds seconds that began at this moment, to the bar of that moment.
-    fn add(&mut self, at: Duration, did: Did) {
+    pub(super) fn add(&mut self, at: Duration, did: Did) {
         let number = at.as_secs() / BAR.as_secs();
         let place = self.0.partition_point(|bar| bar.number < number);
         if self.0.get(place).is_none_or(|bar| bar.number != number) {

@@ -57,7 +57,6 @@ struct Page {
     reach: Vec<Standing>,
     failures: Vec<(&'static str, u64)>,
     attempts: u64,
-    legend: [(&'static str, &'static str); STRETCHES.len()],
 }
 
 struct Link {
@@ -163,7 +162,6 @@ pub fn render(snapshot: &Snapshot, course: &Course, id: &str, rows: &[OutcomeRow
         reach: reach(view),
         failures: view.failures.iter().map(|(cause, count)| (cause.label(), *count)).collect(),
         attempts: view.attempts,
-        legend: endpoints::legend(),
     };
     Some(Html::of(&page).into_string())
 }

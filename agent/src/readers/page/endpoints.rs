@@ -7,7 +7,7 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::{
     charts::{self, Path},
-    course::{Course, STRETCHES},
+    course::Course,
     mark,
     standing::Standing,
     text::{Html, Text, When, anchor, millis, span},
@@ -226,9 +226,4 @@ pub(super) fn slots(snapshot: &Snapshot) -> Vec<Unfilled> {
         hint: Text::from(&slot.hint),
     };
     snapshot.catalog.slots.iter().map(unfilled).collect()
-}
-
-/// What the colours of the columns stand for.
-pub(super) fn legend() -> [(&'static str, &'static str); STRETCHES.len()] {
-    STRETCHES
 }
