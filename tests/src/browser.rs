@@ -107,8 +107,16 @@ impl Browser {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500});
         self.ask("Emulation.setDeviceMetricsOverride", metrics)?;
         let scheme = if is_dark { "dark" } else { "light" };
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let features = json!({"media": "", "features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.ask("Emulation.setEmulatedMedia", features).map(drop)
+    }
+
+    /// Shows the page as it is printed, until it is looked at by a screen again.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn look_as_printed(&mut self) -> Result<()> {
+        self.ask("Emulation.setEmulatedMedia", json!({"media": "print"})).map(drop)
     }
 
     /// Goes to a page and waits until it is loaded.

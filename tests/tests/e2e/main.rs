@@ -25,6 +25,7 @@ mod look;
 mod memory;
 mod package;
 mod page;
+mod page_looks;
 mod portal;
 mod preflight;
 mod private_systemd;

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     http_client::get,
+    page_looks,
     process::{Program, agent, free_port, require},
 };
 
@@ -28,7 +29,7 @@ const HOSTILE: &str =
 /// The same as an endpoint's id may have it: visible ASCII, at most 255 characters.
 const HOSTILE_ID: &str = "'\"></title></script><img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>";
 
-const WIDE: Screen = Screen { width: 1280, height: 900, scale: 1.0, is_dark: false };
+pub(crate) const WIDE: Screen = Screen { width: 1280, height: 900, scale: 1.0, is_dark: false };
 const NARROW: Screen = Screen { width: 320, height: 640, ..WIDE };
 const DARK: Screen = Screen { is_dark: true, ..WIDE };
 
@@ -110,12 +111,12 @@ impl Stage {
     }
 }
 
-fn holds(browser: &mut Browser, what: &str) {
+pub(crate) fn holds(browser: &mut Browser, what: &str) {
     let value = browser.value(what).unwrap_or_else(|error| panic!("{what}: {error:#}"));
     assert_eq!(value, Value::Bool(true), "{what}");
 }
 
-fn within(browser: &mut Browser, what: &str) {
+pub(crate) fn within(browser: &mut Browser, what: &str) {
     browser.wait_until(what).unwrap_or_else(|error| panic!("{error:#}; {:?}", browser.complaints));
 }
 
@@ -137,6 +138,7 @@ fn the_page_holds_in_a_real_browser() {
     what_changes_shows(&mut browser, &stage);
     a_month_is_drawn(&mut browser);
     the_keyboard_suffices(&mut browser, &stage);
+    page_looks::printed_it_is_a_report(&mut browser, &stage.page);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
 }
