@@ -1,7 +1,10 @@
 //! What is kept of an incident beside its row, for its page: how its cause was told from others, what else it could be, which
 //! endpoints it hid, and what was learned of it when; as text with one line for each thing, whose first word says what it is.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use crate::model::diagnosis::Incident;
 
@@ -54,6 +57,36 @@ pub struct Moment {
     pub what: String,
 }
 
+/// That an incident hit further endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// The first of them.
+    pub first: String,
+    /// How many they are.
+    pub endpoints: usize,
+}
+
+impl Spread {
+    /// Reads what a moment says; `None` where it says something else.
+    pub fn of(what: &str) -> Option<Self> {
+        let said = what.strip_prefix("it hit ")?.strip_suffix(", too")?;
+        let (first, more) = match said.strip_suffix(" more").and_then(|said| said.rsplit_once(" and ")) {
+            Some((first, more)) => (first, more.parse().ok()?),
+            None => (said, 0),
+        };
+        Some(Self { first: first.to_owned(), endpoints: 1_usize.saturating_add(more) })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.endpoints {
+            0 | 1 => write!(f, "it hit {}, too", self.first),
+            all => write!(f, "it hit {} and {} more, too", self.first, all - 1),
+        }
+    }
+}
+
 impl Account {
     /// That of an incident, without what went before.
     pub fn of(incident: &Incident) -> Self {
@@ -89,8 +122,7 @@ impl Account {
         }
         let joined: Vec<_> = now.endpoints.iter().filter(|id| !before.endpoints.contains(id)).collect();
         if let Some(first) = joined.first() {
-            let more = if joined.len() > 1 { format!(" and {} more", joined.len() - 1) } else { String::new() };
-            self.note(at, format!("it hit {first}{more}, too"));
+            self.note(at, Spread { first: first.0.to_string(), endpoints: joined.len() }.to_string());
         }
         for line in &now.evidence {
             let said = format!("{PREFIX}{line}");

@@ -19,7 +19,7 @@ use crate::{
         summary,
     },
     store::{
-        account::{self, Account},
+        account::{self, Account, Spread},
         rows::IncidentRow,
     },
 };
@@ -73,7 +73,31 @@ struct Page {
 
 struct Moment {
     at: When,
+    /// When the last of it was, where it took time.
+    until: Option<When>,
     what: Text,
+}
+
+/// In order of time. Neighbours that only say which endpoints were hit, too, are one: they would bury what was learned.
+fn folded(mut moments: Vec<(Duration, String)>) -> Vec<Moment> {
+    moments.sort_by_key(|(at, _)| *at);
+    let mut folded: Vec<(Duration, Duration, String)> = Vec::new();
+    for (at, what) in moments {
+        let before = folded.last_mut().and_then(|last| Some((Spread::of(&last.2)?, last)));
+        match (before, Spread::of(&what)) {
+            (Some((before, last)), Some(next)) => {
+                let endpoints = before.endpoints.saturating_add(next.endpoints);
+                (last.1, last.2) = (at, Spread { endpoints, ..before }.to_string());
+            }
+            _ => folded.push((at, at, what)),
+        }
+    }
+    let moment = |(from, to, what): (Duration, Duration, String)| Moment {
+        at: When::of(from),
+        until: (to.as_secs() > from.as_secs()).then(|| When::of(to)),
+        what: Text::from(what),
+    };
+    folded.into_iter().map(moment).collect()
 }
 
 /// How the cause at some of its endpoints was found.
@@ -128,12 +152,11 @@ fn moments(
     moments
 }
 
-fn write(snapshot: &Snapshot, told: Told, mut moments: Vec<(Duration, String)>, account: &Account) -> String {
-    moments.sort_by_key(|(at, _)| *at);
+fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>, account: &Account) -> String {
     let title = format!("{} {}", told.standing.sign, told.component);
     let page = Page {
         frame: Frame::of(snapshot, "detail", title),
-        moments: moments.into_iter().map(|(at, what)| Moment { at: When::of(at), what: Text::from(what) }).collect(),
+        moments: folded(moments),
         markdown: markdown::lines(&told),
         judgements: account.judged.iter().map(Judged::of).collect(),
         told,
