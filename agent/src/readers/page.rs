@@ -17,6 +17,7 @@ mod names;
 mod past;
 mod standing;
 mod text;
+mod watched;
 
 use std::{
     collections::BTreeMap,

@@ -23,7 +23,7 @@ use crate::{
     engine::snapshot::Snapshot,
     readers::page::{
         self,
-        course::{Course, REACH, Recalled},
+        course::{Course, PAST, Recalled},
     },
     store::history,
 };
@@ -42,8 +42,6 @@ const WAITING: usize = 8;
 const DATA: &str = "data: ";
 /// Bytes of a message without its parts, rather more than they are.
 const FRAME: usize = 1024;
-/// How far back incidents reach on the page.
-const INCIDENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What went before, and the pages that are open. Clones share it.
 #[derive(Clone)]
@@ -104,9 +102,10 @@ impl Live {
         let Some(folder) = self.state_dir() else { return };
         let read = move || {
             let mut outcomes = Recalled::default();
-            let since = started.saturating_sub(REACH);
+            let since = started.saturating_sub(PAST);
             let read = history::each_outcome(&folder, since, |row| outcomes.take(row));
-            let incidents = history::incidents(&folder, started.saturating_sub(INCIDENTS));
+            // Since when anything is known is told by the oldest incident, however long ago that was.
+            let incidents = history::incidents(&folder, Duration::ZERO);
             if let Some(error) = read.as_ref().err().or(incidents.as_ref().err()) {
                 tracing::debug!(%error, "the page shows not all that went before");
             }

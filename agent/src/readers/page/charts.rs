@@ -111,6 +111,15 @@ pub(super) struct Stretch {
     pub(super) width: u32,
 }
 
+impl Stretch {
+    /// The same with coarse edges, so that it is not another one each second.
+    pub(super) fn coarse(self) -> Self {
+        const STEP: u32 = 10;
+        let (x, right) = (self.x / STEP * STEP, (self.x + self.width) / STEP * STEP);
+        Self { x, width: right.saturating_sub(x).max(STEP) }
+    }
+}
+
 /// The stretch from `from` to `to` within a whole that begins at `start` and lasts `length`; `None` where nothing of it
 /// lies within.
 pub(super) fn within(start: Duration, length: Duration, from: Duration, to: Duration) -> Option<Stretch> {

@@ -13,6 +13,7 @@ use ase_probes::{
     verdict::{Phase, Verdict},
 };
 
+use super::watched::Watched;
 use crate::{
     engine::snapshot::Snapshot,
     model::{catalog::EndpointId, endpoint::EndpointView, visit::Visit},
@@ -25,6 +26,8 @@ pub const REACH: Duration = Duration::from_secs(24 * 3600);
 pub(super) const BARS: u64 = 96;
 /// What one bar stands for.
 pub(super) const BAR: Duration = Duration::from_secs(REACH.as_secs() / BARS);
+/// How far back incidents reach.
+pub const PAST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Between two looks that are further apart than this nobody knows what was the case.
 const GAP: Duration = Duration::from_secs(60);
 /// A remembered outcome stands at most this long beyond its end: twice the longest stretch.
@@ -57,10 +60,10 @@ impl Bar {
 
 /// How endpoints did in a stretch of time, in endpoint-seconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Did {
-    good: f64,
-    bad: f64,
-    dark: f64,
+pub(super) struct Did {
+    pub(super) good: f64,
+    pub(super) bad: f64,
+    pub(super) dark: f64,
 }
 
 impl Did {
@@ -129,6 +132,7 @@ pub struct Recalled {
     /// Whether a success came yet. Successes are forgotten before failures: what is older than the oldest success would
     /// look like an outage that lasted for days.
     has_good: bool,
+    watched: Watched,
 }
 
 impl Recalled {
@@ -138,6 +142,7 @@ impl Recalled {
         if !self.has_good {
             return;
         }
+        self.watched.add(row.began, row.ended.max(row.began), STANDS);
         let began = row.began;
         if let Some(before) = self.open.insert(Arc::clone(&row.endpoint), row) {
             self.settle(&before, Some(began));
@@ -214,6 +219,7 @@ pub struct Course {
     tracks: BTreeMap<EndpointId, Track>,
     risks: VecDeque<(Duration, f64)>,
     earlier: Vec<IncidentRow>,
+    watched: Watched,
 }
 
 impl Course {
@@ -230,6 +236,9 @@ impl Course {
                 }
             }
         }
+        let from = if passed <= GAP { snapshot.at.saturating_sub(passed) } else { snapshot.at };
+        self.watched.add(from, snapshot.at, GAP);
+        self.watched.forget(snapshot.at.saturating_sub(PAST));
         self.at = Some(snapshot.at);
         self.since.get_or_insert(snapshot.at);
         snapshot.endpoints.iter().for_each(|view| self.visited(view));
@@ -267,7 +276,15 @@ impl Course {
     }
 
     /// Takes what the store remembers of the time before this process began, at `started`.
-    pub fn recall(&mut self, outcomes: Recalled, incidents: Vec<IncidentRow>, started: Duration) {
+    pub fn recall(&mut self, mut outcomes: Recalled, mut incidents: Vec<IncidentRow>, started: Duration) {
+        let mut watched = std::mem::take(&mut outcomes.watched);
+        // Incidents are remembered for longer than visits: nobody can tell whether somebody looked all the time since the
+        // first, but what was broken then is remembered.
+        if let Some(first) = incidents.iter().map(|row| row.since).min() {
+            watched.add(first, watched.first().unwrap_or(started).max(first), STANDS);
+        }
+        self.watched.take(watched, STANDS);
+        incidents.retain(|row| row.closed.is_none_or(|closed| closed >= started.saturating_sub(PAST)));
         for (label, before) in outcomes.finish(started) {
             let Some(class) = Class::from_label(&label) else { continue };
             let bars = self.classes.entry(class).or_default();
@@ -289,6 +306,11 @@ impl Course {
     /// Since when anything is known, where the bars reach further back than that.
     pub(super) fn known_since(&self, now: Duration) -> Option<Duration> {
         self.since.filter(|since| now.saturating_sub(*since) + BAR < REACH)
+    }
+
+    /// Within the time of this length that ends `now`, the stretches of which nothing is known.
+    pub(super) fn unknown(&self, now: Duration, length: Duration) -> Vec<(Duration, Duration)> {
+        self.watched.gaps(now.saturating_sub(length), now)
     }
 
     /// The last visits of an endpoint, the newest last.

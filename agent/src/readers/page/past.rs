@@ -118,6 +118,10 @@ struct Span {
     ticks: [&'static str; 4],
     height: usize,
     marks: Vec<Mark>,
+    /// Of which stretches nothing is known.
+    gaps: Vec<Stretch>,
+    /// Since when something is, where that is not all of the span.
+    since: Option<When>,
 }
 
 struct Mark {
@@ -131,9 +135,17 @@ struct Mark {
 pub(super) fn timeline(snapshot: &Snapshot, course: &Course) -> Html {
     let entries = entries(snapshot, course);
     let spans = SPANS.iter().map(|(name, words, seconds, ticks)| {
-        let marks = marks(&entries, snapshot.at, Duration::from_secs(*seconds));
-        let height = marks.iter().map(|mark| mark.y).max().unwrap_or_default() + LANE;
-        Span { name, words, ticks: *ticks, height, marks }
+        let (now, length) = (snapshot.at, Duration::from_secs(*seconds));
+        let marks = marks(&entries, now, length);
+        let height = marks.iter().map(|mark| mark.y - MARGIN).max().unwrap_or_default() + LANE;
+        let mut unknown = course.unknown(now, length);
+        // What is too narrow to be seen would be drawn wider than it is.
+        unknown.retain(|(from, to)| to.saturating_sub(*from) * FINEST > length);
+        let first = unknown.first().filter(|(from, _)| *from == now.saturating_sub(length));
+        let since = first.map(|(_, to)| When::of(*to));
+        let gap = |(from, to): &(Duration, Duration)| charts::within(now.saturating_sub(length), length, *from, *to);
+        let gaps = unknown.iter().filter_map(gap).map(Stretch::coarse).collect();
+        Span { name, words, ticks: *ticks, height, marks, gaps, since }
     });
     Html::of(&Timeline {
         spans: spans.collect(),
@@ -143,8 +155,11 @@ pub(super) fn timeline(snapshot: &Snapshot, course: &Course) -> Html {
     })
 }
 
-/// The height of a lane.
+/// The height of a lane, of which a mark leaves a margin on both sides.
 const LANE: usize = 16;
+const MARGIN: usize = 2;
+/// What is shorter than this part of a span is not drawn as not known.
+const FINEST: u32 = 100;
 
 /// Where each incident is drawn: in the first lane that is free at its time.
 fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
@@ -157,7 +172,7 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
         let lane = free.iter().position(|free| *free <= stretch.x).unwrap_or(LANES - 1);
         free[lane] = stretch.x + stretch.width + 2;
         let class = if entry.to.is_none() { "bad" } else { "over" };
-        marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE });
+        marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE + MARGIN });
     }
     marks
 }

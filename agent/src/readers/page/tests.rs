@@ -317,6 +317,95 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
 }
 
+/// A span of the timeline, as it is read.
+fn timeline(html: &str, span: &str) -> String {
+    let rest = html.split(&format!("<div class=\"span {span}\">")).nth(1).expect("the span is there");
+    rest.split("</div>").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_minute_after_the_first_start_nobody_says_that_a_month_was_calm() {
+    let (mut snapshot, mut course) = (sample::snapshot(), Course::default());
+    snapshot.incidents.open.clear();
+    snapshot.incidents.closed.clear();
+    course.take(&snapshot);
+    snapshot.at += Duration::from_secs(60);
+    course.take(&snapshot);
+    let month = timeline(&landing(&snapshot, &course), "d30");
+    let text = words(&month);
+    assert!(text.contains("No incident since 2027-01-15 08:00:00 UTC; what was before is not known."), "{text}");
+    assert!(!text.contains("in the last"), "{text}");
+    assert!(month.contains("<rect class=\"m-gap\" x=\"0\" y=\"1\" width=\"1000\""), "{month}");
+}
+
+#[test]
+fn time_in_which_no_agent_ran_is_drawn_as_not_known() {
+    let (mut snapshot, mut course) = (sample::snapshot(), Course::default());
+    snapshot.incidents.open.clear();
+    snapshot.incidents.closed.clear();
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let mut outcomes = course::Recalled::default();
+    let mut looked = |from: Duration, to: Duration| {
+        outcomes.take(crate::store::rows::OutcomeRow {
+            endpoint: "a:1".into(),
+            class: "sql".into(),
+            result: "healthy".into(),
+            cause: None,
+            phase: None,
+            began: from,
+            ended: to,
+            count: 1,
+            took: Duration::from_secs(1),
+        })
+    };
+    looked(AT - hours(48), AT - hours(12));
+    looked(AT - hours(6), AT - hours(1));
+    course.recall(outcomes, Vec::new(), AT - hours(1));
+    for minute in 0..=60 {
+        snapshot.at = AT - hours(1) + Duration::from_secs(60) * minute;
+        course.take(&snapshot);
+    }
+    let html = landing(&snapshot, &course);
+    let day = timeline(&html, "d1");
+    assert!(words(&day).starts_with("No incident in the last 24 h, as far as that is known."), "{day}");
+    assert!(day.contains("<rect class=\"m-gap\" x=\"500\" y=\"1\" width=\"250\""), "{day}");
+    assert_eq!(day.matches("m-gap").count(), 1, "{day}");
+    let six = timeline(&html, "h6");
+    assert!(words(&six).starts_with("No incident in the last 6 h.") && !six.contains("m-gap"), "{six}");
+    assert!(words(&timeline(&html, "d7")).contains("No incident since 2027-01-13 08:00:00 UTC"), "{html}");
+}
+
+#[test]
+fn an_open_incident_is_told_from_ended_ones_by_its_outline() {
+    let mut snapshot = sample::snapshot();
+    let incident = Arc::clone(&snapshot.incidents.open[0]);
+    snapshot.incidents.closed.push(Arc::new(Closed { incident, ended: AT - Duration::from_secs(60) }));
+    let html = page(&snapshot);
+    let rule = |class: &str| {
+        assets::STYLE.content.split(&format!(".{class} {{")).nth(1).and_then(|rest| rest.split('}').next())
+    };
+    assert!(rule("m-bad").is_some_and(|rule| rule.contains("stroke")), "open ones have an outline");
+    assert!(rule("m-over").is_some_and(|rule| !rule.contains("stroke")), "ended ones have none");
+    assert!(html.contains("class=\"m-bad\"") && words(&html).contains("open ended not known"), "{html}");
+}
+
+#[test]
+fn endpoints_that_were_hit_one_after_the_other_are_one_line_of_the_course() {
+    let s = Duration::from_secs;
+    let mut row = IncidentRow { since: AT - s(1000), published: AT - s(990), ..IncidentRow::default() };
+    for second in 0..30 {
+        row.account.note(AT - s(900 - second), format!("it hit host-{second}:443, too"));
+    }
+    row.account.note(AT - s(860), "it hit a:1 and 3 more, too".to_owned());
+    row.account.note(AT - s(850), "evidence: the control port answers".to_owned());
+    row.account.note(AT - s(840), "it hit late:443, too".to_owned());
+    let told = words(&remembered_incident(&sample::snapshot(), &row));
+    let course = told.split(" Course ").nth(1).and_then(|rest| rest.split(" Evidence ").next()).expect("a course");
+    assert_eq!(course.matches("it hit").count(), 2, "{course}");
+    assert!(course.contains("07:45:00 UTC to 2027-01-15 07:45:40 UTC it hit host-0:443 and 33 more, too"), "{course}");
+    assert!(course.contains("07:46:00 UTC it hit late:443, too"), "{course}");
+}
+
 #[test]
 fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     let snapshot = sample::snapshot();
