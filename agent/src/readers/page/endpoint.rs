@@ -72,6 +72,8 @@ struct Why {
     origin: &'static str,
     confidence: &'static str,
     side: &'static str,
+    /// Whether `next` is a hint at what it may be, or what to do next.
+    lead: &'static str,
     next: Text,
     contrasts: Vec<Text>,
     others: Vec<Other>,
@@ -87,6 +89,7 @@ impl Why {
             origin: diagnosis.origin.label(),
             confidence: finding.confidence.label(),
             side: finding.side.label(),
+            lead: if diagnosis.hint.is_some() { "Hint" } else { "Next" },
             next: Text::from(diagnosis.hint.unwrap_or(definition.next_step)),
             contrasts: texts(&diagnosis.contrasts),
             others: diagnosis.alternatives.iter().map(Other::of).collect(),
@@ -176,7 +179,7 @@ fn facts(view: &EndpointView) -> Vec<(&'static str, Text)> {
         ("Within", Text::from(show(endpoint.target.timeout))),
         ("Basis", Text::from(format!("{}: {}, as of {}", about.basis.label(), about.source, about.as_of))),
     ];
-    facts.extend(about.documented_as.as_ref().map(|name| ("Stands for", Text::from(name))));
+    facts.extend(endpoints::stands_for(about).map(|name| ("Stands for", name)));
     facts.extend(about.successor.as_ref().map(|name| ("Replaced by", Text::from(name))));
     facts.extend(about.note.as_ref().map(|note| ("Note", Text::from(note))));
     facts

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::snapshot::Snapshot,
     model::{
+        catalog::About,
         endpoint::{EndpointView, Status, crl},
         visit::Untested,
     },
@@ -78,7 +79,7 @@ pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> 
         anchor: &anchor,
         path: links::endpoint_path(&endpoint.id),
         id: Text::from(&endpoint.id.0),
-        documented_as: endpoint.about.documented_as.as_ref().map(Text::from),
+        documented_as: stands_for(&endpoint.about),
         class: endpoint.class.label(),
         severity: endpoint.severity.label(),
         standing: Standing::of(view.status),
@@ -95,6 +96,11 @@ pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> 
     let standing = mark((row.standing.word, row.cause, why(view.status), view.since, failed, proof));
     let row = Html::of(&row);
     Rendered { anchor, standing, row }
+}
+
+/// The documented name that an endpoint stands for, where that says something: everything is no name.
+pub(super) fn stands_for(about: &About) -> Option<Text> {
+    about.documented_as.as_ref().filter(|name| *name != "*").map(Text::from)
 }
 
 /// The cause's label, or a word in its place.

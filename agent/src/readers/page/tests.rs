@@ -4,7 +4,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    model::{catalog::EndpointId, diagnosis::Closed, endpoint::Status, visit::Untested},
+    model::{
+        catalog::EndpointId,
+        diagnosis::{Closed, Diagnosis, Origin, Scope},
+        endpoint::Status,
+        visit::Untested,
+    },
     readers::{report, summary::Summary},
     sample::{self, AT},
     store::{
@@ -315,6 +320,39 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
     assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
+}
+
+#[test]
+fn what_says_nothing_is_left_out() {
+    let mut snapshot = sample::snapshot();
+    let view = Arc::make_mut(&mut snapshot.endpoints[5]);
+    let endpoint = Arc::make_mut(&mut view.endpoint);
+    endpoint.about.documented_as = Some("*".to_owned());
+    let id = endpoint.id.0.to_string();
+    assert!(!words(&page(&snapshot)).contains(" for * "), "nobody stands for everything");
+    let alone = super::endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched");
+    assert!(!words(&alone).contains("Stands for"), "{alone}");
+    let (place, finding) = (0..snapshot.endpoints.len())
+        .find_map(|place| Some((place, snapshot.endpoints[place].status.finding()?)))
+        .expect("one of the sample failed");
+    let ill = snapshot.endpoints[place].endpoint.id.0.to_string();
+    for (hint, said) in [(Some("a route to nowhere"), "Hint a route to nowhere"), (None, "Next ")] {
+        Arc::make_mut(&mut snapshot.endpoints[place]).diagnosis = Some(Arc::new(Diagnosis {
+            finding,
+            rule: "R10",
+            origin: Origin::Observed,
+            scope: Scope::Port,
+            hint,
+            contrasts: Vec::new(),
+            alternatives: Vec::new(),
+        }));
+        let told = super::endpoint(&snapshot, &Course::default(), &ill, &[]).expect("it is watched");
+        assert!(words(&told).contains(said), "{told}");
+    }
+    let told = words(&incident_of(&snapshot));
+    assert!(told.contains("Who the network team mends it ") && !told.contains("(the network team"), "{told}");
+    let missing = words(&missing(&snapshot, "incident", "none"));
+    assert!(missing.contains("too old") && !missing.contains("watched"), "{missing}");
 }
 
 /// A span of the timeline, as it is read.
