@@ -138,7 +138,10 @@ pub(super) fn within(start: Duration, length: Duration, from: Duration, to: Dura
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{super::course::BAR, *};
+    use super::{
+        super::course::{BAR, Did},
+        *,
+    };
 
     #[test]
     fn columns_stand_on_the_ground_and_the_tallest_fills_the_field() {

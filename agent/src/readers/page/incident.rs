@@ -68,7 +68,7 @@ struct Page {
     told: Told,
     moments: Vec<Moment>,
     judgements: Vec<Judged>,
-    markdown: Vec<String>,
+    markdown: Vec<Text>,
 }
 
 struct Moment {

@@ -238,7 +238,7 @@ struct Card {
     more_evidence: usize,
     hits: Vec<Hit>,
     more_hits: usize,
-    markdown: Vec<String>,
+    markdown: Vec<Text>,
 }
 
 impl Card {

@@ -7,7 +7,7 @@ use crate::readers::ticket::markdown::{code, plain};
 const NAMED: usize = 12;
 
 /// The lines. Each text in them has its longest, so that none of them is cut amid its marks.
-pub(super) fn lines(told: &Told) -> Vec<String> {
+pub(super) fn lines(told: &Told) -> Vec<Text> {
     let Told { confidence, side, scope, .. } = told;
     let about = format!("({confidence}, side {side}, scope {scope})");
     let mut lines = vec![
@@ -30,7 +30,7 @@ pub(super) fn lines(told: &Told) -> Vec<String> {
     lines.extend(told.link.as_ref().map(|link| format!("- **Page:** {link}")));
     lines.extend([String::new(), "Evidence:".to_owned(), String::new()]);
     lines.extend(told.evidence.iter().map(|line| format!("- {}", shown(line))));
-    lines
+    lines.into_iter().map(Text::of_texts).collect()
 }
 
 fn shown(text: &Text) -> String {

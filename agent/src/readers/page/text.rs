@@ -83,6 +83,11 @@ fn typed(pieces: Vec<&str>, holds: bool) -> Html {
 }
 
 impl Text {
+    /// A line put together from texts, each of which has its longest: it is not cut again.
+    pub(super) fn of_texts(line: String) -> Self {
+        Self(line)
+    }
+
     /// A line that is typed or copied, which breaks where its reader sees that it goes on. It stands in a box that scrolls.
     pub(super) fn typed(&self) -> Html {
         typed(pieces(&self.0), true)
