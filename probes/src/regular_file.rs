@@ -38,12 +38,20 @@ impl FileError {
 }
 
 /// Opens a regular file. What it is, is looked at before it is opened, as opening a device may do something, and again
+/// Whether a file may be opened by somebody else, who would wait at a pipe: only a look, which opens nothing.
+///
+/// # Errors
+/// [`FileError`] for everything that is no regular file.
+pub fn check(path: &Path) -> Result<(), FileError> {
+    regular(&fs::metadata(path)?)
+}
+
 /// afterwards, as another may have taken its place meanwhile.
 ///
 /// # Errors
 /// [`FileError`] for everything that is no regular file or cannot be opened.
 pub fn open(path: &Path) -> Result<File, FileError> {
-    regular(&fs::metadata(path)?)?;
+    check(path)?;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     regular(&file.metadata()?)?;

@@ -1,10 +1,12 @@
 //! Reads a store while an agent writes it, or after its end. It changes nothing.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use ase_probes::regular_file::{self, FileError};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
@@ -67,7 +69,14 @@ pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
 /// The store below `folder`, of a version that this program knows.
 fn checked(folder: &Path) -> Result<(PathBuf, Connection), StoreError> {
     let path = folder.join(FILE);
-    std::fs::metadata(&path).map_err(|source| StoreError::Io { operation: "read", path: path.clone(), source })?;
+    // SQLite would wait at a pipe.
+    regular_file::check(&path).map_err(|error| {
+        let source = match error {
+            FileError::Unreadable(source) => source,
+            rule @ (FileError::Directory | FileError::Special | FileError::Large { .. }) => io::Error::other(rule),
+        };
+        StoreError::Io { operation: "read", path: path.clone(), source }
+    })?;
     let connection = open(&path).map_err(|error| from_sqlite(&path, error))?;
     database::check_version(&connection, &path)?;
     Ok((path, connection))

@@ -370,3 +370,21 @@ fn a_lock_that_is_a_pipe_holds_nobody_up() {
     let error = Store::open(folder.path(), NOW).expect_err("it is no lock");
     assert!(error.to_string().ends_with("lock: it is a pipe"), "{error}");
 }
+#[test]
+fn a_store_that_is_a_pipe_is_refused_by_whoever_reads() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pipe = folder.path().join(FILE);
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    // Whoever opens it here waits for nobody: a failure is no hang.
+    let _other_end = fs::File::options().read(true).write(true).open(&pipe).expect("both ends at once");
+    let said = |error: StoreError| error.to_string();
+    let all = history::read(folder.path(), &Query::default()).map(|_| ()).map_err(said);
+    let incidents = history::incidents(folder.path(), NOW).map(|_| ()).map_err(said);
+    let outcomes = history::each_outcome(folder.path(), NOW, |_| {}).map(|_| ()).map_err(said);
+    for refused in [all, incidents, outcomes] {
+        let error = refused.expect_err("it is no store");
+        assert!(error.ends_with("memory.db: must be a regular file, and is a pipe, socket or device"), "{error}");
+    }
+}
+

@@ -52,6 +52,8 @@ impl WebThread {
             drop(tell_ended);
         };
         let thread = thread::Builder::new().name("web".to_owned()).spawn(serve)?;
+            // What reads the store for a page may hang there, and is not waited for.
+            runtime.shutdown_background();
         started.await.unwrap_or_else(|_| Err(io::Error::other("the thread ended at once")))?;
         Ok(Self { stop, ended, thread })
     }
@@ -125,6 +127,31 @@ mod tests {
     #[tokio::test]
     async fn probes_go_on_while_a_large_page_is_rendered_and_clients_share_it() {
         let (_keep, snapshots) = watch::channel(Arc::new(sample::large(10_000)));
+    #[tokio::test]
+    async fn the_end_waits_for_no_reading_that_hangs() {
+        let (_keep, snapshots) = watch::channel(Arc::new(sample::snapshot()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+        let router = server::routes(
+            Pages::new(snapshots, Arc::new(|_: Page, _: &Snapshot, _: &Serving| String::new())),
+            mpsc::channel(1).0,
+        );
+        let site = Site { router, tally: Arc::default() };
+        let (disk, hangs) = blocking::channel::<()>();
+        let (tell_begun, begun) = oneshot::channel();
+        let (tell_over, over) = blocking::channel();
+        let reading = move || {
+            let _begun = tell_begun.send(());
+            let _mended = hangs.recv_timeout(PATIENCE);
+            let _over = tell_over.send(());
+        };
+        let beside = async { drop(tokio::task::spawn_blocking(reading).await) };
+        let web = WebThread::start(listener, site, Limits::default(), beside).await.expect("a thread");
+        begun.await.expect("it reads");
+        web.stop().await;
+        assert_eq!(over.try_recv(), Err(blocking::TryRecvError::Empty), "it was waited for");
+        drop(disk);
+    }
+
         let (tell_begun, mut begun) = mpsc::unbounded_channel();
         let (go, may_go) = blocking::channel::<()>();
         let may_go = Mutex::new(may_go);

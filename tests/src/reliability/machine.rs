@@ -247,7 +247,7 @@ fn store(home: &Home, damage: Damage) -> Result<Became> {
     daemon.signal(Signal::SIGTERM)?;
     daemon.end(END).context("the first daemon ends")?;
     damage.befall(&home.store())?;
-    let again = home.start()?;
+    let mut again = home.start()?;
     again.until("healthy").context("what it watches becomes healthy")?;
     let start = clock::now();
     let recovery = wait_for(OPENS, || again.metric(STORE_OK).filter(|ok| *ok == 1.0)).map(|_| start.elapsed());
@@ -257,6 +257,8 @@ fn store(home: &Home, damage: Damage) -> Result<Became> {
         (Some(_), true) => "set aside",
         (Some(_), false) => "used",
     };
+    again.signal(Signal::SIGTERM)?;
+    let said = if again.end(END).is_some() { said } else { "hangs" };
     Ok(Became { recovery, ..Became::said(said) })
 }
 
