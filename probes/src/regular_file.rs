@@ -1,11 +1,12 @@
 //! Reads a file whole: only a regular one, opened without waiting for anybody, and of bounded size. A pipe would be waited
-//! for, a device has no end, and a file that fills the memory is none that this program reads.
+//! for, a device has no end, and a file that fills the memory is none that this program reads. And puts a file in the place of
+//! another in one step.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind, Read, Write as _},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Why a file is not read.
@@ -37,7 +38,6 @@ impl FileError {
     }
 }
 
-/// Opens a regular file. What it is, is looked at before it is opened, as opening a device may do something, and again
 /// Whether a file may be opened by somebody else, who would wait at a pipe: only a look, which opens nothing.
 ///
 /// # Errors
@@ -46,6 +46,7 @@ pub fn check(path: &Path) -> Result<(), FileError> {
     regular(&fs::metadata(path)?)
 }
 
+/// Opens a regular file. What it is, is looked at before it is opened, as opening a device may do something, and again
 /// afterwards, as another may have taken its place meanwhile.
 ///
 /// # Errors
@@ -88,6 +89,25 @@ pub fn read_handed_over(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
         Err(FileError::Special) if is_handed_over(path) => bounded(&mut File::open(path)?, most),
         result => result,
     }
+}
+
+/// Puts bytes in the place of a file in one step: whoever reads meanwhile sees the old ones or the new ones. Whatever has the
+/// name of the draft (that of the file and `.new`) goes: a pipe would be waited for.
+///
+/// # Errors
+/// What the system said.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = File::options().write(true).create_new(true).open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(draft, path)
 }
 
 /// Whether the path names a pipe that was open before this program began.
@@ -163,5 +183,23 @@ mod tests {
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
         assert!(matches!(read(Path::new(&path), 9), Err(FileError::Special)));
         assert_eq!(read_handed_over(Path::new(&path), 9).expect("it is read"), b"text");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whatever_has_the_name_of_its_draft() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, draft) = (folder.path().join("file"), folder.path().join("file.new"));
+        replace(&path, b"one").expect("the folder takes a file");
+        fifo(&draft);
+        // Whoever opens it waits for nobody: a failure is no hang.
+        let _other_end = File::options().read(true).write(true).open(&draft).expect("both ends at once");
+        replace(&path, b"two").expect("the pipe goes");
+        assert_eq!(fs::read(&path).expect("it is there"), b"two");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &draft).expect("it is linked");
+        replace(&path, b"three").expect("the link goes");
+        assert_eq!(fs::read(&path).expect("it is there"), b"three");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else is left");
+        fs::create_dir(&draft).expect("a folder");
+        assert!(replace(&path, b"four").is_err());
     }
 }

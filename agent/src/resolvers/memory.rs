@@ -1,13 +1,7 @@
 //! What is remembered of this host's DNS servers between processes: which they were, and when they changed. A file of a few
 //! lines in the state directory.
 
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    net::IpAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use ase_probes::regular_file;
 
@@ -74,16 +68,14 @@ impl Memory {
     /// # Errors
     /// What the system said.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
-        let (path, draft) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
-        let mut file = File::create(&draft)?;
-        file.write_all(self.to_text().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(draft, path)
+        regular_file::replace(&folder.join(FILE), self.to_text().as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     fn memory() -> Memory {
@@ -111,5 +103,16 @@ mod tests {
         assert_eq!(Memory::read(folder.path()), Some(memory()));
         fs::write(folder.path().join(FILE), b"\xff\xfe").expect("it is writable");
         assert_eq!(Memory::read(folder.path()), None);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_draft_holds_nobody_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("resolvers.new");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+        // Whoever opens it here waits for nobody: a failure is no hang.
+        let _other_end = File::options().read(true).write(true).open(&pipe).expect("both ends at once");
+        memory().write(folder.path()).expect("the pipe goes");
+        assert_eq!(Memory::read(folder.path()), Some(memory()));
     }
 }

@@ -174,11 +174,7 @@ impl Known {
 /// # Errors
 /// What the system said.
 pub(super) fn write(folder: &Path, text: &str) -> std::io::Result<()> {
-    let (path, draft) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
-    let mut file = File::create(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(draft, path)
+    regular_file::replace(&folder.join(FILE), text.as_bytes())
 }
 
 #[cfg(test)]
@@ -228,7 +224,11 @@ mod tests {
         }
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(Addresses::read(folder.path()), Addresses::default());
-        write(folder.path(), &text).expect("it is writable");
+        let pipe = folder.path().join("addresses.new");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+        // Whoever opens it here waits for nobody: a failure is no hang.
+        let _other_end = std::fs::File::options().read(true).write(true).open(&pipe).expect("both ends at once");
+        write(folder.path(), &text).expect("a pipe in the place of the draft goes");
         assert_eq!(Addresses::read(folder.path()), Addresses::from_text(&text).expect("its own text"));
     }
 

@@ -1,11 +1,12 @@
 //! How the result of an import is told, and where it goes: to standard output, or into a file that is never overwritten silently.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
+use ase_probes::regular_file;
 use clap::Args;
 
 use crate::commands::{cli::Output, failure::Failure};
@@ -52,11 +53,6 @@ impl Target {
 /// # Errors
 /// What the system said.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
-    let refused = |error: std::io::Error| Failure::Input(format!("cannot write {}: {error}", path.display()));
-    let mut file = File::create(&draft).map_err(refused)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)?;
-    fs::rename(&draft, path).map_err(refused)
+    let refused = |error| Failure::Input(format!("cannot write {}: {error}", path.display()));
+    regular_file::replace(path, text.as_bytes()).map_err(refused)
 }
