@@ -102,6 +102,19 @@ pub fn each_outcome(folder: &Path, since: Duration, take: impl FnMut(OutcomeRow)
     database::each_outcome(&connection, since, None, take).map_err(|error| from_sqlite(&path, error))
 }
 
+/// The outcomes of the endpoint with this id that ended at `since` or later, in the order they were written.
+///
+/// # Errors
+/// When there is no store below `folder`, it is damaged or newer than this program.
+pub fn outcomes(folder: &Path, since: Duration, id: &str) -> Result<Vec<OutcomeRow>, StoreError> {
+    let (path, connection) = checked(folder)?;
+    let read = database::read_outcomes(&connection, since, Some(id));
+    let (mut outcomes, _) = read.map_err(|error| from_sqlite(&path, error))?;
+    // A host alone stands for all its ports there.
+    outcomes.retain(|row| *row.endpoint == *id);
+    Ok(outcomes)
+}
+
 /// Whether an id is the one asked for, or that of an endpoint at the host asked for. `read_outcomes` says the same in SQL.
 fn concerns(id: &str, asked: &str) -> bool {
     let at_host = |host: &str| id.strip_prefix(host).is_some_and(|rest| rest.starts_with(':'));

@@ -2,7 +2,7 @@
 //! at most once a second, which parts changed. It renders nothing while no page is open.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -14,8 +14,9 @@ use axum::body::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::{Map, Value, json};
 use tokio::{
-    sync::{broadcast, watch},
-    time::{Instant, sleep_until, timeout_at},
+    sync::{Semaphore, broadcast, watch},
+    task::spawn_blocking,
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::told::Told;
@@ -42,6 +43,10 @@ const WAITING: usize = 8;
 const DATA: &str = "data: ";
 /// Bytes of a message without its parts, rather more than they are.
 const FRAME: usize = 1024;
+/// Readings of the store at once: each takes a thread, and time of the processors that probing needs.
+const READINGS: usize = 2;
+/// How long a page waits for what the store remembers before it is shown without.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// What went before, and the pages that are open. Clones share it.
 #[derive(Clone)]
@@ -53,6 +58,7 @@ pub struct Live {
     messages: broadcast::Sender<Bytes>,
     told: Arc<Mutex<Told>>,
     open: Arc<AtomicUsize>,
+    room: Arc<Semaphore>,
 }
 
 /// One open page; its place is free again when this is dropped.
@@ -68,8 +74,16 @@ impl Drop for Place {
 impl Live {
     /// Over these snapshots, and what the store below `state_dir` remembers.
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, state_dir: Option<PathBuf>) -> Self {
-        let messages = broadcast::Sender::new(WAITING);
-        Self { snapshots, course: Arc::default(), state_dir, messages, told: Arc::default(), open: Arc::default() }
+        let (messages, room) = (broadcast::Sender::new(WAITING), Arc::new(Semaphore::new(READINGS)));
+        Self {
+            snapshots,
+            course: Arc::default(),
+            state_dir,
+            messages,
+            told: Arc::default(),
+            open: Arc::default(),
+            room,
+        }
     }
 
     /// What went before.
@@ -77,9 +91,26 @@ impl Live {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the store is.
-    pub fn state_dir(&self) -> Option<PathBuf> {
-        self.state_dir.clone()
+    /// What reading in the state directory brings; `None` where there is none, or where it takes too long. However many ask,
+    /// few read, and whoever stops asking before his turn has nothing read.
+    pub(super) async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
+        let folder = self.state_dir.clone()?;
+        let reading = async {
+            let place = Arc::clone(&self.room).acquire_owned().await.ok()?;
+            let read = move || {
+                // Taken until it was read, whether or not anybody still waits for it.
+                let _place = place;
+                read(&folder)
+            };
+            spawn_blocking(read).await.ok()
+        };
+        timeout(READ_WITHIN, reading).await.ok().flatten()
+    }
+
+    /// Lets nobody read for as long as what it returns lives.
+    #[cfg(test)]
+    pub(super) async fn occupy(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.room.acquire_many(READINGS as u32).await.expect("it is never closed")
     }
 
     /// Follows the snapshots until there will be none any more.
@@ -99,19 +130,24 @@ impl Live {
 
     /// Reads what the store remembers of the time before `started`. What it does not give is not shown.
     async fn recall(&self, started: Duration) {
-        let Some(folder) = self.state_dir() else { return };
-        let read = move || {
+        let read = move |folder: &Path| {
             let mut outcomes = Recalled::default();
+<<<<<<< HEAD
             let since = started.saturating_sub(PAST);
             let read = history::each_outcome(&folder, since, |row| outcomes.take(row));
             // Since when anything is known is told by the oldest incident, however long ago that was.
             let incidents = history::incidents(&folder, Duration::ZERO);
+=======
+            let since = started.saturating_sub(REACH);
+            let read = history::each_outcome(folder, since, |row| outcomes.take(row));
+            let incidents = history::incidents(folder, started.saturating_sub(INCIDENTS));
+>>>>>>> e8b69a4 (page: two read the store at a time, and nobody for what is not watched)
             if let Some(error) = read.as_ref().err().or(incidents.as_ref().err()) {
                 tracing::debug!(%error, "the page shows not all that went before");
             }
             (outcomes, incidents.unwrap_or_default())
         };
-        if let Ok((outcomes, incidents)) = tokio::task::spawn_blocking(read).await {
+        if let Some((outcomes, incidents)) = self.read(read).await {
             self.course().recall(outcomes, incidents, started);
         }
     }
@@ -229,6 +265,41 @@ mod tests {
     /// Each endpoint is visited once in so many seconds.
     const INTERVAL: u64 = 5;
     const SECONDS: u64 = 100;
+
+    #[tokio::test]
+    async fn few_read_at_once_and_who_stops_asking_has_nothing_read() {
+        let (_sender, receiver) = watch::channel(Arc::new(sample::snapshot()));
+        let live = Live::new(receiver, Some(PathBuf::from("/nonexistent")));
+        let (begun, may_end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(())));
+        let disk = may_end.lock().expect("nobody panicked");
+        let ask = || {
+            let (live, begun, may_end) = (live.clone(), Arc::clone(&begun), Arc::clone(&may_end));
+            tokio::spawn(async move {
+                let read = move |_: &Path| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    drop(may_end.lock());
+                };
+                live.read(read).await
+            })
+        };
+        let asked: Vec<_> = (0..20).map(|_| ask()).collect();
+        while begun.load(Ordering::SeqCst) < READINGS {
+            tokio::task::yield_now().await;
+        }
+        for one in &asked {
+            one.abort();
+        }
+        for one in asked {
+            assert!(one.await.is_err_and(|error| error.is_cancelled()));
+        }
+        drop(disk);
+        assert_eq!(ask().await.expect("it does not panic"), Some(()));
+        assert_eq!(
+            begun.load(Ordering::SeqCst),
+            READINGS + 1,
+            "those that were given up before their turn read nothing"
+        );
+    }
 
     /// The sample's first endpoint that was visited, so many times.
     fn crowd() -> Snapshot {

@@ -1,7 +1,7 @@
 //! The pages for people behind their paths, the files beside them, and the stream of changes; what browsers are told about
 //! them: nothing from elsewhere, nothing inline.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, path, time::Duration};
 
 use ase_probes::clock;
 use axum::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     readers::page::{self, assets::Asset, course::REACH},
     store::{
-        history::{self, Query},
+        history,
         rows::{IncidentRow, OutcomeRow},
     },
 };
@@ -61,7 +61,9 @@ async fn landing(State(site): State<Shown>, asked: HeaderMap) -> Response {
 
 async fn endpoint(State(site): State<Shown>, Path(id): Path<String>) -> Response {
     let snapshot = site.pages.snapshot();
-    let rows = outcomes(&site.live, id.clone()).await;
+    // Who asks for what is not watched has nothing read.
+    let is_known = snapshot.endpoints.iter().any(|view| *view.endpoint.id.0 == *id);
+    let rows = if is_known { outcomes(&site.live, id.clone()).await } else { Vec::new() };
     match page::endpoint(&snapshot, &site.live.course(), &id, &rows) {
         Some(page) => (HEADERS, page).into_response(),
         None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "endpoint", &id)).into_response(),
@@ -82,22 +84,15 @@ async fn incident(State(site): State<Shown>, Path(key): Path<String>) -> Respons
 
 /// What the store remembers of an endpoint's last day; nothing where it cannot be read.
 async fn outcomes(live: &Live, id: String) -> Vec<OutcomeRow> {
-    let Some(folder) = live.state_dir() else { return Vec::new() };
-    let read = move || {
-        let query = Query { since: clock::wall().saturating_sub(REACH), endpoint: Some(id.clone()) };
-        let mut rows = history::read(&folder, &query).map(|history| history.outcomes).unwrap_or_default();
-        // A host alone stands for all its ports there.
-        rows.retain(|row| *row.endpoint == *id);
-        rows
-    };
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    let since = clock::wall().saturating_sub(REACH);
+    let read = move |folder: &path::Path| history::outcomes(folder, since, &id).unwrap_or_default();
+    live.read(read).await.unwrap_or_default()
 }
 
 /// The incident that the store remembers under this key.
 async fn remembered(live: &Live, id: String) -> Option<IncidentRow> {
-    let folder = live.state_dir()?;
-    let read = move || page::remembered(history::incidents(&folder, Duration::ZERO).ok()?, &id);
-    tokio::task::spawn_blocking(read).await.ok().flatten()
+    let read = move |folder: &path::Path| page::remembered(history::incidents(folder, Duration::ZERO).ok()?, &id);
+    live.read(read).await.flatten()
 }
 
 async fn events(State(site): State<Shown>) -> Response {

@@ -3,6 +3,9 @@
 
 use std::net::SocketAddr;
 
+use axum::{body::Body, http::Request};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -320,6 +323,18 @@ async fn an_open_page_is_told_what_changed_and_let_go_at_the_end() {
     server.snapshots.send_modify(|snapshot| {
         let snapshot = Arc::make_mut(snapshot);
         (snapshot.agent.vantage, snapshot.at) = ("another place".to_owned(), snapshot.at + Duration::from_secs(1));
+#[tokio::test]
+async fn what_is_not_watched_has_nothing_read_for_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (_keep, receiver) = watch::channel(Arc::new(sample::snapshot()));
+    let live = Live::new(receiver.clone(), Some(folder.path().to_owned()));
+    let _nobody_reads = live.occupy().await;
+    let pages = TowerToHyperService::new(site(receiver, mpsc::channel(1).0, live.clone()).router);
+    let request = Request::builder().uri("/endpoint/nobody:1").body(Body::empty()).expect("a request");
+    let answer = timeout(Duration::from_secs(5), pages.call(request)).await.expect("it waits for nothing");
+    assert_eq!(answer.expect("a router never fails").status(), StatusCode::NOT_FOUND);
+}
+
     });
     let ends = |text: &str| text.contains("another place") && text.ends_with("\n\n\r\n");
     let message = hear(&mut stream, ends).await;

@@ -10,6 +10,9 @@ use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
 use super::accepting::{self, Limits, Site};
 
+/// Threads beside it at most, which read the store.
+const MOST_BESIDE: usize = 4;
+
 /// The thread. It ends gracefully when this is dropped.
 #[derive(Debug)]
 pub struct WebThread {
@@ -35,7 +38,7 @@ impl WebThread {
         let (tell_ended, ended) = oneshot::channel();
         let serve = move || {
             // Made here and not by the caller: a runtime may not be dropped inside another one.
-            let runtime = match Builder::new_current_thread().enable_all().build() {
+            let runtime = match Builder::new_current_thread().enable_all().max_blocking_threads(MOST_BESIDE).build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(tell_started.send(Err(error))),
             };
@@ -49,11 +52,11 @@ impl WebThread {
                     Err(error) => drop(tell_started.send(Err(error))),
                 }
             });
+            // What reads the store for a page may hang there, and is not waited for.
+            runtime.shutdown_background();
             drop(tell_ended);
         };
         let thread = thread::Builder::new().name("web".to_owned()).spawn(serve)?;
-            // What reads the store for a page may hang there, and is not waited for.
-            runtime.shutdown_background();
         started.await.unwrap_or_else(|_| Err(io::Error::other("the thread ended at once")))?;
         Ok(Self { stop, ended, thread })
     }
@@ -125,9 +128,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn probes_go_on_while_a_large_page_is_rendered_and_clients_share_it() {
-        let (_keep, snapshots) = watch::channel(Arc::new(sample::large(10_000)));
-    #[tokio::test]
     async fn the_end_waits_for_no_reading_that_hangs() {
         let (_keep, snapshots) = watch::channel(Arc::new(sample::snapshot()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
@@ -152,6 +152,9 @@ mod tests {
         drop(disk);
     }
 
+    #[tokio::test]
+    async fn probes_go_on_while_a_large_page_is_rendered_and_clients_share_it() {
+        let (_keep, snapshots) = watch::channel(Arc::new(sample::large(10_000)));
         let (tell_begun, mut begun) = mpsc::unbounded_channel();
         let (go, may_go) = blocking::channel::<()>();
         let may_go = Mutex::new(may_go);
