@@ -145,16 +145,23 @@ impl House {
         let now = clock::now();
         let (number, goes) = self.crowd().enter(peer, now);
         self.site.tally.shed.fetch_add(u64::from(goes.is_some()), Ordering::Relaxed);
-        let mut going: Vec<Number> = goes.into_iter().collect();
-        if self.site.tally.under_way.load(Ordering::Relaxed) > MOST_UNDER_WAY {
-            going.extend(now.checked_sub(SLOW).into_iter().flat_map(|before| self.crowd().taking_since(before)));
-        }
+        self.relieve();
         let (cut, is_cut) = oneshot::channel();
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        going.iter().for_each(|number| drop(cuts.remove(number)));
+        goes.iter().for_each(|number| drop(cuts.remove(number)));
         cuts.insert(number, cut);
         self.site.tally.open.store(cuts.len(), Ordering::Relaxed);
         (number, is_cut)
+    }
+
+    /// Cuts who is slow to take an answer, while too much is under way.
+    fn relieve(&self) {
+        if self.site.tally.under_way.load(Ordering::Relaxed) <= MOST_UNDER_WAY {
+            return;
+        }
+        let slow = clock::now().checked_sub(SLOW).map(|before| self.crowd().taking_since(before));
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.iter().flatten().for_each(|number| drop(cuts.remove(number)));
     }
 
     fn leave(&self, number: Number) {
@@ -183,6 +190,7 @@ impl House {
         let pages = TowerToHyperService::new(self.site.router.clone());
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             ticket.note(Doing::Asking);
+            self.relieve();
             request.extensions_mut().insert(Peer(peer));
             pages.call(request)
         });

@@ -227,6 +227,30 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
 }
 
 #[tokio::test]
+async fn a_slow_client_goes_for_one_that_asks_while_much_is_under_way() {
+    let long = Duration::from_secs(600);
+    let limits =
+        Limits { answer: Patience { stall: long, whole: long }, head: long, lifetime: long, ..Limits::default() };
+    let server = start(limits).await;
+    server.snapshots.send_replace(Arc::new(sample::large(10_000)));
+    // Nobody comes later than these two.
+    let mut asks = TcpStream::connect(server.address).await.expect("the server listens");
+    let mut slow = TcpStream::connect(server.address).await.expect("the server listens");
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.expect("the server reads");
+    let request = b"GET /-/healthy HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    server.tally.under_way.fetch_add(32 << 20, std::sync::atomic::Ordering::Relaxed);
+    let ask_until_alone = async {
+        let mut answer = [0; 4096];
+        while server.tally.open.load(std::sync::atomic::Ordering::Relaxed) > 1 {
+            asks.write_all(request).await.expect("the server reads");
+            asks.read(&mut answer).await.expect("the server answers");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), ask_until_alone).await.expect("the slow one goes");
+}
+
+#[tokio::test]
 async fn an_old_connection_is_asked_to_end() {
     let limits = Limits { lifetime: Duration::from_millis(50), ..Limits::default() };
     let server = start(limits).await;
@@ -299,6 +323,18 @@ async fn endpoints_and_incidents_have_pages_and_what_is_not_known_has_none() {
     }
 }
 
+#[tokio::test]
+async fn what_is_not_watched_has_nothing_read_for_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (_keep, receiver) = watch::channel(Arc::new(sample::snapshot()));
+    let live = Live::new(receiver.clone(), Some(folder.path().to_owned()));
+    let _nobody_reads = live.occupy().await;
+    let pages = TowerToHyperService::new(site(receiver, mpsc::channel(1).0, live.clone()).router);
+    let request = Request::builder().uri("/endpoint/nobody:1").body(Body::empty()).expect("a request");
+    let answer = timeout(Duration::from_secs(5), pages.call(request)).await.expect("it waits for nothing");
+    assert_eq!(answer.expect("a router never fails").status(), StatusCode::NOT_FOUND);
+}
+
 /// Reads the stream of changes until it fits.
 async fn hear(stream: &mut TcpStream, fits: impl Fn(&str) -> bool) -> String {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
@@ -323,18 +359,6 @@ async fn an_open_page_is_told_what_changed_and_let_go_at_the_end() {
     server.snapshots.send_modify(|snapshot| {
         let snapshot = Arc::make_mut(snapshot);
         (snapshot.agent.vantage, snapshot.at) = ("another place".to_owned(), snapshot.at + Duration::from_secs(1));
-#[tokio::test]
-async fn what_is_not_watched_has_nothing_read_for_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (_keep, receiver) = watch::channel(Arc::new(sample::snapshot()));
-    let live = Live::new(receiver.clone(), Some(folder.path().to_owned()));
-    let _nobody_reads = live.occupy().await;
-    let pages = TowerToHyperService::new(site(receiver, mpsc::channel(1).0, live.clone()).router);
-    let request = Request::builder().uri("/endpoint/nobody:1").body(Body::empty()).expect("a request");
-    let answer = timeout(Duration::from_secs(5), pages.call(request)).await.expect("it waits for nothing");
-    assert_eq!(answer.expect("a router never fails").status(), StatusCode::NOT_FOUND);
-}
-
     });
     let ends = |text: &str| text.contains("another place") && text.ends_with("\n\n\r\n");
     let message = hear(&mut stream, ends).await;
