@@ -60,12 +60,6 @@ impl Place {
     pub(super) fn is_there(&self) -> bool {
         self.files.iter().all(|(path, was)| was.is_some() && identity(path) == *was)
     }
-
-    /// Another database took the place of a damaged one.
-    pub(super) fn renew(&mut self, database: Database) {
-        self.files[1].1 = identity(&self.files[1].0);
-        self.database = database;
-    }
 }
 
 /// The error of a step at a path.

@@ -1,6 +1,10 @@
 //! What a store keeps, and what it does with one that is not what was written.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Seek as _, SeekFrom, Write as _},
+};
 
 use ase_probes::class::Class;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
@@ -309,6 +313,33 @@ fn a_directory_that_is_removed_is_made_anew_with_what_this_process_knows() {
         Database::open(&folder.join(FILE)).and_then(|database| database.state()).expect("a store"),
         Some(state(60.0))
     );
+}
+
+#[test]
+fn a_store_that_is_damaged_while_it_is_used_begins_anew_with_what_this_process_knows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(FILE);
+    let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
+    store.save(state(60.0));
+    store.report(incident("open", None));
+    store.report(incident("over", Some(NOW)));
+    store.add(outcome("failed", 0));
+    assert!(store.flush());
+    // All of it goes from the journal into the file, and a change by somebody else empties the writer's cache.
+    let other = rusqlite::Connection::open(&path).expect("it is a store");
+    other.execute_batch("DELETE FROM outcome; PRAGMA wal_checkpoint(TRUNCATE)").expect("nobody writes");
+    let mut file = fs::File::options().write(true).open(&path).expect("it is there");
+    let pages = fs::metadata(&path).expect("it is there").len() - 4096;
+    file.seek(SeekFrom::Start(4096)).and_then(|_| file.write_all(&vec![0x5a; pages as usize])).expect("it is writable");
+    store.add(outcome("failed", 1));
+    assert!(store.flush() && store.view().ok == Some(true) && store.view().resets == 1);
+    let found = all(folder.path());
+    assert_eq!(found.state, Some(state(60.0)));
+    assert_eq!((found.incidents, found.outcomes), (vec![incident("open", None)], vec![outcome("failed", 1)]));
+    store.add(outcome("failed", 2));
+    assert!(store.flush() && store.view().resets == 1);
+    assert_eq!(all(folder.path()).outcomes.len(), 2);
+    drop(other);
 }
 
 #[test]

@@ -220,17 +220,35 @@ impl Writer {
         if let Some(text) = batch.addresses.take() {
             note_addresses(&self.folder, &text);
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let written = place.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
-        match written.map_err(|error| database::from_sqlite(place.database.path(), error)) {
-            Err(StoreError::Damaged { path, what }) => begin_anew(place, &self.shared, (&path, &what), batch),
+        match self.write(batch) {
+            Err(StoreError::Damaged { path, what }) => {
+                self.begin_anew((&path, &what), batch)?;
+                self.write(batch)
+            }
             result => result,
         }
     }
 
     /// Opens the store. One that opens late hands over what an earlier process left there, which the clocks of this one
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let Some(place) = self.place.as_mut().filter(|_| !batch.is_empty()) else { return Ok(()) };
+        let written = place.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
+        written.map_err(|error| database::from_sqlite(place.database.path(), error))
+    }
+
+    /// The store turned out damaged while it was in use: what this process knows begins the next one.
+    fn begin_anew(&mut self, (path, what): (&Path, &str), batch: &mut Batch) -> Result<(), StoreError> {
+        tracing::warn!(path = %path.display(), what, "the store is damaged; history begins anew");
+        let now = clock::wall();
+        aside::set_aside(path, "damaged", now).map_err(place::io("set aside", path))?;
+        let resets = self.shared.resets.fetch_add(1, Ordering::Relaxed) + 1;
+        self.place = None;
+        self.open(now, batch)?;
+        // Of those that were set aside only the newest remain to be counted.
+        self.shared.resets.fetch_max(resets, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// are not written over before they took it up; one that has to begin anew is given what this process knows.
     fn open(&mut self, now: Duration, batch: &mut Batch) -> Result<(), StoreError> {
         let (place, recalled) = Place::open(&self.folder, now)?;
@@ -289,21 +307,6 @@ fn note_addresses(folder: &Path, text: &str) {
     if let Err(error) = addresses::write(folder, text) {
         tracing::warn!(%error, folder = %folder.display(), "the addresses that were seen are not remembered");
     }
-}
-
-/// The store turned out damaged while it was in use.
-fn begin_anew(
-    place: &mut Place,
-    shared: &Shared,
-    (path, what): (&Path, &str),
-    batch: &Batch,
-) -> Result<(), StoreError> {
-    tracing::warn!(path = %path.display(), what, "the store is damaged; history begins anew");
-    aside::set_aside(path, "damaged", clock::wall()).map_err(place::io("set aside", path))?;
-    place.renew(Database::open(path)?);
-    shared.resets.fetch_add(1, Ordering::Relaxed);
-    let written = place.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
-    written.map_err(|error| database::from_sqlite(path, error))
 }
 
 /// Takes what else is there, and waits a little for more if nothing is urgent.
