@@ -96,7 +96,11 @@ fn install(debian: &PrivateSystemd, package: &str) {
 }
 
 fn property(debian: &PrivateSystemd, name: &str) -> String {
-    debian.says(&format!("systemctl show -P {name} ase-agent")).trim().to_owned()
+    property_of(debian, "ase-agent", name)
+}
+
+fn property_of(debian: &PrivateSystemd, unit: &str, name: &str) -> String {
+    debian.says(&format!("systemctl show -P {name} {unit}")).trim().to_owned()
 }
 
 fn write(debian: &PrivateSystemd, configuration: &str) {
@@ -164,11 +168,17 @@ fn installed_and_configured(debian: &PrivateSystemd) {
     until_remembered(debian);
 }
 
-/// The new program runs at once, with the configuration and the memory of the old.
+/// The new program runs at once, with the configuration and the memory of the old; and that of a witness, where one runs.
 fn upgraded(debian: &PrivateSystemd, package: &str) {
-    let process = property(debian, "MainPID");
+    debian.does("umask 077; head -c 32 /dev/urandom | base64 >/etc/ase-agent/witness.key");
+    debian.does("systemctl start ase-agent-witness.socket ase-agent-witness.service");
+    let processes = || [property(debian, "MainPID"), property_of(debian, "ase-agent-witness", "MainPID")];
+    let before = processes();
     install(debian, package);
-    assert_ne!(property(debian, "MainPID"), process, "the new program runs");
+    for (before, now) in before.iter().zip(processes()) {
+        assert!(*before != "0" && now != "0" && *before != now, "the new program runs: {before}, {now}");
+    }
+    debian.does("systemctl stop ase-agent-witness.socket ase-agent-witness.service; rm /etc/ase-agent/witness.key");
     assert_ne!(debian.says("dpkg-query -W -f '${Version}' ase-agent"), OLDER);
     assert_eq!(debian.says("cat /etc/ase-agent/ase-agent.yaml"), CLOSED, "the configuration is kept");
     let shipped = debian.says("cat /etc/ase-agent/ase-agent.yaml.dpkg-dist");
@@ -191,11 +201,17 @@ fn reloaded(debian: &PrivateSystemd) {
     assert_eq!(property(debian, "MainPID"), process, "no reload is a restart");
 }
 
-/// Removing keeps the configuration and the memory; with them the agent starts by itself when it is installed again.
+/// Removing keeps the configuration and the memory; with them the agent starts by itself when it is installed again. A unit
+/// that its administrator spoilt is no obstacle.
 fn removed_and_installed_again(debian: &PrivateSystemd, package: &str) {
+    const SPOILT: &str = "/etc/systemd/system/ase-agent-witness.service.d";
+    debian.does(&format!("mkdir -p {SPOILT}; printf '[Service]\\nExecStart=\\nExecStart=witness\\n' >{SPOILT}/a.conf"));
+    debian.does("systemctl daemon-reload");
+    assert_eq!(property_of(debian, "ase-agent-witness", "LoadState"), "bad-setting");
     debian.does("DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet remove ase-agent");
     assert_eq!(property(debian, "LoadState"), "not-found");
     assert!(debian.inside(|| get(PAGE, "/metrics")).is_none(), "it was stopped");
+    debian.does(&format!("rm -r {SPOILT}; systemctl daemon-reload"));
     debian.does("test ! -e /usr/bin/ase-agent; test -s /var/lib/private/ase-agent/memory.db");
     assert_eq!(debian.says("cat /etc/ase-agent/ase-agent.yaml"), CLOSED);
     install(debian, package);
@@ -261,4 +277,23 @@ fn a_static_build_runs_where_nothing_else_is() {
     let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}{complaint}");
     assert!(said.starts_with("all well: 1 endpoint"), "{said}");
+}
+
+#[test]
+fn units_use_nothing_that_the_oldest_systemd_does_not_know() {
+    // Specifiers that came after systemd 249, which Ubuntu 22.04 has (systemd.unit(5)).
+    const LATER: [&str; 4] = ["%d", "%D", "%y", "%Y"];
+    let units = fs::read_dir(in_repository("systemd")).expect("a folder").filter_map(|entry| {
+        let path = entry.expect("it can be listed").path();
+        path.extension().is_some_and(|kind| kind == "service" || kind == "socket").then_some(path)
+    });
+    let mut read = 0;
+    for unit in units {
+        let text = fs::read_to_string(&unit).expect("text");
+        read += 1;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(!LATER.iter().any(|later| line.contains(later)), "{}: {line}", unit.display());
+        }
+    }
+    assert_eq!(read, 4);
 }
