@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
 use super::Crl;
@@ -9,8 +10,23 @@ use crate::tls::escaped;
 
 /// Bytes of a list that are read: most lists of public authorities are far smaller; of a longer one only its start speaks.
 pub(super) const LIMIT: usize = 1024 * 1024;
+/// Bytes of a list that is read at once, beside everything else: it takes a millisecond.
+const SHORT: usize = 32 * 1024;
+/// Longer lists that are read at once; one processor remains for probing where there are two.
+const AT_ONCE: usize = 2;
+/// Who waits for a place has to be done before its deadline, as with everything else.
+static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
 /// The DER tag of a SEQUENCE (X.690 section 8.9).
 const SEQUENCE: u8 = 0x30;
+
+/// Reads a list as [`parse`] does, a long one beside the thread that probes: tens of thousands of certificates may be named there.
+pub(super) async fn read(der: Vec<u8>, now: Duration) -> Option<Crl> {
+    if der.len() <= SHORT {
+        return parse(&der, now);
+    }
+    let _room = ROOM.acquire().await.ok()?;
+    spawn_blocking(move || parse(&der, now)).await.ok().flatten()
+}
 
 /// Reads a list in DER; `None` if the bytes are anything else. `now` is the time since the Unix epoch.
 pub(super) fn parse(der: &[u8], now: Duration) -> Option<Crl> {
@@ -28,4 +44,24 @@ pub(super) fn parse(der: &[u8], now: Duration) -> Option<Crl> {
 /// Whether bytes begin like a DER structure of more than 64 KiB.
 pub(super) fn looks_like_der(start: &[u8]) -> bool {
     matches!(start, [SEQUENCE, 0x83 | 0x84, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_list_is_read_beside_the_thread_that_probes_and_waits_for_its_turn() {
+        let places = ROOM.acquire_many(AT_ONCE as u32).await.expect("it is never closed");
+        let mut long = pin!(read(vec![SEQUENCE; SHORT + 1], Duration::ZERO));
+        let is_waiting = poll_fn(|context| Poll::Ready(long.as_mut().poll(context).is_pending())).await;
+        assert!(is_waiting, "this thread would have read it");
+        let mut short = pin!(read(vec![SEQUENCE; SHORT], Duration::ZERO));
+        let is_read = poll_fn(|context| Poll::Ready(short.as_mut().poll(context).is_ready())).await;
+        assert!(is_read, "a short one takes no thread");
+        drop(places);
+        assert_eq!(long.await, None, "it is no list");
+    }
 }

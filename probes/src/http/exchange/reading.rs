@@ -58,7 +58,7 @@ pub(super) async fn read<C: Future>(
     let text;
     (text, answer.compression) = coding::unpack(kept, &codings, limit + 1);
     answer.body_start = text[..text.len().min(BODY_START_LIMIT)].to_vec();
-    examine(proof, &text, answer);
+    examine(proof, text, answer).await;
     result
 }
 
@@ -83,13 +83,13 @@ fn body_limit(proof: &Proof) -> usize {
     }
 }
 
-fn examine(proof: &Proof, body: &[u8], answer: &mut Answer) {
+async fn examine(proof: &Proof, body: Vec<u8>, answer: &mut Answer) {
     match proof {
         Proof::AnyResponse | Proof::Status(_) => {}
         Proof::Contains(text) => {
             answer.contains = text.is_empty() || body.windows(text.len()).any(|window| window == text.as_bytes());
         }
-        Proof::Crl => answer.crl = crl::parse(body, clock::wall()),
+        Proof::Crl => answer.crl = crl::read(body, clock::wall()).await,
     }
 }
 
