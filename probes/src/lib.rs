@@ -12,6 +12,7 @@ mod datagram;
 pub mod deadline;
 pub mod dns;
 pub mod egress;
+pub mod errand;
 mod error_queue;
 pub mod evidence;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::clock;
+use ase_probes::{clock, errand::Errand};
 use jiff::Timestamp;
 
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 
 /// Time between two looks at the resolver files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long the start waits for what is remembered: a disk takes milliseconds, if it does not hang.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The files have to name other servers for this long before they are asked: who renews a lease or edits a file may need
 /// several steps.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -147,20 +149,50 @@ pub struct ResolverWatch {
     looked: Instant,
     /// When the files were first seen to name these servers.
     since: Instant,
-    /// Where it is remembered, and what stands there; `None` where nothing is remembered beyond the process.
-    memory: Option<(PathBuf, Option<Memory>)>,
+    /// `None` where nothing is remembered beyond the process.
+    memory: Option<Kept>,
+}
+
+/// What is remembered beyond the process. Its disk is never waited for beyond the start.
+#[derive(Debug, Default)]
+struct Kept {
+    folder: PathBuf,
+    /// What stands there.
+    stands: Option<Memory>,
+    reading: Errand<Option<Memory>>,
+    writing: Errand<std::io::Result<()>>,
+}
+
+impl Kept {
+    /// Begins to read.
+    fn read(folder: &Path) -> Self {
+        let mut kept = Self { folder: folder.to_owned(), ..Self::default() };
+        let folder = folder.to_owned();
+        kept.reading.send(move || Memory::read(&folder));
+        kept
+    }
+
+    /// Writes what is new, unless it is still read or written what was.
+    fn write(&mut self, memory: Memory) {
+        if let Some(Err(error)) = self.writing.result() {
+            tracing::warn!(folder = %self.folder.display(), %error, "this host's DNS servers cannot be remembered");
+        }
+        if self.reading.is_under_way() || self.writing.is_under_way() || self.stands.as_ref() == Some(&memory) {
+            return;
+        }
+        let (folder, text) = (self.folder.clone(), memory.clone());
+        self.writing.send(move || text.write(&folder));
+        // What could not be written is not tried again before something changes.
+        self.stands = Some(memory);
+    }
 }
 
 impl ResolverWatch {
     /// Reads what the files say now, and compares that with what the state directory remembers.
     pub fn start(state_dir: Option<&Path>) -> Self {
-        let remembered = state_dir.and_then(Memory::read);
-        let found = read();
-        let seen = remembered.as_ref().map_or_else(|| found.clone(), earlier);
-        let memory = state_dir.map(|folder| (folder.to_owned(), remembered));
-        let now = clock::now();
-        let mut watch = Self { seen, looked: now, since: now, memory };
-        watch.compare(found, clock::wall());
+        let (memory, now) = (state_dir.map(Kept::read), clock::now());
+        let mut watch = Self { seen: read(), looked: now, since: now, memory };
+        watch.recall(PATIENCE, clock::wall());
         watch
     }
 
@@ -171,6 +203,7 @@ impl ResolverWatch {
 
     /// Looks again if it is time, and remembers what is new.
     pub fn look(&mut self) {
+        self.recall(Duration::ZERO, clock::wall());
         let now = clock::now();
         if now.duration_since(self.looked) >= LOOK_EVERY {
             self.looked = now;
@@ -179,21 +212,22 @@ impl ResolverWatch {
         self.remember();
     }
 
+    /// Takes up what was remembered once it is read: waits no longer than this for it.
+    fn recall(&mut self, patience: Duration, at: Duration) {
+        let Some(kept) = &mut self.memory else { return };
+        let Some(memory) = kept.reading.wait(patience).flatten() else { return };
+        let found = std::mem::replace(&mut self.seen, earlier(&memory));
+        kept.stands = Some(memory);
+        self.compare(found, at);
+    }
+
     fn remember(&mut self) {
-        let Some((folder, stands)) = &mut self.memory else { return };
+        let Some(kept) = &mut self.memory else { return };
         let leased = self.seen.lease.as_ref().map(|lease| &lease.servers);
         // A lease that became unreadable says nothing: what it said last is kept.
-        let leased = leased.or(stands.as_ref().and_then(|memory| memory.leased.as_ref())).cloned();
+        let leased = leased.or(kept.stands.as_ref().and_then(|memory| memory.leased.as_ref())).cloned();
         let changed = self.seen.changed.map(|changed| Duration::from_secs(changed.as_secs()));
-        let memory = Memory { servers: self.seen.servers.clone(), leased, changed };
-        if stands.as_ref() == Some(&memory) {
-            return;
-        }
-        if let Err(error) = memory.write(folder) {
-            tracing::warn!(folder = %folder.display(), %error, "this host's DNS servers cannot be remembered");
-        }
-        // What could not be written is not tried again before something changes.
-        *stands = Some(memory);
+        kept.write(Memory { servers: self.seen.servers.clone(), leased, changed });
     }
 
     /// The servers that the files name since long enough and that are not asked yet. Servers that the configuration names
@@ -247,6 +281,8 @@ mod tests {
 
     const AZURE: [u8; 4] = [168, 63, 129, 16];
     const CUSTOM: [u8; 4] = [10, 0, 0, 4];
+    /// Longer than any machine takes; only a test that fails waits so long.
+    const LONG: Duration = Duration::from_secs(60);
 
     fn dns(servers: &[[u8; 4]], suffix: &str) -> HostDns {
         let servers = servers.iter().map(|server| IpAddr::from(*server)).collect();
@@ -308,12 +344,10 @@ mod tests {
     fn a_change_outlives_the_process_that_saw_it_or_did_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let start = |now: HostDns, at: u64| {
-            let remembered = Memory::read(folder.path());
-            let seen = remembered.as_ref().map_or_else(|| now.clone(), earlier);
-            let memory = Some((folder.path().to_owned(), remembered));
-            let mut watch = ResolverWatch { memory, ..watching(seen) };
-            watch.compare(now, Duration::from_secs(at));
+            let mut watch = ResolverWatch { memory: Some(Kept::read(folder.path())), ..watching(now) };
+            watch.recall(LONG, Duration::from_secs(at));
             watch.remember();
+            watch.memory.as_mut().and_then(|kept| kept.writing.wait(LONG));
             watch.seen
         };
         let (old, new) = (dns(&[CUSTOM], "corp.example"), dns(&[[10, 0, 0, 5]], "corp.example"));
@@ -322,6 +356,26 @@ mod tests {
         assert_eq!(start(new.clone(), 300).changed, Some(Duration::from_secs(200)), "and is remembered");
         let later = 200 + KEPT.as_secs();
         assert_eq!(start(new, later).changed, None, "not for ever");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_not_waited_for_and_what_it_says_later_is_not_written_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let before = Memory { servers: vec![CUSTOM.into()], ..Memory::default() };
+        let (mend, hangs) = std::sync::mpsc::channel::<Memory>();
+        let mut kept = Kept { folder: folder.path().to_owned(), ..Kept::default() };
+        kept.reading.send(move || hangs.recv_timeout(LONG).ok());
+        let mut watch = ResolverWatch { memory: Some(kept), ..watching(dns(&[[10, 0, 0, 5]], "corp.example")) };
+        watch.recall(Duration::ZERO, Duration::from_secs(8));
+        watch.remember();
+        assert_eq!((watch.seen.changed, Memory::read(folder.path())), (None, None));
+        mend.send(before).expect("it is waited for");
+        watch.recall(LONG, Duration::from_secs(9));
+        assert_eq!(watch.seen.changed, Some(Duration::from_secs(9)), "it changed while nobody looked");
+        watch.remember();
+        watch.memory.as_mut().and_then(|kept| kept.writing.wait(LONG)).expect("it is written").expect("it is writable");
+        let now = Memory::read(folder.path()).expect("it was written");
+        assert_eq!((now.servers, now.changed), (vec![[10, 0, 0, 5].into()], Some(Duration::from_secs(9))));
     }
 
     #[test]

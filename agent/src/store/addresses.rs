@@ -3,9 +3,7 @@
 //! is due to be written.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::Write as _,
+    collections::{BTreeMap, btree_map::Entry},
     net::IpAddr,
     path::Path,
     sync::Arc,
@@ -146,6 +144,17 @@ impl Addresses {
         bytes.and_then(|bytes| Self::from_text(&String::from_utf8(bytes).ok()?)).unwrap_or_default()
     }
 
+    /// Takes up what an earlier process remembered.
+    pub fn recall(&mut self, earlier: Self) {
+        for (id, known) in earlier.known {
+            match self.known.entry(id) {
+                Entry::Vacant(place) => drop(place.insert(known)),
+                Entry::Occupied(mut place) => place.get_mut().recall(known),
+            }
+        }
+        self.count = self.known.values().map(|known| known.each.len()).sum();
+    }
+
     fn forget_to(&mut self, most: usize) {
         let mut times: Vec<Duration> = self.known.values().flat_map(|known| &known.each).map(|(_, s)| s.last).collect();
         times.sort_unstable();
@@ -161,6 +170,15 @@ impl Addresses {
 }
 
 impl Known {
+    fn recall(&mut self, earlier: Self) {
+        self.visits += earlier.visits;
+        self.changes += earlier.changes + u64::from(self.now != earlier.now);
+        for (address, before) in earlier.each {
+            let span = self.each.entry(address).or_insert(before);
+            (span.first, span.last) = (span.first.min(before.first), span.last.max(before.last));
+        }
+    }
+
     /// Those that were seen last are the ones of the last visit.
     fn take_up(&mut self) {
         let last = self.each.values().map(|span| span.last).max();
@@ -230,6 +248,21 @@ mod tests {
         let _other_end = std::fs::File::options().read(true).write(true).open(&pipe).expect("both ends at once");
         write(folder.path(), &text).expect("a pipe in the place of the draft goes");
         assert_eq!(Addresses::read(folder.path()), Addresses::from_text(&text).expect("its own text"));
+    }
+
+    #[test]
+    fn what_is_remembered_late_is_joined_to_what_was_seen_meanwhile() {
+        let (id, mut late) = ("login.example:443".into(), Addresses::default());
+        let now = AT + DAY * 4;
+        late.saw(&id, ips(&["20.1.1.2"]), now);
+        late.recall(three_days());
+        let known = late.of("login.example:443").expect("it was seen");
+        assert_eq!((known.visits, known.changes, known.each.len(), late.count), (7, 3, 3, 3));
+        let moved = known.each[&ips(&["20.1.1.2"])[0]];
+        assert_eq!((moved.first, moved.last), (AT + DAY, now));
+        let mut nothing = Addresses::default();
+        nothing.recall(three_days());
+        assert_eq!(nothing.known, three_days().known);
     }
 
     #[test]

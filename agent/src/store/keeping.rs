@@ -43,12 +43,13 @@ impl Keeping {
         let Some(folder) = &settings.state_dir else { return Self::nothing() };
         let run = u64::try_from(now.as_millis()).unwrap_or_default();
         match Store::start(folder, now) {
-            Ok((store, failed)) => {
+            Ok((mut store, failed)) => {
                 if let Some(error) = failed {
                     tracing::error!(%error, "nothing is remembered until the store can be used");
                 }
                 let archive = Archive::new(run, store.open_incidents().to_vec());
-                Self { store: Some(store), archive, addresses: Addresses::read(folder), ..Self::nothing() }
+                let addresses = store.take_addresses();
+                Self { store: Some(store), archive, addresses, ..Self::nothing() }
             }
             Err(error) => {
                 tracing::error!(%error, "nothing will be remembered");
@@ -78,6 +79,7 @@ impl Keeping {
             return;
         }
         self.archive.recall(store.open_incidents().to_vec());
+        self.addresses.recall(store.take_addresses());
         if let Some(state) = store.recalled() {
             clock.recall(&clock.memory().after(&state.memory));
             let away = now.saturating_sub(state.saved).as_secs();

@@ -26,17 +26,18 @@ mod writer;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, SyncSender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ase_probes::clock;
 use tokio::sync::oneshot;
 
 use crate::model::endpoint::StoreView;
+use addresses::Addresses;
 use place::Recalled;
 use rows::{IncidentRow, OutcomeRow, StateRow};
 use writer::{Order, Writer};
@@ -54,6 +55,8 @@ const MOST_WAITING: usize = 256;
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long the end waits for the disk at most.
 pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// A disk that takes longer than this for what it was given hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(10);
 /// Time between two looks at a thread that is ending.
 const GLANCE: Duration = Duration::from_millis(1);
 
@@ -118,6 +121,23 @@ struct Shared {
     ok: AtomicBool,
     dropped: AtomicU64,
     resets: AtomicU64,
+    /// Since when the disk has owed an answer; `None` while it owes none.
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    fn disk_is_asked(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+    }
+
+    fn disk_answered(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn hangs(&self, now: Instant) -> bool {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|asked| now.saturating_duration_since(asked) > HANGS_AFTER)
+    }
 }
 
 /// The memory as the loop sees it.
@@ -130,6 +150,7 @@ pub struct Store {
     opened: mpsc::Receiver<Result<Recalled, StoreError>>,
     recalled: Option<StateRow>,
     open_incidents: Vec<IncidentRow>,
+    addresses: Addresses,
     /// Tells whether all was written when the thread ends.
     ended: Option<oneshot::Receiver<bool>>,
 }
@@ -171,6 +192,7 @@ impl Store {
             opened,
             recalled: None,
             open_incidents: Vec::new(),
+            addresses: Addresses::default(),
             ended: Some(ended),
         };
         let first = store.opened.recv_timeout(OPEN_WITHIN);
@@ -189,6 +211,11 @@ impl Store {
         &self.open_incidents
     }
 
+    /// Hands out the addresses that an earlier process had seen.
+    pub fn take_addresses(&mut self) -> Addresses {
+        std::mem::take(&mut self.addresses)
+    }
+
     /// Whether the store opened since the last call; what an earlier process left is known then.
     pub fn opened_late(&mut self) -> bool {
         let Ok(Ok(recalled)) = self.opened.try_recv() else { return false };
@@ -198,6 +225,7 @@ impl Store {
 
     fn take_up(&mut self, recalled: Recalled) {
         (self.recalled, self.open_incidents) = (recalled.state, recalled.incidents);
+        self.addresses = recalled.addresses;
     }
 
     /// Hands over the clocks. If the queue is full they are left out: the next step hands over newer ones.
@@ -235,8 +263,12 @@ impl Store {
 
     /// How it does.
     pub fn view(&self) -> StoreView {
+        self.view_at(clock::now())
+    }
+
+    fn view_at(&self, now: Instant) -> StoreView {
         StoreView {
-            ok: Some(self.shared.ok.load(Ordering::Relaxed)),
+            ok: Some(self.shared.ok.load(Ordering::Relaxed) && !self.shared.hangs(now)),
             resets: self.shared.resets.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             recalled: self.recalled.as_ref().map(|state| state.saved),

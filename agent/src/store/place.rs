@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     FILE, LOCK, StoreError,
+    addresses::Addresses,
     database::Database,
     rows::{IncidentRow, StateRow},
     writer,
@@ -23,6 +24,7 @@ type Identity = (u64, u64);
 pub(super) struct Recalled {
     pub(super) state: Option<StateRow>,
     pub(super) incidents: Vec<IncidentRow>,
+    pub(super) addresses: Addresses,
 }
 
 /// The open files.
@@ -52,7 +54,8 @@ impl Place {
         })?;
         let opened = writer::open_or_set_aside(&path, now)?;
         let files = [lock_path, path].map(|path| (path.clone(), identity(&path)));
-        let recalled = Recalled { state: opened.state, incidents: opened.incidents };
+        let recalled =
+            Recalled { state: opened.state, incidents: opened.incidents, addresses: Addresses::read(folder) };
         Ok((Self { database: opened.database, _lock: lock, files }, recalled))
     }
 

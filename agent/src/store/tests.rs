@@ -394,14 +394,6 @@ async fn a_disk_that_hangs_is_not_waited_for_at_the_end() {
 }
 
 #[test]
-fn a_lock_that_is_a_pipe_holds_nobody_up() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let made = std::process::Command::new("mkfifo").arg(folder.path().join(LOCK)).status().expect("mkfifo runs");
-    assert!(made.success());
-    let error = Store::open(folder.path(), NOW).expect_err("it is no lock");
-    assert!(error.to_string().ends_with("lock: it is a pipe"), "{error}");
-}
-#[test]
 fn a_store_that_is_a_pipe_is_refused_by_whoever_reads() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let pipe = folder.path().join(FILE);
@@ -419,3 +411,46 @@ fn a_store_that_is_a_pipe_is_refused_by_whoever_reads() {
     }
 }
 
+#[test]
+fn a_lock_that_is_a_pipe_holds_nobody_up() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join(LOCK)).status().expect("mkfifo runs");
+    assert!(made.success());
+    let error = Store::open(folder.path(), NOW).expect_err("it is no lock");
+    assert!(error.to_string().ends_with("lock: it is a pipe"), "{error}");
+}
+
+#[test]
+fn a_disk_that_hangs_while_it_is_used_shows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
+    assert!(store.flush() && store.shared.asked.lock().expect("nobody panicked").is_none(), "it owes nothing");
+    // The writer is in the midst of a sync that does not end.
+    store.shared.disk_is_asked();
+    let now = clock::now();
+    assert_eq!(store.view_at(now).ok, Some(true));
+    assert_eq!(store.view_at(now + HANGS_AFTER + GLANCE).ok, Some(false));
+    store.shared.disk_answered();
+    assert_eq!(store.view_at(now + HANGS_AFTER + GLANCE).ok, Some(true));
+}
+
+#[test]
+fn addresses_of_an_earlier_process_are_taken_up_with_the_store_and_not_written_over_before() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let (folder, away) = (root.path().join("state"), root.path().join("away"));
+    let text = "ase-agent/addresses/1\nendpoint 4 1 db:1433\n20.1.1.1 1800000000 1800000000\n";
+    drop(Store::open(&folder, NOW).expect("the folder is writable"));
+    fs::write(folder.join("addresses"), text).expect("the folder is writable");
+    let mut store = Store::open(&folder, NOW).expect("it opens again");
+    assert_eq!(store.take_addresses().of("db:1433").map(|known| known.visits), Some(4));
+    drop(store);
+    fs::rename(&folder, &away).expect("it is not mounted yet");
+    fs::write(&folder, "a file in its place").expect("it can be written");
+    let (mut store, _) = Store::start(&folder, NOW).expect("there are threads");
+    store.note_addresses("ase-agent/addresses/1\n".to_owned());
+    assert!(!store.flush());
+    fs::remove_file(&folder).and_then(|()| fs::rename(&away, &folder)).expect("it is mounted now");
+    assert!(store.flush() && store.opened_late());
+    assert_eq!(store.take_addresses().of("db:1433").map(|known| known.visits), Some(4));
+    assert_eq!(fs::read_to_string(folder.join("addresses")).expect("it is there"), text);
+}

@@ -193,7 +193,9 @@ impl Writer {
 
     /// Writes a batch and empties it; returns whether it could. What the disk does not take stays for the next attempt.
     fn commit(&mut self, batch: &mut Batch) -> bool {
+        self.shared.disk_is_asked();
         let result = self.attempt(batch);
+        self.shared.disk_answered();
         match &result {
             Ok(()) => self.accepted(),
             Err(error) => self.refused(error),
@@ -216,7 +218,6 @@ impl Writer {
         if self.place.is_none() {
             self.open(clock::wall(), batch)?;
         }
-        let Some(place) = &mut self.place else { return Ok(()) };
         if let Some(text) = batch.addresses.take() {
             note_addresses(&self.folder, &text);
         }
@@ -229,7 +230,6 @@ impl Writer {
         }
     }
 
-    /// Opens the store. One that opens late hands over what an earlier process left there, which the clocks of this one
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let Some(place) = self.place.as_mut().filter(|_| !batch.is_empty()) else { return Ok(()) };
         let written = place.database.write(batch.state.as_ref(), &batch.outcomes, &batch.incidents);
@@ -249,6 +249,7 @@ impl Writer {
         Ok(())
     }
 
+    /// Opens the store. One that opens late hands over what an earlier process left there, which the clocks of this one
     /// are not written over before they took it up; one that has to begin anew is given what this process knows.
     fn open(&mut self, now: Duration, batch: &mut Batch) -> Result<(), StoreError> {
         let (place, recalled) = Place::open(&self.folder, now)?;
@@ -267,6 +268,7 @@ impl Writer {
         if recalled.state.is_some() {
             batch.state = None;
         }
+        batch.addresses = None;
         drop(self.opened.send(Ok(recalled)));
         Ok(())
     }
