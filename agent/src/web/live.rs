@@ -270,14 +270,14 @@ mod tests {
     async fn few_read_at_once_and_who_stops_asking_has_nothing_read() {
         let (_sender, receiver) = watch::channel(Arc::new(sample::snapshot()));
         let live = Live::new(receiver, Some(PathBuf::from("/nonexistent")));
-        let (begun, may_end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(())));
-        let disk = may_end.lock().expect("nobody panicked");
+        let (disk, hangs) = std::sync::mpsc::channel::<()>();
+        let (begun, hangs) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(hangs)));
         let ask = || {
-            let (live, begun, may_end) = (live.clone(), Arc::clone(&begun), Arc::clone(&may_end));
+            let (live, begun, hangs) = (live.clone(), Arc::clone(&begun), Arc::clone(&hangs));
             tokio::spawn(async move {
                 let read = move |_: &Path| {
                     begun.fetch_add(1, Ordering::SeqCst);
-                    drop(may_end.lock());
+                    hangs.lock().map(|hangs| hangs.recv()).ok();
                 };
                 live.read(read).await
             })
