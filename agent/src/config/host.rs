@@ -138,6 +138,8 @@ fn is_blank(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn found(resolv: &str, uplink: Option<&str>) -> Option<(Vec<String>, &'static str)> {
@@ -216,5 +218,22 @@ mod tests {
             ["two.example", "three.example"]
         );
         assert_eq!(suffixes(b"nameserver 10.0.0.4\n"), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_resolver_file_with_three_servers_at_most(
+            noise in proptest::collection::vec(any::<u8>(), 0..60),
+            text in "(nameserver|search|domain|options|10\\.0\\.0\\.[0-9]|fd00::[0-9]|%eth0|\u{feff}|[a-z.]{1,5}|[ \t\r\n;#])*",
+        ) {
+            for file in [&noise[..], text.as_bytes(), &[text.as_bytes(), &noise].concat()] {
+                let found = servers(Some(file), None).map(|found| found.servers).unwrap_or_default();
+                let unlike: std::collections::BTreeSet<_> = found.iter().collect();
+                prop_assert!(found.len() <= MAX_SERVERS && unlike.len() == found.len(), "{:?}", found);
+                let said = oddities(file);
+                prop_assert!(said.iter().all(|line| !line.contains(char::is_control)), "{:?}", said);
+                drop(suffixes(file));
+            }
+        }
     }
 }

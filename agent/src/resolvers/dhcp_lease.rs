@@ -88,6 +88,8 @@ fn words(value: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NETWORKD: &str = "# This is private data. Do not parse.\nADDRESS=10.0.1.5\nNETMASK=255.255.255.0\nROUTER=10.0.1.1\n\
@@ -145,5 +147,17 @@ mod tests {
         let lease = newest(root.path()).expect("networkd's is newer than dhclient's, and the others say nothing");
         assert_eq!(lease.servers, addresses(&["10.0.0.4", "10.0.0.5"]));
         assert!(lease.file.ends_with("leases/2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_lease_of_words_or_none(
+            text in "(lease \\{|\\}|option |DNS|DOMAINNAME|domain-name-servers|domain-search|=|10\\.0\\.0\\.[0-9]|Corp\\.Example\\.|\"|[ ,;\t\n])*",
+        ) {
+            let (servers, suffixes) = parse(&text);
+            prop_assert!(servers.len() <= text.matches("10.0.0.").count());
+            let is_word = |suffix: &String| !suffix.ends_with('.') && !suffix.contains([' ', ',', 'C']);
+            prop_assert!(suffixes.iter().all(is_word), "{:?}", suffixes);
+        }
     }
 }

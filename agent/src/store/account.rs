@@ -189,6 +189,8 @@ fn without_numbers(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::sample;
 
@@ -235,5 +237,16 @@ mod tests {
         assert_eq!(account.moments.len(), 2, "other numbers are no news: {:?}", account.moments);
         (0..200).for_each(|turn| account.note(AT(turn), String::new()));
         assert_eq!(account.moments.len(), MOST_MOMENTS);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_account_and_what_is_read_reads_back(
+            text in "(rule|contrast|other|hides|moment|[0-9]{1,20}|[a-z]{1,3}|[\t\n\r])*",
+        ) {
+            let read = Account::from_text(&text);
+            let again = Account::from_text(&read.to_text());
+            prop_assert_eq!(again.to_text(), read.to_text());
+        }
     }
 }

@@ -75,8 +75,9 @@ impl Addresses {
         }
         let at = Duration::from_secs(at.as_secs());
         let known = self.known.entry(Arc::clone(endpoint)).or_default();
-        known.visits += 1;
-        known.changes += u64::from(!known.now.is_empty() && known.now != addresses);
+        known.visits = known.visits.saturating_add(1);
+        let has_changed = !known.now.is_empty() && known.now != addresses;
+        known.changes = known.changes.saturating_add(has_changed.into());
         let before = known.each.len();
         for address in &addresses {
             let span = known.each.entry(*address).or_insert(Span { first: at, last: at });
@@ -171,8 +172,9 @@ impl Addresses {
 
 impl Known {
     fn recall(&mut self, earlier: Self) {
-        self.visits += earlier.visits;
-        self.changes += earlier.changes + u64::from(self.now != earlier.now);
+        self.visits = self.visits.saturating_add(earlier.visits);
+        let changes = earlier.changes.saturating_add((self.now != earlier.now).into());
+        self.changes = self.changes.saturating_add(changes);
         for (address, before) in earlier.each {
             let span = self.each.entry(address).or_insert(before);
             (span.first, span.last) = (span.first.min(before.first), span.last.max(before.last));
@@ -197,6 +199,8 @@ pub(super) fn write(folder: &Path, text: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -292,5 +296,22 @@ mod tests {
         addresses.saw(&id, ips(&["20.1.1.1"]), AT + NEW_AFTER * 2);
         assert_eq!(addresses.due(AT + NEW_AFTER * 3), None, "nothing is new");
         assert!(addresses.due(AT + NEW_AFTER + AGAIN_AFTER).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_addresses_or_none_and_what_is_read_reads_back(
+            text in "(endpoint |[0-9]{1,3} |18446744073709551615 |20\\.1\\.1\\.[0-9] |fd00::1 |a:443|[ \r\n])*",
+            visits in any::<u64>(), first in any::<u64>(), last in any::<u64>(),
+        ) {
+            for text in [format!("{HEAD}\n{text}"), format!("{HEAD}\nendpoint {visits} {visits} a:443\n::1 {first} {last}\n")] {
+                let Some(mut found) = Addresses::from_text(&text) else { continue };
+                let written = found.to_text(Duration::ZERO);
+                let mut again = Addresses::from_text(&written).expect("its own text");
+                prop_assert_eq!(again.to_text(Duration::ZERO), written);
+                again.saw(&"a:443".into(), ips(&["20.1.1.1"]), AT);
+                again.recall(found);
+            }
+        }
     }
 }

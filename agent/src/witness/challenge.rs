@@ -165,6 +165,8 @@ impl Words<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::witness::port::parse;
 
@@ -233,5 +235,29 @@ mod tests {
         let reflected = challenge().write(&key(1));
         assert_eq!(Answer::read(&reflected, &challenge(), &key(1)), None);
         assert_eq!(Answer::read(&bytes, &challenge(), &key(2)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_none_and_what_is_read_reads_back(
+            noise in proptest::collection::vec(any::<u8>(), 0..CHALLENGE + 8), count in 0_u32..40,
+        ) {
+            prop_assert_eq!(Challenge::read(&noise, &key(1)), None);
+            prop_assert_eq!(Answer::read(&noise, &challenge(), &key(1)), None);
+            // The same from somebody who has the key.
+            let mut asks = [&ASKS[..], &noise].concat();
+            asks.resize(CHALLENGE, 0);
+            asks[36..40].copy_from_slice(&count.to_be_bytes());
+            if let Some(read) = Challenge::read(&sealed(asks, CHALLENGE, &key(1)), &key(1)) {
+                prop_assert!(read.asked.len() <= MOST);
+                prop_assert_eq!(Challenge::read(&read.write(&key(1)), &key(1)), Some(read));
+            }
+            let mut says = [&ANSWERS[..], &noise].concat();
+            says.resize(ANSWER, 0);
+            says[16..32].copy_from_slice(&[[0, 0, 0, 0, 0, 0, 0, 7], [0, 0, 0, 0, 0, 0, 0, 9]].concat());
+            if let Some(read) = Answer::read(&sealed(says, ANSWER, &key(1)), &challenge(), &key(1)) {
+                prop_assert_eq!(Answer::read(&read.write(&key(1)), &challenge(), &key(1)), Some(read));
+            }
+        }
     }
 }

@@ -273,6 +273,7 @@ pub fn comparison_to_json(before: &Baseline, now: &Baseline, comparison: &Compar
 mod tests {
     use std::collections::BTreeSet;
 
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -336,5 +337,19 @@ mod tests {
         let mut grown = good.clone();
         grown["later"] = json!({"more": 1});
         assert!(baseline_from_json(&grown.to_string()).is_ok(), "fields are added within a version");
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_baseline_is_none_or_reads_back(at in any::<proptest::sample::Index>(), other in "[a-z0-9\"\\\\{}\\[\\],:]?") {
+            let mut text = baseline_to_json(&Baseline::of(&sample::snapshot(), true));
+            let at = at.index(text.len());
+            if text.is_char_boundary(at) && text.is_char_boundary(at + 1) {
+                text.replace_range(at..=at, &other);
+            }
+            if let Ok(read) = baseline_from_json(&text) {
+                prop_assert_eq!(baseline_from_json(&baseline_to_json(&read)), Ok(read));
+            }
+        }
     }
 }
