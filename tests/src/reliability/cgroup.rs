@@ -84,13 +84,16 @@ impl Group {
         format!("a memory cgroup of {} MiB: {}/{}", self.most, self.folder.display(), self.offer.limit)
     }
 
+    /// The peak in MiB, where the kernel tells it.
+    pub(super) fn peak(&self) -> Option<f64> {
+        let text = fs::read_to_string(self.folder.join(self.offer.peak)).ok()?;
+        Some(text.trim().parse::<f64>().ok()? / MEBIBYTE as f64)
+    }
+
     /// The peak, in words.
     pub(super) fn told(&self) -> String {
-        let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
-        let peak = read(self.offer.peak).and_then(|text| text.trim().parse::<f64>().ok());
-        peak.map_or("the peak is not told here".to_owned(), |peak| {
-            format!("peak of the cgroup {:.1} MiB", peak / MEBIBYTE as f64)
-        })
+        let peak = self.peak();
+        peak.map_or("the peak is not told here".to_owned(), |peak| format!("peak of the cgroup {peak:.1} MiB"))
     }
 }
 

@@ -26,6 +26,7 @@ struct Counts {
     lost: u64,
     overrun: Duration,
     bytes: u64,
+    recovery: Option<f64>,
 }
 
 impl Counts {
@@ -40,13 +41,14 @@ impl Counts {
             counts.lost += outcome.lost.unwrap_or(0);
             counts.overrun = counts.overrun.max(outcome.overrun);
             counts.bytes = counts.bytes.max(outcome.bytes);
+            counts.recovery = longest(counts.recovery, outcome.recovery);
         }
         counts
     }
 
     fn line(&self, kind: &str) -> String {
         format!(
-            "{kind:<12}{:>6}{:>13}{:>6}{:>8}{:>7}{:>6}{:>12}{:>14}",
+            "{kind:<12}{:>6}{:>13}{:>6}{:>8}{:>7}{:>6}{:>12}{:>14}{:>11}",
             self.rows,
             self.as_expected,
             self.open,
@@ -55,6 +57,7 @@ impl Counts {
             self.lost,
             format!("{:.3} s", self.overrun.as_secs_f64()),
             format!("{:.0} KiB", self.bytes as f64 / 1024.0),
+            self.recovery.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1} s")),
         )
     }
 }
@@ -73,8 +76,8 @@ impl Table {
     /// The table as people read it.
     pub(super) fn render(&self, every_row: bool) -> String {
         let mut text = format!(
-            "{:<12}{:>6}{:>13}{:>6}{:>8}{:>7}{:>6}{:>12}{:>14}\n",
-            "kind", "rows", "as expected", "open", "panics", "hangs", "lost", "overrun", "most bytes"
+            "{:<12}{:>6}{:>13}{:>6}{:>8}{:>7}{:>6}{:>12}{:>14}{:>11}\n",
+            "kind", "rows", "as expected", "open", "panics", "hangs", "lost", "overrun", "most bytes", "recovery"
         );
         let mut kinds: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
         self.outcomes.iter().for_each(|outcome| kinds.entry(outcome.kind).or_default().push(outcome));
@@ -121,6 +124,10 @@ impl Table {
     }
 }
 
+fn longest(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
+}
+
 /// A row that somebody wants to read: what was due, what came instead and why it is known.
 fn described(text: &mut String, outcome: &Outcome) {
     let word = match (outcome.is_as_expected(), &outcome.open) {
@@ -131,8 +138,9 @@ fn described(text: &mut String, outcome: &Outcome) {
     };
     let millis = outcome.took.as_millis();
     let (kind, name) = (outcome.kind, &outcome.name);
-    let line =
-        writeln!(text, "{word}: {kind}: {name}: {} after {millis} ms: {}", outcome.standing.label(), outcome.said);
+    let recovery = outcome.recovery.map_or_else(String::new, |seconds| format!(" within {seconds:.1} s"));
+    let (standing, said) = (outcome.standing.label(), &outcome.said);
+    let line = writeln!(text, "{word}: {kind}: {name}: {standing} after {millis} ms: {said}{recovery}");
     debug_assert!(line.is_ok(), "a text can be written to");
     if !outcome.is_as_expected() {
         text.push_str(&format!("    expected: {}\n", outcome.expected));
@@ -196,6 +204,7 @@ mod tests {
             outcome(Standing::Survived, &[], None),
         ];
         let text = table(rows).render(false);
+        assert_eq!(recovery_of(&text, "dns"), "-", "nothing had to recover");
         for words in ["NOT AS EXPECTED: dns: a row", "expected: healthy", "evidence: a line", "open: nobody mended it"]
         {
             assert!(text.contains(words), "{text}");
@@ -205,5 +214,18 @@ mod tests {
                 "3 rows in 1.0 s: 0 panics, 0 hangs, 0 lost commits, 33.3 % of verdicts as expected, 1 open"
             )
         );
+    }
+
+    fn recovery_of(text: &str, kind: &str) -> String {
+        let line = text.lines().find(|line| line.starts_with(kind)).expect("a line of the kind");
+        line.split("KiB").last().expect("the last column").trim().to_owned()
+    }
+
+    #[test]
+    fn the_longest_recovery_is_told_and_that_of_every_row() {
+        let recovered = |seconds| Outcome { recovery: Some(seconds), ..outcome(Standing::Survived, &[], None) };
+        let text = table(vec![recovered(0.5), recovered(2.5), outcome(Standing::Survived, &[], None)]).render(true);
+        assert_eq!(recovery_of(&text, "dns"), "2.5 s", "{text}");
+        assert!(text.contains(" unknown likely within 0.5 s\n"), "{text}");
     }
 }
