@@ -132,16 +132,10 @@ impl Live {
     async fn recall(&self, started: Duration) {
         let read = move |folder: &Path| {
             let mut outcomes = Recalled::default();
-<<<<<<< HEAD
             let since = started.saturating_sub(PAST);
-            let read = history::each_outcome(&folder, since, |row| outcomes.take(row));
-            // Since when anything is known is told by the oldest incident, however long ago that was.
-            let incidents = history::incidents(&folder, Duration::ZERO);
-=======
-            let since = started.saturating_sub(REACH);
             let read = history::each_outcome(folder, since, |row| outcomes.take(row));
-            let incidents = history::incidents(folder, started.saturating_sub(INCIDENTS));
->>>>>>> e8b69a4 (page: two read the store at a time, and nobody for what is not watched)
+            // Since when anything is known is told by the oldest incident, however long ago that was.
+            let incidents = history::incidents(folder, Duration::ZERO);
             if let Some(error) = read.as_ref().err().or(incidents.as_ref().err()) {
                 tracing::debug!(%error, "the page shows not all that went before");
             }
