@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, Row, Transaction, params_from_iter, types:
 
 use super::{
     StoreError,
-    incidents::{self, ACCOUNT, INCIDENT, read_incidents},
+    incidents::{self, ACCOUNT, INCIDENT, Wanted, read_incidents},
     rows::{
         IncidentRow, Label, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
         standings_to_text,
@@ -105,7 +105,7 @@ impl Database {
 
     /// The incidents that were open at the last write.
     pub(super) fn open_incidents(&self) -> Result<Vec<IncidentRow>, StoreError> {
-        let found = read_incidents(&self.connection, Duration::MAX);
+        let found = read_incidents(&self.connection, Wanted::Since(Duration::MAX));
         found.map(|(incidents, _)| incidents).map_err(|error| from_sqlite(&self.path, error))
     }
 

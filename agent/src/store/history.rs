@@ -9,6 +9,7 @@ use std::{
 use ase_probes::regular_file::{self, FileError};
 use rusqlite::{Connection, OpenFlags};
 
+pub use super::incidents::Wanted;
 use super::{
     FILE, StoreError,
     database::{self, from_sqlite},
@@ -53,7 +54,7 @@ pub fn read(folder: &Path, query: &Query) -> Result<History, StoreError> {
     let failed = |error| from_sqlite(&path, error);
     let state = database::read_state(&connection, &path)?;
     let (mut incidents, damaged_incidents) =
-        super::incidents::read_incidents(&connection, query.since).map_err(failed)?;
+        super::incidents::read_incidents(&connection, Wanted::Since(query.since)).map_err(failed)?;
     let open = |incidents: &[IncidentRow]| incidents.iter().filter(|incident| incident.closed.is_none()).count();
     let open_everywhere = open(&incidents);
     if let Some(endpoint) = &query.endpoint {
@@ -82,14 +83,27 @@ fn checked(folder: &Path) -> Result<(PathBuf, Connection), StoreError> {
     Ok((path, connection))
 }
 
-/// The incidents that are open or ended at `since` or later, the oldest first.
+/// The incidents that are asked for, the oldest first.
 ///
 /// # Errors
 /// When there is no store below `folder`, it is damaged or newer than this program.
-pub fn incidents(folder: &Path, since: Duration) -> Result<Vec<IncidentRow>, StoreError> {
+pub fn incidents(folder: &Path, wanted: Wanted<'_>) -> Result<Vec<IncidentRow>, StoreError> {
     let (path, connection) = checked(folder)?;
-    let found = super::incidents::read_incidents(&connection, since).map_err(|error| from_sqlite(&path, error))?;
+    let found = super::incidents::read_incidents(&connection, wanted).map_err(|error| from_sqlite(&path, error))?;
     Ok(found.0)
+}
+
+/// The outcomes of one endpoint that ended at `since` or later, in the order they were written.
+///
+/// # Errors
+/// When there is no store below `folder`, it is damaged or newer than this program.
+pub fn outcomes(folder: &Path, since: Duration, endpoint: &str) -> Result<Vec<OutcomeRow>, StoreError> {
+    let (path, connection) = checked(folder)?;
+    let read = database::read_outcomes(&connection, since, Some(endpoint));
+    let (mut found, _) = read.map_err(|error| from_sqlite(&path, error))?;
+    // A host alone stands for all its ports there.
+    found.retain(|row| *row.endpoint == *endpoint);
+    Ok(found)
 }
 
 /// Hands over every outcome that ended at `since` or later, in the order they were written, without holding them all;

@@ -71,13 +71,38 @@ fn list(items: &[String]) -> Value {
     Value::Text(items.join("\n"))
 }
 
-/// Incidents that are open or ended at `since` or later, the oldest first, and how many rows do not fit their seal.
-pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqlite::Result<(Vec<IncidentRow>, usize)> {
-    let sql = "SELECT * FROM incident WHERE closed IS NULL OR closed >= ?1 ORDER BY since, id";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([since.as_secs_f64()])?;
+/// Which incidents are asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wanted<'a> {
+    /// Those that are open or ended at this time or later, since the Unix epoch.
+    Since(Duration),
+    /// The one with this id.
+    Id(&'a str),
+    /// Those with this cause.
+    Cause(&'a str),
+}
+
+impl Wanted<'_> {
+    /// What is asked for in SQL, with its value.
+    fn condition(self) -> (&'static str, Value) {
+        match self {
+            Self::Since(since) => ("closed IS NULL OR closed >= ?1", Value::Real(since.as_secs_f64())),
+            Self::Id(id) => ("id = ?1", text(id)),
+            Self::Cause(cause) => ("cause = ?1", text(cause)),
+        }
+    }
+}
+
+/// The incidents that are asked for, the oldest first, and how many rows do not fit their seal.
+pub(super) fn read_incidents(
+    connection: &Connection,
+    wanted: Wanted<'_>,
+) -> rusqlite::Result<(Vec<IncidentRow>, usize)> {
+    let (condition, value) = wanted.condition();
+    let mut statement = connection.prepare(&format!("SELECT * FROM incident WHERE {condition} ORDER BY since, id"))?;
+    let mut rows = statement.query([&value])?;
     let (mut found, mut damaged) = (Vec::new(), 0);
-    let mut accounts = read_accounts(connection)?;
+    let mut accounts = read_accounts(connection, wanted)?;
     let lines = |text: String| text.lines().map(str::to_owned).collect();
     while let Some(row) = rows.next()? {
         if !is_sealed(row, &INCIDENT)? {
@@ -105,14 +130,16 @@ pub(super) fn read_incidents(connection: &Connection, since: Duration) -> rusqli
     Ok((found, damaged))
 }
 
-/// The accounts of incidents, by id; none where an earlier version wrote the store. One that does not fit its seal is left out.
-fn read_accounts(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Account>> {
+/// The accounts of these incidents, by id; none where an earlier version wrote the store. One that does not fit its seal is left out.
+fn read_accounts(connection: &Connection, wanted: Wanted<'_>) -> rusqlite::Result<BTreeMap<String, Account>> {
     let is_there = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'account'";
     if connection.query_row(is_there, [], |row| row.get::<_, i64>(0))? == 0 {
         return Ok(BTreeMap::new());
     }
-    let mut statement = connection.prepare("SELECT * FROM account")?;
-    let (mut rows, mut found) = (statement.query([])?, BTreeMap::new());
+    let (condition, value) = wanted.condition();
+    let sql = format!("SELECT * FROM account WHERE id IN (SELECT id FROM incident WHERE {condition})");
+    let mut statement = connection.prepare(&sql)?;
+    let (mut rows, mut found) = (statement.query([&value])?, BTreeMap::new());
     while let Some(row) = rows.next()? {
         if is_sealed(row, &ACCOUNT)? {
             found.insert(row.get(0)?, Account::from_text(&row.get::<_, String>(1)?));

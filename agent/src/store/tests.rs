@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
 use super::{
     database::{Database, VERSION},
-    history::{self, Query},
+    history::{self, Query, Wanted},
     *,
 };
 use crate::{
@@ -118,6 +118,10 @@ fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
     store.report(incident("old", Some(NOW)));
     (0..10).for_each(|number| store.add(outcome("failed", number)));
     assert!(store.flush());
+    let wanted = |wanted| history::incidents(folder.path(), wanted).expect("it is readable while it is written");
+    assert_eq!(wanted(Wanted::Id("old")), [incident("old", Some(NOW))]);
+    assert_eq!((wanted(Wanted::Id("older")).len(), wanted(Wanted::Cause("dropped")).len()), (0, 2));
+    assert_eq!(wanted(Wanted::Since(NOW + Duration::from_secs(1))), [incident("open", None)]);
     let elsewhere = |endpoint: &str| {
         let query = Query { endpoint: Some(endpoint.to_owned()), ..Query::default() };
         history::read(folder.path(), &query).expect("it is readable while it is written").open_elsewhere

@@ -26,7 +26,7 @@ use crate::{
         self,
         course::{Course, PAST, Recalled},
     },
-    store::history,
+    store::history::{self, Wanted},
 };
 
 /// Time between two messages: a change stands on an open page within two seconds.
@@ -135,7 +135,7 @@ impl Live {
             let since = started.saturating_sub(PAST);
             let read = history::each_outcome(folder, since, |row| outcomes.take(row));
             // Since when anything is known is told by the oldest incident, however long ago that was.
-            let incidents = history::incidents(folder, Duration::ZERO);
+            let incidents = history::incidents(folder, Wanted::Since(Duration::ZERO));
             if let Some(error) = read.as_ref().err().or(incidents.as_ref().err()) {
                 tracing::debug!(%error, "the page shows not all that went before");
             }
@@ -188,23 +188,20 @@ impl Live {
         let messages = self.messages.subscribe();
         let first = self.first();
         let end = Instant::now() + LIFETIME;
-        let rest = stream::unfold(
-            (messages, place, self.snapshots.clone()),
-            move |(mut messages, place, mut snapshots)| async move {
-                let beat = (Instant::now() + BEAT).min(end);
-                let message = tokio::select! {
-                    message = timeout_at(beat, messages.recv()) => match message {
-                        Ok(Ok(message)) => message,
-                        Ok(Err(broadcast::error::RecvError::Lagged(_))) => whole(now(&snapshots)),
-                        Ok(Err(broadcast::error::RecvError::Closed)) => return None,
-                        Err(_) if Instant::now() >= end => return None,
-                        Err(_) => framed(&json!({"at": now(&snapshots)})),
-                    },
-                    () = gone(&mut snapshots) => return None,
-                };
-                Some((message, (messages, place, snapshots)))
-            },
-        );
+        let rest = stream::unfold((messages, place, self.clone()), move |(mut messages, place, mut live)| async move {
+            let beat = (Instant::now() + BEAT).min(end);
+            let message = tokio::select! {
+                message = timeout_at(beat, messages.recv()) => match message {
+                    Ok(Ok(message)) => message,
+                    Ok(Err(broadcast::error::RecvError::Lagged(_))) => whole(now(&live.snapshots)),
+                    Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+                    Err(_) if Instant::now() >= end => return None,
+                    Err(_) => framed(&json!({"at": live.told_at()})),
+                },
+                () = gone(&mut live.snapshots) => return None,
+            };
+            Some((message, (messages, place, live)))
+        });
         Some(stream::StreamExt::chain(stream::iter([first]), rest))
     }
 
@@ -217,6 +214,12 @@ impl Live {
             page::each_part(&snapshot, &self.course(), |id, mark, _| _ = told.is_due(&id, mark));
         }
         whole(told.at().as_millis() as u64)
+    }
+
+    /// Up to when the messages told everything, in milliseconds since the Unix epoch. A page that said it stood later would
+    /// take the next message for an old one.
+    fn told_at(&self) -> u64 {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).at().as_millis() as u64
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pages for people behind their paths, the files beside them, and the stream of changes; what browsers are told about
 //! them: nothing from elsewhere, nothing inline.
 
-use std::{convert::Infallible, path, time::Duration};
+use std::{convert::Infallible, path};
 
 use ase_probes::clock;
 use axum::{
@@ -19,9 +19,12 @@ use super::{
     pages::{Page, Pages},
 };
 use crate::{
-    readers::page::{self, assets::Asset, course::REACH},
+    readers::{
+        links::Loss,
+        page::{self, assets::Asset, course::REACH},
+    },
     store::{
-        history,
+        history::{self, Wanted},
         rows::{IncidentRow, OutcomeRow},
     },
 };
@@ -91,7 +94,10 @@ async fn outcomes(live: &Live, id: String) -> Vec<OutcomeRow> {
 
 /// The incident that the store remembers under this key.
 async fn remembered(live: &Live, id: String) -> Option<IncidentRow> {
-    let read = move |folder: &path::Path| page::remembered(history::incidents(folder, Duration::ZERO).ok()?, &id);
+    let read = move |folder: &path::Path| {
+        let wanted = Loss::of_key(&id).map_or(Wanted::Id(&id), |loss| Wanted::Cause(loss.cause));
+        page::remembered(history::incidents(folder, wanted).ok()?, &id)
+    };
     live.read(read).await.flatten()
 }
 
