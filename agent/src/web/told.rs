@@ -38,7 +38,8 @@ impl Told {
         let is_due = match self.parts.get(id) {
             Some((told, _)) if told.whole == mark.whole => false,
             Some((told, since)) if mark.standing.is_some() && told.standing == mark.standing => {
-                self.at.saturating_sub(*since) >= QUIET
+                // A clock that was set back makes everything due.
+                self.at.checked_sub(*since).is_none_or(|passed| passed >= QUIET)
             }
             Some(_) | None => true,
         };
@@ -79,6 +80,8 @@ mod tests {
             "what waited is told without more news"
         );
         assert_eq!(take(200, &[("answer", 2, None), ("row", 4, Some(2)), ("new", 1, Some(1))]), ["new"]);
+        let changed = [("answer", 2, None), ("row", 5, Some(2)), ("new", 1, Some(1))];
+        assert_eq!(take(50, &changed), ["row"], "the clock went back, and may be back for an hour");
     }
 
     #[test]

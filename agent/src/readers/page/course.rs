@@ -2,7 +2,7 @@
 //! by phase, how the risk moved, which incidents an earlier process left. It is told and reads no clock, file or store.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,8 @@ use ase_probes::{
 use super::watched::Watched;
 use crate::{
     engine::snapshot::Snapshot,
-    model::{catalog::EndpointId, endpoint::EndpointView, visit::Visit},
+    model::{catalog::EndpointId, diagnosis::Closed, endpoint::EndpointView, visit::Visit},
+    readers::links,
     store::rows::{IncidentRow, OutcomeRow},
 };
 
@@ -37,6 +38,8 @@ pub(super) const VISITS: usize = 16;
 /// Time between two points of the risk, and how many are kept: four hours, the assumed horizon.
 const RISK_EVERY: Duration = Duration::from_secs(60);
 const RISKS: usize = 240;
+/// Incidents that are kept beside those of the snapshot: as many as the store remembers.
+const MOST_EARLIER: usize = 2000;
 
 /// Endpoint-seconds of one bar.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -218,6 +221,8 @@ pub struct Course {
     classes: BTreeMap<Class, Bars>,
     tracks: BTreeMap<EndpointId, Track>,
     risks: VecDeque<(Duration, f64)>,
+    /// What the last snapshot knew of incidents that ended.
+    closed: Vec<Arc<Closed>>,
     earlier: Vec<IncidentRow>,
     watched: Watched,
 }
@@ -243,11 +248,34 @@ impl Course {
         self.since.get_or_insert(snapshot.at);
         snapshot.endpoints.iter().for_each(|view| self.visited(view));
         if self.tracks.len() > snapshot.endpoints.iter().filter(|view| view.last.is_some()).count() {
-            let watched: std::collections::BTreeSet<_> =
-                snapshot.endpoints.iter().map(|view| &view.endpoint.id).collect();
+            let watched: BTreeSet<_> = snapshot.endpoints.iter().map(|view| &view.endpoint.id).collect();
             self.tracks.retain(|id, _| watched.contains(id));
         }
         self.risked(snapshot);
+        self.outlived(snapshot);
+    }
+
+    /// Keeps incidents that snapshots tell no longer: they know a bounded number of those that ended, and let the oldest go.
+    fn outlived(&mut self, snapshot: &Snapshot) {
+        let ledger = &snapshot.incidents;
+        let before = std::mem::replace(&mut self.closed, ledger.closed.clone());
+        let first = |closed: &[Arc<Closed>]| closed.first().map(|closed| closed.incident.id);
+        if first(&before) == first(&ledger.closed) {
+            return;
+        }
+        let closed = ledger.closed.iter().map(|closed| closed.incident.id);
+        let told: BTreeSet<u64> = ledger.open.iter().map(|incident| incident.id).chain(closed).collect();
+        let row = |Closed { incident, ended }: &Closed| IncidentRow {
+            id: links::incident_key(snapshot, incident),
+            cause: incident.finding.cause.label().to_owned(),
+            component: incident.component.clone(),
+            since: incident.since,
+            closed: Some(*ended),
+            ..IncidentRow::default()
+        };
+        let gone = before.iter().filter(|closed| !told.contains(&closed.incident.id));
+        self.earlier.extend(gone.map(|closed| row(closed)));
+        self.earlier.drain(..self.earlier.len().saturating_sub(MOST_EARLIER));
     }
 
     fn visited(&mut self, view: &EndpointView) {
@@ -266,6 +294,8 @@ impl Course {
 
     fn risked(&mut self, snapshot: &Snapshot) {
         let Some(risk) = &snapshot.risk else { return };
+        // A clock that was set back takes with it what it has not come to again.
+        self.risks.retain(|(at, _)| *at <= snapshot.at);
         let is_due = |(at, _): &(Duration, f64)| snapshot.at.saturating_sub(*at) >= RISK_EVERY;
         if self.risks.back().is_none_or(is_due) {
             self.risks.push_back((snapshot.at, risk.total));
@@ -295,7 +325,7 @@ impl Course {
                 bars.add(began, Did { good: bar.good, bad: bar.bad, dark: bar.dark });
             }
         }
-        self.earlier = incidents;
+        self.earlier.splice(0..0, incidents);
     }
 
     /// The bars of a class.
@@ -323,7 +353,8 @@ impl Course {
         self.risks.iter().copied()
     }
 
-    /// What an earlier process remembered of incidents, the oldest first.
+    /// What is known of incidents beside the snapshot: those that an earlier process remembered, and those of this one that
+    /// ended long ago.
     pub(super) fn earlier(&self) -> &[IncidentRow] {
         &self.earlier
     }
@@ -340,7 +371,7 @@ pub(super) fn of_rows(rows: &[OutcomeRow], until: Duration) -> Bars {
 mod tests {
     use super::*;
     use crate::{
-        model::{endpoint::Status, visit::Untested},
+        model::{diagnosis::Incident, endpoint::Status, visit::Untested},
         readers::page::charts,
         sample::{self, AT},
     };
@@ -414,6 +445,37 @@ mod tests {
         recalled.take(row("unknown", S(120), S(600)));
         let bars = recalled.finish(S(900)).remove("sql").expect("the class has bars");
         assert!(bars.0[0].is_dark() && bars.0[0].good == 20.0, "{bars:?}");
+    }
+
+    #[test]
+    fn an_incident_that_snapshots_let_go_stays_known_and_one_that_came_back_is_not_doubled() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        let open = snapshot.incidents.open.remove(0);
+        let ended = |id: u64| Arc::new(Closed { incident: Arc::new(Incident { id, ..(*open).clone() }), ended: AT });
+        course.recall(Recalled::default(), vec![IncidentRow { id: "before".to_owned(), ..IncidentRow::default() }], AT);
+        for kept in [1..=3, 2..=4, 4..=6] {
+            snapshot.incidents.closed = kept.map(ended).collect();
+            snapshot.store.incidents = Arc::new((1..=6).map(|id| (id, format!("key-{id}"))).collect());
+            course.take(&snapshot);
+        }
+        snapshot.incidents.open.push(Arc::clone(&snapshot.incidents.closed.remove(0).incident));
+        course.take(&snapshot);
+        let known: Vec<_> = course.earlier().iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(known, ["before", "key-1", "key-2", "key-3"]);
+        assert_eq!(course.earlier()[1].closed, Some(AT));
+    }
+
+    #[test]
+    fn the_risk_goes_on_after_the_clock_was_set_back() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        for seconds in [0, 60, 120, 60, 119, 120] {
+            snapshot.at = AT + S(seconds);
+            course.take(&snapshot);
+        }
+        assert_eq!(course.risks().map(|(at, _)| at - AT).collect::<Vec<_>>(), [S(0), S(60), S(120)]);
+        snapshot.at = AT - S(3600);
+        course.take(&snapshot);
+        assert_eq!(course.risks().map(|(at, _)| at).collect::<Vec<_>>(), [AT - S(3600)]);
     }
 
     #[test]
