@@ -126,6 +126,14 @@ impl Browser {
     pub fn go(&mut self, url: &str) -> Result<()> {
         let answer = self.ask("Page.navigate", json!({"url": url}))?;
         ensure!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
+        self.wait_until_loaded()
+    }
+
+    /// Waits until the page that it goes to by itself is loaded.
+    ///
+    /// # Errors
+    /// When none is.
+    pub fn wait_until_loaded(&mut self) -> Result<()> {
         self.until(|message| message["method"] == "Page.loadEventFired").map(drop)
     }
 
@@ -169,6 +177,22 @@ impl Browser {
             self.ask("Input.dispatchKeyEvent", event)?;
         }
         Ok(())
+    }
+
+    /// Types a text where the focus is.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn enter(&mut self, text: &str) -> Result<()> {
+        self.ask("Input.insertText", json!({"text": text})).map(drop)
+    }
+
+    /// Runs a script on every page that is opened from now on, before those of the page.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn run_before(&mut self, script: &str) -> Result<()> {
+        self.ask("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).map(drop)
     }
 
     /// Writes what is seen, `height` CSS pixels from the top, as a PNG file.

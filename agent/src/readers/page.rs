@@ -179,7 +179,7 @@ struct Missing {
 
 /// The page in the place of an endpoint or incident that is not known.
 pub fn missing(snapshot: &Snapshot, what: &'static str, asked: &str) -> String {
-    let frame = Frame::of(snapshot, "still", format!("no such {what}"));
+    let frame = Frame::of(snapshot, "detail", format!("no such {what}"));
     Html::of(&Missing { frame, what, asked: Text::from(asked) }).into_string()
 }
 

@@ -30,13 +30,14 @@ const HOSTILE: &str =
 const HOSTILE_ID: &str = "'\"></title></script><img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>";
 
 pub(crate) const WIDE: Screen = Screen { width: 1280, height: 900, scale: 1.0, is_dark: false };
-const NARROW: Screen = Screen { width: 320, height: 640, ..WIDE };
+pub(crate) const NARROW: Screen = Screen { width: 320, height: 640, ..WIDE };
 const DARK: Screen = Screen { is_dark: true, ..WIDE };
+pub(crate) const DIM: Screen = Screen { is_dark: true, ..NARROW };
 
 /// An agent with hostile neighbours: a block page, hostile names of its own, and a port where nobody listens yet.
-struct Stage {
+pub(crate) struct Stage {
     _agent: Program,
-    page: String,
+    pub(crate) page: String,
     quiet: u16,
 }
 
@@ -83,7 +84,7 @@ fn a_month_went_by(state: &Path) {
 }
 
 impl Stage {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (listen, quiet, blocked) = (SocketAddr::from(([127, 0, 0, 1], free_port())), free_port(), block_page());
         let folder = tempfile::tempdir().expect("a temporary folder");
         let endpoint = |id: &str, class: &str, port: u16, more: &str| {
@@ -191,13 +192,12 @@ fn a_month_is_drawn(browser: &mut Browser) {
 const LASTING: &str =
     "const card = [...document.querySelectorAll('.card')].find((it) => it.textContent.includes('blocked'));";
 
-/// A clipboard that takes its time: until the cards that are on the page now were replaced.
+/// A clipboard that takes its time: until another card came.
 const SLOW_CLIPBOARD: &str = "(() => {
-    const cards = document.getElementById('incidents');
     const write = navigator.clipboard.writeText.bind(navigator.clipboard);
     navigator.clipboard.writeText = async (text) => {
         window.copying = text;
-        while (cards.isConnected) await new Promise((next) => setTimeout(next, 50));
+        while (document.querySelectorAll('.card').length < 2) await new Promise((next) => setTimeout(next, 50));
         return write(text);
     };
 })()";
@@ -251,7 +251,7 @@ fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
         of_the_store,
         "/incident/none",
     ] {
-        for screen in [NARROW, DARK, WIDE] {
+        for screen in [NARROW, DIM, DARK, WIDE] {
             browser.look_by(screen).expect("a screen can be set");
             browser.go(&format!("{}{path}", stage.page)).unwrap_or_else(|error| panic!("{path}: {error:#}"));
             let wide = browser.value("document.documentElement.scrollWidth - innerWidth").expect("a page has a width");
@@ -277,7 +277,7 @@ fn unfolded(browser: &mut Browser) -> bool {
 }
 
 /// What axe finds serious or critical.
-fn judged(browser: &mut Browser, axe: &str) -> Vec<String> {
+pub(crate) fn judged(browser: &mut Browser, axe: &str) -> Vec<String> {
     browser.value(&format!("{axe}; true")).expect("axe is loaded");
     let found = browser.value(
         "axe.run().then((all) => all.violations.filter((it) => ['serious', 'critical'].includes(it.impact))\
@@ -288,7 +288,7 @@ fn judged(browser: &mut Browser, axe: &str) -> Vec<String> {
 }
 
 /// Where the accessibility checks are, as `./test` installs them.
-fn axe() -> Option<PathBuf> {
+pub(crate) fn axe() -> Option<PathBuf> {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/lib");
     let versions = fs::read_dir(packages).into_iter().flatten().map_while(Result::ok);
     let file = |version: fs::DirEntry| version.path().join("site-packages/axe_playwright_python/axe.min.js");

@@ -20,12 +20,20 @@ pub(super) const STYLE: Asset = Asset {
     content: include_str!("../../../assets/page.css"),
 };
 
-/// What makes the pages live, and filters.
+/// What makes the pages live, and filters: its parts in one, in which nothing is global.
 pub(super) const SCRIPT: Asset = Asset {
     stem: "page",
     extension: "js",
     media: "text/javascript; charset=utf-8",
-    content: include_str!("../../../assets/page.js"),
+    content: concat!(
+        "\"use strict\";\n(() => {\n",
+        include_str!("../../../assets/page/look.js"),
+        include_str!("../../../assets/page/merge.js"),
+        include_str!("../../../assets/page/table.js"),
+        include_str!("../../../assets/page/live.js"),
+        include_str!("../../../assets/page/start.js"),
+        "})();\n"
+    ),
 };
 
 /// The icon of the tab.

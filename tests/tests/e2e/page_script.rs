@@ -1,0 +1,394 @@
+//! The script of the page in a real browser: the page is a real agent's, what it is told and what it fetches is staged in the
+//! browser itself, so that every order of events can be had, and none needs to be waited for.
+
+use std::fs;
+
+use ase_lab::browser::Browser;
+
+use crate::{
+    page::{DIM, NARROW, Stage, WIDE, axe, holds, judged, within},
+    process::require,
+};
+
+/// Stands between the page's script and everything from outside: its stream, what it fetches, whether it is seen, the time.
+const STAGING: &str = "
+    window.sources = [];
+    window.refuses = false;
+    window.EventSource = class {
+        static CLOSED = 2;
+        constructor() {
+            this.readyState = refuses ? 2 : 1;
+            if (refuses) setTimeout(() => this.onerror());
+            sources.push(this);
+        }
+        close() { this.readyState = 2; }
+    };
+    window.fetch_really = window.fetch.bind(window);
+    window.asked = [];
+    window.fetch = (path, how) => { asked.push(performance.now()); return answer(path, how); };
+    window.later = 0;
+    const True = Date;
+    window.Date = class extends True {
+        constructor(...given) { if (given.length) super(...given); else super(True.now() + later); }
+        static now() { return True.now() + later; }
+    };
+    window.is_away = false;
+    Object.defineProperty(Document.prototype, 'hidden', { get: () => is_away });
+    window.go_away = (away) => { is_away = away; document.dispatchEvent(new Event('visibilitychange')); };
+    window.by = (id) => document.getElementById(id);
+    // The page as it was fetched first, after a change; and what a message says of it.
+    window.paper = (change) => {
+        const paper = new DOMParser().parseFromString(html, 'text/html');
+        change(paper);
+        return paper;
+    };
+    window.sheet = (at, change, status = 200) => {
+        const of = paper((paper) => { paper.body.dataset.at = at; change(paper); });
+        return new Response('<!doctype html>' + of.documentElement.outerHTML, { status });
+    };
+    window.say = (message) => sources.at(-1).onmessage({ data: JSON.stringify(message) });
+    window.say_part = (at, id, change) => {
+        const part = paper((paper) => change(paper.getElementById(id), paper)).getElementById(id);
+        say({ at, title: document.title, parts: { [id]: part.outerHTML } });
+    };
+    window.row_of = (words, of = document) => [...of.querySelectorAll('tr.row')].find((it) => it.cells[0].textContent.startsWith(words));
+    window.choose = (id, value) => { by(id).value = value; by(id).dispatchEvent(new Event('input', { bubbles: true })); };
+    window.headings = () => [...document.querySelectorAll('tr.group')].map((it) => it.textContent.trim()).join();
+    window.order = () => [...document.querySelectorAll('tr.row')].map((it) => it.id).join();
+";
+
+/// Opens a page anew, with nothing told yet and nothing to be fetched.
+fn open(browser: &mut Browser, stage: &Stage, path: &str) {
+    browser.go(&format!("{}{path}", stage.page)).expect("the page loads");
+    browser
+        .value(
+            "(async () => { window.html = await (await fetch_really(location.pathname)).text();
+              window.answer = () => new Promise(() => {}); window.at = Number(document.body.dataset.at); })()",
+        )
+        .expect("the page can be fetched");
+}
+
+fn run(browser: &mut Browser, script: &str) {
+    browser.value(&format!("(() => {{ {script} }})()")).expect("the script runs");
+}
+
+#[test]
+fn the_script_holds_whatever_happens_when() {
+    if !require("chromium", "chromium") {
+        return;
+    }
+    let stage = Stage::start();
+    let mut browser = Browser::start(&["chromium"]).expect("a browser starts");
+    browser.look_by(WIDE).expect("a screen can be set");
+    browser.go(&format!("{}/", stage.page)).expect("the page loads");
+    within(
+        &mut browser,
+        "document.querySelectorAll('.card').length === 2 && !document.querySelector('tr.row[data-state=unknown]')",
+    );
+    let endpoint = browser.value("document.querySelector('tr.row a').pathname").expect("an endpoint is there");
+    browser.run_before(STAGING).expect("the browser takes it");
+    for part in [
+        an_older_page_takes_nothing_back,
+        the_search_goes_on_while_endpoints_change_their_places,
+        the_groups_are_what_they_say_and_keep_the_focus,
+        what_is_read_stays,
+        who_listens_hears_what_is_new_alone,
+        who_hears_nothing_says_so_everywhere,
+        who_is_told_nothing_fetches_and_is_no_less_in_touch,
+        who_is_not_seen_takes_no_connection,
+        a_fetch_that_hangs_is_given_up,
+        a_clock_that_went_back_stops_nothing,
+        a_time_gets_its_date_when_the_day_is_over,
+        the_reader_chooses_the_theme,
+        another_version_brings_its_own_script,
+    ] {
+        open(&mut browser, &stage, "/");
+        part(&mut browser);
+    }
+    open(&mut browser, &stage, endpoint.as_str().expect("a path"));
+    a_detail_follows_within_two_seconds(&mut browser);
+    open(&mut browser, &stage, endpoint.as_str().expect("a path"));
+    what_is_no_longer_known_says_so(&mut browser);
+    browser.complaints.retain(|complaint| !complaint.contains("404"));
+    assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
+}
+
+fn an_older_page_takes_nothing_back(browser: &mut Browser) {
+    run(
+        browser,
+        "const told = (words) => (it) => { it.querySelector('.sentence').textContent = words; };
+         answer = () => new Promise((give) => { window.give = give; });
+         say({ at: at + 1000, whole: true });
+         say_part(at + 3000, 'answer', told('newer'));
+         say_part(at + 1500, 'risk', (it) => { it.textContent = 'older'; });
+         give(sheet(at + 2000, (paper) => {
+             told('older')(paper.getElementById('answer'));
+             paper.getElementById('risk').textContent = 'newer';
+         }));",
+    );
+    within(browser, "by('risk').textContent === 'newer'");
+    holds(browser, "document.querySelector('.sentence').textContent === 'newer'");
+    // What was on its way when the page was fetched comes after it.
+    run(browser, "say_part(at + 2900, 'risk', (it) => { it.textContent = 'older'; })");
+    holds(browser, "by('risk').textContent === 'newer'");
+}
+
+fn the_search_goes_on_while_endpoints_change_their_places(browser: &mut Browser) {
+    browser.value("by('f-text').focus(); window.before = order()").expect("the search takes the focus");
+    browser.enter("qui").expect("it takes letters");
+    run(
+        browser,
+        "answer = async () => sheet(at + 1000, (paper) => {
+             for (const body of paper.querySelectorAll('#endpoints tbody')) body.append(...[...body.rows].slice(1).reverse());
+         });
+         say({ at: at + 1000, whole: true });",
+    );
+    within(browser, "order() !== before");
+    browser.enter("et").expect("it takes letters");
+    holds(browser, "document.activeElement === by('f-text') && by('f-text').value === 'quiet'");
+    holds(browser, "by('f-count').textContent === '1 of 3'");
+}
+
+fn the_groups_are_what_they_say_and_keep_the_focus(browser: &mut Browser) {
+    run(
+        browser,
+        "window.before = [headings(), order()].join();
+         window.shown = () => [...document.querySelectorAll('tr.row')].filter((it) => it.offsetParent !== null);
+         choose('f-state', 'ailing');",
+    );
+    holds(browser, "shown().length === 2 && shown().every((it) => it.dataset.state !== 'healthy')");
+    run(browser, "choose('f-state', 'healthy')");
+    holds(browser, "shown().length === 1 && shown()[0].dataset.state === 'healthy'");
+    run(browser, "choose('f-state', ''); choose('f-group', 'cause'); row_of('quiet').querySelector('a').focus();");
+    let is_grouped = "(() => {
+        const bodies = [...document.querySelectorAll('#endpoints tbody')];
+        const causes = bodies.map((it) => new Set([...it.querySelectorAll('tr.row')].map((row) => row.dataset.cause)));
+        const titled = bodies.map((it) => it.rows[0].textContent.split(' ')[0].replace('healthy', 'none'));
+        return causes.length > 2 && causes.every((it, at) => it.size === 1 && it.has(titled[at]));
+    })()";
+    let on = "document.activeElement === row_of('quiet').querySelector('a')";
+    holds(browser, is_grouped);
+    run(browser, "say_part(at + 1000, row_of('blocked').id, (it) => { it.cells[2].textContent = 'since now'; })");
+    holds(browser, "row_of('blocked').cells[2].textContent === 'since now'");
+    holds(browser, on);
+    // Its own row moves, first told in parts, then by a page.
+    run(browser, "say_part(at + 2000, row_of('quiet').id, (it) => { it.dataset.cause = 'reset'; })");
+    holds(browser, on);
+    holds(browser, is_grouped);
+    run(browser, "answer = async () => sheet(at + 3000, () => {}); say({ at: at + 3000, whole: true });");
+    within(browser, "row_of('quiet').dataset.cause === 'refused'");
+    holds(browser, on);
+    holds(browser, is_grouped);
+    run(browser, "choose('f-group', 'class')");
+    holds(browser, "[headings(), order()].join() === before");
+    run(browser, "say_part(at + 4000, row_of('quiet').id, (it) => { it.dataset.state = 'healthy'; })");
+    holds(
+        browser,
+        "headings() !== before.split(',')[0] && !row_of('quiet').parentElement.rows[0].textContent.includes('not healthy')",
+    );
+}
+
+fn what_is_read_stays(browser: &mut Browser) {
+    run(
+        browser,
+        "getSelection().selectAllChildren(document.querySelector('.why li'));
+         window.before = getSelection().toString();
+         say_part(at + 1000, 'incidents', (it) => { for (const words of it.querySelectorAll('header .muted')) words.append(', and more'); });",
+    );
+    holds(browser, "document.querySelector('.card header').textContent.includes('and more')");
+    holds(browser, "before !== '' && getSelection().toString() === before");
+    browser.look_by(NARROW).expect("a screen can be set");
+    run(
+        browser,
+        "window.wide = (words) => (it) => { it.querySelector('td').textContent = words + 'x'.repeat(200); };
+         say_part(at + 2000, 'classes', wide('one'));
+         by('classes').scrollLeft = 20;
+         say_part(at + 3000, 'classes', wide('other'));",
+    );
+    holds(browser, "by('classes').textContent.includes('other') && by('classes').scrollLeft === 20");
+    browser.look_by(WIDE).expect("a screen can be set");
+    // The card that has the focus ends.
+    run(
+        browser,
+        "document.querySelector('.card a').focus();
+         say_part(at + 4000, 'incidents', (it) => it.querySelector('.card').remove());",
+    );
+    holds(browser, "document.querySelectorAll('.card').length === 1 && document.activeElement.id === 'h-incidents'");
+}
+
+/// Counts what those hear who do not see the page.
+const LISTENING: &str = "window.heard = 0;
+    for (const it of document.querySelectorAll('[role=status], [role=alert], [aria-live], output')) {
+        new MutationObserver((all) => { heard += all.length; })
+            .observe(it, { childList: true, characterData: true, subtree: true });
+    }
+    window.ticks = new Promise((next) => setTimeout(next, 2200));";
+
+fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
+    run(
+        browser,
+        &format!(
+            "{LISTENING}
+             for (const second of [1, 2, 3]) say_part(at + second * 1000, 'answer', (it) => {{
+                 const time = it.querySelector('.counts time');
+                 time.dateTime = new Date(at + second * 1000).toISOString();
+             }});
+             say_part(at + 4000, row_of('quiet').id, (it) => {{ it.cells[2].textContent = 'since now'; }});"
+        ),
+    );
+    browser.value("ticks").expect("time passes");
+    holds(browser, "document.querySelector('#answer .counts time').dateTime === new Date(at + 3000).toISOString()");
+    holds(browser, "heard === 0");
+    run(
+        browser,
+        "say_part(at + 5000, 'answer', (it) => { it.querySelector('.sentence').textContent = 'Now it is so'; })",
+    );
+    within(browser, "heard > 0");
+    holds(
+        browser,
+        "[...document.querySelectorAll('[role=status]')].some((it) => it.textContent.startsWith('Now it is so'))",
+    );
+}
+
+fn who_hears_nothing_says_so_everywhere(browser: &mut Browser) {
+    run(browser, "window.before = document.title; later = 20000; window.scrollTo(0, document.body.scrollHeight);");
+    within(browser, "!by('link').hidden");
+    holds(browser, "/has not answered for [0-9]+ s.*as of /.test(by('link').textContent)");
+    holds(browser, "document.title === 'Not live: ' + before");
+    holds(browser, "scrollY > 0 && by('link').getBoundingClientRect().top >= 0");
+    holds(browser, "getComputedStyle(by('main')).filter === 'grayscale(1)'");
+    run(browser, LISTENING);
+    browser.value("ticks").expect("time passes");
+    holds(browser, "heard === 0");
+    run(browser, "choose('f-group', 'cause')");
+    if let Some(axe) = axe().map(|path| fs::read_to_string(path).expect("axe is text")) {
+        for screen in [DIM, WIDE] {
+            browser.look_by(screen).expect("a screen can be set");
+            holds(browser, "!by('link').hidden");
+            assert_eq!(judged(browser, &axe), [""; 0], "the agent is lost, by {screen:?}");
+        }
+    }
+    run(browser, "say({ at: at + 3600000 })");
+    holds(browser, "by('link').hidden && document.title === before");
+    holds(browser, "document.querySelector('#as-of time').dateTime === new Date(at + 3600000).toISOString()");
+    holds(browser, "by('as-of').textContent === document.querySelector('#as-of time').textContent");
+}
+
+fn who_is_told_nothing_fetches_and_is_no_less_in_touch(browser: &mut Browser) {
+    run(
+        browser,
+        "answer = async () => sheet(at, () => {});
+         refuses = true;
+         sources[0].readyState = 2;
+         sources[0].onerror();",
+    );
+    for times in 1..=3 {
+        run(browser, "later += 10500");
+        within(browser, &format!("asked.length >= {times}"));
+        holds(browser, "by('link').hidden");
+    }
+    run(browser, "answer = async () => { throw new TypeError('nobody is there'); }; later += 23000;");
+    within(browser, "!by('link').hidden");
+}
+
+fn who_is_not_seen_takes_no_connection(browser: &mut Browser) {
+    run(browser, "go_away(true)");
+    holds(browser, "sources.length === 1 && sources[0].readyState === EventSource.CLOSED");
+    run(browser, "answer = async () => sheet(at + 1000, (paper) => { paper.title = 'changed'; }); later = 61000;");
+    within(browser, "document.title === 'changed'");
+    holds(browser, "sources.length === 1");
+    run(browser, "later += 30000; window.before = asked.length; go_away(false);");
+    within(browser, "asked.length === before + 1 && sources.length === 2");
+    holds(browser, "by('link').hidden && sources[1].readyState !== EventSource.CLOSED");
+}
+
+fn a_fetch_that_hangs_is_given_up(browser: &mut Browser) {
+    run(
+        browser,
+        "AbortSignal.timeout = (time) => {
+             const control = new AbortController();
+             setTimeout(() => control.abort(), time / 1000);
+             return control.signal;
+         };
+         const hang = (path, how) => new Promise((_, no) => how.signal?.addEventListener('abort', () => no(new Error('time is up'))));
+         const good = async () => sheet(at + 1000, (paper) => { paper.title = 'changed'; });
+         answer = (path, how) => (asked.length === 1 ? hang(path, how) : good());
+         say({ at: at + 1000, whole: true });",
+    );
+    within(browser, "document.title === 'changed'");
+}
+
+fn a_clock_that_went_back_stops_nothing(browser: &mut Browser) {
+    run(
+        browser,
+        "window.back = at - 3600000;
+         answer = async () => sheet(back, (paper) => { paper.title = 'changed'; });
+         say({ at: back, whole: true });",
+    );
+    within(browser, "document.title === 'changed'");
+    run(
+        browser,
+        "say_part(back + 1000, 'risk', (it) => { it.textContent = 'told'; }); say({ at: back + 2000, whole: true });",
+    );
+    holds(browser, "by('risk').textContent === 'told'");
+    within(browser, "asked.length === 2");
+}
+
+fn a_time_gets_its_date_when_the_day_is_over(browser: &mut Browser) {
+    run(browser, "window.time = document.querySelector('.card header time'); window.before = time.textContent;");
+    holds(browser, "!before.includes(new Date().getFullYear())");
+    run(browser, "later = 26 * 3600000");
+    within(browser, "time.textContent.includes(new Date(time.dateTime).getFullYear())");
+}
+
+fn the_reader_chooses_the_theme(browser: &mut Browser) {
+    let colour = "getComputedStyle(document.body).backgroundColor";
+    run(browser, &format!("window.light = {colour}"));
+    for (theme, is_light) in [("light", true), ("dark", false), ("automatic", true), ("light", true), ("dark", false)] {
+        run(browser, "by('theme').click()");
+        holds(browser, &format!("by('theme').textContent === 'Theme: {theme}'"));
+        holds(browser, &format!("({colour} === light) === {is_light}"));
+    }
+    holds(browser, "localStorage.getItem('theme') === 'dark'");
+    run(browser, "by('theme').click()");
+}
+
+fn another_version_brings_its_own_script(browser: &mut Browser) {
+    run(
+        browser,
+        "answer = async () => sheet(at + 1000, (paper) => { paper.scripts[0].setAttribute('src', '/assets/page-0.js'); });
+         window.is_old = true;
+         setTimeout(say, 0, { at: at + 1000, whole: true });",
+    );
+    browser.wait_until_loaded().expect("it is loaded anew");
+    holds(browser, "window.is_old === undefined");
+}
+
+fn a_detail_follows_within_two_seconds(browser: &mut Browser) {
+    run(
+        browser,
+        "answer = async () => sheet(at + asked.length * 1000, (paper) => { paper.title = 'fetched ' + asked.length; });
+         say({ at: at + 1000, whole: true });",
+    );
+    within(browser, "document.title === 'fetched 1'");
+    run(browser, "window.since = performance.now(); say({ at: at + 2000, parts: {} });");
+    within(browser, "document.title === 'fetched 2'");
+    holds(browser, "asked[1] - since < 2000");
+}
+
+fn what_is_no_longer_known_says_so(browser: &mut Browser) {
+    run(
+        browser,
+        "window.before = by('main').textContent;
+         answer = async () => new Response(await (await fetch_really('/endpoint/none')).text(), { status: 404 });
+         say({ at: at + 60000, whole: true });",
+    );
+    within(browser, "document.querySelector('main h1').textContent === 'No such endpoint'");
+    // It may come back.
+    run(
+        browser,
+        "answer = async () => sheet(at + 62000, () => {});
+         say({ at: Number(document.body.dataset.at) + 3600000, parts: {} });",
+    );
+    within(browser, "by('main').textContent.trim() === before.trim()");
+}
