@@ -78,7 +78,10 @@
     if (!table()) return;
     const filter = by_id("filter");
     filter.hidden = false;
-    filter.oninput = () => { arrange_here(); narrow(); };
+    filter.oninput = (event) => {
+      if (event.target.id === "f-group") arrange_here();
+      narrow();
+    };
     filter.onsubmit = (event) => event.preventDefault();
     learn_places(table());
     arrange_here();

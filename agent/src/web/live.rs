@@ -31,7 +31,7 @@ use crate::{
 
 /// Time between two messages: a change stands on an open page within two seconds.
 const PACE: Duration = Duration::from_secs(1);
-/// A page that hears nothing for longer than twice this says that the agent cannot be reached.
+/// A page that hears nothing for longer than twice this says that the agent does not answer.
 const BEAT: Duration = Duration::from_secs(5);
 /// A stream ends after this, before its connection is too old, and the page opens a new one.
 const LIFETIME: Duration = Duration::from_secs(240);
