@@ -52,21 +52,21 @@
     tell();
   };
 
-  // One fetch at a time, and not more than one in a second. What is told meanwhile waits: the page that comes may be older.
-  let busy = false, again = false, waiting = null;
+  // One fetch at a time, and not more than one in a second. The page that comes may be older than what is told meanwhile: that
+  // is taken again after it.
+  let busy = false, again = false, meanwhile = [];
   const refresh = async () => {
     if (busy) { again = true; return; }
-    [busy, waiting] = [true, []];
+    [busy, meanwhile] = [true, []];
     let next = Date.now() + 1000;
     try {
       await fetch_page();
+      again = false;
+      meanwhile.splice(0).forEach(take);
     } catch {
       again = true;
       next += 4000;
     }
-    const came = waiting;
-    waiting = null;
-    came.forEach(take);
     setTimeout(() => {
       busy = false;
       if (again) { again = false; refresh(); }
@@ -77,8 +77,8 @@
   const AWRY = 2000;
   const is_past = (at) => at < Number(page().at) && at > Number(page().at) - AWRY;
   const take = (message) => {
-    if (waiting) { waiting.push(message); return; }
     const { at, parts, whole } = message;
+    if (busy) meanwhile.push(message);
     if (is_past(at)) return;
     const is_detail = page().page !== "landing";
     if (whole ? at !== Number(page().at) : is_detail && parts) { refresh(); return; }
