@@ -375,7 +375,8 @@ fn a_detail_follows_within_two_seconds(browser: &mut Browser) {
     within(browser, "document.title === 'fetched 1'");
     run(browser, "window.since = performance.now(); say({ at: at + 2000, parts: {} });");
     within(browser, "document.title === 'fetched 2'");
-    holds(browser, "asked[1] - since < 2000");
+    // It is told once in a second, and fetched no later than a second after that; the rest is for a machine that is busy.
+    holds(browser, "asked[1] - since < 1700");
 }
 
 fn what_is_no_longer_known_says_so(browser: &mut Browser) {
