@@ -93,19 +93,6 @@ pub fn incidents(folder: &Path, wanted: Wanted<'_>) -> Result<Vec<IncidentRow>, 
     Ok(found.0)
 }
 
-/// The outcomes of one endpoint that ended at `since` or later, in the order they were written.
-///
-/// # Errors
-/// When there is no store below `folder`, it is damaged or newer than this program.
-pub fn outcomes(folder: &Path, since: Duration, endpoint: &str) -> Result<Vec<OutcomeRow>, StoreError> {
-    let (path, connection) = checked(folder)?;
-    let read = database::read_outcomes(&connection, since, Some(endpoint));
-    let (mut found, _) = read.map_err(|error| from_sqlite(&path, error))?;
-    // A host alone stands for all its ports there.
-    found.retain(|row| *row.endpoint == *endpoint);
-    Ok(found)
-}
-
 /// Hands over every outcome that ended at `since` or later, in the order they were written, without holding them all;
 /// returns how many rows do not fit their seal.
 ///

@@ -407,7 +407,7 @@ fn a_store_that_is_a_pipe_is_refused_by_whoever_reads() {
     let _other_end = fs::File::options().read(true).write(true).open(&pipe).expect("both ends at once");
     let said = |error: StoreError| error.to_string();
     let all = history::read(folder.path(), &Query::default()).map(|_| ()).map_err(said);
-    let incidents = history::incidents(folder.path(), NOW).map(|_| ()).map_err(said);
+    let incidents = history::incidents(folder.path(), Wanted::Since(NOW)).map(|_| ()).map_err(said);
     let outcomes = history::each_outcome(folder.path(), NOW, |_| {}).map(|_| ()).map_err(said);
     for refused in [all, incidents, outcomes] {
         let error = refused.expect_err("it is no store");
