@@ -481,9 +481,17 @@ fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_sta
 fn copied(html: &str) -> String {
     let report = html.split("class=\"copying\"").nth(1).and_then(|rest| rest.split("<pre tabindex=\"0\">").nth(1));
     let report = report.and_then(|rest| rest.split("</pre>").next()).expect("a report").to_owned();
-    [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")]
-        .into_iter()
-        .fold(report, |report, (escaped, said)| report.replace(escaped, said))
+    [
+        ("<span class=\"piece\">", ""),
+        ("</span>", ""),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#38;", "&"),
+    ]
+    .into_iter()
+    .fold(report, |report, (escaped, said)| report.replace(escaped, said))
 }
 
 #[test]
