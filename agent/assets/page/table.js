@@ -46,7 +46,9 @@
   const body_of = (table, name) => {
     const body = document.createElement("tbody");
     body.dataset.group = name;
-    body.append(table.querySelector("tr.group").cloneNode(true));
+    const heading = table.querySelector("tr.group").cloneNode(true);
+    heading.removeAttribute("id");
+    body.append(heading);
     return body;
   };
   // Puts each row where it belongs by the chosen grouping, and each count into its heading.

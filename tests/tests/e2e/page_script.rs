@@ -116,7 +116,7 @@ fn the_script_holds_whatever_happens_when() {
 fn an_older_page_takes_nothing_back(browser: &mut Browser) {
     run(
         browser,
-        "const told = (words) => (it) => { it.querySelector('.sentence').textContent = words; };
+        "const told = (words) => (it) => { it.querySelector('h1').textContent = words; };
          answer = () => new Promise((give) => { window.give = give; });
          say({ at: at + 1000, whole: true });
          say_part(at + 3000, 'answer', told('newer'));
@@ -126,10 +126,10 @@ fn an_older_page_takes_nothing_back(browser: &mut Browser) {
              paper.getElementById('risk').textContent = 'newer';
          });",
     );
-    holds(browser, "document.querySelector('.sentence').textContent === 'newer'");
+    holds(browser, "document.querySelector('#answer h1').textContent === 'newer'");
     run(browser, "give(page())");
     within(browser, "by('risk').textContent === 'newer'");
-    holds(browser, "document.querySelector('.sentence').textContent === 'newer'");
+    holds(browser, "document.querySelector('#answer h1').textContent === 'newer'");
     // What was on its way when the page was fetched comes after it.
     run(browser, "say_part(at + 2900, 'risk', (it) => { it.textContent = 'older'; })");
     holds(browser, "by('risk').textContent === 'newer'");
@@ -243,7 +243,7 @@ fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
     holds(browser, "heard === 0");
     run(
         browser,
-        "say_part(at + 5000, 'answer', (it) => { it.querySelector('.sentence').textContent = 'Now it is so'; })",
+        "say_part(at + 5000, 'answer', (it) => { it.querySelector('h1').textContent = 'Now it is so'; })",
     );
     within(browser, "heard > 0");
     holds(
