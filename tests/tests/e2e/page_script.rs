@@ -241,10 +241,7 @@ fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
     browser.value("ticks").expect("time passes");
     holds(browser, "document.querySelector('#answer .counts time').dateTime === new Date(at + 3000).toISOString()");
     holds(browser, "heard === 0");
-    run(
-        browser,
-        "say_part(at + 5000, 'answer', (it) => { it.querySelector('h1').textContent = 'Now it is so'; })",
-    );
+    run(browser, "say_part(at + 5000, 'answer', (it) => { it.querySelector('h1').textContent = 'Now it is so'; })");
     within(browser, "heard > 0");
     holds(
         browser,
