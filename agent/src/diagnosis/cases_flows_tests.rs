@@ -174,6 +174,22 @@ fn a_host_of_which_all_flows_fail_is_lost_once_chance_would_have_let_one_of_its_
 }
 
 #[test]
+fn a_host_that_stays_silent_is_lost_whatever_was_measured_or_where_nothing_can_be() {
+    for measured in [Some(ALL_WORK), None] {
+        let mut world = World::new(hosts(None));
+        flows_die(&mut world, &[0], Phase::Connect);
+        let wanted = silent_twice(&mut world, 2, Phase::Connect);
+        if let Some(shown) = measured {
+            world.measure(&wanted, answers(shown));
+        }
+        world.review();
+        assert_eq!(world.causes()[2], Some(Cause::FlowHashLoss), "{measured:?}: chance may have made it");
+        (0..6).for_each(|_| drop(silent_twice(&mut world, 2, Phase::Connect)));
+        assert_eq!(world.causes()[2], Some(Cause::Dropped), "{measured:?}: {:?}", world.cases.diagnosis(2));
+    }
+}
+
+#[test]
 fn a_host_that_is_lost_where_others_fail_and_pass_in_turn_is_found_once_chance_would_have_let_it_pass() {
     let mut world = World::new(hosts(None));
     world.round(|_| false);

@@ -17,6 +17,8 @@ use crate::{model::remap::Remap, net::port::Port};
 const SOON: Duration = Duration::from_secs(15);
 /// Failures in a row beyond which a success ends an outage: chance at even odds makes four in a row once in sixteen times.
 const SHORT: u32 = 3;
+/// Failures in a row that chance does not make even where it lets one of four visits pass: more in three of a hundred times.
+const LONG: u32 = 12;
 /// Recoveries that make a port's failures intermittent. One lost datagram is chance; a handshake that failed lost three SYNs
 /// at least, and what one recovery leads to is only that it is measured. A single look measures at once, in the midst of loss
 /// that it does not know yet, so that there one is chance, too.
@@ -155,6 +157,11 @@ impl Memory {
     /// Since when an endpoint has failed, where that is more often in a row than chance at even odds makes it.
     pub fn lasting(&self, index: usize) -> Option<Instant> {
         self.failing.get(&index).filter(|failing| failing.count > SHORT).map(|failing| failing.began)
+    }
+
+    /// Whether an endpoint has failed more often in a row than chance makes it, whatever the odds.
+    pub fn is_beyond_chance(&self, index: usize) -> bool {
+        self.failing.get(&index).is_some_and(|failing| failing.count > LONG)
     }
 
     /// Takes in that no connection was made.

@@ -3,6 +3,7 @@
 use ase_probes::{
     cause::Cause,
     evidence::Ending,
+    resolve::Resolution,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
 
@@ -17,11 +18,11 @@ pub fn judge_stalled(visit: &Visit, stall: Option<Stall>) -> Option<Judgement> {
     Some(Ok(Finding::new(Cause::LocalStall, Phase::Local, Confidence::Likely).failed()))
 }
 
-/// Whether a visit failed because nobody answered in time: the endpoint, or the last server that was asked for its name. An
-/// exchange that nothing stopped was answered.
+/// Whether a visit failed because nobody answered in time: the endpoint, or the server that says why its name has no address.
+/// An exchange that nothing stopped was answered.
 fn is_silence(visit: &Visit) -> bool {
-    let failures = || visit.resolution.as_ref().and_then(|resolution| resolution.failures.last());
-    let stop = visit.outcomes.first().or_else(failures).and_then(|outcome| outcome.seen.stop.as_ref());
+    let of_the_name = || visit.resolution.as_ref().and_then(Resolution::telling);
+    let stop = visit.outcomes.first().or_else(of_the_name).and_then(|outcome| outcome.seen.stop.as_ref());
     matches!(visit.result, Ok(Verdict::Failed(_))) && stop.is_some_and(|stop| stop.trouble.ending() == Ending::Silence)
 }
 
@@ -64,6 +65,14 @@ mod tests {
         Visit { outcomes, resolution, result, ..visit.expect("a visit") }
     }
 
+    /// What the first server said is why the name has no address.
+    fn proved(mut visit: Visit) -> Visit {
+        let resolution = visit.resolution.as_mut().expect("its name was asked for");
+        let finding = Finding::new(Cause::DnsServfail, Phase::Dns, Confidence::Confirmed);
+        (resolution.failures[0].verdict, resolution.finding) = (finding.failed(), Some(finding));
+        visit
+    }
+
     #[test]
     fn a_stall_hides_silence_and_no_answer() {
         let stall = Stall { ended: ase_probes::clock::now(), lasted: Duration::from_secs(2), kind: Kind::NotRun };
@@ -71,6 +80,11 @@ mod tests {
             (failed(&[Some(Trouble::TimedOut)], &[]), true, "a silent peer"),
             (failed(&[], &[Some(Trouble::TimedOut)]), true, "a silent name server"),
             (failed(&[], &[Some(Trouble::TimedOut), None]), false, "one that says no after one that is silent"),
+            (
+                proved(failed(&[], &[None, Some(Trouble::TimedOut)])),
+                false,
+                "one that says no before one that is silent",
+            ),
             (failed(&[], &[None]), false, "NXDOMAIN"),
             (failed(&[None], &[]), false, "another status than the expected, a server that says RATE"),
             (failed(&[None], &[Some(Trouble::TimedOut)]), false, "the same, and one name server was silent"),

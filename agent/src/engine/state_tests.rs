@@ -7,6 +7,7 @@ use ase_probes::{
     class::Class,
     evidence::{Stop, Trouble},
     outcome::{Outcome, Protocol},
+    resolve::Resolution,
     seen::{Phases, Seen},
     verdict::{Confidence, Finding, Verdict},
 };
@@ -264,21 +265,32 @@ impl World {
         if is_time && mood == Mood::Denying {
             self.pleas.insert(endpoint.target.host.clone(), self.at.now + 2 * SPACING);
         }
+        let (is_nameless, is_silent) = (mood == Mood::Nameless, matches!(mood, Mood::Silent | Mood::Nameless));
         let silence = Stop {
             phase: if is_time { Phase::Ntp } else { Phase::Connect },
             trouble: Trouble::TimedOut,
             elapsed: took,
         };
-        let seen = Seen { stop: (mood == Mood::Silent).then_some(silence), ..Seen::default() };
+        let seen = Seen { stop: is_silent.then_some(silence), ..Seen::default() };
         let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
         let address = (address, endpoint.target.port).into();
         let outcome = Outcome { address, phases: Phases::default(), verdict, seen, protocol: Protocol::Nothing };
+        // A silent server for its name, or an exchange with the endpoint.
+        let (failures, outcomes) = if is_nameless { (vec![outcome], vec![]) } else { (vec![], vec![outcome]) };
+        let resolution = is_nameless.then(|| Resolution {
+            name: "a.example".to_owned(),
+            addresses: Vec::new(),
+            server: None,
+            elapsed: took,
+            failures,
+            finding: verdict.finding(),
+        });
         Visit {
             began,
             took,
             phases: Phases::default(),
-            resolution: None,
-            outcomes: if mood == Mood::Nameless { Vec::new() } else { vec![outcome] },
+            resolution,
+            outcomes,
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,

@@ -1,7 +1,7 @@
 //! Where the pages of endpoints and incidents are: their paths, under which keys an incident is found again after its end, and
 //! the same as links for alerts, reports and other programs where the configuration says how this agent is reached.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ase_probes::cause::Cause;
 
@@ -43,7 +43,12 @@ impl Loss {
 
 /// The key under which an incident of this process is found again: the store's, or what it is and when it began.
 pub fn incident_key(snapshot: &Snapshot, incident: &Incident) -> String {
-    let known = snapshot.store.incidents.get(&incident.id).cloned();
+    key_among(&snapshot.store.incidents, incident)
+}
+
+/// The same where the store remembers incidents under these ids.
+pub fn key_among(ids: &BTreeMap<u64, String>, incident: &Incident) -> String {
+    let known = ids.get(&incident.id).cloned();
     let told = || format!("{}-{:.3}", incident.finding.cause.label(), incident.since.as_secs_f64());
     known.unwrap_or_else(told)
 }

@@ -119,8 +119,8 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     let definition = incident.finding.cause.definition();
     let advice = advice::of(incident, snapshot);
     let expected = |command: &String| advice.expected(command).map(|shown| format!("# expect: {shown}"));
-    let commands = advice.every_command();
-    let commands = commands.into_iter().flat_map(|it| [Some(it.clone()), expected(&it)]).flatten().collect::<Vec<_>>();
+    let every = advice.every_command();
+    let commands = every.iter().cloned().flat_map(|it| [Some(it.clone()), expected(&it)]).flatten().collect::<Vec<_>>();
     parts.push(Part::Heading(format!("Incident: {}: {}", definition.label, definition.summary)));
     let mut facts = vec![
         ("where", incident.component.clone()),
@@ -144,18 +144,23 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     }
     below(parts, "Evidence", evidence.into_iter().map(str::to_owned).collect());
     let other = incident.alternatives.iter();
-    below(parts, "It could also be", other.map(|other| could_be(other, incident, snapshot)).collect());
+    let (lines, typed): (Vec<_>, Vec<_>) = other.map(|other| could_be(other, incident, snapshot)).unzip();
+    below(parts, "It could also be", lines);
+    let typed: Vec<_> = typed.into_iter().flatten().filter(|command| !every.contains(command)).collect();
+    if !typed.is_empty() {
+        parts.push(Part::Commands(typed));
+    }
     below(parts, "Endpoints", incident.endpoints.iter().map(ToString::to_string).collect());
     let hidden = incident.hides.iter().map(ToString::to_string).collect();
     below(parts, "Whose own service could not be tested because of it", hidden);
 }
 
-/// Another cause, when it is the one, and how to see that.
-fn could_be(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> String {
+/// Another cause, when it is the one, and what shows that: as words, and as a command below them.
+fn could_be(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> (String, Option<String>) {
     let typed = advice::of_other(other, incident, snapshot);
-    let shown = |typed: &advice::Typed| typed.expected.map(|shown| format!(" shows {shown}")).unwrap_or_default();
-    let typed = typed.map(|typed| format!("; then {}{}", typed.command, shown(&typed))).unwrap_or_default();
-    format!("{}, if {}{typed}", other.cause.label(), other.words())
+    let shown = typed.as_ref().and_then(|typed| typed.expected).map(|shown| format!("; then this shows {shown}"));
+    let words = format!("{}, if {}{}", other.cause.label(), other.words(), shown.unwrap_or_default());
+    (words, typed.map(|typed| typed.command))
 }
 
 fn told(parts: &mut Vec<Part>, witness: &Witness, snapshot: &Snapshot) {

@@ -288,8 +288,10 @@ impl Comparisons {
             if let Some(known) = earlier.index.get(&view.name).copied() {
                 *view = Arc::clone(&earlier.views[known]);
                 let before = std::mem::take(&mut earlier.names[known]);
-                planned.push((index, before.planned.map_or(now, |at| at.min(latest))));
                 let (place, again) = (self.names[index].planned, false);
+                // Who would be asked too late now takes its new turn, so that many do not come at once.
+                let in_turn = |at: Instant| if at > latest { place.unwrap_or(latest) } else { at };
+                planned.push((index, before.planned.map_or(now, in_turn)));
                 self.names[index] = Name { planned: place, again, ..before };
             }
         }
@@ -467,7 +469,8 @@ mod tests {
         let shorter = Comparisons::new(names, Cadence::Every(INTERVAL / 5), start + RECHECK);
         let earlier = std::mem::replace(&mut all, shorter);
         all.inherit(earlier, start + RECHECK);
-        assert_eq!(planned(&all), [turn(5), turn(65), turn(65)]);
+        // Those that would come too late come in their new turn, and not at once.
+        assert_eq!(planned(&all), [turn(5), turn(25), turn(45)]);
     }
 
     fn heard(all: &mut Comparisons, address: &str, now: Instant) -> bool {

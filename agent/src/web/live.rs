@@ -94,17 +94,19 @@ impl Live {
     /// What reading in the state directory brings; `None` where there is none, or where it takes too long. However many ask,
     /// few read, and whoever stops asking before his turn has nothing read.
     pub(super) async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
+        timeout(READ_WITHIN, self.read_whole(read)).await.ok().flatten()
+    }
+
+    /// The same, however long it takes.
+    async fn read_whole<T: Send + 'static>(&self, read: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
         let folder = self.state_dir.clone()?;
-        let reading = async {
-            let place = Arc::clone(&self.room).acquire_owned().await.ok()?;
-            let read = move || {
-                // Taken until it was read, whether or not anybody still waits for it.
-                let _place = place;
-                read(&folder)
-            };
-            spawn_blocking(read).await.ok()
+        let place = Arc::clone(&self.room).acquire_owned().await.ok()?;
+        let read = move || {
+            // Taken until it was read, whether or not anybody still waits for it.
+            let _place = place;
+            read(&folder)
         };
-        timeout(READ_WITHIN, reading).await.ok().flatten()
+        spawn_blocking(read).await.ok()
     }
 
     /// Lets nobody read for as long as what it returns lives.
@@ -117,7 +119,8 @@ impl Live {
     pub async fn follow(self) {
         let mut snapshots = self.snapshots.clone();
         let started = snapshots.borrow().agent.started;
-        self.recall(started).await;
+        // What takes longer comes later.
+        drop(timeout(READ_WITHIN, tokio::spawn(self.clone().recall(started))).await);
         loop {
             let next = Instant::now() + PACE;
             self.take(&snapshots.borrow_and_update().clone());
@@ -129,7 +132,7 @@ impl Live {
     }
 
     /// Reads what the store remembers of the time before `started`. What it does not give is not shown.
-    async fn recall(&self, started: Duration) {
+    async fn recall(self, started: Duration) {
         let read = move |folder: &Path| {
             let mut outcomes = Recalled::default();
             let since = started.saturating_sub(PAST);
@@ -141,7 +144,7 @@ impl Live {
             }
             (outcomes, incidents.unwrap_or_default())
         };
-        if let Some((outcomes, incidents)) = self.read(read).await {
+        if let Some((outcomes, incidents)) = self.read_whole(read).await {
             self.course().recall(outcomes, incidents, started);
         }
     }

@@ -12,8 +12,8 @@ use crate::tls::escaped;
 pub(super) const LIMIT: usize = 1024 * 1024;
 /// Bytes of a list that is read at once, beside everything else: it takes a millisecond.
 const SHORT: usize = 32 * 1024;
-/// Longer lists that are read at once; one processor remains for probing where there are two.
-const AT_ONCE: usize = 2;
+/// Longer lists that are read at once: where there are two processors, one remains for probing.
+const AT_ONCE: usize = 1;
 /// Who waits for a place has to be done before its deadline, as with everything else.
 static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
 /// The DER tag of a SEQUENCE (X.690 section 8.9).
@@ -24,8 +24,13 @@ pub(super) async fn read(der: Vec<u8>, now: Duration) -> Option<Crl> {
     if der.len() <= SHORT {
         return parse(&der, now);
     }
-    let _room = ROOM.acquire().await.ok()?;
-    spawn_blocking(move || parse(&der, now)).await.ok().flatten()
+    let place = ROOM.acquire().await.ok()?;
+    let read = move || {
+        // Taken until it was read, whether or not anybody still waits for it.
+        let _place = place;
+        parse(&der, now)
+    };
+    spawn_blocking(read).await.ok().flatten()
 }
 
 /// Reads a list in DER; `None` if the bytes are anything else. `now` is the time since the Unix epoch.

@@ -105,9 +105,13 @@ impl Drop for Group {
 
 /// A command that writes its process id to a file before it becomes the inner one, with the same variables.
 fn entering(file: &Path, inner: &Command) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(file);
-    command.arg(inner.get_program()).args(inner.get_args());
+    within(inner, "sh", &["-c", "echo $$ >\"$0\" && exec \"$@\"", &file.to_string_lossy()])
+}
+
+/// A command that is begun by another program, with the variables that it has.
+pub(super) fn within(inner: &Command, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),

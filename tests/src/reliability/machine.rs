@@ -21,7 +21,7 @@ use nix::{sys::signal::Signal, unistd::geteuid};
 use serde::Deserialize;
 
 use super::{
-    cgroup::Group,
+    cgroup::{self, Group},
     daemon::{Daemon, Home, PATIENCE, wait_for},
     damage::{Damage, Thing},
     outcome::{Outcome, Standing},
@@ -274,10 +274,9 @@ fn state_removed(home: &Home) -> Result<Became> {
 /// A daemon whose state directory is a disk of its own, in a mount namespace of the daemon's.
 fn on_disk(home: &Home, options: &str) -> Result<Daemon> {
     fs::create_dir_all(home.state())?;
-    let (inner, mut command) = (home.command()?, Command::new("unshare"));
     let script = format!("mount -t tmpfs -o size=2m,{options} none state && exec \"$@\"");
-    command.args(["-m", "sh", "-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
-    command.current_dir(home.folder.path()).env_remove("STATE_DIRECTORY");
+    let mut command = cgroup::within(&home.command()?, "unshare", &["-m", "sh", "-c", &script, "sh"]);
+    command.current_dir(home.folder.path());
     let daemon = home.start_by(command)?;
     daemon.until("healthy").context("what it watches becomes healthy")?;
     Ok(daemon)
@@ -373,10 +372,9 @@ fn reload(home: &Home, thing: Thing) -> Result<Became> {
 }
 
 fn log_full(home: &Home) -> Result<Became> {
-    let inner = home.command()?;
-    let mut command = Command::new("sh");
-    command.args(["-c", "exec \"$@\" --log-level trace >/dev/full 2>&1", "sh"]).arg(inner.get_program());
-    command.args(inner.get_args()).current_dir(home.folder.path()).env_remove("STATE_DIRECTORY");
+    let script = "exec \"$@\" --log-level trace >/dev/full 2>&1";
+    let mut command = cgroup::within(&home.command()?, "sh", &["-c", script, "sh"]);
+    command.current_dir(home.folder.path());
     let daemon = home.start_by(command)?;
     Ok(Became::recovered(daemon.until("healthy")))
 }

@@ -6,7 +6,6 @@ use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -30,7 +29,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    cgroup::Group,
+    cgroup::{self, Group},
     daemon::{Daemon, Home, PATIENCE, Target, wait_for},
     machine::{Became, END, settled},
 };
@@ -209,10 +208,9 @@ fn asked(daemon: &Daemon) -> Option<Vec<String>> {
 /// A daemon that sees a folder of its own as `/etc`, with the certificates of the real one.
 fn with_own_etc(home: &Home) -> Result<Daemon> {
     fs::create_dir_all(home.folder.path().join("etc/ssl"))?;
-    let (inner, mut command) = (home.command()?, Command::new("unshare"));
     let script = "mount --bind /etc/ssl etc/ssl && mount --rbind etc /etc && exec \"$@\"";
-    command.args(["-m", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
-    command.current_dir(home.folder.path()).env_remove("STATE_DIRECTORY").env_remove("NOTIFY_SOCKET");
+    let mut command = cgroup::within(&home.command()?, "unshare", &["-m", "sh", "-c", script, "sh"]);
+    command.current_dir(home.folder.path());
     home.start_by(command)
 }
 

@@ -205,7 +205,7 @@ fn reloaded(debian: &PrivateSystemd) {
 /// that its administrator spoilt is no obstacle.
 fn removed_and_installed_again(debian: &PrivateSystemd, package: &str) {
     const SPOILT: &str = "/etc/systemd/system/ase-agent-witness.service.d";
-    debian.does(&format!("mkdir -p {SPOILT}; printf '[Service]\\nExecStart=\\nExecStart=witness\\n' >{SPOILT}/a.conf"));
+    debian.does(&format!("mkdir -p {SPOILT}; printf '[Service]\\nExecStart=\\n' >{SPOILT}/a.conf"));
     debian.does("systemctl daemon-reload");
     assert_eq!(property_of(debian, "ase-agent-witness", "LoadState"), "bad-setting");
     debian.does("DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet remove ase-agent");

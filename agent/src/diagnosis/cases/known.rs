@@ -216,7 +216,8 @@ impl Cases {
             _ if asker.symptom == Symptom::Passed => is_sure,
             (Some(false), Some(false)) => !hosts.is_empty() && self.memory.lasting(asker.index).is_none(),
             (Some(false), Some(true)) => is_sure,
-            _ => !hosts.is_empty(),
+            // Nothing was measured, or all passed: those cannot be told from a way that is gone but by how long it lasts.
+            _ => !hosts.is_empty() && !self.memory.is_beyond_chance(asker.index),
         }
     }
 

@@ -221,8 +221,9 @@ pub struct Course {
     classes: BTreeMap<Class, Bars>,
     tracks: BTreeMap<EndpointId, Track>,
     risks: VecDeque<(Duration, f64)>,
-    /// What the last snapshot knew of incidents that ended.
+    /// What the last snapshot knew of incidents that ended, and under which ids the store remembers them.
     closed: Vec<Arc<Closed>>,
+    ids: Arc<BTreeMap<u64, String>>,
     earlier: Vec<IncidentRow>,
     watched: Watched,
 }
@@ -259,6 +260,8 @@ impl Course {
     fn outlived(&mut self, snapshot: &Snapshot) {
         let ledger = &snapshot.incidents;
         let before = std::mem::replace(&mut self.closed, ledger.closed.clone());
+        // This snapshot may have let go of the ids as well.
+        let ids = std::mem::replace(&mut self.ids, Arc::clone(&snapshot.store.incidents));
         let first = |closed: &[Arc<Closed>]| closed.first().map(|closed| closed.incident.id);
         if first(&before) == first(&ledger.closed) {
             return;
@@ -266,7 +269,7 @@ impl Course {
         let closed = ledger.closed.iter().map(|closed| closed.incident.id);
         let told: BTreeSet<u64> = ledger.open.iter().map(|incident| incident.id).chain(closed).collect();
         let row = |Closed { incident, ended }: &Closed| IncidentRow {
-            id: links::incident_key(snapshot, incident),
+            id: links::key_among(&ids, incident),
             cause: incident.finding.cause.label().to_owned(),
             component: incident.component.clone(),
             since: incident.since,
@@ -321,7 +324,10 @@ impl Course {
             for bar in before.0 {
                 // A bar may have begun before anything was known, by a quarter of an hour at most.
                 let began = BAR * u32::try_from(bar.number).unwrap_or(u32::MAX);
-                self.since = Some(self.since.map_or(began, |since| since.min(began)));
+                // What is older than the bars reach says nothing of how much of them is known.
+                if began + REACH > started {
+                    self.since = Some(self.since.map_or(began, |since| since.min(began)));
+                }
                 bars.add(began, Did { good: bar.good, bad: bar.bad, dark: bar.dark });
             }
         }
@@ -454,8 +460,9 @@ mod tests {
         let ended = |id: u64| Arc::new(Closed { incident: Arc::new(Incident { id, ..(*open).clone() }), ended: AT });
         course.recall(Recalled::default(), vec![IncidentRow { id: "before".to_owned(), ..IncidentRow::default() }], AT);
         for kept in [1..=3, 2..=4, 4..=6] {
-            snapshot.incidents.closed = kept.map(ended).collect();
-            snapshot.store.incidents = Arc::new((1..=6).map(|id| (id, format!("key-{id}"))).collect());
+            snapshot.incidents.closed = kept.clone().map(ended).collect();
+            // The ids go with the incidents.
+            snapshot.store.incidents = Arc::new(kept.map(|id| (id, format!("key-{id}"))).collect());
             course.take(&snapshot);
         }
         snapshot.incidents.open.push(Arc::clone(&snapshot.incidents.closed.remove(0).incident));
