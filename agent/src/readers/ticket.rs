@@ -158,7 +158,8 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
 /// Another cause, when it is the one, and what shows that: as words, and as a command below them.
 fn could_be(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> (String, Option<String>) {
     let typed = advice::of_other(other, incident, snapshot);
-    let shown = typed.as_ref().and_then(|typed| typed.expected).map(|shown| format!("; then this shows {shown}"));
+    let shown =
+        typed.as_ref().and_then(|typed| typed.expected).map(|shown| format!("; then its command shows {shown}"));
     let words = format!("{}, if {}{}", other.cause.label(), other.words(), shown.unwrap_or_default());
     (words, typed.map(|typed| typed.command))
 }

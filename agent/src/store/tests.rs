@@ -432,7 +432,7 @@ fn a_disk_that_hangs_while_it_is_used_shows() {
     // Somebody else holds the file: the writer waits for it as it waits for a disk.
     let other = rusqlite::Connection::open(folder.path().join(FILE)).expect("it is there");
     other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
-    store.add(outcome("failed", 1));
+    store.report(incident("one", None));
     let until = clock::now() + Duration::from_secs(1);
     while store.shared.asked.lock().expect("nobody panicked").is_none() {
         assert!(clock::now() < until, "the writer asks the disk");
