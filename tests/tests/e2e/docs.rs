@@ -21,7 +21,7 @@ const FOLDERS: [&str; 6] = ["agent", "dashboards", "docs", "probes", "systemd", 
 /// What is made anew by others, and not read.
 const MADE: [&str; 2] = ["target", "corpus"];
 /// Programs of others that documents call. What is not here was misspelled, or has to be said in ./test's list or to the reader.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "apt",
     "az",
     "cargo",
@@ -32,6 +32,7 @@ const OTHERS: [&str; 16] = [
     "journalctl",
     "kill",
     "mkdir",
+    "nft",
     "prometheus",
     "rustup",
     "sed",
