@@ -107,11 +107,13 @@ fn server(snapshot: &Snapshot, health: &ResolverHealth) -> Server {
 }
 
 fn standing(side: Option<&Side>) -> Standing {
-    match side.map(|side| side.up) {
+    match side.map(|side| (side.up, side.response)) {
         None => NONE.said("not watched"),
-        Some(None) => NONE,
-        Some(Some(true)) => GOOD.said("answers"),
-        Some(Some(false)) => BAD.said("silent"),
+        Some((None, _)) => NONE,
+        Some((Some(true), _)) => GOOD.said("answers"),
+        // One that says SERVFAIL is not silent.
+        Some((Some(false), Some(_))) => BAD.said("no good answer"),
+        Some((Some(false), None)) => BAD.said("no answer"),
     }
 }
 
@@ -141,4 +143,26 @@ fn said(answer: &Answer) -> Vec<Text> {
     let mut lines: Vec<Text> = shown.into_iter().map(|address| Text::from(address.to_string())).collect();
     lines.extend((more > 0).then(|| Text::from(format!("and {more} more"))));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_answers_that_he_cannot_is_not_called_silent() {
+        let side = |up, response| Side { up, response, answer: None, remarks: Vec::new() };
+        let took = Some(Duration::from_millis(3));
+        let rows = [
+            (Some(side(Some(true), took)), "answers"),
+            (Some(side(Some(false), took)), "no good answer"),
+            (Some(side(Some(false), None)), "no answer"),
+            (None, "not watched"),
+        ];
+        for (side, word) in rows {
+            assert_eq!(standing(side.as_ref()).word, word, "{side:?}");
+        }
+    }
 }
