@@ -161,7 +161,7 @@ pub const RULES: &[Rule] = &[
         .hint(ONE_OF_SEVERAL),
     rule("R61ou", &[SilentDns, SilentNtp], &[(SamePortWorks, true), (PortDecides, true)], Cause::FlowHashLoss, Likely)
         .hint(ONE_OF_SEVERAL),
-    // On a port that is known to lose flows everybody who is silent is asked for its own source ports; until they tell
+    // On a port that is known to lose flows who is silent is asked for its own source ports, two at a time; until they tell
     // otherwise, those of others speak for it, as they do where its own port is not worth sixteen flows. A host that is
     // alone on its port may have met the bad half of the flows each time it was asked.
     rule("R61k", FLOWS, &[(SomeFlowsDie, true), (PortDecides, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),

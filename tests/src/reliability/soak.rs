@@ -22,7 +22,7 @@ use super::{
     row::{Kind, Listens, Row},
 };
 
-/// Memory that the cgroup allows, in MiB, as the unit does.
+/// Memory that the cgroup allows, in MiB: half of what the unit does.
 const MOST_MEMORY: u64 = 128;
 /// The pause between two samples and scrapes.
 const EVERY: Duration = Duration::from_secs(1);

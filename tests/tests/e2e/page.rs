@@ -112,6 +112,15 @@ impl Stage {
     }
 }
 
+/// The stage, and its first page in a browser on a wide screen.
+pub(crate) fn opened() -> (Stage, Browser) {
+    let stage = Stage::start();
+    let mut browser = Browser::start(&["chromium"]).expect("a browser starts");
+    browser.look_by(WIDE).expect("a screen can be set");
+    browser.go(&format!("{}/", stage.page)).expect("the page loads");
+    (stage, browser)
+}
+
 pub(crate) fn holds(browser: &mut Browser, what: &str) {
     let value = browser.value(what).unwrap_or_else(|error| panic!("{what}: {error:#}"));
     assert_eq!(value, Value::Bool(true), "{what}");
@@ -129,10 +138,7 @@ fn the_page_holds_in_a_real_browser() {
     if !require("chromium", "chromium") {
         return;
     }
-    let stage = Stage::start();
-    let mut browser = Browser::start(&["chromium"]).expect("a browser starts");
-    browser.look_by(WIDE).expect("a screen can be set");
-    browser.go(&format!("{}/", stage.page)).expect("the page loads");
+    let (stage, mut browser) = opened();
     within(&mut browser, "document.getElementById('live').textContent === ', live'");
     hostile_words_are_text(&mut browser);
     the_filter_filters(&mut browser);

@@ -6,7 +6,7 @@ use std::fs;
 use ase_lab::browser::Browser;
 
 use crate::{
-    page::{DIM, NARROW, Stage, WIDE, axe, holds, judged, within},
+    page::{DIM, NARROW, Stage, WIDE, axe, holds, judged, opened, within},
     process::require,
 };
 
@@ -77,10 +77,7 @@ fn the_script_holds_whatever_happens_when() {
     if !require("chromium", "chromium") {
         return;
     }
-    let stage = Stage::start();
-    let mut browser = Browser::start(&["chromium"]).expect("a browser starts");
-    browser.look_by(WIDE).expect("a screen can be set");
-    browser.go(&format!("{}/", stage.page)).expect("the page loads");
+    let (stage, mut browser) = opened();
     within(
         &mut browser,
         "document.querySelectorAll('.card').length === 2 && !document.querySelector('tr.row[data-state=unknown]')",

@@ -193,8 +193,9 @@ impl Cases {
         has_passed && !self.memory.has_lost_a_connection(index) && self.dips.finding(index).is_none_or(is_late)
     }
 
-    /// Whether source ports show that the path loses some flows for good: the endpoint's own, or those of several hosts. On a
-    /// path that loses packets as well one host's ports may look so by chance; those of several do not.
+    /// Whether source ports show that the path loses some flows for good: the endpoint's own, those of several hosts, or
+    /// those of hosts on its port in the last minutes. On a path that loses packets as well one host's ports may look so by chance;
+    /// those of several do not.
     pub(super) fn some_flows_die(&self, asker: &Asker, port: Port, now: Instant) -> bool {
         let measured = self.measured(Ask::SourcePorts, asker, now);
         let answers = measured.map(|learned| learned.measured.answers).unwrap_or_default();
