@@ -177,8 +177,15 @@ pub(super) enum Deed {
 pub(super) struct Polite {
     /// Their names.
     pub(super) names: Vec<String>,
-    /// The least time from one question to the next; one confirmation may follow each.
+    /// The least time from one question to the next.
     pub(super) apart: HumanDuration,
+    /// Whether one confirmation may follow each question: not where the server asked to be left alone.
+    #[serde(default = "yes")]
+    pub(super) confirmed: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What `ase-agent check` must print.

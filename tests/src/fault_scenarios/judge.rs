@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    file::{CONFIDENCES, Check, Expect, Expectation, Scenario, join},
+    file::{CONFIDENCES, Check, Expect, Expectation, Polite, Scenario, join},
     play::Took,
 };
 
@@ -172,8 +172,10 @@ pub(super) fn forbidden(scenario: &Scenario, text: &str) -> Vec<String> {
     own.chain(&scenario.never).filter(is_said).map(|word| format!("check prints ({word})")).collect()
 }
 
-/// What is wrong with the times at which a server was asked: two questions are apart, but for one confirmation each.
-pub(super) fn impolite(asked: &[Duration], apart: Duration) -> Vec<String> {
+/// What is wrong with the times at which a server was asked: two questions are apart, but for one confirmation each where
+/// that is granted.
+pub(super) fn impolite(asked: &[Duration], polite: &Polite) -> Vec<String> {
+    let apart = polite.apart.0;
     let all = asked.iter().map(|at| format!("{:.1}", at.as_secs_f64())).collect::<Vec<_>>().join(" ");
     let mut wrong = Vec::new();
     let mut last: Option<(Duration, bool)> = None;
@@ -181,7 +183,7 @@ pub(super) fn impolite(asked: &[Duration], apart: Duration) -> Vec<String> {
         last = match last {
             Some((before, is_confirmed)) if *at + EARLY < before + apart => {
                 let gap = *at - before;
-                if is_confirmed || gap > CONFIRMED_WITHIN {
+                if is_confirmed || !polite.confirmed || gap > CONFIRMED_WITHIN {
                     wrong.push(format!(
                         "was asked {:.1} s after a question, not {} s: at {all} s",
                         gap.as_secs_f64(),
@@ -484,12 +486,15 @@ mod tests {
 
     #[test]
     fn one_confirmation_is_polite_and_more_is_not() {
-        let asked = |seconds: &[u64]| {
+        let wrong = |seconds: &[u64], confirmed| {
             let times: Vec<Duration> = seconds.iter().map(|second| Duration::from_secs(*second)).collect();
-            impolite(&times, Duration::from_secs(64)).len()
+            let apart = HumanDuration(Duration::from_secs(64));
+            impolite(&times, &Polite { names: Vec::new(), apart, confirmed }).len()
         };
+        let asked = |seconds: &[u64]| wrong(seconds, true);
         assert_eq!((asked(&[0, 64, 128]), asked(&[0, 4, 64, 66, 130])), (0, 0));
         assert_eq!((asked(&[0, 30]), asked(&[0, 4, 8]), asked(&[0, 10, 20, 30])), (1, 1, 2));
+        assert_eq!((wrong(&[0, 64, 128], false), wrong(&[0, 4, 68], false)), (0, 1), "who asked to be left alone");
     }
 
     #[test]

@@ -292,7 +292,7 @@ impl Play<'_> {
             if asked.is_empty() {
                 self.played.watch.wrong(format!("{name} was never asked for the time"));
             }
-            let told = judge::impolite(&asked, polite.apart.0);
+            let told = judge::impolite(&asked, polite);
             told.into_iter().for_each(|told| self.played.watch.wrong(format!("{name} {told}")));
         }
         Ok(())
