@@ -9,6 +9,7 @@ mod lessons;
 mod relief;
 mod settle;
 mod signs;
+mod steady;
 mod usual;
 
 use std::{
@@ -27,9 +28,9 @@ use super::{
     ask::{Key, Measured},
     conclude::conclude,
     memory::Memory,
-    neighbourhood::Neighbourhood,
+    neighbourhood::{Neighbourhood, Peer},
     neighbours::Neighbours,
-    symptom::{Symptom, is_of_the_peer},
+    symptom::{Sign, Symptom, is_of_the_peer},
     turns::{Dips, Lost},
 };
 use crate::{
@@ -48,6 +49,7 @@ use asks::{REPRESENTATIVES, Wishes};
 use case::{Case, nothing_found};
 use lessons::{AfterPass, Lessons};
 use settle::is_hidden;
+use steady::Steady;
 use usual::Usual;
 
 pub use lessons::REPEAT;
@@ -113,6 +115,7 @@ pub struct Cases {
     lessons: Lessons,
     memory: Memory,
     dips: Dips,
+    steady: Steady,
     /// How many cases prove a cause by themselves.
     observed: BTreeMap<Cause, usize>,
     /// How many cases with a symptom are about a peer, by the endpoint's port.
@@ -143,6 +146,7 @@ impl Cases {
             lessons: Lessons::default(),
             memory: Memory::new(has_past),
             dips: Dips::default(),
+            steady: Steady::default(),
             observed: BTreeMap::new(),
             peers: BTreeMap::new(),
             openings: BTreeMap::new(),
@@ -195,7 +199,11 @@ impl Cases {
         at: Moment,
     ) -> Result<Verdict, Untested> {
         self.elapse(at);
-        self.neighbourhood.take_in(index, visit);
+        let began = self.steady.of(visit.began);
+        match visit.result {
+            Ok(_) | Err(Untested::Forbidden(_)) => self.neighbourhood.take_in(index, visit, began),
+            Err(_) => self.neighbourhood.tried(index, visit, began),
+        }
         let verdict = match visit.result {
             Ok(verdict) => verdict,
             Err(untested) => {
@@ -228,11 +236,12 @@ impl Cases {
             return Ok(verdict);
         };
         let target = self.target(index, Some(&sign));
-        let case = Case::new(sign, visit.began, at.now, target).of(visit);
+        let case = self.begun(sign, visit.began, at.now, target).of(visit);
         Ok(judged(verdict, self.open_case(index, case, works, around, at)))
     }
 
     fn elapse(&mut self, at: Moment) {
+        self.steady.elapse(at);
         self.memory.elapse(at.now);
         self.dips.elapse(at.now);
     }
@@ -242,10 +251,15 @@ impl Cases {
         self.is_over = true;
     }
 
-    /// Since when what others show counts for a case. One look asks everybody at the same time, whoever comes first; who
-    /// looks again and again knows what was before the trouble began.
+    /// Since when what others show counts for a case, by the steady clock. One look asks everybody at the same time, whoever
+    /// comes first; who looks again and again knows what was before the trouble began.
     fn since(&self, case: &Case) -> Duration {
-        if self.has_past { case.since } else { Duration::ZERO }
+        if self.has_past { case.began } else { Duration::ZERO }
+    }
+
+    /// A case that began at a moment of the wall clock.
+    fn begun(&self, sign: Sign, since: Duration, opened: Instant, target: Peer) -> Case {
+        Case::new(sign, (since, self.steady.of(since)), opened, target)
     }
 
     /// Takes in what a measurement taught.
@@ -271,7 +285,7 @@ impl Cases {
             self.think(index, around, at);
             match self.cases.get(&index) {
                 Some(case) if case.sign.symptom.is_usual() && !case.is_trouble() => drop(self.close(index)),
-                Some(_) | None => self.want(index, around, at, &mut wishes),
+                Some(_) | None => self.want(index, at, &mut wishes),
             }
         }
         let mut wanted = wishes.wanted;
@@ -314,11 +328,12 @@ impl Cases {
     fn open_case(&mut self, index: usize, mut case: Case, works: bool, around: &Neighbours<'_>, at: Moment) -> Finding {
         let earlier = self.close(index).filter(|earlier| earlier.goes_on(&case.sign, works));
         if let Some(earlier) = earlier {
-            (case.since, case.opened, case.is_confirmed) = (earlier.since, earlier.opened, earlier.is_confirmed);
+            (case.since, case.began) = (earlier.since, earlier.began);
+            (case.opened, case.is_confirmed) = (earlier.opened, earlier.is_confirmed);
             let is_same = earlier.sign == case.sign
                 && (earlier.foreign_redirect, earlier.names_filter) == (case.foreign_redirect, case.names_filter);
             if is_same {
-                case = Case { since: earlier.since, opened: earlier.opened, ..case }.with_conclusion_of(earlier);
+                case = case.with_conclusion_of(earlier);
             }
         }
         self.insert(index, case);

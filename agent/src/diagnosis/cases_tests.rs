@@ -31,6 +31,8 @@ struct World {
     names: Comparisons,
     start: Instant,
     second: u64,
+    /// By how many seconds the wall clock was set back.
+    set_back: u64,
     changes: Vec<Change>,
 }
 
@@ -68,13 +70,14 @@ impl World {
             names: Comparisons::new([], Cadence::Once, start),
             start,
             second: 0,
+            set_back: 0,
             changes: Vec::new(),
         }
     }
 
     fn at(&self) -> Moment {
         let passed = Duration::from_secs(self.second);
-        Moment { now: self.start + passed, wall: Duration::from_secs(1_000_000) + passed }
+        Moment { now: self.start + passed, wall: Duration::from_secs(1_000_000 - self.set_back) + passed }
     }
 
     /// One round over all endpoints: `is_lost` says who is silent. Then a review.
@@ -232,6 +235,47 @@ fn an_incident_lasts_as_long_as_its_fault_and_is_one() {
     world.second += 30;
     world.round(|_| false);
     assert!(world.cases.ledger.open.is_empty() && world.cases.open() == 0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_widens_nothing_and_asks_nobody_again() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    let silent = |endpoint: &Endpoint| ["20.0.0.1:443", "20.0.0.2:443"].contains(&&*endpoint.id.0);
+    world.round(|_| false);
+    for turn in 0..10 {
+        world.second += 30;
+        world.set_back = if turn < 3 { 0 } else { 3600 };
+        let wanted = world.round(silent);
+        assert_eq!(wanted.visits, BTreeSet::new(), "turn {turn}: everybody has just been visited");
+        world.measure(&wanted, denied);
+        world.review();
+        let scopes: Vec<Scope> = world.cases.ledger.open.iter().map(|incident| incident.scope).collect();
+        assert!(!scopes.is_empty() && !scopes.contains(&Scope::Port), "turn {turn}: others on 443 work: {scopes:?}");
+    }
+    let begun = world.changes.iter().filter(|change| matches!(change, Change::Began(_))).count();
+    world.second += 30;
+    world.round(|_| false);
+    let ended = world.changes.iter().filter(|change| matches!(change, Change::Ended(_))).count();
+    assert_eq!((world.cases.ledger.open.len(), ended), (0, begun));
+}
+
+#[test]
+fn a_visit_that_asks_nobody_takes_back_nothing() {
+    let mut world = World::new(endpoints(3, &[80, 443]));
+    let silent = |endpoint: &Endpoint| ["20.0.0.1:443", "20.0.0.2:443"].contains(&&*endpoint.id.0);
+    world.round(|_| false);
+    world.second += 30;
+    world.round(silent);
+    let third = world.views.iter().position(|view| &*view.endpoint.id.0 == "20.0.0.3:443").expect("it is there");
+    world.second += 1;
+    let at = world.at();
+    let before = world.views[third].last.as_deref().expect("it was visited").clone();
+    let visit = Visit { began: at.wall, outcomes: Vec::new(), result: Err(Untested::NoTime), ..before };
+    let around = Neighbours { views: &world.views, names: &world.names, platform: PLATFORM, now: at.wall };
+    assert_eq!(world.cases.take_in(third, &visit, &around, at), Err(Untested::NoTime));
+    let wanted = world.review();
+    assert!(world.cases.ledger.open.iter().all(|incident| incident.scope != Scope::Port), "the third has worked");
+    assert!(!wanted.visits.contains(&third), "it has just been tried");
 }
 
 #[test]

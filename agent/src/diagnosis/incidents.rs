@@ -39,17 +39,18 @@ pub enum Change {
 
 impl Ledger {
     /// Takes in what is the case at this moment: opens, continues and closes incidents. The ledger gives numbers and
-    /// times; whatever `situations` have there counts for nothing.
-    pub fn update(&mut self, situations: Vec<Incident>, now: Duration) -> Vec<Change> {
+    /// times; whatever `situations` have there counts for nothing. Times that are told are the wall clock's; how long ago
+    /// something was is told by one that is not set back.
+    pub fn update(&mut self, situations: Vec<Incident>, now: Duration, steady: Duration) -> Vec<Change> {
         let mut before = Before::new(std::mem::take(&mut self.open));
         let mut changes = Vec::new();
         let continued: Vec<_> = situations.iter().map(|situation| before.take(situation)).collect();
         for (situation, continued) in situations.into_iter().zip(continued) {
             let earlier = continued.or_else(|| before.take_left(&situation, &self.episodes));
-            let returned = if earlier.is_none() { self.take_back(&situation, now) } else { None };
+            let returned = if earlier.is_none() { self.take_back(&situation, steady) } else { None };
             let incident = match (earlier, returned) {
                 (Some(earlier), _) => {
-                    let next = carry_on(self.told_again(&earlier, now), Arc::clone(&earlier), situation, now);
+                    let next = carry_on(self.told_again(&earlier, steady), Arc::clone(&earlier), situation, now);
                     if next.component != earlier.component || next.endpoints.len() > earlier.endpoints.len() {
                         changes.push(Change::Changed(Arc::clone(&earlier), Arc::clone(&next)));
                     }
@@ -59,13 +60,13 @@ impl Ledger {
                     next
                 }
                 (None, Some(earlier)) => {
-                    let returned = carry_on(self.told_again(&earlier, now), earlier, situation, now);
+                    let returned = carry_on(self.told_again(&earlier, steady), earlier, situation, now);
                     changes.push(Change::Returned(Arc::clone(&returned)));
                     self.remember_hit(&returned);
                     returned
                 }
                 (None, None) => {
-                    let begun = Arc::new(self.begin(situation, now));
+                    let begun = Arc::new(self.begin(situation, now, steady));
                     changes.push(Change::Began(Arc::clone(&begun)));
                     self.remember_hit(&begun);
                     begun
@@ -74,7 +75,7 @@ impl Ledger {
             self.open.push(incident);
         }
         for incident in before.incidents.into_values() {
-            let lingers = self.lingers(incident.id, now);
+            let lingers = self.lingers(incident.id, steady);
             // One that a wider one has taken over is not waited for beside it, and neither is what flows that die look like
             // at one endpoint and another before it is known that they do.
             let covers = |other: &&Arc<Incident>| {
@@ -94,31 +95,35 @@ impl Ledger {
         self.open.sort_by_key(|incident| incident.id);
         let surplus = self.closed.len().saturating_sub(CLOSED_LIMIT);
         self.closed.drain(..surplus);
-        self.episodes.retain(|_, episodes| now.saturating_sub(episodes.seen) <= COUNTED);
+        self.episodes.retain(|_, episodes| steady.saturating_sub(episodes.seen) <= COUNTED);
         changes
     }
 
     /// Takes the incident that a situation brings back from those that ended a moment ago. An incident that is still open
     /// is never brought back.
-    fn take_back(&mut self, situation: &Incident, now: Duration) -> Option<Arc<Incident>> {
+    fn take_back(&mut self, situation: &Incident, steady: Duration) -> Option<Arc<Incident>> {
         let cause = situation.finding.cause;
         let is_it = |closed: &Arc<Closed>| {
             closed.incident.finding.cause == cause
-                && now.saturating_sub(closed.ended) <= COUNTED
+                && self.was_seen_lately(closed.incident.id, steady)
                 && (follows_the_flow(cause) || is_again(&closed.incident, situation, &self.episodes))
         };
         let at = self.closed.iter().rposition(is_it)?;
         Some(Arc::clone(&self.closed.remove(at).incident))
     }
 
+    fn was_seen_lately(&self, id: u64, steady: Duration) -> bool {
+        self.episodes.get(&id).is_some_and(|episodes| steady.saturating_sub(episodes.seen) <= COUNTED)
+    }
+
     /// Notes that an incident is the case, and says how often it came, where that is more than once.
-    fn told_again(&mut self, incident: &Incident, now: Duration) -> Option<String> {
+    fn told_again(&mut self, incident: &Incident, steady: Duration) -> Option<String> {
         let episodes = self.episodes.entry(incident.id).or_default();
         if episodes.is_quiet || episodes.begun.is_empty() {
-            episodes.begun.push(now);
-            episodes.begun.retain(|begun| now.saturating_sub(*begun) <= COUNTED);
+            episodes.begun.push(steady);
+            episodes.begun.retain(|begun| steady.saturating_sub(*begun) <= COUNTED);
         }
-        (episodes.seen, episodes.is_quiet) = (now, false);
+        (episodes.seen, episodes.is_quiet) = (steady, false);
         let (first, last) = (episodes.begun.first()?, episodes.begun.last()?);
         let within = last.saturating_sub(*first).as_secs().div_ceil(60).max(1);
         (episodes.begun.len() > 1)
@@ -133,10 +138,10 @@ impl Ledger {
     }
 
     /// Whether an incident that is not the case at the moment stays open, because it comes and goes.
-    fn lingers(&mut self, id: u64, now: Duration) -> bool {
+    fn lingers(&mut self, id: u64, steady: Duration) -> bool {
         let Some(episodes) = self.episodes.get_mut(&id) else { return false };
         episodes.is_quiet = true;
-        episodes.begun.len() >= EPISODES && now.saturating_sub(episodes.seen) < QUIET
+        episodes.begun.len() >= EPISODES && steady.saturating_sub(episodes.seen) < QUIET
     }
 
     /// Whether an incident is open only because it comes and goes.
@@ -144,10 +149,10 @@ impl Ledger {
         self.open.iter().any(|incident| self.episodes.get(&incident.id).is_some_and(|episodes| episodes.is_quiet))
     }
 
-    fn begin(&mut self, situation: Incident, now: Duration) -> Incident {
+    fn begin(&mut self, situation: Incident, now: Duration, steady: Duration) -> Incident {
         let id = self.opened.values().sum::<u64>() + 1;
         *self.opened.entry(situation.finding.cause).or_default() += 1;
-        self.episodes.insert(id, Episodes { begun: vec![now], seen: now, ..Episodes::default() });
+        self.episodes.insert(id, Episodes { begun: vec![steady], seen: steady, ..Episodes::default() });
         Incident { id, published: now, ..situation }
     }
 }
@@ -245,6 +250,11 @@ mod tests {
 
     use crate::model::diagnosis::Scope;
 
+    /// The wall clock goes as it should.
+    fn update(ledger: &mut Ledger, situations: Vec<Incident>, now: Duration) -> Vec<Change> {
+        ledger.update(situations, now, now)
+    }
+
     fn situation(cause: Cause, endpoints: &[&str], scope: Scope) -> Incident {
         Incident {
             id: 0,
@@ -267,9 +277,9 @@ mod tests {
     #[test]
     fn a_fault_that_spreads_stays_one_incident_and_counts_once() {
         let mut ledger = Ledger::default();
-        ledger.update(vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(110));
-        ledger.update(vec![situation(Cause::Dropped, &["a:1433", "b:1433"], Scope::Port)], AT(111));
-        ledger.update(vec![situation(Cause::Dropped, &["a:1433", "b:1433"], Scope::Port)], AT(112));
+        update(&mut ledger, vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(110));
+        update(&mut ledger, vec![situation(Cause::Dropped, &["a:1433", "b:1433"], Scope::Port)], AT(111));
+        update(&mut ledger, vec![situation(Cause::Dropped, &["a:1433", "b:1433"], Scope::Port)], AT(112));
         let [incident] = &ledger.open[..] else { panic!("{:?}", ledger.open) };
         assert_eq!((incident.id, incident.scope, incident.since), (1, Scope::Port, AT(100)));
         assert_eq!(incident.published, AT(111), "the scope that is shown now stood first at 111");
@@ -282,26 +292,26 @@ mod tests {
         let one = || situation(Cause::Dropped, &["a:1433"], Scope::Endpoint);
         let two = || situation(Cause::Dropped, &["a:1433", "b:1433"], Scope::Endpoint);
         let renamed = || Incident { component: "the host a".to_owned(), ..two() };
-        ledger.update(vec![one()], AT(110));
+        update(&mut ledger, vec![one()], AT(110));
         for (second, next, is_told) in
             [(111, one(), false), (112, two(), true), (113, renamed(), true), (114, renamed(), false)]
         {
             let before = Arc::clone(&ledger.open[0]);
-            let changes = ledger.update(vec![next], AT(second));
+            let changes = update(&mut ledger, vec![next], AT(second));
             let told = matches!(&changes[..], [Change::Changed(was, is)] if *was == before && *is == ledger.open[0]);
             assert_eq!((told, changes.len()), (is_told, usize::from(is_told)), "at {second}: {changes:?}");
         }
         let fewer = Incident { component: "the host a".to_owned(), ..one() };
-        assert_eq!(ledger.update(vec![fewer], AT(115)), []);
+        assert_eq!(update(&mut ledger, vec![fewer], AT(115)), []);
     }
 
     #[test]
     fn what_ends_is_closed_and_another_cause_is_another_incident() {
         let mut ledger = Ledger::default();
-        ledger.update(vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(110));
-        ledger.update(vec![situation(Cause::Refused, &["a:1433"], Scope::Endpoint)], AT(120));
+        update(&mut ledger, vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(110));
+        update(&mut ledger, vec![situation(Cause::Refused, &["a:1433"], Scope::Endpoint)], AT(120));
         assert_eq!((ledger.open.len(), ledger.open[0].id, ledger.closed.len()), (1, 2, 1));
-        ledger.update(Vec::new(), AT(130));
+        update(&mut ledger, Vec::new(), AT(130));
         assert!(ledger.open.is_empty());
         assert_eq!(ledger.closed.last().map(|closed| closed.ended), Some(AT(130)));
     }
@@ -310,8 +320,8 @@ mod tests {
     fn closed_incidents_are_bounded() {
         let mut ledger = Ledger::default();
         for turn in 0..300 {
-            ledger.update(vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(turn * 1000));
-            ledger.update(Vec::new(), AT(turn * 1000 + 1));
+            update(&mut ledger, vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)], AT(turn * 1000));
+            update(&mut ledger, Vec::new(), AT(turn * 1000 + 1));
         }
         assert!(ledger.episodes.len() <= 1);
         assert_eq!(ledger.closed.len(), CLOSED_LIMIT);
@@ -324,20 +334,20 @@ mod tests {
         let it = || vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)];
         let mut changes = Vec::new();
         for turn in 0..4 {
-            changes.extend(ledger.update(it(), AT(1000 + turn * 40)));
-            changes.extend(ledger.update(it(), AT(1010 + turn * 40)));
-            changes.extend(ledger.update(Vec::new(), AT(1020 + turn * 40)));
+            changes.extend(update(&mut ledger, it(), AT(1000 + turn * 40)));
+            changes.extend(update(&mut ledger, it(), AT(1010 + turn * 40)));
+            changes.extend(update(&mut ledger, Vec::new(), AT(1020 + turn * 40)));
         }
         let [incident] = &ledger.open[..] else { panic!("{:?}", ledger.open) };
         assert_eq!((incident.id, ledger.opened[&Cause::Dropped]), (1, 1), "one incident");
         assert_eq!(incident.evidence, ["it comes and goes: it began 4 times within 2 min"]);
         let began = |change: &&Change| matches!(change, Change::Began(_));
         assert_eq!(changes.iter().filter(began).count(), 1);
-        ledger.update(Vec::new(), AT(1020 + 3 * 40 + 100));
+        update(&mut ledger, Vec::new(), AT(1020 + 3 * 40 + 100));
         assert_eq!(ledger.open.len(), 1, "it may come back");
-        ledger.update(Vec::new(), AT(1020 + 3 * 40 + 130));
+        update(&mut ledger, Vec::new(), AT(1020 + 3 * 40 + 130));
         assert!(ledger.open.is_empty() && ledger.closed.len() == 1);
-        ledger.update(it(), AT(2000));
+        update(&mut ledger, it(), AT(2000));
         assert_eq!((ledger.open[0].id, ledger.open[0].evidence.len()), (2, 0), "long afterwards it is another one");
     }
 
@@ -348,15 +358,15 @@ mod tests {
         let all = ["a:443", "b:443", "c:443", "d:443"];
         for turn in 0..4u64 {
             let first = turn as usize % 4;
-            ledger.update(at(&[all[first], all[(first + 1) % 4], all[(first + 2) % 4]]), AT(1000 + turn * 12));
-            ledger.update(at(&[all[first]]), AT(1005 + turn * 12));
-            ledger.update(Vec::new(), AT(1006 + turn * 12));
+            update(&mut ledger, at(&[all[first], all[(first + 1) % 4], all[(first + 2) % 4]]), AT(1000 + turn * 12));
+            update(&mut ledger, at(&[all[first]]), AT(1005 + turn * 12));
+            update(&mut ledger, Vec::new(), AT(1006 + turn * 12));
         }
         assert_eq!((ledger.open.len(), ledger.opened[&Cause::DnsNoReply]), (1, 1), "{:?}", ledger.open);
         let two = [at(&["a:443"]), at(&["e:443"])].concat();
-        ledger.update(two, AT(1048));
+        update(&mut ledger, two, AT(1048));
         assert_eq!(ledger.open.len(), 2, "somebody else is another incident");
-        ledger.update(at(&["b:443", "c:443"]), AT(1049));
+        update(&mut ledger, at(&["b:443", "c:443"]), AT(1049));
         assert_eq!(ledger.open.len(), 1, "{:?}", ledger.open);
     }
 
@@ -365,11 +375,11 @@ mod tests {
         let mut ledger = Ledger::default();
         for turn in 0..4 {
             let cut = situation(Cause::TlsBlocked, &["a:443", "b:443"], Scope::Endpoint);
-            ledger.update(vec![cut], AT(1000 + turn * 40));
-            ledger.update(Vec::new(), AT(1010 + turn * 40));
+            update(&mut ledger, vec![cut], AT(1000 + turn * 40));
+            update(&mut ledger, Vec::new(), AT(1010 + turn * 40));
         }
         assert_eq!(ledger.open.len(), 1, "it may come back");
-        ledger.update(vec![situation(Cause::FlowHashLoss, &["b:443", "c:443"], Scope::Egress)], AT(1140));
+        update(&mut ledger, vec![situation(Cause::FlowHashLoss, &["b:443", "c:443"], Scope::Egress)], AT(1140));
         let open: Vec<Cause> = ledger.open.iter().map(|incident| incident.finding.cause).collect();
         assert_eq!(open, [Cause::FlowHashLoss]);
     }
@@ -384,12 +394,12 @@ mod tests {
         let way_out = || at("everything outside this network", &["a:443", "b:443"], &[]);
         for (first, second) in [(server(), way_out()), (way_out(), server())] {
             let mut ledger = Ledger::default();
-            ledger.update(first.clone(), AT(1000));
-            ledger.update(Vec::new(), AT(1060));
-            ledger.update(second, AT(1100));
+            update(&mut ledger, first.clone(), AT(1000));
+            update(&mut ledger, Vec::new(), AT(1060));
+            update(&mut ledger, second, AT(1100));
             assert_eq!((ledger.open[0].id, ledger.opened[&Cause::Dropped]), (2, 2), "{:?}", ledger.open);
-            ledger.update(Vec::new(), AT(1160));
-            ledger.update(first, AT(1200));
+            update(&mut ledger, Vec::new(), AT(1160));
+            update(&mut ledger, first, AT(1200));
             assert_eq!(ledger.open[0].id, 1, "each comes back as itself");
         }
     }
@@ -399,13 +409,17 @@ mod tests {
         let mut ledger = Ledger::default();
         let part = || situation(Cause::Dropped, &["a:80"], Scope::Endpoint);
         let whole = || situation(Cause::Dropped, &["b:443", "a:80"], Scope::Egress);
-        ledger.update(vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint)], AT(990));
+        update(&mut ledger, vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint)], AT(990));
         for turn in 0..4 {
-            ledger.update(vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint), part()], AT(1000 + turn * 40));
-            ledger.update(vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint)], AT(1010 + turn * 40));
+            update(
+                &mut ledger,
+                vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint), part()],
+                AT(1000 + turn * 40),
+            );
+            update(&mut ledger, vec![situation(Cause::Dropped, &["b:443"], Scope::Endpoint)], AT(1010 + turn * 40));
         }
         assert_eq!(ledger.open.len(), 2, "it may come back");
-        ledger.update(vec![whole()], AT(1180));
+        update(&mut ledger, vec![whole()], AT(1180));
         assert_eq!(ledger.open.len(), 1, "{:?}", ledger.open);
     }
 
@@ -413,13 +427,13 @@ mod tests {
     fn one_repair_ends_an_incident_at_once_and_a_relapse_is_the_same_one() {
         let mut ledger = Ledger::default();
         let it = || vec![situation(Cause::Dropped, &["a:1433"], Scope::Endpoint)];
-        ledger.update(it(), AT(1000));
-        ledger.update(Vec::new(), AT(1030));
+        update(&mut ledger, it(), AT(1000));
+        update(&mut ledger, Vec::new(), AT(1030));
         assert!(ledger.open.is_empty());
-        let changes = ledger.update(it(), AT(1060));
+        let changes = update(&mut ledger, it(), AT(1060));
         assert!(matches!(&changes[..], [Change::Returned(incident)] if incident.id == 1), "{changes:?}");
         assert!(ledger.closed.is_empty());
-        ledger.update(Vec::new(), AT(1090));
+        update(&mut ledger, Vec::new(), AT(1090));
         assert!(ledger.open.is_empty(), "twice is no pattern");
     }
 }

@@ -46,7 +46,7 @@ pub struct Failing {
     pub router: Option<IpAddr>,
     /// Whether the endpoint itself was not tested, because its name did not resolve.
     pub is_resolving: bool,
-    /// When it began to fail, since the Unix epoch.
+    /// When it began to fail, by the steady clock.
     pub since: Duration,
     /// Whether it comes and goes as many others do, too fast to be confirmed.
     pub comes_and_goes_with_others: bool,

@@ -83,7 +83,8 @@ fn components(views: &[Arc<EndpointView>], failing: &[Failing]) -> Vec<String> {
     let endpoints: Vec<_> = views.iter().map(|view| Arc::clone(&view.endpoint)).collect();
     let mut around = Neighbourhood::new(&endpoints, PLATFORM);
     for (index, view) in views.iter().enumerate() {
-        around.take_in(index, view.last.as_ref().expect("every view was visited"));
+        let visit = view.last.as_ref().expect("every view was visited");
+        around.take_in(index, visit, visit.began);
     }
     localise(failing, &around).iter().map(|group| group.component.to_string()).collect()
 }
@@ -93,7 +94,8 @@ fn groups(views: &[Arc<EndpointView>]) -> Vec<(Scope, usize)> {
     let endpoints: Vec<_> = views.iter().map(|view| Arc::clone(&view.endpoint)).collect();
     let mut around = Neighbourhood::new(&endpoints, PLATFORM);
     for (index, view) in views.iter().enumerate() {
-        around.take_in(index, view.last.as_ref().expect("every view was visited"));
+        let visit = view.last.as_ref().expect("every view was visited");
+        around.take_in(index, visit, visit.began);
     }
     let failing: Vec<Failing> =
         (0..views.len()).filter(|index| matches!(views[*index].status, Status::Failed(_))).map(failing).collect();

@@ -1,5 +1,6 @@
 //! What every endpoint's latest visit showed, kept by port, host, address and DNS server: the questions that tell causes
-//! apart are answered from here at a cost that does not grow with the number of endpoints.
+//! apart are answered from here at a cost that does not grow with the number of endpoints. All moments are those of the
+//! cases' steady clock, which is not set back.
 
 mod certificates;
 mod clocks;
@@ -77,7 +78,10 @@ enum Certificate {
 /// What an endpoint's latest visit showed.
 #[derive(Clone, Debug, PartialEq)]
 struct Last {
+    /// When it began, by the cases' steady clock.
     began: Duration,
+    /// When the last visit began, which may have asked nobody.
+    tried: Duration,
     showing: Showing,
     /// Whether it failed in any way: a name that does not resolve tests nothing, and yet nothing works.
     failed: bool,
@@ -93,12 +97,13 @@ struct Last {
 }
 
 impl Last {
-    fn of(visit: &Visit) -> Self {
+    fn of(visit: &Visit, began: Duration) -> Self {
         let resolution = visit.resolution.as_ref();
         let peer = visit.outcomes.first().map(|outcome| outcome.address);
         let found = resolution.filter(|resolution| !resolution.addresses.is_empty());
         Self {
-            began: visit.began,
+            began,
+            tried: began,
             showing: match visit.result {
                 Ok(Verdict::Healthy | Verdict::Degraded(_)) => Showing::Works,
                 Ok(Verdict::Failed(finding)) if !visit.outcomes.is_empty() => Showing::Fails(finding),
@@ -163,7 +168,7 @@ struct Group {
 impl Group {
     fn set(&mut self, index: usize, last: Option<&Last>, is_member: bool) {
         let began = last.map_or(Duration::ZERO, |last| last.began);
-        self.members.set(began, index, is_member);
+        self.members.set(last.map_or(Duration::ZERO, |last| last.tried), index, is_member);
         match last.map_or(Showing::Nothing, |last| last.showing) {
             Showing::Works => self.works.set(began, index, is_member),
             Showing::Fails(_) => self.fails.set(began, index, is_member),
@@ -258,9 +263,16 @@ impl Neighbourhood {
         new
     }
 
-    /// Takes in what a visit showed, as it was observed.
-    pub fn take_in(&mut self, index: usize, visit: &Visit) {
-        self.show(index, Last::of(visit));
+    /// Takes in what a visit showed, as it was observed, with when it began by the clock that all moments here are of.
+    pub fn take_in(&mut self, index: usize, visit: &Visit, began: Duration) {
+        self.show(index, Last::of(visit, began));
+    }
+
+    /// Notes a visit that asked nobody: what was shown before stands, and nobody is wished for again that has just been tried.
+    pub fn tried(&mut self, index: usize, visit: &Visit, began: Duration) {
+        let nothing = || Last::of(visit, began);
+        let last = self.places[index].last.clone().map_or_else(nothing, |last| Last { tried: began, ..last });
+        self.show(index, last);
     }
 
     fn show(&mut self, index: usize, last: Last) {
@@ -370,7 +382,7 @@ impl Neighbourhood {
         self.places[index].last.as_ref()?.peer
     }
 
-    /// When an endpoint's latest visit began, since the Unix epoch.
+    /// When an endpoint's latest visit began.
     pub fn visited(&self, index: usize) -> Option<Duration> {
         self.places[index].last.as_ref().map(|last| last.began)
     }

@@ -346,7 +346,7 @@ fn after(drawn: &[Drawn]) -> (Neighbourhood, Everybody, Duration) {
     for drawn in drawn {
         now += second(drawn.pause);
         let visit = drawn.visit(now);
-        index.take_in(drawn.index, &visit);
+        index.take_in(drawn.index, &visit, now);
         everybody.last[drawn.index] = Some(visit);
     }
     (index, everybody, now)

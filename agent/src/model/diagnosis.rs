@@ -188,9 +188,9 @@ pub struct Ledger {
 /// How often an incident has begun lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Episodes {
-    /// When each episode began, since the Unix epoch, the newest last.
+    /// When each episode began, by a clock that is not set back, the newest last.
     pub begun: Vec<Duration>,
-    /// When it was last the case, since the Unix epoch.
+    /// When it was last the case, by the same clock.
     pub seen: Duration,
     /// Whether it is not the case at the moment.
     pub is_quiet: bool,

@@ -216,12 +216,15 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
     server.snapshots.send_replace(Arc::new(sample::large(10_000)));
     let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.expect("the server reads");
-    let cut = async {
-        while server.tally.open.load(std::sync::atomic::Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    let is_open = || server.tally.open.load(std::sync::atomic::Ordering::Relaxed) > 0;
+    let accepted_and_cut = async {
+        for state in [true, false] {
+            while is_open() != state {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     };
-    timeout(Duration::from_secs(30), cut).await.expect("it is cut");
+    timeout(Duration::from_secs(30), accepted_and_cut).await.expect("it is cut");
     let mut answer = Vec::new();
     drop(stream.read_to_end(&mut answer).await);
     assert!(answer.len() < metrics::render(&sample::large(10_000), VERSION).len(), "it got a part and no more");

@@ -84,7 +84,7 @@ pub(super) struct Wishes {
 
 impl Cases {
     /// Adds what would settle an endpoint's case: measurements, visits and comparisons.
-    pub(super) fn want(&self, index: usize, around: &Neighbours<'_>, at: Moment, wishes: &mut Wishes) {
+    pub(super) fn want(&self, index: usize, at: Moment, wishes: &mut Wishes) {
         let Some(case) = self.cases.get(&index) else { return };
         let wanted = &mut wishes.wanted;
         let open: BTreeSet<Ask> = case.open.iter().map(|contrast| contrast.ask()).collect();
@@ -93,7 +93,7 @@ impl Cases {
             wanted.visits.extend(self.neighbourhood.worth_a_visit(index, &case.target, since));
         }
         if case.open.contains(&Contrast::ClockWrong) {
-            wanted.visits.extend(self.neighbourhood.clocks_to_read(since, around.now).take(CLOCKS));
+            wanted.visits.extend(self.neighbourhood.clocks_to_read(since, self.steady.now()).take(CLOCKS));
         }
         let host = &self.neighbourhood.endpoint(index).target.host;
         if open.contains(&Ask::Comparison) && matches!(host, Host::Name(_)) {
@@ -144,7 +144,7 @@ impl Cases {
     pub fn errand(&self, key: Key, index: usize, around: &Neighbours<'_>) -> Errand {
         let visit = around.views[index].last.as_deref();
         let answer = visit.and_then(|visit| visit.outcomes.first()).and_then(|outcome| outcome.http_answer());
-        let since = self.cases.get(&index).map_or(around.now, |case| self.since(case));
+        let since = self.cases.get(&index).map_or(self.steady.now(), |case| self.since(case));
         Errand {
             beside: self.beside(key.ask, index, since),
             page: answer.map(|answer| (answer.status, answer.body_start.clone())),

@@ -35,6 +35,8 @@ pub(super) struct Case {
     pub(super) target: Peer,
     /// When the first visit that showed it began, since the Unix epoch.
     pub(super) since: Duration,
+    /// The same by the steady clock.
+    pub(super) began: Duration,
     /// The same on the monotonic clock, as far as the agent noticed.
     pub(super) opened: Instant,
     /// Whether it was confirmed when its endpoint's visits last told anything.
@@ -60,13 +62,14 @@ pub(super) struct Case {
 }
 
 impl Case {
-    pub(super) fn new(sign: Sign, since: Duration, opened: Instant, target: Peer) -> Self {
+    pub(super) fn new(sign: Sign, (since, began): (Duration, Duration), opened: Instant, target: Peer) -> Self {
         let (known, open) = (None, Vec::new());
         let led_to = Vec::new();
         Self {
             sign,
             target,
             since,
+            began,
             opened,
             is_confirmed: false,
             foreign_redirect: false,
@@ -147,7 +150,7 @@ mod tests {
             visit.outcomes[0].seen.tcp = Some(TcpInfo { bytes_received, ..TcpInfo::default() });
             let target = Peer { host: Host::Name("example.com".to_owned()), port: Port::tcp(443) };
             let sign = Sign::quiet(Symptom::SilentAtHello, None);
-            Case::new(sign, Duration::ZERO, ase_probes::clock::now(), target).of(&visit).answer_began
+            Case::new(sign, (Duration::ZERO, Duration::ZERO), ase_probes::clock::now(), target).of(&visit).answer_began
         };
         let database = |prelogin| Protocol::Tds(Box::new(tds::Reply { prelogin, ..tds::Reply::default() }));
         let version = tds::ServerVersion { major: 16, minor: 0, build: 0 };

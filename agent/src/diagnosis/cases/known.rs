@@ -84,7 +84,7 @@ impl Cases {
                 Ask::Neighbours => asked.for_each(|contrast| {
                     let answer = match seen_elsewhere(contrast) {
                         Some(cause) => Some(self.is_seen_elsewhere(case, cause)),
-                        None => self.neighbourhood.answer(contrast, (index, &case.target), since, around.now),
+                        None => self.neighbourhood.answer(contrast, (index, &case.target), since, self.steady.now()),
                     };
                     known.learn_if(contrast, answer);
                 }),

@@ -24,8 +24,9 @@ impl Cases {
             return;
         }
         let own = &self.neighbourhood.endpoint(index).id;
-        let ends = self.ledger.open.iter().find(|incident| incident.endpoints.contains(own));
-        let others = ends.filter(|incident| !follows_the_flow(incident.finding.cause)).map(|it| &it.endpoints);
+        // Those that relieve nobody are not searched: each of their endpoints would search them at its recovery.
+        let mut relieving = self.ledger.open.iter().filter(|incident| !follows_the_flow(incident.finding.cause));
+        let others = relieving.find(|incident| incident.endpoints.contains(own)).map(|it| &it.endpoints);
         let others = others.into_iter().flatten().filter_map(|id| self.numbers.get(&id.0).copied());
         let others = others.filter(|other| *other != index && self.cases.contains_key(other));
         self.to_revisit.extend(others.filter(|other| self.relieved.insert(*other)));

@@ -36,6 +36,7 @@ const BENEFIT: Duration = Duration::from_secs(8);
 impl Cases {
     /// Turns the confirmed cases into incidents, and says which of them began and ended.
     pub fn settle(&mut self, around: &Neighbours<'_>, at: Moment) -> Vec<Change> {
+        self.steady.elapse(at);
         self.note_confirmed(around);
         let failing = outranked(self.failing(at));
         let (old, failing) = self.part_old_signs(failing);
@@ -52,7 +53,7 @@ impl Cases {
         }
         self.add_old_signs(old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
-        self.ledger.update(situations, at.wall)
+        self.ledger.update(situations, at.wall, self.steady.now())
     }
 
     /// Notes which cases are confirmed. A visit that a stall hid confirms nothing, and takes nothing back.

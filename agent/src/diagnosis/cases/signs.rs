@@ -79,7 +79,7 @@ impl Cases {
             };
             let sign = Sign::quiet(Symptom::Passed, self.neighbourhood.peer(index));
             let target = self.target(index, None);
-            self.insert(index, super::Case::new(sign, visit.began, at.now, target).of(visit));
+            self.insert(index, self.begun(sign, visit.began, at.now, target).of(visit));
             self.think(index, around, at);
         }
     }

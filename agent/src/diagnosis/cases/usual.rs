@@ -142,11 +142,10 @@ impl Cases {
             let peer = self.neighbourhood.peer(index);
             let asker = Asker { index, symptom, peer, opened: at.now };
             if !self.says_usual(&asker, at) {
-                let since = self.neighbourhood.visited(index).unwrap_or(at.wall);
-                self.insert(
-                    index,
-                    super::Case::new(Sign::quiet(symptom, peer), since, at.now, self.target(index, None)),
-                );
+                let began = self.neighbourhood.visited(index).unwrap_or(self.steady.now());
+                let since = (self.steady.wall(began), began);
+                let case = super::Case::new(Sign::quiet(symptom, peer), since, at.now, self.target(index, None));
+                self.insert(index, case);
                 self.think(index, around, at);
             }
         }

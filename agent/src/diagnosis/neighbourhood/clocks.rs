@@ -25,7 +25,7 @@ const CLOCK_AGE: Duration = Duration::from_secs(180);
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Clock {
     index: usize,
-    /// When the visit began, since the Unix epoch.
+    /// When the visit began.
     began: Duration,
     /// Its time minus ours, in seconds.
     offset: f64,
