@@ -488,7 +488,7 @@ mod tests {
     fn one_confirmation_is_polite_and_more_is_not() {
         let wrong = |seconds: &[u64], confirmed| {
             let times: Vec<Duration> = seconds.iter().map(|second| Duration::from_secs(*second)).collect();
-            let apart = HumanDuration(Duration::from_secs(64));
+            let apart = ase_agent::net::duration::HumanDuration(Duration::from_secs(64));
             impolite(&times, &Polite { names: Vec::new(), apart, confirmed }).len()
         };
         let asked = |seconds: &[u64]| wrong(seconds, true);
