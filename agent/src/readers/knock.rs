@@ -9,7 +9,10 @@ use ase_probes::verdict::Finding;
 
 use crate::{
     readers::notes::{self, Level, Note, shown},
-    witness::{challenge::WINDOW, knock::Knocked, proof::Proof},
+    witness::{
+        challenge::WINDOW,
+        proof::{Knocked, Proof},
+    },
 };
 
 /// Clocks that differ by more are worth a word, long before no knock is answered any more.
@@ -168,7 +171,7 @@ pub(super) mod tests {
         verdict::{Confidence, Phase, Verdict},
     };
 
-    use crate::witness::{challenge::Answer, knock::Witnessed, port::parse};
+    use crate::witness::{challenge::Answer, port::parse, proof::Witnessed};
 
     fn answered(port: &str) -> Knocked {
         let port = parse(port).expect("a port");

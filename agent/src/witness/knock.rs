@@ -13,7 +13,6 @@ use ase_probes::{
     deadline::Deadline,
     dns::Transport,
     egress::{Egress, Shape},
-    seen::Exchange,
 };
 use futures_util::{StreamExt, stream};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -22,7 +21,7 @@ use super::{
     challenge::{ANSWER, Answer, Challenge},
     key::Key,
     port::Port,
-    proof::Proof,
+    proof::{Knocked, Proof, Witnessed},
 };
 
 /// Ports that are knocked at side by side: half of the connections that a witness takes of one address.
@@ -43,30 +42,6 @@ pub struct Knocker<'a> {
     pub address: IpAddr,
     /// From where to knock.
     pub egress: &'a Egress,
-}
-
-/// What one port showed.
-#[derive(Clone, Debug)]
-pub struct Knocked {
-    /// The port.
-    pub port: Port,
-    /// What the transport showed.
-    pub exchange: Exchange<Vec<u8>>,
-    /// What the witness said.
-    pub answer: Option<Answer>,
-    /// How far the witness's clock is ahead of this machine's, in seconds, by its answer.
-    pub ahead: Option<f64>,
-    /// What the witness said at another port about this one; `None` where it could not be asked.
-    pub witnessed: Option<Witnessed>,
-}
-
-/// What a witness knows of a port at which it gave no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Witnessed {
-    /// Whether it listens there.
-    pub listens: bool,
-    /// Whether a packet of this knock came there.
-    pub came: bool,
 }
 
 impl Knocker<'_> {

@@ -1,16 +1,38 @@
-//! What a knock proved of a port: that both ways are open, or on which of them it was lost, as far as the transport and the
-//! witness's own word at another port tell. Pure.
+//! What a knock showed at a port and what that proves: that both ways are open, or on which of them it was lost, as far as the
+//! transport and the witness's own word at another port tell. Pure.
 
 use ase_probes::{
     cause::Cause,
     dns::Transport,
+    seen::Exchange,
     verdict::{Finding, Phase, Verdict},
 };
 
-use super::{
-    knock::{Knocked, Witnessed},
-    port::Port,
-};
+use super::{challenge::Answer, port::Port};
+
+/// What one port showed.
+#[derive(Clone, Debug)]
+pub struct Knocked {
+    /// The port.
+    pub port: Port,
+    /// What the transport showed.
+    pub exchange: Exchange<Vec<u8>>,
+    /// What the witness said.
+    pub answer: Option<Answer>,
+    /// How far the witness's clock is ahead of this machine's, in seconds, by its answer.
+    pub ahead: Option<f64>,
+    /// What the witness said at another port about this one; `None` where it could not be asked.
+    pub witnessed: Option<Witnessed>,
+}
+
+/// What a witness knows of a port at which it gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// Whether it listens there.
+    pub listens: bool,
+    /// Whether a packet of this knock came there.
+    pub came: bool,
+}
 
 /// What one port proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +102,7 @@ impl Proof {
 mod tests {
     use super::*;
     use ase_probes::{
-        seen::{Exchange, Phases, Seen},
+        seen::{Phases, Seen},
         verdict::Confidence,
     };
 

@@ -8,7 +8,7 @@ use crate::{
         knock::Knocks,
         notes::{Note, exit_code},
     },
-    witness::{knock::Knocked, proof::Proof},
+    witness::proof::{Knocked, Proof},
 };
 
 #[derive(Serialize)]
