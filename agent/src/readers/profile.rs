@@ -15,7 +15,7 @@ use crate::{
     },
     net::{address, duration},
     readers::VERSION,
-    resolvers::{names, survey, trial},
+    resolvers::{names, nonexistent, survey},
 };
 
 /// Lists the built-in profiles.
@@ -192,8 +192,8 @@ fn comparison(settings: &Settings) -> [String; 7] {
         ),
         format!(
             "where only one side answers, to that side: the same for one name beside it that cannot exist and for one below {} or {}, over TCP too",
-            trial::BELOW,
-            trial::OTHERWISE
+            nonexistent::BELOW,
+            nonexistent::OTHERWISE
         ),
         format!(
             "to {}, where no server can be: one DNS question every {every}, and where the two sides differ, at most one in {}",
@@ -203,7 +203,7 @@ fn comparison(settings: &Settings) -> [String; 7] {
         format!(
             "to {} and to {azure}: questions for the A and AAAA records of a new name below {}, every {every}",
             servers(settings),
-            trial::BELOW
+            nonexistent::BELOW
         ),
         "to a custom DNS server that answers as an authority: a question for the start of its zone".to_owned(),
         format!("where they differ, to port 443 of at most {} addresses of each side: a request", survey::CONFIRMED),
@@ -367,7 +367,8 @@ mod tests {
         assert!(lines.iter().filter_map(Value::as_str).all(|line| page.contains(line)));
         let said = lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
         let azure = format!("and to {}: questions", settings.resolvers.azure);
-        for needed in [&*azure, &survey::CANARY.to_string(), "cannot exist", "port 443", "redirect", trial::BELOW] {
+        for needed in [&*azure, &survey::CANARY.to_string(), "cannot exist", "port 443", "redirect", nonexistent::BELOW]
+        {
             assert!(said.contains(needed), "{needed}: {said}");
         }
         for since in

@@ -7,6 +7,7 @@ pub mod host_names;
 pub mod load;
 pub mod memory;
 pub mod names;
+pub mod nonexistent;
 pub mod shell;
 mod silence;
 pub mod survey;

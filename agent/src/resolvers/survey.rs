@@ -39,7 +39,7 @@ use crate::{
     resolvers::compare::{
         self, Annotation, Answer, Circumstances, Comparison, History, Inventor, Outcome, TlsConfirmation, Worry,
     },
-    resolvers::{trial, varying::MANAGED},
+    resolvers::{nonexistent, varying::MANAGED},
 };
 
 type Exchange = ase_probes::seen::Exchange<dns::Reply>;
@@ -256,7 +256,7 @@ impl Surveyor {
             _ => return None,
         };
         let parent = name.split_once('.').map_or(name, |(_, parent)| parent);
-        for zone in [parent, trial::outside(name)] {
+        for zone in [parent, nonexistent::outside(name)] {
             let sibling = format!("ase-agent-{:016x}.{zone}", rng.next_u64());
             let invented = self.ask(at, &sibling, rng.next_u64()).await;
             if invented.outcome != Outcome::Answer || invented.addresses.is_disjoint(&real.addresses) {

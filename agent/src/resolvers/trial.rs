@@ -7,18 +7,7 @@ use ase_probes::clock;
 use futures_util::future::join_all;
 use rand::{Rng, rngs::StdRng};
 
-use crate::resolvers::{compare::Outcome, survey::Surveyor};
-
-/// The names that cannot exist lie below this one. No wildcard is there, and every network resolves it.
-pub const BELOW: &str = "microsoft.com";
-
-/// Where names that cannot exist are asked for that shall lie outside this name's zone.
-pub(super) fn outside(name: &str) -> &'static str {
-    if name == BELOW || name.ends_with(".microsoft.com") { OTHERWISE } else { BELOW }
-}
-
-/// The zone for names that lie below [`BELOW`] themselves: there is no wildcard in it either.
-pub const OTHERWISE: &str = "windows.net";
+use crate::resolvers::{compare::Outcome, nonexistent::BELOW, survey::Surveyor};
 
 /// What one server did with a name that cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
