@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     exports::{
+        join::{self, Around},
         judged::Judged,
-        said::{self, Around, Said},
+        said::Said,
     },
     model::{
         diagnosis::Incident,
@@ -104,7 +105,7 @@ impl Joined {
                 let views: &BTreeMap<&str, &EndpointView> =
                     by_id.get_or_insert_with(|| now.views.iter().map(|view| (&*view.endpoint.id.0, &**view)).collect());
                 let (source, is_single_look) = (now.source, now.is_single_look);
-                let said = said::of(incident, judged, Around { views, source, stale_after, is_single_look });
+                let said = join::of(incident, judged, Around { views, source, stale_after, is_single_look });
                 let (incident, judged) = (Arc::clone(incident), Arc::clone(judged));
                 Known { incident, judged, said: said.map(Arc::new), at: now.at }
             });

@@ -328,7 +328,7 @@ fn only_the_edges_name_serde() {
         "agent/src/lint/judge/loss_tests.rs",
         "agent/src/lint/judge/other_readers_tests.rs",
         "agent/src/lint/judge/refused_tests.rs",
-        "agent/src/exports/said_tests.rs",
+        "agent/src/exports/join_tests.rs",
         "agent/src/lint/judge/passage_tests.rs",
         "agent/src/lint/judge/surroundings_tests.rs",
         "agent/src/lint/judge/tests.rs",
