@@ -1,4 +1,4 @@
-//! The SQLite file: its tables, sealed rows and transactions, how much of the history is kept and what is forgotten first,
+//! The SQLite file: its tables and transactions, how much of the history is kept and what is forgotten first,
 //! which rows a reading since a time takes, and the checks before any of it is believed.
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Row, Transaction, params_from_iter, types::Value, types::ValueRef};
+use rusqlite::{Connection, OpenFlags, Transaction, types::Value};
 
 use super::{
     StoreError,
@@ -16,7 +16,7 @@ use super::{
         IncidentRow, Label, OutcomeRow, StateRow, clocks_from_text, clocks_to_text, level, standings_from_text,
         standings_to_text,
     },
-    seal::Seal,
+    table::{Table, is_sealed, put, seconds, text, time},
 };
 use crate::risk::{estimate::RiskMemory, steps::ClockMemory};
 
@@ -30,13 +30,6 @@ const MOST_OUTCOMES: i64 = 50_000;
 const FORGET: i64 = 500;
 /// How long a reader may hold the file.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// One table. The last column of each is its seal.
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    pub(super) columns: &'static str,
-    pub(super) count: usize,
-}
 
 const STATE: Table = Table {
     name: "state",
@@ -220,25 +213,6 @@ fn check_content(connection: &Connection, path: &Path) -> Result<(), StoreError>
     read_state(connection, path).map(drop)
 }
 
-/// Whether a row fits its seal.
-pub(super) fn is_sealed(row: &Row<'_>, table: &Table) -> rusqlite::Result<bool> {
-    let mut seal = Seal::of(table.name);
-    for column in 0..table.count - 1 {
-        seal.value(row.get_ref(column)?);
-    }
-    Ok(row.get_ref(table.count - 1)? == ValueRef::Integer(seal.finish()))
-}
-
-/// Writes a row with its seal.
-pub(super) fn put(transaction: &Transaction<'_>, table: &Table, mut values: Vec<Value>) -> rusqlite::Result<()> {
-    let mut seal = Seal::of(table.name);
-    values.iter().for_each(|value| seal.value(ValueRef::from(value)));
-    values.push(Value::Integer(seal.finish()));
-    let places = vec!["?"; values.len()].join(", ");
-    let sql = format!("INSERT OR REPLACE INTO {} VALUES ({places})", table.name);
-    transaction.prepare(&sql)?.execute(params_from_iter(values)).map(drop)
-}
-
 /// Forgets this many outcomes, good ones first, the oldest first; returns how many it forgot.
 fn forget_outcomes(transaction: &Transaction<'_>, count: i64) -> rusqlite::Result<i64> {
     let sql = "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome ORDER BY good DESC, id LIMIT ?1)";
@@ -273,19 +247,6 @@ fn outcome_values(id: i64, outcome: &OutcomeRow) -> Vec<Value> {
         Value::Integer(i64::from(outcome.count)),
         seconds(outcome.took),
     ]
-}
-
-pub(super) fn seconds(time: Duration) -> Value {
-    Value::Real(time.as_secs_f64())
-}
-
-pub(super) fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
-}
-
-pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
-    let seconds: f64 = row.get(column)?;
-    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
 /// The clocks as they were saved last.

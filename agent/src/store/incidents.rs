@@ -7,8 +7,8 @@ use rusqlite::{Connection, Transaction, types::Value};
 
 use super::{
     account::Account,
-    database::{Table, is_sealed, put, seconds, text, time},
     rows::IncidentRow,
+    table::{Table, is_sealed, put, seconds, text, time},
 };
 
 /// Incidents that are remembered.

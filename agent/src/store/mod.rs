@@ -21,6 +21,7 @@ mod place;
 pub mod rows;
 mod seal;
 pub mod stretches;
+mod table;
 mod writer;
 
 use std::{
