@@ -1,5 +1,6 @@
-//! A store that is open: its directory, the lock in it, the database, and whether the directory still leads to these very
-//! files. Whoever removes a directory takes nothing from a program that has its files open, so only a look can tell.
+//! A store that is open: its directory, the lock in it, the database, what was damaged there and is set aside, and whether the
+//! directory still leads to these very files. Whoever removes a directory takes nothing from a program that has its files open, so
+//! only a look can tell.
 
 use std::{
     fs::{self, File},
@@ -11,9 +12,9 @@ use std::{
 use super::{
     FILE, LOCK, StoreError,
     addresses::Addresses,
+    aside,
     database::Database,
     rows::{IncidentRow, StateRow},
-    writer,
 };
 
 /// By what a file is known to be the same one: device and inode.
@@ -52,7 +53,7 @@ impl Place {
             fs::TryLockError::WouldBlock => StoreError::Locked { path: lock_path.clone() },
             fs::TryLockError::Error(source) => io("lock", &lock_path)(source),
         })?;
-        let opened = writer::open_or_set_aside(&path, now)?;
+        let opened = open_or_set_aside(&path, now)?;
         let files = [lock_path, path].map(|path| (path.clone(), identity(&path)));
         let recalled =
             Recalled { state: opened.state, incidents: opened.incidents, addresses: Addresses::read(folder) };
@@ -63,6 +64,39 @@ impl Place {
     pub(super) fn is_there(&self) -> bool {
         self.files.iter().all(|(path, was)| was.is_some() && identity(path) == *was)
     }
+}
+
+/// A store that was checked, and what an earlier process left in it.
+#[derive(Debug)]
+struct Opened {
+    database: Database,
+    state: Option<StateRow>,
+    incidents: Vec<IncidentRow>,
+}
+
+/// Opens the store, or sets aside what is there and opens an empty one.
+fn open_or_set_aside(path: &Path, now: Duration) -> Result<Opened, StoreError> {
+    let why = match open(path) {
+        Ok(opened) => return Ok(opened),
+        Err(StoreError::Damaged { path, what }) => {
+            tracing::warn!(path = %path.display(), what, "the store is damaged; clocks and history begin anew");
+            "damaged"
+        }
+        Err(StoreError::Newer { path, found, known }) => {
+            tracing::warn!(path = %path.display(), found, known, "a newer agent wrote the store; clocks and history begin anew");
+            "newer"
+        }
+        Err(error) => return Err(error),
+    };
+    let moved = aside::set_aside(path, why, now);
+    let moved = moved.map_err(|source| StoreError::Io { operation: "set aside", path: path.to_owned(), source })?;
+    tracing::warn!(path = %moved.display(), "the old store was set aside");
+    open(path)
+}
+
+fn open(path: &Path) -> Result<Opened, StoreError> {
+    let database = Database::open(path)?;
+    Ok(Opened { state: database.state()?, incidents: database.open_incidents()?, database })
 }
 
 /// The error of a step at a path.

@@ -15,8 +15,7 @@ use std::{
 use ase_probes::clock;
 
 use super::{
-    Shared, StoreError, addresses, aside,
-    database::{self, Database},
+    Shared, StoreError, addresses, aside, database,
     place::{self, Place, Recalled},
     rows::{IncidentRow, OutcomeRow, StateRow},
 };
@@ -90,39 +89,6 @@ impl Batch {
         let surplus = self.incidents.len().saturating_sub(MOST_KEPT);
         self.incidents.drain(..surplus);
     }
-}
-
-/// A store that was checked, and what an earlier process left in it.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) database: Database,
-    pub(super) state: Option<StateRow>,
-    pub(super) incidents: Vec<IncidentRow>,
-}
-
-/// Opens the store, or sets aside what is there and opens an empty one.
-pub(super) fn open_or_set_aside(path: &Path, now: Duration) -> Result<Opened, StoreError> {
-    let why = match open(path) {
-        Ok(opened) => return Ok(opened),
-        Err(StoreError::Damaged { path, what }) => {
-            tracing::warn!(path = %path.display(), what, "the store is damaged; clocks and history begin anew");
-            "damaged"
-        }
-        Err(StoreError::Newer { path, found, known }) => {
-            tracing::warn!(path = %path.display(), found, known, "a newer agent wrote the store; clocks and history begin anew");
-            "newer"
-        }
-        Err(error) => return Err(error),
-    };
-    let moved = aside::set_aside(path, why, now);
-    let moved = moved.map_err(|source| StoreError::Io { operation: "set aside", path: path.to_owned(), source })?;
-    tracing::warn!(path = %moved.display(), "the old store was set aside");
-    open(path)
-}
-
-fn open(path: &Path) -> Result<Opened, StoreError> {
-    let database = Database::open(path)?;
-    Ok(Opened { state: database.state()?, incidents: database.open_incidents()?, database })
 }
 
 /// The first wait before a disk that refused is tried again; each further one is twice as long.
