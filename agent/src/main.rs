@@ -37,8 +37,8 @@ fn main() -> ExitCode {
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Import(command) => import::run(&command),
         Command::Plan(command) => plan::run(&command),
-        Command::Completions(arguments) => pages::complete(&arguments),
-        Command::Man(arguments) => pages::man(&arguments),
+        Command::Completions(arguments) => pages::complete(&arguments, Cli::command()),
+        Command::Man(arguments) => pages::man(&arguments, Cli::command()),
         Command::Explain { cause, output } => explain::run(cause.as_deref(), output),
     };
     result.unwrap_or_else(|failure| {

@@ -14,10 +14,10 @@ use ipnet::IpNet;
 use crate::{
     commands::{
         check::{look, observe, patience},
-        cli::ConfigFile,
         failure::Failure,
         files,
         lint::prefix,
+        options::ConfigFile,
         stdout,
     },
     config,

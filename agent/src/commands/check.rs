@@ -13,8 +13,8 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        options::{ConfigFile, Output},
         stdout,
         terminal::Terminal,
     },

@@ -1,10 +1,8 @@
 //! The command line: what can be asked of `ase-agent`, by options and by environment variables, and nothing about how it is
-//! done. Every variable that stands for an option is declared beside it (`env =`, here and in `nameresolver`); systemd's
+//! done. Every variable that stands for an option is declared beside it (`env =`, in `options` and in `nameresolver`); systemd's
 //! `STATE_DIRECTORY` is read in `config`.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{
     allowlist,
@@ -16,6 +14,7 @@ use crate::commands::{
     lint::Lint,
     nameresolver::Nameresolver,
     nslookup::Nslookup,
+    options::{Output, PLAIN_EXIT_CODES},
     pages::{Completions, ManPages},
     plan::PlanCommand,
     portal::{self, Portal},
@@ -35,14 +34,6 @@ Exit codes:
   2   only warnings: something of lesser severity is lost, degraded or could not be tested
   64  the command line is wrong
   78  the configuration is wrong";
-
-/// Those of commands that judge nothing.
-pub(super) const PLAIN_EXIT_CODES: &str = "\
-Exit codes:
-  0   it was done
-  1   it could not be done
-  64  the command line is wrong
-  78  the configuration or a file is wrong";
 
 const RESOLVER_EXIT_CODES: &str = "\
 Exit codes:
@@ -216,23 +207,6 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
-}
-
-/// Where the configuration is.
-#[derive(Clone, Debug, Args)]
-pub struct ConfigFile {
-    /// The configuration file; without one: profile ase-v2, public cloud, resolvers of this host
-    #[arg(long, value_name = "FILE", env = "ASE_AGENT_CONFIG")]
-    pub config: Option<PathBuf>,
-}
-
-/// How to print a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 #[cfg(test)]

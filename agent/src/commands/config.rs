@@ -9,8 +9,8 @@ use clap::{Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output, PLAIN_EXIT_CODES},
         failure::{EXIT_CONFIG, Failure},
+        options::{ConfigFile, Output, PLAIN_EXIT_CODES},
         stdout,
     },
     config::{

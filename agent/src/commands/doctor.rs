@@ -14,8 +14,8 @@ use hyper::Uri;
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        options::{ConfigFile, Output},
         outcome,
         terminal::Line,
     },

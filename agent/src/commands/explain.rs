@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ase_probes::cause::Cause;
 
 use crate::{
-    commands::{cli::Output, failure::Failure, outcome},
+    commands::{failure::Failure, options::Output, outcome},
     readers::{explain as layout, json},
 };
 

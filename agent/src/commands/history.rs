@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::Failure,
+        options::{ConfigFile, Output},
         stdout,
     },
     config,

@@ -14,8 +14,8 @@ use ipnet::IpNet;
 
 use crate::{
     commands::{
-        cli::{Output, PLAIN_EXIT_CODES},
         failure::Failure,
+        options::{Output, PLAIN_EXIT_CODES},
         stdout,
     },
     config,

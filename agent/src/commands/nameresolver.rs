@@ -9,9 +9,10 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        name_rounds, stdout,
+        name_rounds,
+        options::{ConfigFile, Output},
+        stdout,
     },
     config,
     model::settings::Settings,

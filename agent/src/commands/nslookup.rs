@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
         nameresolver::{answer, name_to_ask},
+        options::{ConfigFile, Output},
     },
     config,
     resolvers::worker::WorkerDns,

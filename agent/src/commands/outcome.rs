@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::commands::{cli::Output, failure::Failure, stdout};
+use crate::commands::{failure::Failure, options::Output, stdout};
 
 /// Prints what was found in the form that was asked for, and ends with this code.
 ///

@@ -6,11 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
-use crate::commands::{cli::Cli, failure::Failure, stdout};
+use crate::commands::{failure::Failure, stdout};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -28,13 +28,13 @@ pub struct ManPages {
     pub folder: Option<PathBuf>,
 }
 
-/// Prints the completions of a shell.
+/// Prints the completions of this command line for a shell.
 ///
 /// # Errors
 /// What the system says of standard output.
-pub fn complete(arguments: &Completions) -> Result<ExitCode, Failure> {
+pub fn complete(arguments: &Completions, mut command: Command) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    generate(arguments.shell, &mut Cli::command(), "ase-agent", &mut script);
+    generate(arguments.shell, &mut command, "ase-agent", &mut script);
     stdout::print(&String::from_utf8(script).map_err(Failure::other)?)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -43,8 +43,7 @@ pub fn complete(arguments: &Completions) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn man(arguments: &ManPages) -> Result<ExitCode, Failure> {
-    let mut command = Cli::command();
+pub fn man(arguments: &ManPages, mut command: Command) -> Result<ExitCode, Failure> {
     // Only a whole tree knows the full names of its commands.
     command.build();
     let Some(folder) = &arguments.folder else {
@@ -76,13 +75,16 @@ fn page(command: &Command) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::commands::cli::Cli;
 
     #[test]
     fn each_command_has_a_page_with_its_exit_codes_and_examples() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let arguments = ManPages { folder: Some(folder.path().join("man1")) };
-        man(&arguments).expect("the folder is writable");
+        man(&arguments, Cli::command()).expect("the folder is writable");
         let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name)).expect("a page");
         assert!(page("ase-agent.1").contains("ase\\-agent\\-check(1)"), "{}", page("ase-agent.1"));
         for name in ["ase-agent.1", "ase-agent-check.1", "ase-agent-config-check.1", "ase-agent-lint-explain.1"] {

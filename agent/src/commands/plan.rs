@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{cli::Output, failure::Failure, lint, stdout},
+    commands::{failure::Failure, lint, options::Output, stdout},
     lint::{
         read::Export,
         render::size as layout,

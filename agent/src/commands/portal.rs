@@ -14,8 +14,8 @@ use rand::{Rng, RngExt as _, SeedableRng, rngs::StdRng};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        options::{ConfigFile, Output},
         outcome,
         plan::Version as AseVersion,
         stdout,

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use crate::{
     commands::{
         check::{look, observe, patience},
-        cli::{ConfigFile, Output},
         failure::Failure,
         lint::{DeploymentName, prefix, read_into},
+        options::{ConfigFile, Output},
         outcome,
         plan::{MOST_INSTANCES, Version},
     },

@@ -11,8 +11,8 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        options::{ConfigFile, Output},
         outcome,
     },
     config::{self, adhoc::Wish},

@@ -6,8 +6,8 @@ use clap::Subcommand;
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output, PLAIN_EXIT_CODES},
         failure::Failure,
+        options::{ConfigFile, Output, PLAIN_EXIT_CODES},
         stdout,
     },
     config,

@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::{
     commands::{
-        cli::ConfigFile,
         daemon,
         failure::{Failure, runtime},
         logs::{self, LogFormat},
+        options::ConfigFile,
         service_manager,
     },
     config,

@@ -8,8 +8,8 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        options::{ConfigFile, Output},
         stdout,
     },
     config::{self, adhoc::Peer},

@@ -27,9 +27,10 @@ use self::live::Live;
 use crate::{
     commands::{
         check,
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
-        files, outcome,
+        files,
+        options::{ConfigFile, Output},
+        outcome,
         terminal::Line,
     },
     config::{self, adhoc::Peer},

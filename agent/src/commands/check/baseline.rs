@@ -9,9 +9,9 @@ use std::{
 use super::{Check, Seen, look};
 use crate::{
     commands::{
-        cli::Output,
         failure::Failure,
         files::{self, Place},
+        options::Output,
         stdout,
     },
     model::catalog::Catalog,

@@ -6,7 +6,7 @@ use ase_probes::{clock, regular_file};
 
 use super::{Environment, target::replace};
 use crate::{
-    commands::{cli::Output, failure::Failure, stdout},
+    commands::{failure::Failure, options::Output, stdout},
     config,
     imports::{
         answer::Page,

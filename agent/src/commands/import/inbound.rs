@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::Inbound;
 use crate::{
-    commands::{cli::Output, failure::Failure, stdout},
+    commands::{failure::Failure, options::Output, stdout},
     imports::{answer::joined, inbound::ManagementList},
     lint::{
         finding::Finding,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::Outbound;
 use crate::{
-    commands::{cli::Output, failure::Failure, seen, stdout},
+    commands::{failure::Failure, options::Output, seen, stdout},
     config::profile::Profile as BuiltIn,
     imports::{
         configuration::{Profile, Slot, yaml},

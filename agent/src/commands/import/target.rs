@@ -9,7 +9,7 @@ use std::{
 use ase_probes::regular_file;
 use clap::Args;
 
-use crate::commands::{cli::Output, failure::Failure};
+use crate::commands::{failure::Failure, options::Output};
 
 /// Where a result goes.
 #[derive(Debug, Args)]

@@ -13,8 +13,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     commands::{
-        cli::{ConfigFile, Output},
         failure::{Failure, runtime},
+        options::{ConfigFile, Output},
         outcome,
         terminal::Line,
     },
