@@ -26,6 +26,11 @@ pub const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 2
 /// The port of DNS (RFC 1035 section 4.2), which the platform's tag for it is about.
 const DNS: u16 = 53;
 
+/// Addresses of private networks (RFC 1918) and of those behind a carrier's translation (RFC 6598).
+pub fn private_networks() -> [IpNet; 4] {
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"].map(|text| text.parse().expect("a prefix"))
+}
+
 /// Whether an address is the platform's own, which no route and no rule touches but those by the platform's own tags.
 pub fn is_platform(address: IpAddr) -> bool {
     address == PLATFORM || address == METADATA

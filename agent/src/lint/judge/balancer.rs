@@ -1,10 +1,6 @@
 //! Whether the load balancer reaches the environment, or a deny-all hides the default rule that lets it in.
 
-use super::{
-    Case,
-    flows::{Gate, packet},
-    mend,
-};
+use super::{Case, flows::packet, gate::Gate, mend};
 use crate::lint::{
     addresses::AddressSet,
     evaluate::{Fate, Piece, Reach},
@@ -26,6 +22,9 @@ fn is_for_apps(ports: &PortSet) -> bool {
 
 /// Whether a deny-all hides the default rule for the load balancer.
 pub(super) fn check(case: &Case<'_>, gate: &Gate<'_>, report: &mut Report) {
+    if case.profile().requirement("in-lb-16001").is_none() {
+        return;
+    }
     let traffic = Traffic {
         protocols: Protocols::TCP,
         source: AddressSet::address(PLATFORM),

@@ -5,7 +5,7 @@ use crate::lint::{
     addresses::AddressSet,
     evaluate::{Fate, Reach},
     finding::{Report, Severity},
-    judge::{Case, Deployment, flows::Gate, ways::Look},
+    judge::{Case, Deployment, gate::Gate, ways::Look},
     route::{NextHop, Table},
     routing::{Routing, Way},
     traffic::{Direction, PortSet, Protocols, Traffic, real_ports},

@@ -8,7 +8,7 @@ use crate::lint::{
     compare::{Shift, shifts},
     evaluate::{Fate, Reach, Ruling},
     finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
-    judge::{Case, Question, flow_diff, flows, flows::Gate, judged, mend, tags, too_many, ways},
+    judge::{Case, Question, flow_diff, flows, gate::Gate, judged, mend, peers, tags, too_many, ways},
     read::Export,
     requirements::{Management, Peer, Requirement},
     routing::Routing,
@@ -194,7 +194,7 @@ impl Both<'_> {
         };
         let direction = requirement.direction();
         let reach = if matches!(requirement.peer, Peer::Nets(_)) { Reach::These } else { Reach::Everywhere };
-        let traffic = flows::traffic(&side.case, &requirement);
+        let traffic = peers::traffic(&side.case, &requirement);
         let moved = shifts(&self.was.rulings(direction), &self.is.rulings(direction), traffic, reach);
         Some((direction, moved.unwrap_or_default()))
     }

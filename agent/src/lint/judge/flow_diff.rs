@@ -8,7 +8,7 @@ use crate::lint::{
     compare::{By, rerouted, shifts, through},
     evaluate::{Fate, Reach, Ruling},
     finding::{Packet, Severity},
-    judge::{diff::Side, flows},
+    judge::{diff::Side, flows, peers},
     requirements::Peer,
     route::NextHop,
     routing::Routing,
@@ -46,7 +46,7 @@ impl Look<'_> {
     /// The destinations of a flow as rules and routes see them; the platform's own addresses are asked apart.
     fn destination(&self, flow: &Flow) -> AddressSet {
         match flow.addresses.as_slice() {
-            [] => flows::peer(&self.is.case, &Peer::Somewhere),
+            [] => peers::peer(&self.is.case, &Peer::Somewhere),
             some => some
                 .iter()
                 .filter(|address| !is_platform(**address))

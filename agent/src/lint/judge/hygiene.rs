@@ -6,11 +6,12 @@ use crate::lint::{
     addresses::AddressSet,
     evaluate::Ruling,
     finding::{Finding, Kind, Report, Severity, Unjudged},
-    judge::{Case, flows::Gate, mend},
+    judge::{Case, gate::Gate, mend},
     requirements::port_set,
     rule::{Access, AddressTerm, Group, Rule},
     tags::Place,
     traffic::{Direction, PortSet, Traffic, show_ports},
+    world::private_networks,
 };
 
 /// More boxes than this, and whether a rule is shadowed stays open.
@@ -399,9 +400,4 @@ impl One<'_> {
 
 fn is_private(net: &IpNet) -> bool {
     private_networks().iter().any(|wide| wide.contains(net))
-}
-
-/// Addresses of private networks (RFC 1918) and of those behind a carrier's translation (RFC 6598).
-pub(super) fn private_networks() -> [IpNet; 4] {
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"].map(|text| text.parse().expect("a prefix"))
 }

@@ -8,7 +8,7 @@ use crate::lint::{
     finding::Severity,
     judge::{
         Case,
-        flows::{peer, traffic},
+        peers::{peer, traffic},
     },
     requirements::{Management, Peer, Requirement},
     rule::{Access, AddressTerm, PortTerm, Rule},

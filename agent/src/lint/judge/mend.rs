@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::lint::{
     finding::Packet,
-    judge::{Case, flows::Gate},
+    judge::{Case, gate::Gate},
     read::{is_expression, last_name},
     requirements::{Peer, Requirement},
     route::Subnet,

@@ -13,6 +13,7 @@ mod diff_tests;
 mod endpoints;
 mod flow_diff;
 mod flows;
+mod gate;
 mod hygiene;
 mod loss;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod occupants;
 #[cfg(test)]
 mod other_readers_tests;
 pub mod passage;
+mod peers;
 mod platform;
 mod refused;
 #[cfg(test)]
@@ -46,7 +48,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use self::flows::Gate;
+use self::gate::Gate;
 use crate::lint::{
     addresses::AddressSet,
     finding::{Finding, Kind, Report, Severity, Unjudged},
@@ -142,6 +144,7 @@ fn judged(case: &Case<'_>) -> Report {
         }
         let gate = Gate::new(group, &case.world);
         flows::check(case, &gate, &mut report);
+        balancer::check(case, &gate, &mut report);
         hygiene::check(case, &gate, &mut report);
         platform::check(case, &gate, &mut report);
         gates.push(gate);

@@ -3,11 +3,7 @@
 use crate::lint::{
     evaluate::{Fate, Reach},
     finding::{Finding, Kind, Report, Severity},
-    judge::{
-        Case, Deployment,
-        flows::{self, Gate},
-        mend,
-    },
+    judge::{Case, Deployment, flows, gate::Gate, mend},
     rule::AddressTerm,
     tags::Tag,
     traffic::{Direction, PortSet, Protocols, Traffic, real_ports},
