@@ -1,93 +1,24 @@
 //! What a change of exports breaks and mends: every requirement and flow whose verdict differs, each with a packet that shows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::lint::{
-    addresses::AddressSet,
     change::{Change, Diff, Standing, Turn},
     compare::{Shift, shifts},
-    evaluate::{Fate, Reach, Ruling},
-    finding::{Finding, Kind, Packet, Report, Severity, Unjudged},
-    judge::{Case, Question, flow_diff, flows, gate::Gate, judged, mend, peers, tags, too_many, ways},
+    evaluate::{Fate, Reach},
+    finding::{Finding, Packet, Severity, Unjudged},
+    judge::{
+        Question, flow_diff, flows,
+        gate::Gate,
+        mend, peers,
+        side::{Side, of_finding, rank},
+        tags,
+    },
     read::Export,
-    requirements::{Management, Peer, Requirement},
-    routing::Routing,
+    requirements::{Management, Peer},
     seen::Flow,
     traffic::Direction,
 };
-
-/// An export with all that was judged of it.
-pub(super) struct Side<'a> {
-    pub(super) case: Case<'a>,
-    report: Report,
-    gates: Vec<Gate<'a>>,
-    /// The routes in force; none where no table was given.
-    pub(super) routing: Option<Routing>,
-    astray: BTreeMap<&'static str, AddressSet>,
-}
-
-impl<'a> Side<'a> {
-    fn new(question: &'a Question, export: &'a Export, first: &[crate::lint::tags::Tag]) -> Self {
-        let case = Case::new(question, export, first);
-        let report = judged(&case);
-        // What is wrong with the choice of group and table stands in the report already.
-        let mut said = Report::default();
-        let groups = case.groups(&mut said).into_iter().filter(|group| !too_many(group, &mut Report::default()));
-        let gates = groups.map(|group| Gate::new(group, &case.world)).collect();
-        let table = case.table(&mut said);
-        let routing = table.map(|table| Routing::new(Some(table), &case.nets.1, &case.world));
-        let astray = table.map(|table| ways::astray(&case, table)).unwrap_or_default();
-        Self { case, report, gates, routing, astray }
-    }
-
-    /// The rules of one direction, group by group.
-    pub(super) fn rulings(&self, direction: Direction) -> Vec<&Ruling> {
-        self.gates.iter().map(|gate| gate.ruling(direction)).collect()
-    }
-
-    /// Whether groups or tables were given and none of them could be chosen.
-    fn is_undecided(&self) -> bool {
-        let export = self.case.export;
-        (self.gates.is_empty() && !export.groups.is_empty()) || (self.routing.is_none() && !export.tables.is_empty())
-    }
-
-    fn requirement(&self, id: &str) -> Option<Requirement> {
-        self.case.requirements().into_iter().find(|requirement| requirement.id == id)
-    }
-
-    /// The worst finding about a requirement; what stays open is none.
-    fn worst(&self, id: &str) -> Option<&Finding> {
-        let about = self.report.findings.iter().filter(|finding| finding.requirement.as_deref() == Some(id));
-        about
-            .filter(|finding| finding.kind != Kind::CannotTell || !self.is_open(id))
-            .max_by_key(|finding| rank(finding))
-    }
-
-    fn is_open(&self, id: &str) -> bool {
-        self.report.could_not_judge.iter().any(|open| open.requirement.as_deref() == Some(id))
-    }
-
-    fn standing(&self, id: &str) -> Standing {
-        let open = self.report.could_not_judge.iter().find(|open| open.requirement.as_deref() == Some(id));
-        match (self.worst(id), open) {
-            (Some(finding), None) => of_finding(finding),
-            (Some(finding), Some(_)) if finding.severity > Severity::Info => of_finding(finding),
-            (_, Some(open)) => {
-                Standing { verdict: "could_not_judge".to_owned(), rule: open.rule.clone(), message: open.why.clone() }
-            }
-            (None, None) => Standing { verdict: "holds".to_owned(), ..Standing::default() },
-        }
-    }
-}
-
-fn of_finding(finding: &Finding) -> Standing {
-    Standing { verdict: finding.kind.id().to_owned(), rule: finding.rule.clone(), message: finding.message.clone() }
-}
-
-/// How much worse one finding is than another: by severity, and denied altogether is worse than partly.
-fn rank(finding: &Finding) -> (Severity, bool) {
-    (finding.severity, finding.kind == Kind::Blocked)
-}
 
 /// Compares two exports; `seen` are the flows that the daemon has seen.
 pub fn diff(question: &Question, before: &Export, after: &Export, seen: &[Flow]) -> Diff {

@@ -8,7 +8,7 @@ use crate::lint::{
     compare::{By, rerouted, shifts, through},
     evaluate::{Fate, Reach, Ruling},
     finding::{Packet, Severity},
-    judge::{diff::Side, flows, peers},
+    judge::{flows, peers, side::Side},
     requirements::Peer,
     route::NextHop,
     routing::Routing,

@@ -28,6 +28,7 @@ mod platform;
 mod refused;
 #[cfg(test)]
 mod refused_tests;
+mod side;
 mod sizes;
 #[cfg(test)]
 mod surroundings_tests;
