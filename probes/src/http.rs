@@ -11,7 +11,8 @@ mod session;
 use std::net::{IpAddr, Ipv6Addr};
 
 pub use self::{
-    answer::{Answer, Compression, Crl, Reply},
+    answer::{Answer, Compression, Reply},
+    crl::Crl,
     redirect::redirect_target,
     session::{Session, SetCookies},
 };

@@ -9,6 +9,7 @@ mod secured;
 mod signatures;
 mod trust;
 mod verdicts;
+mod verifying;
 mod words;
 
 use std::{io, sync::Arc};

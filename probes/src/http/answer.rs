@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use super::{SetCookies, crl};
+use super::{
+    SetCookies,
+    crl::{self, Crl},
+};
 use crate::{
     evidence::Escaped,
     tap::Tap,
-    tls::{self, Handshake, Utc},
+    tls::{self, Handshake},
 };
 
 /// Bytes of the body that are kept as evidence: Azure Firewall says why it denies in 70 to 165 bytes, and a page of a
@@ -80,21 +83,6 @@ pub struct Compression {
     pub is_read: bool,
 }
 
-/// What is kept of a certificate revocation list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Crl {
-    /// The issuer, escaped.
-    pub issuer: String,
-    /// When the list was made, seconds since the Unix epoch.
-    pub this_update: i64,
-    /// When the next list is due, seconds since the Unix epoch.
-    pub next_update: Option<i64>,
-    /// How many certificates it revokes.
-    pub revoked: usize,
-    /// Whether the next list was already due when this one came.
-    pub overdue: bool,
-}
-
 impl Answer {
     /// Whether a firewall, proxy or portal wrote the answer in the peer's place.
     pub(super) fn is_block_page(&self) -> bool {
@@ -163,17 +151,6 @@ impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the body comes compressed ({}), although none was asked for", self.coding)?;
         if self.is_read { Ok(()) } else { f.write_str(", and cannot be read here") }
-    }
-}
-
-impl fmt::Display for Crl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CRL of {} made {}, {} revoked", self.issuer, Utc(self.this_update), self.revoked)?;
-        match self.next_update {
-            Some(next) if self.overdue => write!(f, ", next update was due {}", Utc(next)),
-            Some(next) => write!(f, ", next update {}", Utc(next)),
-            None => f.write_str(", without a next update"),
-        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! Certificate revocation lists (RFC 5280 section 5): whether bytes are one, and until when it counts.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
-use super::Crl;
-use crate::tls::escaped;
+use crate::tls::{Utc, escaped};
 
 /// Bytes of a list that are read: most lists of public authorities are far smaller; of a longer one only its start speaks.
 pub(super) const LIMIT: usize = 1024 * 1024;
@@ -18,6 +17,32 @@ const AT_ONCE: usize = 1;
 static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
 /// The DER tag of a SEQUENCE (X.690 section 8.9).
 const SEQUENCE: u8 = 0x30;
+
+/// What is kept of a certificate revocation list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crl {
+    /// The issuer, escaped.
+    pub issuer: String,
+    /// When the list was made, seconds since the Unix epoch.
+    pub this_update: i64,
+    /// When the next list is due, seconds since the Unix epoch.
+    pub next_update: Option<i64>,
+    /// How many certificates it revokes.
+    pub revoked: usize,
+    /// Whether the next list was already due when this one came.
+    pub overdue: bool,
+}
+
+impl fmt::Display for Crl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CRL of {} made {}, {} revoked", self.issuer, Utc(self.this_update), self.revoked)?;
+        match self.next_update {
+            Some(next) if self.overdue => write!(f, ", next update was due {}", Utc(next)),
+            Some(next) => write!(f, ", next update {}", Utc(next)),
+            None => f.write_str(", without a next update"),
+        }
+    }
+}
 
 /// Reads a list as [`parse`] does, a long one beside the thread that probes: tens of thousands of certificates may be named there.
 pub(super) async fn read(der: Vec<u8>, now: Duration) -> Option<Crl> {

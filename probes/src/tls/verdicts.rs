@@ -1,6 +1,5 @@
-//! Verdicts on chains: what a peer can make expensive is done beside the thread that probes, by two threads at most, and what
-//! came of it is remembered for as long as no date passes. How much one chain may cost is decided in `checks.rs`; how long it
-//! may wait for its turn, by the deadline of whoever asks.
+//! Verdicts on chains that are remembered for as long as no date passes, and room for the few that are verified at once. How they
+//! are verified is in `verifying.rs`.
 
 use std::{
     collections::HashMap,
@@ -10,14 +9,9 @@ use std::{
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{
-    Certificate, Invalid,
-    path::{Chain, Judgement},
-    trust::Trust,
-};
-use crate::clock;
+use super::{Certificate, path::Judgement};
 
 /// Chains that are verified at once; one processor remains for probing where there are two.
 const AT_ONCE: usize = 2;
@@ -27,7 +21,7 @@ const BELIEVED: Duration = Duration::from_secs(3600);
 const MOST: usize = 32_768;
 
 /// A chain and the name that it is for, in short.
-type Key = [u8; 32];
+pub(super) type Key = [u8; 32];
 
 /// What came of earlier chains.
 #[derive(Debug)]
@@ -52,13 +46,19 @@ impl Default for Verdicts {
 impl Verdicts {
     /// Keeps every chain waiting for as long as what it returns lives.
     #[cfg(test)]
-    pub(super) async fn occupy(&self) -> tokio::sync::SemaphorePermit<'_> {
+    pub(super) async fn occupy(&self) -> SemaphorePermit<'_> {
         self.room.acquire_many(AT_ONCE as u32).await.expect("it is never closed")
     }
 
-    fn known(&self, key: &Key, now: Duration) -> Option<Judgement> {
+    /// What came of a chain, as far as that counts still.
+    pub(super) fn known(&self, key: &Key, now: Duration) -> Option<Judgement> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key).filter(|known| known.until > now).map(|known| known.judgement.clone())
+    }
+
+    /// A place among the chains that are verified at once; none where there will never be one.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.acquire().await.ok()
     }
 
     /// How many are remembered.
@@ -67,7 +67,8 @@ impl Verdicts {
         self.known.lock().expect("nobody panicked").len()
     }
 
-    fn remember(&self, key: Key, judgement: Judgement, until: Duration) {
+    /// Keeps what came of a chain.
+    pub(super) fn remember(&self, key: Key, judgement: Judgement, until: Duration) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Peers that show another chain each time fill it; whoever is honest is verified once more.
         if known.len() >= MOST {
@@ -77,41 +78,8 @@ impl Verdicts {
     }
 }
 
-impl Trust {
-    /// Judges a chain, leaf first, of which this was read.
-    pub(super) async fn judge(
-        &self,
-        certificates: &[CertificateDer<'static>],
-        read: &[Certificate],
-        name: &ServerName<'static>,
-    ) -> Judgement {
-        let (key, now) = (key(certificates, name), clock::wall());
-        if let Some(judgement) = self.verdicts().known(&key, now) {
-            return judgement;
-        }
-        let Some(judgement) = self.verified(certificates, read, name).await else {
-            return Judgement::fault(Invalid::unverified());
-        };
-        self.verdicts().remember(key, judgement.clone(), believed_until(read, now));
-        judgement
-    }
-
-    /// The verdict of another thread; none if that died.
-    async fn verified(
-        &self,
-        certificates: &[CertificateDer<'static>],
-        read: &[Certificate],
-        name: &ServerName<'static>,
-    ) -> Option<Judgement> {
-        let _room = self.verdicts().room.acquire().await.ok()?;
-        let (trust, name) = (self.clone(), name.clone());
-        let (certificates, read) = (certificates.to_vec(), read.to_vec());
-        let verify = move || trust.judge_now(Chain { certificates: &certificates, read: &read }, &name);
-        spawn_blocking(verify).await.ok()
-    }
-}
-
-fn key(certificates: &[CertificateDer<'_>], name: &ServerName<'_>) -> Key {
+/// A chain, leaf first, and the name that it is for, in short.
+pub(super) fn key(certificates: &[CertificateDer<'_>], name: &ServerName<'_>) -> Key {
     let mut hash = Sha256::new();
     let name = name.to_str();
     for part in certificates.iter().map(|der| der.as_ref()).chain([name.as_bytes()]) {
@@ -122,7 +90,7 @@ fn key(certificates: &[CertificateDer<'_>], name: &ServerName<'_>) -> Key {
 }
 
 /// Until when a verdict holds: the next date of the chain that passes, or so long.
-fn believed_until(read: &[Certificate], now: Duration) -> Duration {
+pub(super) fn believed_until(read: &[Certificate], now: Duration) -> Duration {
     let dates = read.iter().flat_map(|certificate| [certificate.not_before, certificate.not_after]);
     let coming = dates.filter_map(|date| u64::try_from(date).ok()).map(Duration::from_secs).filter(|date| *date >= now);
     coming.chain([now + BELIEVED]).min().unwrap_or(now)
