@@ -1,7 +1,9 @@
 //! The repository's own rules: which way imports point, and what may stand nowhere.
 
+mod circles;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -29,9 +31,17 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found
 }
 
+/// The lines before a file's tests. The name of a file with tests ends nothing.
+fn before_tests(text: &str) -> impl Iterator<Item = &str> {
+    let names_a_file = |next: &str| next.contains("mod ") && next.ends_with(';');
+    let next = text.lines().skip(1).chain([""]);
+    let is_before = move |(line, next): &(&str, &str)| *line != "#[cfg(test)]" || names_a_file(next);
+    text.lines().zip(next).take_while(is_before).map(|(line, _)| line)
+}
+
 /// The lines of code before a file's tests, without comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| *line != "#[cfg(test)]").filter(|line| !line.trim_start().starts_with("//"))
+    before_tests(text).filter(|line| !line.trim_start().starts_with("//"))
 }
 
 fn files_with(folder: &str, needle: &str) -> Vec<String> {
@@ -175,6 +185,12 @@ fn imports_are_read_as_rust_reads_them() {
 }
 
 #[test]
+fn the_name_of_a_file_with_tests_does_not_end_the_code() {
+    let text = "#[cfg(test)]\nmod a_tests;\nuse crate::net;\n#[cfg(test)]\nmod tests {\n    use crate::web;\n}\n";
+    assert_eq!(imported(text), ["net".to_owned()].into());
+}
+
+#[test]
 fn a_room_imports_only_from_rooms_below_it() {
     let floor = |name: &str| ROOMS.iter().position(|room| *room == name);
     let up: Vec<_> = arrows().into_iter().filter(|(from, to)| floor(from) > floor(to)).collect();
@@ -197,91 +213,6 @@ fn probes_know_nothing_of_the_agent() {
     for word in ["ase_agent", "serde", "prometheus"] {
         assert_eq!(files_with("probes/src", word), Vec::<String>::new(), "probes names {word}");
     }
-}
-
-/// What each module imports from its own crate. A file and the folder of its name are one module here.
-type Imports = BTreeMap<String, BTreeSet<String>>;
-
-fn imports_within(folder: &str) -> Imports {
-    let mut imports = Imports::new();
-    for (name, text) in sources(folder) {
-        let below = name.strip_prefix(folder).expect("below the folder").trim_start_matches('/');
-        let module = below.split(['/', '.']).next().expect("a path has a first part");
-        if module != "lib" && module != "fixture" && !name.ends_with("tests.rs") {
-            let found = imports.entry(module.to_owned()).or_default();
-            found.extend(own_imports(&text).into_iter().filter(|import| import != module));
-        }
-    }
-    imports
-}
-
-/// The modules of the own crate that a file's code names: `crate::a::B` and each `a` of `crate::{a::B, a::C}`.
-fn own_imports(text: &str) -> BTreeSet<String> {
-    let code: String = code(text).collect::<Vec<_>>().join("\n");
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    code.split("crate::")
-        .skip(1)
-        .flat_map(|path| match path.strip_prefix('{') {
-            Some(list) => listed(list).iter().map(|part| word(part.trim())).collect(),
-            None => vec![word(path)],
-        })
-        .filter(|module| !module.is_empty())
-        .collect()
-}
-
-/// The parts of a list in braces, without the parts of lists inside it.
-fn listed(list: &str) -> Vec<String> {
-    let (mut parts, mut depth) = (vec![String::new()], 0);
-    for letter in list.chars() {
-        match letter {
-            '}' if depth == 0 => break,
-            ',' if depth == 0 => parts.push(String::new()),
-            letter => {
-                depth += i32::from(letter == '{') - i32::from(letter == '}');
-                parts.last_mut().expect("there is always one").push(letter);
-            }
-        }
-    }
-    parts
-}
-
-/// One way round, where imports lead back to where they began.
-fn circle(imports: &Imports) -> Option<Vec<&str>> {
-    let mut left: BTreeSet<&str> = imports.keys().map(String::as_str).collect();
-    let goes_on = |module: &&str, left: &BTreeSet<&str>| imports[*module].iter().find(|to| left.contains(to.as_str()));
-    while let Some(end) = left.iter().find(|module| goes_on(module, &left).is_none()).copied() {
-        left.remove(end);
-    }
-    let mut way = vec![*left.first()?];
-    loop {
-        let next = goes_on(way.last().expect("it has begun"), &left).expect("only those that go on are left");
-        if let Some(start) = way.iter().position(|module| *module == next) {
-            return Some(way.split_off(start));
-        }
-        way.push(next);
-    }
-}
-
-#[test]
-fn the_files_of_probes_import_in_no_circle() {
-    let imports = imports_within("probes/src");
-    assert!(
-        imports["outcome"].contains("dns") && imports["attempt"].contains("egress"),
-        "imports are seen: {imports:?}"
-    );
-    assert_eq!(circle(&imports), None);
-}
-
-#[test]
-fn a_circle_of_imports_is_found() {
-    let file = |text: &str| own_imports(text);
-    let a = file("use crate::{\n    b::{C, D},\n    e,\n};\n// use crate::no;\n#[cfg(test)]\nuse crate::test;");
-    assert_eq!(a, BTreeSet::from(["b".to_owned(), "e".to_owned()]));
-    let mut imports = Imports::from([("a".to_owned(), a), ("b".to_owned(), file("fn f(_: crate::e::G) {}"))]);
-    imports.insert("e".to_owned(), BTreeSet::new());
-    assert_eq!(circle(&imports), None);
-    imports.insert("e".to_owned(), file("use crate::b::C;"));
-    assert_eq!(circle(&imports), Some(vec!["b", "e"]));
 }
 
 #[test]
@@ -399,7 +330,7 @@ fn files_can_be_told_in_one_sentence() {
     let vague = ["utils", "common", "helpers", "manager", "handler", "service", "types"];
     for folder in ["probes/src", "agent/src", "tests/src"] {
         for (name, text) in sources(folder) {
-            let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+            let lines = before_tests(&text).count();
             assert!(lines <= 450 || name.ends_with("tests.rs"), "{name} has {lines} lines before its tests");
             assert!(text.starts_with("//!"), "{name} does not open with what it knows");
             let stem = Path::new(&name).file_stem().and_then(|stem| stem.to_str()).expect("sources have names");
