@@ -155,8 +155,8 @@ fn scheduled(pattern: &[bool], confirmed: impl Fn(usize) -> bool) -> Vec<Sample>
         let confirming = schedule.is_confirming(0);
         let bad = if confirming { confirmed(visit - 1) } else { pattern[visit] };
         visit += usize::from(!confirming);
-        let sample = if bad { schedule::Sample::Bad } else { schedule::Sample::Good };
-        schedule.finished(due[0].visit, Ended { sample, asked: true }, at);
+        let upshot = if bad { schedule::Upshot::Bad } else { schedule::Upshot::Good };
+        schedule.finished(due[0].visit, Ended { upshot, asked: true }, at);
         if !schedule.is_confirming(0) {
             told.push(if bad { Sample::Bad } else { Sample::Good });
         }

@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The file as it is now: when it was changed, and what it says if it is a memory. `None` where it is as it was, or gone.
-type Look = Option<(SystemTime, Option<Memory>)>;
+type FileState = Option<(SystemTime, Option<Memory>)>;
 
 /// Looks at the file now and then.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct EnvironmentWatch {
     file: Option<PathBuf>,
     modified: Option<SystemTime>,
     looked: Instant,
-    looking: Errand<Look>,
+    looking: Errand<FileState>,
     seen: Option<Arc<Memory>>,
 }
 
@@ -71,7 +71,7 @@ impl EnvironmentWatch {
         self.take(seen);
     }
 
-    fn take(&mut self, seen: Look) {
+    fn take(&mut self, seen: FileState) {
         let (Some((modified, memory)), Some(file)) = (seen, &self.file) else { return };
         self.modified = Some(modified);
         let Some(memory) = memory else {
@@ -85,7 +85,7 @@ impl EnvironmentWatch {
     }
 }
 
-fn look(file: &Path, before: Option<SystemTime>) -> Look {
+fn look(file: &Path, before: Option<SystemTime>) -> FileState {
     let modified = fs::metadata(file).and_then(|about| about.modified()).ok().filter(|now| Some(*now) != before)?;
     let bytes = regular_file::read(file, LARGEST).ok();
     Some((modified, bytes.and_then(|bytes| Memory::from_json(&bytes))))

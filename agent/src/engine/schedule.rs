@@ -37,7 +37,7 @@ pub struct Rhythm {
 
 /// What a visit meant for the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sample {
+pub enum Upshot {
     /// The peer proved itself.
     Good,
     /// It did not.
@@ -54,7 +54,7 @@ pub enum Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// What it meant.
-    pub sample: Sample,
+    pub upshot: Upshot,
     /// Whether a packet may have reached the peer.
     pub asked: bool,
 }
@@ -71,7 +71,7 @@ pub struct Due {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Mode {
     Steady,
     Confirming,
     Failing { pause: Duration },
@@ -82,7 +82,7 @@ enum State {
 struct Task {
     rhythm: Rhythm,
     phase: Duration,
-    state: State,
+    mode: Mode,
     /// When its next visit is planned, which is its place in the order; `None` while one is under way or none will come.
     planned: Option<Instant>,
 }
@@ -161,7 +161,7 @@ impl Schedule {
             Rounds::One => Duration::ZERO,
         };
         let phase = rhythm.interval.mul_f64(spread(index));
-        self.tasks.push(Task { rhythm, phase, state: State::Steady, planned: None });
+        self.tasks.push(Task { rhythm, phase, mode: Mode::Steady, planned: None });
         self.plan(index, now + first.mul_f64(spread(index)));
     }
 
@@ -195,15 +195,15 @@ impl Schedule {
         self.note_courtesy(&over, began, ended, now);
         let task = over.task?;
         let before = &self.tasks[task];
-        let state = next_state(before, ended.sample);
-        let at = match (state, ended.sample) {
-            (_, Sample::PutOff(pause)) => Some(now + pause),
-            (State::Confirming, _) => Some(now + before.rhythm.confirm_after),
+        let mode = next_mode(before, ended.upshot);
+        let at = match (mode, ended.upshot) {
+            (_, Upshot::PutOff(pause)) => Some(now + pause),
+            (Mode::Confirming, _) => Some(now + before.rhythm.confirm_after),
             (_, _) if self.rounds == Rounds::One => None,
-            (State::Steady, _) => Some(self.next_in_phase(before, now)),
-            (State::Failing { pause } | State::BackingOff { pause }, _) => Some(now + pause),
+            (Mode::Steady, _) => Some(self.next_in_phase(before, now)),
+            (Mode::Failing { pause } | Mode::BackingOff { pause }, _) => Some(now + pause),
         };
-        self.tasks[task].state = state;
+        self.tasks[task].mode = mode;
         if let Some(at) = at {
             let rest = self.not_before(task);
             self.plan(task, rest.map_or(at, |rest| rest.max(at)));
@@ -242,7 +242,7 @@ impl Schedule {
 
     /// Whether the last sample of a task was bad and waits for its confirmation.
     pub fn is_confirming(&self, task: usize) -> bool {
-        self.tasks[task].state == State::Confirming
+        self.tasks[task].mode == Mode::Confirming
     }
 
     /// Visits that are planned.
@@ -287,7 +287,7 @@ impl Schedule {
         if !ended.asked {
             self.rests.was_not_asked(owed, began, *before);
         }
-        if ended.sample == Sample::AskedToSlowDown {
+        if ended.upshot == Upshot::AskedToSlowDown {
             let pause = over.task.map_or(owed.spacing.max(TIME_SERVER_REST) * 2, |task| backed_off(&self.tasks[task]));
             self.rests.pleaded(owed, now + pause);
         }
@@ -330,26 +330,26 @@ impl Schedule {
     }
 }
 
-fn next_state(task: &Task, sample: Sample) -> State {
+fn next_mode(task: &Task, upshot: Upshot) -> Mode {
     let interval = task.rhythm.interval;
-    match (sample, task.state) {
-        (Sample::PutOff(_), state) => state,
-        (Sample::Good, _) => State::Steady,
-        (Sample::Unknown, State::Confirming) => State::Steady,
-        (Sample::Unknown, state) => state,
-        (Sample::Bad, State::Steady | State::BackingOff { .. }) => State::Confirming,
-        (Sample::Bad, State::Confirming) => State::Failing { pause: task.rhythm.failing_interval.min(interval) },
-        (Sample::Bad, State::Failing { pause }) => State::Failing { pause: (pause * 2).min(interval) },
-        (Sample::AskedToSlowDown, _) => State::BackingOff { pause: backed_off(task) },
+    match (upshot, task.mode) {
+        (Upshot::PutOff(_), mode) => mode,
+        (Upshot::Good, _) => Mode::Steady,
+        (Upshot::Unknown, Mode::Confirming) => Mode::Steady,
+        (Upshot::Unknown, mode) => mode,
+        (Upshot::Bad, Mode::Steady | Mode::BackingOff { .. }) => Mode::Confirming,
+        (Upshot::Bad, Mode::Confirming) => Mode::Failing { pause: task.rhythm.failing_interval.min(interval) },
+        (Upshot::Bad, Mode::Failing { pause }) => Mode::Failing { pause: (pause * 2).min(interval) },
+        (Upshot::AskedToSlowDown, _) => Mode::BackingOff { pause: backed_off(task) },
     }
 }
 
 /// The pause after a plea: it doubles with each.
 fn backed_off(task: &Task) -> Duration {
     let interval = task.rhythm.interval;
-    match task.state {
-        State::BackingOff { pause } => (pause * 2).min(LONGEST_BACKOFF).max(interval),
-        State::Steady | State::Confirming | State::Failing { .. } => interval * 2,
+    match task.mode {
+        Mode::BackingOff { pause } => (pause * 2).min(LONGEST_BACKOFF).max(interval),
+        Mode::Steady | Mode::Confirming | Mode::Failing { .. } => interval * 2,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         plan,
         pulse::{Clocks, Pulse},
         room::VisitNumber,
-        schedule::{Ended, Rhythm, Sample, Schedule},
+        schedule::{Ended, Rhythm, Schedule, Upshot},
         snapshot::{SelfView, Snapshot},
         sums::Sums,
         surroundings::Surroundings,
@@ -243,7 +243,7 @@ impl State {
         let Some(mut visit) = visit else {
             let endpoint = task.map(|task| self.endpoints.views()[task].endpoint.id.to_string());
             tracing::error!(endpoint, "a visit died; this is a defect of the agent");
-            self.schedule.finished(number, Ended { sample: Sample::Unknown, asked: true }, at.now);
+            self.schedule.finished(number, Ended { upshot: Upshot::Unknown, asked: true }, at.now);
             return;
         };
         // A reload has dropped its endpoint: only its peer's rest matters.
@@ -258,18 +258,18 @@ impl State {
         // A single look would end with what a stall of the agent hid: it asks again instead.
         let may_ask = !self.endpoints.views()[task].endpoint.is_public_time_server();
         if is_hidden(judged) && may_ask && self.look.as_mut().is_some_and(|look| look.asks_again(task, at.now)) {
-            ended.sample = Sample::PutOff(plan::STALL_PAUSE);
+            ended.upshot = Upshot::PutOff(plan::STALL_PAUSE);
             self.schedule.finished(number, ended, at.now);
             return;
         }
         self.schedule.finished(number, ended, at.now);
-        match ended.sample {
-            Sample::PutOff(_) => self.agent.budget_spent += 1,
-            Sample::Good | Sample::Bad | Sample::Unknown | Sample::AskedToSlowDown => {
+        match ended.upshot {
+            Upshot::PutOff(_) => self.agent.budget_spent += 1,
+            Upshot::Good | Upshot::Bad | Upshot::Unknown | Upshot::AskedToSlowDown => {
                 self.record(task, *visit, judged, at);
             }
         }
-        let counts = ended.sample == Sample::Bad && (was_confirming || self.schedule.is_confirming(task));
+        let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
         self.obey(task, if counts { shown } else { shown.without_failure() }, at.now);
     }
 

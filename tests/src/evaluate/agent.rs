@@ -15,7 +15,7 @@ use ase_agent::{
     },
     engine::{
         room::{Bounds, VisitNumber},
-        schedule::{self, Ended, Rhythm, Schedule},
+        schedule::{Ended, Rhythm, Schedule, Upshot},
     },
     model::{assumptions::Assumptions, catalog::Severity, rounds::Rounds},
     risk::{
@@ -186,15 +186,15 @@ impl Process {
     fn end(&mut self, flight: Flight, now: f64) {
         let endpoint = flight.endpoint;
         let stalled = now - flight.sent > STALLED;
-        let sample = match flight.seen {
-            Seen::Answer(_) => schedule::Sample::Good,
-            Seen::Silence if stalled => schedule::Sample::Unknown,
-            Seen::Silence => schedule::Sample::Bad,
-            Seen::Local => schedule::Sample::Unknown,
+        let upshot = match flight.seen {
+            Seen::Answer(_) => Upshot::Good,
+            Seen::Silence if stalled => Upshot::Unknown,
+            Seen::Silence => Upshot::Bad,
+            Seen::Local => Upshot::Unknown,
         };
-        self.schedule.finished(flight.visit, Ended { sample, asked: true }, self.instant(now));
-        let bad = sample == schedule::Sample::Bad;
-        if sample != schedule::Sample::Unknown {
+        self.schedule.finished(flight.visit, Ended { upshot, asked: true }, self.instant(now));
+        let bad = upshot == Upshot::Bad;
+        if upshot != Upshot::Unknown {
             self.failing[endpoint] = if bad { self.failing[endpoint] + 1 } else { 0 };
             self.probe_burn.step(Some(f64::from(u8::from(bad))), RHYTHM.interval / ENDPOINTS as u32);
         }
@@ -207,10 +207,10 @@ impl Process {
         if self.schedule.is_confirming(endpoint) {
             return;
         }
-        let (told, counted) = match sample {
-            schedule::Sample::Good => (Sample::Good, Counted::Up),
-            schedule::Sample::Bad => (Sample::Bad, Counted::Down),
-            schedule::Sample::Unknown | schedule::Sample::AskedToSlowDown | schedule::Sample::PutOff(_) => {
+        let (told, counted) = match upshot {
+            Upshot::Good => (Sample::Good, Counted::Up),
+            Upshot::Bad => (Sample::Bad, Counted::Down),
+            Upshot::Unknown | Upshot::AskedToSlowDown | Upshot::PutOff(_) => {
                 (Sample::Unknown, Counted::Untested { was_down: false })
             }
         };
