@@ -9,7 +9,7 @@ use std::{
 
 use ase_probes::{evidence::TcpInfo, outcome::Outcome, verdict::Phase};
 
-use super::window::Window;
+use super::window::SlidingWindow;
 use crate::{model::remap::Remap, net::port::Port};
 
 /// A success within this time after a failure is a recovery; later it is the end of an outage. It holds a confirmation
@@ -66,32 +66,32 @@ const EXCHANGE: (u32, Duration) = (4, Duration::from_secs(1));
 /// The last failures of each endpoint, the recoveries from them, packets sent again, and round trips.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    failing: BTreeMap<usize, Failing>,
-    recoveries: Window<Port>,
-    recovered: Window<usize>,
+    failing: BTreeMap<usize, Streak>,
+    recoveries: SlidingWindow<Port>,
+    recovered: SlidingWindow<usize>,
     /// Visits that failed before a connection was made, by endpoint.
-    unconnected: Window<usize>,
-    packets: Window<Packet>,
+    unconnected: SlidingWindow<usize>,
+    packets: SlidingWindow<Packet>,
     /// Connections on which packets were sent again, by endpoint.
-    hit: Window<usize>,
+    hit: SlidingWindow<usize>,
     /// The same for those on which others than the first packets were.
-    midstream: Window<usize>,
+    midstream: SlidingWindow<usize>,
     /// Connections on which packets were sent again, by port.
-    hit_ports: Window<Port>,
+    hit_ports: SlidingWindow<Port>,
     /// Handshakes that had to be repeated while others on the port passed, by endpoint.
-    knocked: Window<usize>,
+    knocked: SlidingWindow<usize>,
     /// The same while others did on any port that is hit: who passes on a port where nobody knocks again may go another way.
-    knocked_anywhere: Window<usize>,
+    knocked_anywhere: SlidingWindow<usize>,
     /// When the first packets of the last handshakes that passed were sent, and on which port.
     controls: BTreeSet<(Instant, Port)>,
     has_past: bool,
-    round_trips: BTreeMap<usize, Usual>,
-    exchanges: BTreeMap<usize, Usual>,
+    round_trips: BTreeMap<usize, Smoothed>,
+    exchanges: BTreeMap<usize, Smoothed>,
 }
 
 /// Failures of one endpoint in a row.
 #[derive(Clone, Copy, Debug)]
-struct Failing {
+struct Streak {
     count: u32,
     began: Instant,
     last: Instant,
@@ -110,15 +110,16 @@ enum Packet {
     ResentMidstream,
 }
 
-/// How long something usually takes, and how often in a row it took several times as long.
+/// How long something usually takes, smoothed as TCP smooths its round trips (RFC 6298 section 2), and how often in a row it took
+/// several times as long.
 #[derive(Clone, Debug, Default)]
-struct Usual {
+struct Smoothed {
     usual: Duration,
     learned: usize,
     grown: usize,
 }
 
-impl Usual {
+impl Smoothed {
     fn observe(&mut self, took: Duration, (factor, by): (u32, Duration)) {
         if self.learned >= GROWN && took >= self.usual * factor && took >= self.usual + by {
             self.grown += 1;
@@ -142,7 +143,7 @@ impl Memory {
         if !works {
             let earlier = self.failing.get(&index);
             let (count, began) = earlier.map_or((0, now), |earlier| (earlier.count, earlier.began));
-            self.failing.insert(index, Failing { count: count.saturating_add(1), began, last: now, port });
+            self.failing.insert(index, Streak { count: count.saturating_add(1), began, last: now, port });
             return;
         }
         if let Some(failing) = self.failing.remove(&index)

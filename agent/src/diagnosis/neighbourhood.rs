@@ -158,14 +158,14 @@ impl Place {
 
 /// Endpoints with something in common, by when they were visited last and what that showed.
 #[derive(Clone, Debug, Default)]
-struct Group {
+struct Cohort {
     works: Moments,
     fails: Moments,
     /// Every member; one that was never visited was visited at zero.
     members: Moments,
 }
 
-impl Group {
+impl Cohort {
     fn set(&mut self, index: usize, last: Option<&Last>, is_member: bool) {
         let began = last.map_or(Duration::ZERO, |last| last.began);
         self.members.set(last.map_or(Duration::ZERO, |last| last.tried), index, is_member);
@@ -177,7 +177,7 @@ impl Group {
     }
 }
 
-impl Group {
+impl Cohort {
     fn works_but(&self, since: Duration, but: &BTreeSet<usize>) -> bool {
         self.works.since(since).any(|index| !but.contains(&index))
     }
@@ -186,8 +186,8 @@ impl Group {
 /// All endpoints of one port, and those among them that lie outside this network.
 #[derive(Clone, Debug, Default)]
 struct PortGroup {
-    all: Group,
-    outside: Group,
+    all: Cohort,
+    outside: Cohort,
 }
 
 /// All endpoints, grouped.
@@ -199,12 +199,12 @@ pub struct Neighbourhood {
     host_numbers: BTreeMap<Host, usize>,
     /// The hosts that have names, by their labels from the last to the first.
     names: BTreeMap<String, usize>,
-    all: Group,
+    all: Cohort,
     failed: Moments,
-    outside: Group,
+    outside: Cohort,
     ports: BTreeMap<Port, PortGroup>,
-    hosts: Vec<Group>,
-    addresses: BTreeMap<IpAddr, Group>,
+    hosts: Vec<Cohort>,
+    addresses: BTreeMap<IpAddr, Cohort>,
     servers: BTreeMap<SocketAddr, Moments>,
     /// Failures on port 80 that show the block page of a firewall.
     blocked: Moments,
@@ -233,11 +233,11 @@ impl Neighbourhood {
         let mut new = Self {
             platform,
             name_servers: endpoints.iter().filter_map(name_server).filter(|server| *server != platform).collect(),
-            all: Group::default(),
+            all: Cohort::default(),
             failed: Moments::default(),
-            outside: Group::default(),
+            outside: Cohort::default(),
             ports: BTreeMap::new(),
-            hosts: vec![Group::default(); host_numbers.len()],
+            hosts: vec![Cohort::default(); host_numbers.len()],
             addresses: BTreeMap::new(),
             servers: BTreeMap::new(),
             blocked: Moments::default(),
@@ -281,7 +281,7 @@ impl Neighbourhood {
         self.set(index, true);
     }
 
-    /// Enters an endpoint in every group that it belongs to, or takes it out of them.
+    /// Enters an endpoint in every cohort that it belongs to, or takes it out of them.
     fn set(&mut self, index: usize, is_member: bool) {
         let is_outside = self.is_outside(index);
         let place = &self.places[index];
@@ -330,7 +330,7 @@ impl Neighbourhood {
     /// Addresses come and go with names; those that nobody has any more are dropped.
     fn forget_empty(&mut self, index: usize) {
         if let Some(address) = self.places[index].address()
-            && self.addresses.get(&address).is_some_and(|group| group.members.is_empty())
+            && self.addresses.get(&address).is_some_and(|cohort| cohort.members.is_empty())
         {
             self.addresses.remove(&address);
         }
@@ -405,7 +405,7 @@ impl Neighbourhood {
     /// Whether any endpoint on a port works since then, but these: one that works with the same thing wrong shows nothing
     /// better.
     pub fn works_on(&self, port: Port, since: Duration, but: &BTreeSet<usize>) -> bool {
-        self.ports.get(&port).is_some_and(|group| group.all.works_but(since, but))
+        self.ports.get(&port).is_some_and(|cohort| cohort.all.works_but(since, but))
     }
 
     /// Whether any endpoint of a host works since then, but these.
@@ -415,13 +415,13 @@ impl Neighbourhood {
 
     /// Whether any endpoint that was reached at an address works since then, but these.
     pub fn works_at_address(&self, address: IpAddr, since: Duration, but: &BTreeSet<usize>) -> bool {
-        self.addresses.get(&address).is_some_and(|group| group.works_but(since, but))
+        self.addresses.get(&address).is_some_and(|cohort| cohort.works_but(since, but))
     }
 
     /// Whether any endpoint that was reached within a prefix works since then, but these.
     pub fn works_within(&self, prefix: IpNet, since: Duration, but: &BTreeSet<usize>) -> bool {
         let within = self.addresses.range(prefix.network()..=prefix.broadcast());
-        within.into_iter().any(|(_, group)| group.works_but(since, but))
+        within.into_iter().any(|(_, cohort)| cohort.works_but(since, but))
     }
 
     /// Whether a DNS server resolved a name since then.

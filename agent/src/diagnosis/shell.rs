@@ -48,7 +48,7 @@ const PACE_PER_CASE: Duration = Duration::from_micros(100);
 
 /// What a task brought.
 #[derive(Debug)]
-enum Ended {
+enum Brought {
     Measured(Key, Measured),
     Held(Option<Key>, Returned),
 }
@@ -61,7 +61,7 @@ pub struct Diagnosing {
     measurer: Arc<Measurer>,
     waiting: VecDeque<Errand>,
     under_way: BTreeSet<Key>,
-    measurements: JoinSet<Ended>,
+    measurements: JoinSet<Brought>,
     held: Option<HeldFlows>,
     budget: Budget,
     reviewed: Option<Instant>,
@@ -203,7 +203,7 @@ impl Diagnosing {
     fn hold(&mut self, peer: SocketAddr, now: Instant) {
         if self.held.as_mut().is_some_and(|held| held.wants(peer, now)) {
             let measurer = Arc::clone(&self.measurer);
-            self.measurements.spawn(async move { Ended::Held(None, held_flows::open(measurer, peer).await) });
+            self.measurements.spawn(async move { Brought::Held(None, held_flows::open(measurer, peer).await) });
         }
     }
 
@@ -269,7 +269,7 @@ impl Diagnosing {
                 match self.held.as_mut().and_then(|held| held.take(port)) {
                     Some(flow) => drop(
                         self.measurements
-                            .spawn(async move { Ended::Held(Some(errand.key), held_flows::look(port, flow).await) }),
+                            .spawn(async move { Brought::Held(Some(errand.key), held_flows::look(port, flow).await) }),
                     ),
                     None => self.learn(errand.key, Measured::default()),
                 }
@@ -278,15 +278,15 @@ impl Diagnosing {
             let (measurer, rng) = (Arc::clone(&self.measurer), StdRng::from_rng(&mut self.rng));
             self.measurements.spawn(async move {
                 let measured = measurer.measure(&errand, rng).await;
-                Ended::Measured(errand.key, measured)
+                Brought::Measured(errand.key, measured)
             });
         }
     }
 
-    fn take_in(&mut self, ended: Result<Ended, JoinError>) {
+    fn take_in(&mut self, ended: Result<Brought, JoinError>) {
         match ended {
-            Ok(Ended::Measured(key, measured)) => self.learn(key, measured),
-            Ok(Ended::Held(key, returned)) => {
+            Ok(Brought::Measured(key, measured)) => self.learn(key, measured),
+            Ok(Brought::Held(key, returned)) => {
                 let measured = self.held.as_mut().and_then(|held| held.put_back(returned, clock::now()));
                 if let Some(key) = key {
                     self.learn(key, measured.unwrap_or_default());

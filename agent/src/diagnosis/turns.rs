@@ -12,7 +12,7 @@ use ase_probes::verdict::Finding;
 
 use super::{
     memory::lower_bound,
-    window::{self, Window},
+    window::{self, SlidingWindow},
 };
 use crate::model::remap::Remap;
 
@@ -82,7 +82,7 @@ pub struct Dips {
     dips: VecDeque<Dip>,
     /// What each endpoint's last failure of the kind showed.
     lost: BTreeMap<usize, Lost>,
-    visits: Window<()>,
+    visits: SlidingWindow<()>,
     /// When a failure was last confirmed that had not been.
     confirmed: Option<Instant>,
 }

@@ -13,20 +13,20 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// How often what happened within the last [`SPAN`].
 #[derive(Clone, Debug)]
-pub struct Window<K> {
+pub struct SlidingWindow<K> {
     parts: VecDeque<(Instant, BTreeMap<K, u64>)>,
     total: BTreeMap<K, u64>,
     sum: u64,
     last: Option<Instant>,
 }
 
-impl<K> Default for Window<K> {
+impl<K> Default for SlidingWindow<K> {
     fn default() -> Self {
         Self { parts: VecDeque::new(), total: BTreeMap::new(), sum: 0, last: None }
     }
 }
 
-impl<K: Copy + Ord> Window<K> {
+impl<K: Copy + Ord> SlidingWindow<K> {
     /// Counts something.
     pub fn add(&mut self, what: K, count: u64, now: Instant) {
         self.elapse(now);
@@ -109,7 +109,7 @@ mod tests {
             steps in proptest::collection::vec((0u64..20, 0u8..4, 0u64..3), 1..80),
         ) {
             let start = ase_probes::clock::now();
-            let (mut window, mut all, mut now) = (Window::default(), Vec::new(), start);
+            let (mut window, mut all, mut now) = (SlidingWindow::default(), Vec::new(), start);
             for (pause, what, count) in steps {
                 now += Duration::from_secs(pause);
                 window.add(what, count, now);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ase_probes::cause::Cause;
 
-use super::{Group, Neighbourhood, Peer, Showing, from_the_end};
+use super::{Cohort, Neighbourhood, Peer, Showing, from_the_end};
 use crate::{
     diagnosis::ask::Beside,
     model::{catalog::Host, contrast::Contrast},
@@ -32,8 +32,8 @@ impl Neighbourhood {
                 self.works(since, || self.ports.get(&target.port).map(|port| &port.all).into_iter(), on_other_host)
             }
             Contrast::SameHostWorks => {
-                let group = || host.map(|host| &self.hosts[host]).into_iter();
-                self.works(since, group, |other| self.places[other].port != target.port)
+                let cohort = || host.map(|host| &self.hosts[host]).into_iter();
+                self.works(since, cohort, |other| self.places[other].port != target.port)
             }
             Contrast::OtherPortsWork => {
                 let others = || self.ports.iter().filter(|(port, _)| **port != target.port);
@@ -52,19 +52,19 @@ impl Neighbourhood {
 
     /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no: two must have
     /// failed, or the only one.
-    fn works<'a, G: Iterator<Item = &'a Group>>(
+    fn works<'a, G: Iterator<Item = &'a Cohort>>(
         &'a self,
         since: Duration,
         groups: impl Fn() -> G,
         is_chosen: impl Fn(usize) -> bool,
     ) -> Option<bool> {
-        if groups().any(|group| group.works.since(since).any(&is_chosen)) {
+        if groups().any(|cohort| cohort.works.since(since).any(&is_chosen)) {
             return Some(true);
         }
-        let mut failing = groups().flat_map(|group| group.fails.since(since)).filter(|other| is_chosen(*other));
+        let mut failing = groups().flat_map(|cohort| cohort.fails.since(since)).filter(|other| is_chosen(*other));
         let first = failing.next()?;
         let is_only =
-            || !groups().flat_map(|group| group.members.iter()).any(|other| other != first && is_chosen(other));
+            || !groups().flat_map(|cohort| cohort.members.iter()).any(|other| other != first && is_chosen(other));
         (failing.next().is_some() || is_only()).then_some(false)
     }
 
@@ -98,8 +98,8 @@ impl Neighbourhood {
         if self.blocked.any_since(since) {
             return Some(true);
         }
-        let mut plain = self.ports.iter().filter(|(port, _)| port.number == 80).map(|(_, group)| &group.all);
-        plain.any(|group| group.works.any_since(since) || group.fails.any_since(since)).then_some(false)
+        let mut plain = self.ports.iter().filter(|(port, _)| port.number == 80).map(|(_, cohort)| &cohort.all);
+        plain.any(|cohort| cohort.works.any_since(since) || cohort.fails.any_since(since)).then_some(false)
     }
 
     /// The endpoints whose visits would answer the contrasts of an endpoint, at most six. One that was visited since then
