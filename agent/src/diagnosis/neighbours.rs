@@ -12,7 +12,7 @@ use crate::{
     },
     net::address::is_private,
     resolvers::{
-        compare::{ComparisonClass, Outcome as Answered},
+        compare::{ComparisonClass, DnsOutcome},
         names::{Comparisons, NameView},
     },
 };
@@ -55,7 +55,7 @@ impl Neighbours<'_> {
         let class = survey.comparison.class;
         let differs = survey.differs();
         let mut known: Contrasts = [
-            (Contrast::AzureResolves, azure.outcome == Answered::Answer && is_found),
+            (Contrast::AzureResolves, azure.outcome == DnsOutcome::Answer && is_found),
             (Contrast::AzureAnswersPrivate, is_found && azure.addresses.iter().all(|address| is_private(*address))),
             (Contrast::PrivateZoneGap, class == ComparisonClass::PrivateZoneGap),
         ]

@@ -7,7 +7,7 @@ use ase_probes::{class::Class, outcome::Protocol, probe::Probe, verdict::Phase};
 use crate::{
     engine::histogram::Histogram,
     model::{catalog::Host, settings::Settings, visit::Visit},
-    resolvers::{compare::Outcome, load::Loads, survey},
+    resolvers::{compare::DnsOutcome, load::Loads, survey},
 };
 
 /// The sums. They are shared with every snapshot until they change.
@@ -44,7 +44,7 @@ impl Sums {
     }
 
     /// Takes in how DNS servers answered, now in time since the Unix epoch.
-    pub fn heard(&mut self, heard: Vec<(SocketAddr, Outcome)>, now: Duration) {
+    pub fn heard(&mut self, heard: Vec<(SocketAddr, DnsOutcome)>, now: Duration) {
         let loads = Arc::make_mut(&mut self.loads);
         heard.into_iter().for_each(|(server, outcome)| loads.hear(server, outcome, now));
     }
@@ -62,13 +62,13 @@ fn servers_of(settings: &Settings) -> Vec<SocketAddr> {
 }
 
 /// How DNS servers answered in a visit: each that was asked for the name, and the endpoint where it is one over UDP.
-fn heard_in(visit: &Visit) -> impl Iterator<Item = (SocketAddr, Outcome)> {
+fn heard_in(visit: &Visit) -> impl Iterator<Item = (SocketAddr, DnsOutcome)> {
     let failures = visit.resolution.iter().flat_map(|resolution| &resolution.failures);
     let exchanges = failures.chain(&visit.outcomes).filter_map(|outcome| match &outcome.protocol {
         Protocol::Dns(reply) => Some((outcome.address, survey::normal(&outcome.seen, reply).outcome)),
         Protocol::Nothing | Protocol::Ntp(_) | Protocol::Http(_) | Protocol::Tds(_) | Protocol::Tcp(_) => None,
     });
     let found = visit.resolution.iter().filter(|resolution| !resolution.addresses.is_empty());
-    let found = found.filter_map(|resolution| Some((resolution.server?, Outcome::Answer)));
+    let found = found.filter_map(|resolution| Some((resolution.server?, DnsOutcome::Answer)));
     exchanges.chain(found)
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     engine::snapshot::Snapshot,
     model::{catalog::Severity, endpoint::Status},
-    resolvers::compare::Outcome,
+    resolvers::compare::DnsOutcome,
 };
 
 /// Slots that the sentence names; of the others the number.
@@ -161,7 +161,7 @@ fn misgivings(snapshot: &Snapshot) -> Vec<String> {
             found.push(format!("somebody on the path answers before the DNS server {server}"));
         } else if tried.invents() == Some(true) {
             found.push(format!("the DNS server {server} invents addresses for names that do not exist"));
-        } else if tried.outcome == Outcome::Refused {
+        } else if tried.outcome == DnsOutcome::Refused {
             found.push(format!("the DNS server {server} does not resolve names for this host"));
         }
     }
@@ -247,17 +247,17 @@ mod tests {
             Trial { at: Duration::ZERO, intercepted: None, servers: vec![ServerTrial { server, outcome, is_raced }] }
         };
         for (outcome, is_raced, words) in [
-            (Outcome::Answer, false, "10.0.0.4 invents addresses"),
-            (Outcome::Answer, true, "before the DNS server 10.0.0.4"),
-            (Outcome::Nxdomain, true, "before the DNS server 10.0.0.4"),
-            (Outcome::Refused, false, "10.0.0.4 does not resolve names"),
+            (DnsOutcome::Answer, false, "10.0.0.4 invents addresses"),
+            (DnsOutcome::Answer, true, "before the DNS server 10.0.0.4"),
+            (DnsOutcome::Nxdomain, true, "before the DNS server 10.0.0.4"),
+            (DnsOutcome::Refused, false, "10.0.0.4 does not resolve names"),
         ] {
             snapshot.trial = Some(Arc::new(trial(outcome, is_raced)));
             let summary = Summary::of(&snapshot);
             assert!(summary.sentence().contains(words), "{}", summary.sentence());
             assert_eq!(summary.exit_code(), 2);
         }
-        snapshot.trial = Some(Arc::new(trial(Outcome::Nxdomain, false)));
+        snapshot.trial = Some(Arc::new(trial(DnsOutcome::Nxdomain, false)));
         assert_eq!(Summary::of(&snapshot).exit_code(), 0);
         snapshot.host_dns.servers.clear();
         assert!(Summary::of(&snapshot).sentence().contains("this host names no DNS server"));

@@ -12,7 +12,7 @@ mod history;
 mod rules;
 
 pub use annotation::{Annotation, annotate};
-pub use answer::{Answer, Outcome, zone_to_forward};
+pub use answer::{Answer, DnsOutcome, zone_to_forward};
 pub use history::{History, Published};
 pub use rules::{Circumstances, Inventor, TlsConfirmation, classify};
 

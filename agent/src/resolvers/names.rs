@@ -533,7 +533,7 @@ mod tests {
     fn a_silent_server_is_not_asked_for_the_other_names_of_a_single_round() {
         let start = ase_probes::clock::now();
         let mut silent = survey("20.0.0.1", "20.0.0.1");
-        silent.custom = Answer::without_addresses(crate::resolvers::compare::Outcome::Timeout);
+        silent.custom = Answer::without_addresses(crate::resolvers::compare::DnsOutcome::Timeout);
         let forty = (0..40).map(|number| format!("n{number}.example"));
         let mut once = Comparisons::new(forty.clone(), Cadence::Once, start);
         assert_eq!((once.take_due(start).len(), once.remaining()), (CONCURRENCY_ONCE, 40));

@@ -18,7 +18,7 @@ use crate::{
         settings::{Settings, names},
     },
     resolvers::{
-        compare::{Outcome, Server},
+        compare::{DnsOutcome, Server},
         names::{Cadence, Comparisons, NameViews},
         survey::{NotAsked, Survey, Surveyor},
         trial::Trial,
@@ -31,7 +31,7 @@ pub enum Step {
     /// Something began, or ended without a result.
     Began,
     /// Servers were heard: how each answered.
-    Heard(Vec<(SocketAddr, Outcome)>),
+    Heard(Vec<(SocketAddr, DnsOutcome)>),
 }
 
 /// Surveys and trials under way and the state they feed.

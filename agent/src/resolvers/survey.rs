@@ -37,7 +37,7 @@ use crate::{
         policy::{AddressPolicy, Reached},
     },
     resolvers::compare::{
-        self, Annotation, Answer, Circumstances, Comparison, History, Inventor, Outcome, TlsConfirmation, Worry,
+        self, Annotation, Answer, Circumstances, Comparison, DnsOutcome, History, Inventor, TlsConfirmation, Worry,
     },
     resolvers::{nonexistent, varying::MANAGED},
 };
@@ -211,7 +211,7 @@ impl Surveyor {
             }
             failure.get_or_insert((*server, answer));
         }
-        failure.unwrap_or_else(|| (self.azure, Answer::without_addresses(Outcome::Timeout)))
+        failure.unwrap_or_else(|| (self.azure, Answer::without_addresses(DnsOutcome::Timeout)))
     }
 
     /// Asks one server for both families.
@@ -251,15 +251,15 @@ impl Surveyor {
         rng: &mut StdRng,
     ) -> Option<Inventor> {
         let (side, at, real) = match (custom.outcome, azure.outcome) {
-            (Outcome::Answer, _) => (Inventor::Custom, server, custom),
-            (_, Outcome::Answer) => (Inventor::Azure, self.azure, azure),
+            (DnsOutcome::Answer, _) => (Inventor::Custom, server, custom),
+            (_, DnsOutcome::Answer) => (Inventor::Azure, self.azure, azure),
             _ => return None,
         };
         let parent = name.split_once('.').map_or(name, |(_, parent)| parent);
         for zone in [parent, nonexistent::outside(name)] {
             let sibling = format!("ase-agent-{:016x}.{zone}", rng.next_u64());
             let invented = self.ask(at, &sibling, rng.next_u64()).await;
-            if invented.outcome != Outcome::Answer || invented.addresses.is_disjoint(&real.addresses) {
+            if invented.outcome != DnsOutcome::Answer || invented.addresses.is_disjoint(&real.addresses) {
                 return None;
             }
             if self.is_from_path(at, &sibling, &invented, rng.next_u64()).await {
@@ -354,7 +354,7 @@ fn same_origin(origins: &BTreeMap<String, Vec<IpNet>>, custom: &Answer, azure: &
 fn heard(exchange: &Exchange) -> Answer {
     let cause = exchange.verdict.finding().map(|finding| finding.cause);
     match cause.filter(|cause| exchange.reply.answer.is_none() && cause.is_local()) {
-        Some(cause) => Answer::without_addresses(Outcome::Unasked(cause)),
+        Some(cause) => Answer::without_addresses(DnsOutcome::Unasked(cause)),
         None => normal(&exchange.seen, &exchange.reply),
     }
 }
@@ -365,7 +365,7 @@ pub(crate) fn normal(seen: &Seen, reply: &dns::Reply) -> Answer {
         Some(answer) => {
             let found = from_wire(answer);
             let (why, remarks) = match found.outcome {
-                Outcome::Answer => (None, reply.remarks()),
+                DnsOutcome::Answer => (None, reply.remarks()),
                 _ => (Some(reply.remarks().join("; ")).filter(|why| !why.is_empty()), Vec::new()),
             };
             Answer { conflicting: reply.conflicting, response: seen.round_trip, why, remarks, ..found }
@@ -380,25 +380,25 @@ pub(crate) fn normal(seen: &Seen, reply: &dns::Reply) -> Answer {
     }
 }
 
-fn failure_of(seen: &Seen, reply: &dns::Reply) -> Outcome {
+fn failure_of(seen: &Seen, reply: &dns::Reply) -> DnsOutcome {
     match seen.stop.as_ref().map(|stop| &stop.trouble) {
-        Some(Trouble::Malformed(_) | Trouble::TooMuch(_)) => Outcome::Malformed,
-        _ if reply.strays > 0 => Outcome::Malformed,
-        _ => Outcome::Timeout,
+        Some(Trouble::Malformed(_) | Trouble::TooMuch(_)) => DnsOutcome::Malformed,
+        _ if reply.strays > 0 => DnsOutcome::Malformed,
+        _ => DnsOutcome::Timeout,
     }
 }
 
 fn from_wire(answer: &dns::Answer) -> Answer {
     let outcome = match answer.rcode {
-        Rcode::NoError if answer.is_referral() => Outcome::Refused,
+        Rcode::NoError if answer.is_referral() => DnsOutcome::Refused,
         // What was cut to nothing even over TCP says neither yes nor no.
-        Rcode::NoError if answer.addresses.is_empty() && answer.truncated => Outcome::Malformed,
-        Rcode::NoError if answer.addresses.is_empty() => Outcome::Nodata,
-        Rcode::NoError => Outcome::Answer,
-        Rcode::NxDomain => Outcome::Nxdomain,
-        Rcode::Refused => Outcome::Refused,
-        Rcode::ServFail => Outcome::Servfail,
-        Rcode::FormErr | Rcode::NotImp | Rcode::BadVers | Rcode::Other(_) => Outcome::Formerr,
+        Rcode::NoError if answer.addresses.is_empty() && answer.truncated => DnsOutcome::Malformed,
+        Rcode::NoError if answer.addresses.is_empty() => DnsOutcome::Nodata,
+        Rcode::NoError => DnsOutcome::Answer,
+        Rcode::NxDomain => DnsOutcome::Nxdomain,
+        Rcode::Refused => DnsOutcome::Refused,
+        Rcode::ServFail => DnsOutcome::Servfail,
+        Rcode::FormErr | Rcode::NotImp | Rcode::BadVers | Rcode::Other(_) => DnsOutcome::Formerr,
     };
     let addresses: BTreeSet<IpAddr> = answer.addresses.iter().copied().collect();
     Answer {
@@ -417,16 +417,16 @@ fn from_wire(answer: &dns::Answer) -> Answer {
 fn merge(v4: Answer, v6: Answer) -> Answer {
     let conflicting = v4.conflicting || v6.conflicting;
     let merged = match (v4.outcome, v6.outcome) {
-        (Outcome::Answer, Outcome::Answer) => {
+        (DnsOutcome::Answer, DnsOutcome::Answer) => {
             let mut both = v4;
             both.addresses.extend(&v6.addresses);
             both.recent.extend(&v6.addresses);
             both.ttl = both.ttl.into_iter().chain(v6.ttl).min();
             both
         }
-        (Outcome::Answer, _) => v4,
-        (_, Outcome::Answer) => v6,
-        (Outcome::Nodata, failed) if failed.is_failure() => v6,
+        (DnsOutcome::Answer, _) => v4,
+        (_, DnsOutcome::Answer) => v6,
+        (DnsOutcome::Nodata, failed) if failed.is_failure() => v6,
         (_, _) => v4,
     };
     Answer { conflicting, ..merged }
@@ -456,11 +456,15 @@ mod tests {
         let v4 = Answer::with(&["a.net"], &["20.0.0.1"]);
         let v6 = Answer::with(&["a.net"], &["2a01::1"]);
         let none = Answer::without_addresses;
-        assert_eq!(merge(v4.clone(), none(Outcome::Nodata)), v4);
-        assert_eq!(merge(none(Outcome::Nodata), v6.clone()), v6);
-        assert_eq!(merge(none(Outcome::Nxdomain), none(Outcome::Timeout)), none(Outcome::Nxdomain));
-        assert_eq!(merge(none(Outcome::Nodata), none(Outcome::Servfail)), none(Outcome::Servfail), "no denial");
-        let raced = Answer { conflicting: true, ..none(Outcome::Nodata) };
+        assert_eq!(merge(v4.clone(), none(DnsOutcome::Nodata)), v4);
+        assert_eq!(merge(none(DnsOutcome::Nodata), v6.clone()), v6);
+        assert_eq!(merge(none(DnsOutcome::Nxdomain), none(DnsOutcome::Timeout)), none(DnsOutcome::Nxdomain));
+        assert_eq!(
+            merge(none(DnsOutcome::Nodata), none(DnsOutcome::Servfail)),
+            none(DnsOutcome::Servfail),
+            "no denial"
+        );
+        let raced = Answer { conflicting: true, ..none(DnsOutcome::Nodata) };
         assert!(merge(v4.clone(), raced).conflicting, "whichever family was raced");
         assert_eq!(merge(v4, v6).addresses.len(), 2);
     }

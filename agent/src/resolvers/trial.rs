@@ -7,7 +7,7 @@ use ase_probes::clock;
 use futures_util::future::join_all;
 use rand::{Rng, rngs::StdRng};
 
-use crate::resolvers::{compare::Outcome, nonexistent::BELOW, survey::Surveyor};
+use crate::resolvers::{compare::DnsOutcome, nonexistent::BELOW, survey::Surveyor};
 
 /// What one server did with a name that cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct ServerTrial {
     /// The server.
     pub server: SocketAddr,
     /// How it answered: NXDOMAIN is right, an address is invented.
-    pub outcome: Outcome,
+    pub outcome: DnsOutcome,
     /// Whether the invented address came from somebody on the path, who is merely faster than the server.
     pub is_raced: bool,
 }
@@ -24,14 +24,14 @@ impl ServerTrial {
     /// Whether the server invents answers; `None` if it said neither yes nor no.
     pub fn invents(&self) -> Option<bool> {
         match self.outcome {
-            Outcome::Answer => Some(!self.is_raced),
-            Outcome::Nodata | Outcome::Nxdomain => Some(false),
-            Outcome::Servfail
-            | Outcome::Refused
-            | Outcome::Formerr
-            | Outcome::Timeout
-            | Outcome::Malformed
-            | Outcome::Unasked(_) => None,
+            DnsOutcome::Answer => Some(!self.is_raced),
+            DnsOutcome::Nodata | DnsOutcome::Nxdomain => Some(false),
+            DnsOutcome::Servfail
+            | DnsOutcome::Refused
+            | DnsOutcome::Formerr
+            | DnsOutcome::Timeout
+            | DnsOutcome::Malformed
+            | DnsOutcome::Unasked(_) => None,
         }
     }
 }
@@ -74,7 +74,7 @@ impl Surveyor {
             async move {
                 let answer = self.ask(server, name, nonces.0).await;
                 let is_raced =
-                    answer.outcome == Outcome::Answer && self.is_from_path(server, name, &answer, nonces.1).await;
+                    answer.outcome == DnsOutcome::Answer && self.is_from_path(server, name, &answer, nonces.1).await;
                 ServerTrial { server, outcome: answer.outcome, is_raced: is_raced || answer.conflicting }
             }
         });
@@ -91,11 +91,11 @@ mod tests {
     fn an_address_for_a_name_that_cannot_exist_is_invented_and_silence_says_nothing() {
         let server = SocketAddr::from(([10, 0, 0, 4], 53));
         for (outcome, invents) in [
-            (Outcome::Answer, Some(true)),
-            (Outcome::Nxdomain, Some(false)),
-            (Outcome::Nodata, Some(false)),
-            (Outcome::Timeout, None),
-            (Outcome::Refused, None),
+            (DnsOutcome::Answer, Some(true)),
+            (DnsOutcome::Nxdomain, Some(false)),
+            (DnsOutcome::Nodata, Some(false)),
+            (DnsOutcome::Timeout, None),
+            (DnsOutcome::Refused, None),
         ] {
             let tried = |is_raced| ServerTrial { server, outcome, is_raced };
             let raced = Trial { at: Duration::ZERO, intercepted: None, servers: vec![tried(true)] };

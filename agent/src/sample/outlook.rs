@@ -27,7 +27,7 @@ use crate::{
         diagnosis::{Alternative, Incident, Judged, Ledger, Origin, Scope},
     },
     resolvers::{
-        compare::{Answer, Circumstances, Comparison, ComparisonClass, Outcome, Worry, classify},
+        compare::{Answer, Circumstances, Comparison, ComparisonClass, DnsOutcome, Worry, classify},
         load::Loads,
         names::NameView,
         survey::Survey,
@@ -135,7 +135,9 @@ pub(super) fn environment() -> Memory {
 pub(super) fn loads() -> Loads {
     let (custom, azure) = (SocketAddr::new(address("10.0.0.4"), 53), SocketAddr::new(address("168.63.129.16"), 53));
     let mut loads = Loads::new([custom, azure]);
-    for (server, outcome) in [(custom, Outcome::Answer), (custom, Outcome::Timeout), (azure, Outcome::Nxdomain)] {
+    for (server, outcome) in
+        [(custom, DnsOutcome::Answer), (custom, DnsOutcome::Timeout), (azure, DnsOutcome::Nxdomain)]
+    {
         loads.hear(server, outcome, AT);
     }
     loads
@@ -145,7 +147,7 @@ pub(super) fn loads() -> Loads {
 pub(super) fn trial() -> Trial {
     let tried = |server| ServerTrial {
         server: SocketAddr::new(address(server), 53),
-        outcome: Outcome::Nxdomain,
+        outcome: DnsOutcome::Nxdomain,
         is_raced: false,
     };
     Trial { at: AT, intercepted: Some(false), servers: ["10.0.0.4", "168.63.129.16"].map(tried).into() }

@@ -14,7 +14,7 @@ use crate::{
         summary::rfc3339,
     },
     resolvers::{
-        compare::Outcome,
+        compare::DnsOutcome,
         load::{Load, OUTCOMES},
         names::NameView,
     },
@@ -115,7 +115,7 @@ struct SideEntry {
 
 impl ResolverEntry {
     fn of(health: &ResolverHealth, load: Option<&Load>) -> Self {
-        let count = |outcome: Outcome| (outcome.label(), load.map_or(0, |load| load.count(outcome)));
+        let count = |outcome: DnsOutcome| (outcome.label(), load.map_or(0, |load| load.count(outcome)));
         Self {
             server: health.server.to_string(),
             udp: health.udp.as_ref().map(SideEntry::of),

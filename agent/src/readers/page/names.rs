@@ -17,7 +17,7 @@ use crate::{
         summary::count,
     },
     resolvers::{
-        compare::{Answer, Outcome, Worry},
+        compare::{Answer, DnsOutcome, Worry},
         names::NameView,
     },
 };
@@ -134,7 +134,7 @@ fn name(view: &NameView, snapshot: &Snapshot) -> Option<Name> {
 
 /// An answer in a few words: its addresses, or why there is none.
 fn said(answer: &Answer) -> Vec<Text> {
-    if answer.outcome != Outcome::Answer {
+    if answer.outcome != DnsOutcome::Answer {
         let why = answer.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
         return vec![Text::from(format!("{}{why}", answer.outcome.label()))];
     }

@@ -96,7 +96,7 @@ fn in_words(said: &Said) -> String {
     let side = if said.is_azure { "Azure DNS" } else { "custom DNS" };
     let answer = &said.answer;
     let what = match answer.outcome {
-        compare::Outcome::Answer => addresses(&answer.addresses),
+        compare::DnsOutcome::Answer => addresses(&answer.addresses),
         other => other.label().to_owned(),
     };
     let why = answer.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));

@@ -121,7 +121,7 @@ fn an_app_that_is_found_reached_and_certified_works_in_the_portal() {
 #[test]
 fn what_is_missing_is_named_with_its_record_and_with_what_breaks_in_the_portal() {
     let mut names = names();
-    let denied = || Answer::without_addresses(compare::Outcome::Nxdomain);
+    let denied = || Answer::without_addresses(compare::DnsOutcome::Nxdomain);
     names[1].said = said(denied(), denied());
     names[3].said = said(denied(), denied());
     let one = format!("*.{SUFFIX}");
@@ -143,7 +143,7 @@ fn what_is_missing_is_named_with_its_record_and_with_what_breaks_in_the_portal()
 #[test]
 fn a_record_that_only_azure_dns_lacks_and_an_issuer_that_nobody_knows_are_warnings() {
     let mut names = names();
-    names[0].said = said(Answer::with(&[], &[ADDRESS]), Answer::without_addresses(compare::Outcome::Nxdomain));
+    names[0].said = said(Answer::with(&[], &[ADDRESS]), Answer::without_addresses(compare::DnsOutcome::Nxdomain));
     let name = format!("testapp.scm.{SUFFIX}");
     let reached = [web(Role::Scm, &[&name], Some(Invalid::UnknownIssuer))];
     let notes = portal(&names, &reached).notes();
@@ -165,7 +165,7 @@ fn an_address_of_the_wrong_kind_is_said_for_either_deployment() {
 #[test]
 fn without_an_address_nothing_is_said_to_work() {
     let mut names = names();
-    let silent = || Answer::without_addresses(compare::Outcome::Timeout);
+    let silent = || Answer::without_addresses(compare::DnsOutcome::Timeout);
     names.iter_mut().for_each(|named| named.said = said(silent(), silent()));
     let portal = Portal { address: None, is_given: false, ..portal(&names, &[]) };
     assert_eq!(exit_code(&portal.notes()), 1);

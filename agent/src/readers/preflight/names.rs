@@ -15,7 +15,7 @@ use crate::{
         summary::{Summary, count},
     },
     resolvers::{
-        compare::{ComparisonClass, Outcome, Worry},
+        compare::{ComparisonClass, DnsOutcome, Worry},
         names::NameView,
     },
 };
@@ -117,7 +117,7 @@ fn is_declared(name: &str, declared: &BTreeSet<String>) -> bool {
 }
 
 fn resolved(views: &[&NameView]) -> String {
-    let answers = |view: &&&NameView| view.last.as_ref().is_some_and(|last| last.custom.outcome == Outcome::Answer);
+    let answers = |view: &&&NameView| view.last.as_ref().is_some_and(|last| last.custom.outcome == DnsOutcome::Answer);
     format!("{} of {} resolve for apps", views.iter().filter(answers).count(), count(views.len(), "name"))
 }
 

@@ -9,7 +9,7 @@ const SAID: usize = 3;
 
 /// How a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
+pub enum DnsOutcome {
     /// With addresses.
     Answer,
     /// The name exists and has no address.
@@ -30,7 +30,7 @@ pub enum Outcome {
     Unasked(Cause),
 }
 
-impl Outcome {
+impl DnsOutcome {
     /// Whether the server said neither yes nor no.
     pub fn is_failure(self) -> bool {
         match self {
@@ -79,7 +79,7 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// How the server answered.
-    pub outcome: Outcome,
+    pub outcome: DnsOutcome,
     /// The canonical names below the asked one, lower case without the final dot, in order.
     pub chain: Vec<String>,
     /// The addresses of this one answer.
@@ -115,7 +115,7 @@ impl Answer {
     }
 
     /// A negative or failed answer.
-    pub fn without_addresses(outcome: Outcome) -> Self {
+    pub fn without_addresses(outcome: DnsOutcome) -> Self {
         Self {
             outcome,
             chain: Vec::new(),
@@ -146,7 +146,7 @@ impl Answer {
             chain: chain.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect(),
             recent: addresses.clone(),
             addresses,
-            ..Self::without_addresses(Outcome::Answer)
+            ..Self::without_addresses(DnsOutcome::Answer)
         }
     }
 

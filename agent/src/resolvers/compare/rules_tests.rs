@@ -1,7 +1,7 @@
 //! Labelled pairs of answers for every rule, and the properties that hold for all pairs.
 
 use super::*;
-use crate::resolvers::compare::Outcome;
+use crate::resolvers::compare::DnsOutcome;
 use ase_probes::cause::Cause;
 use proptest::prelude::*;
 
@@ -17,11 +17,11 @@ fn via(chain: &[&str], addresses: &[&str]) -> Answer {
     Answer::with(chain, addresses)
 }
 
-fn no(outcome: Outcome) -> Answer {
+fn no(outcome: DnsOutcome) -> Answer {
     Answer::without_addresses(outcome)
 }
 
-fn soa(outcome: Outcome, zone: &str) -> Answer {
+fn soa(outcome: DnsOutcome, zone: &str) -> Answer {
     Answer { soa_zone: Some(zone.to_owned()), ..no(outcome) }
 }
 
@@ -46,7 +46,7 @@ type Row = (&'static str, Answer, Answer, Circumstances, Class, u8, Worry);
 
 #[test]
 fn it_is_said_whom_a_difference_harms() {
-    let nothing = no(Outcome::Nxdomain);
+    let nothing = no(DnsOutcome::Nxdomain);
     let reason = |custom: &Answer, azure: &Answer, known: &Circumstances| classify(NAME, custom, azure, known).reason;
     let lost = reason(&a(&["10.0.0.4"]), &nothing, &platform());
     assert!(lost.contains("by Azure DNS alone and does not find it"), "{lost}");
@@ -57,7 +57,7 @@ fn it_is_said_whom_a_difference_harms() {
 }
 
 fn failures_and_negatives() -> Vec<Row> {
-    use Outcome::{Formerr, Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
+    use DnsOutcome::{Formerr, Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
     use Worry::{Bad, Fine, Warn};
     let conflicting = Answer { conflicting: true, ..a(&["20.1.0.1"]) };
     let canary = Circumstances { intercepted: true, ..plain() };
@@ -329,7 +329,7 @@ fn proofs() -> Vec<Row> {
 #[test]
 fn an_answer_that_cannot_be_read_proves_no_interception_and_says_what_is_wrong() {
     let fine = a(&["20.1.0.1"]);
-    let broken = Answer { why: Some("it ends too soon".to_owned()), ..no(Outcome::Malformed) };
+    let broken = Answer { why: Some("it ends too soon".to_owned()), ..no(DnsOutcome::Malformed) };
     let unreadable = classify(NAME, &broken, &fine, &plain());
     assert_eq!((unreadable.class, unreadable.cause()), (Class::CustomFailed, None));
     assert_eq!(unreadable.reason, "custom DNS: malformed (it ends too soon), Azure DNS answers");
@@ -361,8 +361,8 @@ fn a_bypass_names_the_zone_and_the_forwarder() {
     );
 }
 
-fn outcome() -> impl Strategy<Value = Outcome> {
-    use Outcome::{Answer, Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
+fn outcome() -> impl Strategy<Value = DnsOutcome> {
+    use DnsOutcome::{Answer, Malformed, Nodata, Nxdomain, Refused, Servfail, Timeout};
     prop_oneof![4 => Just(Answer), 1 => Just(Nodata), 1 => Just(Nxdomain), 1 => Just(Servfail), 1 => Just(Refused), 1 => Just(Timeout), 1 => Just(Malformed)]
 }
 
@@ -376,7 +376,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     let name = proptest::sample::select(&["x.net", "Y.net", PL, "a.core.windows.net"][..]);
     (outcome(), proptest::collection::vec(name, 0..3), proptest::collection::vec(address(), 1..4)).prop_map(
         |(outcome, chain, addresses)| match outcome {
-            Outcome::Answer => via(&chain, &addresses),
+            DnsOutcome::Answer => via(&chain, &addresses),
             other => no(other),
         },
     )
@@ -435,7 +435,7 @@ proptest! {
             more
         };
         let public = |answer: &Answer| answer.addresses.iter().all(|ip| kind_of(*ip, &BTreeSet::new()) == AddressKind::Public);
-        if c.outcome == Outcome::Answer && z.outcome == Outcome::Answer && public(&c) && public(&z) {
+        if c.outcome == DnsOutcome::Answer && z.outcome == DnsOutcome::Answer && public(&c) && public(&z) {
             let after = classify(NAME, &with(&c), &with(&z), &known);
             prop_assert!(after.worry <= before.worry && after.worry == Worry::Fine, "{before:?} {after:?}");
         }
