@@ -7,7 +7,7 @@ use crate::{
     exports::{
         judged::Judged,
         measured::{self, Measured},
-        said::{Part, Said, Verdict, hops, nowhere},
+        said::{ExportVerdict, Part, Said, hops, nowhere},
         words,
     },
     lint::{
@@ -46,19 +46,21 @@ pub fn of(incident: &Incident, judged: &Judged, around: Around<'_>) -> Option<Sa
     parts.sort_by_key(|part| std::cmp::Reverse(part.verdict));
     let verdict = parts.first()?.verdict;
     let witnesses = match verdict {
-        Verdict::Dropped => witnesses(&parts, (incident, &judged.fabric), around),
-        Verdict::Allowed | Verdict::Unknown | Verdict::Detour | Verdict::Contradicted => Vec::new(),
+        ExportVerdict::Dropped => witnesses(&parts, (incident, &judged.fabric), around),
+        ExportVerdict::Allowed | ExportVerdict::Unknown | ExportVerdict::Detour | ExportVerdict::Contradicted => {
+            Vec::new()
+        }
     };
     if !witnesses.is_empty() {
         parts
             .iter_mut()
-            .filter(|part| part.verdict == Verdict::Dropped)
-            .for_each(|part| part.verdict = Verdict::Contradicted);
+            .filter(|part| part.verdict == ExportVerdict::Dropped)
+            .for_each(|part| part.verdict = ExportVerdict::Contradicted);
     }
     let written = judged.written();
     let is_stale = written.is_some_and(|written| written + around.stale_after < incident.since);
     let is_inside = around.source.and_then(|source| judged.fabric.is_in_subnet(source));
-    let verdict = if witnesses.is_empty() { verdict } else { Verdict::Contradicted };
+    let verdict = if witnesses.is_empty() { verdict } else { ExportVerdict::Contradicted };
     let said = Said {
         verdict,
         parts,
@@ -100,19 +102,19 @@ fn part(fabric: &Fabric, measured: &Measured) -> Part {
     Part { verdict, rules, routes, protocol, ports, destinations: vec![flow.destination] }
 }
 
-fn verdict(rules: &ByRules, routes: &ByRoutes, is_answered: bool) -> Verdict {
+fn verdict(rules: &ByRules, routes: &ByRoutes, is_answered: bool) -> ExportVerdict {
     let stops = is_denied(rules) || nowhere(routes).is_some();
     match (stops, is_answered) {
-        (true, true) => return Verdict::Contradicted,
-        (true, false) => return Verdict::Dropped,
+        (true, true) => return ExportVerdict::Contradicted,
+        (true, false) => return ExportVerdict::Dropped,
         (false, _) => {}
     }
     let is_open = matches!(routes, ByRoutes::Open(_)) || hops(routes).any(|hop| matches!(hop, NextHop::Unknown(_)));
     if matches!(rules, ByRules::Open(_)) || is_open {
-        return Verdict::Unknown;
+        return ExportVerdict::Unknown;
     }
     let leads_away = |hop: &NextHop| matches!(hop, NextHop::Appliance(_) | NextHop::Gateway);
-    if hops(routes).any(leads_away) { Verdict::Detour } else { Verdict::Allowed }
+    if hops(routes).any(leads_away) { ExportVerdict::Detour } else { ExportVerdict::Allowed }
 }
 
 /// Whether rules drop a flow, or a part of what it may be.
@@ -123,7 +125,7 @@ fn is_denied(rules: &ByRules) -> bool {
 /// Endpoints that work although the same rule or route would stop them: then something else is in force. Only who was visited
 /// since the incident began is a witness; those on an accused port are asked first.
 fn witnesses(parts: &[Part], (incident, fabric): (&Incident, &Fabric), around: Around<'_>) -> Vec<String> {
-    let accused: Vec<&Part> = parts.iter().filter(|part| part.verdict == Verdict::Dropped).collect();
+    let accused: Vec<&Part> = parts.iter().filter(|part| part.verdict == ExportVerdict::Dropped).collect();
     let is_stopped = |flow: &Flow| {
         let (rules, routes) = (fabric.by_rules(flow), fabric.by_routes(flow));
         let by_rule = |part: &&Part| matches!(rules, ByRules::Denied(_)) && part.rules == rules;

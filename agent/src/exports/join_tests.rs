@@ -67,7 +67,7 @@ fn table(kind: &str, address: &str) -> Value {
 #[test]
 fn the_rule_that_drops_the_measured_flows_is_named_with_what_to_do() {
     let said = World::new().said(&[group(&[rule("DenySql", "Deny", "*", "1433")])]).expect("it is said");
-    assert_eq!(said.verdict, Verdict::Dropped);
+    assert_eq!(said.verdict, ExportVerdict::Dropped);
     assert_eq!(
         said.line,
         "DenySql, priority 4000, drops TCP 1433 to any (group ase-nsg; here to 203.0.113.40, 203.0.113.41); exported 2h 0m before it began"
@@ -86,7 +86,7 @@ fn a_route_to_none_and_the_way_to_an_appliance_are_named() {
     assert!(line.starts_with(words), "{line}");
     let said = world.said(&[table("VirtualAppliance", "10.0.9.4")]).expect("it is said");
     let words = "TCP 1433 to 203.0.113.40, 203.0.113.41 goes to the appliance 10.0.9.4 by route default";
-    assert!(said.line.starts_with(words) && said.verdict == Verdict::Detour, "{}", said.line);
+    assert!(said.line.starts_with(words) && said.verdict == ExportVerdict::Detour, "{}", said.line);
     assert!(said.next.is_some_and(|next| next.ends_with("in the rules and the log of the appliance 10.0.9.4")));
     let both = world.line(&[group(&[rule("DenySql", "Deny", "*", "1433")]), table("None", "")]);
     assert!(
@@ -131,7 +131,7 @@ fn an_export_that_is_much_older_than_the_incident_is_said_to_be_stale() {
 #[test]
 fn a_rule_that_would_stop_what_works_is_not_in_force() {
     let said = World::new().said(&[group(&[rule("DenyAll", "Deny", "*", "*")])]).expect("it is said");
-    assert_eq!(said.verdict, Verdict::Contradicted);
+    assert_eq!(said.verdict, ExportVerdict::Contradicted);
     assert!(!said.witnesses.is_empty() && said.line.contains("would be stopped as well and works"), "{}", said.line);
     assert!(said.next.is_some_and(|next| next.starts_with("export rules and routes again")));
 }
@@ -142,9 +142,9 @@ fn who_was_last_visited_before_the_incident_began_is_no_witness() {
     world.is_single_look = false;
     let deny = [group(&[rule("DenyAll", "Deny", "*", "*")])];
     world.incident.since = sample::AT + HOUR;
-    assert_eq!(world.said(&deny).expect("it is said").verdict, Verdict::Dropped);
+    assert_eq!(world.said(&deny).expect("it is said").verdict, ExportVerdict::Dropped);
     world.incident.since = sample::AT - 2 * HOUR;
-    assert_eq!(world.said(&deny).expect("it is said").verdict, Verdict::Contradicted);
+    assert_eq!(world.said(&deny).expect("it is said").verdict, ExportVerdict::Contradicted);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_rule_drops_silently_so_what_was_answered_was_not_its_doing() {
         Arc::make_mut(view).status = Status::Unknown(none);
     }
     let said = world.said(&[group(&[rule("DenyWeb", "Deny", "*", "80")])]).expect("it is said");
-    assert_eq!(said.verdict, Verdict::Contradicted);
+    assert_eq!(said.verdict, ExportVerdict::Contradicted);
     assert!(said.line.contains("something of it comes through"), "{}", said.line);
 }
 
@@ -171,7 +171,7 @@ fn what_hangs_on_a_tag_is_said_to_be_unknown_with_what_decides_else() {
         "destinationAddressPrefix": "*", "destinationPortRange": "1433"}),
     ];
     let said = World::new().said(&[group(&rules)]).expect("it is said");
-    assert_eq!((said.verdict, said.next), (Verdict::Unknown, None));
+    assert_eq!((said.verdict, said.next), (ExportVerdict::Unknown, None));
     let words = "is not known: AllowSql is about Sql, whose addresses no export holds; else DenyRest, priority 4001, drops TCP 1433";
     assert!(said.line.contains(words), "{}", said.line);
 }

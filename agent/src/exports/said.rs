@@ -10,7 +10,7 @@ use crate::lint::{
 
 /// The result in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum ExportVerdict {
     /// Nothing exported stands in the way: the suspect is beyond the exports.
     Allowed,
     /// The exports do not hold enough.
@@ -23,7 +23,7 @@ pub enum Verdict {
     Dropped,
 }
 
-impl Verdict {
+impl ExportVerdict {
     /// Every verdict.
     pub const ALL: [Self; 5] = [Self::Allowed, Self::Unknown, Self::Detour, Self::Contradicted, Self::Dropped];
 
@@ -43,7 +43,7 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// What becomes of them.
-    pub verdict: Verdict,
+    pub verdict: ExportVerdict,
     /// What the rules do.
     pub rules: ByRules,
     /// Where the routes send them.
@@ -60,7 +60,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The worst of the parts.
-    pub verdict: Verdict,
+    pub verdict: ExportVerdict,
     /// The measured flows, those with the worst verdict first.
     pub parts: Vec<Part>,
     /// Where the flows leave from, where that is known.

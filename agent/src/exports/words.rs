@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    exports::said::{Part, Said, Verdict, hops, nowhere, ways},
+    exports::said::{ExportVerdict, Part, Said, hops, nowhere, ways},
     lint::{
         judge::passage::{ByRoutes, ByRules, RouteName, RuleName},
         read::last_name,
@@ -23,11 +23,11 @@ pub(super) fn line(said: &Said, incident: &Incident) -> String {
     let told = worst.iter().take(2).map(|part| of_part(part)).collect::<Vec<_>>().join("; ");
     let others = said.parts.len() - worst.len();
     let mut line = match said.verdict {
-        Verdict::Contradicted => format!("{told}; {}", contradiction(said)),
-        Verdict::Allowed => format!("{told}: the suspect is beyond the exports: {}", beyond(&worst)),
-        Verdict::Unknown | Verdict::Detour | Verdict::Dropped => told,
+        ExportVerdict::Contradicted => format!("{told}; {}", contradiction(said)),
+        ExportVerdict::Allowed => format!("{told}: the suspect is beyond the exports: {}", beyond(&worst)),
+        ExportVerdict::Unknown | ExportVerdict::Detour | ExportVerdict::Dropped => told,
     };
-    if others > 0 && said.verdict != Verdict::Contradicted {
+    if others > 0 && said.verdict != ExportVerdict::Contradicted {
         line.push_str("; nothing of that kind stops the other flows of this incident");
     }
     if let (Some(false), Some(source)) = (said.is_inside, said.source) {
@@ -79,10 +79,10 @@ fn of_part(part: &Part) -> String {
         (_, ByRoutes::Open(why)) => {
             format!("where the exported routes send {} is not known: {why}{}", flow(part), passed(part))
         }
-        _ if part.verdict == Verdict::Unknown => {
+        _ if part.verdict == ExportVerdict::Unknown => {
             format!("where the exported routes send {} is not known{}{}", flow(part), way(part), passed(part))
         }
-        _ if part.verdict == Verdict::Detour => detour(part),
+        _ if part.verdict == ExportVerdict::Detour => detour(part),
         _ => format!("{}{}", passed_first(part), way(part)),
     }
 }
@@ -184,7 +184,7 @@ pub(super) fn next(said: &Said) -> Option<String> {
     let part = said.parts.iter().find(|part| part.verdict == said.verdict)?;
     let again = if said.is_stale { "export again first, for the export is stale; then " } else { "" };
     let step = match said.verdict {
-        Verdict::Dropped => match &part.rules {
+        ExportVerdict::Dropped => match &part.rules {
             ByRules::Denied(rule) | ByRules::PartlyDenied(rule) => {
                 format!("let {} pass in group {} before {}", flow(part), rule.group, rule_words(rule))
             }
@@ -193,19 +193,19 @@ pub(super) fn next(said: &Said) -> Option<String> {
                 format!("give {} of {} a next hop, or take it out", route_words(route), of_table(route))
             }
         },
-        Verdict::Detour => {
+        ExportVerdict::Detour => {
             let hop = hops(&part.routes).find(|hop| matches!(hop, NextHop::Appliance(_) | NextHop::Gateway))?;
             format!("look for {} in the rules and the log of {hop}", flow(part))
         }
-        Verdict::Contradicted => {
+        ExportVerdict::Contradicted => {
             return Some("export rules and routes again: those that were exported are not in force".to_owned());
         }
-        Verdict::Allowed => format!(
+        ExportVerdict::Allowed => format!(
             "look beyond the exported rules and routes: security admin rules of a network manager, an appliance on the way, the peer's own \
              firewall for {}",
             flow(part)
         ),
-        Verdict::Unknown => return None,
+        ExportVerdict::Unknown => return None,
     };
     Some(format!("{again}{step}"))
 }
@@ -232,14 +232,14 @@ pub(super) fn commands(said: &Said) -> Vec<String> {
     };
     let effective = ["list-effective-nsg", "show-effective-route-table"];
     match (said.verdict, &part.rules) {
-        (Verdict::Dropped, ByRules::Denied(rule) | ByRules::PartlyDenied(rule)) => vec![shows_rule(rule)],
-        (Verdict::Dropped | Verdict::Detour, _) => {
+        (ExportVerdict::Dropped, ByRules::Denied(rule) | ByRules::PartlyDenied(rule)) => vec![shows_rule(rule)],
+        (ExportVerdict::Dropped | ExportVerdict::Detour, _) => {
             route.filter(|route| !route.is_system).map(shows_route).into_iter().collect()
         }
-        (Verdict::Contradicted | Verdict::Allowed, _) => {
+        (ExportVerdict::Contradicted | ExportVerdict::Allowed, _) => {
             effective.map(|what| format!("az network nic {what} -g GROUP -n NIC")).to_vec()
         }
-        (Verdict::Unknown, _) => Vec::new(),
+        (ExportVerdict::Unknown, _) => Vec::new(),
     }
 }
 

@@ -19,7 +19,7 @@ use ase_probes::{
 use crate::{
     diagnosis::rules::{ALL_RULE, OVER},
     engine::snapshot::Snapshot,
-    exports::said::{Said, Verdict},
+    exports::said::{ExportVerdict, Said},
     model::{
         catalog::{EndpointId, Host},
         diagnosis::{Alternative, Incident, Scope},
@@ -176,7 +176,7 @@ pub(crate) fn by_exports<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Opt
 
 /// What to look at first: what the exports know, before what is usual.
 pub(crate) fn hint<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<Cow<'a, str>> {
-    let known = by_exports(incident, snapshot).filter(|said| said.verdict != Verdict::Unknown);
+    let known = by_exports(incident, snapshot).filter(|said| said.verdict != ExportVerdict::Unknown);
     known.map(|said| Cow::Borrowed(said.line.as_str())).or(incident.hint.map(Cow::Borrowed))
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn evidence<'a>(incident: &'a Incident, snapshot: &'a Snapshot) -> Ve
 
 /// The advice where rules and routes are known: who named what is to be changed knows more than the cause does.
 fn as_exported(said: &Said, advice: Advice) -> Advice {
-    let names_one = matches!(said.verdict, Verdict::Dropped | Verdict::Detour);
+    let names_one = matches!(said.verdict, ExportVerdict::Dropped | ExportVerdict::Detour);
     let owner = if names_one { Owner::NetworkTeam } else { advice.owner };
     let mut next = Step { words: said.next.clone().unwrap_or(advice.next.words), commands: said.commands.clone() };
     next.commands.extend(advice.next.commands.into_iter().filter(|command| !said.commands.contains(command)));

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ase_probes::{
     cause::Cause,
-    verdict::{Phase, Verdict as Proof},
+    verdict::{Phase, Verdict},
 };
 
 use super::{BOLD, DIM, PLAIN, Paper, RED, YELLOW, count, looked_for};
 use crate::{
     diagnosis::localise::follows_the_flow,
     engine::snapshot::Snapshot,
-    exports::said::Verdict,
+    exports::said::ExportVerdict,
     model::{
         catalog::{EndpointId, Host, Severity},
         diagnosis::Incident,
@@ -94,7 +94,7 @@ fn one(
     if let Some(said) = exported {
         paper.line(2, "rules:  ", &said.line, BOLD);
     }
-    let is_known = exported.is_some_and(|said| said.verdict != Verdict::Unknown);
+    let is_known = exported.is_some_and(|said| said.verdict != ExportVerdict::Unknown);
     if let Some(hint) = incident.hint.filter(|_| !is_known) {
         paper.line(2, "hint:   ", hint, PLAIN);
     }
@@ -162,7 +162,7 @@ fn good_answers(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView
     }
     let visits = incident.endpoints.iter().filter_map(|id| views.get(id)?.last.as_ref());
     let outcomes = visits.filter_map(|visit| visit.outcomes.first());
-    outcomes.filter(|outcome| outcome.verdict == Proof::Healthy).flat_map(|outcome| outcome.evidence()).collect()
+    outcomes.filter(|outcome| outcome.verdict == Verdict::Healthy).flat_map(|outcome| outcome.evidence()).collect()
 }
 
 /// The answer in short.
@@ -266,7 +266,7 @@ mod tests {
         let mut snapshot = sample::snapshot();
         let proved = |view: &&Arc<EndpointView>| {
             let outcome = view.last.as_ref().and_then(|visit| visit.outcomes.first());
-            outcome.is_some_and(|outcome| outcome.verdict == Proof::Healthy && outcome.handshake().is_some())
+            outcome.is_some_and(|outcome| outcome.verdict == Verdict::Healthy && outcome.handshake().is_some())
         };
         let view = snapshot.endpoints.iter().find(proved).expect("one proved itself by TLS").clone();
         let visit = view.last.as_ref().expect("it was visited");
