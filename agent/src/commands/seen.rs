@@ -9,7 +9,7 @@ use ase_probes::{class::Class, regular_file};
 
 use crate::{
     commands::failure::Failure,
-    lint::{read::seen, seen::Flow},
+    lint::{read::seen, seen::SeenFlow},
     store::history::{Query, read},
 };
 
@@ -20,7 +20,7 @@ const LARGEST: u64 = 64 << 20;
 ///
 /// # Errors
 /// A place that is neither a state directory nor a status.
-pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<Flow>, Vec<String>), Failure> {
+pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<SeenFlow>, Vec<String>), Failure> {
     let (mut flows, mut left) = (Vec::new(), Vec::new());
     for place in places {
         let (found, without) = if place.is_dir() { remembered(place)? } else { of_status(place)? };
@@ -30,22 +30,22 @@ pub(super) fn flows(places: &[PathBuf]) -> Result<(Vec<Flow>, Vec<String>), Fail
     Ok((without_repetitions(flows), left))
 }
 
-fn of_status(file: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
+fn of_status(file: &Path) -> Result<(Vec<SeenFlow>, Vec<String>), Failure> {
     let name = file.display().to_string();
     let bytes = regular_file::read_handed_over(file, LARGEST);
     let bytes = bytes.map_err(|error| Failure::Input(format!("{name}: {error}")))?;
     seen::flows(&name, &bytes).map_err(|error| Failure::Input(error.to_string()))
 }
 
-fn remembered(folder: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
+fn remembered(folder: &Path) -> Result<(Vec<SeenFlow>, Vec<String>), Failure> {
     let query = Query { since: Duration::ZERO, endpoint: None };
     let history = read(folder, &query).map_err(|error| Failure::Input(error.to_string()))?;
     let (mut flows, mut left) = (Vec::new(), Vec::new());
     // The newest outcome of an endpoint counts.
     for outcome in history.outcomes.iter().rev() {
         let Some(class) = Class::from_label(&outcome.class) else { continue };
-        match Flow::of_id(&outcome.endpoint, class) {
-            Some(flow) => flows.push(Flow { worked: outcome.result != "failed", ..flow }),
+        match SeenFlow::of_id(&outcome.endpoint, class) {
+            Some(flow) => flows.push(SeenFlow { worked: outcome.result != "failed", ..flow }),
             None => left.push(format!("{}: the id {} says no port: no flow", folder.display(), outcome.endpoint)),
         }
     }
@@ -55,8 +55,8 @@ fn remembered(folder: &Path) -> Result<(Vec<Flow>, Vec<String>), Failure> {
 }
 
 /// Each endpoint once; one whose addresses are known tells more than one without.
-fn without_repetitions(flows: Vec<Flow>) -> Vec<Flow> {
-    let mut kept: Vec<Flow> = Vec::new();
+fn without_repetitions(flows: Vec<SeenFlow>) -> Vec<SeenFlow> {
+    let mut kept: Vec<SeenFlow> = Vec::new();
     for flow in flows {
         match kept.iter_mut().find(|other| other.name == flow.name && other.port == flow.port) {
             Some(other) if other.addresses.is_empty() && !flow.addresses.is_empty() => *other = flow,

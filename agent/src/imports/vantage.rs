@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{imports::outbound::Dependency, lint::seen::Flow};
+use crate::{imports::outbound::Dependency, lint::seen::SeenFlow};
 
 /// How the two views compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,13 +67,13 @@ pub struct Compared {
 }
 
 /// Compares what the environment says with the flows that the agent has seen, the worst first.
-pub fn compare(dependencies: &[Dependency], flows: &[Flow]) -> Vec<Compared> {
+pub fn compare(dependencies: &[Dependency], flows: &[SeenFlow]) -> Vec<Compared> {
     let mut all: Vec<Compared> = dependencies.iter().map(|dependency| one(dependency, flows)).collect();
     all.sort_by(|a, b| a.view.cmp(&b.view).then_with(|| a.dependency.name.cmp(&b.dependency.name)));
     all
 }
 
-fn one(dependency: &Dependency, flows: &[Flow]) -> Compared {
+fn one(dependency: &Dependency, flows: &[SeenFlow]) -> Compared {
     let agent = flows.iter().filter(|flow| is_of(flow, dependency)).map(|flow| reached(flow, dependency.address)).max();
     let view = match (dependency.accessible, agent) {
         (Some(true), Some(true)) => View::Both,
@@ -86,7 +86,7 @@ fn one(dependency: &Dependency, flows: &[Flow]) -> Compared {
 }
 
 /// Whether a flow asks the same peer: the same name or address on the same port.
-fn is_of(flow: &Flow, dependency: &Dependency) -> bool {
+fn is_of(flow: &SeenFlow, dependency: &Dependency) -> bool {
     let host = flow.name.rsplit_once(':').map_or(flow.name.as_str(), |(host, _)| host);
     let same_name = host.trim_matches(['[', ']']).eq_ignore_ascii_case(&dependency.name);
     let same_address = dependency.address.is_some_and(|address| flow.addresses.contains(&address));
@@ -94,7 +94,7 @@ fn is_of(flow: &Flow, dependency: &Dependency) -> bool {
 }
 
 /// Whether the agent reached an address; the name alone decides where it asked another address.
-fn reached(flow: &Flow, address: Option<IpAddr>) -> bool {
+fn reached(flow: &SeenFlow, address: Option<IpAddr>) -> bool {
     match address.filter(|address| flow.addresses.contains(address)) {
         Some(address) => !flow.failed.contains(&address),
         None => flow.worked,
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn each_pair_of_views_has_its_meaning() {
-        let mut lost = Flow::of_id("a.example:443", Class::Https).expect("a flow");
+        let mut lost = SeenFlow::of_id("a.example:443", Class::Https).expect("a flow");
         lost.worked = false;
-        let good = Flow::of_id("b.example:443", Class::Https).expect("a flow");
+        let good = SeenFlow::of_id("b.example:443", Class::Https).expect("a flow");
         let flows = [lost, good];
         let view = |name: &str, accessible| compare(&[dependency(name, "", accessible)], &flows)[0].view;
         assert_eq!(view("a.example", Some(true)), View::EnvironmentOnly);
@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn one_bad_address_of_a_good_name_is_told_apart() {
         let of = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let flow = Flow {
+        let flow = SeenFlow {
             addresses: vec![of("203.0.113.1"), of("203.0.113.2")],
             failed: vec![of("203.0.113.2")],
-            ..Flow::of_id("a.example:443", Class::Https).expect("a flow")
+            ..SeenFlow::of_id("a.example:443", Class::Https).expect("a flow")
         };
         let all = compare(
             &[dependency("a.example", "203.0.113.1", Some(true)), dependency("a.example", "203.0.113.2", Some(true))],

@@ -8,7 +8,7 @@ use crate::lint::{finding::Severity, traffic::Protocols};
 
 /// One flow out of the subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flow {
+pub struct SeenFlow {
     /// The endpoint's id.
     pub name: String,
     /// Its protocol.
@@ -25,7 +25,7 @@ pub struct Flow {
     pub worked: bool,
 }
 
-impl Flow {
+impl SeenFlow {
     /// The flow of an endpoint's id: `login.live.com:443`, `168.63.129.16:53/udp`. None where the id says no port.
     pub fn of_id(id: &str, class: Class) -> Option<Self> {
         let (place, transport) = id.split_once('/').map_or((id, ""), |(place, transport)| (place, transport));
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn an_id_says_protocol_port_and_perhaps_the_address() {
-        let dns = Flow::of_id("168.63.129.16:53/udp", Class::Dns).expect("it has a port");
+        let dns = SeenFlow::of_id("168.63.129.16:53/udp", Class::Dns).expect("it has a port");
         assert_eq!((dns.protocols, dns.port, dns.addresses.len()), (Protocols::UDP, 53, 1));
-        assert_eq!(Flow::of_id("10.0.0.4:53/tcp", Class::Dns).map(|flow| flow.protocols), Some(Protocols::TCP));
-        let web = Flow::of_id("login.live.com:443", Class::Https).expect("it has a port");
+        assert_eq!(SeenFlow::of_id("10.0.0.4:53/tcp", Class::Dns).map(|flow| flow.protocols), Some(Protocols::TCP));
+        let web = SeenFlow::of_id("login.live.com:443", Class::Https).expect("it has a port");
         assert_eq!((web.protocols, web.port, web.addresses.len()), (Protocols::TCP, 443, 0));
-        assert_eq!(Flow::of_id("[2001:db8::1]:123", Class::Ntp).map(|flow| flow.addresses.len()), Some(1));
+        assert_eq!(SeenFlow::of_id("[2001:db8::1]:123", Class::Ntp).map(|flow| flow.addresses.len()), Some(1));
         for odd in ["my endpoint", "a:b", "a:0", "a:70000", ""] {
-            assert_eq!(Flow::of_id(odd, Class::Tcp), None, "{odd}");
+            assert_eq!(SeenFlow::of_id(odd, Class::Tcp), None, "{odd}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::lint::{
     finding::{Finding, Kind, Severity},
     read::Export,
     rule::{Access, AddressTerm, Group, PortTerm, Rule, Side},
-    seen::Flow,
+    seen::SeenFlow,
     tags::{Place, Tag},
     traffic::{Direction, Protocols},
     world::PLATFORM,
@@ -297,8 +297,8 @@ proptest! {
         let services = services();
         let ported = |(protocols, port): &&(Protocols, u16)| *port != 0 && *protocols == Protocols::TCP;
         let to = ADDRESSES.iter().filter(|text| address(text).is_ipv4() && address(text) != PLATFORM);
-        let flows: Vec<Flow> = to
-            .flat_map(|to| services.iter().filter(ported).map(move |(protocols, port)| Flow {
+        let flows: Vec<SeenFlow> = to
+            .flat_map(|to| services.iter().filter(ported).map(move |(protocols, port)| SeenFlow {
                 name: format!("{to}:{port}"), protocols: *protocols, port: *port, addresses: vec![address(to)],
                 failed: Vec::new(), severity: Severity::Warning, worked: true,
             }))

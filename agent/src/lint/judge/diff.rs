@@ -10,21 +10,20 @@ use crate::lint::{
     judge::{
         Question, flow_diff, flows,
         gate::Gate,
-        mend, peers,
-        side::{Side, of_finding, rank},
-        tags,
+        judged_export::{JudgedExport, of_finding, rank},
+        mend, peers, tags,
     },
     read::Export,
     requirements::{Management, Peer},
-    seen::Flow,
+    seen::SeenFlow,
     traffic::Direction,
 };
 
 /// Compares two exports; `seen` are the flows that the daemon has seen.
-pub fn diff(question: &Question, before: &Export, after: &Export, seen: &[Flow]) -> Diff {
+pub fn diff(question: &Question, before: &Export, after: &Export, seen: &[SeenFlow]) -> Diff {
     let management = Management::of_cloud(&question.cloud);
     let first = [tags(question, before, &management), tags(question, after, &management)].concat();
-    let (was, is) = (Side::new(question, before, &first), Side::new(question, after, &first));
+    let (was, is) = (JudgedExport::new(question, before, &first), JudgedExport::new(question, after, &first));
     let both = Both { was: &was, is: &is };
     let mut changes = both.opens();
     // Where it is open which group is meant, nothing that is said of one would be true.
@@ -38,14 +37,14 @@ pub fn diff(question: &Question, before: &Export, after: &Export, seen: &[Flow])
 }
 
 struct Both<'a> {
-    was: &'a Side<'a>,
-    is: &'a Side<'a>,
+    was: &'a JudgedExport<'a>,
+    is: &'a JudgedExport<'a>,
 }
 
 impl Both<'_> {
     /// Every requirement that either side knows.
     fn ids(&self) -> BTreeSet<String> {
-        let of = |side: &Side<'_>| {
+        let of = |side: &JudgedExport<'_>| {
             let own = side.case.requirements().into_iter().map(|requirement| requirement.id);
             let found = side.report.findings.iter().filter_map(|finding| finding.requirement.clone());
             let open = side.report.could_not_judge.iter().filter_map(|open| open.requirement.clone());
@@ -82,7 +81,8 @@ impl Both<'_> {
 
     /// Which way a requirement turns; none where it stays as it is.
     fn turn(&self, id: &str, moved: &Option<(Direction, Vec<Shift>)>) -> Option<Turn> {
-        let above = |side: &Side<'_>| side.worst(id).map(rank).filter(|(severity, _)| *severity > Severity::Info);
+        let above =
+            |side: &JudgedExport<'_>| side.worst(id).map(rank).filter(|(severity, _)| *severity > Severity::Info);
         let (was, is) = (above(self.was), above(self.is));
         let (was_open, is_open) = (self.was.is_open(id), self.is.is_open(id));
         let (lost, won) = self.sets(id, moved);
@@ -95,7 +95,7 @@ impl Both<'_> {
         if is < was || (was_open && !is_open) {
             return Some(Turn::Mends);
         }
-        let kind = |side: &Side<'_>| side.worst(id).map(|finding| finding.kind);
+        let kind = |side: &JudgedExport<'_>| side.worst(id).map(|finding| finding.kind);
         match (lost, won) {
             // A hold that stays one is no change, whatever single packets do.
             _ if kind(self.was).is_none() && kind(self.is).is_none() => None,
@@ -111,7 +111,7 @@ impl Both<'_> {
             let lost = moved.iter().any(|shift| shift.after.0 == Fate::Denied);
             return (lost, moved.iter().any(|shift| shift.before.0 == Fate::Denied));
         }
-        let of = |side: &Side<'_>| side.astray.get(id).cloned().unwrap_or_default();
+        let of = |side: &JudgedExport<'_>| side.astray.get(id).cloned().unwrap_or_default();
         let (was, is) = (of(self.was), of(self.is));
         (!is.is_within(&was), !was.is_within(&is))
     }
@@ -173,7 +173,7 @@ impl Both<'_> {
                 finding: Some(finding.clone()),
             }
         };
-        let only = |here: &Side<'_>, there: &Side<'_>, turn| {
+        let only = |here: &JudgedExport<'_>, there: &JudgedExport<'_>, turn| {
             let alone = |finding: &&Finding| {
                 finding.requirement.is_none() && !there.report.findings.iter().any(|other| is_same(finding, other))
             };
@@ -184,7 +184,7 @@ impl Both<'_> {
 
     /// What could not be judged about no requirement in particular: on the side after, or which group or table counts.
     fn opens(&self) -> Vec<Change> {
-        let of = |side: &Side<'_>| -> Vec<Unjudged> {
+        let of = |side: &JudgedExport<'_>| -> Vec<Unjudged> {
             side.report.could_not_judge.iter().filter(|open| open.requirement.is_none()).cloned().collect()
         };
         let (was, is) = (of(self.was), of(self.is));

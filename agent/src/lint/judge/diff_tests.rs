@@ -12,7 +12,7 @@ use crate::lint::{
     change::{Change, Diff, Turn},
     finding::Severity,
     read::Export,
-    seen::Flow,
+    seen::SeenFlow,
     traffic::Protocols,
 };
 
@@ -24,7 +24,7 @@ fn export(values: &[Value]) -> Export {
     export
 }
 
-fn compared(question: &Question, before: &[Value], after: &[Value], seen: &[Flow]) -> Diff {
+fn compared(question: &Question, before: &[Value], after: &[Value], seen: &[SeenFlow]) -> Diff {
     diff(question, &export(before), &export(after), seen)
 }
 
@@ -179,8 +179,8 @@ fn a_changed_subnet_is_a_change() {
     assert_eq!(turns(&undelegated), ["breaks delegation"]);
 }
 
-fn flow(name: &str, addresses: &[&str], port: u16) -> Flow {
-    Flow {
+fn flow(name: &str, addresses: &[&str], port: u16) -> SeenFlow {
+    SeenFlow {
         name: name.to_owned(),
         protocols: Protocols::TCP,
         port,
@@ -191,7 +191,7 @@ fn flow(name: &str, addresses: &[&str], port: u16) -> Flow {
     }
 }
 
-fn of_flows(before: &[&str], after: &[&str], seen: &[Flow]) -> Diff {
+fn of_flows(before: &[&str], after: &[&str], seen: &[SeenFlow]) -> Diff {
     compared(&question("custom"), &[group(before)], &[group(after)], seen)
 }
 
@@ -239,7 +239,7 @@ fn of_a_name_without_addresses_a_denied_part_stays_open_and_a_denied_whole_break
 #[test]
 fn the_platforms_addresses_are_touched_by_their_tags_only() {
     let seen = [
-        Flow { protocols: Protocols::UDP, ..flow("168.63.129.16:53/udp", &["168.63.129.16"], 53) },
+        SeenFlow { protocols: Protocols::UDP, ..flow("168.63.129.16:53/udp", &["168.63.129.16"], 53) },
         flow("168.63.129.16:80", &["168.63.129.16"], 80),
         flow("169.254.169.254:80", &["169.254.169.254"], 80),
     ];

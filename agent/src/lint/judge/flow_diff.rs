@@ -8,21 +8,21 @@ use crate::lint::{
     compare::{By, rerouted, shifts, through},
     evaluate::{Fate, Reach, Ruling},
     finding::{Packet, Severity},
-    judge::{flows, peers, side::Side},
+    judge::{flows, judged_export::JudgedExport, peers},
     requirements::Peer,
     route::NextHop,
     routing::Routing,
     rule::AddressTerm,
-    seen::Flow,
+    seen::SeenFlow,
     traffic::{Direction, PortSet, Traffic, real_ports},
     world::{is_platform, platform_tag},
 };
 
 /// What changes for the flows; those that change alike stand together.
-pub(super) fn changes(was: &Side<'_>, is: &Side<'_>, seen: &[Flow]) -> Vec<Change> {
-    let system = |side: &Side<'_>| Routing::new(None, &side.case.nets.1, &side.case.world);
+pub(super) fn changes(was: &JudgedExport<'_>, is: &JudgedExport<'_>, seen: &[SeenFlow]) -> Vec<Change> {
+    let system = |side: &JudgedExport<'_>| Routing::new(None, &side.case.nets.1, &side.case.world);
     let is_routed = was.routing.is_some() || is.routing.is_some();
-    let routing = |side: &Side<'_>| side.routing.clone().unwrap_or_else(|| system(side));
+    let routing = |side: &JudgedExport<'_>| side.routing.clone().unwrap_or_else(|| system(side));
     let look = Look { was, is, ways: is_routed.then(|| (routing(was), routing(is))) };
     let mut together: BTreeMap<(Turn, String, String, u16), Change> = BTreeMap::new();
     for flow in seen {
@@ -37,14 +37,14 @@ pub(super) fn changes(was: &Side<'_>, is: &Side<'_>, seen: &[Flow]) -> Vec<Chang
 }
 
 struct Look<'a> {
-    was: &'a Side<'a>,
-    is: &'a Side<'a>,
+    was: &'a JudgedExport<'a>,
+    is: &'a JudgedExport<'a>,
     ways: Option<(Routing, Routing)>,
 }
 
 impl Look<'_> {
     /// The destinations of a flow as rules and routes see them; the platform's own addresses are asked apart.
-    fn destination(&self, flow: &Flow) -> AddressSet {
+    fn destination(&self, flow: &SeenFlow) -> AddressSet {
         match flow.addresses.as_slice() {
             [] => peers::peer(&self.is.case, &Peer::Somewhere),
             some => some
@@ -55,10 +55,10 @@ impl Look<'_> {
     }
 
     /// A flow to the platform's own addresses passes every group but for rules by its tag.
-    fn platform(&self, flow: &Flow) -> Option<Change> {
+    fn platform(&self, flow: &SeenFlow) -> Option<Change> {
         let port = PortSet::one(flow.port, flow.port);
         let tag = flow.addresses.iter().find_map(|address| platform_tag(*address, &port))?;
-        let of = |side: &Side<'_>| {
+        let of = |side: &JudgedExport<'_>| {
             let destination = side.case.world.term(&AddressTerm::Tag(tag.clone())).sure;
             let traffic = self.box_of(flow, destination);
             let rulings = side.rulings(Direction::Outbound);
@@ -88,11 +88,11 @@ impl Look<'_> {
         }
     }
 
-    fn traffic(&self, flow: &Flow) -> Vec<Traffic> {
+    fn traffic(&self, flow: &SeenFlow) -> Vec<Traffic> {
         self.box_of(flow, self.destination(flow))
     }
 
-    fn box_of(&self, flow: &Flow, destination: AddressSet) -> Vec<Traffic> {
+    fn box_of(&self, flow: &SeenFlow, destination: AddressSet) -> Vec<Traffic> {
         let all = Traffic {
             protocols: flow.protocols,
             source: self.is.case.world.subnet.clone(),
@@ -103,7 +103,7 @@ impl Look<'_> {
         Some(all).filter(|traffic| !traffic.is_empty()).into_iter().collect()
     }
 
-    fn rules(&self, flow: &Flow) -> Option<Change> {
+    fn rules(&self, flow: &SeenFlow) -> Option<Change> {
         let reach = if flow.addresses.is_empty() { Reach::Everywhere } else { Reach::These };
         let (was, is) = (self.was.rulings(Direction::Outbound), self.is.rulings(Direction::Outbound));
         let moved = shifts(&was, &is, self.traffic(flow), reach).ok()?;
@@ -126,13 +126,13 @@ impl Look<'_> {
     }
 
     /// Whether what is denied of a flow is enough to break it: an address of it, or all that its name may stand for.
-    fn is_all(&self, flow: &Flow, is: &[&Ruling], reach: Reach) -> bool {
+    fn is_all(&self, flow: &SeenFlow, is: &[&Ruling], reach: Reach) -> bool {
         let denied_only =
             || through(is, self.traffic(flow), reach).is_ok_and(|all| all.iter().all(|one| one.fate == Fate::Denied));
         !flow.addresses.is_empty() || denied_only()
     }
 
-    fn routes(&self, flow: &Flow) -> Option<Change> {
+    fn routes(&self, flow: &SeenFlow) -> Option<Change> {
         let (was, is) = self.ways.as_ref()?;
         let world = &self.is.case.world;
         let is_name = flow.addresses.is_empty();
@@ -172,7 +172,7 @@ impl Look<'_> {
     }
 }
 
-fn change(flow: &Flow, turn: Turn, (before, after): (Standing, Standing), packet: Packet) -> Change {
+fn change(flow: &SeenFlow, turn: Turn, (before, after): (Standing, Standing), packet: Packet) -> Change {
     let severity = if turn == Turn::Differs { Severity::Info } else { flow.severity };
     let flows = vec![flow.name.clone()];
     Change { about: "flow".to_owned(), flows, turn, severity, before, after, packet: Some(packet), finding: None }

@@ -15,6 +15,7 @@ mod flow_diff;
 mod flows;
 mod gate;
 mod hygiene;
+mod judged_export;
 mod loss;
 #[cfg(test)]
 mod loss_tests;
@@ -28,7 +29,6 @@ mod platform;
 mod refused;
 #[cfg(test)]
 mod refused_tests;
-mod side;
 mod sizes;
 #[cfg(test)]
 mod surroundings_tests;

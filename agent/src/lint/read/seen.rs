@@ -7,14 +7,14 @@ use ase_probes::class::Class;
 use crate::lint::{
     finding::Severity,
     read::{ReadError, node::Node, value},
-    seen::Flow,
+    seen::SeenFlow,
 };
 
 /// Reads the endpoints that were visited; the second list has what says no flow, each with the reason.
 ///
 /// # Errors
 /// [`ReadError`], which says what the file is.
-pub fn flows(file: &str, bytes: &[u8]) -> Result<(Vec<Flow>, Vec<String>), ReadError> {
+pub fn flows(file: &str, bytes: &[u8]) -> Result<(Vec<SeenFlow>, Vec<String>), ReadError> {
     let value = value(file, bytes)?;
     let root = Node::root(&value);
     if !root.text_of("schema").is_some_and(|schema| schema.starts_with("ase-agent/status/")) {
@@ -31,13 +31,13 @@ pub fn flows(file: &str, bytes: &[u8]) -> Result<(Vec<Flow>, Vec<String>), ReadE
     Ok((flows, left))
 }
 
-fn flow(endpoint: &Node<'_>) -> Option<Flow> {
+fn flow(endpoint: &Node<'_>) -> Option<SeenFlow> {
     let (id, class) = (endpoint.text_of("id")?, Class::from_label(&endpoint.text_of("class")?)?);
     let port: u16 = endpoint.text_of("port")?.parse().ok().filter(|port| *port != 0)?;
     // An id that somebody chose says no port; the transport stands in it all the same.
-    let named = Flow::of_id(&id, class);
+    let named = SeenFlow::of_id(&id, class);
     let transport = if id.ends_with("/tcp") { "/tcp" } else { "" };
-    let plain = named.or_else(|| Flow::of_id(&format!("endpoint:{port}{transport}"), class))?;
+    let plain = named.or_else(|| SeenFlow::of_id(&format!("endpoint:{port}{transport}"), class))?;
     let listed = endpoint.list("addresses");
     let address = |entry: &Node<'_>| entry.text_of("address")?.parse::<SocketAddr>().ok().map(|at| at.ip());
     let mut addresses: Vec<_> = listed.iter().filter_map(address).collect();
@@ -52,7 +52,7 @@ fn flow(endpoint: &Node<'_>) -> Option<Flow> {
         _ => Severity::Warning,
     };
     let worked = matches!(endpoint.text_of("status").as_deref(), Some("healthy" | "degraded"));
-    Some(Flow { name: id, port, addresses, failed, severity, worked, ..plain })
+    Some(SeenFlow { name: id, port, addresses, failed, severity, worked, ..plain })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::lint::{
 };
 
 /// An export with all that was judged of it.
-pub(super) struct Side<'a> {
+pub(super) struct JudgedExport<'a> {
     pub(super) case: Case<'a>,
     pub(super) report: Report,
     pub(super) gates: Vec<Gate<'a>>,
@@ -25,7 +25,7 @@ pub(super) struct Side<'a> {
     pub(super) astray: BTreeMap<&'static str, AddressSet>,
 }
 
-impl<'a> Side<'a> {
+impl<'a> JudgedExport<'a> {
     pub(super) fn new(question: &'a Question, export: &'a Export, first: &[Tag]) -> Self {
         let case = Case::new(question, export, first);
         let report = judged(&case);
