@@ -28,7 +28,7 @@ use crate::{
     model::{catalog::Catalog, settings::Settings},
     readers::{
         VERSION,
-        allowlist::{self, Look, Observations, Observed, Requirement, Sources, azure, csv, message, table},
+        allowlist::{self, Observations, Observed, Requirement, Sighting, Sources, azure, csv, message, table},
         json,
     },
     store::{
@@ -121,7 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (catalog, vantage) = (settings.catalog.clone(), settings.vantage.clone());
     if arguments.look || (arguments.failed && looks.is_empty()) {
         let within = patience(&settings);
-        looks.push(Look::of(&observe(settings, within)?.0));
+        looks.push(Sighting::of(&observe(settings, within)?.0));
     }
     looks.sort_by_key(|look| look.at);
     let known = Observations { looks: &looks, worked: Some(&worked), kept: &kept };
@@ -172,7 +172,7 @@ impl List<'_> {
 /// What was saved, or is remembered.
 #[derive(Default)]
 struct Remembered {
-    looks: Vec<Look>,
+    looks: Vec<Sighting>,
     worked: BTreeMap<String, Observed>,
     kept: Vec<Addresses>,
 }

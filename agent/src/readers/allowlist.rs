@@ -44,14 +44,14 @@ pub struct Seen {
 
 /// Everything that was seen at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct Sighting {
     /// When, since the Unix epoch.
     pub at: Duration,
     /// By the endpoint's id.
     pub endpoints: BTreeMap<String, Seen>,
 }
 
-impl Look {
+impl Sighting {
     /// What a snapshot shows.
     pub fn of(snapshot: &Snapshot) -> Self {
         let endpoints = snapshot.endpoints.iter().filter(|view| view.last.is_some());
@@ -150,7 +150,7 @@ impl Sources {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observations<'a> {
     /// Looks, the oldest first.
-    pub looks: &'a [Look],
+    pub looks: &'a [Sighting],
     /// When endpoints were known to work, by id.
     pub worked: Option<&'a BTreeMap<String, Observed>>,
     /// The addresses over days, as state directories remember them.

@@ -302,7 +302,7 @@ fn footer(paper: &mut Paper, snapshot: &Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{golden::assert_golden, model::catalog::EndpointId, readers::witness::Told, sample};
+    use crate::{golden::assert_golden, model::catalog::EndpointId, readers::witness::ToldIncident, sample};
     use std::sync::Arc;
 
     const NARROW: Look = Look { width: Some(100), height: None, colour: false, verbose: false, only_failed: false };
@@ -434,7 +434,7 @@ mod tests {
     fn what_only_the_daemon_has_seen_is_told_and_what_both_see_is_not() {
         let snapshot = sample::snapshot();
         let seen = snapshot.incidents.open[0].finding.cause.label();
-        let told = |cause: &str| Told {
+        let told = |cause: &str| ToldIncident {
             cause: cause.to_owned(),
             component: "login.example:443".to_owned(),
             side: "path".to_owned(),

@@ -21,7 +21,7 @@ use crate::{
 
 /// One server over one transport.
 #[derive(Clone, Debug)]
-pub struct Side {
+pub struct TransportHealth {
     /// Whether it answers, confirmed; `None` while untested.
     pub up: Option<bool>,
     /// Time from the last question to its answer.
@@ -38,9 +38,9 @@ pub struct ResolverHealth {
     /// The server.
     pub server: SocketAddr,
     /// Over UDP, where it is watched.
-    pub udp: Option<Side>,
+    pub udp: Option<TransportHealth>,
     /// Over TCP, where it is watched.
-    pub tcp: Option<Side>,
+    pub tcp: Option<TransportHealth>,
     /// Whether it gave an address for a name that cannot exist; `None` while that is not known.
     pub invents: Option<bool>,
     /// Whether somebody on the path answers before it does.
@@ -52,15 +52,15 @@ pub struct ResolverHealth {
 impl ResolverHealth {
     /// Whether UDP and TCP gave the same kind of answer; `None` while one of them gave none. Addresses may rotate.
     pub fn agree(&self) -> Option<bool> {
-        let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
+        let answer = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.answer.clone());
         let (udp, tcp) = (answer(&self.udp)?, answer(&self.tcp)?);
         Some(udp.rcode == tcp.rcode && (udp.truncated || udp.addresses.is_empty() == tcp.addresses.is_empty()))
     }
 
     /// What an operator should look at, in plain words.
     pub fn remarks(&self) -> Vec<String> {
-        let up = |side: &Option<Side>| side.as_ref().and_then(|side| side.up);
-        let answer = |side: &Option<Side>| side.as_ref().and_then(|side| side.answer.clone());
+        let up = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.up);
+        let answer = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.answer.clone());
         let mut remarks: Vec<&str> = Vec::new();
         if up(&self.udp) == Some(true) && up(&self.tcp) == Some(false) {
             remarks.push("answers over UDP but not over TCP: large answers will be lost");
@@ -133,10 +133,10 @@ pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
     servers.into_values().collect()
 }
 
-fn side(view: &EndpointView) -> Side {
+fn side(view: &EndpointView) -> TransportHealth {
     let outcome = view.last.as_deref().and_then(|visit: &Visit| visit.outcomes.first());
     let answer = outcome.and_then(Outcome::dns_answer).cloned();
-    Side {
+    TransportHealth {
         up: match view.status {
             Status::Healthy | Status::Degraded(_) => Some(true),
             Status::Failed(_) => Some(false),
@@ -173,16 +173,16 @@ mod tests {
         }
     }
 
-    fn up(answer: Answer) -> Option<Side> {
+    fn up(answer: Answer) -> Option<TransportHealth> {
         let response = Some(Duration::from_millis(2));
-        Some(Side { up: Some(true), response, answer: Some(answer), remarks: Vec::new() })
+        Some(TransportHealth { up: Some(true), response, answer: Some(answer), remarks: Vec::new() })
     }
 
-    fn down() -> Option<Side> {
-        Some(Side { up: Some(false), response: None, answer: None, remarks: Vec::new() })
+    fn down() -> Option<TransportHealth> {
+        Some(TransportHealth { up: Some(false), response: None, answer: None, remarks: Vec::new() })
     }
 
-    fn health(udp: Option<Side>, tcp: Option<Side>) -> ResolverHealth {
+    fn health(udp: Option<TransportHealth>, tcp: Option<TransportHealth>) -> ResolverHealth {
         let server = ([10, 0, 0, 4], 53).into();
         ResolverHealth { server, udp, tcp, invents: None, is_raced: false, throttling: None }
     }
@@ -200,7 +200,10 @@ mod tests {
             (ResolverHealth { invents: Some(true), ..health(up(good.clone()), None) }, "cannot exist"),
             (ResolverHealth { is_raced: true, ..health(up(good.clone()), None) }, "faster than it does"),
             (
-                health(up(good.clone()).map(|side| Side { remarks: vec!["it explains".to_owned()], ..side }), None),
+                health(
+                    up(good.clone()).map(|side| TransportHealth { remarks: vec!["it explains".to_owned()], ..side }),
+                    None,
+                ),
                 "over UDP: it explains",
             ),
             (

@@ -19,12 +19,12 @@ pub struct Witness {
     /// Where it listens.
     pub listen: SocketAddr,
     /// Its open incidents.
-    pub incidents: Vec<Told>,
+    pub incidents: Vec<ToldIncident>,
 }
 
 /// An incident as the daemon tells it (`docs/status.schema.json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ToldIncident {
     /// The cause's label.
     pub cause: String,
     /// The broken component, in plain words.
@@ -47,7 +47,7 @@ pub struct Told {
 
 impl Witness {
     /// The incidents of causes that a snapshot of one look does not show.
-    pub fn beyond<'a>(&'a self, snapshot: &Snapshot) -> impl Iterator<Item = &'a Told> {
+    pub fn beyond<'a>(&'a self, snapshot: &Snapshot) -> impl Iterator<Item = &'a ToldIncident> {
         let shown: Vec<&str> = snapshot.incidents.open.iter().map(|incident| incident.finding.cause.label()).collect();
         self.incidents.iter().filter(move |told| !shown.contains(&told.cause.as_str()))
     }
@@ -55,13 +55,14 @@ impl Witness {
 
 impl Witness {
     /// What the daemon says of an incident that this look shows as well.
-    pub fn same(&self, incident: &Incident) -> Option<&Told> {
-        let hits = |told: &&Told| incident.endpoints.iter().any(|id| told.endpoints.iter().any(|hit| *hit == *id.0));
+    pub fn same(&self, incident: &Incident) -> Option<&ToldIncident> {
+        let hits =
+            |told: &&ToldIncident| incident.endpoints.iter().any(|id| told.endpoints.iter().any(|hit| *hit == *id.0));
         self.incidents.iter().filter(|told| told.cause == incident.finding.cause.label()).find(hits)
     }
 }
 
-impl Told {
+impl ToldIncident {
     /// The same in a form that can be shown: whoever listens there may be no daemon of ours.
     pub fn plain(self) -> Self {
         let word = |text: String| foreign::plain_within(&text, LONGEST);

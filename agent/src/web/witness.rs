@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use crate::readers::witness::{Told, Witness};
+use crate::readers::witness::{ToldIncident, Witness};
 
 /// The longest status document that is read, in bytes.
 const LONGEST: usize = 16 << 20;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 struct Status {
-    incidents: Vec<Told>,
+    incidents: Vec<ToldIncident>,
 }
 
 /// Asks the daemon that would listen at this address; `None` where the address is another machine's, or nobody answers
@@ -33,7 +33,7 @@ pub async fn ask(listen: SocketAddr) -> Option<Witness> {
     UdpSocket::bind((address.ip(), 0)).ok()?;
     let status = tokio::time::timeout(PATIENCE, read(address)).await.ok()??;
     let told = serde_json::from_slice::<Status>(&status).ok()?.incidents;
-    Some(Witness { listen: address, incidents: told.into_iter().take(MOST).map(Told::plain).collect() })
+    Some(Witness { listen: address, incidents: told.into_iter().take(MOST).map(ToldIncident::plain).collect() })
 }
 
 /// Where to find on this machine what listens there: on every address means on loopback too.

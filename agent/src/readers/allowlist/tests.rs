@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     golden::assert_golden,
     model::catalog::EndpointId,
-    readers::{json::firewall_to_json, paper::Look as Paper},
+    readers::{json::firewall_to_json, paper::Look},
     sample,
 };
 
-const NARROW: Paper = Paper { width: Some(80), height: None, colour: false, verbose: false, only_failed: false };
+const NARROW: Look = Look { width: Some(80), height: None, colour: false, verbose: false, only_failed: false };
 
 fn sources() -> Sources {
     let subnet = vec!["10.0.1.0/24".parse().expect("a prefix")];
@@ -18,9 +18,9 @@ fn sources() -> Sources {
 }
 
 /// Three looks an hour apart; the second saw another address of one endpoint.
-fn looks(snapshot: &Snapshot) -> Vec<Look> {
-    let now = Look::of(snapshot);
-    let at = |hours: u64| Look { at: now.at - Duration::from_secs(3600 * hours), ..now.clone() };
+fn looks(snapshot: &Snapshot) -> Vec<Sighting> {
+    let now = Sighting::of(snapshot);
+    let at = |hours: u64| Sighting { at: now.at - Duration::from_secs(3600 * hours), ..now.clone() };
     let mut second = at(1);
     let other = second.endpoints.get_mut("login.microsoftonline.com:443").expect("the sample has it");
     other.addresses = ["203.0.113.99".parse().expect("an address")].into();

@@ -179,14 +179,14 @@ fn network(requirement: &Requirement, from: &[String], key: &str, to: &[String])
 mod tests {
     use super::*;
     use crate::{
-        readers::allowlist::{Look, Observations, of},
+        readers::allowlist::{Observations, Sighting, of},
         sample,
     };
 
     #[test]
     fn the_document_fits_its_schema() {
         let snapshot = sample::snapshot();
-        let looks = [Look::of(&snapshot)];
+        let looks = [Sighting::of(&snapshot)];
         let list = of(&snapshot.catalog, Observations { looks: &looks, worked: None, kept: &[] });
         let text = allowlist_to_json(&list, &Sources::default(), &snapshot.catalog);
         let document: Value = serde_json::from_str(&text).expect("JSON");

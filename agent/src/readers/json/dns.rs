@@ -10,7 +10,7 @@ use crate::{
     engine::snapshot::Snapshot,
     readers::{
         resolver_health,
-        resolver_health::{ResolverHealth, Side},
+        resolver_health::{ResolverHealth, TransportHealth},
         summary::rfc3339,
     },
     resolvers::{
@@ -130,7 +130,7 @@ impl ResolverEntry {
 }
 
 impl SideEntry {
-    fn of(side: &Side) -> Self {
+    fn of(side: &TransportHealth) -> Self {
         let answer = side.answer.as_ref();
         Self {
             up: side.up,

@@ -6,7 +6,7 @@ use ase_probes::cause::Cause;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::readers::allowlist::{Look, Seen};
+use crate::readers::allowlist::{Seen, Sighting};
 
 #[derive(Deserialize)]
 struct Document {
@@ -40,7 +40,7 @@ struct Address {
 ///
 /// # Errors
 /// What is wrong with it, in a sentence that begins behind the file's name.
-pub fn look_from_json(text: &str) -> Result<Look, String> {
+pub fn look_from_json(text: &str) -> Result<Sighting, String> {
     let wanted = "/api/v1/status or `ase-agent check --output json` is wanted";
     let document: Document =
         serde_json::from_str(text).map_err(|error| format!("is no status of this agent ({error}): {wanted}"))?;
@@ -49,7 +49,7 @@ pub fn look_from_json(text: &str) -> Result<Look, String> {
     }
     let at = moment(&document.at).ok_or_else(|| format!("says no time at which it was made: {wanted}"))?;
     let visited = document.endpoints.into_iter().filter(|entry| entry.last_visit.is_some());
-    Ok(Look { at, endpoints: visited.map(|entry| (entry.id.clone(), seen(entry))).collect() })
+    Ok(Sighting { at, endpoints: visited.map(|entry| (entry.id.clone(), seen(entry))).collect() })
 }
 
 fn seen(entry: Entry) -> Seen {
@@ -78,7 +78,7 @@ mod tests {
     fn a_status_that_was_saved_reads_back_as_the_look_it_was() {
         let snapshot = sample::snapshot();
         let look = look_from_json(&to_json(&snapshot, "0.1.0")).expect("a status");
-        assert_eq!(look, Look::of(&snapshot));
+        assert_eq!(look, Sighting::of(&snapshot));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     engine::snapshot::Snapshot,
     readers::{
         advice,
-        resolver_health::{self, ResolverHealth, Side},
+        resolver_health::{self, ResolverHealth, TransportHealth},
         summary::count,
     },
     resolvers::{
@@ -89,7 +89,7 @@ fn leads(names: usize) -> String {
 fn server(snapshot: &Snapshot, health: &ResolverHealth) -> Server {
     let is_azure = health.server.ip() == snapshot.resolvers.azure.ip();
     let is_custom = snapshot.resolvers.custom.iter().any(|server| server.ip() == health.server.ip());
-    let time = |side: &Option<Side>| side.as_ref().and_then(|side| side.response).map(millis);
+    let time = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.response).map(millis);
     Server {
         address: if health.server.port() == 53 { health.server.ip().to_string() } else { health.server.to_string() },
         side: match (is_custom, is_azure) {
@@ -106,7 +106,7 @@ fn server(snapshot: &Snapshot, health: &ResolverHealth) -> Server {
     }
 }
 
-fn standing(side: Option<&Side>) -> Standing {
+fn standing(side: Option<&TransportHealth>) -> Standing {
     match side.map(|side| (side.up, side.response)) {
         None => NONE.said("not watched"),
         Some((None, _)) => NONE,
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn who_answers_that_he_cannot_is_not_called_silent() {
-        let side = |up, response| Side { up, response, answer: None, remarks: Vec::new() };
+        let side = |up, response| TransportHealth { up, response, answer: None, remarks: Vec::new() };
         let took = Some(Duration::from_millis(3));
         let rows = [
             (Some(side(Some(true), took)), "answers"),

@@ -57,7 +57,7 @@ pub(super) fn servers(snapshot: &Snapshot) -> Check {
     Check::of("dns_servers", "DNS servers", looked, reasons)
 }
 
-fn up(side: &Option<resolver_health::Side>) -> Option<bool> {
+fn up(side: &Option<resolver_health::TransportHealth>) -> Option<bool> {
     side.as_ref().and_then(|side| side.up)
 }
 

@@ -20,7 +20,7 @@ use crate::{
     readers::{
         advice,
         page::headline,
-        witness::{Told, Witness},
+        witness::{ToldIncident, Witness},
     },
 };
 
@@ -47,7 +47,7 @@ pub(super) fn told(paper: &mut Paper, snapshot: &Snapshot, witness: &Witness) {
     for told in witness.beyond(snapshot) {
         let title = format!("SEEN BY THE DAEMON on {}  {}: {}", witness.listen, told.cause, told.summary());
         paper.heading(title, YELLOW);
-        let Told { component, confidence, side, scope, since, .. } = told;
+        let ToldIncident { component, confidence, side, scope, since, .. } = told;
         let facts = format!("{component} ({confidence}, side {side}, scope {scope}, since {since})");
         paper.line(2, "where:  ", &facts, BOLD);
         if let Some(hint) = &told.hint {
