@@ -23,7 +23,7 @@ const LONGEST: usize = 1232;
 
 /// What to carry, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errand<'a> {
+pub struct Delivery<'a> {
     /// Over what.
     pub transport: Transport,
     /// What is said.
@@ -32,7 +32,7 @@ pub struct Errand<'a> {
     pub answer: usize,
 }
 
-impl Errand<'_> {
+impl Delivery<'_> {
     /// Makes one attempt. Where no whole answer came the bytes are empty, and the verdict says what the transport showed.
     pub async fn run(&self, attempt: &Attempt<'_>) -> Exchange<Vec<u8>> {
         let mut trace = Trace::default();
@@ -132,7 +132,7 @@ mod tests {
         let egress = Egress::default();
         let deadline = Deadline::within(Duration::from_secs(2));
         let attempt = Attempt { address, deadline, egress: &egress, nonce: 7, shape: Shape::default() };
-        Errand { transport, message: b"open?", answer }.run(&attempt).await
+        Delivery { transport, message: b"open?", answer }.run(&attempt).await
     }
 
     #[tokio::test]

@@ -90,22 +90,22 @@ impl Walk {
 pub async fn walk(attempt: &Attempt<'_>, method: Method, limits: Limits, watch: &dyn Fn(&Walk)) -> Walk {
     let first = attempt.shape.source_port.unwrap_or_default();
     let mut walk = Walk { method, source_port: first, path: Path::default() };
-    let mut pace = Pace::default();
+    let mut patience = Patience::default();
     for hop_limit in 1..=limits.hops {
         if attempt.deadline.remaining().is_zero() {
             break;
         }
-        let mut step = ask(attempt, &walk, hop_limit, pace.patience()).await;
+        let mut step = ask(attempt, &walk, hop_limit, patience.for_next()).await;
         while hop_limit == 1 && is_taken(&step) && walk.source_port < first.saturating_add(PORTS) {
             walk.source_port += 1;
-            step = ask(attempt, &walk, hop_limit, pace.patience()).await;
+            step = ask(attempt, &walk, hop_limit, patience.for_next()).await;
         }
         for _ in 1..limits.tries {
             if step.knock.answer == Answer::Silent {
-                step = ask(attempt, &walk, hop_limit, pace.patience()).await;
+                step = ask(attempt, &walk, hop_limit, patience.for_next()).await;
             }
         }
-        pace.learn(&step);
+        patience.learn(&step);
         walk.path.steps.push(step);
         watch(&walk);
         if walk.path.answered().is_some() || walk.path.loops() || is_dead(&walk.path, limits) {
@@ -139,12 +139,12 @@ fn is_dead(path: &Path, limits: Limits) -> bool {
 
 /// How long an answer is waited for: several times what the slowest one took.
 #[derive(Default)]
-struct Pace {
+struct Patience {
     slowest: Option<Duration>,
 }
 
-impl Pace {
-    fn patience(&self) -> Duration {
+impl Patience {
+    fn for_next(&self) -> Duration {
         self.slowest.map_or(LONGEST, |slowest| (slowest * 3 + SHORTEST).min(LONGEST))
     }
 

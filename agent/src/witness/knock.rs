@@ -8,7 +8,7 @@ use std::{
 
 use ase_probes::{
     attempt::Attempt,
-    carry::Errand,
+    carry::Delivery,
     clock,
     deadline::Deadline,
     dns::Transport,
@@ -86,8 +86,8 @@ impl Knocker<'_> {
             nonce: serial,
             shape: Shape::default(),
         };
-        let errand = Errand { transport: port.transport, message: &message, answer: ANSWER };
-        let exchange = errand.run(&attempt).await;
+        let delivery = Delivery { transport: port.transport, message: &message, answer: ANSWER };
+        let exchange = delivery.run(&attempt).await;
         let answer = Answer::read(&exchange.reply, &challenge, self.key);
         let ahead = answer.as_ref().map(|answer| answer.time.as_secs_f64() - clock::wall().as_secs_f64());
         Knocked { port, exchange, answer, ahead, witnessed: None }

@@ -102,14 +102,14 @@ fn five_silent_hops_end_a_walk_to_a_peer_that_does_not_answer() {
 
 #[test]
 fn the_wait_follows_the_slowest_answer_within_its_bounds() {
-    let mut pace = Pace::default();
-    assert_eq!(pace.patience(), LONGEST);
+    let mut patience = Patience::default();
+    assert_eq!(patience.for_next(), LONGEST);
     let mut steps = path(&[Some(1), None]).steps;
-    pace.learn(&steps[1]);
-    assert_eq!(pace.patience(), LONGEST, "silence tells nothing");
-    pace.learn(&steps[0]);
-    assert_eq!(pace.patience(), Duration::from_millis(309));
+    patience.learn(&steps[1]);
+    assert_eq!(patience.for_next(), LONGEST, "silence tells nothing");
+    patience.learn(&steps[0]);
+    assert_eq!(patience.for_next(), Duration::from_millis(309));
     steps[0].knock.elapsed = Duration::from_secs(5);
-    pace.learn(&steps[0]);
-    assert_eq!(pace.patience(), LONGEST);
+    patience.learn(&steps[0]);
+    assert_eq!(patience.for_next(), LONGEST);
 }
