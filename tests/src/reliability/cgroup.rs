@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::daemon::Home;
+use super::daemon::{Home, within};
 
 /// Bytes in a mebibyte.
 const MEBIBYTE: u64 = 1 << 20;
@@ -106,19 +106,6 @@ impl Drop for Group {
 /// A command that writes its process id to a file before it becomes the inner one, with the same variables.
 fn entering(file: &Path, inner: &Command) -> Command {
     within(inner, "sh", &["-c", "echo $$ >\"$0\" && exec \"$@\"", &file.to_string_lossy()])
-}
-
-/// A command that is begun by another program, with the variables that it has.
-pub(super) fn within(inner: &Command, program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments).arg(inner.get_program()).args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
 }
 
 #[cfg(test)]

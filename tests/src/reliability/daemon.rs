@@ -201,6 +201,19 @@ impl Home {
     }
 }
 
+/// A command that is begun by another program, with the variables that it has.
+pub(super) fn within(inner: &Command, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// A daemon, killed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Daemon {

@@ -21,8 +21,8 @@ use nix::{sys::signal::Signal, unistd::geteuid};
 use serde::Deserialize;
 
 use super::{
-    cgroup::{self, Group},
-    daemon::{Daemon, Home, PATIENCE, wait_for},
+    cgroup::Group,
+    daemon::{Daemon, Home, PATIENCE, wait_for, within},
     damage::{Damage, Thing},
     outcome::{Outcome, Standing},
     row::Named,
@@ -275,7 +275,7 @@ fn state_removed(home: &Home) -> Result<Became> {
 fn on_disk(home: &Home, options: &str) -> Result<Daemon> {
     fs::create_dir_all(home.state())?;
     let script = format!("mount -t tmpfs -o size=2m,{options} none state && exec \"$@\"");
-    let mut command = cgroup::within(&home.command()?, "unshare", &["-m", "sh", "-c", &script, "sh"]);
+    let mut command = within(&home.command()?, "unshare", &["-m", "sh", "-c", &script, "sh"]);
     command.current_dir(home.folder.path());
     let daemon = home.start_by(command)?;
     daemon.until("healthy").context("what it watches becomes healthy")?;
@@ -373,7 +373,7 @@ fn reload(home: &Home, thing: Thing) -> Result<Became> {
 
 fn log_full(home: &Home) -> Result<Became> {
     let script = "exec \"$@\" --log-level trace >/dev/full 2>&1";
-    let mut command = cgroup::within(&home.command()?, "sh", &["-c", script, "sh"]);
+    let mut command = within(&home.command()?, "sh", &["-c", script, "sh"]);
     command.current_dir(home.folder.path());
     let daemon = home.start_by(command)?;
     Ok(Became::recovered(daemon.until("healthy")))

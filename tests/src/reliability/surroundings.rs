@@ -29,8 +29,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    cgroup::{self, Group},
-    daemon::{Daemon, Home, PATIENCE, Target, wait_for},
+    cgroup::Group,
+    daemon::{Daemon, Home, PATIENCE, Target, wait_for, within},
     machine::{Became, END, settled},
 };
 use crate::{
@@ -209,7 +209,7 @@ fn asked(daemon: &Daemon) -> Option<Vec<String>> {
 fn with_own_etc(home: &Home) -> Result<Daemon> {
     fs::create_dir_all(home.folder.path().join("etc/ssl"))?;
     let script = "mount --bind /etc/ssl etc/ssl && mount --rbind etc /etc && exec \"$@\"";
-    let mut command = cgroup::within(&home.command()?, "unshare", &["-m", "sh", "-c", script, "sh"]);
+    let mut command = within(&home.command()?, "unshare", &["-m", "sh", "-c", script, "sh"]);
     command.current_dir(home.folder.path());
     home.start_by(command)
 }
