@@ -102,18 +102,10 @@ impl Cases {
         let asker = case.asker(index);
         for ask in &Section::of(case.sign.symptom).asks {
             let Some(key) = self.key(*ask, &asker) else { continue };
-            // A distance is told from another's, and what is nearby answers from nearby.
-            let is_far =
-                asker.peer.is_some_and(|peer| !is_private(peer.ip()) && peer.ip() != self.neighbourhood.platform());
-            if *ask == Ask::FewHops && !(is_far && self.beside(*ask, index, since).is_some()) {
+            if *ask == Ask::FewHops && !self.can_tell_distance(index, asker.peer, since) {
                 continue;
             }
-            let learned = self.lessons.get(&key, at.now);
-            let learned = learned
-                .filter(|learned| asker.may_use(learned) || self.is_of_the_same_trouble(learned, &asker, at.now));
-            // Whether new flows pass right after one did is not known from before it did.
-            let is_stale = *ask == Ask::SourcePorts && case.open.contains(&Contrast::NewFlowsPass);
-            let learned = learned.filter(|learned| !is_stale || learned.is_since(case.opened));
+            let learned = self.usable(&key, (index, case), at.now);
             // Who is silent for longer than chance makes it is asked anew, whatever is known of those that pass in turn.
             let lasting = self.memory.lasting(index).filter(|_| *ask == Ask::SourcePorts);
             let is_outlived = |learned: &Learned| lasting.is_some_and(|began| !learned.is_since(began));
@@ -126,12 +118,17 @@ impl Cases {
             let count = wishes.asked.entry(alike).or_default();
             *count += 1;
             // An answer that is in use is asked for again before it is too old to count.
-            let is_wanted = learned
-                .map_or(is_open, |learned| learned.is_old(at.now) || is_open && !self.lessons.knows(&key, at.now));
-            if is_wanted && *count <= REPRESENTATIVES {
+            let is_due = |learned: &Learned| learned.is_old(at.now) || is_open && !self.lessons.knows(&key, at.now);
+            if learned.map_or(is_open, is_due) && *count <= REPRESENTATIVES {
                 wishes.wanted.errands.push((key, index));
             }
         }
+    }
+
+    /// Whether an endpoint's distance tells anything: it is told from another's, and what is nearby answers from nearby.
+    fn can_tell_distance(&self, index: usize, peer: Option<SocketAddr>, since: Duration) -> bool {
+        let is_far = |peer: IpAddr| !is_private(peer) && peer != self.neighbourhood.platform();
+        peer.is_some_and(|peer| is_far(peer.ip())) && self.beside(Ask::FewHops, index, since).is_some()
     }
 
     /// The host that works and is measured beside an endpoint: for its name on the same port, for its distance on any.

@@ -208,13 +208,20 @@ impl Cases {
         if !has_turns || own == Some(true) {
             return own.unwrap_or_else(|| self.lessons.ports_decide_at_several(now));
         }
-        // On a port that is known to lose flows silence has met those, also where new ones pass when they are tried: the
-        // repair came first. It is more than that where all of them fail and chance would have let a visit pass by now.
+        self.remembered_on_port(asker, answers, port, now)
+    }
+
+    /// The same for an endpoint whose own ports do not show it. On a port that is known to lose flows silence has met those,
+    /// also where new ones pass when they are tried: the repair came first. It is more than that where all of them fail and
+    /// chance would have let a visit pass by now.
+    fn remembered_on_port(&self, asker: &Asker, answers: Contrasts, port: Port, now: Instant) -> bool {
         let is_there = |key: &Key| self.port_of(key) == Some(port);
         let hosts = self.lessons.hosts_that_lost_flows(is_there, self.memory.is_intermittent(port), now);
         let is_sure = hosts.len() > 1 || asker.peer.is_some_and(|peer| hosts.contains(&peer.ip()));
+        if asker.symptom == Symptom::Passed {
+            return is_sure;
+        }
         match (answers.get(Contrast::NewFlowsPass), answers.get(Contrast::NewFlowsMixed)) {
-            _ if asker.symptom == Symptom::Passed => is_sure,
             (Some(false), Some(false)) => !hosts.is_empty() && self.memory.lasting(asker.index).is_none(),
             (Some(false), Some(true)) => is_sure,
             // Nothing was measured, or all passed: those cannot be told from a way that is gone but by how long it lasts.
@@ -259,9 +266,19 @@ impl Cases {
         own.filter(speaks).or_else(|| self.like_others(ask, asker, now))
     }
 
+    /// What was measured about an endpoint itself, as far as its case may use it.
+    pub(super) fn usable(&self, key: &Key, (index, case): (usize, &Case), now: Instant) -> Option<&Learned> {
+        let asker = case.asker(index);
+        // Whether new flows pass right after one did is not known from before it did.
+        let is_about_a_pass = key.ask == Ask::SourcePorts && case.open.contains(&Contrast::NewFlowsPass);
+        let is_stale = |learned: &Learned| is_about_a_pass && !learned.is_since(case.opened);
+        let speaks = |learned: &Learned| asker.may_use(learned) || self.is_of_the_same_trouble(learned, &asker, now);
+        self.lessons.get(key, now).filter(|learned| speaks(learned) && !is_stale(learned))
+    }
+
     /// Whether a measurement of a name server was made while its answers came and went as they do now: every name that is
     /// asked there meets the same trouble anew.
-    pub(super) fn is_of_the_same_trouble(&self, learned: &Learned, asker: &Asker, now: Instant) -> bool {
+    fn is_of_the_same_trouble(&self, learned: &Learned, asker: &Asker, now: Instant) -> bool {
         let server = asker.peer.map(|peer| Port::udp(peer.port()));
         asker.symptom == Symptom::SilentDns
             && server.is_some_and(|server| self.memory.is_intermittent(server))
