@@ -10,8 +10,6 @@ use std::{
 use ase_agent::net::duration;
 use serde::{Deserialize, Serialize};
 
-use super::servers::ZONE;
-
 /// Where the agent listens, in the guest.
 pub(super) const AGENT: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10123));
 /// Where blackbox_exporter listens, in the guest.
@@ -20,6 +18,8 @@ pub(super) const BLACKBOX: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::n
 pub(super) const PROMETHEUS: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9090));
 /// The DNS server that the agent is told is its own and Azure's.
 const RESOLVER: &str = "198.18.0.53";
+/// The only zone that the DNS servers know; every name in it has an address.
+pub(super) const ZONE: &str = "bench.example";
 /// Endpoints in one /24.
 const PER_NET: u32 = 250;
 /// The longest that a probe may take.

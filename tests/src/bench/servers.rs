@@ -25,11 +25,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{arrivals::Arrivals, endpoints::Kind};
+use super::{
+    arrivals::Arrivals,
+    endpoints::{Kind, ZONE},
+};
 use crate::authority::{Authority, Flaw, server_config};
 
-/// The only zone that the DNS servers know; every name in it has an address.
-pub(super) const ZONE: &str = "bench.example";
 /// The longest request head that is read, in bytes.
 const MAX_HEAD: usize = 4096;
 /// Answers every request.

@@ -7,10 +7,7 @@ use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{
-    file::{CONFIDENCES, Check, Expect, Expectation, Polite, Scenario, join},
-    play::Took,
-};
+use super::file::{CONFIDENCES, Check, Expect, Expectation, Polite, Scenario, join};
 
 /// A visit that was under way when the fault began may have begun so long before.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(2);
@@ -21,6 +18,14 @@ const STILL_FAILING: SignedDuration = SignedDuration::from_secs(10);
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(10);
 /// How early a question may come: clocks and wake-ups are not exact.
 const EARLY: Duration = Duration::from_millis(500);
+
+/// How long something took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Took {
+    pub(super) whole: Duration,
+    /// For how much of it somebody on this machine waited for the processor: scenarios share it, users do not.
+    pub(super) starved: Duration,
+}
 
 /// What differs from the expectation; empty when it is met.
 pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {

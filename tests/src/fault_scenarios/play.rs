@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{
     file::{By, Deed, Expect, Flaps, Scenario, Step, World},
-    judge,
+    judge::{self, Took},
     stage::Stage,
     surroundings::EVERY,
     watch::Watch,
@@ -53,14 +53,6 @@ pub(super) struct Played {
     pub(super) began: Option<Timestamp>,
     /// What was seen on the way.
     pub(super) watch: Watch,
-}
-
-/// How long something took.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Took {
-    pub(super) whole: Duration,
-    /// For how much of it somebody on this machine waited for the processor: scenarios share it, users do not.
-    pub(super) starved: Duration,
 }
 
 /// A scenario that is being played.

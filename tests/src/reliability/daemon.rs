@@ -27,6 +27,10 @@ use crate::{loopback, programs};
 
 /// The longest wait for anything that a daemon is to do.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a daemon may take to end once it was told.
+pub(super) const END: Duration = Duration::from_secs(15);
+/// What `ase_store_ok` says of a store that takes what it is given.
+pub(super) const STORE_OK: &str = "ase_store_ok ";
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -212,6 +216,14 @@ pub(super) fn within(inner: &Command, program: &str, arguments: &[&str]) -> Comm
         };
     }
     command
+}
+
+/// A daemon whose endpoint was seen healthy and whose store is there.
+pub(super) fn settled(home: &Home) -> Result<Daemon> {
+    let daemon = home.start()?;
+    daemon.until("healthy").context("what it watches becomes healthy")?;
+    daemon.until_metric(STORE_OK, 1.0).context("the store is opened")?;
+    Ok(daemon)
 }
 
 /// A daemon, killed when it is dropped.

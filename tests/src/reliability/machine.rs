@@ -22,9 +22,9 @@ use serde::Deserialize;
 
 use super::{
     cgroup::Group,
-    daemon::{Daemon, Home, PATIENCE, wait_for, within},
+    daemon::{Daemon, END, Home, PATIENCE, STORE_OK, settled, wait_for, within},
     damage::{Damage, Thing},
-    outcome::{Outcome, Standing},
+    outcome::{Became, Outcome, Standing},
     row::Named,
     surroundings::{self, LEAST, Rewrite},
 };
@@ -32,13 +32,8 @@ use crate::namespace;
 
 /// Rows that are played at once.
 const AT_ONCE: usize = 8;
-/// How long a daemon may take to end once it was told.
-pub(super) const END: Duration = Duration::from_secs(15);
 /// How long a store that can be used may take to be opened.
 const OPENS: Duration = Duration::from_secs(4);
-/// What `ase_store_ok` says of a store that takes what it is given.
-const STORE_OK: &str = "ase_store_ok ";
-
 /// One row.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,29 +110,6 @@ enum Fault {
     Memory(u64),
     /// It is killed for want of memory as it starts with something lost, and started again with enough; likewise.
     OutOfMemory,
-}
-
-/// What became of the daemon.
-#[derive(Debug)]
-pub(super) struct Became {
-    pub(super) said: String,
-    pub(super) recovery: Option<Duration>,
-    pub(super) lost: Option<u64>,
-}
-
-impl Became {
-    pub(super) fn said(said: impl Into<String>) -> Self {
-        Self { said: said.into(), recovery: None, lost: None }
-    }
-
-    /// Recovered after so long, or never.
-    pub(super) fn recovered(after: Option<Duration>) -> Self {
-        Self {
-            said: if after.is_some() { "recovered" } else { "never recovered" }.to_owned(),
-            recovery: after,
-            lost: None,
-        }
-    }
 }
 
 /// Plays all rows, some side by side; what needs root is left out without it, and said.
@@ -232,14 +204,6 @@ impl Fault {
             Self::OutOfMemory => surroundings::out_of_memory(home),
         }
     }
-}
-
-/// A daemon whose endpoint was seen healthy and whose store is there.
-pub(super) fn settled(home: &Home) -> Result<Daemon> {
-    let daemon = home.start()?;
-    daemon.until("healthy").context("what it watches becomes healthy")?;
-    daemon.until_metric(STORE_OK, 1.0).context("the store is opened")?;
-    Ok(daemon)
 }
 
 fn store(home: &Home, damage: Damage) -> Result<Became> {

@@ -27,6 +27,29 @@ impl Standing {
     }
 }
 
+/// What became of a daemon.
+#[derive(Debug)]
+pub(super) struct Became {
+    pub(super) said: String,
+    pub(super) recovery: Option<Duration>,
+    pub(super) lost: Option<u64>,
+}
+
+impl Became {
+    pub(super) fn said(said: impl Into<String>) -> Self {
+        Self { said: said.into(), recovery: None, lost: None }
+    }
+
+    /// Recovered after so long, or never.
+    pub(super) fn recovered(after: Option<Duration>) -> Self {
+        Self {
+            said: if after.is_some() { "recovered" } else { "never recovered" }.to_owned(),
+            recovery: after,
+            lost: None,
+        }
+    }
+}
+
 /// What came of one row.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {

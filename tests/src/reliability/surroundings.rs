@@ -30,8 +30,8 @@ use serde_json::Value;
 
 use super::{
     cgroup::Group,
-    daemon::{Daemon, Home, PATIENCE, Target, wait_for, within},
-    machine::{Became, END, settled},
+    daemon::{Daemon, END, Home, PATIENCE, Target, settled, wait_for, within},
+    outcome::Became,
 };
 use crate::{
     namespace,
