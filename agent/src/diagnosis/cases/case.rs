@@ -8,12 +8,12 @@ use std::{
 
 use ase_probes::{
     cause::Cause,
-    outcome::Protocol,
+    http::Answer,
+    outcome::{Outcome, Protocol},
     resolve::Resolution,
     verdict::{Confidence, Finding, Phase},
 };
 
-use super::signs::{names_filter, redirects_away, router};
 use crate::{
     diagnosis::{neighbourhood::Peer, symptom::Sign},
     model::{
@@ -21,6 +21,7 @@ use crate::{
         diagnosis::{Diagnosis, Origin, Scope},
         visit::Visit,
     },
+    net::domain,
 };
 
 /// The payload of a full segment on Ethernet with TCP's timestamps, in bytes (RFC 894, RFC 7323): what came in order and is
@@ -114,6 +115,28 @@ impl Case {
     pub(super) fn goes_on(&self, sign: &Sign, works: bool) -> bool {
         self.is_trouble() && (!works || self.sign.symptom == sign.symptom)
     }
+}
+
+/// The router on the way that said in an ICMP message that the peer cannot be reached.
+fn router(outcome: &Outcome) -> Option<IpAddr> {
+    let icmp = outcome.seen.icmp.filter(|icmp| !icmp.from_self)?;
+    icmp.offender.filter(|offender| *offender != outcome.address.ip())
+}
+
+/// Whether the answer leads to a host outside the domain that was asked.
+fn redirects_away(visit: &Visit) -> bool {
+    let Some(outcome) = visit.outcomes.first() else { return false };
+    let location = outcome.http_answer().and_then(|answer| answer.location.as_deref());
+    let Some(host) = location.and_then(|location| location.split_once("://")).map(|(_, rest)| rest) else {
+        return false;
+    };
+    let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
+    visit.resolution.as_ref().is_some_and(|resolution| domain::left(&resolution.name, &host).is_some())
+}
+
+/// Whether the page that came says of itself that a filter wrote it.
+fn names_filter(visit: &Visit) -> bool {
+    visit.outcomes.first().and_then(Outcome::http_answer).is_some_and(Answer::names_a_filter)
 }
 
 pub(super) fn nothing_found() -> Finding {

@@ -1,8 +1,6 @@
-//! What a visit shows by itself: the sign of trouble in it, whom it was with, and whether it was led away.
+//! What a visit shows by itself: the sign of trouble in it, and whom it was with.
 
-use std::net::IpAddr;
-
-use ase_probes::{cause::Cause, http::Answer, outcome::Outcome, probe::Probe, verdict::Verdict};
+use ase_probes::{cause::Cause, probe::Probe, verdict::Verdict};
 
 use super::{Cases, Moment};
 use crate::{
@@ -12,7 +10,7 @@ use crate::{
         symptom::{self, Sign, Symptom},
     },
     model::{catalog::Host, visit::Visit},
-    net::{domain, port::Port},
+    net::port::Port,
 };
 
 impl Cases {
@@ -83,26 +81,4 @@ impl Cases {
             self.think(index, around, at);
         }
     }
-}
-
-/// The router on the way that said in an ICMP message that the peer cannot be reached.
-pub(super) fn router(outcome: &Outcome) -> Option<IpAddr> {
-    let icmp = outcome.seen.icmp.filter(|icmp| !icmp.from_self)?;
-    icmp.offender.filter(|offender| *offender != outcome.address.ip())
-}
-
-/// Whether the answer leads to a host outside the domain that was asked.
-pub(super) fn redirects_away(visit: &Visit) -> bool {
-    let Some(outcome) = visit.outcomes.first() else { return false };
-    let location = outcome.http_answer().and_then(|answer| answer.location.as_deref());
-    let Some(host) = location.and_then(|location| location.split_once("://")).map(|(_, rest)| rest) else {
-        return false;
-    };
-    let host = host.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
-    visit.resolution.as_ref().is_some_and(|resolution| domain::left(&resolution.name, &host).is_some())
-}
-
-/// Whether the page that came says of itself that a filter wrote it.
-pub(super) fn names_filter(visit: &Visit) -> bool {
-    visit.outcomes.first().and_then(Outcome::http_answer).is_some_and(Answer::names_a_filter)
 }
