@@ -63,7 +63,9 @@ impl Largest {
         let windows = self.windows(now);
         if windows > 0 {
             self.previous = if windows == 1 { self.current } else { Duration::ZERO };
-            (self.current, self.began) = (Duration::ZERO, now);
+            // The next window follows this one without a gap, however late in it the first visit begins.
+            let began = if windows == 1 { self.began + WINDOW } else { now };
+            (self.current, self.began) = (Duration::ZERO, began);
         }
         self.current = self.current.max(value);
     }
@@ -118,5 +120,28 @@ mod tests {
         let _late = lateness.observe(start + SECOND, start, start);
         let lags = [1, 29, 30, 59, 60, 90].map(|second| lateness.lag(start + second * SECOND));
         assert_eq!(lags, [SECOND, SECOND, SECOND, SECOND, Duration::ZERO, Duration::ZERO]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_largest_is_that_of_the_last_half_to_full_minute_however_seldom_visits_begin(
+            visits in proptest::collection::vec((0u64..90_000, 0u64..5_000), 1..40), later in 0u64..90_000,
+        ) {
+            let millis = Duration::from_millis;
+            let start = ase_probes::clock::now();
+            let (mut largest, mut all, mut now) = (Largest::new(start), Vec::new(), start);
+            for (pause, value) in visits {
+                now += millis(pause);
+                largest.observe(now, millis(value));
+                all.push((now, millis(value)));
+            }
+            now += millis(later);
+            let within = |span: Duration| {
+                let recent = all.iter().filter(|(at, _)| now.duration_since(*at) < span);
+                recent.map(|(_, value)| *value).max().unwrap_or_default()
+            };
+            let told = largest.value(now);
+            proptest::prop_assert!(told >= within(WINDOW) && told <= within(2 * WINDOW), "{told:?}");
+        }
     }
 }
