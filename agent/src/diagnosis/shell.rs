@@ -163,7 +163,7 @@ impl Diagnosing {
         for index in &changed {
             let status = self.cases.restate(*index, views[*index].status);
             if views[*index].status != status {
-                let before = Arc::make_mut(&mut views[*index]).stand(status, at.wall);
+                let before = Arc::make_mut(&mut views[*index]).stand(status, at.wall, at.wall);
                 wanted.restated.push((*index, before));
             }
         }

@@ -77,7 +77,7 @@ impl Endpoints {
             Ok(Verdict::Inconclusive(_)) | Err(_) => {}
         }
         if is_confirmed {
-            view.stand(status_of(judged), visit.began);
+            view.stand(status_of(judged), visit.began, visit.began + visit.took);
         }
         view.last = Some(Arc::new(visit.shrunk()));
         self.judged[index] = judged;
@@ -90,8 +90,8 @@ impl Endpoints {
         let Some(last) = &mut view.last else { return };
         let visit = Arc::make_mut(last);
         visit.confirmed_by = others;
-        let began = visit.began;
-        view.stand(status_of(self.judged[index]), began);
+        let (began, ended) = (visit.began, visit.began + visit.took);
+        view.stand(status_of(self.judged[index]), began, ended);
     }
 
     /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.
@@ -192,5 +192,25 @@ mod tests {
         let view = &endpoints.views()[0];
         assert_eq!((view.status.label(), view.reach, view.failures[&Cause::MtuBlackhole]), ("failed", 0, 2));
         assert_eq!(view.last.as_ref().map(|last| last.result), Some(seen));
+    }
+
+    #[test]
+    fn since_never_runs_backwards_unless_the_clock_does() {
+        let snapshot = sample::snapshot();
+        let second = Duration::from_secs;
+        let mut endpoints = Endpoints::new(&snapshot.catalog, second(1000));
+        let visit = snapshot.endpoints.iter().find_map(|view| view.last.as_deref()).expect("a visit").clone();
+        let from = |began, took| Visit { began: second(began), took: second(took), ..visit.clone() };
+        let failed = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Likely).failed();
+        let since = |endpoints: &Endpoints| endpoints.views()[0].since.as_secs();
+        endpoints.take_in(0, from(1010, 1), Ok(Verdict::Healthy), true);
+        assert_eq!(since(&endpoints), 1010, "what a visit shows is so since it began");
+        // Others say at 1020 that it is degraded, while a visit is under way that shows at 1025 that it failed.
+        let degraded = Finding::new(Cause::PacketLoss, Phase::Response, Confidence::Likely);
+        Arc::make_mut(&mut endpoints.views_mut()[0]).stand(Status::Degraded(degraded), second(1020), second(1020));
+        endpoints.take_in(0, from(1018, 7), Ok(failed), true);
+        assert_eq!(since(&endpoints), 1025, "until then it stood as the others said");
+        endpoints.take_in(0, from(400, 1), Ok(Verdict::Healthy), true);
+        assert_eq!(since(&endpoints), 400, "the clock was set back by ten minutes");
     }
 }

@@ -86,10 +86,13 @@ pub struct EndpointView {
 }
 
 impl EndpointView {
-    /// Takes in how it stands from this moment on, since the Unix epoch, and returns how it stood before.
-    pub fn stand(&mut self, status: Status, since: Duration) -> Status {
+    /// Takes in how it stands from this moment on, known `now`, both since the Unix epoch, and returns how it stood before.
+    /// A visit that began before others changed the status changes it after them: it stood as they said until then. A
+    /// moment that is yet to come is a clock's that was set back.
+    pub fn stand(&mut self, status: Status, since: Duration, now: Duration) -> Status {
         if self.status.label() != status.label() {
-            self.since = since;
+            let is_in_order = since >= self.since || self.since > now;
+            self.since = if is_in_order { since } else { now };
         }
         std::mem::replace(&mut self.status, status)
     }
