@@ -1,5 +1,5 @@
 //! What the visits of the last minutes showed in their order: which ports fail and succeed in turn, how many packets were
-//! sent again, which round trips grew.
+//! sent again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use ase_probes::{evidence::TcpInfo, outcome::Outcome, verdict::Phase};
 
-use super::window::SlidingWindow;
+use super::{pace::Paces, window::SlidingWindow};
 use crate::{model::remap::Remap, net::port::Port};
 
 /// A success within this time after a failure is a recovery; later it is the end of an outage. It holds a confirmation
@@ -55,13 +55,6 @@ const SYN_AGAIN: Duration = Duration::from_millis(990);
 const SPURIOUS: Duration = Duration::from_millis(900);
 /// A path with a smaller MTU than Ethernet's costs one packet that is sent again.
 const FULL_MTU: u32 = 1500;
-/// Round trips in a row that must have grown, and that make what is usual: jitter seldom does that three times running.
-const GROWN: usize = 3;
-/// How much round trips must have grown, as a factor and by how long: a queue that fills doubles them, another path or a
-/// policed one makes them several times as long, and below 100 ms nobody minds.
-const ROUND_TRIP: (u32, Duration) = (4, Duration::from_millis(100));
-/// How much the time of a whole exchange must have grown: servers may take their time.
-const EXCHANGE: (u32, Duration) = (4, Duration::from_secs(1));
 
 /// The last failures of each endpoint, the recoveries from them, packets sent again, and round trips.
 #[derive(Clone, Debug, Default)]
@@ -85,8 +78,7 @@ pub struct Memory {
     /// When the first packets of the last handshakes that passed were sent, and on which port.
     controls: BTreeSet<(Instant, Port)>,
     has_past: bool,
-    round_trips: BTreeMap<usize, Smoothed>,
-    exchanges: BTreeMap<usize, Smoothed>,
+    paces: Paces,
 }
 
 /// Failures of one endpoint in a row.
@@ -108,27 +100,6 @@ enum Packet {
     Resent,
     /// Sent again on a connection whose handshake took less than a second, so that it was no SYN.
     ResentMidstream,
-}
-
-/// How long something usually takes, smoothed as TCP smooths its round trips (RFC 6298 section 2), and how often in a row it took
-/// several times as long.
-#[derive(Clone, Debug, Default)]
-struct Smoothed {
-    usual: Duration,
-    learned: usize,
-    grown: usize,
-}
-
-impl Smoothed {
-    fn observe(&mut self, took: Duration, (factor, by): (u32, Duration)) {
-        if self.learned >= GROWN && took >= self.usual * factor && took >= self.usual + by {
-            self.grown += 1;
-            return;
-        }
-        self.grown = 0;
-        self.usual = if self.learned == 0 { took } else { self.usual * 7 / 8 + took / 8 };
-        self.learned += 1;
-    }
 }
 
 impl Memory {
@@ -177,14 +148,16 @@ impl Memory {
 
     /// Takes in how packets fared on an exchange.
     pub fn measure(&mut self, index: usize, outcome: &Outcome, now: Instant) {
-        if let Some(round_trip) = outcome.seen.round_trip {
-            self.round_trips.entry(index).or_default().observe(round_trip, ROUND_TRIP);
+        let handshake = outcome.phases.of(Phase::Connect).unwrap_or_default();
+        let exchange = outcome.phases.total().saturating_sub(handshake);
+        let is_whole = outcome.seen.stop.is_none();
+        let took = (outcome.seen.round_trip, is_whole.then_some(exchange));
+        if took != (None, None) {
+            self.paces.observe(index, outcome.address.ip(), took, now);
         }
-        if outcome.seen.stop.is_some() {
+        if !is_whole {
             return;
         }
-        let handshake = outcome.phases.of(Phase::Connect).unwrap_or_default();
-        self.exchanges.entry(index).or_default().observe(outcome.phases.total().saturating_sub(handshake), EXCHANGE);
         let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) else { return };
         self.packets.add(Packet::Sent, SEGMENTS, now);
         let port = Port::tcp(outcome.address.port());
@@ -301,9 +274,12 @@ impl Memory {
 
     /// Whether an endpoint's last round trips or exchanges took several times as long as they did.
     pub fn is_slow(&self, index: usize) -> bool {
-        [&self.round_trips, &self.exchanges]
-            .iter()
-            .any(|kept| kept.get(&index).is_some_and(|usual| usual.grown >= GROWN))
+        self.paces.is_slow(index)
+    }
+
+    /// Whether the last one did, be it the first.
+    pub fn grows(&self, index: usize) -> bool {
+        self.paces.grows(index)
     }
 
     /// Follows endpoints to their numbers after a reload; those that did not stay are forgotten.
@@ -322,8 +298,7 @@ impl Memory {
             knocked_anywhere: before.knocked_anywhere.renamed(|index| remap.get(index)),
             controls: before.controls,
             has_past: before.has_past,
-            round_trips: remap.apply(before.round_trips),
-            exchanges: remap.apply(before.exchanges),
+            paces: before.paces.remapped(remap),
         };
     }
 }

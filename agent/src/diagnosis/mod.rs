@@ -12,6 +12,7 @@ pub mod memory;
 pub mod moments;
 pub mod neighbourhood;
 pub mod neighbours;
+pub mod pace;
 pub mod posed;
 pub mod rules;
 pub mod shell;

@@ -270,7 +270,7 @@ contrasts! {
         "packets are sent again on several endpoints' connections: at least one in fifty is lost"
         "hardly any packet is sent again";
     RoundTripGrew Memory
-        "the last round trips are several times what they were"
+        "the last round trips are several times what they were; after an hour of that they count as usual"
         "round trips are what they were";
     CanaryAcceptedBefore Memory
         "the control 192.0.2.1, where nobody can be (RFC 5737), accepted connections before the fault and is silent now: the appliance that answered is gone"
