@@ -31,7 +31,7 @@ use super::{
     neighbourhood::{Neighbourhood, Peer},
     neighbours::Neighbours,
     symptom::{Sign, Symptom, is_of_the_peer},
-    turns::{Dips, Lost},
+    turns::{Dips, Lost, Place},
 };
 use crate::{
     model::{
@@ -224,7 +224,14 @@ impl Cases {
             if self.has_past && failed_at(visit).is_none() {
                 let began = at.now.checked_sub(visit.took).unwrap_or(at.now);
                 let line = || visit.evidence().first().map(String::as_str).unwrap_or_default().into();
-                self.dips.record(index, began, failed.map(|finding| Lost { finding, line: line() }), at.now);
+                let place = Place {
+                    host: self.neighbourhood.endpoint(index).target.host.clone(),
+                    address: self.neighbourhood.address(index),
+                    port,
+                    is_outside: self.neighbourhood.is_outside(index),
+                };
+                let failed = failed.map(|finding| Lost { finding, line: line() });
+                self.dips.record(index, &place, began, failed, at.now);
             }
         }
         visit.outcomes.iter().for_each(|outcome| self.memory.measure(index, outcome, at.now));

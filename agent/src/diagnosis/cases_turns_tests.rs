@@ -74,6 +74,31 @@ fn a_host_that_is_silent_for_seconds_again_and_again_is_named_alone() {
 }
 
 #[test]
+fn a_host_that_is_silent_for_seconds_again_and_again_is_told_while_others_are_lost_one_after_another() {
+    let mut world = World::new(endpoints(60, &[443]));
+    world.round(|_| false);
+    for turn in 0..4 {
+        let lost = |index: usize| (20..=20 + turn).contains(&index);
+        let silent = |world: &mut World, index: usize| world.visit(index, index == 7 || lost(index));
+        (0..60).for_each(|index| silent(&mut world, index));
+        world.review();
+        world.second += 1;
+        (20..=20 + turn).for_each(|index| silent(&mut world, index));
+        world.visit(7, false);
+        let wanted = world.review();
+        world.measure(&wanted, passing);
+        world.review();
+        world.second += 11;
+        (0..60).for_each(|index| world.visit(index, lost(index)));
+        world.review();
+        assert_eq!(world.causes()[7].is_some(), turn > 1, "turn {turn}");
+    }
+    let told =
+        world.cases.ledger.open.iter().find(|incident| incident.endpoints.iter().any(|id| *id.0 == *"20.0.0.8:443"));
+    assert_eq!(told.map(|incident| incident.finding.cause), Some(Cause::Dropped), "{:?}", world.cases.ledger.open);
+}
+
+#[test]
 fn a_way_that_comes_and_goes_and_then_stays_away_stays_one_incident() {
     let mut world = World::new(endpoints(4, &[80, 443]));
     world.round(|_| false);

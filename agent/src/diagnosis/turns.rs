@@ -1,9 +1,12 @@
 //! What comes and goes too fast to be confirmed: failures that were over when they were asked again, how often an endpoint
 //! had them, and whether many endpoints have them.
 
+mod beside;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +17,11 @@ use super::{
     memory::lower_bound,
     window::{self, SlidingWindow},
 };
-use crate::model::remap::Remap;
+use crate::{
+    model::{catalog::Host, remap::Remap},
+    net::port::Port,
+};
+use beside::Beside;
 
 /// A success within this time after a failure is its confirmation that passed: it is asked after one second, at time
 /// servers after two, and a handshake may take seven.
@@ -48,12 +55,44 @@ impl fmt::Display for Turns {
     }
 }
 
-/// One time at which something was lost and came back.
+/// Where an endpoint is: what it shares with others, so that one fault may hit both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its host.
+    pub host: Host,
+    /// Where that was reached.
+    pub address: Option<IpAddr>,
+    /// Its port.
+    pub port: Port,
+    /// Whether it lies outside this network.
+    pub is_outside: bool,
+}
+
+/// One time at which an endpoint was lost and came back.
 #[derive(Clone, Debug)]
-struct Dip {
+struct Turn {
+    /// When the visit that failed began.
+    began: Instant,
+    place: Place,
+    /// The moment that it was part of.
+    moment: u64,
+}
+
+/// Turns of several endpoints at one time.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
     /// When the last of the endpoints that it hit worked again.
     over: Instant,
-    hit: BTreeSet<usize>,
+    turns: usize,
+}
+
+/// What one endpoint met.
+#[derive(Clone, Debug)]
+struct Own {
+    /// When it worked again, each time.
+    over: VecDeque<Instant>,
+    /// What its last failure showed.
+    lost: Lost,
 }
 
 /// What a visit lost.
@@ -75,107 +114,154 @@ struct Unconfirmed {
     again: bool,
 }
 
+/// A failure that was asked again and failed again.
+#[derive(Clone, Debug)]
+struct Confirmed {
+    began: Instant,
+    at: Instant,
+    place: Place,
+}
+
 /// The last times at which something was lost and came back before it was confirmed.
 #[derive(Clone, Debug, Default)]
 pub struct Dips {
     failing: BTreeMap<usize, Unconfirmed>,
-    dips: VecDeque<Dip>,
-    /// What each endpoint's last failure of the kind showed.
-    lost: BTreeMap<usize, Lost>,
+    /// Every turn, by when it was over and whose it is.
+    turns: BTreeMap<(Instant, usize), Turn>,
+    own: BTreeMap<usize, Own>,
+    moments: BTreeMap<u64, Moment>,
     visits: SlidingWindow<()>,
-    /// When a failure was last confirmed that had not been.
-    confirmed: Option<Instant>,
+    beside: Beside,
+    /// Failures that were confirmed within the last minutes and had not been before, the oldest first.
+    confirmed: VecDeque<Confirmed>,
+    now: Option<Instant>,
 }
 
 impl Dips {
-    /// Takes in a visit that tested an endpoint: when it began, and what was wrong.
-    pub fn record(&mut self, index: usize, began: Instant, failed: Option<Lost>, now: Instant) {
+    /// Takes in a visit that tested an endpoint: where that is, when it began, and what was wrong.
+    pub fn record(&mut self, index: usize, place: &Place, began: Instant, failed: Option<Lost>, now: Instant) {
         self.visits.add((), 1, now);
+        if failed.as_ref().is_none_or(|lost| !lost.finding.cause.is_local()) {
+            self.beside.add(place, began, failed.is_none());
+        }
         match (failed, self.failing.remove(&index)) {
             (Some(lost), earlier) => {
                 let again = earlier.is_some();
                 if let Some(first) = earlier.filter(|earlier| !earlier.again) {
-                    self.give_up(first.began, now);
+                    self.give_up(Confirmed { began: first.began, at: now, place: place.clone() });
                 }
                 self.failing.insert(index, Unconfirmed { began, failed: now, lost, again });
             }
             (None, Some(first)) if !first.again && now.duration_since(first.failed) <= SOON => {
-                self.recovered(index, first, now);
+                self.recovered(index, place, first, now);
             }
             (None, _) => {}
         }
     }
 
     /// An endpoint works again. Whoever began to fail before others had recovered met the same moment.
-    fn recovered(&mut self, index: usize, first: Unconfirmed, now: Instant) {
-        let has_lasted = self.confirmed.is_some_and(|at| at >= first.began);
+    fn recovered(&mut self, index: usize, place: &Place, first: Unconfirmed, now: Instant) {
+        let mut lasting = self.confirmed.iter().rev().take_while(|confirmed| confirmed.at >= first.began);
+        let has_lasted = lasting.any(|other| self.beside.explains(&other.place, place, first.began));
         if has_lasted || first.lost.finding.cause.is_local() {
             return;
         }
-        self.lost.insert(index, first.lost);
-        match self.dips.back_mut().filter(|dip| first.began <= dip.over) {
-            Some(dip) => {
-                dip.over = now;
-                dip.hit.insert(index);
-            }
-            None => self.dips.push_back(Dip { over: now, hit: BTreeSet::from([index]) }),
-        }
+        let last = self.moments.last_key_value().map(|(number, moment)| (*number, moment.over));
+        let number = match last {
+            Some((number, over)) if first.began <= over => number,
+            Some((number, _)) => number + 1,
+            None => 0,
+        };
+        let moment = self.moments.entry(number).or_insert(Moment { over: now, turns: 0 });
+        (moment.over, moment.turns) = (now, moment.turns + 1);
+        self.turns.insert((now, index), Turn { began: first.began, place: place.clone(), moment: number });
+        let own = self.own.entry(index).or_insert(Own { over: VecDeque::new(), lost: first.lost.clone() });
+        own.over.push_back(now);
+        own.lost = first.lost;
     }
 
-    /// What began then is confirmed: whoever met it met an incident, and those are the ledger's to count.
-    fn give_up(&mut self, began: Instant, now: Instant) {
-        self.confirmed = Some(now);
-        while self.dips.back().is_some_and(|dip| began <= dip.over) {
-            self.dips.pop_back();
+    /// What began then is confirmed: whoever met it met an incident, and those are the ledger's to count. Who failed
+    /// meanwhile somewhere else, while most others there did not, met something of its own.
+    fn give_up(&mut self, confirmed: Confirmed) {
+        let met = self.turns.range((confirmed.began, 0)..);
+        let met = met.filter(|(_, turn)| self.beside.explains(&confirmed.place, &turn.place, turn.began));
+        let met: Vec<(Instant, usize)> = met.map(|(key, _)| *key).collect();
+        met.into_iter().for_each(|key| self.forget(key));
+        self.confirmed.push_back(confirmed);
+    }
+
+    fn forget(&mut self, key: (Instant, usize)) {
+        let Some(turn) = self.turns.remove(&key) else { return };
+        if let Some(moment) = self.moments.get_mut(&turn.moment) {
+            moment.turns -= 1;
+            if moment.turns == 0 {
+                self.moments.remove(&turn.moment);
+            }
+        }
+        if let Some(own) = self.own.get_mut(&key.1) {
+            own.over.retain(|over| *over != key.0);
+            if own.over.is_empty() {
+                self.own.remove(&key.1);
+            }
         }
     }
 
     /// Forgets what is too long ago, and everything once it was quiet for long enough.
     pub fn elapse(&mut self, now: Instant) {
+        self.now = Some(now);
         self.visits.elapse(now);
-        let is_quiet = self.dips.back().is_some_and(|dip| now.duration_since(dip.over) > QUIET);
-        while self.dips.front().is_some_and(|dip| is_quiet || now.duration_since(dip.over) > window::SPAN) {
-            self.dips.pop_front();
+        self.beside.elapse(now);
+        while self.confirmed.front().is_some_and(|confirmed| now.duration_since(confirmed.at) > window::SPAN) {
+            self.confirmed.pop_front();
         }
-        if self.dips.is_empty() {
-            self.lost.clear();
+        let is_quiet = self.moments.last_key_value().is_some_and(|(_, last)| now.duration_since(last.over) > QUIET);
+        while let Some(key) = self.turns.keys().next().copied()
+            && (is_quiet || now.duration_since(key.0) > window::SPAN)
+        {
+            self.forget(key);
         }
     }
 
     /// How often what an endpoint meets came and went, where that is a pattern: at itself, or at many.
     pub fn of(&self, index: usize) -> Option<Turns> {
-        let own: Vec<&Dip> = self.dips.iter().filter(|dip| dip.hit.contains(&index)).collect();
-        let is_shared = !own.is_empty() && self.is_shared();
-        let counted = if is_shared { self.dips.iter().collect() } else { own };
-        let within = counted.last()?.over.duration_since(counted.first()?.over);
-        (counted.len() >= OFTEN).then_some(Turns { times: counted.len(), within, is_shared })
+        let own = self.own.get(&index)?;
+        let is_shared = self.is_shared();
+        let (times, first, last) = if is_shared {
+            let (first, last) = (self.moments.first_key_value()?.1, self.moments.last_key_value()?.1);
+            (self.moments.len(), first.over, last.over)
+        } else {
+            (own.over.len(), *own.over.front()?, *own.over.back()?)
+        };
+        let is_quiet = self.now.is_some_and(|now| now.saturating_duration_since(last) > QUIET);
+        let turns = Turns { times, within: last.duration_since(first), is_shared };
+        (times >= OFTEN && !is_quiet).then_some(turns)
     }
 
     /// What an endpoint showed when it failed.
     pub fn finding(&self, index: usize) -> Option<Finding> {
-        self.lost.get(&index).map(|lost| lost.finding)
+        self.own.get(&index).map(|own| own.lost.finding)
     }
 
     /// The same in words.
     pub fn line(&self, index: usize) -> Option<String> {
-        self.lost.get(&index).filter(|lost| !lost.line.is_empty()).map(|lost| format!("what it met: {}", lost.line))
+        let lost = self.own.get(&index).map(|own| &own.lost).filter(|lost| !lost.line.is_empty());
+        lost.map(|lost| format!("what it met: {}", lost.line))
     }
 
     /// Whether so many endpoints are hit, and so many visits, that it is no property of one.
     fn is_shared(&self) -> bool {
-        let hit: BTreeSet<usize> = self.dips.iter().flat_map(|dip| dip.hit.iter().copied()).collect();
-        let failed: usize = self.dips.iter().map(|dip| dip.hit.len()).sum();
-        let is_spread = self.dips.len() >= OFTEN && hit.len() >= OFTEN;
-        is_spread && lower_bound(failed as u64, self.visits.sum()) >= SHARE
+        let is_spread = self.moments.len() >= OFTEN && self.own.len() >= OFTEN;
+        is_spread && lower_bound(self.turns.len() as u64, self.visits.sum()) >= SHARE
     }
 
     /// Follows endpoints to their numbers after a reload; those that did not stay are forgotten.
     pub fn remap(&mut self, remap: &Remap) {
         self.failing = remap.apply(std::mem::take(&mut self.failing));
-        self.lost = remap.apply(std::mem::take(&mut self.lost));
-        for dip in &mut self.dips {
-            dip.hit = dip.hit.iter().filter_map(|index| remap.get(*index)).collect();
-        }
+        let gone: Vec<_> = self.turns.keys().copied().filter(|(_, index)| remap.get(*index).is_none()).collect();
+        gone.into_iter().for_each(|key| self.forget(key));
+        self.own = remap.apply(std::mem::take(&mut self.own));
+        let turns = std::mem::take(&mut self.turns).into_iter();
+        self.turns = turns.filter_map(|((over, index), turn)| Some(((over, remap.get(index)?), turn))).collect();
     }
 }
 
@@ -192,6 +278,16 @@ mod tests {
         Lost { finding, line: "198.18.0.1:443: no answer".into() }
     }
 
+    /// A host of its own outside, on the same port as all.
+    fn place(index: usize) -> Place {
+        let host = Host::Name(format!("host-{index}.example"));
+        Place { host, address: None, port: Port::tcp(443), is_outside: true }
+    }
+
+    fn visit(dips: &mut Dips, index: usize, began: Instant, failed: Option<Lost>, now: Instant) {
+        dips.record(index, &place(index), began, failed, now);
+    }
+
     /// Seconds after the start.
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -199,8 +295,8 @@ mod tests {
 
     /// Endpoints fail from this second on for four seconds, and are well a second later.
     fn dip(dips: &mut Dips, start: Instant, second: u64, hit: &[usize]) {
-        hit.iter().for_each(|index| dips.record(*index, at(start, second), Some(lost()), at(start, second + 4)));
-        hit.iter().for_each(|index| dips.record(*index, at(start, second + 5), None, at(start, second + 5)));
+        hit.iter().for_each(|index| visit(dips, *index, at(start, second), Some(lost()), at(start, second + 4)));
+        hit.iter().for_each(|index| visit(dips, *index, at(start, second + 5), None, at(start, second + 5)));
     }
 
     #[test]
@@ -225,7 +321,7 @@ mod tests {
     fn what_hits_other_endpoints_at_each_turn_is_shared_and_told_of_each_that_was_hit() {
         let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
         for (turn, hit) in [(0, [0, 1]), (1, [2, 3]), (2, [4, 5])] {
-            (0..20).for_each(|index| dips.record(index, at(start, turn * 12), None, at(start, turn * 12)));
+            (0..20).for_each(|index| visit(&mut dips, index, at(start, turn * 12), None, at(start, turn * 12)));
             dip(&mut dips, start, turn * 12, &hit);
         }
         let turns = dips.of(3).expect("a pattern");
@@ -237,7 +333,7 @@ mod tests {
     fn single_failures_here_and_there_in_a_large_catalogue_are_chance() {
         let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
         for turn in 0..6 {
-            (0..500).for_each(|index| dips.record(index, at(start, turn * 30), None, at(start, turn * 30)));
+            (0..500).for_each(|index| visit(&mut dips, index, at(start, turn * 30), None, at(start, turn * 30)));
             dip(&mut dips, start, turn * 30, &[turn as usize]);
         }
         assert!((0..6).all(|index| dips.of(index).is_none()));
@@ -249,16 +345,16 @@ mod tests {
         for turn in 0..4 {
             let second = turn * 40;
             let fails = |dips: &mut Dips, index, began, until| {
-                dips.record(index, at(start, second + began), Some(lost()), at(start, second + until));
+                visit(dips, index, at(start, second + began), Some(lost()), at(start, second + until));
             };
             // One fails before its confirmation, one after, one while the others are known to last.
             fails(&mut dips, 0, 0, 4);
             fails(&mut dips, 1, 1, 5);
-            dips.record(0, at(start, second + 6), None, at(start, second + 6));
+            visit(&mut dips, 0, at(start, second + 6), None, at(start, second + 6));
             fails(&mut dips, 1, 6, 10);
             fails(&mut dips, 2, 9, 13);
-            dips.record(2, at(start, second + 14), None, at(start, second + 14));
-            dips.record(1, at(start, second + 20), None, at(start, second + 20));
+            visit(&mut dips, 2, at(start, second + 14), None, at(start, second + 14));
+            visit(&mut dips, 1, at(start, second + 20), None, at(start, second + 20));
         }
         assert!((0..3).all(|index| dips.of(index).is_none()), "the ledger counts incidents");
     }
@@ -267,12 +363,71 @@ mod tests {
     fn one_host_that_is_dead_for_long_hides_nothing() {
         let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
         let dead =
-            |dips: &mut Dips, second: u64| dips.record(9, at(start, second), Some(lost()), at(start, second + 7));
+            |dips: &mut Dips, second: u64| visit(dips, 9, at(start, second), Some(lost()), at(start, second + 7));
         (0..2).for_each(|turn| dead(&mut dips, turn * 8));
         for turn in 2..6 {
             dead(&mut dips, turn * 12);
             dip(&mut dips, start, turn * 12 + 1, &[3]);
         }
         assert_eq!(dips.of(3).map(|turns| turns.times), Some(4));
+    }
+
+    /// So many endpoints that are visited once in 30 s, one after the other, while one of them after another fails twice in a
+    /// row, as the visits of a dead host do; and what of `index` is told, which is away for four seconds in 40.
+    fn among(endpoints: usize, place: impl Fn(usize) -> Place, index: usize, pause: usize) -> Option<Turns> {
+        let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
+        let mut visit = |index: usize, began: u64, failed: Option<Lost>, ended: u64| {
+            dips.elapse(at(start, ended));
+            dips.record(index, &place(index), at(start, began), failed, at(start, ended));
+        };
+        for second in 0..180u64 {
+            let due = (0..endpoints).filter(|index| *index as u64 % 30 == second % 30);
+            due.for_each(|index| visit(index, second, None, second));
+            let dead = 1 + usize::try_from(second).expect("small") / pause;
+            match second as usize % pause {
+                0 => visit(dead, second, Some(lost()), second + 1),
+                2 => visit(dead, second, Some(lost()), second + 1),
+                _ => {}
+            }
+            match second % 40 {
+                20 => visit(index, second, Some(lost()), second + 1),
+                22 => visit(index, second, None, second),
+                _ => {}
+            }
+        }
+        dips.of(index)
+    }
+
+    #[test]
+    fn what_lasts_at_one_host_after_another_hides_no_host_that_comes_and_goes() {
+        let told = among(3000, place, 2999, 5);
+        assert_eq!(told.map(|turns| (turns.times, turns.is_shared)), Some((4, false)));
+        let at_one_host = |_| place(0);
+        assert_eq!(among(3000, at_one_host, 2999, 5), None, "the same host: the ledger counts that");
+    }
+
+    #[test]
+    fn what_is_quiet_at_one_endpoint_is_over_there_whatever_others_meet() {
+        let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
+        (0..3).for_each(|turn| dip(&mut dips, start, turn * 12, &[7]));
+        for second in (40..160).step_by(10) {
+            (10..500).for_each(|index| visit(&mut dips, index, at(start, second), None, at(start, second)));
+            dip(&mut dips, start, second, &[second as usize + 600]);
+        }
+        dips.elapse(at(start, 29 + 120));
+        assert_eq!(dips.of(7).map(|turns| turns.times), Some(3));
+        dips.elapse(at(start, 29 + 121));
+        assert_eq!(dips.of(7), None);
+    }
+
+    #[test]
+    fn a_reload_keeps_the_turns_of_those_that_stay() {
+        let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
+        (0..3).for_each(|turn| dip(&mut dips, start, turn * 12, &[0, 1]));
+        let views = &crate::sample::snapshot().endpoints;
+        let before: Vec<_> = views.iter().take(2).map(|view| Arc::clone(&view.endpoint)).collect();
+        dips.remap(&Remap::between(&before, &before[1..]));
+        assert_eq!((dips.of(0).map(|turns| turns.times), dips.of(1)), (Some(3), None));
+        assert_eq!((dips.turns.len(), dips.moments.len()), (3, 3));
     }
 }
