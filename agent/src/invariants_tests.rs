@@ -204,6 +204,7 @@ fn visit(cause: Cause, side: Side) -> Visit {
         unasked: Vec::new(),
         failed: Vec::new(),
         confirmed_by: 0,
+        led_into_silence: false,
         remarks: Vec::new(),
         result: Ok(finding.failed()),
     }

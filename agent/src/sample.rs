@@ -235,6 +235,7 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
         unasked: Vec::new(),
         failed: Vec::new(),
         confirmed_by: 0,
+        led_into_silence: false,
         remarks: Vec::new(),
     };
     EndpointView {
@@ -433,6 +434,7 @@ fn warning_https() -> EndpointView {
         unasked: Vec::new(),
         failed: Vec::new(),
         confirmed_by: 0,
+        led_into_silence: false,
         remarks: Vec::new(),
         result: Ok(Verdict::Failed(finding)),
     };

@@ -124,6 +124,7 @@ impl World {
             remarks: Vec::new(),
             result: Ok(verdict),
         };
+            led_into_silence: false,
         let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
         let judged = self.cases.take_in(index, &visit, &around, at).expect("it was tested");
         let view = Arc::make_mut(&mut self.views[index]);

@@ -47,6 +47,7 @@ fn views(hosts: &[&str], ports: &[u16], fails: impl Fn(&str, u16) -> bool) -> Ve
                 unasked: Vec::new(),
                 failed: Vec::new(),
                 confirmed_by: 0,
+                led_into_silence: false,
                 remarks: Vec::new(),
                 result: Ok(verdict),
             };

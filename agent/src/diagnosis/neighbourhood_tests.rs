@@ -117,6 +117,7 @@ impl Drawn {
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
+            led_into_silence: false,
             remarks: Vec::new(),
             result,
         }

@@ -3,6 +3,7 @@
 use ase_probes::{
     cause::Cause,
     evidence::Ending,
+    outcome::Outcome,
     resolve::Resolution,
     verdict::{Confidence, Finding, Phase, Verdict},
 };
@@ -12,18 +13,21 @@ use crate::{
     model::visit::{Judgement, Visit},
 };
 
-/// The judgement of a visit that saw only silence and overlapped a stall; `None` where the visit may speak for itself.
+/// The judgement of a visit that found fault with silence and overlapped a stall; `None` where the visit may speak for itself.
 pub fn judge_stalled(visit: &Visit, stall: Option<Stall>) -> Option<Judgement> {
     let _stall = stall.filter(|_| is_silence(visit))?;
     Some(Ok(Finding::new(Cause::LocalStall, Phase::Local, Confidence::Likely).failed()))
 }
 
-/// Whether a visit failed because nobody answered in time: the endpoint, or the server that says why its name has no address.
-/// An exchange that nothing stopped was answered.
+/// Whether a visit found fault where somebody did not answer in time: the endpoint at one of its addresses, the server that
+/// says why its name has no address, or one that was to resolve the name behind a redirect. An exchange that nothing stopped
+/// was answered.
 fn is_silence(visit: &Visit) -> bool {
-    let of_the_name = || visit.resolution.as_ref().and_then(Resolution::telling);
-    let stop = visit.outcomes.first().or_else(of_the_name).and_then(|outcome| outcome.seen.stop.as_ref());
-    matches!(visit.result, Ok(Verdict::Failed(_))) && stop.is_some_and(|stop| stop.trouble.ending() == Ending::Silence)
+    let of_the_name = visit.resolution.as_ref().and_then(Resolution::telling).filter(|_| visit.outcomes.is_empty());
+    let mut failed = visit.outcomes.iter().filter(|one| matches!(one.verdict, Verdict::Failed(_))).chain(of_the_name);
+    let is_silent = |one: &Outcome| one.seen.stop.as_ref().is_some_and(|stop| stop.trouble.ending() == Ending::Silence);
+    let found_fault = matches!(visit.result, Ok(Verdict::Failed(_) | Verdict::Degraded(_)));
+    found_fault && (visit.led_into_silence || failed.any(is_silent))
 }
 
 #[cfg(test)]
@@ -32,8 +36,7 @@ mod tests {
 
     use ase_probes::{
         evidence::{Stop, Trouble},
-        outcome::{Outcome, Protocol},
-        resolve::Resolution,
+        outcome::Protocol,
         seen::{Phases, Seen},
     };
 
@@ -73,6 +76,14 @@ mod tests {
         visit
     }
 
+    /// One of the addresses works, so that the name is not lost.
+    fn degraded(mut visit: Visit) -> Visit {
+        let finding = Finding::new(Cause::Unknown, Phase::Response, Confidence::Confirmed);
+        visit.outcomes.push(Outcome { verdict: Verdict::Healthy, ..exchange(None) });
+        visit.result = Ok(Verdict::Degraded(finding));
+        visit
+    }
+
     #[test]
     fn a_stall_hides_silence_and_no_answer() {
         let stall = Stall { ended: ase_probes::clock::now(), lasted: Duration::from_secs(2), kind: Kind::NotRun };
@@ -89,6 +100,18 @@ mod tests {
             (failed(&[None], &[]), false, "another status than the expected, a server that says RATE"),
             (failed(&[None], &[Some(Trouble::TimedOut)]), false, "the same, and one name server was silent"),
             (failed(&[Some(Trouble::Closed)], &[]), false, "a closed connection"),
+            (
+                failed(&[None, Some(Trouble::TimedOut)], &[]),
+                true,
+                "an odd answer, and another address that may be well",
+            ),
+            (degraded(failed(&[Some(Trouble::TimedOut)], &[])), true, "one address works and another is silent"),
+            (degraded(failed(&[Some(Trouble::Closed)], &[])), false, "one address works and another closes"),
+            (
+                Visit { led_into_silence: true, ..failed(&[None], &[]) },
+                true,
+                "a redirect to a name whose DNS servers are silent",
+            ),
         ];
         for (visit, is_hidden, what) in rows {
             assert_eq!(judge_stalled(&visit, Some(stall)).is_some(), is_hidden, "{what}");

@@ -196,6 +196,7 @@ impl World {
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
+            led_into_silence: false,
             remarks: Vec::new(),
             result: if is_forbidden { Err(Untested::Forbidden(address)) } else { Ok(verdict) },
         }

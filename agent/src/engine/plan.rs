@@ -70,7 +70,7 @@ fn upshot(visit: &Visit, judged: Judgement) -> Upshot {
     match judged {
         Ok(Verdict::Failed(_)) => Upshot::Bad,
         Ok(Verdict::Healthy | Verdict::Degraded(_)) => Upshot::Good,
-        Err(Untested::BudgetSpent) if visit.outcomes.is_empty() => Upshot::PutOff(BUDGET_PAUSE),
+        Err(Untested::BudgetSpent) => Upshot::PutOff(BUDGET_PAUSE),
         Ok(Verdict::Inconclusive(_)) | Err(_) => Upshot::Unknown,
     }
 }

@@ -300,6 +300,7 @@ impl World {
     }
 
     /// What must hold at every moment.
+            led_into_silence: false,
     fn check(&mut self) {
         let now = self.at.now;
         let open = &self.state.diagnosing.ledger().open;

@@ -100,6 +100,8 @@ pub struct Visit {
     pub failed: Vec<IpAddr>,
     /// How many others failed again in the same way and so confirmed this failure in its place; 0 where that was not so.
     pub confirmed_by: usize,
+    /// Whether a redirect led to a name whose DNS servers did not answer, so that what stands there is not known.
+    pub led_into_silence: bool,
     /// What the visit itself noticed: redirects followed or forbidden, addresses of the wrong kind,
     /// a name that moved between a failure and its confirmation.
     pub remarks: Vec<String>,

@@ -212,6 +212,7 @@ mod tests {
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
+            led_into_silence: false,
             remarks: vec!["noticed on the way".to_owned()],
             result,
         }

@@ -43,6 +43,8 @@ pub(super) struct Asked {
     pub(super) result: Result<Outcome, Untested>,
     /// What was noticed on the way.
     pub(super) remarks: Vec<String>,
+    /// Whether a redirect led to a name whose DNS servers did not answer.
+    pub(super) led_into_silence: bool,
 }
 
 /// One address under way.
@@ -54,6 +56,7 @@ pub(super) struct Exchange<'a> {
     pub(super) fair: Duration,
     pub(super) rng: StdRng,
     pub(super) remarks: Vec<String>,
+    pub(super) led_into_silence: bool,
 }
 
 impl Exchange<'_> {
@@ -63,7 +66,7 @@ impl Exchange<'_> {
             Probe::Http(question) => self.browse(question.clone(), address).await,
             Probe::Dns(_) | Probe::Ntp(_) | Probe::Tds(_) | Probe::Tcp(_) => self.attempt(probe, address).await,
         };
-        Asked { address, result, remarks: self.remarks }
+        Asked { address, result, remarks: self.remarks, led_into_silence: self.led_into_silence }
     }
 
     async fn browse(&mut self, first: http::Question, address: SocketAddr) -> Result<Outcome, Untested> {
@@ -154,6 +157,7 @@ impl Exchange<'_> {
             if had < self.fair && is_silent(&resolution) {
                 return Err(Untested::NoTime);
             }
+            self.led_into_silence = resolution.telling().is_some_and(is_silence);
             resolution.describe(&mut self.remarks);
             return Ok(None);
         };

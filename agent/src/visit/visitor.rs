@@ -22,7 +22,7 @@ use crate::{
     model::{
         settings::Resolvers,
         target::{Addresses, ExpectAddress, Host, ResolvedBy, Target},
-        visit::{Unasked, Untested, Visit},
+        visit::{Judgement, Unasked, Untested, Visit},
     },
     net::{address::is_private, policy::Reached},
     visit::{
@@ -110,6 +110,7 @@ impl Errand<'_> {
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
+            led_into_silence: false,
             remarks: moved(confirm, resolution.as_ref())
                 .into_iter()
                 .chain(self.platforms(resolution.as_ref()))
@@ -127,10 +128,8 @@ impl Errand<'_> {
                 take_in(&mut visit, asked);
                 let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, self.target.port), why };
                 visit.unasked.extend(chosen.unasked.into_iter().map(on_port));
-                visit.result = match sum_up(&visit.outcomes) {
-                    Some(verdict) => Ok(expected_kind(self.target, &chosen.asked, verdict, &mut visit.remarks)),
-                    None => Err(visit.unasked.first().map_or(Untested::NoTime, |unasked| unasked.why)),
-                };
+                visit.result = sum_up(&visit.outcomes, &visit.unasked)
+                    .map(|verdict| expected_kind(self.target, &chosen.asked, verdict, &mut visit.remarks));
             }
         }
         visit.phases = phases(&visit);
@@ -162,9 +161,13 @@ impl Errand<'_> {
         if found.is_empty() {
             return Err(Finding::new(Cause::DnsNodata, Phase::Dns, Confidence::Confirmed));
         }
+        // A confirmation asks those first that the visit before had no room for; those that failed are asked besides.
+        let (again, first): (Vec<IpAddr>, Vec<IpAddr>) = found.iter().partition(|address| confirm.contains(address));
+        let found = if self.target.addresses == Addresses::All { [first, again].concat() } else { found };
         let mut chosen = Chosen::default();
         chosen.add(&found, self.target.addresses, |address| self.terms.allows(address, reached));
         chosen.add(confirm, Addresses::All, |address| self.terms.allows(address, reached));
+        chosen.unasked.retain(|(address, _)| !chosen.asked.contains(address));
         Ok(chosen)
     }
 
@@ -178,6 +181,7 @@ impl Errand<'_> {
                 fair: fair(self.target.timeout),
                 rng: StdRng::from_rng(&mut rng),
                 remarks: Vec::new(),
+                led_into_silence: false,
             };
             exchange.ask(&self.target.probe, SocketAddr::new(*address, self.target.port))
         });
@@ -218,8 +222,9 @@ fn moved(confirm: &[IpAddr], resolution: Option<&Resolution>) -> Option<String> 
 
 /// Takes in what the addresses brought, the deciding exchange first.
 fn take_in(visit: &mut Visit, asked: Vec<Asked>) {
-    for Asked { address, result, remarks } in asked {
+    for Asked { address, result, remarks, led_into_silence } in asked {
         visit.remarks.extend(remarks);
+        visit.led_into_silence |= led_into_silence;
         match result {
             Ok(outcome) => {
                 if matches!(outcome.verdict, Verdict::Failed(_)) {
@@ -274,15 +279,24 @@ fn rank(verdict: &Verdict) -> u8 {
     }
 }
 
-/// The verdict per name: lost only when no address that was asked works, degraded when some do not. An address that was not
-/// asked counts for neither, and is named in the evidence. `None` when nobody was asked.
-fn sum_up(outcomes: &[Outcome]) -> Option<Verdict> {
+/// The verdict per name: lost only when no address works, degraded when some do not. An address that was not asked counts
+/// for neither, and is named in the evidence; where nothing works beside one that was given no chance, the name is untested.
+fn sum_up(outcomes: &[Outcome], unasked: &[Unasked]) -> Judgement {
     let works = |v: &Verdict| matches!(v, Verdict::Healthy | Verdict::Degraded(_));
     let any_works = outcomes.iter().any(|outcome| works(&outcome.verdict));
-    match outcomes.first()?.verdict {
-        Verdict::Failed(finding) if any_works => Some(Verdict::Degraded(finding)),
-        verdict => Some(verdict),
+    let no_chance = unasked.iter().map(|unasked| unasked.why).find(|why| was_given_no_chance(*why));
+    match (outcomes.first().map(|outcome| outcome.verdict), no_chance) {
+        (Some(Verdict::Failed(finding)), _) if any_works => Ok(Verdict::Degraded(finding)),
+        (Some(Verdict::Failed(_)), Some(why)) => Err(why),
+        (Some(verdict), _) => Ok(verdict),
+        (None, _) => Err(unasked.first().map_or(Untested::NoTime, |unasked| unasked.why)),
     }
+}
+
+/// Whether an address is untested for want of time or budget, so that it may well work. One that the policy forbids is never
+/// asked, and of one beyond the limit the addresses that were asked speak: a confirmation asks it, too.
+fn was_given_no_chance(why: Untested) -> bool {
+    matches!(why, Untested::NoTime | Untested::BudgetSpent)
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use ase_probes::{egress::Egress, outcome::Protocol, probe::Probe, seen::Seen, tcp, tls::Trust};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use ase_probes::{egress::Egress, http, outcome::Protocol, probe::Probe, seen::Seen, tcp, tls::Trust};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
+};
 
 use super::*;
 use crate::{
@@ -165,18 +168,44 @@ async fn a_spent_budget_of_one_address_hides_nothing_of_the_others() {
 }
 
 #[tokio::test]
-async fn a_name_is_lost_where_all_that_were_asked_are_silent_and_who_was_not_asked_is_named_and_not_blamed() {
+async fn a_name_is_untested_where_all_that_were_asked_are_silent_and_another_one_was_given_no_chance() {
     let (_open, port) = open(C).await;
     let _silent = silent(at(A, port)).await;
     let (visitor, terms) = caller(names(&[&[A, C]]).await, 1);
     assert!(terms.flows.take(at(C, port)));
     let visit = visitor.visit(&target(port, Addresses::All), &terms, &Occasion::default(), rng()).await;
-    assert!(
-        matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::Dropped),
-        "{:?}",
-        visit.result
-    );
+    assert_eq!(visit.result, Err(Untested::BudgetSpent), "it is open");
     assert_eq!((visit.failed, visit.unasked.len()), (vec![A.into()], 1));
+    assert!(visit.outcomes.iter().all(|outcome| outcome.address == at(A, port)), "what was seen stays");
+}
+
+#[tokio::test]
+async fn a_confirmation_asks_addresses_for_which_the_visit_before_had_no_room() {
+    let (_open, port) = open([127, 0, 1, 9]).await;
+    let mut silent_ones = Vec::new();
+    for last in 1..=8 {
+        silent_ones.push(silent(at([127, 0, 1, last], port)).await);
+    }
+    const NINE: &[[u8; 4]] = &[
+        [127, 0, 1, 1],
+        [127, 0, 1, 2],
+        [127, 0, 1, 3],
+        [127, 0, 1, 4],
+        [127, 0, 1, 5],
+        [127, 0, 1, 6],
+        [127, 0, 1, 7],
+        [127, 0, 1, 8],
+        [127, 0, 1, 9],
+    ];
+    let (visitor, terms) = caller(names(&[NINE]).await, 60);
+    let target = target(port, Addresses::All);
+    let first = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+    assert!(matches!(first.result, Ok(Verdict::Failed(_))), "those that were asked speak for it: {first:?}");
+    assert_eq!(first.unasked, [Unasked { address: at([127, 0, 1, 9], port), why: Untested::BeyondLimit }]);
+    let again = Occasion { confirm: first.failed, within: None };
+    let second = visitor.visit(&target, &terms, &again, rng()).await;
+    assert!(matches!(second.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{second:?}");
+    assert_eq!((second.outcomes.len(), second.unasked), (9, Vec::new()));
 }
 
 #[tokio::test]
@@ -210,6 +239,7 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
             fair: fair(TIMEOUT),
             rng: rng(),
             remarks: Vec::new(),
+            led_into_silence: false,
         };
         let asked = exchange.ask(&Probe::Tcp(tcp::Question::default()), at(A, port)).await;
         assert!(matches!(asked.result, Err(Untested::NoTime)), "{asked:?}");
@@ -243,6 +273,35 @@ async fn a_stranger_leads_nobody_to_this_machine_even_where_the_operator_may_go(
     }
 }
 
+#[tokio::test]
+async fn a_redirect_to_a_name_whose_dns_servers_are_silent_is_noted_as_silence() {
+    let (listener, port) = open(C).await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            drop(stream.read(&mut request).await);
+            let head = "HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example/\r\nContent-Length: 0\r\n\r\n";
+            drop(stream.write_all(head.as_bytes()).await);
+        }
+    });
+    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let (visitor, terms) = caller(silent.local_addr().expect("bound"), 60);
+    let question = http::Question {
+        scheme: http::Scheme::Http,
+        host: "peer.example".to_owned(),
+        port,
+        path: "/".to_owned(),
+        proof: http::Proof::Status(vec![200]),
+        session: http::Session::default(),
+    };
+    let mut target = Target { host: Host::Address(C.into()), ..target(port, Addresses::First) };
+    (target.probe, target.timeout) = (Probe::Http(question), 3 * TIMEOUT);
+    let terms = Terms { policy: AddressPolicy { redirect_ports: [port].into(), ..terms.policy.clone() }, ..terms };
+    let visit = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+    assert!(matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::HttpStatus), "{visit:?}");
+    assert!(visit.led_into_silence, "what stands behind the redirect is not known: {:?}", visit.remarks);
+}
+
 #[test]
 fn what_may_not_be_asked_is_noted_and_what_need_not_be_is_not() {
     let addresses: Vec<IpAddr> = (1..=10).map(|host| [20, 0, 0, host].into()).collect();
@@ -273,12 +332,25 @@ fn one_bad_address_behind_a_good_name_degrades_it() {
         (outcome(Verdict::Healthy), outcome(Verdict::Failed(refused)), outcome(Verdict::Inconclusive(local)));
     let sorted = |mut outcomes: Vec<Outcome>| {
         outcomes.sort_by_key(|outcome| rank(&outcome.verdict));
-        sum_up(&outcomes)
+        sum_up(&outcomes, &[])
     };
-    assert_eq!(sorted(vec![good.clone(), bad.clone()]), Some(Verdict::Degraded(refused)));
-    assert_eq!(sorted(vec![bad.clone(), bad]), Some(Verdict::Failed(refused)));
-    assert_eq!(sorted(vec![own.clone(), good.clone()]), Some(Verdict::Healthy));
-    assert_eq!(sorted(vec![own.clone(), own]), Some(Verdict::Inconclusive(local)));
-    assert_eq!(sorted(vec![good]), Some(Verdict::Healthy));
-    assert_eq!(sorted(Vec::new()), None);
+    assert_eq!(sorted(vec![good.clone(), bad.clone()]), Ok(Verdict::Degraded(refused)));
+    assert_eq!(sorted(vec![bad.clone(), bad.clone()]), Ok(Verdict::Failed(refused)));
+    assert_eq!(sorted(vec![own.clone(), good.clone()]), Ok(Verdict::Healthy));
+    assert_eq!(sorted(vec![own.clone(), own]), Ok(Verdict::Inconclusive(local)));
+    assert_eq!(sorted(vec![good.clone()]), Ok(Verdict::Healthy));
+    assert_eq!(sorted(Vec::new()), Err(Untested::NoTime));
+    let forbidden = Untested::Forbidden([127, 0, 0, 1].into());
+    let rows = [
+        (Untested::BudgetSpent, Err(Untested::BudgetSpent)),
+        (Untested::NoTime, Err(Untested::NoTime)),
+        (Untested::BeyondLimit, Ok(Verdict::Failed(refused))),
+        (forbidden, Ok(Verdict::Failed(refused))),
+    ];
+    for (why, expected) in rows {
+        let unasked = [Unasked { address: at(C, 443), why }];
+        assert_eq!(sum_up(std::slice::from_ref(&bad), &unasked), expected, "{why:?}");
+        assert_eq!(sum_up(&[bad.clone(), good.clone()], &unasked), Ok(Verdict::Degraded(refused)), "{why:?}");
+        assert_eq!(sum_up(std::slice::from_ref(&good), &unasked), Ok(Verdict::Healthy), "{why:?}");
+    }
 }

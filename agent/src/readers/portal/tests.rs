@@ -43,6 +43,7 @@ fn visit(outcome: Outcome) -> Visit {
         unasked: Vec::new(),
         failed: Vec::new(),
         confirmed_by: 0,
+        led_into_silence: false,
         remarks: Vec::new(),
     }
 }

@@ -27,6 +27,7 @@ fn visit(result: Judgement) -> Visit {
         unasked: Vec::new(),
         failed: Vec::new(),
         confirmed_by: 0,
+        led_into_silence: false,
         remarks: Vec::new(),
         result,
     }
