@@ -18,6 +18,7 @@ use crate::{
     },
     model::{
         catalog::Endpoint,
+        endpoint::Status,
         politeness::TIME_SERVER_REST,
         settings::Pace,
         visit::{Judgement, Untested, Visit},
@@ -73,6 +74,15 @@ fn upshot(visit: &Visit, judged: Judgement) -> Upshot {
         Err(Untested::BudgetSpent) => Upshot::PutOff(BUDGET_PAUSE),
         Ok(Verdict::Inconclusive(_)) | Err(_) => Upshot::Unknown,
     }
+}
+
+/// Whether a name that worked, or was not known, now fails at some of its addresses: one silent exchange is no more proof there
+/// than at a name with a single address, so that it is asked again before anything is said.
+pub fn is_to_confirm(visit: &Visit, judged: Judgement, stood: Status) -> bool {
+    let works = matches!(stood, Status::Healthy | Status::Unknown(_));
+    works
+        && matches!((visit.result, judged), (Ok(Verdict::Degraded(_)), Ok(Verdict::Degraded(_))))
+        && !visit.failed.is_empty()
 }
 
 fn is_plea(finding: Finding) -> bool {

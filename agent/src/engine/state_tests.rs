@@ -41,6 +41,8 @@ enum Mood {
     Slow,
     Failing,
     Silent,
+    /// One of its addresses is silent, and another answers.
+    Partly,
     /// A time server asks to be left alone; anybody else fails.
     Denying,
     /// Its name does not resolve, so that nobody asks it.
@@ -226,7 +228,7 @@ impl World {
             let takes = match mood {
                 Mood::Healthy | Mood::Failing | Mood::Denying => Duration::from_millis(20),
                 Mood::Slow => endpoint.target.timeout / 2,
-                Mood::Silent | Mood::Nameless => endpoint.target.timeout,
+                Mood::Silent | Mood::Partly | Mood::Nameless => endpoint.target.timeout,
             };
             let visit = begin.visit;
             let under_way = UnderWay { begin, began: self.at.wall, mood };
@@ -259,24 +261,28 @@ impl World {
             Mood::Slow => (Verdict::Healthy, endpoint.target.timeout / 2),
             Mood::Denying if is_time => (failed(Cause::NtpDenied, phase), Duration::from_millis(20)),
             Mood::Failing | Mood::Denying => (failed(Cause::HttpStatus, phase), Duration::from_millis(20)),
-            Mood::Silent => (failed(Cause::Dropped, Phase::Connect), endpoint.target.timeout),
+            Mood::Silent | Mood::Partly => (failed(Cause::Dropped, Phase::Connect), endpoint.target.timeout),
             Mood::Nameless => (failed(Cause::DnsNoReply, Phase::Dns), endpoint.target.timeout),
         };
         if is_time && mood == Mood::Denying {
             self.pleas.insert(endpoint.target.host.clone(), self.at.now + 2 * SPACING);
         }
-        let (is_nameless, is_silent) = (mood == Mood::Nameless, matches!(mood, Mood::Silent | Mood::Nameless));
+        let (is_nameless, is_partly) = (mood == Mood::Nameless, mood == Mood::Partly);
+        let is_silent = matches!(mood, Mood::Silent | Mood::Partly | Mood::Nameless);
         let silence = Stop {
             phase: if is_time { Phase::Ntp } else { Phase::Connect },
             trouble: Trouble::TimedOut,
             elapsed: took,
         };
         let seen = Seen { stop: is_silent.then_some(silence), ..Seen::default() };
-        let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
-        let address = (address, endpoint.target.port).into();
+        let Host::Address(host) = endpoint.target.host else { panic!("every host is an address") };
+        let address = (host, endpoint.target.port).into();
         let outcome = Outcome { address, phases: Phases::default(), verdict, seen, protocol: Protocol::Nothing };
+        let other = Outcome { verdict: Verdict::Healthy, seen: Seen::default(), ..outcome.clone() };
         // A silent server for its name, or an exchange with the endpoint.
-        let (failures, outcomes) = if is_nameless { (vec![outcome], vec![]) } else { (vec![], vec![outcome]) };
+        let (failures, mut outcomes) = if is_nameless { (vec![outcome], vec![]) } else { (vec![], vec![outcome]) };
+        outcomes.extend(is_partly.then_some(other));
+        let degraded = verdict.finding().filter(|_| is_partly).map(Verdict::Degraded);
         let resolution = is_nameless.then(|| Resolution {
             name: "a.example".to_owned(),
             addresses: Vec::new(),
@@ -292,15 +298,15 @@ impl World {
             resolution,
             outcomes,
             unasked: Vec::new(),
-            failed: Vec::new(),
+            failed: if is_partly { vec![host] } else { Vec::new() },
             confirmed_by: 0,
+            led_into_silence: false,
             remarks: Vec::new(),
-            result: Ok(verdict),
+            result: Ok(degraded.unwrap_or(verdict)),
         }
     }
 
     /// What must hold at every moment.
-            led_into_silence: false,
     fn check(&mut self) {
         let now = self.at.now;
         let open = &self.state.diagnosing.ledger().open;
@@ -355,7 +361,8 @@ fn run(operations: &[Operation]) -> World {
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
-    prop::sample::select(vec![Mood::Healthy, Mood::Slow, Mood::Failing, Mood::Silent, Mood::Denying, Mood::Nameless])
+    use Mood::{Denying, Failing, Healthy, Nameless, Partly, Silent, Slow};
+    prop::sample::select(vec![Healthy, Slow, Failing, Silent, Partly, Denying, Nameless])
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -470,6 +477,32 @@ fn a_host_that_is_gone_for_minutes_again_and_again_is_one_incident_that_says_how
         assert_eq!(causes, [Cause::Dropped], "down for {gone} s and up for {back} s");
         world.advance(QUIET + 60 * SECOND);
         assert!(world.state.diagnosing.ledger().open.is_empty(), "ended for good");
+    }
+}
+
+#[test]
+fn an_address_that_is_silent_once_beside_one_that_answers_is_no_incident_and_one_that_stays_silent_is() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    for (lasts, expected) in [(false, 0), (true, 1)] {
+        let mut world = World::new();
+        world.advance(60 * SECOND);
+        world.apply(&Operation::Set(0, Mood::Partly));
+        let is_asked = |world: &World| world.under_way.values().any(|visit| visit.mood == Mood::Partly);
+        for _ in 0..600 {
+            if !is_asked(&world) {
+                world.advance(SECOND / 10);
+            }
+        }
+        assert!(is_asked(&world), "a visit is under way that meets silence");
+        if !lasts {
+            world.apply(&Operation::Set(0, Mood::Healthy));
+        }
+        world.advance(LASTS);
+        let statuses: Vec<&str> = world.state.endpoints.views().iter().map(|view| view.status.label()).collect();
+        assert_eq!(statuses[0], if lasts { "degraded" } else { "healthy" }, "{statuses:?}");
+        assert_eq!(world.incidents.len(), expected, "{:?}", world.incidents);
+        world.end();
     }
 }
 
