@@ -59,8 +59,8 @@ pub enum Component {
     Vm,
     /// Everything outside this network.
     Egress,
-    /// A port.
-    Port(Port),
+    /// A port, and how many hosts are watched there.
+    Port(Port, usize),
     /// A class.
     Class(&'static str),
     /// The DNS servers that were all asked.
@@ -84,6 +84,8 @@ pub enum Component {
 pub enum Singles {
     /// The port.
     Port(Port),
+    /// Nothing: they are on several ports.
+    Scattered,
     /// One name, and the DNS servers that do not resolve it.
     Name(String, Vec<IpAddr>),
     /// The DNS servers that do not resolve their names.
@@ -96,7 +98,7 @@ impl Component {
         match self {
             Self::Vm => Scope::Vm,
             Self::Egress => Scope::Egress,
-            Self::Port(_) => Scope::Port,
+            Self::Port(..) => Scope::Port,
             Self::Class(_) => Scope::Class,
             Self::Resolvers(_) | Self::Host(_) | Self::Address(_) | Self::Router(_) | Self::Prefix(_) => Scope::Host,
             Self::Zone(..) | Self::Endpoints(_) => Scope::Endpoint,
@@ -109,7 +111,8 @@ impl std::fmt::Display for Component {
         match self {
             Self::Vm => f.write_str("this machine"),
             Self::Egress => f.write_str("everything outside this network"),
-            Self::Port(port) => write!(f, "{port} to every host"),
+            Self::Port(port, 2) => write!(f, "{port} to both hosts"),
+            Self::Port(port, _) => write!(f, "{port} to every host"),
             Self::Class(class) => write!(f, "the class {class}"),
             Self::Resolvers(servers) => f.write_str(&listed(servers)),
             Self::Zone(zone, servers) => write!(f, "the zone {zone} at {}", listed(servers)),
@@ -118,6 +121,7 @@ impl std::fmt::Display for Component {
             Self::Host(host) => write!(f, "the host {host}"),
             Self::Address(address) => write!(f, "the address {address}"),
             Self::Endpoints(Singles::Port(port)) => write!(f, "single hosts on {port}"),
+            Self::Endpoints(Singles::Scattered) => f.write_str("single hosts on several ports"),
             Self::Endpoints(Singles::Name(name, servers)) => write!(f, "the name {name} at {}", listed(servers)),
             Self::Endpoints(Singles::Names(servers)) => write!(f, "single names at {}", listed(servers)),
         }
@@ -142,10 +146,11 @@ pub struct Group {
     pub members: Vec<usize>,
 }
 
-/// Groups failures by the component they share. Every failure is in exactly one group.
-pub fn localise(failing: &[Failing], neighbourhood: &Neighbourhood) -> Vec<Group> {
+/// Groups failures by the component they share. Every failure is in exactly one group. `grows` says of an endpoint that works
+/// whether it is getting slow as well.
+pub fn localise(failing: &[Failing], neighbourhood: &Neighbourhood, grows: &dyn Fn(usize) -> bool) -> Vec<Group> {
     let by_cause = collect(0..failing.len(), |number| Some(failing[number].finding.cause));
-    let crowd = Crowd { failing, neighbourhood, troubles: servers::troubles(failing, neighbourhood) };
+    let crowd = Crowd { failing, neighbourhood, grows, troubles: servers::troubles(failing, neighbourhood) };
     by_cause.into_iter().flat_map(|(cause, members)| crowd.groups(cause, members)).collect()
 }
 
@@ -153,6 +158,7 @@ pub fn localise(failing: &[Failing], neighbourhood: &Neighbourhood) -> Vec<Group
 struct Crowd<'a> {
     failing: &'a [Failing],
     neighbourhood: &'a Neighbourhood,
+    grows: &'a dyn Fn(usize) -> bool,
     /// What ails the endpoints at fixed addresses, DNS servers among them.
     troubles: BTreeMap<SocketAddr, BTreeSet<Cause>>,
 }
@@ -163,10 +169,10 @@ impl Crowd<'_> {
             return vec![Group { component: Component::Vm, members: left }];
         }
         if cause == Cause::DnsIntercepted {
-            return vec![Group { component: Component::Port(Port::udp(53)), members: left }];
+            return vec![Group { component: self.whole_port(Port::udp(53)), members: left }];
         }
         if follows_the_flow(cause) {
-            let component = self.reach(&left);
+            let component = if cause == Cause::Slow { self.reach_of_slowness(&left) } else { self.reach(&left) };
             return vec![Group { component, members: left }];
         }
         let turning = self.turning(&mut left);
@@ -182,7 +188,7 @@ impl Crowd<'_> {
             |port, here, since| {
                 let hosts: BTreeSet<&Host> = here.iter().map(|number| self.host(*number)).collect();
                 let is_lost = hosts.len() > 1 && !self.neighbourhood.works_on(*port, since, &self.indices(here));
-                is_lost.then_some(Component::Port(*port))
+                is_lost.then(|| self.whole_port(*port))
             },
         ));
         // What several hosts share goes before a host: of those in a lost prefix one may have several ports.
@@ -222,7 +228,7 @@ impl Crowd<'_> {
         ));
         let single = |(port, members)| Group { component: Component::Endpoints(Singles::Port(port)), members };
         groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
-        if cause == Cause::MtuBlackhole { beyond_one_port(groups) } else { groups }
+        groups
     }
 
     /// Takes out what comes and goes for many, where what works in between shows nothing better, and with it what fails
@@ -234,7 +240,7 @@ impl Crowd<'_> {
         members.extend(take(left, |number| {
             let is_within = match &component {
                 Component::Egress => self.is_outside(*number),
-                Component::Port(port) => self.port(*number) == *port,
+                Component::Port(port, _) => self.port(*number) == *port,
                 Component::Host(host) => self.host(*number) == host,
                 _ => false,
             };
@@ -302,10 +308,37 @@ impl Crowd<'_> {
         let ports: BTreeSet<Port> = members.iter().map(|number| self.port(*number)).collect();
         let hosts: BTreeSet<&Host> = members.iter().map(|number| self.host(*number)).collect();
         match (ports.first(), hosts.first()) {
-            (Some(port), _) if ports.len() == 1 && hosts.len() > 1 => Component::Port(*port),
+            (Some(port), _) if ports.len() == 1 && hosts.len() > 1 => self.whole_port(*port),
             (_, Some(host)) if hosts.len() == 1 => Component::Host((*host).clone()),
             (_, _) => Component::Egress,
         }
+    }
+}
+
+impl Crowd<'_> {
+    /// How far slowness reaches: it hits every flow on its way, so that everything outside or a whole port is slow only where
+    /// no more endpoints there keep their pace. Two slow servers among a hundred are two slow servers.
+    fn reach_of_slowness(&self, members: &[usize]) -> Component {
+        let (reach, since) = (self.reach(members), self.since(members));
+        let slow = self.indices(members);
+        let keeps_pace = |index: &usize| !slow.contains(index) && !(self.grows)(*index);
+        let most = |others: &mut dyn Iterator<Item = usize>, slow: usize| {
+            others.filter(|index| keeps_pace(index)).take(slow + 1).count() <= slow
+        };
+        let is_whole = match &reach {
+            Component::Egress => most(&mut self.neighbourhood.working_outside(since), slow.len()),
+            Component::Port(port, _) => most(&mut self.neighbourhood.working_on(*port, since), slow.len()),
+            _ => true,
+        };
+        match reach {
+            reach if is_whole => reach,
+            Component::Port(port, _) => Component::Endpoints(Singles::Port(port)),
+            _ => Component::Endpoints(Singles::Scattered),
+        }
+    }
+
+    fn whole_port(&self, port: Port) -> Component {
+        Component::Port(port, self.neighbourhood.hosts_on(port))
     }
 }
 
@@ -343,21 +376,6 @@ fn common_prefix(addresses: &BTreeSet<IpAddr>) -> Option<IpNet> {
         prefixes.filter(|prefixes| prefixes.len() == 1)?.pop_first()
     };
     PREFIX_LENGTHS.iter().rev().find_map(of)
-}
-
-/// A black hole for large packets spares short answers, so that other ports may work: where whole ports fail for it, it is
-/// one black hole on the way out.
-fn beyond_one_port(groups: Vec<Group>) -> Vec<Group> {
-    let is_port = |group: &Group| matches!(group.component, Component::Port(_));
-    let (ports, mut others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(is_port);
-    if ports.len() < 2 {
-        others.extend(ports);
-        return others;
-    }
-    let mut members: Vec<usize> = ports.into_iter().flat_map(|group| group.members).collect();
-    members.sort_unstable();
-    others.push(Group { component: Component::Egress, members });
-    others
 }
 
 fn take(left: &mut Vec<usize>, wanted: impl Fn(&usize) -> bool) -> Vec<usize> {

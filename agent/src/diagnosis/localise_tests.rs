@@ -87,7 +87,7 @@ fn components(views: &[Arc<EndpointView>], failing: &[Failing]) -> Vec<String> {
         let visit = view.last.as_ref().expect("every view was visited");
         around.take_in(index, visit, visit.began);
     }
-    localise(failing, &around).iter().map(|group| group.component.to_string()).collect()
+    localise(failing, &around, &|_| false).iter().map(|group| group.component.to_string()).collect()
 }
 
 /// The scopes of the groups that these endpoints' failures make, with how many each explains.
@@ -100,7 +100,7 @@ fn groups(views: &[Arc<EndpointView>]) -> Vec<(Scope, usize)> {
     }
     let failing: Vec<Failing> =
         (0..views.len()).filter(|index| matches!(views[*index].status, Status::Failed(_))).map(failing).collect();
-    let groups = localise(&failing, &around);
+    let groups = localise(&failing, &around, &|_| false);
     let mut explained: Vec<usize> = groups.iter().flat_map(|group| group.members.clone()).collect();
     explained.sort_unstable();
     assert_eq!(explained, (0..failing.len()).collect::<Vec<_>>(), "every failure is in exactly one group");
@@ -386,4 +386,41 @@ proptest::proptest! {
         };
         groups(&views(&hosts, &ports, at));
     }
+}
+
+#[test]
+fn two_slow_servers_among_many_are_no_slow_network_and_a_slow_network_is_one() {
+    let hosts = ["a.example", "b.example", "c.example", "d.example", "e.example", "f.example"];
+    let all = views(&hosts, &[443, 1433], |_, _| false);
+    let endpoints: Vec<_> = all.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+    let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+    for (index, view) in all.iter().enumerate() {
+        around.take_in(index, view.last.as_ref().expect("every view was visited"));
+    }
+    let slow = |index| {
+        let finding = Finding::new(Cause::Slow, Phase::Response, Confidence::Likely);
+        Failing { finding, ..failing(index) }
+    };
+    let told = |slow_ones: &[usize], grows: &dyn Fn(usize) -> bool| {
+        let failing: Vec<Failing> = slow_ones.iter().copied().map(slow).collect();
+        let groups = localise(&failing, &around, grows);
+        assert_eq!(groups.len(), 1, "one incident, however far it reaches");
+        groups[0].component.to_string()
+    };
+    assert_eq!(told(&[0, 2], &|_| false), "single hosts on TCP 443");
+    assert_eq!(told(&[0, 3], &|_| false), "single hosts on several ports");
+    assert_eq!(told(&[0, 2], &|index| index % 2 == 0), "TCP 443 to every host", "the others are about to be told");
+    assert_eq!(told(&[0, 2, 4, 6, 8, 10], &|_| false), "TCP 443 to every host");
+    assert_eq!(told(&[0, 1, 2, 3, 4, 5], &|_| false), "everything outside this network", "half of it");
+    assert_eq!(told(&[0, 1], &|_| false), "the host a.example");
+}
+
+#[test]
+fn two_hosts_are_both_hosts() {
+    let port = |hosts: &[&str]| {
+        let all = views(hosts, &[80, 1433], |_, port| port == 1433);
+        components(&all, &(0..hosts.len()).map(|host| failing(2 * host + 1)).collect::<Vec<_>>())
+    };
+    assert_eq!(port(&["a.example", "b.example"]), ["TCP 1433 to both hosts"]);
+    assert_eq!(port(&["a.example", "b.example", "c.example"]), ["TCP 1433 to every host"]);
 }

@@ -6,6 +6,7 @@ mod certificates;
 mod clocks;
 mod contrasts;
 mod pages;
+mod working;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,8 +22,6 @@ use ase_probes::{
     tls::Invalid,
     verdict::{Finding, Verdict},
 };
-
-use ipnet::IpNet;
 
 use super::moments::Moments;
 use crate::{
@@ -188,6 +187,8 @@ impl Cohort {
 struct PortGroup {
     all: Cohort,
     outside: Cohort,
+    /// How many hosts there are on it.
+    hosts: usize,
 }
 
 /// All endpoints, grouped.
@@ -249,6 +250,8 @@ impl Neighbourhood {
             places,
         };
         (0..new.places.len()).for_each(|index| new.set(index, true));
+        let hosts: BTreeSet<(Port, usize)> = new.places.iter().map(|place| (place.port, place.host)).collect();
+        hosts.iter().for_each(|(port, _)| new.ports.entry(*port).or_default().hosts += 1);
         new
     }
 
@@ -395,38 +398,6 @@ impl Neighbourhood {
     /// Whether an endpoint lies outside this network, as far as its latest address tells.
     pub fn is_outside(&self, index: usize) -> bool {
         self.address(index).is_none_or(|address| !is_private(address) && address != self.platform)
-    }
-
-    /// Whether anything outside this network works since then.
-    pub fn works_outside(&self, since: Duration) -> bool {
-        self.outside.works.any_since(since)
-    }
-
-    /// Whether any endpoint on a port works since then, but these: one that works with the same thing wrong shows nothing
-    /// better.
-    pub fn works_on(&self, port: Port, since: Duration, but: &BTreeSet<usize>) -> bool {
-        self.ports.get(&port).is_some_and(|cohort| cohort.all.works_but(since, but))
-    }
-
-    /// Whether any endpoint of a host works since then, but these.
-    pub fn works_at(&self, host: &Host, since: Duration, but: &BTreeSet<usize>) -> bool {
-        self.host_numbers.get(host).is_some_and(|number| self.hosts[*number].works_but(since, but))
-    }
-
-    /// Whether any endpoint that was reached at an address works since then, but these.
-    pub fn works_at_address(&self, address: IpAddr, since: Duration, but: &BTreeSet<usize>) -> bool {
-        self.addresses.get(&address).is_some_and(|cohort| cohort.works_but(since, but))
-    }
-
-    /// Whether any endpoint that was reached within a prefix works since then, but these.
-    pub fn works_within(&self, prefix: IpNet, since: Duration, but: &BTreeSet<usize>) -> bool {
-        let within = self.addresses.range(prefix.network()..=prefix.broadcast());
-        within.into_iter().any(|(_, cohort)| cohort.works_but(since, but))
-    }
-
-    /// Whether a DNS server resolved a name since then.
-    pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
-        self.servers.get(&server).is_some_and(|moments| moments.any_since(since))
     }
 }
 

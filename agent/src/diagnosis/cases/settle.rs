@@ -43,7 +43,7 @@ impl Cases {
         let mut scopes: BTreeMap<usize, Scope> =
             failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
         let mut situations = Vec::new();
-        for group in localise(&failing, &self.neighbourhood) {
+        for group in localise(&failing, &self.neighbourhood, &|index| self.memory.grows(index)) {
             let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
             if !members.iter().any(|member| self.cases.get(&member.index).is_some_and(|case| case.is_confirmed)) {
                 continue;

@@ -1,0 +1,61 @@
+//! Who works where since a moment: on a port, at a host or an address, within a prefix, outside.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+use super::Neighbourhood;
+use crate::{model::catalog::Host, net::port::Port};
+
+impl Neighbourhood {
+    /// Whether anything outside this network works since then.
+    pub fn works_outside(&self, since: Duration) -> bool {
+        self.outside.works.any_since(since)
+    }
+
+    /// The endpoints outside this network that work since then.
+    pub fn working_outside(&self, since: Duration) -> impl Iterator<Item = usize> {
+        self.outside.works.since(since)
+    }
+
+    /// The endpoints on a port that work since then.
+    pub fn working_on(&self, port: Port, since: Duration) -> impl Iterator<Item = usize> {
+        self.ports.get(&port).into_iter().flat_map(move |group| group.all.works.since(since))
+    }
+
+    /// How many hosts are watched on a port.
+    pub fn hosts_on(&self, port: Port) -> usize {
+        self.ports.get(&port).map_or(0, |group| group.hosts)
+    }
+
+    /// Whether any endpoint on a port works since then, but these: one that works with the same thing wrong shows nothing
+    /// better.
+    pub fn works_on(&self, port: Port, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.ports.get(&port).is_some_and(|group| group.all.works_but(since, but))
+    }
+
+    /// Whether any endpoint of a host works since then, but these.
+    pub fn works_at(&self, host: &Host, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.host_numbers.get(host).is_some_and(|number| self.hosts[*number].works_but(since, but))
+    }
+
+    /// Whether any endpoint that was reached at an address works since then, but these.
+    pub fn works_at_address(&self, address: IpAddr, since: Duration, but: &BTreeSet<usize>) -> bool {
+        self.addresses.get(&address).is_some_and(|group| group.works_but(since, but))
+    }
+
+    /// Whether any endpoint that was reached within a prefix works since then, but these.
+    pub fn works_within(&self, prefix: IpNet, since: Duration, but: &BTreeSet<usize>) -> bool {
+        let within = self.addresses.range(prefix.network()..=prefix.broadcast());
+        within.into_iter().any(|(_, group)| group.works_but(since, but))
+    }
+
+    /// Whether a DNS server resolved a name since then.
+    pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
+        self.servers.get(&server).is_some_and(|moments| moments.any_since(since))
+    }
+}
