@@ -121,10 +121,10 @@ impl World {
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
+            led_into_silence: false,
             remarks: Vec::new(),
             result: Ok(verdict),
         };
-            led_into_silence: false,
         let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
         let judged = self.cases.take_in(index, &visit, &around, at).expect("it was tested");
         let view = Arc::make_mut(&mut self.views[index]);
@@ -508,4 +508,28 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
         let [situation] = &situations[..] else { panic!("{situations:?}") };
         assert_eq!((&situation.endpoints[..], &situation.hides[..]), (left, &ids[1..3]));
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_during_an_outage_holds_no_incident_open() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    let is_lost = |endpoint: &Endpoint| ["20.0.0.2:443", "20.0.0.3:443"].contains(&&*endpoint.id.0);
+    let mut components = BTreeSet::new();
+    for turn in 0..20 {
+        world.second += 10;
+        world.set_back = if turn < 10 { 0 } else { 3600 };
+        let wanted = world.round(is_lost);
+        world.measure(&wanted, denied);
+        world.second += 1;
+        world.review();
+        components.extend(world.cases.ledger.open.iter().map(|incident| incident.component.clone()));
+    }
+    assert_eq!(components.into_iter().collect::<Vec<_>>(), ["single hosts on TCP 443"]);
+    let told = |world: &World| world.cases.ledger.open.iter().map(|incident| incident.id).collect::<Vec<_>>();
+    assert_eq!(told(&world), [1]);
+    world.second += 10;
+    world.round(|_| false);
+    world.review();
+    assert!(told(&world).is_empty(), "all is well again");
 }

@@ -63,6 +63,10 @@ impl Load {
     pub fn hear(&mut self, outcome: DnsOutcome, at: Duration) {
         *self.counts.entry(outcome).or_default() += 1;
         let (at, lost) = (at.as_secs(), u32::from(outcome == DnsOutcome::Timeout));
+        // By a clock that was set back, what was heard before is yet to come.
+        if self.seconds.back().is_some_and(|newest| newest.at >= at + WINDOW) {
+            self.seconds.clear();
+        }
         // A visit is heard of when it ends, so the second is the newest or, by its timeout, a few before.
         let later = self.seconds.iter().rev().take_while(|second| second.at > at).count();
         let place = self.seconds.len() - later;
@@ -173,6 +177,12 @@ mod tests {
         ] {
             assert_eq!(after(seconds).throttling(), None, "{label}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_blind() {
+        let found = after(&[(5000, 4, 0), (0, 4, 0), (10, 40, 12), (12, 4, 0), (20, 4, 0)]).throttling();
+        assert_eq!(found, Some(Throttling { lost: 12, from_rate: 40, quiet: 12 }));
     }
 
     #[test]
