@@ -349,8 +349,7 @@ fn question(host: &str, port: u16, scheme: http::Scheme) -> Probe {
 fn degraded_http() -> EndpointView {
     let (host, finding) = ("crl.microsoft.com", Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely));
     let mut endpoint = endpoint(host, 80, Class::Http, question(host, 80, http::Scheme::Http));
-    endpoint.severity = Severity::Warning;
-    endpoint.target.addresses = Addresses::All;
+    (endpoint.severity, endpoint.target.addresses) = (Severity::Warning, Addresses::All);
     let answer = Some(http::Answer { status: 200, ..http::Answer::default() });
     let reply = http::Reply { answer, ..http::Reply::default() };
     let times = [(Phase::Connect, MS(4)), (Phase::Request, MS(9)), (Phase::Response, MS(1))];
@@ -422,9 +421,8 @@ fn warning_https() -> EndpointView {
     let host = "smarteventlogs.blob.core.windows.net";
     let finding = Finding::new(Cause::DnsNxdomain, Phase::Dns, Confidence::Confirmed);
     let mut endpoint = endpoint(host, 443, Class::Https, question(host, 443, http::Scheme::Https(tls::Verify::Full)));
-    endpoint.severity = Severity::Warning;
     endpoint.about.documented_as = Some("*.blob.core.windows.net".to_owned());
-    endpoint.about.basis = Basis::Suggested;
+    (endpoint.severity, endpoint.about.basis) = (Severity::Warning, Basis::Suggested);
     let visit = Visit {
         began: AT - Duration::from_secs(9),
         took: MS(3),

@@ -395,7 +395,8 @@ fn two_slow_servers_among_many_are_no_slow_network_and_a_slow_network_is_one() {
     let endpoints: Vec<_> = all.iter().map(|view| Arc::clone(&view.endpoint)).collect();
     let mut around = Neighbourhood::new(&endpoints, PLATFORM);
     for (index, view) in all.iter().enumerate() {
-        around.take_in(index, view.last.as_ref().expect("every view was visited"));
+        let visit = view.last.as_ref().expect("every view was visited");
+        around.take_in(index, visit, visit.began);
     }
     let slow = |index| {
         let finding = Finding::new(Cause::Slow, Phase::Response, Confidence::Likely);

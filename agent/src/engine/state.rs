@@ -256,7 +256,7 @@ impl State {
         let judged = self.judge(task, &mut visit, at);
         let mut ended = plan::ended(&visit, judged);
         if !was_confirming && plan::is_to_confirm(&visit, judged, self.endpoints.views()[task].status) {
-            ended.sample = Sample::Bad;
+            ended.upshot = Upshot::Bad;
         }
         // A single look would end with what a stall of the agent hid: it asks again instead.
         let may_ask = !self.endpoints.views()[task].endpoint.is_public_time_server();
