@@ -61,6 +61,9 @@ pub(super) fn catalog(
     }
     findings.0.extend(builder.check(&mut endpoints, &made));
     let unfilled = profile.slots.iter().filter(|slot| builder.hosts(&slot.name).is_empty());
+    let mut endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
+    // The list took over the room of the endpoints themselves, fifty times as much as it needs, and would keep it for good.
+    endpoints.shrink_to_fit();
     Catalog {
         profile: profile.profile.clone(),
         cloud: profile.cloud.clone(),
@@ -68,7 +71,7 @@ pub(super) fn catalog(
         stakes: Stakes { suspends: profile.loss.suspends, means: profile.loss.means.clone() },
         falls_back: profile.dns.fallback == FallbackName::Azure,
         packs: builder.packs(),
-        endpoints: endpoints.into_iter().map(Arc::new).collect(),
+        endpoints,
         slots: unfilled
             .filter(|slot| builder.is_wanted(slot.workload.map(Workload::from), slot.pack.as_deref()))
             .map(|s| builder.unfilled(s))

@@ -1,6 +1,8 @@
 //! From the tree of a file to its typed shape, and every mistake on the way: what is wrong is cut out and the rest is read
 //! again, so that one slip hides no other.
 
+use std::borrow::Cow;
+
 use serde::{
     de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor, value::StrDeserializer},
     forward_to_deserialize_any,
@@ -14,22 +16,23 @@ use super::{
 /// Mistakes of one file that are told; whoever has more begins with these.
 pub(super) const MAX_MISTAKES: usize = 50;
 
-/// Reads a tree; where parts cannot be read they are cut out of it and named, each with its key.
-pub(super) fn read<T: DeserializeOwned>(tree: &mut Node) -> (Option<T>, Vec<(String, Mistake)>) {
-    let mut mistakes = Vec::new();
+/// Reads a tree; where parts cannot be read they are cut out of it and named, each with its key. The tree itself stays whole:
+/// what is left of it comes as well, a copy where something was cut out.
+pub(super) fn read<T: DeserializeOwned>(tree: &Node) -> (Option<T>, Vec<(String, Mistake)>, Cow<'_, Node>) {
+    let (mut mistakes, mut left) = (Vec::new(), Cow::Borrowed(tree));
     while mistakes.len() < MAX_MISTAKES {
-        match T::deserialize(Reader { node: tree }) {
-            Ok(shape) => return (Some(shape), mistakes),
+        match T::deserialize(Reader { node: &left }) {
+            Ok(shape) => return (Some(shape), mistakes, left),
             Err(refusal) => {
-                let place = refusal.at.unwrap_or(tree.at);
+                let place = refusal.at.unwrap_or(left.at);
                 mistakes.push((refusal.key(), Mistake { at: Some(place), message: refusal.message() }));
-                if !cut(tree, &refusal.path) {
+                if !cut(left.to_mut(), &refusal.path) {
                     break;
                 }
             }
         }
     }
-    (None, mistakes)
+    (None, mistakes, left)
 }
 
 /// Cuts out what a path leads to. The path is the way from the leaf up, its last step is the first from the root.

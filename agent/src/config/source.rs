@@ -87,15 +87,15 @@ pub(super) fn parse(origin: &str, text: &str, lookup: &dyn Fn(&str) -> Option<St
         return if mistakes.is_empty() { Ok(source) } else { Err(ConfigError::new(origin, mistakes)) };
     };
     mistakes.extend(expand(&mut tree, "", lookup, &mut source.expanded));
-    source.tree = Some(tree.clone());
-    let (file, refused) = reading::read::<File>(&mut tree);
+    let (file, refused, left) = reading::read::<File>(&tree);
+    let places = left.places("endpoints.add");
+    source.tree = Some(tree);
     let broken: Vec<String> = refused.iter().map(|(key, _)| key.clone()).collect();
     let hidden = |(_, Mistake { at, message })| Mistake { at, message: source.expanded.hide(message) };
     mistakes.extend(refused.into_iter().map(hidden));
     source.mistakes = mistakes;
     match file {
         Some(mut file) => {
-            let places = tree.places("endpoints.add");
             file.endpoints.add.0.iter_mut().zip(places).for_each(|((place, _), written)| *place = written);
             // What is left of an item that could not be read whole says nothing about what was meant.
             let is_whole = |place: usize| !broken.iter().any(|key| key.starts_with(&format!("endpoints.add[{place}]")));

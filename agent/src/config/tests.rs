@@ -345,7 +345,9 @@ fn ten_thousand_endpoints_are_the_most() {
         let rows = (0..count).map(|n| format!("    - {{host: 127.1.{}.{}, port: 9, class: tcp}}\n", n / 250, n % 250));
         settings(&format!("profile: custom\nendpoints:\n  add:\n{}", rows.collect::<String>()))
     };
-    assert_eq!(with(10_000).expect("as many as may be").catalog.endpoints.len(), 10_000);
+    let settings = with(10_000).expect("as many as may be");
+    let endpoints = &settings.catalog.endpoints;
+    assert_eq!((endpoints.len(), endpoints.capacity()), (10_000, 10_000), "no room is kept for more");
     let error = with(10_001).expect_err("one too many").to_string();
     assert_eq!(error, "test.yaml:3:3: endpoints (10001) must be at most 10000");
 }
