@@ -5,38 +5,94 @@ use std::{
     time::Duration,
 };
 
+/// So many moments are a list. Most hosts and addresses have one endpoint or two, and the smallest tree has room for eleven.
+const FEW: usize = 8;
+
+/// A moment in nanoseconds since the Unix epoch, and the number of whom it belongs to: two thirds of the memory of a duration and
+/// a `usize`, and each endpoint is in a dozen of these lists.
+type Moment = (u64, u32);
+
+fn moment(at: Duration, who: usize) -> Moment {
+    (nanos(at), u32::try_from(who).unwrap_or(u32::MAX))
+}
+
+fn nanos(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn who(moment: &Moment) -> usize {
+    moment.1 as usize
+}
+
 /// Moments, each with the number of whom it belongs to. The caller removes what it inserted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moments(BTreeSet<(Duration, usize)>);
+#[derive(Clone, Debug)]
+pub struct Moments(Kept);
+
+/// How they are kept, in order.
+#[derive(Clone, Debug)]
+enum Kept {
+    /// A few, in no more memory than they need.
+    Few(Vec<Moment>),
+    /// Any number.
+    Many(Box<BTreeSet<Moment>>),
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self(Kept::Few(Vec::new()))
+    }
+}
 
 impl Moments {
     /// Adds a moment, or takes it away.
     pub fn set(&mut self, at: Duration, who: usize, is_member: bool) {
-        if is_member {
-            self.0.insert((at, who));
-        } else {
-            self.0.remove(&(at, who));
+        let moment = moment(at, who);
+        match &mut self.0 {
+            Kept::Many(many) if is_member => _ = many.insert(moment),
+            Kept::Many(many) => _ = many.remove(&moment),
+            Kept::Few(few) => match (few.binary_search(&moment), is_member) {
+                (Err(_), true) if few.len() >= FEW => {
+                    let many = few.iter().copied().chain([moment]).collect();
+                    self.0 = Kept::Many(Box::new(many));
+                }
+                (Err(place), true) => {
+                    few.reserve_exact(1);
+                    few.insert(place, moment);
+                }
+                (Ok(place), false) => _ = few.remove(place),
+                (Ok(_), true) | (Err(_), false) => {}
+            },
         }
     }
 
     /// Everyone whose moment is then or later, the newest first.
     pub fn since(&self, then: Duration) -> impl Iterator<Item = usize> {
-        self.0.range((then, 0)..).rev().map(|(_, who)| *who)
+        let first = moment(then, 0);
+        let few = self.few();
+        let few = few[few.partition_point(|moment| *moment < first)..].iter().rev();
+        few.chain(self.many().flat_map(move |many| many.range(first..).rev())).map(who)
     }
 
     /// Everyone whose moment is earlier than that, the oldest first.
     pub fn before(&self, then: Duration) -> impl Iterator<Item = usize> {
-        self.0.range(..(then, 0)).map(|(_, who)| *who)
+        let first = moment(then, 0);
+        let few = self.few();
+        let few = few[..few.partition_point(|moment| *moment < first)].iter();
+        few.chain(self.many().flat_map(move |many| many.range(..first))).map(who)
     }
 
     /// Everyone, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|(_, who)| *who)
+        self.few().iter().chain(self.many().flatten()).map(who)
     }
 
     /// The newest moment.
     pub fn newest(&self) -> Option<Duration> {
-        self.0.last().map(|(at, _)| *at)
+        let newest = match &self.0 {
+            Kept::Few(few) => few.last(),
+            Kept::Many(many) => many.last(),
+        };
+        newest.map(|(at, _)| Duration::from_nanos(*at))
     }
 
     /// Whether anyone's moment is then or later.
@@ -46,7 +102,22 @@ impl Moments {
 
     /// Whether nobody has one.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.newest().is_none()
+    }
+
+    fn few(&self) -> &[Moment] {
+        match &self.0 {
+            Kept::Few(few) => few,
+            Kept::Many(_) => &[],
+        }
+    }
+
+    fn many(&self) -> impl Iterator<Item = &BTreeSet<Moment>> {
+        match &self.0 {
+            Kept::Few(_) => None,
+            Kept::Many(many) => Some(&**many),
+        }
+        .into_iter()
     }
 }
 
@@ -101,7 +172,45 @@ impl<K: Ord + Clone> MomentsBy<K> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn who_is_alone_takes_the_memory_of_one() {
+        let mut moments = Moments::default();
+        for second in 1..100 {
+            moments.set(Duration::from_secs(second), 7, true);
+            let Kept::Few(few) = &moments.0 else { panic!("one is few") };
+            assert_eq!((few.len(), few.capacity()), (1, 1));
+            moments.set(Duration::from_secs(second), 7, false);
+        }
+        assert!(
+            size_of::<Moments>() <= size_of::<BTreeSet<Moment>>(),
+            "there are three for each host and each address"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn few_or_many_say_what_an_ordered_set_says(
+            steps in proptest::collection::vec((0u64..9, 0usize..4, any::<bool>()), 1..80), then in 0u64..9,
+        ) {
+            let (mut moments, mut model) = (Moments::default(), BTreeSet::new());
+            let then = Duration::from_secs(then);
+            for (at, who, is_member) in steps {
+                let at = Duration::from_secs(at);
+                moments.set(at, who, is_member);
+                if is_member { model.insert((at, who)); } else { model.remove(&(at, who)); }
+                let who = |(_, who): &(Duration, usize)| *who;
+                prop_assert!(moments.iter().eq(model.iter().map(who)));
+                prop_assert!(moments.since(then).eq(model.range((then, 0)..).rev().map(who)));
+                prop_assert!(moments.before(then).eq(model.range(..(then, 0)).map(who)));
+                prop_assert_eq!(moments.newest(), model.last().map(|(at, _)| *at));
+                prop_assert_eq!(moments.is_empty(), model.is_empty());
+            }
+        }
+    }
 
     #[test]
     fn who_shares_a_key_is_looked_at_once() {
