@@ -41,8 +41,8 @@ pub struct Span {
 /// What is remembered of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Each address.
-    pub each: BTreeMap<IpAddr, Span>,
+    /// Each address, in order. Most endpoints have one, and the smallest map has room for eleven.
+    pub each: Vec<(IpAddr, Span)>,
     /// Visits that asked an address.
     pub visits: u64,
     /// How many of them asked others than the one before.
@@ -80,7 +80,7 @@ impl Addresses {
         known.changes = known.changes.saturating_add(has_changed.into());
         let before = known.each.len();
         for address in &addresses {
-            let span = known.each.entry(*address).or_insert(Span { first: at, last: at });
+            let span = known.span(*address, Span { first: at, last: at });
             span.last = span.last.max(at);
         }
         self.has_new |= known.each.len() > before;
@@ -131,7 +131,10 @@ impl Addresses {
                 address => {
                     let mut time = || words.next()?.parse().ok().map(Duration::from_secs);
                     let span = Span { first: time()?, last: time()? };
-                    found.count += usize::from(known.as_mut()?.each.insert(address.parse().ok()?, span).is_none());
+                    let known = known.as_mut()?;
+                    let before = known.each.len();
+                    *known.span(address.parse().ok()?, span) = span;
+                    found.count += known.each.len() - before;
                 }
             }
         }
@@ -164,26 +167,36 @@ impl Addresses {
     }
 
     fn retain(&mut self, keeps: impl Fn(&Span) -> bool) {
-        self.known.values_mut().for_each(|known| known.each.retain(|_, span| keeps(span)));
+        self.known.values_mut().for_each(|known| known.each.retain(|(_, span)| keeps(span)));
         self.known.retain(|_, known| !known.each.is_empty());
         self.count = self.known.values().map(|known| known.each.len()).sum();
     }
 }
 
 impl Known {
+    /// The span of an address, which is this one where the address is new.
+    fn span(&mut self, address: IpAddr, new: Span) -> &mut Span {
+        let place = self.each.binary_search_by_key(&address, |(known, _)| *known).unwrap_or_else(|place| {
+            self.each.reserve_exact(1);
+            self.each.insert(place, (address, new));
+            place
+        });
+        &mut self.each[place].1
+    }
+
     fn recall(&mut self, earlier: Self) {
         self.visits = self.visits.saturating_add(earlier.visits);
         let changes = earlier.changes.saturating_add((self.now != earlier.now).into());
         self.changes = self.changes.saturating_add(changes);
         for (address, before) in earlier.each {
-            let span = self.each.entry(address).or_insert(before);
+            let span = self.span(address, before);
             (span.first, span.last) = (span.first.min(before.first), span.last.max(before.last));
         }
     }
 
     /// Those that were seen last are the ones of the last visit.
     fn take_up(&mut self) {
-        let last = self.each.values().map(|span| span.last).max();
+        let last = self.each.iter().map(|(_, span)| span.last).max();
         let newest = self.each.iter().filter(|(_, span)| Some(span.last) == last);
         self.now = newest.map(|(address, _)| *address).collect();
     }
@@ -211,6 +224,21 @@ mod tests {
         texts.iter().map(|text| text.parse().expect("an address")).collect()
     }
 
+    fn span_of(known: &Known, address: &str) -> Span {
+        let address: IpAddr = address.parse().expect("an address");
+        known.each.iter().find(|(known, _)| *known == address).expect("it was seen").1
+    }
+
+    #[test]
+    fn an_endpoint_with_one_address_takes_the_memory_of_one() {
+        let (id, mut addresses) = ("login.example:443".into(), Addresses::default());
+        for visit in 0..100 {
+            addresses.saw(&id, ips(&["20.1.1.1"]), AT + Duration::from_secs(30) * visit);
+        }
+        let known = addresses.of(&id).expect("it was seen");
+        assert_eq!((known.visits, known.each.capacity(), known.now.capacity()), (100, 1, 1));
+    }
+
     /// Three days of one name: it moves on the second, and moves back on the third.
     fn three_days() -> Addresses {
         let (id, mut addresses) = ("login.example:443".into(), Addresses::default());
@@ -226,7 +254,7 @@ mod tests {
         let addresses = three_days();
         let known = addresses.of("login.example:443").expect("it was seen");
         assert_eq!((known.visits, known.changes, known.each.len()), (6, 2, 3));
-        let first = known.each[&ips(&["20.1.1.1"])[0]];
+        let first = span_of(known, "20.1.1.1");
         assert_eq!((first.first, first.last), (AT, AT + DAY * 2 + Duration::from_secs(30)));
     }
 
@@ -262,7 +290,7 @@ mod tests {
         late.recall(three_days());
         let known = late.of("login.example:443").expect("it was seen");
         assert_eq!((known.visits, known.changes, known.each.len(), late.count), (7, 3, 3, 3));
-        let moved = known.each[&ips(&["20.1.1.2"])[0]];
+        let moved = span_of(known, "20.1.1.2");
         assert_eq!((moved.first, moved.last), (AT + DAY, now));
         let mut nothing = Addresses::default();
         nothing.recall(three_days());
