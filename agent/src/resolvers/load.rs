@@ -12,6 +12,12 @@ use crate::resolvers::compare::DnsOutcome;
 
 /// How far back signs of throttling are looked for, in seconds.
 const WINDOW: u64 = 600;
+/// Quiet seconds that are older than this are summed up by the minute, in seconds: a visit is heard of when it ends, so that the
+/// last ones may still turn out otherwise. Without that, what is kept of a server would grow for ten minutes, to two kilobytes
+/// where it is asked every five seconds.
+const SETTLED: u64 = 60;
+/// What is summed up, in seconds.
+const MINUTE: u64 = 60;
 /// Questions in one second that are many for any server that does not throttle.
 const MANY: u32 = 10;
 /// Lost questions below which nothing is said.
@@ -31,12 +37,27 @@ pub const OUTCOMES: [DnsOutcome; 8] = [
     DnsOutcome::Malformed,
 ];
 
-/// One second in which the server was asked.
+/// One second in which the server was asked, or several quiet ones of one minute with none between them that was not quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Second {
+    /// The first of them.
     at: u64,
     asked: u32,
     lost: u32,
+    /// The most that was asked in one of them.
+    rate: u32,
+}
+
+impl Second {
+    /// Whether nothing was lost at a rate that is not many: however many are summed up, no loss is one at such a rate.
+    fn is_quiet(self) -> bool {
+        self.lost == 0 && self.rate < MANY
+    }
+
+    /// Whether both are quiet and of one minute.
+    fn goes_with(self, next: Self) -> bool {
+        self.is_quiet() && next.is_quiet() && self.at / MINUTE == next.at / MINUTE
+    }
 }
 
 /// Why a server seems to throttle.
@@ -71,12 +92,42 @@ impl Load {
         let later = self.seconds.iter().rev().take_while(|second| second.at > at).count();
         let place = self.seconds.len() - later;
         match place.checked_sub(1).map(|before| &mut self.seconds[before]).filter(|second| second.at == at) {
-            Some(second) => (second.asked, second.lost) = (second.asked + 1, second.lost + lost),
-            None => self.seconds.insert(place, Second { at, asked: 1, lost }),
+            Some(second) => {
+                (second.asked, second.lost) = (second.asked + 1, second.lost + lost);
+                second.rate += 1;
+            }
+            None => {
+                // A clone has room for what it has: doubling that would double the memory at each snapshot.
+                self.seconds.reserve_exact(1);
+                self.seconds.insert(place, Second { at, asked: 1, lost, rate: 1 });
+            }
         }
-        let newest = self.seconds.back().map_or(at, |second| second.at);
+        self.forget();
+        self.sum_up();
+    }
+
+    fn forget(&mut self) {
+        let newest = self.seconds.back().map_or(0, |second| second.at);
         while self.seconds.front().is_some_and(|oldest| oldest.at + WINDOW <= newest) {
             self.seconds.pop_front();
+        }
+    }
+
+    /// Sums up what is settled.
+    fn sum_up(&mut self) {
+        let newest = self.seconds.back().map_or(0, |second| second.at);
+        let mut settled = self.seconds.iter().take_while(|second| second.at + SETTLED <= newest).count();
+        let mut place = 1;
+        while place < settled {
+            let (sum, next) = (self.seconds[place - 1], self.seconds[place]);
+            if sum.goes_with(next) {
+                self.seconds[place - 1] =
+                    Second { asked: sum.asked + next.asked, rate: sum.rate.max(next.rate), ..sum };
+                self.seconds.remove(place);
+                settled -= 1;
+            } else {
+                place += 1;
+            }
         }
     }
 
@@ -89,12 +140,12 @@ impl Load {
     /// seconds after the last loss were answered again. A server that is down loses questions at any rate.
     pub fn throttling(&self) -> Option<Throttling> {
         let lost: u32 = self.seconds.iter().map(|second| second.lost).sum();
-        let from_rate = self.seconds.iter().filter(|second| second.lost > 0).map(|second| second.asked).min()?;
+        let from_rate = self.seconds.iter().filter(|second| second.lost > 0).map(|second| second.rate).min()?;
         if lost < LOST || from_rate < MANY {
             return None;
         }
         let last_loss = self.seconds.iter().filter(|second| second.lost > 0).map(|second| second.at).max()?;
-        let quiet = |second: &&Second| second.asked < from_rate;
+        let quiet = |second: &&Second| second.rate < from_rate;
         let asked = |seconds: &mut dyn Iterator<Item = &Second>| seconds.map(|second| second.asked).sum::<u32>();
         let after = asked(&mut self.seconds.iter().filter(quiet).filter(|second| second.at > last_loss));
         let quiet = asked(&mut self.seconds.iter().filter(quiet));
@@ -197,7 +248,27 @@ mod tests {
         assert_eq!(next.of(stranger).map(|load| load.count(DnsOutcome::Answer)), Some(0));
     }
 
+    #[test]
+    fn what_is_kept_of_a_server_that_answers_is_level_after_two_minutes() {
+        let seconds: Vec<_> = (0..720).map(|question| (question * 5, 1, 0)).collect();
+        let load = after(&seconds);
+        let most = SETTLED / 5 + WINDOW / MINUTE + 1;
+        assert!(load.seconds.capacity() as u64 <= most + 1, "{} of at most {most}", load.seconds.capacity());
+        let asked: u32 = load.seconds.iter().map(|second| second.asked).sum();
+        assert!(u64::from(asked) * 5 > WINDOW - MINUTE && u64::from(asked) * 5 <= WINDOW, "{asked} are in the window");
+    }
+
     proptest! {
+        #[test]
+        fn sums_say_what_every_second_would_say(
+            seconds in proptest::collection::btree_map(0u64..WINDOW, (1u32..30, 0u32..4), 1..80),
+        ) {
+            let told: Vec<_> = seconds.iter().map(|(at, (asked, lost))| (*at, *asked, *lost.min(asked))).collect();
+            let each = told.iter().map(|(at, asked, lost)| Second { at: *at, asked: *asked, lost: *lost, rate: *asked });
+            let exact = Load { counts: BTreeMap::new(), seconds: each.collect() };
+            prop_assert_eq!(after(&told).throttling(), exact.throttling());
+        }
+
         #[test]
         fn memory_is_bounded_and_a_quiet_loss_is_never_throttling(
             seconds in proptest::collection::vec((0u64..5000, 1u32..30, 0u32..4), 1..80),
