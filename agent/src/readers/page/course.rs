@@ -206,10 +206,18 @@ fn took(phases: &Phases) -> [u16; STRETCHES.len()] {
 }
 
 /// The last visits of one endpoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Track {
     began: Duration,
+    /// Never more than [`VISITS`], and room for them from the start: there is one for each endpoint, and memory that grows
+    /// by doubling takes twice what it needs, minutes later.
     visits: VecDeque<Passed>,
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        Self { began: Duration::ZERO, visits: VecDeque::with_capacity(VISITS) }
+    }
 }
 
 /// Everything that went before.
@@ -289,10 +297,10 @@ impl Course {
         }
         let track = self.tracks.entry(view.endpoint.id.clone()).or_default();
         track.began = visit.began;
-        track.visits.push_back(Passed::of(visit));
-        if track.visits.len() > VISITS {
+        if track.visits.len() == VISITS {
             track.visits.pop_front();
         }
+        track.visits.push_back(Passed::of(visit));
     }
 
     fn risked(&mut self, snapshot: &Snapshot) {
@@ -522,6 +530,7 @@ mod tests {
         }
         let visits = course.visits(&id);
         assert_eq!((visits.len(), visits[0].took), (VISITS, [0, 60, 140, 300, 10]));
+        assert_eq!(course.tracks[&id].visits.capacity(), VISITS, "it takes what it took from the start");
         snapshot.endpoints.remove(5);
         course.take(&snapshot);
         assert!(course.visits(&id).is_empty(), "what is no longer watched is forgotten");
