@@ -69,7 +69,7 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     paper.text
 }
 
-pub(crate) use incidents::{views, worst as worst_of, worst_first};
+pub(crate) use incidents::{Gravity, about, gravity, views, worst_first};
 
 /// What is broken and who mends it, behind the verdict in the first line; `None` while no incident is open.
 pub(crate) fn broken(snapshot: &Snapshot) -> Option<String> {

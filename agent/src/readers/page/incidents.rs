@@ -1,7 +1,7 @@
 //! What the pages tell of an incident, open, ended or remembered by the store alone: what is broken, since when, why that is
 //! so, who mends it, what to do; and the cards of the open ones.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use ase_probes::cause::Cause;
 use askama::Template;
@@ -9,13 +9,13 @@ use askama::Template;
 use super::{
     course::Course,
     headline, markdown, past,
-    standing::{ENDED, Standing},
+    standing::{ENDED, PART, Standing},
     text::{Html, Text, When, span, texts},
 };
 use crate::{
     engine::snapshot::Snapshot,
     model::{
-        catalog::{EndpointId, Severity},
+        catalog::EndpointId,
         diagnosis::{Alternative, Incident},
         endpoint::EndpointView,
     },
@@ -137,7 +137,7 @@ impl Told {
             link: links::below(snapshot, &links::incident_path(&key)).map(Text::from),
             path: links::incident_path(&key),
             key: Text::from(key),
-            standing: standing(ended, report::worst_of(incident, &views)),
+            standing: standing(incident, ended, &views),
             component: Text::from(&incident.component),
             cause: Text::from(definition.label),
             summary: Text::from(headline::of(incident, snapshot)),
@@ -157,7 +157,7 @@ impl Told {
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
-            hits: incident.endpoints.iter().map(|id| hit(id, &views, incident.hides.contains(id))).collect(),
+            hits: hits(incident, ended, &views),
             hidden: incident.hides.len(),
             others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
         }
@@ -174,7 +174,7 @@ impl Told {
             key: Text::from(&row.id),
             link: links::below(snapshot, &links::incident_path(&row.id)).map(Text::from),
             path: links::incident_path(&row.id),
-            standing: standing(row.closed, None),
+            standing: if row.closed.is_some() { ENDED } else { PART },
             component: Text::from(&row.component),
             cause: Text::from(&row.cause),
             summary: Text::from(definition.map_or("", |definition| definition.summary)),
@@ -197,7 +197,8 @@ impl Told {
             hits: row
                 .endpoints
                 .iter()
-                .map(|known| hit(&id(known), &views, row.account.hides.contains(known)))
+                .map(|known| (id(known), row.account.hides.contains(known)))
+                .map(|(id, is_hidden)| hit(&id, views.get(&id).map(|view| kind(view)), is_hidden))
                 .collect(),
             hidden: row.account.hides.len(),
             others: row.account.others.iter().map(Other::remembered).collect(),
@@ -211,18 +212,29 @@ fn steps(words: [String; 2]) -> Vec<(&'static str, Text)> {
     steps.filter(|(_, words)| !words.is_empty()).map(|(lead, words)| (lead, Text::from(words))).collect()
 }
 
-fn standing(ended: Option<Duration>, worst: Option<Severity>) -> Standing {
-    if ended.is_some() { ENDED } else { Standing::of_incident(worst) }
+/// How an incident of this process stands.
+pub(super) fn standing(
+    incident: &Incident,
+    ended: Option<Duration>,
+    views: &BTreeMap<&EndpointId, &EndpointView>,
+) -> Standing {
+    if ended.is_some() { ENDED } else { Standing::of_incident(report::gravity(incident, views)) }
 }
 
-fn hit(id: &EndpointId, views: &BTreeMap<&EndpointId, &EndpointView>, is_hidden: bool) -> Hit {
-    let about = |view: &&EndpointView| format!("{}, {}", view.endpoint.class, view.endpoint.severity.label());
-    Hit {
-        path: links::endpoint_path(id),
-        id: Text::from(&id.0),
-        about: views.get(id).map(about).unwrap_or_default(),
-        is_hidden,
-    }
+/// What an incident of this process hits, the worst first. How they stand says something of one that is open alone.
+fn hits(incident: &Incident, ended: Option<Duration>, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<Hit> {
+    let mut ids: Vec<&EndpointId> = incident.endpoints.iter().collect();
+    ids.sort_by_key(|id| Reverse(views.get(*id).map(|view| view.endpoint.severity)));
+    let about = if ended.is_some() { kind } else { report::about };
+    ids.into_iter().map(|id| hit(id, views.get(id).map(|view| about(view)), incident.hides.contains(id))).collect()
+}
+
+fn kind(view: &EndpointView) -> String {
+    format!("{}, {}", view.endpoint.class, view.endpoint.severity.label())
+}
+
+fn hit(id: &EndpointId, about: Option<String>, is_hidden: bool) -> Hit {
+    Hit { path: links::endpoint_path(id), id: Text::from(&id.0), about: about.unwrap_or_default(), is_hidden }
 }
 
 #[derive(Template)]

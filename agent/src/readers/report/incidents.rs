@@ -69,6 +69,33 @@ pub(crate) fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &Endpoint
     lost.map(|view| view.endpoint.severity).max()
 }
 
+/// How bad an incident is: the one mapping, by which every reader colours it, alike to the exit code of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gravity {
+    /// Something critical is lost.
+    Critical,
+    /// Something else is lost.
+    Loss,
+    /// Nothing is lost, and something is degraded.
+    Impaired,
+    /// Something that it hits could not be judged, and nothing is known to be lost.
+    Unjudged,
+    /// It comes and goes, and everything answers at the moment.
+    Quiet,
+}
+
+/// How bad an open incident is.
+pub(crate) fn gravity(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> Gravity {
+    let hit = || incident.endpoints.iter().filter_map(|id| views.get(id));
+    match worst(incident, views) {
+        Some(Severity::Critical) => Gravity::Critical,
+        Some(Severity::Warning | Severity::Info) => Gravity::Loss,
+        None if hit().any(|view| matches!(view.status, Status::Degraded(_))) => Gravity::Impaired,
+        None if hit().any(|view| matches!(view.status, Status::Unknown(_))) => Gravity::Unjudged,
+        None => Gravity::Quiet,
+    }
+}
+
 fn one(
     paper: &mut Paper,
     (snapshot, witness): (&Snapshot, Option<&Witness>),
@@ -76,7 +103,10 @@ fn one(
     views: &BTreeMap<&EndpointId, &EndpointView>,
 ) {
     let definition = incident.finding.cause.definition();
-    let style = if worst(incident, views).is_some() { RED } else { YELLOW };
+    let style = match gravity(incident, views) {
+        Gravity::Critical => RED,
+        Gravity::Loss | Gravity::Impaired | Gravity::Unjudged | Gravity::Quiet => YELLOW,
+    };
     paper.heading(format!("INCIDENT  {}: {}", definition.label, headline::of(incident, snapshot)), style);
     let (side, confidence) = (incident.finding.side.label(), incident.finding.confidence.label());
     let facts = format!(
@@ -216,7 +246,7 @@ fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId
         .iter()
         .take(shown)
         .map(|id| match views.get(*id) {
-            Some(view) => format!("{id} ({}, {})", view.endpoint.class, view.endpoint.severity.label()),
+            Some(view) => format!("{id} ({})", about(view)),
             None => id.to_string(),
         })
         .collect();
@@ -257,6 +287,15 @@ mod tests {
             diagnosis::{Alternative, Scope},
         },
         readers::report::{Look, render as report},
+/// What an endpoint that an open incident hits is; and how it stands, where it is not lost.
+pub(crate) fn about(view: &EndpointView) -> String {
+    let standing = match view.status {
+        Status::Failed(_) => String::new(),
+        Status::Healthy | Status::Degraded(_) | Status::Unknown(_) => format!(", {}", view.status.label()),
+    };
+    format!("{}, {}{standing}", view.endpoint.class, view.endpoint.severity.label())
+}
+
         resolvers::names::NameView,
         sample,
     };
