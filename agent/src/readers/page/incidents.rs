@@ -52,6 +52,8 @@ pub(super) struct Told {
     pub(super) mender: &'static str,
     /// What to do, in the order in which it is done.
     pub(super) steps: Vec<(&'static str, Text)>,
+    /// What to fill in for words in capitals within the commands.
+    pub(super) blanks: Option<Text>,
     pub(super) commands: Vec<Typed>,
     /// Where some of the commands are to be typed, if not there.
     pub(super) elsewhere: Option<Text>,
@@ -113,9 +115,9 @@ impl Other {
     }
 
     /// Another cause of an incident, with what to type to see whether it is the one.
-    fn of_incident(alternative: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Self {
-        let typed = advice::of_other(alternative, incident, snapshot);
-        Self { typed: typed.map(|typed| Typed::of(&typed.command, typed.expected)), ..Self::of(alternative) }
+    fn with_command((alternative, typed): &(&Alternative, Option<advice::Typed>)) -> Self {
+        let typed = typed.as_ref().map(|typed| Typed::of(&typed.command, typed.expected));
+        Self { typed, ..Self::of(alternative) }
     }
 
     /// One that the store remembers. It may be a later version's.
@@ -132,7 +134,10 @@ impl Told {
         let (advice, key) = (advice::of(incident, snapshot), links::incident_key(snapshot, incident));
         let exported = advice::by_exports(incident, snapshot).map(|said| Text::from(&said.line));
         let hint = advice::hint(incident, snapshot).map(Text::from).filter(|hint| exported.as_ref() != Some(hint));
-        let views = report::views(snapshot);
+        let (views, others) = (report::views(snapshot), advice::others(incident, &advice, snapshot));
+        let every = advice.every_command();
+        let typed = every.iter().chain(others.iter().filter_map(|(_, typed)| Some(&typed.as_ref()?.command)));
+        let blanks = advice::blanks(typed.map(String::as_str)).map(Text::from);
         Self {
             link: links::below(snapshot, &links::incident_path(&key)).map(Text::from),
             path: links::incident_path(&key),
@@ -152,14 +157,15 @@ impl Told {
             owner: advice.owner.label(),
             mender: advice::mender(advice.owner),
             steps: steps(advice.steps().map(|step| step.words)),
-            commands: advice.every_command().iter().map(|it| Typed::of(it, advice.expected(it))).collect(),
+            blanks,
+            commands: every.iter().map(|it| Typed::of(it, advice.expected(it))).collect(),
             elsewhere: advice.elsewhere.map(Text::from),
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
             hits: hits(incident, ended, &views),
             hidden: incident.hides.len(),
-            others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
+            others: others.iter().map(Other::with_command).collect(),
         }
     }
 
@@ -189,6 +195,7 @@ impl Told {
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
             steps: steps(cause.map_or_else(Default::default, |_| [format!("check {before}"), next.to_owned()])),
+            blanks: None,
             commands: Vec::new(),
             elsewhere: None,
             rules: None,
