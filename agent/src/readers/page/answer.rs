@@ -136,7 +136,9 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     let is_lost = has_failures || is_counting(estimate);
     let untested = untested(snapshot);
     let is_dark = summary.unknown == summary.endpoints() && estimate.total <= 0.0;
-    let (trend, sign) = match (rises(estimate), is_dark) {
+    // What failed and does not count yet would make it rise: nothing is steady then.
+    let is_still = is_dark || has_failures && !is_counting(estimate);
+    let (trend, sign) = match (rises(estimate), is_still) {
         (true, _) => RISING,
         (false, true) => ("", ""),
         (false, false) => trend(snapshot.at, estimate.total, course),
@@ -251,7 +253,7 @@ mod tests {
         for (lost, elapsed) in [(1.0, 0), (1.0, 60), (0.0, 60)] {
             let fresh = tile(lost, Duration::from_secs(elapsed), true);
             assert!(fresh.contains("<p class=\"figure part\">") && fresh.contains("<span>so far</span>"), "{fresh}");
-            assert!(!fresh.contains(">none<") && !fresh.contains("good"), "{fresh}");
+            assert!(!fresh.contains(">none<") && !fresh.contains("good") && !fresh.contains("steady"), "{fresh}");
             assert_eq!(fresh.contains("↗</span> rising; the horizon in"), lost > 0.0, "{fresh}");
         }
         let calm = tile(0.0, Duration::from_secs(60), false);
@@ -285,7 +287,7 @@ mod tests {
     fn an_open_incident_is_neither_in_order_nor_unknown_to_the_answer() {
         let mut snapshot = sample::snapshot();
         for (status, word) in
-            [(Status::Healthy, "quiet at the moment"), (Status::Unknown(Untested::NotYet), "not judged")]
+            [(Status::Healthy, "quiet at the moment"), (Status::Unknown(Untested::NotYet), "endpoints not judged")]
         {
             sample::set_all(&mut snapshot, status);
             let open = answer(&snapshot).into_string();

@@ -72,11 +72,13 @@ pub(super) struct Typed {
     pub(super) command: Text,
     /// What it shows where the cause is right.
     pub(super) expected: Option<Text>,
+    /// Whether it changes something, to mend it.
+    pub(super) is_mending: bool,
 }
 
 impl Typed {
     fn of(command: &str, expected: Option<&'static str>) -> Self {
-        Self { command: Text::from(command), expected: expected.map(Text::from) }
+        Self { command: Text::from(command), expected: expected.map(Text::from), is_mending: false }
     }
 }
 
@@ -158,7 +160,10 @@ impl Told {
             mender: advice::mender(advice.owner),
             steps: steps(advice.steps().map(|step| step.words)),
             blanks,
-            commands: every.iter().map(|it| Typed::of(it, advice.expected(it))).collect(),
+            commands: every
+                .iter()
+                .map(|it| Typed { is_mending: advice.mending.contains(it), ..Typed::of(it, advice.expected(it)) })
+                .collect(),
             elsewhere: advice.elsewhere.map(Text::from),
             rules: exported,
             hint,

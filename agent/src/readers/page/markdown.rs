@@ -42,7 +42,8 @@ pub(super) fn lines(told: &Told) -> Vec<Text> {
 
 /// A command, and below it what it shows where the cause is right.
 fn typed(lines: &mut Vec<String>, indent: &str, typed: &Typed) {
-    lines.push(format!("{indent}- **Type:** {}", code(&typed.command.to_string())));
+    let lead = if typed.is_mending { "Mend" } else { "Type" };
+    lines.push(format!("{indent}- **{lead}:** {}", code(&typed.command.to_string())));
     lines.extend(typed.expected.iter().map(|expected| format!("{indent}  - **Expect:** {}", expected.marked())));
 }
 

@@ -48,7 +48,7 @@ impl Standing {
             Gravity::Critical => BAD.said("critical loss"),
             Gravity::Loss => PART.said("loss"),
             Gravity::Impaired => PART,
-            Gravity::Unjudged => PART.said("not judged"),
+            Gravity::Unjudged => PART.said("endpoints not judged"),
             Gravity::Quiet => PART.said("quiet at the moment"),
         }
     }

@@ -598,6 +598,19 @@ fn a_command_that_stands_in_a_card_is_not_typed_again_for_another_cause() {
 }
 
 #[test]
+fn a_command_that_changes_something_is_told_from_those_that_look() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    Arc::make_mut(&mut snapshot.incidents.open[0]).finding.cause = Cause::LocalClock;
+    for html in [page(&snapshot), incident_of(&snapshot)] {
+        let told = words(&html);
+        assert!(told.contains("Mend this changes something: sudo chronyc makestep"), "{told}");
+        assert_eq!(told.matches("this changes something").count(), 1, "{told}");
+        assert!(copied(&html).contains("- **Mend:** `sudo chronyc makestep`"), "{html}");
+    }
+}
+
+#[test]
 fn code_in_evidence_is_code_wherever_the_pages_show_it() {
     let mut snapshot = sample::snapshot();
     let said = "`tds: \"8.0\"` asks so at once";
