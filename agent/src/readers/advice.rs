@@ -1,8 +1,10 @@
 //! What to do about an incident: who mends it, the next step, what to rule out before, and the commands to type, with the
 //! addresses of the endpoint that shows it. What the evidence excludes is not advised.
 
+mod blanks;
 mod commands;
 mod expected;
+mod others;
 
 use std::{
     borrow::Cow,
@@ -13,7 +15,7 @@ use ase_probes::{
     cause::{Cause, Owner, Side},
     class::Class,
     resolve::Resolution,
-    verdict::{Confidence, Finding},
+    verdict::Confidence,
 };
 
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
     exports::said::{ExportVerdict, Said},
     model::{
         catalog::{EndpointId, Host},
-        diagnosis::{Alternative, Incident, Scope},
+        diagnosis::{Incident, Scope},
         endpoint::EndpointView,
     },
     resolvers::{
@@ -30,6 +32,9 @@ use crate::{
         names::NameView,
     },
 };
+
+pub(crate) use blanks::{Blanks, in_words as blanks};
+pub(crate) use others::{Typed, of_other, others};
 
 /// Routes and appliances do not touch the platform's own address; only an NSG rule with this tag does (Microsoft's page
 /// on 168.63.129.16).
@@ -112,7 +117,13 @@ impl Advice {
 
     /// Where this command is to be typed, if not here.
     pub(crate) fn place_of(&self, command: &str) -> Option<&str> {
-        self.elsewhere.as_deref().filter(|note| *note == ELSEWHERE && command.starts_with("az "))
+        let is_meant =
+            |note: &str| if note == ELSEWHERE { command.starts_with("az ") } else { self.is_mending(command) };
+        self.elsewhere.as_deref().filter(|note| is_meant(note))
+    }
+
+    fn is_mending(&self, command: &str) -> bool {
+        self.mending.iter().any(|mending| mending == command)
     }
 
     /// All commands, those first that only look.
@@ -149,24 +160,6 @@ pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
     let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
     let elsewhere = shown.and_then(|shown| shown.elsewhere(incident, &advice, snapshot));
     Advice { elsewhere, ..advice }
-}
-
-/// A command, and what it shows where it was the right one to type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Typed {
-    /// As it is typed.
-    pub(crate) command: String,
-    /// In a few words.
-    pub(crate) expected: Option<&'static str>,
-}
-
-/// What to type to see whether an incident has this other cause, and what that shows if it has.
-pub(crate) fn of_other(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Option<Typed> {
-    let finding = Finding { cause: other.cause, ..incident.finding };
-    let asked = Incident { finding, hint: None, ..incident.clone() };
-    let command = Shown::of(incident, snapshot)?.of_other(other, &asked, snapshot)?;
-    let expected = expected::of(&command, other.cause);
-    Some(Typed { command, expected })
 }
 
 /// What exports say of an incident.
@@ -414,7 +407,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{model::contrast::Contrast, sample};
+    use crate::{
+        model::{contrast::Contrast, diagnosis::Alternative},
+        sample,
+    };
 
     /// The sample's incident with this cause, at the endpoints whose id begins so.
     fn advised(cause: Cause, start: &str) -> (Advice, Snapshot) {
@@ -455,6 +451,26 @@ mod tests {
             assert_ne!(advice.next.words, advice.before.words, "{cause}");
             assert!(!advice.next.words.is_empty() && !advice.before.words.is_empty(), "{cause}");
             assert!(!advice.commands().is_empty(), "{cause}");
+        }
+    }
+
+    #[test]
+    fn whoever_types_is_told_what_to_fill_in_for_every_word_in_capitals() {
+        let is_blank = |word: &&str| {
+            let is_word = word.len() > 1 && !word.starts_with('-');
+            is_word && word.chars().all(|c| c.is_ascii_uppercase() || c == '-')
+        };
+        for cause in Cause::ALL.iter().copied() {
+            for start in ["asedb-a", "login.", "168.63.129.16:"] {
+                let (advice, _) = advised(cause, start);
+                let commands = advice.every_command();
+                let words = commands.iter().flat_map(|it| it.split([' ', '\'', ':']).filter(is_blank));
+                let given = ["TCP", "UDP"];
+                let said = blanks(commands.iter().map(String::as_str)).unwrap_or_default();
+                for word in words.filter(|word| !given.contains(word)) {
+                    assert!(said.contains(&format!("{word}: ")), "{cause}: {word} in ({said})");
+                }
+            }
         }
     }
 

@@ -61,15 +61,15 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     if paper.text.lines().count() > look.height.map_or(SCREEN, usize::from) {
         paper.text.push('\n');
         if let Some(worst) = &worst {
-            worst.command.iter().for_each(|command| paper.command(0, "type: ", command));
             worst.place.iter().for_each(|place| paper.line(0, "note: ", place, PLAIN));
+            worst.command.iter().for_each(|command| paper.command(0, "type: ", command));
         }
         paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     }
     paper.text
 }
 
-pub(crate) use incidents::{views, worst as worst_of, worst_first};
+pub(crate) use incidents::{Gravity, about, gravity, views, worst_first};
 
 /// What is broken and who mends it, behind the verdict in the first line; `None` while no incident is open.
 pub(crate) fn broken(snapshot: &Snapshot) -> Option<String> {

@@ -25,6 +25,10 @@ pub struct Summary {
     pub failed: usize,
     /// Endpoints that could not be tested.
     pub unknown: usize,
+    /// Degraded endpoints of severity critical.
+    pub critical_degraded: usize,
+    /// Untested endpoints of severity critical.
+    pub critical_unknown: usize,
     /// Slots that are not filled.
     pub not_configured: usize,
     /// Classes with endpoints or slots.
@@ -35,6 +39,8 @@ pub struct Summary {
     pub unwatched: Vec<String>,
     /// Slots of severity critical that are not filled.
     pub critical_slots: usize,
+    /// Incidents that are open.
+    pub open: usize,
     /// What is wrong beside the endpoints, in plain words: DNS servers that mislead, a host without one.
     pub misgivings: Vec<String>,
 }
@@ -47,6 +53,7 @@ impl Summary {
             not_configured: slots.len(),
             classes: snapshot.classes.len(),
             critical_slots: slots.iter().filter(|slot| slot.severity == Severity::Critical).count(),
+            open: snapshot.incidents.open.len(),
             misgivings: misgivings(snapshot),
             ..Self::default()
         };
@@ -55,11 +62,18 @@ impl Summary {
         named.dedup_by_key(|(_, name)| *name);
         summary.unwatched = named.into_iter().map(|(_, name)| name.clone()).collect();
         for view in &snapshot.endpoints {
+            let critical = usize::from(view.endpoint.severity == Severity::Critical);
             match view.status {
                 Status::Healthy => summary.healthy += 1,
-                Status::Degraded(_) => summary.degraded += 1,
+                Status::Degraded(_) => {
+                    summary.degraded += 1;
+                    summary.critical_degraded += critical;
+                }
                 Status::Failed(_) => summary.failed += 1,
-                Status::Unknown(_) => summary.unknown += 1,
+                Status::Unknown(_) => {
+                    summary.unknown += 1;
+                    summary.critical_unknown += critical;
+                }
             }
             let class = view.endpoint.class.label();
             let lost = matches!(view.status, Status::Failed(_)) && view.endpoint.severity == Severity::Critical;
@@ -114,9 +128,20 @@ impl Summary {
         if self.healthy == endpoints {
             return self.all_healthy();
         }
-        let parts = [(self.failed, "failed"), (self.degraded, "degraded"), (self.unknown, "could not be judged")];
-        let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-        format!("nothing critical is lost, but of {} {}", count(endpoints, "endpoint"), parts.join(", "))
+        let parts = [
+            (self.failed, 0, "failed"),
+            (self.degraded, self.critical_degraded, "degraded"),
+            (self.unknown, self.critical_unknown, "could not be judged"),
+        ];
+        let said = |(n, critical, word): &(usize, usize, &str)| match critical {
+            0 => format!("{n} {word}"),
+            critical => format!("{n} {word} ({critical} critical)"),
+        };
+        let parts: Vec<_> = parts.iter().filter(|(n, ..)| *n > 0).map(said).collect();
+        // What is critical and could not be judged may be lost.
+        let lost =
+            if self.critical_unknown > 0 { "nothing critical is known to be lost" } else { "nothing critical is lost" };
+        format!("{lost}, but of {} {}", count(endpoints, "endpoint"), parts.join(", "))
     }
 }
 
@@ -124,7 +149,9 @@ impl Summary {
     /// Every endpoint is well: the sentence says what else is not, and what nobody looks at.
     fn all_healthy(&self) -> String {
         let endpoints = self.endpoints();
-        let mut sentence = format!("{endpoints} watched and well");
+        // An incident that comes and goes is open while all is well.
+        let moment = if self.open > 0 { " at the moment" } else { "" };
+        let mut sentence = format!("{endpoints} watched and well{moment}");
         if let Some(first) = self.misgivings.first() {
             sentence.push_str(&format!(", but {first}"));
             let more = self.misgivings.len() - 1;
@@ -138,7 +165,7 @@ impl Summary {
             let verb = if self.unwatched.len() == 1 { "is" } else { "are" };
             sentence.push_str(&format!("; {names}{more} {verb} not watched: {}", count(self.not_configured, "slot")));
         }
-        if self.misgivings.is_empty() && self.not_configured == 0 {
+        if self.misgivings.is_empty() && self.not_configured == 0 && self.open == 0 {
             return format!("all well: {} proved their peer", count(endpoints, "endpoint"));
         }
         sentence
@@ -276,6 +303,9 @@ mod tests {
     fn each_state_of_the_whole_has_its_sentence() {
         let mut snapshot = sample::snapshot();
         sample::set_all(&mut snapshot, Status::Healthy);
+        let coming_and_going = "12 watched and well at the moment; event_hub is not watched: 1 slot";
+        assert_eq!(Summary::of(&snapshot).sentence(), coming_and_going);
+        snapshot.incidents.open.clear();
         assert_eq!(Summary::of(&snapshot).sentence(), "12 watched and well; event_hub is not watched: 1 slot");
         Arc::make_mut(&mut snapshot.catalog).slots.clear();
         assert_eq!(Summary::of(&snapshot).sentence(), "all well: 12 endpoints proved their peer");
@@ -285,6 +315,30 @@ mod tests {
         assert_eq!(Summary::of(&snapshot).sentence(), "nothing is watched");
         let mixed = Summary { healthy: 9, failed: 1, unknown: 2, ..Summary::default() };
         assert_eq!(mixed.sentence(), "nothing critical is lost, but of 12 endpoints 1 failed, 2 could not be judged");
+    }
+
+    #[test]
+    fn what_is_critical_and_degraded_or_not_judged_is_said_where_nothing_critical_failed() {
+        let mut snapshot = sample::snapshot();
+        sample::set_all(&mut snapshot, Status::Healthy);
+        let finding = sample::snapshot().endpoints.iter().find_map(|view| view.status.finding()).expect("one failed");
+        for (severity, status, said) in [
+            (
+                Severity::Critical,
+                Status::Degraded(finding),
+                "nothing critical is lost, but of 12 endpoints 1 degraded (1 critical)",
+            ),
+            (
+                Severity::Critical,
+                Status::Unknown(Untested::BudgetSpent),
+                "nothing critical is known to be lost, but of 12 endpoints 1 could not be judged (1 critical)",
+            ),
+            (Severity::Warning, Status::Degraded(finding), "nothing critical is lost, but of 12 endpoints 1 degraded"),
+        ] {
+            let view = Arc::make_mut(&mut snapshot.endpoints[0]);
+            (Arc::make_mut(&mut view.endpoint).severity, view.status) = (severity, status);
+            assert_eq!(Summary::of(&snapshot).sentence(), said);
+        }
     }
 
     #[test]

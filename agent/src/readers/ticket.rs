@@ -136,17 +136,18 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     let evidence = advice::evidence(incident, snapshot);
     let hint = advice::hint(incident, snapshot).filter(|hint| evidence.first() != Some(&&**hint));
     facts.extend(hint.map(|hint| ("hint", hint.into_owned())));
+    let others = advice::others(incident, &advice, snapshot);
+    let typed: Vec<String> = others.iter().filter_map(|(_, typed)| Some(typed.as_ref()?.command.clone())).collect();
     facts.extend(advice.elsewhere.map(|elsewhere| ("note", elsewhere)));
+    let blanks = advice::blanks(every.iter().chain(&typed).map(String::as_str));
+    facts.extend(blanks.map(|blanks| ("fill in", blanks)));
     facts.extend(links::incident(snapshot, incident).map(|link| ("page", link)));
     parts.push(Part::Facts(facts));
     if !commands.is_empty() {
         parts.push(Part::Commands(commands));
     }
     below(parts, "Evidence", evidence.into_iter().map(str::to_owned).collect());
-    let other = incident.alternatives.iter();
-    let (lines, typed): (Vec<_>, Vec<_>) = other.map(|other| could_be(other, incident, snapshot)).unzip();
-    below(parts, "It could also be", lines);
-    let typed: Vec<_> = typed.into_iter().flatten().filter(|command| !every.contains(command)).collect();
+    below(parts, "It could also be", others.iter().map(|(other, typed)| could_be(other, typed.as_ref())).collect());
     if !typed.is_empty() {
         parts.push(Part::Commands(typed));
     }
@@ -155,13 +156,10 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     below(parts, "Whose own service could not be tested because of it", hidden);
 }
 
-/// Another cause, when it is the one, and what shows that: as words, and as a command below them.
-fn could_be(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> (String, Option<String>) {
-    let typed = advice::of_other(other, incident, snapshot);
-    let shown =
-        typed.as_ref().and_then(|typed| typed.expected).map(|shown| format!("; then its command shows {shown}"));
-    let words = format!("{}, if {}{}", other.cause.label(), other.words(), shown.unwrap_or_default());
-    (words, typed.map(|typed| typed.command))
+/// Another cause, when it is the one, and what its command shows then, which stands below.
+fn could_be(other: &Alternative, typed: Option<&advice::Typed>) -> String {
+    let shown = typed.and_then(|typed| typed.expected).map(|shown| format!("; then its command shows {shown}"));
+    format!("{}, if {}{}", other.cause.label(), other.words(), shown.unwrap_or_default())
 }
 
 fn told(parts: &mut Vec<Part>, witness: &Witness, snapshot: &Snapshot) {

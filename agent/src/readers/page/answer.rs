@@ -12,7 +12,7 @@ use super::{
     text::{Html, Text, When, share, span},
 };
 use crate::{
-    engine::snapshot::Snapshot,
+    engine::snapshot::{ClassView, Snapshot},
     readers::{report, summary::Summary},
     risk::estimate::{Estimate, Level},
 };
@@ -24,6 +24,8 @@ const NOT_COUNTED: &str = "What failed does not count yet: it does from the thir
                            than it can bear, and rises from then on.";
 /// In the place of the level while something is lost and the figure is below every level: that is no all-clear.
 const SO_FAR: &str = "so far";
+/// In the place of the level where nothing can be tested: what is not known is no all-clear.
+const NOT_KNOWN: &str = "not known";
 /// How a trend upwards is said, and its sign.
 const RISING: (&str, &str) = ("rising", "↗");
 /// Changes below this are no trend: half a per cent.
@@ -36,6 +38,8 @@ struct Answer {
     sentence: Text,
     worst: Option<Text>,
     clock: Option<Text>,
+    /// Since when the worst incident is open.
+    since: Option<When>,
     taken: When,
     counts: Vec<(usize, Standing)>,
     vantage: Text,
@@ -52,10 +56,11 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
         (summary.not_configured, Standing { class: "none", sign: "○", word: "not configured" }),
     ];
     Html::of(&Answer {
-        standing: standing(&summary),
+        standing: standing(snapshot, &summary),
         sentence: Text::from(summary.sentence()),
         worst: report::broken(snapshot).map(Text::from),
         clock: headline::clock(snapshot).map(Text::from),
+        since: report::worst_first(snapshot).first().map(|worst| When::of(worst.since)),
         taken: When::of(snapshot.at),
         counts: counts.into_iter().filter(|(count, _)| *count > 0).collect(),
         vantage: Text::from(&snapshot.agent.vantage),
@@ -65,15 +70,16 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
 /// The title of the tab: the sign and what matters.
 pub(super) fn title(snapshot: &Snapshot) -> String {
     let summary = Summary::of(snapshot);
-    format!("{} {}", standing(&summary).sign, summary.sentence())
+    format!("{} {}", standing(snapshot, &summary).sign, summary.sentence())
 }
 
-fn standing(summary: &Summary) -> Standing {
-    let is_dark = summary.unknown == summary.endpoints();
+/// How the whole stands. An open incident looks here as it does everywhere: never in order, and never as if nothing were known.
+fn standing(snapshot: &Snapshot, summary: &Summary) -> Standing {
+    let (is_dark, is_calm) = (summary.unknown == summary.endpoints(), snapshot.incidents.open.is_empty());
     match summary.exit_code() {
-        0 if summary.endpoints() > 0 => GOOD.said("in order"),
+        0 if summary.endpoints() > 0 && is_calm => GOOD.said("in order"),
         1 => BAD.said("lost"),
-        _ if is_dark => NONE.said("not known"),
+        _ if is_dark && is_calm => NONE.said("not known"),
         _ => PART.said("look closer"),
     }
 }
@@ -91,6 +97,7 @@ struct Risk {
     to_horizon: Option<String>,
     line: String,
     counts: Option<String>,
+    untested: Option<String>,
     suspends: bool,
     means: Text,
 }
@@ -118,33 +125,64 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
             to_horizon: None,
             line,
             counts: None,
+            untested: None,
             suspends,
             means,
         });
     };
     let values: Vec<f64> = course.risks().map(|(_, risk)| risk).collect();
-    let has_failures = Summary::of(snapshot).failed > 0;
+    let summary = Summary::of(snapshot);
+    let has_failures = summary.failed > 0;
     let is_lost = has_failures || is_counting(estimate);
-    let (trend, sign) = if rises(estimate) { RISING } else { trend(snapshot.at, estimate.total, course) };
+    let untested = untested(snapshot);
+    let is_dark = summary.unknown == summary.endpoints() && estimate.total <= 0.0;
+    // What failed and does not count yet would make it rise: nothing is steady then.
+    let is_still = is_dark || has_failures && !is_counting(estimate);
+    let (trend, sign) = match (rises(estimate), is_still) {
+        (true, _) => RISING,
+        (false, true) => ("", ""),
+        (false, false) => trend(snapshot.at, estimate.total, course),
+    };
     let top = values.iter().copied().fold(estimate.total, f64::max).max(0.1);
     Html::of(&Risk {
         is_known: true,
-        level: if is_lost && estimate.level == Level::None { SO_FAR } else { estimate.level.label() },
+        level: match estimate.level {
+            Level::None if is_dark => NOT_KNOWN,
+            Level::None if is_lost || !untested.is_empty() => SO_FAR,
+            level => level.label(),
+        },
         class: match estimate.level.threshold() {
             threshold if threshold >= 0.5 => "bad",
             threshold if threshold > 0.0 || is_lost => "part",
+            _ if !untested.is_empty() || is_dark => "none",
             _ => "good",
         },
-        total: share(estimate.total),
+        total: if is_dark { NONE.sign.to_owned() } else { share(estimate.total) },
         trend,
         sign,
         horizon: span(estimate.horizon),
         to_horizon: estimate.to_horizon.map(span),
         line: if values.len() > 1 { charts::line(&values, values.len(), top) } else { String::new() },
         counts: counts(estimate, has_failures),
+        untested: not_counted(&untested, is_dark),
         suspends,
         means,
     })
+}
+
+/// The classes of which nothing can be tested.
+fn untested(snapshot: &Snapshot) -> Vec<&'static str> {
+    let is_dark = |class: &&ClassView| class.endpoints > 0 && class.is_up().is_none();
+    snapshot.classes.iter().filter(is_dark).map(|class| class.class.label()).collect()
+}
+
+/// What the figure says nothing of.
+fn not_counted(untested: &[&str], is_dark: bool) -> Option<String> {
+    match untested {
+        _ if is_dark => Some("Nothing is tested, so nothing is known of what is lost.".to_owned()),
+        [] => None,
+        classes => Some(format!("It says nothing of {}: nothing there can be tested.", classes.join(", "))),
+    }
 }
 
 /// Whether a class counts as lost now.
@@ -192,7 +230,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{assumptions::Assumptions, endpoint::Status},
+        model::{assumptions::Assumptions, endpoint::Status, visit::Untested},
+        readers::page::incidents,
         risk::estimate::{Loss, Risk},
         sample,
     };
@@ -214,13 +253,49 @@ mod tests {
         for (lost, elapsed) in [(1.0, 0), (1.0, 60), (0.0, 60)] {
             let fresh = tile(lost, Duration::from_secs(elapsed), true);
             assert!(fresh.contains("<p class=\"figure part\">") && fresh.contains("<span>so far</span>"), "{fresh}");
-            assert!(!fresh.contains(">none<") && !fresh.contains("good"), "{fresh}");
+            assert!(!fresh.contains(">none<") && !fresh.contains("good") && !fresh.contains("steady"), "{fresh}");
             assert_eq!(fresh.contains("↗</span> rising; the horizon in"), lost > 0.0, "{fresh}");
         }
         let calm = tile(0.0, Duration::from_secs(60), false);
         assert!(calm.contains("<p class=\"figure good\">") && calm.contains("<span>none</span>"), "{calm}");
         let late = tile(1.0, Duration::from_secs(9000), true);
         assert!(late.contains("<p class=\"figure bad\">") && late.contains("<span>page</span>"), "{late}");
+    }
+
+    #[test]
+    fn where_nothing_can_be_tested_the_figure_neither_looks_nor_reads_as_an_all_clear() {
+        let mut snapshot = sample::snapshot();
+        snapshot.risk = Some(Risk::new(Assumptions::default(), Class::ALL).estimate());
+        sample::set_all(&mut snapshot, Status::Unknown(Untested::NotYet));
+        let dark = risk(&snapshot, &Course::default()).into_string();
+        assert!(dark.contains("<p class=\"figure none\"><b>?</b> <span>not known</span>"), "{dark}");
+        for fine in ["0 %", "good", "steady", "<span>none</span>"] {
+            assert!(!dark.contains(fine), "{fine}: {dark}");
+        }
+        assert!(dark.contains("Nothing is tested"), "{dark}");
+        sample::set_all(&mut snapshot, Status::Healthy);
+        let class = &mut snapshot.classes[0];
+        (class.up, class.failed, class.unknown) = (0, 0, class.endpoints);
+        let part = risk(&snapshot, &Course::default()).into_string();
+        assert!(part.contains("<p class=\"figure none\">") && part.contains("<span>so far</span>"), "{part}");
+        assert!(part.contains("It says nothing of dns: nothing there can be tested."), "{part}");
+        snapshot.endpoints.clear();
+        assert!(!risk(&snapshot, &Course::default()).into_string().contains("good"), "nothing is watched");
+    }
+
+    #[test]
+    fn an_open_incident_is_neither_in_order_nor_unknown_to_the_answer() {
+        let mut snapshot = sample::snapshot();
+        for (status, word) in
+            [(Status::Healthy, "quiet at the moment"), (Status::Unknown(Untested::NotYet), "endpoints not judged")]
+        {
+            sample::set_all(&mut snapshot, status);
+            let open = answer(&snapshot).into_string();
+            assert!(open.starts_with("<div class=\"answer part\""), "{open}");
+            assert!(title(&snapshot).starts_with(PART.sign), "{}", title(&snapshot));
+            let card = incidents::cards(&snapshot, &Course::default()).into_string();
+            assert!(card.contains("<article class=\"card part\"") && card.contains(word), "{card}");
+        }
     }
 
     /// What is said of SQL lost whole for so long.

@@ -33,7 +33,9 @@ struct Row {
     unfilled: usize,
     bars: Vec<Path>,
     share: Option<String>,
-    risk: String,
+    /// Nothing of it can be tested: the share and the risk are of the time in which something could.
+    is_dark: bool,
+    risk: Option<String>,
     lost: Option<String>,
 }
 
@@ -47,6 +49,8 @@ pub(super) fn table(snapshot: &Snapshot, course: &Course) -> Html {
 fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {
     let bars = course.bars(class.class);
     let risk = snapshot.risk.as_ref();
+    let is_dark = class.endpoints > 0 && class.is_up().is_none();
+    let now = risk.and_then(|risk| risk.classes.get(&class.class)).copied().unwrap_or_default();
     let lost = risk.and_then(|risk| risk.lost.get(&class.class)).filter(|lost| lost.as_secs() > 0);
     Row {
         class: class.class.label(),
@@ -56,7 +60,9 @@ fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {
         unfilled: class.not_configured,
         bars: charts::uptime(bars, snapshot.at),
         share: bars.and_then(|bars| bars.share(snapshot.at)).map(share),
-        risk: share(risk.and_then(|risk| risk.classes.get(&class.class)).copied().unwrap_or_default()),
+        is_dark,
+        // What was lost before counts on; that nothing was says nothing of now.
+        risk: (now > 0.0 || !is_dark).then(|| share(now)),
         lost: lost.map(|lost| span(*lost)),
     }
 }

@@ -62,6 +62,7 @@ struct Page {
 struct Link {
     path: String,
     text: Text,
+    since: When,
 }
 
 /// Why it is as it is.
@@ -190,6 +191,7 @@ fn its_incidents(snapshot: &Snapshot, view: &EndpointView) -> Vec<Link> {
     let link = |incident: &Arc<crate::model::diagnosis::Incident>| Link {
         path: links::incident_path(&links::incident_key(snapshot, incident)),
         text: Text::from(format!("{}: {}", incident.component, incident.finding.cause.definition().summary)),
+        since: When::of(incident.since),
     };
     of_it.map(link).collect()
 }

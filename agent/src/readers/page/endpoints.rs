@@ -84,7 +84,8 @@ pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> 
         severity: endpoint.severity.label(),
         standing: Standing::of(view.status),
         cause: cause(view),
-        why: Text::from(why(view.status)),
+        // A hint has no code in it.
+        why: Text::from(why(view.status).replace('`', "")),
         since: When::of(view.since),
         visits: charts::visits(&visits),
         visits_in_words: format!("last {} visits, {failed} failed", visits.len()),

@@ -1,7 +1,7 @@
 //! What the pages tell of an incident, open, ended or remembered by the store alone: what is broken, since when, why that is
 //! so, who mends it, what to do; and the cards of the open ones.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use ase_probes::cause::Cause;
 use askama::Template;
@@ -9,13 +9,13 @@ use askama::Template;
 use super::{
     course::Course,
     headline, markdown, past,
-    standing::{ENDED, Standing},
+    standing::{ENDED, PART, Standing},
     text::{Html, Text, When, span, texts},
 };
 use crate::{
     engine::snapshot::Snapshot,
     model::{
-        catalog::{EndpointId, Severity},
+        catalog::EndpointId,
         diagnosis::{Alternative, Incident},
         endpoint::EndpointView,
     },
@@ -52,6 +52,8 @@ pub(super) struct Told {
     pub(super) mender: &'static str,
     /// What to do, in the order in which it is done.
     pub(super) steps: Vec<(&'static str, Text)>,
+    /// What to fill in for words in capitals within the commands.
+    pub(super) blanks: Option<Text>,
     pub(super) commands: Vec<Typed>,
     /// Where some of the commands are to be typed, if not there.
     pub(super) elsewhere: Option<Text>,
@@ -70,11 +72,13 @@ pub(super) struct Typed {
     pub(super) command: Text,
     /// What it shows where the cause is right.
     pub(super) expected: Option<Text>,
+    /// Whether it changes something, to mend it.
+    pub(super) is_mending: bool,
 }
 
 impl Typed {
     fn of(command: &str, expected: Option<&'static str>) -> Self {
-        Self { command: Text::from(command), expected: expected.map(Text::from) }
+        Self { command: Text::from(command), expected: expected.map(Text::from), is_mending: false }
     }
 }
 
@@ -113,9 +117,9 @@ impl Other {
     }
 
     /// Another cause of an incident, with what to type to see whether it is the one.
-    fn of_incident(alternative: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Self {
-        let typed = advice::of_other(alternative, incident, snapshot);
-        Self { typed: typed.map(|typed| Typed::of(&typed.command, typed.expected)), ..Self::of(alternative) }
+    fn with_command((alternative, typed): &(&Alternative, Option<advice::Typed>)) -> Self {
+        let typed = typed.as_ref().map(|typed| Typed::of(&typed.command, typed.expected));
+        Self { typed, ..Self::of(alternative) }
     }
 
     /// One that the store remembers. It may be a later version's.
@@ -132,12 +136,15 @@ impl Told {
         let (advice, key) = (advice::of(incident, snapshot), links::incident_key(snapshot, incident));
         let exported = advice::by_exports(incident, snapshot).map(|said| Text::from(&said.line));
         let hint = advice::hint(incident, snapshot).map(Text::from).filter(|hint| exported.as_ref() != Some(hint));
-        let views = report::views(snapshot);
+        let (views, others) = (report::views(snapshot), advice::others(incident, &advice, snapshot));
+        let every = advice.every_command();
+        let typed = every.iter().chain(others.iter().filter_map(|(_, typed)| Some(&typed.as_ref()?.command)));
+        let blanks = advice::blanks(typed.map(String::as_str)).map(Text::from);
         Self {
             link: links::below(snapshot, &links::incident_path(&key)).map(Text::from),
             path: links::incident_path(&key),
             key: Text::from(key),
-            standing: standing(ended, report::worst_of(incident, &views)),
+            standing: standing(incident, ended, &views),
             component: Text::from(&incident.component),
             cause: Text::from(definition.label),
             summary: Text::from(headline::of(incident, snapshot)),
@@ -152,14 +159,18 @@ impl Told {
             owner: advice.owner.label(),
             mender: advice::mender(advice.owner),
             steps: steps(advice.steps().map(|step| step.words)),
-            commands: advice.every_command().iter().map(|it| Typed::of(it, advice.expected(it))).collect(),
+            blanks,
+            commands: every
+                .iter()
+                .map(|it| Typed { is_mending: advice.mending.contains(it), ..Typed::of(it, advice.expected(it)) })
+                .collect(),
             elsewhere: advice.elsewhere.map(Text::from),
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
-            hits: incident.endpoints.iter().map(|id| hit(id, &views, incident.hides.contains(id))).collect(),
+            hits: hits(incident, ended, &views),
             hidden: incident.hides.len(),
-            others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
+            others: others.iter().map(Other::with_command).collect(),
         }
     }
 
@@ -174,7 +185,7 @@ impl Told {
             key: Text::from(&row.id),
             link: links::below(snapshot, &links::incident_path(&row.id)).map(Text::from),
             path: links::incident_path(&row.id),
-            standing: standing(row.closed, None),
+            standing: if row.closed.is_some() { ENDED } else { PART },
             component: Text::from(&row.component),
             cause: Text::from(&row.cause),
             summary: Text::from(definition.map_or("", |definition| definition.summary)),
@@ -189,6 +200,7 @@ impl Told {
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
             steps: steps(cause.map_or_else(Default::default, |_| [format!("check {before}"), next.to_owned()])),
+            blanks: None,
             commands: Vec::new(),
             elsewhere: None,
             rules: None,
@@ -197,7 +209,8 @@ impl Told {
             hits: row
                 .endpoints
                 .iter()
-                .map(|known| hit(&id(known), &views, row.account.hides.contains(known)))
+                .map(|known| (id(known), row.account.hides.contains(known)))
+                .map(|(id, is_hidden)| hit(&id, views.get(&id).map(|view| kind(view)), is_hidden))
                 .collect(),
             hidden: row.account.hides.len(),
             others: row.account.others.iter().map(Other::remembered).collect(),
@@ -211,18 +224,29 @@ fn steps(words: [String; 2]) -> Vec<(&'static str, Text)> {
     steps.filter(|(_, words)| !words.is_empty()).map(|(lead, words)| (lead, Text::from(words))).collect()
 }
 
-fn standing(ended: Option<Duration>, worst: Option<Severity>) -> Standing {
-    if ended.is_some() { ENDED } else { Standing::of_incident(worst) }
+/// How an incident of this process stands.
+pub(super) fn standing(
+    incident: &Incident,
+    ended: Option<Duration>,
+    views: &BTreeMap<&EndpointId, &EndpointView>,
+) -> Standing {
+    if ended.is_some() { ENDED } else { Standing::of_incident(report::gravity(incident, views)) }
 }
 
-fn hit(id: &EndpointId, views: &BTreeMap<&EndpointId, &EndpointView>, is_hidden: bool) -> Hit {
-    let about = |view: &&EndpointView| format!("{}, {}", view.endpoint.class, view.endpoint.severity.label());
-    Hit {
-        path: links::endpoint_path(id),
-        id: Text::from(&id.0),
-        about: views.get(id).map(about).unwrap_or_default(),
-        is_hidden,
-    }
+/// What an incident of this process hits, the worst first. How they stand says something of one that is open alone.
+fn hits(incident: &Incident, ended: Option<Duration>, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<Hit> {
+    let mut ids: Vec<&EndpointId> = incident.endpoints.iter().collect();
+    ids.sort_by_key(|id| Reverse(views.get(*id).map(|view| view.endpoint.severity)));
+    let about = if ended.is_some() { kind } else { report::about };
+    ids.into_iter().map(|id| hit(id, views.get(id).map(|view| about(view)), incident.hides.contains(id))).collect()
+}
+
+fn kind(view: &EndpointView) -> String {
+    format!("{}, {}", view.endpoint.class, view.endpoint.severity.label())
+}
+
+fn hit(id: &EndpointId, about: Option<String>, is_hidden: bool) -> Hit {
+    Hit { path: links::endpoint_path(id), id: Text::from(&id.0), about: about.unwrap_or_default(), is_hidden }
 }
 
 #[derive(Template)]

@@ -7,9 +7,14 @@ use askama::Template;
 use super::{
     charts::{self, Stretch},
     course::Course,
+    incidents,
+    standing::{ENDED, Standing},
     text::{Html, Text, When, span},
 };
-use crate::{engine::snapshot::Snapshot, readers::links};
+use crate::{
+    engine::snapshot::Snapshot,
+    readers::{links, report},
+};
 
 /// The spans that can be chosen: a name for the style, its words, its length, and what stands at its quarters.
 const SPANS: [(&str, &str, u64, [&str; 4]); 5] = [
@@ -40,6 +45,8 @@ pub(super) struct Entry {
     pub(super) cause: Text,
     /// What was broken.
     pub(super) component: Text,
+    /// How it stands.
+    pub(super) standing: Standing,
     /// When it began.
     pub(super) since: When,
     /// When it ended; `None` while it is open.
@@ -65,30 +72,32 @@ pub(super) fn choices() -> Vec<Choice> {
 
 /// Every incident that is known, the newest first.
 pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
-    let mut known = BTreeSet::new();
+    let (mut known, views) = (BTreeSet::new(), report::views(snapshot));
     let live = snapshot.incidents.open.iter().map(|incident| (incident, None));
     let ended = snapshot.incidents.closed.iter().map(|closed| (&closed.incident, Some(closed.ended)));
     let mut entries: Vec<Entry> = Vec::new();
     for (incident, to) in live.chain(ended) {
         let key = links::incident_key(snapshot, incident);
         known.insert(key.clone());
-        entries.push(entry(snapshot, key, (incident.since, to), incident.finding.cause.label(), &incident.component));
+        let what = (incident.finding.cause.label(), &*incident.component);
+        let standing = incidents::standing(incident, to, &views);
+        entries.push(Entry { standing, ..entry(snapshot, key, (incident.since, to), what) });
     }
     for row in course.earlier().iter().filter(|row| !known.contains(&row.id)) {
         // One that was open when the last process ended and is not now was over by the time this one had looked.
         let to = Some(row.closed.unwrap_or(snapshot.agent.started));
-        entries.push(entry(snapshot, row.id.clone(), (row.since, to), &row.cause, &row.component));
+        entries.push(entry(snapshot, row.id.clone(), (row.since, to), (&row.cause, &row.component)));
     }
     entries.sort_by(|one, other| (other.from, &other.key).cmp(&(one.from, &one.key)));
     entries
 }
 
+/// One that is over; the caller knows better of one that is open.
 fn entry(
     snapshot: &Snapshot,
     key: String,
     (from, to): (Duration, Option<Duration>),
-    cause: &str,
-    component: &str,
+    (cause, component): (&str, &str),
 ) -> Entry {
     Entry {
         path: links::incident_path(&key),
@@ -97,6 +106,7 @@ fn entry(
         to,
         cause: Text::from(cause),
         component: Text::from(component),
+        standing: ENDED,
         since: When::of(from),
         ended: to.map(When::of),
         lasted: span(to.unwrap_or(snapshot.at).saturating_sub(from)),
@@ -171,7 +181,7 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
         let Some(stretch) = charts::within(start, length, entry.from, entry.to.unwrap_or(now)) else { continue };
         let lane = free.iter().position(|free| *free <= stretch.x).unwrap_or(LANES - 1);
         free[lane] = stretch.x + stretch.width + 2;
-        let class = if entry.to.is_none() { "bad" } else { "over" };
+        let class = if entry.to.is_none() { entry.standing.class } else { "over" };
         marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE + MARGIN });
     }
     marks

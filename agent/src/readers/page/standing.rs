@@ -1,7 +1,7 @@
 //! How something stands, in a form for the eye, the ear and the printer: a word, a sign, and a class of the style. Never by
 //! colour alone.
 
-use crate::model::{catalog::Severity, endpoint::Status};
+use crate::{model::endpoint::Status, readers::report::Gravity};
 
 /// A standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +42,14 @@ impl Standing {
         }
     }
 
-    /// That of an incident whose worst lost endpoint is this severe; `None` where nothing is lost.
-    pub(super) fn of_incident(worst: Option<Severity>) -> Self {
-        match worst {
-            Some(Severity::Critical) => BAD.said("critical loss"),
-            Some(Severity::Warning | Severity::Info) => BAD.said("loss"),
-            None => PART,
+    /// That of an open incident.
+    pub(super) fn of_incident(gravity: Gravity) -> Self {
+        match gravity {
+            Gravity::Critical => BAD.said("critical loss"),
+            Gravity::Loss => PART.said("loss"),
+            Gravity::Impaired => PART,
+            Gravity::Unjudged => PART.said("endpoints not judged"),
+            Gravity::Quiet => PART.said("quiet at the moment"),
         }
     }
 

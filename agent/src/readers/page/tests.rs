@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use ase_probes::cause::Cause;
+
 use super::*;
 use crate::{
     model::{
         catalog::EndpointId,
-        diagnosis::{Closed, Diagnosis, Origin, Scope},
+        contrast::Contrast,
+        diagnosis::{Alternative, Closed, Diagnosis, Origin, Scope},
         endpoint::Status,
         visit::Untested,
     },
@@ -62,7 +65,7 @@ fn an_open_incident_says_what_since_when_why_who_and_what_next() {
     for said in [
         "Open incidents 1",
         "TCP 1433 to every host",
-        "since 2027-01-15 07:47:25 UTC, for 12 min · likely · side path · scope port",
+        "since 2027-01-15 07:47:25 UTC (the first visit that showed it), for 12 min · likely · side path · scope port",
         "Who network team",
         "203.0.113.40:1433: connect phase: no answer before the deadline",
         "Or local_firewall, if",
@@ -111,6 +114,7 @@ fn a_class_that_is_unknown_says_why_beside_bars_that_are_good() {
     assert!(row.contains("class=\"u-good\""), "{row}");
     let said = words(row);
     assert!(said.contains("? unknown 2 could not be judged: the budget of new flows"), "{said}");
+    assert!(said.ends_with("100 % while tested not known"), "neither its past nor its risk reads as fine now: {said}");
 }
 
 #[test]
@@ -424,7 +428,10 @@ fn an_open_incident_is_told_from_ended_ones_by_its_outline() {
     };
     assert!(rule("m-bad").is_some_and(|rule| rule.contains("stroke")), "open ones have an outline");
     assert!(rule("m-over").is_some_and(|rule| !rule.contains("stroke")), "ended ones have none");
-    assert!(html.contains("class=\"m-bad\"") && words(&html).contains("open ended not known"), "{html}");
+    assert!(
+        html.contains("class=\"m-bad\"") && words(&html).contains("open, critical loss open ended not known"),
+        "{html}"
+    );
 }
 
 #[test]
@@ -545,6 +552,156 @@ fn a_card_says_first_what_it_types_first() {
         at("Next check what was changed") < at("test-ip-flow") && at("test-ip-flow") < at("show-next-hop"),
         "{told}"
     );
+}
+
+/// The card of the sample's incident, without what is copied.
+fn card(html: &str) -> &str {
+    let card = html.split("<article").nth(1).and_then(|rest| rest.split("<details class=\"copy\"").next());
+    card.expect("an incident is open")
+}
+
+#[test]
+fn what_is_to_be_known_before_one_types_stands_once_before_the_commands() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    Arc::make_mut(&mut snapshot.incidents.open[0]).scope = Scope::Egress;
+    let (first, alone) = (page(&snapshot), incident_of(&snapshot));
+    for html in [card(&first), alone.split("Report</h2>").next().expect("the report is last")] {
+        let told = words(html);
+        let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
+        for said in ["az needs what is broken here", "GROUP: the resource group of", "NIC: its network interface"] {
+            assert!(at(said) < at("az network") && told.matches(said).count() == 1, "{said}: {told}");
+        }
+    }
+    for html in [first, alone] {
+        let report = copied(&html);
+        let at = |what: &str| report.find(what).unwrap_or_else(|| panic!("{what}: {report}"));
+        assert!(at("- **Note:** `az` needs") < at("- **Type:**"), "{report}");
+        assert!(at("- **Fill in:** GROUP: the resource group") < at("- **Type:**"), "{report}");
+    }
+    Arc::make_mut(&mut snapshot.incidents.open[0]).finding.cause = ase_probes::cause::Cause::LocalClock;
+    assert!(!page(&snapshot).contains("GROUP"), "there is nothing to fill in");
+}
+
+#[test]
+fn a_command_that_stands_in_a_card_is_not_typed_again_for_another_cause() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let other = |cause| Alternative { cause, open: Contrast::ControlAnswers, answer: false };
+    let causes = [Cause::Rejected, Cause::LocalFirewall, Cause::LocalFirewall];
+    Arc::make_mut(&mut snapshot.incidents.open[0]).alternatives = causes.map(other).to_vec();
+    let first = page(&snapshot);
+    let commands: Vec<String> =
+        card(&first).split("<pre").skip(1).map(|rest| words(rest.split("</pre>").next().unwrap_or_default())).collect();
+    assert!(commands.iter().any(|command| command.contains("nft list ruleset")), "{commands:?}");
+    assert_eq!(commands.iter().collect::<BTreeSet<_>>().len(), commands.len(), "{commands:?}");
+}
+
+#[test]
+fn a_command_that_changes_something_is_told_from_those_that_look() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    Arc::make_mut(&mut snapshot.incidents.open[0]).finding.cause = Cause::LocalClock;
+    for html in [page(&snapshot), incident_of(&snapshot)] {
+        let told = words(&html);
+        assert!(told.contains("Mend this changes something: sudo chronyc makestep"), "{told}");
+        assert_eq!(told.matches("this changes something").count(), 1, "{told}");
+        assert!(copied(&html).contains("- **Mend:** `sudo chronyc makestep`"), "{html}");
+    }
+}
+
+#[test]
+fn code_in_evidence_is_code_wherever_the_pages_show_it() {
+    let mut snapshot = sample::snapshot();
+    let said = "`tds: \"8.0\"` asks so at once";
+    Arc::make_mut(&mut snapshot.incidents.open[0]).evidence = vec![said.to_owned()];
+    let view = Arc::make_mut(&mut snapshot.endpoints[5]);
+    let id = view.endpoint.id.0.to_string();
+    Arc::make_mut(view.last.as_mut().expect("it was visited")).remarks = vec![said.to_owned()];
+    view.status = Status::Unknown(Untested::Forbidden([203, 0, 113, 9].into()));
+    let mut row = IncidentRow { evidence: vec![said.to_owned()], ..IncidentRow::default() };
+    row.account.note(AT, format!("evidence: {said}"));
+    let (first, remembered) = (page(&snapshot), remembered_incident(&snapshot, &row));
+    let endpoint = super::endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched");
+    for (html, times) in [(card(&first), 1), (&*remembered, 2), (&*endpoint, 1)] {
+        let page = html.split("Report</h2>").next().unwrap_or_default();
+        assert_eq!(page.matches("<code>tds: &#34;8.0&#34;</code> asks so at once").count(), times, "{page}");
+        assert!(!page.contains('`'), "{page}");
+    }
+    assert!(!parts(&snapshot)[&text::anchor('e', &id)].1.as_str().contains('`'), "nor where the mouse rests");
+}
+
+#[test]
+fn an_incident_looks_alike_in_its_card_its_page_and_the_history() {
+    let signs = |snapshot: &Snapshot| {
+        let (first, alone) = (page(snapshot), incident_of(snapshot));
+        let class = |html: &str, start: &str| {
+            let rest = html.split(start).nth(1).unwrap_or_else(|| panic!("{start}: {html}"));
+            rest.split('"').next().unwrap_or_default().to_owned()
+        };
+        let day = timeline(&first, "d1");
+        let drawn = class(day.split("<a href=").nth(1).expect("it is drawn"), "<rect class=\"m-");
+        let listed = first.split("The newest incidents").nth(2).expect("a list").to_owned();
+        [
+            class(&first, "<article class=\"card "),
+            class(&alone, "class=\"answer "),
+            drawn,
+            class(&listed, "<span class=\""),
+        ]
+    };
+    let mut snapshot = sample::snapshot();
+    assert_eq!(signs(&snapshot), ["bad"; 4]);
+    for view in &mut snapshot.endpoints {
+        Arc::make_mut(&mut Arc::make_mut(view).endpoint).severity = crate::model::catalog::Severity::Warning;
+    }
+    assert_eq!(signs(&snapshot), ["part"; 4], "as the answer, which says that nothing critical is lost");
+    assert!(page(&snapshot).contains("<div class=\"answer part\""));
+}
+
+#[test]
+fn the_worst_that_an_incident_hits_stands_first_and_says_so_where_it_is_not_lost() {
+    let mut snapshot = sample::snapshot();
+    let ids: Vec<EndpointId> = snapshot.incidents.open[0].endpoints.clone();
+    let place = |id: &EndpointId| snapshot.endpoints.iter().position(|view| view.endpoint.id == *id).expect("watched");
+    let [first, last] = [place(&ids[0]), place(&ids[1])];
+    let view = Arc::make_mut(&mut snapshot.endpoints[first]);
+    Arc::make_mut(&mut view.endpoint).severity = crate::model::catalog::Severity::Warning;
+    let view = Arc::make_mut(&mut snapshot.endpoints[last]);
+    view.status = Status::Degraded(view.status.finding().expect("it failed"));
+    let told = words(card(&page(&snapshot)));
+    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
+    let (worst, other) = (format!("{} sql, critical, degraded", ids[1]), format!("{} sql, warning", ids[0]));
+    assert!(at(&worst) < at(&other), "{told}");
+}
+
+#[test]
+fn a_copied_report_says_what_is_hidden_what_was_hinted_and_what_else_it_could_be() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.hides = vec![incident.endpoints[0].clone()];
+    incident.hint = Some("look at the route first");
+    let report = copied(&page(&snapshot));
+    for said in [
+        "- **Hint:** look at the route first",
+        "- **Or:** `local_firewall`, if ",
+        "  - **Type:** `sudo nft list ruleset`",
+        "- **Hides:** 1 of these 2: its own service could not be tested",
+        "(the first visit that showed it; 12 min)",
+    ] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+}
+
+#[test]
+fn since_when_an_incident_and_its_endpoints_are_lost_is_said_with_what_that_means() {
+    let snapshot = sample::snapshot();
+    let id = snapshot.incidents.open[0].endpoints[0].to_string();
+    let first = words(&page(&snapshot));
+    assert!(first.contains("Since: when the state was confirmed. An incident counts from the first visit"), "{first}");
+    let alone = words(&endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched"));
+    assert!(alone.contains("UTC (confirmed then)"), "{alone}");
+    assert!(alone.contains("since 2027-01-15 07:47:25 UTC (the first visit that showed it)"), "{alone}");
 }
 
 #[test]

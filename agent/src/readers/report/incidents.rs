@@ -18,7 +18,7 @@ use crate::{
         endpoint::{EndpointView, Status},
     },
     readers::{
-        advice,
+        advice::{self, Advice, Blanks},
         page::headline,
         witness::{ToldIncident, Witness},
     },
@@ -33,12 +33,20 @@ const NOTHING_SAID: [&str; 3] = ["is not known", "was not measured", "something 
 /// How an answer's body begins says something where the answer is what is wrong: a block page names the rule.
 const BODY: &str = "the body starts";
 
+/// What an incident is told beside.
+struct Around<'a> {
+    snapshot: &'a Snapshot,
+    witness: Option<&'a Witness>,
+    views: BTreeMap<&'a EndpointId, &'a EndpointView>,
+}
+
 /// Writes every open incident, the worst first.
 pub(super) fn render(paper: &mut Paper, snapshot: &Snapshot, witness: Option<&Witness>) {
-    let views = views(snapshot);
-    let is_shown = |incident: &&Incident| !paper.look.only_failed || worst(incident, &views).is_some();
-    for incident in sorted(snapshot, &views).into_iter().filter(is_shown).collect::<Vec<_>>() {
-        one(paper, (snapshot, witness), incident, &views);
+    let around = Around { snapshot, witness, views: views(snapshot) };
+    let is_shown = |incident: &&Incident| !paper.look.only_failed || worst(incident, &around.views).is_some();
+    let mut blanks = Blanks::default();
+    for incident in sorted(snapshot, &around.views).into_iter().filter(is_shown).collect::<Vec<_>>() {
+        one(paper, &around, incident, &mut blanks);
     }
 }
 
@@ -69,14 +77,40 @@ pub(crate) fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &Endpoint
     lost.map(|view| view.endpoint.severity).max()
 }
 
-fn one(
-    paper: &mut Paper,
-    (snapshot, witness): (&Snapshot, Option<&Witness>),
-    incident: &Incident,
-    views: &BTreeMap<&EndpointId, &EndpointView>,
-) {
+/// How bad an incident is: the one mapping, by which every reader colours it, alike to the exit code of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gravity {
+    /// Something critical is lost.
+    Critical,
+    /// Something else is lost.
+    Loss,
+    /// Nothing is lost, and something is degraded.
+    Impaired,
+    /// Something that it hits could not be judged, and nothing is known to be lost.
+    Unjudged,
+    /// It comes and goes, and everything answers at the moment.
+    Quiet,
+}
+
+/// How bad an open incident is.
+pub(crate) fn gravity(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) -> Gravity {
+    let hit = || incident.endpoints.iter().filter_map(|id| views.get(id));
+    match worst(incident, views) {
+        Some(Severity::Critical) => Gravity::Critical,
+        Some(Severity::Warning | Severity::Info) => Gravity::Loss,
+        None if hit().any(|view| matches!(view.status, Status::Degraded(_))) => Gravity::Impaired,
+        None if hit().any(|view| matches!(view.status, Status::Unknown(_))) => Gravity::Unjudged,
+        None => Gravity::Quiet,
+    }
+}
+
+fn one(paper: &mut Paper, around: &Around<'_>, incident: &Incident, blanks: &mut Blanks) {
+    let Around { snapshot, witness, ref views } = *around;
     let definition = incident.finding.cause.definition();
-    let style = if worst(incident, views).is_some() { RED } else { YELLOW };
+    let style = match gravity(incident, views) {
+        Gravity::Critical => RED,
+        Gravity::Loss | Gravity::Impaired | Gravity::Unjudged | Gravity::Quiet => YELLOW,
+    };
     paper.heading(format!("INCIDENT  {}: {}", definition.label, headline::of(incident, snapshot)), style);
     let (side, confidence) = (incident.finding.side.label(), incident.finding.confidence.label());
     let facts = format!(
@@ -99,34 +133,54 @@ fn one(
         paper.line(2, "hint:   ", hint, PLAIN);
     }
     let advice = advice::of(incident, snapshot);
+    let others = advice::others(incident, &advice, snapshot);
+    let every = advice.every_command();
+    let typed = every.iter().chain(others.iter().filter_map(|(_, typed)| Some(&typed.as_ref()?.command)));
+    let blanks = blanks.explain(typed.map(String::as_str));
+    let mut remarks = Remarks { advice: &advice, place: advice.elsewhere.as_deref(), blanks };
     paper.line(2, "owner:  ", advice.owner.label(), PLAIN);
     // What is said first is typed first: every step has its commands below it.
     for (lead, step) in ["first:  ", "next:   "].into_iter().zip(advice.steps()) {
         paper.line(2, lead, &step.words, BOLD);
-        step.commands.iter().for_each(|command| typed(paper, command, advice.expected(command)));
+        step.commands.iter().for_each(|command| remarks.typed(paper, command, advice.expected(command)));
     }
-    advice.mending.iter().for_each(|command| paper.command(2, "mend:   ", command));
-    if let Some(elsewhere) = &advice.elsewhere {
-        paper.line(2, "note:   ", elsewhere, PLAIN);
+    for command in &advice.mending {
+        remarks.before(paper, command);
+        paper.command(2, "mend:   ", command);
     }
     evidence(paper, snapshot, incident, views);
-    for alternative in &incident.alternatives {
+    for (alternative, typed) in &others {
         let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
         paper.line(2, "or:     ", &words, DIM);
-        let other = advice::of_other(alternative, incident, snapshot);
-        // What stands above already is not typed twice.
-        if let Some(other) = other.filter(|other| !advice.commands().contains(&other.command)) {
-            typed(paper, &other.command, other.expected);
-        }
+        typed.iter().for_each(|typed| remarks.typed(paper, &typed.command, typed.expected));
     }
     affected(paper, incident, views);
 }
 
-/// Writes a command, and below it what it shows where the cause is right.
-fn typed(paper: &mut Paper, command: &str, expected: Option<&str>) {
-    paper.command(2, "type:   ", command);
-    if let Some(expected) = expected {
-        paper.line(2, "expect: ", expected, PLAIN);
+/// What is to be known before one types, each said once, before the first command that it is about.
+struct Remarks<'a> {
+    advice: &'a Advice,
+    place: Option<&'a str>,
+    blanks: Option<String>,
+}
+
+impl Remarks<'_> {
+    fn before(&mut self, paper: &mut Paper, command: &str) {
+        if self.advice.place_of(command).is_some() {
+            self.place.take().iter().for_each(|place| paper.line(2, "note:   ", place, PLAIN));
+        }
+        if advice::blanks([command]).is_some() {
+            self.blanks.take().iter().for_each(|blanks| paper.line(2, "fill:   ", blanks, PLAIN));
+        }
+    }
+
+    /// Writes a command, and below it what it shows where the cause is right.
+    fn typed(&mut self, paper: &mut Paper, command: &str, expected: Option<&str>) {
+        self.before(paper, command);
+        paper.command(2, "type:   ", command);
+        if let Some(expected) = expected {
+            paper.line(2, "expect: ", expected, PLAIN);
+        }
     }
 }
 
@@ -216,7 +270,7 @@ fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId
         .iter()
         .take(shown)
         .map(|id| match views.get(*id) {
-            Some(view) => format!("{id} ({}, {})", view.endpoint.class, view.endpoint.severity.label()),
+            Some(view) => format!("{id} ({})", about(view)),
             None => id.to_string(),
         })
         .collect();
@@ -227,6 +281,15 @@ fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId
     if !incident.hides.is_empty() {
         paper.line(2, "hides:  ", &hidden(incident, views), PLAIN);
     }
+}
+
+/// What an endpoint that an open incident hits is; and how it stands, where it is not lost.
+pub(crate) fn about(view: &EndpointView) -> String {
+    let standing = match view.status {
+        Status::Failed(_) => String::new(),
+        Status::Healthy | Status::Degraded(_) | Status::Unknown(_) => format!(", {}", view.status.label()),
+    };
+    format!("{}, {}{standing}", view.endpoint.class, view.endpoint.severity.label())
 }
 
 /// How many of its endpoints have a service of their own that was not reached, and how many names that are: the section about
@@ -344,11 +407,32 @@ mod tests {
         snapshot.exports = None;
         Arc::make_mut(&mut snapshot.incidents.open[0]).scope = Scope::Egress;
         let text = report(&snapshot, None, Look::default());
-        let (_, end) = text.rsplit_once("\ntype: ").expect("a long report repeats what to type");
+        let (before, end) = text.rsplit_once("\ntype: ").expect("a long report repeats what to type");
+        let note = "note: `az` needs what is broken here; type it on a machine that reaches Azure";
+        assert!(end.starts_with("az ") && before.ends_with(&format!("\n{note}")), "{text}");
+        let said = "  note:   `az` needs what is broken here";
+        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
         assert!(
-            end.starts_with("az ") && end.contains("\nnote: `az` needs what is broken here; type it on a machine"),
-            "{end}"
+            at(said) < at("  type:   az ") && text.matches(said).count() == 1,
+            "before the first, and once: {text}"
         );
+    }
+
+    #[test]
+    fn what_to_fill_in_is_said_once_before_the_first_command_that_needs_it() {
+        let (mut snapshot, _) = of_one_that_answers(Cause::Dropped);
+        snapshot.exports = None;
+        let again = Incident { id: 4, ..Incident::clone(&snapshot.incidents.open[0]) };
+        snapshot.incidents.open.push(Arc::new(again));
+        let text = report(&snapshot, None, Look::default());
+        let lines: Vec<&str> = text.lines().collect();
+        let fills: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("  fill:   ")).collect();
+        let needs = lines.iter().position(|line| line.contains("-g GROUP"));
+        assert_eq!(fills, [needs.expect("a command has it") - 1], "{text}");
+        assert!(lines[fills[0]].contains("GROUP: the resource group of "), "{text}");
+        let (mut snapshot, _) = of_one_that_answers(Cause::LocalClock);
+        snapshot.exports = None;
+        assert!(!report(&snapshot, None, Look::default()).contains("fill:"), "there is nothing to fill in");
     }
 
     #[test]
