@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     engine::snapshot::Snapshot,
-    readers::{report, summary::Summary},
+    readers::{
+        report,
+        summary::{Summary, count},
+    },
     risk::estimate::{Estimate, Level},
 };
 
@@ -33,12 +36,28 @@ const STEADY: f64 = 0.005;
 #[template(path = "answer.html", whitespace = "minimize")]
 struct Answer {
     standing: Standing,
+    /// What is broken, while something is.
+    broken: Option<Broken>,
     sentence: Text,
-    worst: Option<Text>,
+    /// How many more incidents are open.
+    more: Option<String>,
     clock: Option<Text>,
     taken: When,
     counts: Vec<(usize, Standing)>,
     vantage: Text,
+}
+
+/// The worst open incident in a sentence.
+struct Broken {
+    what: Text,
+    since: When,
+    mender: &'static str,
+}
+
+impl From<&report::Answer> for Broken {
+    fn from(answer: &report::Answer) -> Self {
+        Self { what: Text::from(&answer.broken), since: When::of(answer.since), mender: answer.mender }
+    }
 }
 
 /// The answer.
@@ -51,10 +70,13 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
         (summary.healthy, GOOD),
         (summary.not_configured, Standing { class: "none", sign: "○", word: "not configured" }),
     ];
+    let worst = report::answer(snapshot);
+    let more = worst.as_ref().map_or(0, |worst| worst.more);
     Html::of(&Answer {
         standing: standing(&summary),
+        broken: worst.as_ref().map(Broken::from),
         sentence: Text::from(summary.sentence()),
-        worst: report::broken(snapshot).map(Text::from),
+        more: (more > 0).then(|| count(more, "more incident")),
         clock: headline::clock(snapshot).map(Text::from),
         taken: When::of(snapshot.at),
         counts: counts.into_iter().filter(|(count, _)| *count > 0).collect(),
@@ -62,10 +84,16 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
     })
 }
 
-/// The title of the tab: the sign and what matters.
+/// The title of the tab: the sign and the answer. Its script cannot say a title's time in the reader's zone.
 pub(super) fn title(snapshot: &Snapshot) -> String {
     let summary = Summary::of(snapshot);
-    format!("{} {}", standing(&summary).sign, summary.sentence())
+    let sign = standing(&summary).sign;
+    match report::answer(snapshot) {
+        Some(report::Answer { broken, since, mender, .. }) => {
+            format!("{sign} {}, since {}; {mender}", Text::from(broken), When::of(since).short(snapshot.at))
+        }
+        None => format!("{sign} {}", summary.sentence()),
+    }
 }
 
 fn standing(summary: &Summary) -> Standing {

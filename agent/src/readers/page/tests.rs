@@ -50,10 +50,29 @@ fn the_first_sentence_is_that_of_check() {
         let said = page.split(start).nth(1).and_then(|rest| rest.split(end).next());
         words(said.unwrap_or_else(|| panic!("{start}: {page}")))
     };
-    let (heading, worst) = (between("<h1>", "</h1>"), between("<p class=\"worst\">", "</p>"));
+    let (heading, counts) = (between("<h1>", "</h1>"), between("<p class=\"worst\">", "</p>"));
     assert!(heading.ends_with(char::is_alphanumeric), "a heading ends with its words: {heading}");
-    assert_eq!(format!("{heading}; {worst}"), first);
-    assert!(page.contains(&format!("<title>✕ {}</title>", Summary::of(&snapshot).sentence())));
+    assert!(heading.contains(", since 2027-01-15 07:47:25 UTC; the network team mends it"), "{heading}");
+    assert!(page.contains("since <time datetime=\"2027-01-15T07:47:25Z\""), "the script says it in the reader's zone");
+    let timeless = heading.replace(", since 2027-01-15 07:47:25 UTC", "");
+    assert_eq!(format!("{counts}; {timeless}"), first, "but for the time, which one look cannot tell");
+    let title = "✕ TCP 1433 to every host: packets vanish without any answer (dropped, likely), since 07:47 UTC; \
+                 the network team mends it";
+    assert!(page.contains(&format!("<title>{title}</title>")), "{page}");
+    assert_eq!(super::title(&snapshot), title);
+}
+
+#[test]
+fn the_first_sentence_is_about_the_worst_incident_and_the_others_are_counted_below() {
+    let mut snapshot = sample::snapshot();
+    let mut other = (*snapshot.incidents.open[0]).clone();
+    (other.id, other.component, other.endpoints) = (4, "a printer".to_owned(), Vec::new());
+    snapshot.incidents.open.insert(0, Arc::new(other));
+    let page = page(&snapshot);
+    assert!(page.contains("<h1>TCP 1433 to every host: "), "{page}");
+    assert!(page.contains("lost something critical: sql; <a href=\"#incidents\">1 more incident</a></p>"), "{page}");
+    snapshot.incidents.open.clear();
+    assert!(super::title(&snapshot).ends_with(&Summary::of(&snapshot).sentence()), "without an incident as ever");
 }
 
 #[test]

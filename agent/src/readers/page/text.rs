@@ -193,6 +193,17 @@ impl When {
         Self::from_machine(rfc3339_seconds(since_epoch))
     }
 
+    /// UTC for a line that has little room: to the minute, and without the date where that is the one of `now`.
+    pub(super) fn short(&self, now: Duration) -> String {
+        let minute = self.utc.get(..16).unwrap_or(&self.utc);
+        let today = Self::of(now).utc;
+        let is_today = |day: &str| today.starts_with(day);
+        match minute.split_once(' ') {
+            Some((day, time)) if is_today(day) => format!("{time} UTC"),
+            _ => format!("{minute} UTC"),
+        }
+    }
+
     fn from_machine(machine: String) -> Self {
         let utc = machine.replace('T', " ").replace('Z', " UTC");
         Self { machine, utc }
@@ -283,6 +294,9 @@ mod tests {
             when,
             "<time datetime=\"2027-01-15T08:00:00Z\" title=\"2027-01-15 08:00:00 UTC\">2027-01-15 08:00:00 UTC</time>"
         );
+        let at = |seconds: u64| Duration::from_secs(1_800_000_000 + seconds);
+        assert_eq!(When::of(at(61)).short(at(3600)), "08:01 UTC");
+        assert_eq!(When::of(at(61)).short(at(86_400)), "2027-01-15 08:01 UTC");
         let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
     }
