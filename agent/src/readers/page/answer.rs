@@ -16,6 +16,7 @@ use crate::{
     readers::{
         report,
         summary::{Summary, count},
+        warnings,
     },
     risk::estimate::{Estimate, Level},
 };
@@ -41,6 +42,11 @@ struct Answer {
     sentence: Text,
     /// How many more incidents are open.
     more: Option<String>,
+    /// What keeps it from being in order beside how the endpoints stand.
+    beside: Vec<Text>,
+    /// Early warnings in force.
+    warnings: usize,
+    is_reload_refused: bool,
     clock: Option<Text>,
     taken: When,
     counts: Vec<(usize, Standing)>,
@@ -73,9 +79,12 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
     let worst = report::answer(snapshot);
     let more = worst.as_ref().map_or(0, |worst| worst.more);
     Html::of(&Answer {
-        standing: standing(&summary),
+        standing: standing(snapshot, &summary),
         broken: worst.as_ref().map(Broken::from),
-        sentence: Text::from(summary.sentence()),
+        sentence: Text::from(sentence(snapshot, &summary)),
+        beside: beside(snapshot, &summary),
+        warnings: warnings::of(snapshot).len(),
+        is_reload_refused: !snapshot.agent.reload_ok,
         more: (more > 0).then(|| count(more, "more incident")),
         clock: headline::clock(snapshot).map(Text::from),
         taken: When::of(snapshot.at),
@@ -87,19 +96,53 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
 /// The title of the tab: the sign and the answer. Its script cannot say a title's time in the reader's zone.
 pub(super) fn title(snapshot: &Snapshot) -> String {
     let summary = Summary::of(snapshot);
-    let sign = standing(&summary).sign;
+    let sign = standing(snapshot, &summary).sign;
     match report::answer(snapshot) {
         Some(report::Answer { broken, since, mender, .. }) => {
             format!("{sign} {}, since {}; {mender}", Text::from(broken), When::of(since).short(snapshot.at))
         }
-        None => format!("{sign} {}", summary.sentence()),
+        None => format!("{sign} {}", sentence(snapshot, &summary)),
     }
 }
 
-fn standing(summary: &Summary) -> Standing {
+/// How many endpoints stand how, in a sentence: that of the report, but for an all-clear that something else belies.
+fn sentence(snapshot: &Snapshot, summary: &Summary) -> String {
+    let proves = if summary.healthy == 1 { "proves its peer" } else { "prove their peer" };
+    let healthy = || format!("{} {proves} at the moment", count(summary.healthy, "endpoint"));
+    match (is_all_well(summary), snapshot.incidents.open.is_empty(), suspended(snapshot)) {
+        (true, true, Some(suspended)) => format!("{suspended}, though {}", healthy()),
+        (true, false, _) => healthy(),
+        _ => summary.sentence(),
+    }
+}
+
+/// What is said below the first sentence: of an environment that is suspended, where that sentence is about something else,
+/// and of an incident that is open and not the case.
+fn beside(snapshot: &Snapshot, summary: &Summary) -> Vec<Text> {
+    let incidents = report::worst_first(snapshot);
+    let is_said = is_all_well(summary) && incidents.is_empty();
+    let mut lines: Vec<String> = suspended(snapshot).filter(|_| !is_said).into_iter().collect();
+    if incidents.first().is_some_and(|worst| snapshot.incidents.is_quiet(worst)) {
+        lines.push("it is not seen at the moment; it comes and goes, and is open until it stays away".to_owned());
+    }
+    lines.into_iter().map(Text::from).collect()
+}
+
+fn is_all_well(summary: &Summary) -> bool {
+    summary.exit_code() == 0 && summary.endpoints() > 0
+}
+
+/// That the environment is suspended, where its own word says so.
+fn suspended(snapshot: &Snapshot) -> Option<String> {
+    let environment = &snapshot.environment.as_ref()?.environment;
+    (environment.suspended == Some(true)).then(|| format!("{} is suspended, says the management API", environment.name))
+}
+
+fn standing(snapshot: &Snapshot, summary: &Summary) -> Standing {
     let is_dark = summary.unknown == summary.endpoints();
     match summary.exit_code() {
-        0 if summary.endpoints() > 0 => GOOD.said("in order"),
+        _ if suspended(snapshot).is_some() => BAD.said("suspended"),
+        _ if is_all_well(summary) && snapshot.incidents.open.is_empty() => GOOD.said("in order"),
         1 => BAD.said("lost"),
         _ if is_dark => NONE.said("not known"),
         _ => PART.said("look closer"),

@@ -154,6 +154,58 @@ fn all_well_is_calm() {
     assert!(page.contains("class=\"answer good\"") && page.contains("No incident is open"), "{page}");
 }
 
+/// The top of the page beside a sample whose endpoints are all well.
+fn top(change: impl FnOnce(&mut Snapshot)) -> (String, String) {
+    let mut snapshot = sample::snapshot();
+    sample::set_all(&mut snapshot, Status::Healthy);
+    snapshot.incidents.open.clear();
+    change(&mut snapshot);
+    let page = page(&snapshot);
+    let top = page.split("id=\"answer\"").nth(1).and_then(|rest| rest.split("</div>").next()).expect("an answer");
+    (
+        page.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default().to_owned(),
+        words(top),
+    )
+}
+
+fn suspend(snapshot: &mut Snapshot) {
+    let environment = Arc::make_mut(snapshot.environment.as_mut().expect("the sample has an environment"));
+    environment.environment.suspended = Some(true);
+}
+
+#[test]
+fn nothing_is_called_in_order_beside_an_open_incident_or_a_suspended_environment() {
+    assert!(top(|_| {}).1.contains("in order"), "calm is possible");
+    let open = sample::snapshot().incidents.open[0].clone();
+    let quiet = |snapshot: &mut Snapshot| {
+        let episodes = crate::model::diagnosis::Episodes { is_quiet: true, ..Default::default() };
+        snapshot.incidents.episodes.insert(open.id, episodes);
+        snapshot.incidents.open.push(Arc::clone(&open));
+    };
+    let (title, said) = top(quiet);
+    assert!(title.starts_with("▲ TCP 1433 to every host") && said.contains("it is not seen at the moment"), "{said}");
+    assert!(said.contains("12 endpoints prove their peer at the moment"), "{said}");
+    assert!(!said.contains("in order") && !said.contains("watched and well"), "{said}");
+    let (title, said) = top(suspend);
+    assert_eq!(
+        title,
+        "✕ ase-1 is suspended, says the management API, though 12 endpoints prove their peer at the moment"
+    );
+    assert!(said.contains("✕ suspended ase-1 is suspended, ") && !said.contains("in order"), "{said}");
+    let (title, said) = top(|snapshot| {
+        quiet(snapshot);
+        suspend(snapshot);
+    });
+    assert!(title.starts_with("✕ TCP 1433") && said.contains("ase-1 is suspended, says the management API"), "{said}");
+}
+
+#[test]
+fn early_warnings_and_a_refused_reload_stand_beside_the_counts() {
+    let (_, said) = top(|snapshot| snapshot.agent.reload_ok = false);
+    assert!(said.contains("▲ early warnings ✕ agent: reload refused seen from"), "{said}");
+    assert!(!top(|_| {}).1.contains("refused"), "only where one was");
+}
+
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'</title></textarea>\u{202e}\u{1b}[31m";
 
 /// A snapshot in which everybody who can say something says this.
