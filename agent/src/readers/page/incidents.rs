@@ -9,7 +9,7 @@ use askama::Template;
 use super::{
     course::Course,
     headline, markdown, past,
-    standing::{ENDED, Standing},
+    standing::{ENDED, Standing, UNSEEN},
     text::{Html, Text, When, span, texts},
 };
 use crate::{
@@ -47,6 +47,8 @@ pub(super) struct Told {
     /// By which clock its times are, where that one is wrong.
     pub(super) clock: Option<Text>,
     pub(super) ended: Option<When>,
+    /// Whether it was open when the last process ended, and this one did not see it yet.
+    pub(super) is_unseen: bool,
     pub(super) lasted: String,
     pub(super) owner: &'static str,
     pub(super) mender: &'static str,
@@ -148,6 +150,7 @@ impl Told {
             since: When::of(incident.since),
             clock: headline::clock_of(Some(finding.cause), snapshot).map(Text::from),
             ended: ended.map(When::of),
+            is_unseen: false,
             lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
             owner: advice.owner.label(),
             mender: advice::mender(advice.owner),
@@ -174,7 +177,7 @@ impl Told {
             key: Text::from(&row.id),
             link: links::below(snapshot, &links::incident_path(&row.id)).map(Text::from),
             path: links::incident_path(&row.id),
-            standing: standing(row.closed, None),
+            standing: if row.closed.is_some() { ENDED } else { UNSEEN },
             component: Text::from(&row.component),
             cause: Text::from(&row.cause),
             summary: Text::from(definition.map_or("", |definition| definition.summary)),
@@ -185,6 +188,7 @@ impl Told {
             since: When::of(row.since),
             clock: headline::clock_of(cause, snapshot).map(Text::from),
             ended: row.closed.map(When::of),
+            is_unseen: row.closed.is_none(),
             lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
@@ -229,6 +233,8 @@ fn hit(id: &EndpointId, views: &BTreeMap<&EndpointId, &EndpointView>, is_hidden:
 #[template(path = "incidents.html", whitespace = "minimize")]
 struct Cards {
     cards: Vec<Card>,
+    /// Those that were open when the last process ended, as long as this one has not looked everywhere.
+    unseen: Vec<past::Entry>,
     last: Option<past::Entry>,
 }
 
@@ -258,7 +264,9 @@ impl Card {
 /// The cards of the open incidents, the worst first.
 pub(super) fn cards(snapshot: &Snapshot, course: &Course) -> Html {
     let open = report::worst_first(snapshot);
-    let last = if open.is_empty() { past::entries(snapshot, course).into_iter().next() } else { None };
+    let (unseen, before): (Vec<_>, Vec<_>) =
+        past::entries(snapshot, course).into_iter().partition(|entry| entry.is_unseen);
+    let last = if open.is_empty() && unseen.is_empty() { before.into_iter().next() } else { None };
     let cards = open.into_iter().map(|incident| Card::of(Told::of(incident, None, snapshot))).collect();
-    Html::of(&Cards { cards, last })
+    Html::of(&Cards { cards, unseen, last })
 }

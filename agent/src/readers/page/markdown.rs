@@ -10,11 +10,13 @@ const NAMED: usize = 12;
 pub(super) fn lines(told: &Told) -> Vec<Text> {
     let Told { confidence, side, scope, .. } = told;
     let about = format!("({confidence}, side {side}, scope {scope})");
+    let lasted =
+        if told.is_unseen { "open when the last process ended, not seen again yet" } else { told.lasted.as_str() };
     let mut lines = vec![
         format!("### {}: {}", shown(&told.component), shown(&told.summary)),
         String::new(),
         format!("- **Cause:** {} {}", code(&told.cause.to_string()), plain(&about)),
-        format!("- **Since:** {} ({})", told.since.utc, told.lasted),
+        format!("- **Since:** {} ({lasted})", told.since.utc),
     ];
     lines.extend(told.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
     lines.extend(told.clock.iter().map(|clock| format!("- **Clock:** every time here is by {}", shown(clock))));

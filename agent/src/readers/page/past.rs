@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub(super) since: When,
     /// When it ended; `None` while it is open.
     pub(super) ended: Option<When>,
+    /// Whether it was open when the last process ended and this one has not looked everywhere yet: nobody knows whether it is.
+    pub(super) is_unseen: bool,
     /// How long it lasted so far.
     pub(super) lasted: String,
 }
@@ -77,7 +79,9 @@ pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
     for row in course.earlier().iter().filter(|row| !known.contains(&row.id)) {
         // One that was open when the last process ended and is not now was over by the time this one had looked.
         let to = Some(row.closed.unwrap_or(snapshot.agent.started));
-        entries.push(entry(snapshot, row.id.clone(), (row.since, to), &row.cause, &row.component));
+        let entry = entry(snapshot, row.id.clone(), (row.since, to), &row.cause, &row.component);
+        let is_unseen = row.closed.is_none() && !snapshot.agent.ready;
+        entries.push(Entry { ended: entry.ended.clone().filter(|_| !is_unseen), is_unseen, ..entry });
     }
     entries.sort_by(|one, other| (other.from, &other.key).cmp(&(one.from, &one.key)));
     entries
@@ -99,6 +103,7 @@ fn entry(
         component: Text::from(component),
         since: When::of(from),
         ended: to.map(When::of),
+        is_unseen: false,
         lasted: span(to.unwrap_or(snapshot.at).saturating_sub(from)),
     }
 }
@@ -171,7 +176,7 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
         let Some(stretch) = charts::within(start, length, entry.from, entry.to.unwrap_or(now)) else { continue };
         let lane = free.iter().position(|free| *free <= stretch.x).unwrap_or(LANES - 1);
         free[lane] = stretch.x + stretch.width + 2;
-        let class = if entry.to.is_none() { "bad" } else { "over" };
+        let class = if entry.ended.is_none() { "bad" } else { "over" };
         marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE + MARGIN });
     }
     marks

@@ -394,6 +394,35 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
 }
 
 #[test]
+fn what_was_open_when_the_last_process_ended_is_not_said_to_be_over_before_everybody_was_asked() {
+    let mut snapshot = sample::snapshot();
+    snapshot.incidents.open.clear();
+    let row = IncidentRow {
+        id: "1799990000000-1".to_owned(),
+        cause: "dropped".to_owned(),
+        component: "TCP 1433 to every host".to_owned(),
+        since: snapshot.agent.started - Duration::from_secs(755),
+        ..IncidentRow::default()
+    };
+    let mut course = Course::default();
+    course.recall(course::Recalled::default(), vec![row.clone()], snapshot.agent.started);
+    let unseen = "Open when the last process ended, not seen again yet: TCP 1433 to every host, dropped, began";
+    for (ready, is_said) in [(false, true), (true, false)] {
+        snapshot.agent.ready = ready;
+        let html = landing(&snapshot, &course);
+        let page = words(&html);
+        assert_eq!(page.contains(unseen), is_said, "{page}");
+        assert_eq!(page.contains("No incident is open The last one: TCP 1433"), !is_said, "{page}");
+        assert_eq!(page.contains("UTC ? not seen again yet dropped"), is_said, "the list says so as well: {page}");
+        assert_eq!(html.contains("open when the last process ended\"><title>"), is_said, "and the timeline: {html}");
+    }
+    let own = words(&remembered_incident(&snapshot, &row));
+    assert!(own.contains("? not seen again yet dropped") && !own.contains("degraded"), "{own}");
+    assert!(own.contains("UTC open when the last process ended, not seen again yet"), "{own}");
+    assert!(own.contains("UTC (open when the last process ended, not seen again yet)"), "so does the copy: {own}");
+}
+
+#[test]
 fn what_says_nothing_is_left_out() {
     let mut snapshot = sample::snapshot();
     let view = Arc::make_mut(&mut snapshot.endpoints[5]);
