@@ -1,7 +1,7 @@
 //! What the pages tell of an incident, open, ended or remembered by the store alone: what is broken, since when, why that is
 //! so, who mends it, what to do; and the cards of the open ones.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use ase_probes::cause::Cause;
 use askama::Template;
@@ -160,7 +160,7 @@ impl Told {
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
-            hits: incident.endpoints.iter().map(|id| hit(id, &views, incident.hides.contains(id))).collect(),
+            hits: hits(incident.endpoints.iter().cloned(), &views, |id| incident.hides.contains(id)),
             hidden: incident.hides.len(),
             others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
         }
@@ -198,11 +198,7 @@ impl Told {
             rules: None,
             hint: None,
             evidence: texts(&row.evidence),
-            hits: row
-                .endpoints
-                .iter()
-                .map(|known| hit(&id(known), &views, row.account.hides.contains(known)))
-                .collect(),
+            hits: hits(row.endpoints.iter().map(id), &views, |id| row.account.hides.iter().any(|it| **it == *id.0)),
             hidden: row.account.hides.len(),
             others: row.account.others.iter().map(Other::remembered).collect(),
         }
@@ -217,6 +213,17 @@ fn steps(words: [String; 2]) -> Vec<(&'static str, Text)> {
 
 fn standing(ended: Option<Duration>, worst: Option<Severity>) -> Standing {
     if ended.is_some() { ENDED } else { Standing::of_incident(worst) }
+}
+
+/// The worst first: who names only some names these.
+fn hits(
+    ids: impl Iterator<Item = EndpointId>,
+    views: &BTreeMap<&EndpointId, &EndpointView>,
+    is_hidden: impl Fn(&EndpointId) -> bool,
+) -> Vec<Hit> {
+    let mut ids: Vec<EndpointId> = ids.collect();
+    ids.sort_by_key(|id| Reverse(views.get(id).map(|view| view.endpoint.severity)));
+    ids.iter().map(|id| hit(id, views, is_hidden(id))).collect()
 }
 
 fn hit(id: &EndpointId, views: &BTreeMap<&EndpointId, &EndpointView>, is_hidden: bool) -> Hit {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::*;
 use crate::{
     model::{
-        catalog::EndpointId,
+        catalog::{EndpointId, Severity},
         diagnosis::{Closed, Diagnosis, Origin, Scope},
         endpoint::Status,
         visit::Untested,
@@ -420,6 +420,27 @@ fn what_was_open_when_the_last_process_ended_is_not_said_to_be_over_before_every
     assert!(own.contains("? not seen again yet dropped") && !own.contains("degraded"), "{own}");
     assert!(own.contains("UTC open when the last process ended, not seen again yet"), "{own}");
     assert!(own.contains("UTC (open when the last process ended, not seen again yet)"), "so does the copy: {own}");
+}
+
+#[test]
+fn the_endpoints_that_are_named_are_the_worst_ones() {
+    let mut snapshot = sample::snapshot();
+    let ids: Vec<EndpointId> = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone()).collect();
+    let last = ids.last().expect("the sample has endpoints").clone();
+    for view in &mut snapshot.endpoints {
+        let view = Arc::make_mut(view);
+        let severity = if view.endpoint.id == last { Severity::Critical } else { Severity::Warning };
+        Arc::make_mut(&mut view.endpoint).severity = severity;
+    }
+    Arc::make_mut(&mut snapshot.incidents.open[0]).endpoints = ids.clone();
+    let html = page(&snapshot);
+    let card = words(html.split("<article").nth(1).and_then(|rest| rest.split("</article>").next()).expect("a card"));
+    let expected = format!("Hits {} {last} ", ids.len());
+    assert!(card.contains(&expected), "{expected}: {card}");
+    assert!(card.contains(&format!("- **Hits:** {last}, ")), "so does the copy: {card}");
+    let row = IncidentRow { endpoints: ids.iter().map(ToString::to_string).collect(), ..IncidentRow::default() };
+    let told = words(&remembered_incident(&snapshot, &row));
+    assert!(told.contains(&format!("Endpoints {} {last} ", ids.len())), "and what the store remembers: {told}");
 }
 
 #[test]
