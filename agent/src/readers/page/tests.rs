@@ -444,6 +444,29 @@ fn the_endpoints_that_are_named_are_the_worst_ones() {
 }
 
 #[test]
+fn of_several_cards_the_first_shows_its_commands_and_no_other_cause_does() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let mut other = (*snapshot.incidents.open[0]).clone();
+    (other.id, other.component) = (4, "a printer".to_owned());
+    other.endpoints.truncate(1);
+    snapshot.incidents.open.push(Arc::new(other));
+    let page = page(&snapshot);
+    let cards: Vec<&str> = page.split("<article").skip(1).collect();
+    let shown = |card: &str| {
+        let typed =
+            card.split("<details id=\"").skip(1).filter(|rest| rest.contains("<summary>What to type</summary>"));
+        typed.map(|rest| rest.split('>').next().is_some_and(|tag| tag.ends_with(" open"))).collect::<Vec<_>>()
+    };
+    assert_eq!(cards.iter().map(|card| shown(card)).collect::<Vec<_>>(), [vec![true, false], vec![false, false]]);
+    let outside = |card: &str| {
+        let folded = card.split("<details").skip(1).filter_map(|rest| rest.split("</details>").next());
+        card.matches("<pre").count() - folded.map(|part| part.matches("<pre").count()).sum::<usize>()
+    };
+    assert!(cards.iter().all(|card| outside(card) == 0), "every command is folded with its likes: {page}");
+}
+
+#[test]
 fn what_says_nothing_is_left_out() {
     let mut snapshot = sample::snapshot();
     let view = Arc::make_mut(&mut snapshot.endpoints[5]);
