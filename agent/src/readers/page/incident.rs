@@ -9,17 +9,14 @@ use super::{
     Frame,
     incidents::Told,
     markdown,
-    text::{Html, Text, When, texts},
+    text::{Html, Text, When},
 };
 use crate::{
     engine::snapshot::Snapshot,
     model::diagnosis::Incident,
-    readers::{
-        links::{self, Loss},
-        summary,
-    },
+    readers::links::{self, Loss},
     store::{
-        account::{self, Account, Spread},
+        account::{Account, Spread},
         rows::IncidentRow,
     },
 };
@@ -67,7 +64,7 @@ struct Page {
     frame: Frame,
     told: Told,
     moments: Vec<Moment>,
-    judgements: Vec<Judged>,
+    evidence: Vec<Text>,
     markdown: Vec<Text>,
 }
 
@@ -100,25 +97,6 @@ fn folded(mut moments: Vec<(Duration, String)>) -> Vec<Moment> {
     folded.into_iter().map(moment).collect()
 }
 
-/// How the cause at some of its endpoints was found.
-struct Judged {
-    endpoints: String,
-    rule: Text,
-    origin: Text,
-    contrasts: Vec<Text>,
-}
-
-impl Judged {
-    fn of(judged: &account::Judged) -> Self {
-        Self {
-            endpoints: summary::count(judged.endpoints, "endpoint"),
-            rule: Text::from(&judged.rule),
-            origin: Text::from(&judged.origin),
-            contrasts: texts(&judged.contrasts),
-        }
-    }
-}
-
 /// The page of an incident of this process, and what the store remembers of its course.
 pub fn render(snapshot: &Snapshot, asked: &Asked, row: Option<&IncidentRow>) -> String {
     let Asked { incident, ended } = asked;
@@ -127,13 +105,13 @@ pub fn render(snapshot: &Snapshot, asked: &Asked, row: Option<&IncidentRow>) -> 
     let begun = snapshot.incidents.episodes.get(&incident.id).map(|episodes| episodes.begun.as_slice());
     let again = begun.unwrap_or_default().iter().skip(1);
     moments.extend(again.map(|at| (*at, "it began again".to_owned())));
-    write(snapshot, told, moments, &Account::of(incident))
+    write(snapshot, told, moments)
 }
 
 /// The page of an incident that the store alone remembers.
 pub fn render_remembered(snapshot: &Snapshot, row: &IncidentRow) -> String {
     let moments = moments(row.since, row.published, row.closed, Some(&row.account));
-    write(snapshot, Told::remembered(row, snapshot), moments, &row.account)
+    write(snapshot, Told::remembered(row, snapshot), moments)
 }
 
 fn moments(
@@ -152,13 +130,13 @@ fn moments(
     moments
 }
 
-fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>, account: &Account) -> String {
+fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>) -> String {
     let title = format!("{} {}", told.standing.sign, told.component);
     let page = Page {
         frame: Frame::of(snapshot, "detail", title),
         moments: folded(moments),
         markdown: markdown::lines(&told),
-        judgements: account.judged.iter().map(Judged::of).collect(),
+        evidence: told.met(),
         told,
     };
     Html::of(&page).into_string()

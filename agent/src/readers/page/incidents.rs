@@ -19,8 +19,11 @@ use crate::{
         diagnosis::{Alternative, Incident},
         endpoint::EndpointView,
     },
-    readers::{advice, links, report},
-    store::{account, rows::IncidentRow},
+    readers::{advice, links, report, summary::count},
+    store::{
+        account::{self, Account},
+        rows::IncidentRow,
+    },
 };
 
 /// Evidence lines of one card; the incident's own page has all.
@@ -63,6 +66,28 @@ pub(super) struct Told {
     pub(super) hits: Vec<Hit>,
     pub(super) hidden: usize,
     pub(super) others: Vec<Other>,
+    /// The rules that decided, with what was asked and answered.
+    pub(super) judged: Vec<Judged>,
+}
+
+/// How the cause at some of its endpoints was found.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    pub(super) endpoints: String,
+    pub(super) rule: Text,
+    pub(super) origin: Text,
+    pub(super) contrasts: Vec<Text>,
+}
+
+impl Judged {
+    fn of(judged: &account::Judged) -> Self {
+        Self {
+            endpoints: count(judged.endpoints, "endpoint"),
+            rule: Text::from(&judged.rule),
+            origin: Text::from(&judged.origin),
+            contrasts: texts(&judged.contrasts),
+        }
+    }
 }
 
 /// A command.
@@ -163,6 +188,7 @@ impl Told {
             hits: hits(incident.endpoints.iter().cloned(), &views, |id| incident.hides.contains(id)),
             hidden: incident.hides.len(),
             others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
+            judged: Account::of(incident).judged.iter().map(Judged::of).collect(),
         }
     }
 
@@ -201,7 +227,14 @@ impl Told {
             hits: hits(row.endpoints.iter().map(id), &views, |id| row.account.hides.iter().any(|it| **it == *id.0)),
             hidden: row.account.hides.len(),
             others: row.account.others.iter().map(Other::remembered).collect(),
+            judged: row.account.judged.iter().map(Judged::of).collect(),
         }
+    }
+
+    /// The evidence without what was asked and answered, where that stands on its own.
+    pub(super) fn met(&self) -> Vec<Text> {
+        let is_asked = |line: &Text| self.judged.iter().any(|judged| judged.contrasts.contains(line));
+        self.evidence.iter().filter(|line| !is_asked(line)).cloned().collect()
     }
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     model::{
         catalog::{EndpointId, Severity},
+        contrast::Contrast,
         diagnosis::{Closed, Diagnosis, Origin, Scope},
         endpoint::Status,
         visit::Untested,
@@ -350,9 +351,13 @@ fn a_groups_heading_is_told_when_its_first_endpoint_fails_and_no_row_moves() {
 
 /// How the cause was told from others, and what else it could be.
 fn assert_account(told: &str) {
-    for said in ["Rule R10 for 2 endpoints, observed", "What else it could be", "local_firewall"] {
+    for said in
+        ["What was asked and answered Rule R10 for 2 endpoints, observed", "What else it could be", "local_firewall"]
+    {
         assert!(told.contains(said), "{said}: {told}");
     }
+    let page = told.split(" Report ").next().unwrap_or_default();
+    assert_eq!(page.matches(Contrast::OtherPortsWork.words(true)).count(), 1, "each stands once: {page}");
 }
 
 #[test]
