@@ -1,6 +1,9 @@
 //! An incident as Markdown, line by line, for a ticket or a chat: what was heard is shown as it is and never read as marks.
 
-use super::{incidents::Told, text::Text};
+use super::{
+    incidents::{Judged, Told, Typed},
+    text::Text,
+};
 use crate::readers::ticket::markdown::{code, plain};
 
 /// Endpoints that are named; the others are counted.
@@ -23,16 +26,45 @@ pub(super) fn lines(told: &Told) -> Vec<Text> {
     lines.push(format!("- **Owner:** {}", told.owner));
     lines.extend(told.steps.iter().map(|(lead, words)| format!("- **{lead}:** {}", words.marked())));
     lines.extend(told.rules.iter().map(|rules| format!("- **Exported rules:** {}", rules.marked())));
-    for typed in &told.commands {
-        lines.push(format!("- **Type:** {}", code(&typed.command.to_string())));
-        lines.extend(typed.expected.iter().map(|expected| format!("  - **Expect:** {}", shown(expected))));
-    }
+    lines.extend(told.hint.iter().map(|hint| format!("- **Hint:** {}", hint.marked())));
+    told.commands.iter().for_each(|command| typed(&mut lines, "", command));
     lines.extend(told.elsewhere.iter().map(|elsewhere| format!("- **Note:** {}", elsewhere.marked())));
     lines.push(format!("- **Hits:** {}", hits(told)));
+    let whose = if told.hidden == 1 { "its" } else { "their" };
+    let hides = format!("- **Hides:** {} of these {}: {whose} own service", told.hidden, told.hits.len());
+    lines.extend((told.hidden > 0).then(|| format!("{hides} could not be tested")));
     lines.extend(told.link.as_ref().map(|link| format!("- **Page:** {link}")));
-    lines.extend([String::new(), "Evidence:".to_owned(), String::new()]);
-    lines.extend(told.evidence.iter().map(|line| format!("- {}", shown(line))));
+    listed(&mut lines, "Evidence", &told.met());
+    for judged in &told.judged {
+        let Judged { rule, endpoints, origin, contrasts } = judged;
+        let by = format!("What was asked and answered ({})", plain(&format!("rule {rule} for {endpoints}, {origin}")));
+        listed(&mut lines, &by, contrasts);
+    }
+    if !told.others.is_empty() {
+        headed(&mut lines, "What else it could be");
+    }
+    for other in &told.others {
+        let (cause, summary) = (code(&other.cause.to_string()), plain(other.summary));
+        lines.push(format!("- {cause} {summary}: if {}", other.words.marked()));
+        other.typed.iter().for_each(|command| typed(&mut lines, "  ", command));
+    }
     lines.into_iter().map(Text::of_texts).collect()
+}
+
+fn typed(lines: &mut Vec<String>, indent: &str, typed: &Typed) {
+    lines.push(format!("{indent}- **Type:** {}", code(&typed.command.to_string())));
+    lines.extend(typed.expected.iter().map(|expected| format!("{indent}  - **Expect:** {}", shown(expected))));
+}
+
+fn headed(lines: &mut Vec<String>, title: &str) {
+    lines.extend([String::new(), format!("{title}:"), String::new()]);
+}
+
+fn listed(lines: &mut Vec<String>, title: &str, texts: &[Text]) {
+    if !texts.is_empty() {
+        headed(lines, title);
+    }
+    lines.extend(texts.iter().map(|line| format!("- {}", shown(line))));
 }
 
 fn shown(text: &Text) -> String {

@@ -663,6 +663,27 @@ fn what_a_peer_says_is_no_markup_in_a_copied_report() {
 }
 
 #[test]
+fn a_copied_report_says_all_that_the_page_says() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.hides = vec![incident.endpoints[1].clone()];
+    for html in [page(&snapshot), incident_of(&snapshot)] {
+        let report = copied(&html);
+        for said in [
+            "\n- **Hint:** a rule for this port is the first suspect\n",
+            "\n- **Hides:** 1 of these 2: its own service could not be tested\n",
+            "\nEvidence:\n\n- no other host works on the same port\n- 203.0.113.40:1433",
+            "\nWhat was asked and answered (rule R10 for 2 endpoints, observed):\n\n- ",
+            "\nWhat else it could be:\n\n- `local_firewall` ",
+            ": if the platform's own address does not answer either\n  - **Type:** `sudo nft list ruleset`\n",
+        ] {
+            assert!(report.contains(said), "{said:?}: {report}");
+        }
+    }
+}
+
+#[test]
 fn a_copied_report_of_many_endpoints_names_some_whole_and_counts_the_rest() {
     let mut snapshot = sample::snapshot();
     let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
