@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::{
     charts,
-    course::Course,
+    course::{Course, RISK_EVERY, RISKS},
     headline,
     standing::{BAD, GOOD, NONE, PART, Standing},
     text::{Html, Text, When, share, span},
@@ -153,6 +153,8 @@ fn standing(snapshot: &Snapshot, summary: &Summary) -> Standing {
 #[template(path = "risk.html", whitespace = "minimize")]
 struct Risk {
     is_known: bool,
+    /// Whether the word beside the figure is one of its levels, which are named after what is to be done.
+    is_level: bool,
     level: &'static str,
     class: &'static str,
     total: String,
@@ -161,6 +163,8 @@ struct Risk {
     horizon: String,
     to_horizon: Option<String>,
     line: String,
+    /// What the line's field is: its width in time, how much of that is known, and its height.
+    field: String,
     counts: Option<String>,
     suspends: bool,
     means: Text,
@@ -177,9 +181,10 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     let (suspends, means) = (stakes.suspends, Text::from(&stakes.means));
     let Some(estimate) = &snapshot.risk else {
         let (level, class, trend, sign) = ("", "none", "", "");
-        let (total, horizon, line) = Default::default();
+        let (total, horizon, line, field) = Default::default();
         return Html::of(&Risk {
             is_known: false,
+            is_level: false,
             level,
             class,
             total,
@@ -188,6 +193,7 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
             horizon,
             to_horizon: None,
             line,
+            field,
             counts: None,
             suspends,
             means,
@@ -196,10 +202,17 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     let values: Vec<f64> = course.risks().map(|(_, risk)| risk).collect();
     let has_failures = Summary::of(snapshot).failed > 0;
     let is_lost = has_failures || is_counting(estimate);
-    let (trend, sign) = if rises(estimate) { RISING } else { trend(snapshot.at, estimate.total, course) };
+    let counts = counts(estimate, has_failures);
+    let (trend, sign) = match counts.as_deref() {
+        _ if rises(estimate) => RISING,
+        // It will rise as soon as the loss counts: whatever is said of before would be an all-clear.
+        Some(NOT_COUNTED) => Default::default(),
+        _ => trend(snapshot.at, estimate.total, course).unwrap_or_default(),
+    };
     let top = values.iter().copied().fold(estimate.total, f64::max).max(0.1);
     Html::of(&Risk {
         is_known: true,
+        is_level: estimate.level != Level::None,
         level: if is_lost && estimate.level == Level::None { SO_FAR } else { estimate.level.label() },
         class: match estimate.level.threshold() {
             threshold if threshold >= 0.5 => "bad",
@@ -211,8 +224,9 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         sign,
         horizon: span(estimate.horizon),
         to_horizon: estimate.to_horizon.map(span),
-        line: if values.len() > 1 { charts::line(&values, values.len(), top) } else { String::new() },
-        counts: counts(estimate, has_failures),
+        line: if values.len() > 1 { charts::line(&values, RISKS, top) } else { String::new() },
+        field: field(snapshot.at, course, top),
+        counts,
         suspends,
         means,
     })
@@ -244,15 +258,23 @@ fn counts(estimate: &Estimate, has_failures: bool) -> Option<String> {
     Some(format!("It counts from when the loss was confirmed: {}{}.", lost.join(", "), next.unwrap_or_default()))
 }
 
-/// How the risk moved lately: a word and a sign.
-fn trend(now: Duration, total: f64, course: &Course) -> (&'static str, &'static str) {
+/// How the risk moved lately: a word and a sign; nothing while too little of it is known.
+fn trend(now: Duration, total: f64, course: &Course) -> Option<(&'static str, &'static str)> {
     let is_old = |(at, _): &(Duration, f64)| now.saturating_sub(*at) >= TREND;
-    let before = course.risks().rev().find(is_old).or_else(|| course.risks().next());
-    match before.map_or(0.0, |(_, before)| total - before) {
+    let (_, before) = course.risks().rev().find(is_old)?;
+    Some(match total - before {
         change if change > STEADY => RISING,
         change if change < -STEADY => ("falling", "↘"),
         _ => ("steady", "→"),
-    }
+    })
+}
+
+/// How wide and how high the field is in which the risk is drawn.
+fn field(now: Duration, course: &Course, top: f64) -> String {
+    let (width, known) = (RISK_EVERY * RISKS as u32, course.risks().next().map_or(now, |(first, _)| first));
+    let known = now.saturating_sub(known);
+    let part = if known < width - RISK_EVERY { format!(", of which {} are known", span(known)) } else { String::new() };
+    format!("the last {}{part}; the upper edge is {}", span(width), share(top))
 }
 
 #[cfg(test)]
@@ -287,11 +309,35 @@ mod tests {
             assert!(fresh.contains("<p class=\"figure part\">") && fresh.contains("<span>so far</span>"), "{fresh}");
             assert!(!fresh.contains(">none<") && !fresh.contains("good"), "{fresh}");
             assert_eq!(fresh.contains("↗</span> rising; the horizon in"), lost > 0.0, "{fresh}");
+            assert!(lost > 0.0 || !fresh.contains("steady"), "what does not count yet is no calm: {fresh}");
         }
         let calm = tile(0.0, Duration::from_secs(60), false);
         assert!(calm.contains("<p class=\"figure good\">") && calm.contains("<span>none</span>"), "{calm}");
         let late = tile(1.0, Duration::from_secs(9000), true);
-        assert!(late.contains("<p class=\"figure bad\">") && late.contains("<span>page</span>"), "{late}");
+        assert!(late.contains("<p class=\"figure bad\">") && late.contains("<span>level: page</span>"), "{late}");
+    }
+
+    #[test]
+    fn the_trend_is_said_when_enough_is_known_and_the_line_says_its_time_and_height() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        sample::set_all(&mut snapshot, Status::Healthy);
+        snapshot.risk = Some(Risk::new(Assumptions::default(), Class::ALL).estimate());
+        let mut after = |minutes: u32| {
+            while snapshot.at < sample::AT + RISK_EVERY * minutes {
+                snapshot.at += RISK_EVERY;
+                course.take(&snapshot);
+            }
+            risk(&snapshot, &course).into_string()
+        };
+        let young = after(3);
+        assert!(!young.contains("steady") && !young.contains("rising"), "{young}");
+        assert!(
+            young.contains("the last 4 h 0 min, of which 2 min are known; the upper edge is 10.0 %</p>"),
+            "{young}"
+        );
+        assert!(young.contains("<path d=\"M119.0 23.0L"), "three minutes of four hours are narrow: {young}");
+        assert!(after(20).contains("→</span> steady"), "a quarter of an hour is known");
+        assert!(after(300).contains("the last 4 h 0 min; the upper edge is 10.0 %</p>"), "all of it is known");
     }
 
     /// What is said of SQL lost whole for so long.
