@@ -101,7 +101,8 @@ fn folded(mut moments: Vec<(Duration, String)>) -> Vec<Moment> {
 pub fn render(snapshot: &Snapshot, asked: &Asked, row: Option<&IncidentRow>) -> String {
     let Asked { incident, ended } = asked;
     let told = Told::of(incident, *ended, snapshot);
-    let mut moments = moments(incident.since, incident.published, *ended, row.map(|row| &row.account));
+    let published = row.map_or(incident.published, |row| row.published);
+    let mut moments = moments(incident.since, published, *ended, row.map(|row| &row.account));
     let begun = snapshot.incidents.episodes.get(&incident.id).map(|episodes| episodes.begun.as_slice());
     let again = begun.unwrap_or_default().iter().skip(1);
     moments.extend(again.map(|at| (*at, "it began again".to_owned())));
@@ -120,10 +121,11 @@ fn moments(
     ended: Option<Duration>,
     account: Option<&Account>,
 ) -> Vec<(Duration, String)> {
-    let mut moments = vec![
-        (since, "the first visit that shows it began".to_owned()),
-        (published, "it was named as it stands here".to_owned()),
-    ];
+    let mut moments = vec![(since, "the first visit that shows it began".to_owned())];
+    let named = account.and_then(Account::named).map(|at| at.as_millis());
+    if named != Some(published.as_millis()) {
+        moments.push((published, "its present cause, confidence and scope stand since then".to_owned()));
+    }
     let learned = account.into_iter().flat_map(|account| &account.moments);
     moments.extend(learned.map(|moment| (moment.at, moment.what.clone())));
     moments.extend(ended.map(|at| (at, "it ended".to_owned())));

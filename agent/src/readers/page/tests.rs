@@ -472,6 +472,22 @@ fn of_several_cards_the_first_shows_its_commands_and_no_other_cause_does() {
 }
 
 #[test]
+fn the_course_says_what_it_was_named_at_first_and_since_when_it_is_as_it_is() {
+    let s = Duration::from_secs;
+    let mut row = IncidentRow { since: AT - s(1000), published: AT - s(990), ..IncidentRow::default() };
+    let told = |row: &IncidentRow| words(&remembered_incident(&sample::snapshot(), row));
+    let present = "UTC its present cause, confidence and scope stand since then";
+    assert!(told(&row).contains(present), "an earlier version noted no name");
+    row.account.note(AT - s(990), "it was named: dropped, possible".to_owned());
+    let named = told(&row);
+    assert!(named.contains("07:43:30 UTC it was named: dropped, possible") && !named.contains(present), "{named}");
+    row.published = AT - s(900);
+    let surer = told(&row);
+    assert!(surer.contains("07:43:30 UTC it was named: dropped, possible"), "{surer}");
+    assert!(surer.contains(&format!("07:45:00 {present}")), "{surer}");
+}
+
+#[test]
 fn what_says_nothing_is_left_out() {
     let mut snapshot = sample::snapshot();
     let view = Arc::make_mut(&mut snapshot.endpoints[5]);
