@@ -16,7 +16,7 @@ use super::{
     course::{self, Course, STRETCHES},
     endpoints::{self, Expiry},
     headline,
-    incidents::Other,
+    incidents::{self, Other},
     standing::{BAD, GOOD, Standing},
     text::{Html, Text, When, millis, share, texts},
 };
@@ -62,6 +62,8 @@ struct Page {
 struct Link {
     path: String,
     text: Text,
+    /// Whether the endpoint's own last visit is not confirmed yet.
+    is_unconfirmed: bool,
 }
 
 /// Why it is as it is.
@@ -190,6 +192,7 @@ fn its_incidents(snapshot: &Snapshot, view: &EndpointView) -> Vec<Link> {
     let link = |incident: &Arc<crate::model::diagnosis::Incident>| Link {
         path: links::incident_path(&links::incident_key(snapshot, incident)),
         text: Text::from(format!("{}: {}", incident.component, incident.finding.cause.definition().summary)),
+        is_unconfirmed: incidents::is_unconfirmed(view),
     };
     of_it.map(link).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
-use ase_probes::cause::Cause;
+use ase_probes::{cause::Cause, verdict::Verdict};
 use askama::Template;
 
 use super::{
@@ -17,7 +17,8 @@ use crate::{
     model::{
         catalog::{EndpointId, Severity},
         diagnosis::{Alternative, Incident},
-        endpoint::EndpointView,
+        endpoint::{EndpointView, Status},
+        visit::Visit,
     },
     readers::{advice, links, report, summary::count},
     store::{
@@ -65,6 +66,8 @@ pub(super) struct Told {
     pub(super) evidence: Vec<Text>,
     pub(super) hits: Vec<Hit>,
     pub(super) hidden: usize,
+    /// Those whose last visit was bad and that count as healthy until a further one confirms it.
+    pub(super) unconfirmed: usize,
     pub(super) others: Vec<Other>,
     /// The rules that decided, with what was asked and answered.
     pub(super) judged: Vec<Judged>,
@@ -187,6 +190,11 @@ impl Told {
             evidence: texts(&incident.evidence),
             hits: hits(incident.endpoints.iter().cloned(), &views, |id| incident.hides.contains(id)),
             hidden: incident.hides.len(),
+            unconfirmed: incident
+                .endpoints
+                .iter()
+                .filter(|id| ended.is_none() && views.get(id).is_some_and(|view| is_unconfirmed(view)))
+                .count(),
             others: incident.alternatives.iter().map(|other| Other::of_incident(other, incident, snapshot)).collect(),
             judged: Account::of(incident).judged.iter().map(Judged::of).collect(),
         }
@@ -226,6 +234,7 @@ impl Told {
             evidence: texts(&row.evidence),
             hits: hits(row.endpoints.iter().map(id), &views, |id| row.account.hides.iter().any(|it| **it == *id.0)),
             hidden: row.account.hides.len(),
+            unconfirmed: 0,
             others: row.account.others.iter().map(Other::remembered).collect(),
             judged: row.account.judged.iter().map(Judged::of).collect(),
         }
@@ -236,6 +245,12 @@ impl Told {
         let is_asked = |line: &Text| self.judged.iter().any(|judged| judged.contrasts.contains(line));
         self.evidence.iter().filter(|line| !is_asked(line)).cloned().collect()
     }
+}
+
+/// Whether an endpoint counts as healthy although its last visit was bad: an incident that others show has it already.
+pub(super) fn is_unconfirmed(view: &EndpointView) -> bool {
+    let is_bad = |visit: &Visit| matches!(visit.result, Ok(Verdict::Degraded(_) | Verdict::Failed(_)));
+    view.status == Status::Healthy && view.last.as_deref().is_some_and(is_bad)
 }
 
 /// What is done first, and what next; nothing where nothing is known.

@@ -488,6 +488,26 @@ fn the_course_says_what_it_was_named_at_first_and_since_when_it_is_as_it_is() {
 }
 
 #[test]
+fn endpoints_of_an_incident_that_count_as_healthy_are_said_to_be_not_confirmed_yet() {
+    let mut snapshot = sample::snapshot();
+    assert!(!words(&page(&snapshot)).contains("not confirmed"), "all of the sample are");
+    let id = snapshot.incidents.open[0].endpoints[1].clone();
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == id).expect("it is watched");
+    Arc::make_mut(view).status = Status::Healthy;
+    let said = "Hits 2, of which 1 is not confirmed yet";
+    assert!(words(&page(&snapshot)).contains(said));
+    assert!(words(&incident_of(&snapshot)).contains("Endpoints 2, of which 1 is not confirmed yet"));
+    let own = |snapshot: &Snapshot| endpoint(snapshot, &Course::default(), &id.0, &[]).expect("it is watched");
+    assert!(words(&own(&snapshot)).contains("; its last visit was bad, which is not confirmed yet"));
+    sample::set_all(&mut snapshot, Status::Healthy);
+    for view in &mut snapshot.endpoints {
+        let visit = Arc::make_mut(view).last.as_mut().map(Arc::make_mut);
+        visit.into_iter().for_each(|visit| visit.result = Ok(ase_probes::verdict::Verdict::Healthy));
+    }
+    assert!(!words(&page(&snapshot)).contains("not confirmed"), "who answers again needs no confirmation");
+}
+
+#[test]
 fn what_says_nothing_is_left_out() {
     let mut snapshot = sample::snapshot();
     let view = Arc::make_mut(&mut snapshot.endpoints[5]);
