@@ -12,6 +12,7 @@ use crate::{
         visit::Untested,
     },
     readers::{report, summary::Summary},
+    resolvers::compare::ComparisonClass,
     sample::{self, AT},
     store::{
         account::{self, Account},
@@ -139,11 +140,26 @@ fn names_that_were_not_compared_are_counted_in_a_sentence() {
     let mut one = (*snapshot.names[0]).clone();
     one.published = None;
     let one = Arc::new(one);
+    snapshot.names = Arc::new(Vec::new());
+    assert!(words(&page(&snapshot)).contains("No name is compared."), "none is to be");
     for (names, said) in [(1, "The one name was not compared yet."), (9, "None of the 9 names was compared yet.")] {
         snapshot.names = Arc::new(vec![Arc::clone(&one); names]);
         let page = words(&page(&snapshot));
         assert!(page.contains(said), "{said}: {page}");
     }
+}
+
+#[test]
+fn addresses_of_another_round_than_their_meaning_are_said_to_be() {
+    let mut snapshot = sample::snapshot();
+    let of_last = "The addresses are those of the last round, which alone is ";
+    assert!(!words(&page(&snapshot)).contains(of_last));
+    let names = Arc::make_mut(&mut snapshot.names);
+    let name = names.iter_mut().find(|name| name.published.is_some()).expect("one is compared");
+    let survey = Arc::make_mut(Arc::make_mut(name).last.as_mut().expect("it was asked"));
+    survey.comparison.class = ComparisonClass::Identical;
+    let label = ComparisonClass::Identical.label();
+    assert!(words(&page(&snapshot)).contains(&format!("{of_last}{label}. Azure DNS leads to")), "{label}");
 }
 
 #[test]
