@@ -24,8 +24,8 @@ use crate::{
 /// How far back the trend looks.
 const TREND: Duration = Duration::from_secs(15 * 60);
 /// What is said while something failed and no class counts as lost.
-const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, where its class loses more \
-                           than it can bear, and rises from then on.";
+const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, if more of its class is lost \
+                           than the class can do without. From then on the figure rises.";
 /// In the place of the level while something is lost and the figure is below every level: that is no all-clear.
 const SO_FAR: &str = "so far";
 /// How a trend upwards is said, and its sign.

@@ -43,8 +43,11 @@ pub(super) struct Told {
     pub(super) component: Text,
     pub(super) cause: Text,
     pub(super) summary: Text,
-    pub(super) phase: Text,
+    /// In which phase it shows; nothing where it hits what is asked in several ways.
+    pub(super) phase: Option<Text>,
     pub(super) side: Text,
+    /// The side in plain words. The scope needs none: the component says it.
+    pub(super) place: &'static str,
     pub(super) scope: Text,
     pub(super) confidence: Text,
     pub(super) since: When,
@@ -171,8 +174,9 @@ impl Told {
             component: Text::from(&incident.component),
             cause: Text::from(definition.label),
             summary: Text::from(headline::of(incident, snapshot)),
-            phase: Text::from(finding.phase.label()),
+            phase: is_of_one_kind(incident.scope.label()).then(|| Text::from(finding.phase.label())),
             side: Text::from(finding.side.label()),
+            place: place(finding.side.label()),
             scope: Text::from(incident.scope.label()),
             confidence: Text::from(finding.confidence.label()),
             since: When::of(incident.since),
@@ -215,8 +219,9 @@ impl Told {
             component: Text::from(&row.component),
             cause: Text::from(&row.cause),
             summary: Text::from(definition.map_or("", |definition| definition.summary)),
-            phase: Text::from(&row.phase),
+            phase: is_of_one_kind(&row.scope).then(|| Text::from(&row.phase)),
             side: Text::from(&row.side),
+            place: place(&row.side),
             scope: Text::from(&row.scope),
             confidence: Text::from(&row.confidence),
             since: When::of(row.since),
@@ -251,6 +256,21 @@ impl Told {
 pub(super) fn is_unconfirmed(view: &EndpointView) -> bool {
     let is_bad = |visit: &Visit| matches!(visit.result, Ok(Verdict::Degraded(_) | Verdict::Failed(_)));
     view.status == Status::Healthy && view.last.as_deref().is_some_and(is_bad)
+}
+
+/// Where the fault is, by the label of its side. The store may have one of a later version.
+fn place(side: &str) -> &'static str {
+    match side {
+        "local" => "on this machine",
+        "path" => "on the path",
+        "remote" => "at the peer",
+        _ => "where is not known",
+    }
+}
+
+/// Whether what it hits is asked in one way, so that the phase of one tells that of all.
+fn is_of_one_kind(scope: &str) -> bool {
+    ["endpoint", "host", "port"].contains(&scope)
 }
 
 /// What is done first, and what next; nothing where nothing is known.

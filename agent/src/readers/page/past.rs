@@ -16,8 +16,8 @@ const SPANS: [(&str, &str, u64, [&str; 4]); 5] = [
     ("h1", "1 h", 3600, ["1 h ago", "45 min", "30 min", "15 min"]),
     ("h6", "6 h", 6 * 3600, ["6 h ago", "4½ h", "3 h", "90 min"]),
     ("d1", "24 h", 24 * 3600, ["24 h ago", "18 h", "12 h", "6 h"]),
-    ("d7", "7 d", 7 * 86_400, ["7 d ago", "5 d", "3½ d", "42 h"]),
-    ("d30", "30 d", 30 * 86_400, ["30 d ago", "22 d", "15 d", "7½ d"]),
+    ("d7", "7 d", 7 * 86_400, ["7 d ago", "5¼ d", "3½ d", "42 h"]),
+    ("d30", "30 d", 30 * 86_400, ["30 d ago", "22½ d", "15 d", "7½ d"]),
 ];
 /// The span that is shown at first.
 const FIRST: &str = "d1";
@@ -180,4 +180,30 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
         marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE + MARGIN });
     }
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds that a tick says.
+    fn seconds(tick: &str) -> f64 {
+        let (number, unit) = tick.trim_end_matches(" ago").split_once(' ').expect("a number and its unit");
+        let whole = number.trim_end_matches(['½', '¼']);
+        let part = match number.chars().last() {
+            Some('½') => 0.5,
+            Some('¼') => 0.25,
+            _ => 0.0,
+        };
+        let unit = [("min", 60.0), ("h", 3600.0), ("d", 86_400.0)].into_iter().find(|(name, _)| *name == unit);
+        (whole.parse::<f64>().expect("a number") + part) * unit.expect("a unit").1
+    }
+
+    #[test]
+    fn every_tick_says_the_quarter_at_which_it_stands() {
+        for (name, _, length, ticks) in SPANS {
+            let said = ticks.map(seconds);
+            assert_eq!(said, [4, 3, 2, 1].map(|quarter| (length * quarter) as f64 / 4.0), "{name}: {ticks:?}");
+        }
+    }
 }

@@ -83,8 +83,7 @@ fn an_open_incident_says_what_since_when_why_who_and_what_next() {
     for said in [
         "Open incidents 1",
         "TCP 1433 to every host",
-        "since 2027-01-15 07:47:25 UTC, for 12 min · likely · side path · scope port",
-        "Who network team",
+        "since 2027-01-15 07:47:25 UTC, for 12 min · likely · on the path Who network team",
         "203.0.113.40:1433: connect phase: no answer before the deadline",
         "Or local_firewall, if",
         "Hits 2",
@@ -521,6 +520,19 @@ fn endpoints_of_an_incident_that_count_as_healthy_are_said_to_be_not_confirmed_y
         visit.into_iter().for_each(|visit| visit.result = Ok(ase_probes::verdict::Verdict::Healthy));
     }
     assert!(!words(&page(&snapshot)).contains("not confirmed"), "who answers again needs no confirmation");
+}
+
+#[test]
+fn the_phase_of_one_is_not_said_of_everything_outside() {
+    let mut snapshot = sample::snapshot();
+    assert!(words(&incident_of(&snapshot)).contains("likely on the path in phase connect What to do"));
+    Arc::make_mut(&mut snapshot.incidents.open[0]).scope = Scope::Egress;
+    let told = words(&incident_of(&snapshot));
+    assert!(told.contains("likely on the path What to do"), "{told}");
+    let row = |side: &str| IncidentRow { side: side.to_owned(), phase: "ntp".to_owned(), ..IncidentRow::default() };
+    let told = |side| words(&remembered_incident(&snapshot, &row(side)));
+    assert!(told("local").contains("on this machine") && !told("local").contains("phase ntp"));
+    assert!(told("of a later version").contains("where is not known"));
 }
 
 #[test]

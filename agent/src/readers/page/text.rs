@@ -235,7 +235,8 @@ pub(super) fn span(elapsed: Duration) -> String {
 /// Milliseconds as they are read: one decimal below ten, none from there on.
 pub(super) fn millis(elapsed: Duration) -> String {
     let millis = elapsed.as_secs_f64() * 1e3;
-    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+    // What rounds to ten has no decimal either.
+    if millis < 9.95 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
 }
 
 /// A share as per cent. What is not whole is never rounded to all or nothing.
@@ -299,6 +300,13 @@ mod tests {
         assert_eq!(When::of(at(61)).short(at(86_400)), "2027-01-15 08:01 UTC");
         let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
+    }
+
+    #[test]
+    fn what_takes_ten_milliseconds_is_said_in_one_way() {
+        let said =
+            [1.26, 9.94, 9.96, 10.0, 10.4].map(|millis: f64| super::millis(Duration::from_secs_f64(millis / 1e3)));
+        assert_eq!(said, ["1.3 ms", "9.9 ms", "10 ms", "10 ms", "10 ms"]);
     }
 
     #[test]
