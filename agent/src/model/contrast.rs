@@ -114,8 +114,8 @@ contrasts! {
         "other hosts work on the same port"
         "no other host works on the same port";
     OtherPortsWork Neighbours
-        "other ports work"
-        "no other port works either";
+        "other ports work on other hosts outside this network"
+        "no other port works on other hosts outside this network either";
     AnythingWorks Neighbours
         "something else works"
         "nothing works at all";

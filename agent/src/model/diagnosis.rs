@@ -185,6 +185,13 @@ pub struct Ledger {
     pub episodes: BTreeMap<u64, Episodes>,
 }
 
+impl Ledger {
+    /// Whether an open incident is not the case at the moment.
+    pub fn is_quiet(&self, incident: &Incident) -> bool {
+        self.episodes.get(&incident.id).is_some_and(|episodes| episodes.is_quiet)
+    }
+}
+
 /// How often an incident has begun lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Episodes {

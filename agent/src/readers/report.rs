@@ -43,7 +43,7 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     let mut paper = Paper::new(look);
     let summary = Summary::of(snapshot);
     let worst = incidents::answer(snapshot);
-    let answer = worst.as_ref().map(|worst| format!("; {}", worst.text)).unwrap_or_default();
+    let answer = worst.as_ref().map(|worst| format!("; {}", worst.text())).unwrap_or_default();
     let answer = format!("{}{answer}", summary.sentence());
     paper.line(0, "", &answer, verdict_style(summary.exit_code()));
     let failed = |status| matches!(status, Status::Failed(_));
@@ -69,12 +69,8 @@ pub fn render(snapshot: &Snapshot, witness: Option<&Witness>, look: Look) -> Str
     paper.text
 }
 
+pub(super) use incidents::{Answer, answer};
 pub(crate) use incidents::{Gravity, about, gravity, views, worst_first};
-
-/// What is broken and who mends it, behind the verdict in the first line; `None` while no incident is open.
-pub(crate) fn broken(snapshot: &Snapshot) -> Option<String> {
-    incidents::answer(snapshot).map(|answer| answer.text)
-}
 
 /// The exit code of a one-shot check: 0 every watched endpoint is healthy (unfilled slots do not count), 1 an endpoint of
 /// severity critical failed, 2 nothing critical failed but an endpoint failed, is degraded, or could not be tested.

@@ -60,7 +60,7 @@ impl Ticket {
         let summary = Summary::of(snapshot);
         let mut parts = Vec::new();
         if let Some(answer) = answer(snapshot) {
-            parts.push(Part::Text(format!("{}.", answer.text)));
+            parts.push(Part::Text(format!("{}.", answer.text())));
         }
         parts.push(circumstances(snapshot, &summary));
         worst_first(snapshot).into_iter().for_each(|incident| one_incident(&mut parts, incident, (snapshot, witness)));

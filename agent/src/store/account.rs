@@ -12,6 +12,8 @@ use crate::model::diagnosis::Incident;
 const MOST_MOMENTS: usize = 60;
 /// Lines of evidence that are noted when they come.
 const PREFIX: &str = "evidence: ";
+/// How a moment begins that says what the incident was called at first.
+const NAMED: &str = "it was named: ";
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,6 +111,17 @@ impl Account {
         if self.moments.len() < MOST_MOMENTS {
             self.moments.push(Moment { at, what });
         }
+    }
+
+    /// Notes what an incident that begins is called. Its confidence may change, and is told anew then.
+    pub fn note_name(&mut self, incident: &Incident) {
+        let (cause, confidence) = (incident.finding.cause.label(), incident.finding.confidence.label());
+        self.note(incident.published, format!("{NAMED}{cause}, {confidence}"));
+    }
+
+    /// When it was named at first, where that is known.
+    pub fn named(&self) -> Option<Duration> {
+        self.moments.iter().find(|moment| moment.what.starts_with(NAMED)).map(|moment| moment.at)
     }
 
     /// Notes what an incident shows now and did not show before.

@@ -49,6 +49,9 @@ impl Archive {
                 Some((told, row)) => {
                     let mut next = row_of(incident, row.id.clone());
                     next.since = row.since.min(incident.since);
+                    if (told.finding, told.scope) == (incident.finding, incident.scope) {
+                        next.published = row.published;
+                    }
                     next.account.moments.clone_from(&row.account.moments);
                     next.account.note_changes(told, incident, now);
                     *told = Arc::clone(incident);
@@ -100,7 +103,10 @@ impl Archive {
             Some(earlier) => {
                 let mut row = row_of(incident, earlier.id);
                 row.since = earlier.since.min(incident.since);
-                row.published = earlier.published.min(incident.published);
+                let same = (&earlier.confidence, &earlier.scope) == (&row.confidence, &row.scope);
+                if same {
+                    row.published = earlier.published.min(incident.published);
+                }
                 row.account.moments = earlier.account.moments;
                 row.account.note(incident.published, "the agent was started anew, and saw it again".to_owned());
                 row
@@ -108,7 +114,9 @@ impl Archive {
             // One that ended a moment ago and is back is the same one, under the id that it had.
             None => {
                 let known = self.ids.get(&incident.id).cloned();
-                row_of(incident, known.unwrap_or_else(|| format!("{}-{}", self.run, incident.id)))
+                let mut row = row_of(incident, known.unwrap_or_else(|| format!("{}-{}", self.run, incident.id)));
+                row.account.note_name(incident);
+                row
             }
         };
         self.told.insert(incident.id, (Arc::clone(incident), row.clone()));
@@ -179,11 +187,31 @@ mod tests {
         assert_eq!(archive.update(&first, true, AT(111)), []);
         let told = archive.update(&spread, true, AT(112));
         assert_eq!(told[0].endpoints, ["a:1433", "b:1433"]);
-        let moment = &told[0].account.moments[0];
-        assert_eq!((moment.at, &*moment.what), (AT(112), "it hit b:1433, too"));
+        let moments: Vec<_> = told[0].account.moments.iter().map(|moment| (moment.at, &*moment.what)).collect();
+        assert_eq!(moments, [(AT(104), "it was named: dropped, likely"), (AT(112), "it hit b:1433, too")]);
         let over = archive.update(&ledger(&[]), true, AT(130));
         assert_eq!((over.len(), over[0].closed), (1, Some(AT(130))));
         assert_eq!(archive.update(&ledger(&[]), true, AT(131)), []);
+    }
+
+    #[test]
+    fn what_was_named_at_first_stays_told_when_it_becomes_surer() {
+        let mut archive = Archive::new(7, Vec::new());
+        archive.update(&ledger(&[incident(1, &["a:1433"], 100)]), true, AT(110));
+        let mut surer = Incident::clone(&incident(1, &["a:1433"], 100));
+        (surer.finding.confidence, surer.published) = (Confidence::Confirmed, AT(130));
+        let told = archive.update(&ledger(&[Arc::new(surer.clone())]), true, AT(130));
+        let said: Vec<_> = told[0].account.moments.iter().map(|moment| (moment.at, &*moment.what)).collect();
+        let became = "it became confirmed, and was likely until then";
+        assert_eq!(said, [(AT(104), "it was named: dropped, likely"), (AT(130), became)]);
+        assert_eq!(told[0].published, AT(130));
+        // After a restart it is the same, or something else is known of it.
+        for (confidence, published) in [(Confidence::Confirmed, 130), (Confidence::Likely, 204)] {
+            let mut again = Incident::clone(&incident(1, &["a:1433"], 200));
+            again.finding.confidence = confidence;
+            let rows = Archive::new(8, told.clone()).update(&ledger(&[Arc::new(again)]), false, AT(210));
+            assert_eq!(rows[0].published, AT(published), "{confidence:?}");
+        }
     }
 
     #[test]
@@ -216,7 +244,9 @@ mod tests {
         let again = ledger(&[incident(1, &["a:1433"], 200)]);
         let told = archive.update(&again, false, AT(201));
         assert_eq!((told.len(), &*told[0].id, told[0].since), (1, "7-1", AT(100)));
-        assert_eq!(told[0].account.moments[0].what, "the agent was started anew, and saw it again");
+        let said: Vec<_> = told[0].account.moments.iter().map(|moment| &*moment.what).collect();
+        assert_eq!(said, ["it was named: dropped, likely", "the agent was started anew, and saw it again"]);
+        assert_eq!(told[0].published, AT(104), "it is what it was");
         let over = archive.update(&again, true, AT(230));
         assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(230))));
         let mut open = again.clone();

@@ -17,7 +17,10 @@ pub(crate) fn printed_it_is_a_report(browser: &mut Browser, page: &str) {
     browser.look_by(SHEET).expect("a screen can be set");
     browser.go(&format!("{page}/")).expect("the page loads");
     within(browser, "document.getElementById('live').textContent === ', live'");
-    holds(browser, "document.querySelectorAll('.card').length > 1 && !document.querySelector('.todo details[open]')");
+    holds(
+        browser,
+        "document.querySelectorAll('.card').length > 1 && !!document.querySelector('.todo details:not([open])')",
+    );
     browser.look_as_printed().expect("it can be printed");
     holds(browser, &shown(".todo details pre"));
     holds(browser, &shown(".todo details summary"));

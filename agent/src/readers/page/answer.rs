@@ -6,22 +6,26 @@ use askama::Template;
 
 use super::{
     charts,
-    course::Course,
+    course::{Course, RISK_EVERY, RISKS},
     headline,
     standing::{BAD, GOOD, NONE, PART, Standing},
     text::{Html, Text, When, share, span},
 };
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
-    readers::{report, summary::Summary},
+    readers::{
+        report,
+        summary::{Summary, count},
+        warnings,
+    },
     risk::estimate::{Estimate, Level},
 };
 
 /// How far back the trend looks.
 const TREND: Duration = Duration::from_secs(15 * 60);
 /// What is said while something failed and no class counts as lost.
-const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, where its class loses more \
-                           than it can bear, and rises from then on.";
+const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, if more of its class is lost \
+                           than the class can do without. From then on the figure rises.";
 /// In the place of the level while something is lost and the figure is below every level: that is no all-clear.
 const SO_FAR: &str = "so far";
 /// In the place of the level where nothing can be tested: what is not known is no all-clear.
@@ -35,14 +39,33 @@ const STEADY: f64 = 0.005;
 #[template(path = "answer.html", whitespace = "minimize")]
 struct Answer {
     standing: Standing,
+    /// What is broken, while something is.
+    broken: Option<Broken>,
     sentence: Text,
-    worst: Option<Text>,
+    /// How many more incidents are open.
+    more: Option<String>,
+    /// What keeps it from being in order beside how the endpoints stand.
+    beside: Vec<Text>,
+    /// Early warnings in force.
+    warnings: usize,
+    is_reload_refused: bool,
     clock: Option<Text>,
-    /// Since when the worst incident is open.
-    since: Option<When>,
     taken: When,
     counts: Vec<(usize, Standing)>,
     vantage: Text,
+}
+
+/// The worst open incident in a sentence.
+struct Broken {
+    what: Text,
+    since: When,
+    mender: &'static str,
+}
+
+impl From<&report::Answer> for Broken {
+    fn from(answer: &report::Answer) -> Self {
+        Self { what: Text::from(&answer.broken), since: When::of(answer.since), mender: answer.mender }
+    }
 }
 
 /// The answer.
@@ -55,29 +78,74 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
         (summary.healthy, GOOD),
         (summary.not_configured, Standing { class: "none", sign: "○", word: "not configured" }),
     ];
+    let worst = report::answer(snapshot);
+    let more = worst.as_ref().map_or(0, |worst| worst.more);
     Html::of(&Answer {
         standing: standing(snapshot, &summary),
-        sentence: Text::from(summary.sentence()),
-        worst: report::broken(snapshot).map(Text::from),
+        broken: worst.as_ref().map(Broken::from),
+        sentence: Text::from(sentence(snapshot, &summary)),
+        beside: beside(snapshot, &summary),
+        warnings: warnings::of(snapshot).len(),
+        is_reload_refused: !snapshot.agent.reload_ok,
+        more: (more > 0).then(|| count(more, "more incident")),
         clock: headline::clock(snapshot).map(Text::from),
-        since: report::worst_first(snapshot).first().map(|worst| When::of(worst.since)),
         taken: When::of(snapshot.at),
         counts: counts.into_iter().filter(|(count, _)| *count > 0).collect(),
         vantage: Text::from(&snapshot.agent.vantage),
     })
 }
 
-/// The title of the tab: the sign and what matters.
+/// The title of the tab: the sign and the answer. Its script cannot say a title's time in the reader's zone.
 pub(super) fn title(snapshot: &Snapshot) -> String {
     let summary = Summary::of(snapshot);
-    format!("{} {}", standing(snapshot, &summary).sign, summary.sentence())
+    let sign = standing(snapshot, &summary).sign;
+    match report::answer(snapshot) {
+        Some(report::Answer { broken, since, mender, .. }) => {
+            format!("{sign} {}, since {}; {mender}", Text::from(broken), When::of(since).short(snapshot.at))
+        }
+        None => format!("{sign} {}", sentence(snapshot, &summary)),
+    }
+}
+
+/// How many endpoints stand how, in a sentence: that of the report, but for an all-clear that something else belies.
+fn sentence(snapshot: &Snapshot, summary: &Summary) -> String {
+    let proves = if summary.healthy == 1 { "proves its peer" } else { "prove their peer" };
+    let healthy = || format!("{} {proves} at the moment", count(summary.healthy, "endpoint"));
+    match (is_all_well(summary), snapshot.incidents.open.is_empty(), suspended(snapshot)) {
+        (true, true, Some(suspended)) => format!("{suspended}, though {}", healthy()),
+        (true, false, _) => healthy(),
+        _ => summary.sentence(),
+    }
+}
+
+/// What is said below the first sentence: of an environment that is suspended, where that sentence is about something else,
+/// and of an incident that is open and not the case.
+fn beside(snapshot: &Snapshot, summary: &Summary) -> Vec<Text> {
+    let incidents = report::worst_first(snapshot);
+    let is_said = is_all_well(summary) && incidents.is_empty();
+    let mut lines: Vec<String> = suspended(snapshot).filter(|_| !is_said).into_iter().collect();
+    if incidents.first().is_some_and(|worst| snapshot.incidents.is_quiet(worst)) {
+        lines.push("it is not seen at the moment; it comes and goes, and is open until it stays away".to_owned());
+    }
+    lines.into_iter().map(Text::from).collect()
+}
+
+fn is_all_well(summary: &Summary) -> bool {
+    summary.exit_code() == 0 && summary.endpoints() > 0
+}
+
+/// That the environment is suspended, where its own word says so.
+fn suspended(snapshot: &Snapshot) -> Option<String> {
+    let environment = &snapshot.environment.as_ref()?.environment;
+    (environment.suspended == Some(true)).then(|| format!("{} is suspended, says the management API", environment.name))
 }
 
 /// How the whole stands. An open incident looks here as it does everywhere: never in order, and never as if nothing were known.
 fn standing(snapshot: &Snapshot, summary: &Summary) -> Standing {
     let (is_dark, is_calm) = (summary.unknown == summary.endpoints(), snapshot.incidents.open.is_empty());
     match summary.exit_code() {
-        0 if summary.endpoints() > 0 && is_calm => GOOD.said("in order"),
+        _ if suspended(snapshot).is_some() => BAD.said("suspended"),
+        _ if is_all_well(summary) && is_calm => GOOD.said("in order"),
         1 => BAD.said("lost"),
         _ if is_dark && is_calm => NONE.said("not known"),
         _ => PART.said("look closer"),
@@ -88,6 +156,8 @@ fn standing(snapshot: &Snapshot, summary: &Summary) -> Standing {
 #[template(path = "risk.html", whitespace = "minimize")]
 struct Risk {
     is_known: bool,
+    /// Whether the word beside the figure is one of its levels, which are named after what is to be done.
+    is_level: bool,
     level: &'static str,
     class: &'static str,
     total: String,
@@ -96,6 +166,8 @@ struct Risk {
     horizon: String,
     to_horizon: Option<String>,
     line: String,
+    /// What the line's field is: its width in time, how much of that is known, and its height.
+    field: String,
     counts: Option<String>,
     untested: Option<String>,
     suspends: bool,
@@ -113,9 +185,10 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     let (suspends, means) = (stakes.suspends, Text::from(&stakes.means));
     let Some(estimate) = &snapshot.risk else {
         let (level, class, trend, sign) = ("", "none", "", "");
-        let (total, horizon, line) = Default::default();
+        let (total, horizon, line, field) = Default::default();
         return Html::of(&Risk {
             is_known: false,
+            is_level: false,
             level,
             class,
             total,
@@ -124,6 +197,7 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
             horizon,
             to_horizon: None,
             line,
+            field,
             counts: None,
             untested: None,
             suspends,
@@ -135,17 +209,19 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     let has_failures = summary.failed > 0;
     let is_lost = has_failures || is_counting(estimate);
     let untested = untested(snapshot);
+    let counts = counts(estimate, has_failures);
     let is_dark = summary.unknown == summary.endpoints() && estimate.total <= 0.0;
-    // What failed and does not count yet would make it rise: nothing is steady then.
+    // What failed and does not count yet would make it rise: whatever is said of before would be an all-clear.
     let is_still = is_dark || has_failures && !is_counting(estimate);
     let (trend, sign) = match (rises(estimate), is_still) {
         (true, _) => RISING,
-        (false, true) => ("", ""),
-        (false, false) => trend(snapshot.at, estimate.total, course),
+        (false, true) => Default::default(),
+        (false, false) => trend(snapshot.at, estimate.total, course).unwrap_or_default(),
     };
     let top = values.iter().copied().fold(estimate.total, f64::max).max(0.1);
     Html::of(&Risk {
         is_known: true,
+        is_level: estimate.level != Level::None,
         level: match estimate.level {
             Level::None if is_dark => NOT_KNOWN,
             Level::None if is_lost || !untested.is_empty() => SO_FAR,
@@ -162,8 +238,9 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         sign,
         horizon: span(estimate.horizon),
         to_horizon: estimate.to_horizon.map(span),
-        line: if values.len() > 1 { charts::line(&values, values.len(), top) } else { String::new() },
-        counts: counts(estimate, has_failures),
+        line: if values.len() > 1 { charts::line(&values, RISKS, top) } else { String::new() },
+        field: field(snapshot.at, course, top),
+        counts,
         untested: not_counted(&untested, is_dark),
         suspends,
         means,
@@ -211,15 +288,23 @@ fn counts(estimate: &Estimate, has_failures: bool) -> Option<String> {
     Some(format!("It counts from when the loss was confirmed: {}{}.", lost.join(", "), next.unwrap_or_default()))
 }
 
-/// How the risk moved lately: a word and a sign.
-fn trend(now: Duration, total: f64, course: &Course) -> (&'static str, &'static str) {
+/// How the risk moved lately: a word and a sign; nothing while too little of it is known.
+fn trend(now: Duration, total: f64, course: &Course) -> Option<(&'static str, &'static str)> {
     let is_old = |(at, _): &(Duration, f64)| now.saturating_sub(*at) >= TREND;
-    let before = course.risks().rev().find(is_old).or_else(|| course.risks().next());
-    match before.map_or(0.0, |(_, before)| total - before) {
+    let (_, before) = course.risks().rev().find(is_old)?;
+    Some(match total - before {
         change if change > STEADY => RISING,
         change if change < -STEADY => ("falling", "↘"),
         _ => ("steady", "→"),
-    }
+    })
+}
+
+/// How wide and how high the field is in which the risk is drawn.
+fn field(now: Duration, course: &Course, top: f64) -> String {
+    let (width, known) = (RISK_EVERY * RISKS as u32, course.risks().next().map_or(now, |(first, _)| first));
+    let known = now.saturating_sub(known);
+    let part = if known < width - RISK_EVERY { format!(", of which {} are known", span(known)) } else { String::new() };
+    format!("the last {}{part}; the upper edge is {}", span(width), share(top))
 }
 
 #[cfg(test)]
@@ -255,11 +340,35 @@ mod tests {
             assert!(fresh.contains("<p class=\"figure part\">") && fresh.contains("<span>so far</span>"), "{fresh}");
             assert!(!fresh.contains(">none<") && !fresh.contains("good") && !fresh.contains("steady"), "{fresh}");
             assert_eq!(fresh.contains("↗</span> rising; the horizon in"), lost > 0.0, "{fresh}");
+            assert!(lost > 0.0 || !fresh.contains("steady"), "what does not count yet is no calm: {fresh}");
         }
         let calm = tile(0.0, Duration::from_secs(60), false);
         assert!(calm.contains("<p class=\"figure good\">") && calm.contains("<span>none</span>"), "{calm}");
         let late = tile(1.0, Duration::from_secs(9000), true);
-        assert!(late.contains("<p class=\"figure bad\">") && late.contains("<span>page</span>"), "{late}");
+        assert!(late.contains("<p class=\"figure bad\">") && late.contains("<span>level: page</span>"), "{late}");
+    }
+
+    #[test]
+    fn the_trend_is_said_when_enough_is_known_and_the_line_says_its_time_and_height() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        sample::set_all(&mut snapshot, Status::Healthy);
+        snapshot.risk = Some(Risk::new(Assumptions::default(), Class::ALL).estimate());
+        let mut after = |minutes: u32| {
+            while snapshot.at < sample::AT + RISK_EVERY * minutes {
+                snapshot.at += RISK_EVERY;
+                course.take(&snapshot);
+            }
+            risk(&snapshot, &course).into_string()
+        };
+        let young = after(3);
+        assert!(!young.contains("steady") && !young.contains("rising"), "{young}");
+        assert!(
+            young.contains("the last 4 h 0 min, of which 2 min are known; the upper edge is 10.0 %</p>"),
+            "{young}"
+        );
+        assert!(young.contains("<path d=\"M119.0 23.0L"), "three minutes of four hours are narrow: {young}");
+        assert!(after(20).contains("→</span> steady"), "a quarter of an hour is known");
+        assert!(after(300).contains("the last 4 h 0 min; the upper edge is 10.0 %</p>"), "all of it is known");
     }
 
     #[test]

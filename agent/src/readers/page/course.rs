@@ -36,8 +36,8 @@ const STANDS: Duration = Duration::from_secs(600);
 /// Visits of one endpoint that are kept.
 pub(super) const VISITS: usize = 16;
 /// Time between two points of the risk, and how many are kept: four hours, the assumed horizon.
-const RISK_EVERY: Duration = Duration::from_secs(60);
-const RISKS: usize = 240;
+pub(super) const RISK_EVERY: Duration = Duration::from_secs(60);
+pub(super) const RISKS: usize = 240;
 /// Incidents that are kept beside those of the snapshot: as many as the store remembers.
 const MOST_EARLIER: usize = 2000;
 

@@ -16,7 +16,7 @@ use super::{
     course::{self, Course, STRETCHES},
     endpoints::{self, Expiry},
     headline,
-    incidents::Other,
+    incidents::{self, Other},
     standing::{BAD, GOOD, Standing},
     text::{Html, Text, When, millis, share, texts},
 };
@@ -63,6 +63,8 @@ struct Link {
     path: String,
     text: Text,
     since: When,
+    /// Whether the endpoint's own last visit is not confirmed yet.
+    is_unconfirmed: bool,
 }
 
 /// Why it is as it is.
@@ -192,6 +194,7 @@ fn its_incidents(snapshot: &Snapshot, view: &EndpointView) -> Vec<Link> {
         path: links::incident_path(&links::incident_key(snapshot, incident)),
         text: Text::from(format!("{}: {}", incident.component, incident.finding.cause.definition().summary)),
         since: When::of(incident.since),
+        is_unconfirmed: incidents::is_unconfirmed(view),
     };
     of_it.map(link).collect()
 }

@@ -9,17 +9,14 @@ use super::{
     Frame,
     incidents::Told,
     markdown,
-    text::{Html, Text, When, texts},
+    text::{Html, Text, When},
 };
 use crate::{
     engine::snapshot::Snapshot,
     model::diagnosis::Incident,
-    readers::{
-        links::{self, Loss},
-        summary,
-    },
+    readers::links::{self, Loss},
     store::{
-        account::{self, Account, Spread},
+        account::{Account, Spread},
         rows::IncidentRow,
     },
 };
@@ -67,7 +64,7 @@ struct Page {
     frame: Frame,
     told: Told,
     moments: Vec<Moment>,
-    judgements: Vec<Judged>,
+    evidence: Vec<Text>,
     markdown: Vec<Text>,
 }
 
@@ -100,40 +97,22 @@ fn folded(mut moments: Vec<(Duration, String)>) -> Vec<Moment> {
     folded.into_iter().map(moment).collect()
 }
 
-/// How the cause at some of its endpoints was found.
-struct Judged {
-    endpoints: String,
-    rule: Text,
-    origin: Text,
-    contrasts: Vec<Text>,
-}
-
-impl Judged {
-    fn of(judged: &account::Judged) -> Self {
-        Self {
-            endpoints: summary::count(judged.endpoints, "endpoint"),
-            rule: Text::from(&judged.rule),
-            origin: Text::from(&judged.origin),
-            contrasts: texts(&judged.contrasts),
-        }
-    }
-}
-
 /// The page of an incident of this process, and what the store remembers of its course.
 pub fn render(snapshot: &Snapshot, asked: &Asked, row: Option<&IncidentRow>) -> String {
     let Asked { incident, ended } = asked;
     let told = Told::of(incident, *ended, snapshot);
-    let mut moments = moments(incident.since, incident.published, *ended, row.map(|row| &row.account));
+    let published = row.map_or(incident.published, |row| row.published);
+    let mut moments = moments(incident.since, published, *ended, row.map(|row| &row.account));
     let begun = snapshot.incidents.episodes.get(&incident.id).map(|episodes| episodes.begun.as_slice());
     let again = begun.unwrap_or_default().iter().skip(1);
     moments.extend(again.map(|at| (*at, "it began again".to_owned())));
-    write(snapshot, told, moments, &Account::of(incident))
+    write(snapshot, told, moments)
 }
 
 /// The page of an incident that the store alone remembers.
 pub fn render_remembered(snapshot: &Snapshot, row: &IncidentRow) -> String {
     let moments = moments(row.since, row.published, row.closed, Some(&row.account));
-    write(snapshot, Told::remembered(row, snapshot), moments, &row.account)
+    write(snapshot, Told::remembered(row, snapshot), moments)
 }
 
 fn moments(
@@ -142,23 +121,24 @@ fn moments(
     ended: Option<Duration>,
     account: Option<&Account>,
 ) -> Vec<(Duration, String)> {
-    let mut moments = vec![
-        (since, "the first visit that shows it began".to_owned()),
-        (published, "it was named as it stands here".to_owned()),
-    ];
+    let mut moments = vec![(since, "the first visit that shows it began".to_owned())];
+    let named = account.and_then(Account::named).map(|at| at.as_millis());
+    if named != Some(published.as_millis()) {
+        moments.push((published, "its present cause, confidence and scope stand since then".to_owned()));
+    }
     let learned = account.into_iter().flat_map(|account| &account.moments);
     moments.extend(learned.map(|moment| (moment.at, moment.what.clone())));
     moments.extend(ended.map(|at| (at, "it ended".to_owned())));
     moments
 }
 
-fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>, account: &Account) -> String {
+fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>) -> String {
     let title = format!("{} {}", told.standing.sign, told.component);
     let page = Page {
         frame: Frame::of(snapshot, "detail", title),
         moments: folded(moments),
         markdown: markdown::lines(&told),
-        judgements: account.judged.iter().map(Judged::of).collect(),
+        evidence: told.met(),
         told,
     };
     Html::of(&page).into_string()

@@ -3,13 +3,13 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
-use ase_probes::cause::Cause;
+use ase_probes::{cause::Cause, verdict::Verdict};
 use askama::Template;
 
 use super::{
     course::Course,
     headline, markdown, past,
-    standing::{ENDED, PART, Standing},
+    standing::{ENDED, Standing, UNSEEN},
     text::{Html, Text, When, span, texts},
 };
 use crate::{
@@ -17,10 +17,14 @@ use crate::{
     model::{
         catalog::EndpointId,
         diagnosis::{Alternative, Incident},
-        endpoint::EndpointView,
+        endpoint::{EndpointView, Status},
+        visit::Visit,
     },
-    readers::{advice, links, report},
-    store::{account, rows::IncidentRow},
+    readers::{advice, links, report, summary::count},
+    store::{
+        account::{self, Account},
+        rows::IncidentRow,
+    },
 };
 
 /// Evidence lines of one card; the incident's own page has all.
@@ -39,14 +43,19 @@ pub(super) struct Told {
     pub(super) component: Text,
     pub(super) cause: Text,
     pub(super) summary: Text,
-    pub(super) phase: Text,
+    /// In which phase it shows; nothing where it hits what is asked in several ways.
+    pub(super) phase: Option<Text>,
     pub(super) side: Text,
+    /// The side in plain words. The scope needs none: the component says it.
+    pub(super) place: &'static str,
     pub(super) scope: Text,
     pub(super) confidence: Text,
     pub(super) since: When,
     /// By which clock its times are, where that one is wrong.
     pub(super) clock: Option<Text>,
     pub(super) ended: Option<When>,
+    /// Whether it was open when the last process ended, and this one did not see it yet.
+    pub(super) is_unseen: bool,
     pub(super) lasted: String,
     pub(super) owner: &'static str,
     pub(super) mender: &'static str,
@@ -62,7 +71,31 @@ pub(super) struct Told {
     pub(super) evidence: Vec<Text>,
     pub(super) hits: Vec<Hit>,
     pub(super) hidden: usize,
+    /// Those whose last visit was bad and that count as healthy until a further one confirms it.
+    pub(super) unconfirmed: usize,
     pub(super) others: Vec<Other>,
+    /// The rules that decided, with what was asked and answered.
+    pub(super) judged: Vec<Judged>,
+}
+
+/// How the cause at some of its endpoints was found.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    pub(super) endpoints: String,
+    pub(super) rule: Text,
+    pub(super) origin: Text,
+    pub(super) contrasts: Vec<Text>,
+}
+
+impl Judged {
+    fn of(judged: &account::Judged) -> Self {
+        Self {
+            endpoints: count(judged.endpoints, "endpoint"),
+            rule: Text::from(&judged.rule),
+            origin: Text::from(&judged.origin),
+            contrasts: texts(&judged.contrasts),
+        }
+    }
 }
 
 /// A command.
@@ -140,6 +173,7 @@ impl Told {
         let every = advice.every_command();
         let typed = every.iter().chain(others.iter().filter_map(|(_, typed)| Some(&typed.as_ref()?.command)));
         let blanks = advice::blanks(typed.map(String::as_str)).map(Text::from);
+        let about = if ended.is_some() { kind } else { report::about };
         Self {
             link: links::below(snapshot, &links::incident_path(&key)).map(Text::from),
             path: links::incident_path(&key),
@@ -148,13 +182,15 @@ impl Told {
             component: Text::from(&incident.component),
             cause: Text::from(definition.label),
             summary: Text::from(headline::of(incident, snapshot)),
-            phase: Text::from(finding.phase.label()),
+            phase: is_of_one_kind(incident.scope.label()).then(|| Text::from(finding.phase.label())),
             side: Text::from(finding.side.label()),
+            place: place(finding.side.label()),
             scope: Text::from(incident.scope.label()),
             confidence: Text::from(finding.confidence.label()),
             since: When::of(incident.since),
             clock: headline::clock_of(Some(finding.cause), snapshot).map(Text::from),
             ended: ended.map(When::of),
+            is_unseen: false,
             lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
             owner: advice.owner.label(),
             mender: advice::mender(advice.owner),
@@ -168,9 +204,15 @@ impl Told {
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
-            hits: hits(incident, ended, &views),
+            hits: hits(incident.endpoints.iter().cloned(), &views, about, |id| incident.hides.contains(id)),
             hidden: incident.hides.len(),
+            unconfirmed: incident
+                .endpoints
+                .iter()
+                .filter(|id| ended.is_none() && views.get(id).is_some_and(|view| is_unconfirmed(view)))
+                .count(),
             others: others.iter().map(Other::with_command).collect(),
+            judged: Account::of(incident).judged.iter().map(Judged::of).collect(),
         }
     }
 
@@ -185,17 +227,19 @@ impl Told {
             key: Text::from(&row.id),
             link: links::below(snapshot, &links::incident_path(&row.id)).map(Text::from),
             path: links::incident_path(&row.id),
-            standing: if row.closed.is_some() { ENDED } else { PART },
+            standing: if row.closed.is_some() { ENDED } else { UNSEEN },
             component: Text::from(&row.component),
             cause: Text::from(&row.cause),
             summary: Text::from(definition.map_or("", |definition| definition.summary)),
-            phase: Text::from(&row.phase),
+            phase: is_of_one_kind(&row.scope).then(|| Text::from(&row.phase)),
             side: Text::from(&row.side),
+            place: place(&row.side),
             scope: Text::from(&row.scope),
             confidence: Text::from(&row.confidence),
             since: When::of(row.since),
             clock: headline::clock_of(cause, snapshot).map(Text::from),
             ended: row.closed.map(When::of),
+            is_unseen: row.closed.is_none(),
             lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
@@ -206,16 +250,42 @@ impl Told {
             rules: None,
             hint: None,
             evidence: texts(&row.evidence),
-            hits: row
-                .endpoints
-                .iter()
-                .map(|known| (id(known), row.account.hides.contains(known)))
-                .map(|(id, is_hidden)| hit(&id, views.get(&id).map(|view| kind(view)), is_hidden))
-                .collect(),
+            hits: hits(row.endpoints.iter().map(id), &views, kind, |id| {
+                row.account.hides.iter().any(|it| **it == *id.0)
+            }),
             hidden: row.account.hides.len(),
+            unconfirmed: 0,
             others: row.account.others.iter().map(Other::remembered).collect(),
+            judged: row.account.judged.iter().map(Judged::of).collect(),
         }
     }
+
+    /// The evidence without what was asked and answered, where that stands on its own.
+    pub(super) fn met(&self) -> Vec<Text> {
+        let is_asked = |line: &Text| self.judged.iter().any(|judged| judged.contrasts.contains(line));
+        self.evidence.iter().filter(|line| !is_asked(line)).cloned().collect()
+    }
+}
+
+/// Whether an endpoint counts as healthy although its last visit was bad: an incident that others show has it already.
+pub(super) fn is_unconfirmed(view: &EndpointView) -> bool {
+    let is_bad = |visit: &Visit| matches!(visit.result, Ok(Verdict::Degraded(_) | Verdict::Failed(_)));
+    view.status == Status::Healthy && view.last.as_deref().is_some_and(is_bad)
+}
+
+/// Where the fault is, by the label of its side. The store may have one of a later version.
+fn place(side: &str) -> &'static str {
+    match side {
+        "local" => "on this machine",
+        "path" => "on the path",
+        "remote" => "at the peer",
+        _ => "where is not known",
+    }
+}
+
+/// Whether what it hits is asked in one way, so that the phase of one tells that of all.
+fn is_of_one_kind(scope: &str) -> bool {
+    ["endpoint", "host", "port"].contains(&scope)
 }
 
 /// What is done first, and what next; nothing where nothing is known.
@@ -233,12 +303,16 @@ pub(super) fn standing(
     if ended.is_some() { ENDED } else { Standing::of_incident(report::gravity(incident, views)) }
 }
 
-/// What an incident of this process hits, the worst first. How they stand says something of one that is open alone.
-fn hits(incident: &Incident, ended: Option<Duration>, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<Hit> {
-    let mut ids: Vec<&EndpointId> = incident.endpoints.iter().collect();
-    ids.sort_by_key(|id| Reverse(views.get(*id).map(|view| view.endpoint.severity)));
-    let about = if ended.is_some() { kind } else { report::about };
-    ids.into_iter().map(|id| hit(id, views.get(id).map(|view| about(view)), incident.hides.contains(id))).collect()
+/// What it hits, the worst first: who names only some names these.
+fn hits(
+    ids: impl Iterator<Item = EndpointId>,
+    views: &BTreeMap<&EndpointId, &EndpointView>,
+    about: fn(&EndpointView) -> String,
+    is_hidden: impl Fn(&EndpointId) -> bool,
+) -> Vec<Hit> {
+    let mut ids: Vec<EndpointId> = ids.collect();
+    ids.sort_by_key(|id| Reverse(views.get(id).map(|view| view.endpoint.severity)));
+    ids.iter().map(|id| hit(id, views.get(id).map(|view| about(view)), is_hidden(id))).collect()
 }
 
 fn kind(view: &EndpointView) -> String {
@@ -253,6 +327,8 @@ fn hit(id: &EndpointId, about: Option<String>, is_hidden: bool) -> Hit {
 #[template(path = "incidents.html", whitespace = "minimize")]
 struct Cards {
     cards: Vec<Card>,
+    /// Those that were open when the last process ended, as long as this one has not looked everywhere.
+    unseen: Vec<past::Entry>,
     last: Option<past::Entry>,
 }
 
@@ -282,7 +358,9 @@ impl Card {
 /// The cards of the open incidents, the worst first.
 pub(super) fn cards(snapshot: &Snapshot, course: &Course) -> Html {
     let open = report::worst_first(snapshot);
-    let last = if open.is_empty() { past::entries(snapshot, course).into_iter().next() } else { None };
+    let (unseen, before): (Vec<_>, Vec<_>) =
+        past::entries(snapshot, course).into_iter().partition(|entry| entry.is_unseen);
+    let last = if open.is_empty() && unseen.is_empty() { before.into_iter().next() } else { None };
     let cards = open.into_iter().map(|incident| Card::of(Told::of(incident, None, snapshot))).collect();
-    Html::of(&Cards { cards, last })
+    Html::of(&Cards { cards, unseen, last })
 }

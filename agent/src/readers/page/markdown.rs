@@ -1,7 +1,7 @@
 //! An incident as Markdown, line by line, for a ticket or a chat: what was heard is shown as it is and never read as marks.
 
 use super::{
-    incidents::{Told, Typed},
+    incidents::{Judged, Told, Typed},
     text::Text,
 };
 use crate::readers::ticket::markdown::{code, plain};
@@ -13,11 +13,13 @@ const NAMED: usize = 12;
 pub(super) fn lines(told: &Told) -> Vec<Text> {
     let Told { confidence, side, scope, .. } = told;
     let about = format!("({confidence}, side {side}, scope {scope})");
+    let lasted =
+        if told.is_unseen { "open when the last process ended, not seen again yet" } else { told.lasted.as_str() };
     let mut lines = vec![
         format!("### {}: {}", shown(&told.component), shown(&told.summary)),
         String::new(),
         format!("- **Cause:** {} {}", code(&told.cause.to_string()), plain(&about)),
-        format!("- **Since:** {} (the first visit that showed it; {})", told.since.utc, told.lasted),
+        format!("- **Since:** {} (the first visit that showed it; {lasted})", told.since.utc),
     ];
     lines.extend(told.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
     lines.extend(told.clock.iter().map(|clock| format!("- **Clock:** every time here is by {}", shown(clock))));
@@ -28,15 +30,23 @@ pub(super) fn lines(told: &Told) -> Vec<Text> {
     lines.extend(told.elsewhere.iter().map(|elsewhere| format!("- **Note:** {}", elsewhere.marked())));
     lines.extend(told.blanks.iter().map(|blanks| format!("- **Fill in:** {}", blanks.marked())));
     told.commands.iter().for_each(|command| typed(&mut lines, "", command));
-    for other in &told.others {
-        lines.push(format!("- **Or:** {}, if {}", code(&other.cause.to_string()), other.words.marked()));
-        other.typed.iter().for_each(|command| typed(&mut lines, "  ", command));
-    }
     lines.push(format!("- **Hits:** {}", hits(told)));
     lines.extend(hidden(told).map(|hidden| format!("- **Hides:** {hidden}")));
     lines.extend(told.link.as_ref().map(|link| format!("- **Page:** {link}")));
-    lines.extend([String::new(), "Evidence:".to_owned(), String::new()]);
-    lines.extend(told.evidence.iter().map(|line| format!("- {}", shown(line))));
+    listed(&mut lines, "Evidence", &told.met());
+    for judged in &told.judged {
+        let Judged { rule, endpoints, origin, contrasts } = judged;
+        let by = format!("What was asked and answered ({})", plain(&format!("rule {rule} for {endpoints}, {origin}")));
+        listed(&mut lines, &by, contrasts);
+    }
+    if !told.others.is_empty() {
+        headed(&mut lines, "What else it could be");
+    }
+    for other in &told.others {
+        let (cause, summary) = (code(&other.cause.to_string()), plain(other.summary));
+        lines.push(format!("- {cause} {summary}: if {}", other.words.marked()));
+        other.typed.iter().for_each(|command| typed(&mut lines, "  ", command));
+    }
     lines.into_iter().map(Text::of_texts).collect()
 }
 
@@ -52,6 +62,17 @@ fn hidden(told: &Told) -> Option<String> {
     let (hidden, hits) = (told.hidden, told.hits.len());
     let whose = if hidden == 1 { "its" } else { "their" };
     (hidden > 0).then(|| format!("{hidden} of these {hits}: {whose} own service could not be tested"))
+}
+
+fn headed(lines: &mut Vec<String>, title: &str) {
+    lines.extend([String::new(), format!("{title}:"), String::new()]);
+}
+
+fn listed(lines: &mut Vec<String>, title: &str, texts: &[Text]) {
+    if !texts.is_empty() {
+        headed(lines, title);
+    }
+    lines.extend(texts.iter().map(|line| format!("- {}", shown(line))));
 }
 
 fn shown(text: &Text) -> String {

@@ -52,6 +52,8 @@ struct Name {
     since: When,
     custom: Vec<Text>,
     azure: Vec<Text>,
+    /// What the last answers alone mean, where that is not what stands here: that needs more than one round.
+    last: Option<&'static str>,
     reason: Text,
     advice: Option<Text>,
 }
@@ -64,6 +66,7 @@ pub(super) fn sides(snapshot: &Snapshot) -> Html {
     let fine = known - snapshot.names.iter().filter(|view| worrying(view)).count();
     let open = snapshot.names.len() - known;
     let agreeing = match (known, open) {
+        (0, 0) => "No name is compared".to_owned(),
         (0, 1) => "The one name was not compared yet".to_owned(),
         (0, 2..) => format!("None of the {open} names was compared yet"),
         (_, 0) => format!("{} to the same place on both sides", leads(fine)),
@@ -127,6 +130,7 @@ fn name(view: &NameView, snapshot: &Snapshot) -> Option<Name> {
         since: When::of(view.since),
         custom: said(&survey.custom),
         azure: said(&survey.azure),
+        last: Some(survey.comparison.class.label()).filter(|last| *last != label),
         reason: Text::from(&comparison.reason),
         advice: comparison.class.advice().map(Text::from),
     })

@@ -21,8 +21,8 @@ const SPANS: [(&str, &str, u64, [&str; 4]); 5] = [
     ("h1", "1 h", 3600, ["1 h ago", "45 min", "30 min", "15 min"]),
     ("h6", "6 h", 6 * 3600, ["6 h ago", "4½ h", "3 h", "90 min"]),
     ("d1", "24 h", 24 * 3600, ["24 h ago", "18 h", "12 h", "6 h"]),
-    ("d7", "7 d", 7 * 86_400, ["7 d ago", "5 d", "3½ d", "42 h"]),
-    ("d30", "30 d", 30 * 86_400, ["30 d ago", "22 d", "15 d", "7½ d"]),
+    ("d7", "7 d", 7 * 86_400, ["7 d ago", "5¼ d", "3½ d", "42 h"]),
+    ("d30", "30 d", 30 * 86_400, ["30 d ago", "22½ d", "15 d", "7½ d"]),
 ];
 /// The span that is shown at first.
 const FIRST: &str = "d1";
@@ -51,6 +51,8 @@ pub(super) struct Entry {
     pub(super) since: When,
     /// When it ended; `None` while it is open.
     pub(super) ended: Option<When>,
+    /// Whether it was open when the last process ended and this one has not looked everywhere yet: nobody knows whether it is.
+    pub(super) is_unseen: bool,
     /// How long it lasted so far.
     pub(super) lasted: String,
 }
@@ -86,7 +88,9 @@ pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
     for row in course.earlier().iter().filter(|row| !known.contains(&row.id)) {
         // One that was open when the last process ended and is not now was over by the time this one had looked.
         let to = Some(row.closed.unwrap_or(snapshot.agent.started));
-        entries.push(entry(snapshot, row.id.clone(), (row.since, to), (&row.cause, &row.component)));
+        let entry = entry(snapshot, row.id.clone(), (row.since, to), (&row.cause, &row.component));
+        let is_unseen = row.closed.is_none() && !snapshot.agent.ready;
+        entries.push(Entry { ended: entry.ended.clone().filter(|_| !is_unseen), is_unseen, ..entry });
     }
     entries.sort_by(|one, other| (other.from, &other.key).cmp(&(one.from, &one.key)));
     entries
@@ -109,6 +113,7 @@ fn entry(
         standing: ENDED,
         since: When::of(from),
         ended: to.map(When::of),
+        is_unseen: false,
         lasted: span(to.unwrap_or(snapshot.at).saturating_sub(from)),
     }
 }
@@ -181,8 +186,34 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
         let Some(stretch) = charts::within(start, length, entry.from, entry.to.unwrap_or(now)) else { continue };
         let lane = free.iter().position(|free| *free <= stretch.x).unwrap_or(LANES - 1);
         free[lane] = stretch.x + stretch.width + 2;
-        let class = if entry.to.is_none() { entry.standing.class } else { "over" };
+        let class = if entry.ended.is_none() { entry.standing.class } else { "over" };
         marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE + MARGIN });
     }
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds that a tick says.
+    fn seconds(tick: &str) -> f64 {
+        let (number, unit) = tick.trim_end_matches(" ago").split_once(' ').expect("a number and its unit");
+        let whole = number.trim_end_matches(['½', '¼']);
+        let part = match number.chars().last() {
+            Some('½') => 0.5,
+            Some('¼') => 0.25,
+            _ => 0.0,
+        };
+        let unit = [("min", 60.0), ("h", 3600.0), ("d", 86_400.0)].into_iter().find(|(name, _)| *name == unit);
+        (whole.parse::<f64>().expect("a number") + part) * unit.expect("a unit").1
+    }
+
+    #[test]
+    fn every_tick_says_the_quarter_at_which_it_stands() {
+        for (name, _, length, ticks) in SPANS {
+            let said = ticks.map(seconds);
+            assert_eq!(said, [4, 3, 2, 1].map(|quarter| (length * quarter) as f64 / 4.0), "{name}: {ticks:?}");
+        }
+    }
 }

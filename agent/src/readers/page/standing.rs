@@ -26,6 +26,9 @@ pub(super) const NONE: Standing = Standing { class: "none", sign: "?", word: "un
 /// An incident that is over.
 pub(super) const ENDED: Standing = Standing { class: "none", sign: "■", word: "ended" };
 
+/// An incident that was open when the last process ended, and is not seen again by this one.
+pub(super) const UNSEEN: Standing = Standing { class: "none", sign: "?", word: "not seen again yet" };
+
 impl Standing {
     /// The same under another word.
     pub(super) fn said(self, word: &'static str) -> Self {

@@ -7,13 +7,14 @@ use ase_probes::cause::Cause;
 use super::*;
 use crate::{
     model::{
-        catalog::EndpointId,
+        catalog::{EndpointId, Severity},
         contrast::Contrast,
         diagnosis::{Alternative, Closed, Diagnosis, Origin, Scope},
         endpoint::Status,
         visit::Untested,
     },
     readers::{report, summary::Summary},
+    resolvers::compare::ComparisonClass,
     sample::{self, AT},
     store::{
         account::{self, Account},
@@ -53,10 +54,29 @@ fn the_first_sentence_is_that_of_check() {
         let said = page.split(start).nth(1).and_then(|rest| rest.split(end).next());
         words(said.unwrap_or_else(|| panic!("{start}: {page}")))
     };
-    let (heading, worst) = (between("<h1>", "</h1>"), between("<p class=\"worst\">", "</p>"));
+    let (heading, counts) = (between("<h1>", "</h1>"), between("<p class=\"worst\">", "</p>"));
     assert!(heading.ends_with(char::is_alphanumeric), "a heading ends with its words: {heading}");
-    assert_eq!(format!("{heading}; {worst}"), first);
-    assert!(page.contains(&format!("<title>✕ {}</title>", Summary::of(&snapshot).sentence())));
+    assert!(heading.contains(", since 2027-01-15 07:47:25 UTC; the network team mends it"), "{heading}");
+    assert!(page.contains("since <time datetime=\"2027-01-15T07:47:25Z\""), "the script says it in the reader's zone");
+    let timeless = heading.replace(", since 2027-01-15 07:47:25 UTC", "");
+    assert_eq!(format!("{counts}; {timeless}"), first, "but for the time, which one look cannot tell");
+    let title = "✕ TCP 1433 to every host: packets vanish without any answer (dropped, likely), since 07:47 UTC; \
+                 the network team mends it";
+    assert!(page.contains(&format!("<title>{title}</title>")), "{page}");
+    assert_eq!(super::title(&snapshot), title);
+}
+
+#[test]
+fn the_first_sentence_is_about_the_worst_incident_and_the_others_are_counted_below() {
+    let mut snapshot = sample::snapshot();
+    let mut other = (*snapshot.incidents.open[0]).clone();
+    (other.id, other.component, other.endpoints) = (4, "a printer".to_owned(), Vec::new());
+    snapshot.incidents.open.insert(0, Arc::new(other));
+    let page = page(&snapshot);
+    assert!(page.contains("<h1>TCP 1433 to every host: "), "{page}");
+    assert!(page.contains("lost something critical: sql; <a href=\"#incidents\">1 more incident</a></p>"), "{page}");
+    snapshot.incidents.open.clear();
+    assert!(super::title(&snapshot).ends_with(&Summary::of(&snapshot).sentence()), "without an incident as ever");
 }
 
 #[test]
@@ -65,7 +85,7 @@ fn an_open_incident_says_what_since_when_why_who_and_what_next() {
     for said in [
         "Open incidents 1",
         "TCP 1433 to every host",
-        "since 2027-01-15 07:47:25 UTC (the first visit that showed it), for 12 min · likely · side path · scope port",
+        "since 2027-01-15 07:47:25 UTC (the first visit that showed it), for 12 min · likely · on the path",
         "Who network team",
         "203.0.113.40:1433: connect phase: no answer before the deadline",
         "Or local_firewall, if",
@@ -123,11 +143,26 @@ fn names_that_were_not_compared_are_counted_in_a_sentence() {
     let mut one = (*snapshot.names[0]).clone();
     one.published = None;
     let one = Arc::new(one);
+    snapshot.names = Arc::new(Vec::new());
+    assert!(words(&page(&snapshot)).contains("No name is compared."), "none is to be");
     for (names, said) in [(1, "The one name was not compared yet."), (9, "None of the 9 names was compared yet.")] {
         snapshot.names = Arc::new(vec![Arc::clone(&one); names]);
         let page = words(&page(&snapshot));
         assert!(page.contains(said), "{said}: {page}");
     }
+}
+
+#[test]
+fn addresses_of_another_round_than_their_meaning_are_said_to_be() {
+    let mut snapshot = sample::snapshot();
+    let of_last = "The addresses are those of the last round, which alone is ";
+    assert!(!words(&page(&snapshot)).contains(of_last));
+    let names = Arc::make_mut(&mut snapshot.names);
+    let name = names.iter_mut().find(|name| name.published.is_some()).expect("one is compared");
+    let survey = Arc::make_mut(Arc::make_mut(name).last.as_mut().expect("it was asked"));
+    survey.comparison.class = ComparisonClass::Identical;
+    let label = ComparisonClass::Identical.label();
+    assert!(words(&page(&snapshot)).contains(&format!("{of_last}{label}. Azure DNS leads to")), "{label}");
 }
 
 #[test]
@@ -137,6 +172,58 @@ fn all_well_is_calm() {
     snapshot.incidents.open.clear();
     let page = page(&snapshot);
     assert!(page.contains("class=\"answer good\"") && page.contains("No incident is open"), "{page}");
+}
+
+/// The top of the page beside a sample whose endpoints are all well.
+fn top(change: impl FnOnce(&mut Snapshot)) -> (String, String) {
+    let mut snapshot = sample::snapshot();
+    sample::set_all(&mut snapshot, Status::Healthy);
+    snapshot.incidents.open.clear();
+    change(&mut snapshot);
+    let page = page(&snapshot);
+    let top = page.split("id=\"answer\"").nth(1).and_then(|rest| rest.split("</div>").next()).expect("an answer");
+    (
+        page.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default().to_owned(),
+        words(top),
+    )
+}
+
+fn suspend(snapshot: &mut Snapshot) {
+    let environment = Arc::make_mut(snapshot.environment.as_mut().expect("the sample has an environment"));
+    environment.environment.suspended = Some(true);
+}
+
+#[test]
+fn nothing_is_called_in_order_beside_an_open_incident_or_a_suspended_environment() {
+    assert!(top(|_| {}).1.contains("in order"), "calm is possible");
+    let open = sample::snapshot().incidents.open[0].clone();
+    let quiet = |snapshot: &mut Snapshot| {
+        let episodes = crate::model::diagnosis::Episodes { is_quiet: true, ..Default::default() };
+        snapshot.incidents.episodes.insert(open.id, episodes);
+        snapshot.incidents.open.push(Arc::clone(&open));
+    };
+    let (title, said) = top(quiet);
+    assert!(title.starts_with("▲ TCP 1433 to every host") && said.contains("it is not seen at the moment"), "{said}");
+    assert!(said.contains("12 endpoints prove their peer at the moment"), "{said}");
+    assert!(!said.contains("in order") && !said.contains("watched and well"), "{said}");
+    let (title, said) = top(suspend);
+    assert_eq!(
+        title,
+        "✕ ase-1 is suspended, says the management API, though 12 endpoints prove their peer at the moment"
+    );
+    assert!(said.contains("✕ suspended ase-1 is suspended, ") && !said.contains("in order"), "{said}");
+    let (title, said) = top(|snapshot| {
+        quiet(snapshot);
+        suspend(snapshot);
+    });
+    assert!(title.starts_with("✕ TCP 1433") && said.contains("ase-1 is suspended, says the management API"), "{said}");
+}
+
+#[test]
+fn early_warnings_and_a_refused_reload_stand_beside_the_counts() {
+    let (_, said) = top(|snapshot| snapshot.agent.reload_ok = false);
+    assert!(said.contains("▲ early warnings ✕ agent: reload refused seen from"), "{said}");
+    assert!(!top(|_| {}).1.contains("refused"), "only where one was");
 }
 
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'</title></textarea>\u{202e}\u{1b}[31m";
@@ -283,9 +370,13 @@ fn a_groups_heading_is_told_when_its_first_endpoint_fails_and_no_row_moves() {
 
 /// How the cause was told from others, and what else it could be.
 fn assert_account(told: &str) {
-    for said in ["Rule R10 for 2 endpoints, observed", "What else it could be", "local_firewall"] {
+    for said in
+        ["What was asked and answered Rule R10 for 2 endpoints, observed", "What else it could be", "local_firewall"]
+    {
         assert!(told.contains(said), "{said}: {told}");
     }
+    let page = told.split(" Report ").next().unwrap_or_default();
+    assert_eq!(page.matches(Contrast::OtherPortsWork.words(true)).count(), 1, "each stands once: {page}");
 }
 
 #[test]
@@ -324,6 +415,131 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
     assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
+}
+
+#[test]
+fn what_was_open_when_the_last_process_ended_is_not_said_to_be_over_before_everybody_was_asked() {
+    let mut snapshot = sample::snapshot();
+    snapshot.incidents.open.clear();
+    let row = IncidentRow {
+        id: "1799990000000-1".to_owned(),
+        cause: "dropped".to_owned(),
+        component: "TCP 1433 to every host".to_owned(),
+        since: snapshot.agent.started - Duration::from_secs(755),
+        ..IncidentRow::default()
+    };
+    let mut course = Course::default();
+    course.recall(course::Recalled::default(), vec![row.clone()], snapshot.agent.started);
+    let unseen = "Open when the last process ended, not seen again yet: TCP 1433 to every host, dropped, began";
+    for (ready, is_said) in [(false, true), (true, false)] {
+        snapshot.agent.ready = ready;
+        let html = landing(&snapshot, &course);
+        let page = words(&html);
+        assert_eq!(page.contains(unseen), is_said, "{page}");
+        assert_eq!(page.contains("No incident is open The last one: TCP 1433"), !is_said, "{page}");
+        assert_eq!(page.contains("UTC ? not seen again yet dropped"), is_said, "the list says so as well: {page}");
+        assert_eq!(html.contains("open when the last process ended\"><title>"), is_said, "and the timeline: {html}");
+    }
+    let own = words(&remembered_incident(&snapshot, &row));
+    assert!(own.contains("? not seen again yet dropped") && !own.contains("degraded"), "{own}");
+    assert!(own.contains("showed it) open when the last process ended, not seen again yet"), "{own}");
+    assert!(
+        own.contains("showed it; open when the last process ended, not seen again yet)"),
+        "so does the copy: {own}"
+    );
+}
+
+#[test]
+fn the_endpoints_that_are_named_are_the_worst_ones() {
+    let mut snapshot = sample::snapshot();
+    let ids: Vec<EndpointId> = snapshot.endpoints.iter().map(|view| view.endpoint.id.clone()).collect();
+    let last = ids.last().expect("the sample has endpoints").clone();
+    for view in &mut snapshot.endpoints {
+        let view = Arc::make_mut(view);
+        let severity = if view.endpoint.id == last { Severity::Critical } else { Severity::Warning };
+        Arc::make_mut(&mut view.endpoint).severity = severity;
+    }
+    Arc::make_mut(&mut snapshot.incidents.open[0]).endpoints = ids.clone();
+    let html = page(&snapshot);
+    let card = words(html.split("<article").nth(1).and_then(|rest| rest.split("</article>").next()).expect("a card"));
+    let expected = format!("Hits {} {last} ", ids.len());
+    assert!(card.contains(&expected), "{expected}: {card}");
+    assert!(card.contains(&format!("- **Hits:** {last}, ")), "so does the copy: {card}");
+    let row = IncidentRow { endpoints: ids.iter().map(ToString::to_string).collect(), ..IncidentRow::default() };
+    let told = words(&remembered_incident(&snapshot, &row));
+    assert!(told.contains(&format!("Endpoints {} {last} ", ids.len())), "and what the store remembers: {told}");
+}
+
+#[test]
+fn of_several_cards_the_first_shows_its_commands_and_no_other_cause_does() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let mut other = (*snapshot.incidents.open[0]).clone();
+    (other.id, other.component) = (4, "a printer".to_owned());
+    other.endpoints.truncate(1);
+    snapshot.incidents.open.push(Arc::new(other));
+    let page = page(&snapshot);
+    let cards: Vec<&str> = page.split("<article").skip(1).collect();
+    let shown = |card: &str| {
+        let typed =
+            card.split("<details id=\"").skip(1).filter(|rest| rest.contains("<summary>What to type</summary>"));
+        typed.map(|rest| rest.split('>').next().is_some_and(|tag| tag.ends_with(" open"))).collect::<Vec<_>>()
+    };
+    assert_eq!(cards.iter().map(|card| shown(card)).collect::<Vec<_>>(), [vec![true, false], vec![false, false]]);
+    let outside = |card: &str| {
+        let folded = card.split("<details").skip(1).filter_map(|rest| rest.split("</details>").next());
+        card.matches("<pre").count() - folded.map(|part| part.matches("<pre").count()).sum::<usize>()
+    };
+    assert!(cards.iter().all(|card| outside(card) == 0), "every command is folded with its likes: {page}");
+}
+
+#[test]
+fn the_course_says_what_it_was_named_at_first_and_since_when_it_is_as_it_is() {
+    let s = Duration::from_secs;
+    let mut row = IncidentRow { since: AT - s(1000), published: AT - s(990), ..IncidentRow::default() };
+    let told = |row: &IncidentRow| words(&remembered_incident(&sample::snapshot(), row));
+    let present = "UTC its present cause, confidence and scope stand since then";
+    assert!(told(&row).contains(present), "an earlier version noted no name");
+    row.account.note(AT - s(990), "it was named: dropped, possible".to_owned());
+    let named = told(&row);
+    assert!(named.contains("07:43:30 UTC it was named: dropped, possible") && !named.contains(present), "{named}");
+    row.published = AT - s(900);
+    let surer = told(&row);
+    assert!(surer.contains("07:43:30 UTC it was named: dropped, possible"), "{surer}");
+    assert!(surer.contains(&format!("07:45:00 {present}")), "{surer}");
+}
+
+#[test]
+fn endpoints_of_an_incident_that_count_as_healthy_are_said_to_be_not_confirmed_yet() {
+    let mut snapshot = sample::snapshot();
+    assert!(!words(&page(&snapshot)).contains("not confirmed"), "all of the sample are");
+    let id = snapshot.incidents.open[0].endpoints[1].clone();
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == id).expect("it is watched");
+    Arc::make_mut(view).status = Status::Healthy;
+    let said = "Hits 2, of which 1 is not confirmed yet";
+    assert!(words(&page(&snapshot)).contains(said));
+    assert!(words(&incident_of(&snapshot)).contains("Endpoints 2, of which 1 is not confirmed yet"));
+    let own = |snapshot: &Snapshot| endpoint(snapshot, &Course::default(), &id.0, &[]).expect("it is watched");
+    assert!(words(&own(&snapshot)).contains("; its last visit was bad, which is not confirmed yet"));
+    sample::set_all(&mut snapshot, Status::Healthy);
+    for view in &mut snapshot.endpoints {
+        let visit = Arc::make_mut(view).last.as_mut().map(Arc::make_mut);
+        visit.into_iter().for_each(|visit| visit.result = Ok(ase_probes::verdict::Verdict::Healthy));
+    }
+    assert!(!words(&page(&snapshot)).contains("not confirmed"), "who answers again needs no confirmation");
+}
+
+#[test]
+fn the_phase_of_one_is_not_said_of_everything_outside() {
+    let mut snapshot = sample::snapshot();
+    assert!(words(&incident_of(&snapshot)).contains("likely on the path in phase connect What to do"));
+    Arc::make_mut(&mut snapshot.incidents.open[0]).scope = Scope::Egress;
+    let told = words(&incident_of(&snapshot));
+    assert!(told.contains("likely on the path What to do"), "{told}");
+    let row = |side: &str| IncidentRow { side: side.to_owned(), phase: "ntp".to_owned(), ..IncidentRow::default() };
+    let told = |side| words(&remembered_incident(&snapshot, &row(side)));
+    assert!(told("local").contains("on this machine") && !told("local").contains("phase ntp"));
+    assert!(told("of a later version").contains("where is not known"));
 }
 
 #[test]
@@ -521,6 +737,27 @@ fn what_a_peer_says_is_no_markup_in_a_copied_report() {
 }
 
 #[test]
+fn a_copied_report_says_all_that_the_page_says() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+    incident.hides = vec![incident.endpoints[1].clone()];
+    for html in [page(&snapshot), incident_of(&snapshot)] {
+        let report = copied(&html);
+        for said in [
+            "\n- **Hint:** a rule for this port is the first suspect\n",
+            "\n- **Hides:** 1 of these 2: its own service could not be tested\n",
+            "\nEvidence:\n\n- no other host works on the same port\n- 203.0.113.40:1433",
+            "\nWhat was asked and answered (rule R10 for 2 endpoints, observed):\n\n- ",
+            "\nWhat else it could be:\n\n- `local_firewall` ",
+            ": if the platform's own address does not answer either\n  - **Type:** `sudo nft list ruleset`\n",
+        ] {
+            assert!(report.contains(said), "{said:?}: {report}");
+        }
+    }
+}
+
+#[test]
 fn a_copied_report_of_many_endpoints_names_some_whole_and_counts_the_rest() {
     let mut snapshot = sample::snapshot();
     let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
@@ -684,7 +921,7 @@ fn a_copied_report_says_what_is_hidden_what_was_hinted_and_what_else_it_could_be
     let report = copied(&page(&snapshot));
     for said in [
         "- **Hint:** look at the route first",
-        "- **Or:** `local_firewall`, if ",
+        "- `local_firewall` ",
         "  - **Type:** `sudo nft list ruleset`",
         "- **Hides:** 1 of these 2: its own service could not be tested",
         "(the first visit that showed it; 12 min)",

@@ -193,6 +193,17 @@ impl When {
         Self::from_machine(rfc3339_seconds(since_epoch))
     }
 
+    /// UTC for a line that has little room: to the minute, and without the date where that is the one of `now`.
+    pub(super) fn short(&self, now: Duration) -> String {
+        let minute = self.utc.get(..16).unwrap_or(&self.utc);
+        let today = Self::of(now).utc;
+        let is_today = |day: &str| today.starts_with(day);
+        match minute.split_once(' ') {
+            Some((day, time)) if is_today(day) => format!("{time} UTC"),
+            _ => format!("{minute} UTC"),
+        }
+    }
+
     fn from_machine(machine: String) -> Self {
         let utc = machine.replace('T', " ").replace('Z', " UTC");
         Self { machine, utc }
@@ -224,7 +235,8 @@ pub(super) fn span(elapsed: Duration) -> String {
 /// Milliseconds as they are read: one decimal below ten, none from there on.
 pub(super) fn millis(elapsed: Duration) -> String {
     let millis = elapsed.as_secs_f64() * 1e3;
-    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+    // What rounds to ten has no decimal either.
+    if millis < 9.95 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
 }
 
 /// A share as per cent. What is not whole is never rounded to all or nothing.
@@ -283,8 +295,18 @@ mod tests {
             when,
             "<time datetime=\"2027-01-15T08:00:00Z\" title=\"2027-01-15 08:00:00 UTC\">2027-01-15 08:00:00 UTC</time>"
         );
+        let at = |seconds: u64| Duration::from_secs(1_800_000_000 + seconds);
+        assert_eq!(When::of(at(61)).short(at(3600)), "08:01 UTC");
+        assert_eq!(When::of(at(61)).short(at(86_400)), "2027-01-15 08:01 UTC");
         let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
+    }
+
+    #[test]
+    fn what_takes_ten_milliseconds_is_said_in_one_way() {
+        let said =
+            [1.26, 9.94, 9.96, 10.0, 10.4].map(|millis: f64| super::millis(Duration::from_secs_f64(millis / 1e3)));
+        assert_eq!(said, ["1.3 ms", "9.9 ms", "10 ms", "10 ms", "10 ms"]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The incidents in the report: what is broken, why that is so, what to do, and what it takes along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ase_probes::{
     cause::Cause,
@@ -221,12 +224,29 @@ fn good_answers(incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView
 
 /// The answer in short.
 pub(in crate::readers) struct Answer {
-    /// What is broken, and who mends it.
-    pub(in crate::readers) text: String,
+    /// What is broken, why, and how sure that is.
+    pub(in crate::readers) broken: String,
+    /// When the first visit that shows it began, since the Unix epoch. Of a single look that is no beginning.
+    pub(in crate::readers) since: Duration,
+    /// Who mends it.
+    pub(in crate::readers) mender: &'static str,
+    /// How many more incidents are open.
+    pub(in crate::readers) more: usize,
     /// What to type first.
     pub(in crate::readers) command: Option<String>,
     /// Where to type it, if not here.
     pub(in crate::readers) place: Option<String>,
+}
+
+impl Answer {
+    /// What is broken, and who mends it.
+    pub(in crate::readers) fn text(&self) -> String {
+        let more = match self.more {
+            0 => String::new(),
+            more => format!(" (and {})", count(more, "more incident")),
+        };
+        format!("{}; {}{more}", self.broken, self.mender)
+    }
 }
 
 /// The first answer to what is wrong: the broken component of the worst incident, and who mends it.
@@ -234,16 +254,13 @@ pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let incidents = worst_first(snapshot);
     let worst = incidents.first()?;
     let (definition, confidence) = (worst.finding.cause.definition(), worst.finding.confidence.label());
-    let more = match incidents.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {})", count(more, "more incident")),
-    };
     let advice = advice::of(worst, snapshot);
     let (component, summary, label) = (&worst.component, headline::of(worst, snapshot), definition.label);
-    let text = format!("{component}: {summary} ({label}, {confidence}); {}{more}", advice::mender(advice.owner));
+    let broken = format!("{component}: {summary} ({label}, {confidence})");
     let command = advice.commands().into_iter().next();
     let place = command.as_ref().and_then(|command| advice.place_of(command)).map(str::to_owned);
-    Some(Answer { text, command, place })
+    let mender = advice::mender(advice.owner);
+    Some(Answer { broken, since: worst.since, mender, more: incidents.len() - 1, command, place })
 }
 
 /// Every endpoint by its id.
