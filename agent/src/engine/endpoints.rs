@@ -111,6 +111,11 @@ impl Endpoints {
         (unvisited, unconfirmed)
     }
 
+    /// How many were not asked because the budget of their destination was spent.
+    pub fn beyond_budget(&self) -> usize {
+        self.views.iter().filter(|view| view.status == Status::Unknown(Untested::BudgetSpent)).count()
+    }
+
     /// How many have a confirmed status.
     pub fn settled(&self) -> usize {
         self.views.iter().filter(|view| is_visited(view)).count()

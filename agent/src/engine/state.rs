@@ -157,6 +157,7 @@ impl State {
         let counted = [
             (unvisited, "endpoint", "not visited: the time of this look was over"),
             (unconfirmed, "failure", "not confirmed: the time of this look was over"),
+            (self.endpoints.beyond_budget(), "endpoint", "not asked: the budget of new flows to its destination was spent"),
             (waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent"),
             (uncompared, "name", "not compared: the time of this look was over"),
         ];
@@ -262,20 +263,32 @@ impl State {
             self.schedule.finished(number, ended, at.now);
             return;
         }
-        self.schedule.finished(number, ended, at.now);
-        match ended.sample {
-            Sample::PutOff(_) => self.agent.budget_spent += 1,
-            Sample::Good | Sample::Bad | Sample::Unknown | Sample::AskedToSlowDown => {
-                self.record(task, *visit, judged, at);
+        if let Sample::PutOff(pause) = ended.sample {
+            self.agent.budget_spent += 1;
+            if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
+                self.schedule.finished(number, ended, at.now);
+                return;
             }
+            // It would come after the end of the look: it is not made at all.
+            ended.sample = Sample::Unknown;
+            self.schedule.finished(number, ended, at.now);
+            if was_confirming {
+                let order = self.look.as_mut().and_then(|look| look.give_up(task));
+                return self.obey(order, at.now);
+            }
+            return self.record(task, *visit, judged, at);
         }
+        self.schedule.finished(number, ended, at.now);
+        self.record(task, *visit, judged, at);
         let counts = ended.sample == Sample::Bad && (was_confirming || self.schedule.is_confirming(task));
-        self.obey(task, if counts { shown } else { shown.without_failure() }, at.now);
+        let shown = if counts { shown } else { shown.without_failure() };
+        let orders = self.look.as_mut().map(|look| look.hear(task, shown));
+        self.obey(orders.into_iter().flatten(), at.now);
     }
 
     /// In a single look a few failures are asked again for all that are alike.
-    fn obey(&mut self, task: usize, shown: Shown, now: Instant) {
-        for order in self.look.iter_mut().flat_map(|look| look.hear(task, shown)) {
+    fn obey(&mut self, orders: impl IntoIterator<Item = Order>, now: Instant) {
+        for order in orders {
             match order {
                 Order::Wait(task) => self.schedule.hold(task),
                 Order::Ask(task) => self.schedule.release(task, now),
@@ -416,3 +429,7 @@ mod tests;
 #[cfg(test)]
 #[path = "names_tests.rs"]
 mod names_tests;
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod look_tests;

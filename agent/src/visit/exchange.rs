@@ -52,6 +52,8 @@ pub(super) struct Exchange<'a> {
     pub(super) terms: &'a Terms,
     pub(super) deadline: Deadline,
     pub(super) fair: Duration,
+    /// Whether the address failed a moment ago, and is asked again to confirm that.
+    pub(super) confirms: bool,
     pub(super) rng: StdRng,
     pub(super) remarks: Vec<String>,
 }
@@ -169,7 +171,9 @@ impl Exchange<'_> {
         if had.is_zero() {
             return Err(Untested::NoTime);
         }
-        if !self.terms.flows.take(address) {
+        let flows = &self.terms.flows;
+        let has_flow = if self.confirms { flows.take_to_confirm(address) } else { flows.take(address) };
+        if !has_flow {
             return Err(Untested::BudgetSpent);
         }
         let Terms { egress, trust, .. } = self.terms;

@@ -208,6 +208,7 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
             terms: &terms,
             deadline: Deadline::within(left),
             fair: fair(TIMEOUT),
+            confirms: false,
             rng: rng(),
             remarks: Vec::new(),
         };
