@@ -7,6 +7,7 @@ use ase_probes::{
     cause::Cause,
     class::Class,
     outcome::Outcome,
+    probe::Probe,
     verdict::{Finding, Verdict},
 };
 
@@ -17,7 +18,7 @@ use crate::{
         schedule::{Ended, Rhythm, Sample},
     },
     model::{
-        catalog::Endpoint,
+        catalog::{Endpoint, Host, Target},
         politeness::TIME_SERVER_REST,
         settings::Pace,
         visit::{Judgement, Untested, Visit},
@@ -30,6 +31,10 @@ const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
 const BUDGET_PAUSE: Duration = Duration::from_secs(15);
 /// Pause before a visit is made again whose answer a stall hid: what was late meanwhile is taken in first.
 pub const STALL_PAUSE: Duration = Duration::from_millis(500);
+/// A DNS server that is silent is asked in so many forms at once, with EDNS and without (`probes/src/dns/ask.rs`), ...
+const FORMS: usize = 2;
+/// ... and for a name for the addresses of both families (`probes/src/resolve.rs`).
+const FAMILIES: usize = 2;
 /// Descriptors that are not for visits: 64 connections of the web server, 8 held flows, 8 follow-up measurements that ask
 /// from several ports each, the surveys of names, the store, and the runtime's own.
 const RESERVED: usize = 256;
@@ -42,8 +47,17 @@ pub fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
         interval: endpoint.interval,
         confirm_after,
         failing_interval: pace.failing_interval,
-        sockets: endpoint.target.addresses.most(),
+        sockets: sockets(&endpoint.target),
         courtesy: is_time_server.then(|| courtesy(endpoint)),
+    }
+}
+
+/// The most sockets that a visit holds at once: those of its addresses, or before that those that ask for its name.
+fn sockets(target: &Target) -> usize {
+    let of_one = if matches!(target.probe, Probe::Dns(_)) { FORMS } else { 1 };
+    match target.host {
+        Host::Address(_) => of_one,
+        Host::Name(_) => (target.addresses.most() * of_one).max(FAMILIES * FORMS),
     }
 }
 
@@ -86,7 +100,24 @@ fn was_asked(outcome: &Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ase_probes::{dns, tcp};
+
     use super::*;
+    use crate::{model::catalog::Addresses, sample};
+
+    #[test]
+    fn a_visit_counts_the_sockets_of_its_name_as_long_as_no_server_answers() {
+        let sample = sample::snapshot();
+        let target = &sample.endpoints.iter().find(|view| view.endpoint.class == Class::Https).expect("one").endpoint.target;
+        let (address, name) = (Host::Address([192, 0, 2, 1].into()), Host::Name("a.example".to_owned()));
+        let of = |host: &Host, addresses, probe: &Probe| {
+            sockets(&Target { host: host.clone(), addresses, probe: probe.clone(), ..target.clone() })
+        };
+        let (dns, tcp) = (Probe::Dns(dns::Question::default()), Probe::Tcp(tcp::Question::default()));
+        assert_eq!((of(&address, Addresses::First, &tcp), of(&address, Addresses::First, &dns)), (1, 2));
+        assert_eq!((of(&name, Addresses::First, &tcp), of(&name, Addresses::All, &tcp)), (4, 8));
+        assert_eq!(of(&address, Addresses::All, &tcp), 1, "it is one");
+    }
 
     #[test]
     fn visits_leave_descriptors_for_everything_else() {

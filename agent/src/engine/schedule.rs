@@ -29,7 +29,7 @@ pub struct Rhythm {
     /// Interval while failing, at first; it doubles up to `interval`.
     pub failing_interval: Duration,
     /// The most sockets that one visit holds at once, without those that the confirmation of a failure opens beside them to
-    /// addresses that failed and that the name gives no more.
+    /// addresses that failed and that the name gives no more, and those that ask for the name behind a redirect.
     pub sockets: usize,
     /// What is owed to its peer, if it must not be asked often.
     pub courtesy: Option<Courtesy>,
