@@ -111,9 +111,16 @@ impl Endpoints {
         (unvisited, unconfirmed)
     }
 
-    /// How many were not asked because the budget of their destination was spent.
-    pub fn beyond_budget(&self) -> usize {
-        self.views.iter().filter(|view| view.status == Status::Unknown(Untested::BudgetSpent)).count()
+    /// Says of an endpoint that was never visited, and will not be in this look, why that is so.
+    pub fn leave(&mut self, index: usize, why: Untested, now: Duration) {
+        if self.judged[index] == Err(Untested::NotYet) {
+            Arc::make_mut(&mut self.views[index]).stand(Status::Unknown(why), now);
+        }
+    }
+
+    /// How many could not be tested for this reason.
+    pub fn untested(&self, why: Untested) -> usize {
+        self.views.iter().filter(|view| view.status == Status::Unknown(why)).count()
     }
 
     /// How many have a confirmed status.

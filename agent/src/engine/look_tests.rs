@@ -169,3 +169,17 @@ fn endpoints_beyond_the_budget_are_said_to_be_so_and_not_waited_for() {
     let told = format!("{} endpoints were not asked: the budget of new flows", 100 - healthy);
     assert!(world.state.left_out.iter().any(|line| line.starts_with(&told)), "{:?}", world.state.left_out);
 }
+
+#[test]
+fn a_time_server_with_two_rows_is_asked_once_and_the_other_row_says_so() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let rows = ["{host: 203.0.113.1, port: 123, class: ntp}", "{host: 203.0.113.1, port: 1123, class: ntp}"];
+    let mut world = World::of(&rows.map(str::to_owned), Verdict::Healthy);
+    let took = world.look();
+    let resting = world.count(|status| status == Status::Unknown(Untested::Resting));
+    assert_eq!((world.count(|status| status == Status::Healthy), resting), (1, 1));
+    assert!(took < SECOND, "nothing more can be learned: {took:?}");
+    let told = |line: &String| line.starts_with("1 endpoint was not asked: its time server");
+    assert!(world.state.left_out.iter().any(told), "{:?}", world.state.left_out);
+}

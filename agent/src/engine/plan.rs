@@ -1,7 +1,7 @@
 //! What each endpoint wants of the schedule: its rhythm, how many descriptors visits may use, and what a visit meant, a time
 //! server's kiss of death too. Pure.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use ase_probes::{
     cause::Cause,
@@ -27,7 +27,8 @@ use crate::{
 
 /// A second question to one time server keeps this distance (the smallest spacing in a burst, RFC 5905 section 13).
 const NTP_CONFIRM_AFTER: Duration = Duration::from_secs(2);
-/// Pause before a visit is tried again whose destination's flow budget was spent: a quarter of the budget's period.
+/// Pause before a visit is tried again whose destination's flow budget was spent, or whose time server rests for a reason that
+/// the schedule does not know: a quarter of the budget's period.
 const BUDGET_PAUSE: Duration = Duration::from_secs(15);
 /// Pause before a visit is made again whose answer a stall hid: what was late meanwhile is taken in first.
 pub const STALL_PAUSE: Duration = Duration::from_millis(500);
@@ -64,7 +65,11 @@ fn sockets(target: &Target) -> usize {
 /// Every time server's plea to be left alone is heard; one that is not ours is given rest unasked.
 fn courtesy(endpoint: &Endpoint) -> Courtesy {
     let spacing = if endpoint.is_public_time_server() { TIME_SERVER_REST } else { Duration::ZERO };
-    Courtesy { peer: format!("{}:{}", endpoint.target.host, endpoint.target.port).into(), spacing }
+    let peer = match &endpoint.target.host {
+        Host::Address(address) => address.to_canonical().to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    Courtesy { peer: peer.into(), spacing }
 }
 
 /// The room for visits in a process that may have so many files open. Where there are few, half of them are for visits.
@@ -77,6 +82,13 @@ pub fn ended(visit: &Visit, judged: Judgement) -> Ended {
     Ended { sample: sample(visit, judged), asked: visit.outcomes.iter().any(was_asked) }
 }
 
+/// The addresses of a time server that a visit asked, or left alone because they rest.
+pub fn led_to(visit: &Visit) -> Vec<IpAddr> {
+    let resting = visit.unasked.iter().filter(|unasked| unasked.why == Untested::Resting);
+    let asked = visit.outcomes.iter().filter(|outcome| was_asked(outcome)).map(|outcome| outcome.address);
+    asked.chain(resting.map(|unasked| unasked.address)).map(|address| address.ip()).collect()
+}
+
 fn sample(visit: &Visit, judged: Judgement) -> Sample {
     if visit.outcomes.iter().any(|outcome| outcome.verdict.finding().is_some_and(is_plea)) {
         return Sample::AskedToSlowDown;
@@ -84,7 +96,7 @@ fn sample(visit: &Visit, judged: Judgement) -> Sample {
     match judged {
         Ok(Verdict::Failed(_)) => Sample::Bad,
         Ok(Verdict::Healthy | Verdict::Degraded(_)) => Sample::Good,
-        Err(Untested::BudgetSpent) if visit.outcomes.is_empty() => Sample::PutOff(BUDGET_PAUSE),
+        Err(Untested::BudgetSpent | Untested::Resting) if visit.outcomes.is_empty() => Sample::PutOff(BUDGET_PAUSE),
         Ok(Verdict::Inconclusive(_)) | Err(_) => Sample::Unknown,
     }
 }
@@ -108,12 +120,16 @@ mod tests {
     #[test]
     fn a_visit_counts_the_sockets_of_its_name_as_long_as_no_server_answers() {
         let sample = sample::snapshot();
-        let target = &sample.endpoints.iter().find(|view| view.endpoint.class == Class::Https).expect("one").endpoint.target;
+        let target =
+            &sample.endpoints.iter().find(|view| view.endpoint.class == Class::Https).expect("one").endpoint.target;
         let (address, name) = (Host::Address([192, 0, 2, 1].into()), Host::Name("a.example".to_owned()));
         let of = |host: &Host, addresses, probe: &Probe| {
             sockets(&Target { host: host.clone(), addresses, probe: probe.clone(), ..target.clone() })
         };
-        let (dns, tcp) = (Probe::Dns(dns::Question::default()), Probe::Tcp(tcp::Question::default()));
+        let (dns, tcp) = (
+            Probe::Dns(dns::Question::liveness("a.example".to_owned(), dns::Transport::Udp)),
+            Probe::Tcp(tcp::Question::default()),
+        );
         assert_eq!((of(&address, Addresses::First, &tcp), of(&address, Addresses::First, &dns)), (1, 2));
         assert_eq!((of(&name, Addresses::First, &tcp), of(&name, Addresses::All, &tcp)), (4, 8));
         assert_eq!(of(&address, Addresses::All, &tcp), 1, "it is one");

@@ -1,6 +1,9 @@
 //! The whole engine in virtual time: scripted peers in the place of sockets, and operations that come in any order.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ase_probes::{
     cause::Cause,
@@ -413,21 +416,30 @@ fn a_fault_is_one_incident_however_often_the_configuration_is_read() {
 #[test]
 fn a_reload_moves_no_visit_that_a_review_brings_forward() {
     let wait = |millis: u64| Operation::Advance(Duration::from_millis(millis));
-    let operations = [
-        wait(73_733),
-        Operation::Hurry(0),
-        Operation::Hurry(0),
-        wait(43_231),
-        Operation::Hurry(5),
-        Operation::Set(1, Mood::Silent),
-        Operation::Hurry(0),
-        Operation::Set(3, Mood::Failing),
-        wait(17_536),
-    ];
-    let reloaded: Vec<Operation> =
-        operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
-    let incidents = run(&operations).incidents;
-    assert_eq!((incidents.len(), run(&reloaded).incidents), (1, incidents));
+    let operations = |last: u64| {
+        [
+            wait(73_733),
+            Operation::Hurry(0),
+            Operation::Hurry(0),
+            wait(43_231),
+            Operation::Hurry(5),
+            Operation::Set(1, Mood::Silent),
+            Operation::Hurry(0),
+            Operation::Set(3, Mood::Failing),
+            wait(last),
+        ]
+    };
+    // Around the moments at which the two are asked for the second time.
+    let mut counts = BTreeSet::new();
+    for last in (16_500..19_000).step_by(100) {
+        let operations = operations(last);
+        let reloaded: Vec<Operation> =
+            operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
+        let incidents = run(&operations).incidents;
+        counts.insert(incidents.len());
+        assert_eq!(run(&reloaded).incidents, incidents, "{last} ms");
+    }
+    assert_eq!(counts, BTreeSet::from([0, 1, 2]), "neither before its repair, one, and both");
 }
 
 #[test]

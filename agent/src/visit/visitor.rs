@@ -170,6 +170,7 @@ impl Errand<'_> {
 
     /// Asks all addresses at once: each has all the time that is left. Some of them are to `confirm` that they failed.
     async fn ask_all(&self, addresses: &[IpAddr], confirm: &[IpAddr], mut rng: StdRng) -> Vec<Asked> {
+        let rests = self.target.is_public_time_server().then_some(&*self.terms.rests);
         let exchanges = addresses.iter().map(|address| {
             let exchange = Exchange {
                 resolver: self.visitor.resolver(self.target.resolved_by),
@@ -177,6 +178,7 @@ impl Errand<'_> {
                 deadline: self.deadline,
                 fair: fair(self.target.timeout),
                 confirms: confirm.contains(address),
+                rests,
                 rng: StdRng::from_rng(&mut rng),
                 remarks: Vec::new(),
             };
