@@ -279,6 +279,8 @@ impl State {
             self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
             if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
                 self.schedule.finished(number, ended, at.now);
+                let before = judged.err().and_then(|why| self.endpoints.put_off(task, why, at));
+                before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
                 return;
             }
             // It would come after the end of the look: it is not made at all.
