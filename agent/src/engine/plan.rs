@@ -8,10 +8,12 @@ use ase_probes::{
     class::Class,
     outcome::Outcome,
     probe::Probe,
+    source_ports::CONTRAST_FLOWS,
     verdict::{Finding, Verdict},
 };
 
 use crate::{
+    diagnosis::{held_flows, shell},
     engine::{
         courtesy::Courtesy,
         room::Bounds,
@@ -23,6 +25,7 @@ use crate::{
         settings::Pace,
         visit::{Judgement, Untested, Visit},
     },
+    resolvers::names,
 };
 
 /// A second question to one time server keeps this distance (the smallest spacing in a burst, RFC 5905 section 13).
@@ -36,9 +39,19 @@ pub const STALL_PAUSE: Duration = Duration::from_millis(500);
 const FORMS: usize = 2;
 /// ... and for a name for the addresses of both families (`probes/src/resolve.rs`).
 const FAMILIES: usize = 2;
-/// Descriptors that are not for visits: 64 connections of the web server, 8 held flows, 8 follow-up measurements that ask
-/// from several ports each, the surveys of names, the store, and the runtime's own.
-const RESERVED: usize = 256;
+/// Connections that the web server has at once at most; they are descriptors that no visit can have.
+pub const WEB_CONNECTIONS: usize = 128;
+/// Descriptors of the comparisons of names: each asks two sides, for both families. More are under way in a single look,
+/// which has no web server.
+const OF_SURVEYS: usize = names::CONCURRENCY * 2 * FAMILIES * FORMS;
+/// Descriptors of the runtime, the logs, the store, files that are read, and sockets that listen.
+const OF_ITS_OWN: usize = 32;
+/// Descriptors that are not for visits: connections of the web server, held flows, follow-up measurements that ask from several
+/// ports each, comparisons of names, and its own.
+const RESERVED: usize =
+    WEB_CONNECTIONS + held_flows::PORTS + shell::CONCURRENCY * CONTRAST_FLOWS + OF_SURVEYS + OF_ITS_OWN;
+// A look's comparisons fit into the room that it has in the web server's place.
+const _: () = assert!(names::CONCURRENCY_ONCE * 2 * FAMILIES * FORMS <= WEB_CONNECTIONS + OF_SURVEYS);
 
 /// How an endpoint wants to be visited.
 pub fn rhythm(endpoint: &Endpoint, pace: &Pace) -> Rhythm {
@@ -115,7 +128,7 @@ mod tests {
     use ase_probes::{dns, tcp};
 
     use super::*;
-    use crate::{model::catalog::Addresses, sample};
+    use crate::{config, engine::room::PATIENCE, model::catalog::Addresses, sample, web::accepting::Limits};
 
     #[test]
     fn a_visit_counts_the_sockets_of_its_name_as_long_as_no_server_answers() {
@@ -145,6 +158,33 @@ mod tests {
             drain: Duration::from_secs(10),
         };
         let sockets = |files| bounds(&pace, files).sockets;
-        assert_eq!((sockets(4096), sockets(1024), sockets(100), sockets(0)), (3840, 768, 50, 1));
+        assert_eq!((sockets(4096), sockets(1024)), (4096 - RESERVED, 1024 - RESERVED));
+        assert_eq!((sockets(100), sockets(0)), (50, 1));
+        let connections = Limits::default().connections;
+        let measured = shell::CONCURRENCY * CONTRAST_FLOWS;
+        assert!(RESERVED > connections + measured + held_flows::PORTS, "{RESERVED} are less than their own list");
+    }
+
+    #[test]
+    fn the_unit_has_files_for_the_largest_catalogue_when_all_is_silent_and_says_how_many() {
+        let unit = include_str!("../../../systemd/ase-agent.service");
+        let example = include_str!("../../../systemd/ase-agent.yaml");
+        let settings = config::load(None).expect("the defaults are good");
+        let files = unit.lines().find_map(|line| line.strip_prefix("LimitNOFILE=")?.parse().ok()).expect("a limit");
+        let silent = settings.catalog.endpoints.iter().map(|endpoint| endpoint.target.timeout).max().expect("many");
+        let begin = settings.pace.concurrency as f64 / PATIENCE.as_secs_f64();
+        let under_way = (begin * silent.as_secs_f64()).round() as usize;
+        let sockets = under_way * FAMILIES * FORMS;
+        assert!(bounds(&settings.pace, files).sockets >= sockets, "{sockets} of {files}");
+        let spaced = |number: usize| format!("{} {:03}", number / 1000, number % 1000);
+        let sized = unit.split("Sized for ").nth(1).and_then(|rest| rest.split(" endpoints").next()).expect("a number");
+        let most: f64 = sized.replace(' ', "").parse().expect("a number");
+        let round = format!("{:.0} s", most / begin);
+        for (text, words) in [
+            (unit, vec![spaced(under_way), spaced(sockets), round.clone(), format!("{RESERVED}")]),
+            (example, vec![spaced(under_way), round, format!("{RESERVED}")]),
+        ] {
+            words.iter().for_each(|word| assert!(text.contains(word.as_str()), "{word}"));
+        }
     }
 }
