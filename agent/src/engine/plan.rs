@@ -22,7 +22,7 @@ use crate::{
     model::{
         catalog::{Endpoint, Host, Target},
         politeness::TIME_SERVER_REST,
-        settings::Pace,
+        settings::{Pace, Settings},
         visit::{Judgement, Untested, Visit},
     },
     resolvers::names,
@@ -88,6 +88,13 @@ fn courtesy(endpoint: &Endpoint) -> Courtesy {
 /// The room for visits in a process that may have so many files open. Where there are few, half of them are for visits.
 pub fn bounds(pace: &Pace, files: usize) -> Bounds {
     Bounds { active: pace.concurrency, sockets: files.saturating_sub(RESERVED).max(files / 2).max(1) }
+}
+
+/// How many visits of these endpoints may be under way at once in a process that may have so many files open.
+pub fn visits(settings: &Settings, files: usize) -> usize {
+    let endpoints = &settings.catalog.endpoints;
+    let all: usize = endpoints.iter().map(|endpoint| sockets(&endpoint.target)).sum();
+    bounds(&settings.pace, files).sockets * endpoints.len() / all.max(1)
 }
 
 /// What a visit meant for the schedule.
