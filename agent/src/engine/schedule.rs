@@ -92,6 +92,8 @@ struct Task {
     /// When its rhythm wanted that visit, before its peer's rest or a budget put it off: of those that are planned for the
     /// same moment, whoever waited longest goes first.
     wanted: Instant,
+    /// Whether its last visit asked its peer: only then is the next one the confirmation of what that said.
+    asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -170,7 +172,7 @@ impl Schedule {
         };
         let phase = rhythm.interval.mul_f64(spread(index));
         let wanted = now + first.mul_f64(spread(index));
-        self.tasks.push(Task { rhythm, phase, state: State::Steady, planned: None, wanted });
+        self.tasks.push(Task { rhythm, phase, state: State::Steady, planned: None, wanted, asked: false });
         self.plan(index, wanted);
     }
 
@@ -212,7 +214,7 @@ impl Schedule {
             (State::Steady, _) => Some(self.next_in_phase(before, now)),
             (State::Failing { pause } | State::BackingOff { pause }, _) => Some(now + pause),
         };
-        self.tasks[task].state = state;
+        (self.tasks[task].state, self.tasks[task].asked) = (state, ended.asked);
         if let Some(at) = at {
             if !matches!(ended.sample, Sample::PutOff(_)) {
                 self.tasks[task].wanted = at;
@@ -346,7 +348,7 @@ impl Schedule {
     /// Before when a task's peer is not to be asked.
     fn not_before(&self, task: usize) -> Option<Instant> {
         let owed = self.tasks[task].rhythm.courtesy.as_ref()?;
-        self.rests.not_before(owed, self.is_confirming(task))
+        self.rests.not_before(owed, self.is_confirming(task) && self.tasks[task].asked)
     }
 
     fn plan(&mut self, task: usize, at: Instant) {
