@@ -241,31 +241,6 @@ fn names_that_lead_to_one_time_server_share_its_rest() {
 }
 
 #[test]
-fn a_name_that_failed_waits_for_the_rest_of_its_server_like_everybody() {
-    let address: IpAddr = [20, 0, 0, 1].into();
-    let mut schedule = endless(["20.0.0.1", "a.example"].map(time_server).into(), 8, start());
-    let (mut asked, mut times): (Option<Instant>, [u32; 2]) = (None, [0; 2]);
-    for turn in 0..400 {
-        let at = schedule.next_due().expect("planned");
-        for due in schedule.take_due(at) {
-            // Its name fails at first: that is to be confirmed, and nobody was asked.
-            let ended = if due.task == 1 && turn < 3 {
-                Ended { sample: Sample::Bad, asked: false }
-            } else if asked.is_some_and(|asked| at - asked < SPACING) {
-                schedule.led_to(due.visit, &[address]);
-                Ended { sample: Sample::PutOff(15 * SECOND), asked: false }
-            } else {
-                schedule.led_to(due.visit, &[address]);
-                (asked, times[due.task]) = (Some(at), times[due.task] + 1);
-                GOOD
-            };
-            assert_eq!(schedule.finished(due.visit, ended, at), Some(due.task));
-        }
-    }
-    assert!(times[0] >= 10 && times[0].abs_diff(times[1]) <= 2, "each in its turn: {times:?}");
-}
-
-#[test]
 fn a_plea_is_heard_for_every_name_that_leads_to_the_server() {
     let mut schedule = endless(vec![time_server("a.example"), time_server("20.0.0.1")], 8, start());
     let at = schedule.next_due().expect("planned");

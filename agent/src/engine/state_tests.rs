@@ -574,6 +574,12 @@ fn a_reload_moves_no_visit_that_a_review_brings_forward() {
 }
 
 #[test]
+fn a_row_whose_name_failed_is_asked_in_its_turn_beside_another_row_of_its_server() {
+    let waits = [25_302, 12_067, 90_831].map(|millis| Operation::Advance(Duration::from_millis(millis)));
+    run(&[vec![Operation::Set(TWINS[0], Mood::Nameless)], waits.to_vec()].concat());
+}
+
+#[test]
 fn an_incident_that_comes_and_goes_is_over_after_its_quiet() {
     let only: [bool; ENDPOINTS] = std::array::from_fn(|number| number == 2);
     run(&[
