@@ -17,7 +17,7 @@ use crate::{
     engine::{
         courtesy::Courtesy,
         room::Bounds,
-        schedule::{Ended, Rhythm, Sample},
+        schedule::{Ended, Rhythm, Upshot},
     },
     model::{
         catalog::{Endpoint, Host, Target},
@@ -99,7 +99,7 @@ pub fn visits(settings: &Settings, files: usize) -> usize {
 
 /// What a visit meant for the schedule.
 pub fn ended(visit: &Visit, judged: Judgement) -> Ended {
-    Ended { sample: sample(visit, judged), asked: visit.outcomes.iter().any(was_asked) }
+    Ended { upshot: upshot(visit, judged), asked: visit.outcomes.iter().any(was_asked) }
 }
 
 /// The addresses of a time server that a visit asked, or left alone because they rest.
@@ -109,15 +109,15 @@ pub fn led_to(visit: &Visit) -> Vec<IpAddr> {
     asked.chain(resting.map(|unasked| unasked.address)).map(|address| address.ip()).collect()
 }
 
-fn sample(visit: &Visit, judged: Judgement) -> Sample {
+fn upshot(visit: &Visit, judged: Judgement) -> Upshot {
     if visit.outcomes.iter().any(|outcome| outcome.verdict.finding().is_some_and(is_plea)) {
-        return Sample::AskedToSlowDown;
+        return Upshot::AskedToSlowDown;
     }
     match judged {
-        Ok(Verdict::Failed(_)) => Sample::Bad,
-        Ok(Verdict::Healthy | Verdict::Degraded(_)) => Sample::Good,
-        Err(Untested::BudgetSpent | Untested::Resting) if visit.outcomes.is_empty() => Sample::PutOff(BUDGET_PAUSE),
-        Ok(Verdict::Inconclusive(_)) | Err(_) => Sample::Unknown,
+        Ok(Verdict::Failed(_)) => Upshot::Bad,
+        Ok(Verdict::Healthy | Verdict::Degraded(_)) => Upshot::Good,
+        Err(Untested::BudgetSpent | Untested::Resting) if visit.outcomes.is_empty() => Upshot::PutOff(BUDGET_PAUSE),
+        Ok(Verdict::Inconclusive(_)) | Err(_) => Upshot::Unknown,
     }
 }
 

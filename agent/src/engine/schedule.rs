@@ -1,4 +1,4 @@
-//! Who is due when, and who may begin: rhythm, confirmation after a bad sample, the growing pause of a peer that asked to
+//! Who is due when, and who may begin: rhythm, confirmation after a bad upshot, the growing pause of a peer that asked to
 //! be left alone (kiss of death), the room for visits, and the rest of those that must not be asked often. It takes the
 //! time and returns what to do: it starts nothing and reads no clock. Every operation costs the logarithm of the number of
 //! tasks.
@@ -28,7 +28,7 @@ const GRID: Duration = Duration::from_millis(100);
 pub struct Rhythm {
     /// Time between two visits while all is well.
     pub interval: Duration,
-    /// Wait before a bad sample is confirmed.
+    /// Wait before a bad upshot is confirmed.
     pub confirm_after: Duration,
     /// Interval while failing, at first; it doubles up to `interval`.
     pub failing_interval: Duration,
@@ -41,7 +41,7 @@ pub struct Rhythm {
 
 /// What a visit meant for the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sample {
+pub enum Upshot {
     /// The peer proved itself.
     Good,
     /// It did not.
@@ -58,7 +58,7 @@ pub enum Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// What it meant.
-    pub sample: Sample,
+    pub upshot: Upshot,
     /// Whether a packet may have reached the peer.
     pub asked: bool,
 }
@@ -75,7 +75,7 @@ pub struct Due {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Mode {
     Steady,
     Confirming,
     Failing { pause: Duration },
@@ -86,7 +86,7 @@ enum State {
 struct Task {
     rhythm: Rhythm,
     phase: Duration,
-    state: State,
+    mode: Mode,
     /// When its next visit is planned; `None` while one is under way or none will come.
     planned: Option<Instant>,
     /// When its rhythm wanted that visit, before its peer's rest or a budget put it off: of those that are planned for the
@@ -135,7 +135,7 @@ impl Schedule {
         schedule
     }
 
-    /// Takes another plan in force. A task that stays keeps its place, its state and its visit under way; the visit of one
+    /// Takes another plan in force. A task that stays keeps its place, its mode and its visit under way; the visit of one
     /// that does not stay ends in its own time, and its peer is given the same rest.
     pub fn reload(&mut self, rhythms: Vec<Rhythm>, bounds: Bounds, remap: &Remap, now: Instant) {
         let mut stay: Vec<Option<Task>> = rhythms.iter().map(|_| None).collect();
@@ -172,7 +172,7 @@ impl Schedule {
         };
         let phase = rhythm.interval.mul_f64(spread(index));
         let wanted = now + first.mul_f64(spread(index));
-        self.tasks.push(Task { rhythm, phase, state: State::Steady, planned: None, wanted, asked: false });
+        self.tasks.push(Task { rhythm, phase, mode: Mode::Steady, planned: None, wanted, asked: false });
         self.plan(index, wanted);
     }
 
@@ -206,17 +206,17 @@ impl Schedule {
         let pause = self.note_courtesy(&over, began, ended, now);
         let task = over.task?;
         let before = &self.tasks[task];
-        let state = next_state(before, ended.sample, pause);
-        let at = match (state, ended.sample) {
-            (_, Sample::PutOff(pause)) => Some(now + pause),
-            (State::Confirming, _) => Some(now + before.rhythm.confirm_after),
+        let mode = next_mode(before, ended.upshot, pause);
+        let at = match (mode, ended.upshot) {
+            (_, Upshot::PutOff(pause)) => Some(now + pause),
+            (Mode::Confirming, _) => Some(now + before.rhythm.confirm_after),
             (_, _) if self.rounds == Rounds::One => None,
-            (State::Steady, _) => Some(self.next_in_phase(before, now)),
-            (State::Failing { pause } | State::BackingOff { pause }, _) => Some(now + pause),
+            (Mode::Steady, _) => Some(self.next_in_phase(before, now)),
+            (Mode::Failing { pause } | Mode::BackingOff { pause }, _) => Some(now + pause),
         };
-        (self.tasks[task].state, self.tasks[task].asked) = (state, ended.asked);
+        (self.tasks[task].mode, self.tasks[task].asked) = (mode, ended.asked);
         if let Some(at) = at {
-            if !matches!(ended.sample, Sample::PutOff(_)) {
+            if !matches!(ended.upshot, Upshot::PutOff(_)) {
                 self.tasks[task].wanted = at;
             }
             let rest = self.not_before(task);
@@ -275,9 +275,9 @@ impl Schedule {
         }
     }
 
-    /// Whether the last sample of a task was bad and waits for its confirmation.
+    /// Whether the last upshot of a task was bad and waits for its confirmation.
     pub fn is_confirming(&self, task: usize) -> bool {
-        self.tasks[task].state == State::Confirming
+        self.tasks[task].mode == Mode::Confirming
     }
 
     /// Visits that are planned.
@@ -325,10 +325,10 @@ impl Schedule {
             true => self.rests.was_asked(owed, now),
             false => self.rests.was_not_asked(owed, began, before),
         }
-        match ended.sample {
-            Sample::AskedToSlowDown => self.rests.pleaded(owed, pause, now),
-            Sample::Good => self.rests.answered(owed),
-            Sample::Bad | Sample::Unknown | Sample::PutOff(_) => {}
+        match ended.upshot {
+            Upshot::AskedToSlowDown => self.rests.pleaded(owed, pause, now),
+            Upshot::Good => self.rests.answered(owed),
+            Upshot::Bad | Upshot::Unknown | Upshot::PutOff(_) => {}
         }
         pause
     }
@@ -338,7 +338,7 @@ impl Schedule {
         let owed = over.courtesy.as_ref().map(|(owed, _)| owed);
         let (interval, own) = match over.task.map(|task| &self.tasks[task]) {
             None => (owed.map_or(TIME_SERVER_REST, |owed| owed.spacing.max(TIME_SERVER_REST)), None),
-            Some(Task { rhythm, state: State::BackingOff { pause }, .. }) => (rhythm.interval, Some(*pause)),
+            Some(Task { rhythm, mode: Mode::BackingOff { pause }, .. }) => (rhythm.interval, Some(*pause)),
             Some(Task { rhythm, .. }) => (rhythm.interval, None),
         };
         let last = own.max(owed.and_then(|owed| self.rests.last_pause(owed)));
@@ -383,17 +383,17 @@ impl Schedule {
     }
 }
 
-fn next_state(task: &Task, sample: Sample, pause: Duration) -> State {
+fn next_mode(task: &Task, upshot: Upshot, pause: Duration) -> Mode {
     let interval = task.rhythm.interval;
-    match (sample, task.state) {
-        (Sample::PutOff(_), state) => state,
-        (Sample::Good, _) => State::Steady,
-        (Sample::Unknown, State::Confirming) => State::Steady,
-        (Sample::Unknown, state) => state,
-        (Sample::Bad, State::Steady | State::BackingOff { .. }) => State::Confirming,
-        (Sample::Bad, State::Confirming) => State::Failing { pause: task.rhythm.failing_interval.min(interval) },
-        (Sample::Bad, State::Failing { pause }) => State::Failing { pause: (pause * 2).min(interval) },
-        (Sample::AskedToSlowDown, _) => State::BackingOff { pause },
+    match (upshot, task.mode) {
+        (Upshot::PutOff(_), mode) => mode,
+        (Upshot::Good, _) => Mode::Steady,
+        (Upshot::Unknown, Mode::Confirming) => Mode::Steady,
+        (Upshot::Unknown, mode) => mode,
+        (Upshot::Bad, Mode::Steady | Mode::BackingOff { .. }) => Mode::Confirming,
+        (Upshot::Bad, Mode::Confirming) => Mode::Failing { pause: task.rhythm.failing_interval.min(interval) },
+        (Upshot::Bad, Mode::Failing { pause }) => Mode::Failing { pause: (pause * 2).min(interval) },
+        (Upshot::AskedToSlowDown, _) => Mode::BackingOff { pause },
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{super::room::PATIENCE, *};
-use crate::{model::catalog::EndpointId, sample};
+use crate::{model::catalog::EndpointId, upshot};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SPACING: Duration = Duration::from_secs(64);
-const GOOD: Ended = Ended { sample: Sample::Good, asked: true };
-const BAD: Ended = Ended { sample: Sample::Bad, asked: true };
-const DENIED: Ended = Ended { sample: Sample::AskedToSlowDown, asked: true };
+const GOOD: Ended = Ended { upshot: Upshot::Good, asked: true };
+const BAD: Ended = Ended { upshot: Upshot::Bad, asked: true };
+const DENIED: Ended = Ended { upshot: Upshot::AskedToSlowDown, asked: true };
 
 fn rhythm() -> Rhythm {
     let interval = Duration::from_secs(30);
@@ -184,7 +184,7 @@ fn a_plea_outlasts_everything_also_at_a_server_of_ones_own() {
 #[test]
 fn a_server_whose_name_failed_was_not_asked_and_need_not_rest() {
     let mut schedule = endless(vec![time_server("a:123")], 8, start());
-    let unasked = Ended { sample: Sample::Bad, asked: false };
+    let unasked = Ended { upshot: Upshot::Bad, asked: false };
     let _first = visit(&mut schedule, unasked);
     let confirmed = visit(&mut schedule, unasked);
     assert_eq!(visit(&mut schedule, unasked) - confirmed, 10 * SECOND);
@@ -226,7 +226,7 @@ fn names_that_lead_to_one_time_server_share_its_rest() {
             // A visit asks nobody who rests, and the schedule learns whom it would have asked.
             let ended = if asked.is_some_and(|asked| at - asked < SPACING) {
                 refused += 1;
-                Ended { sample: Sample::PutOff(15 * SECOND), asked: false }
+                Ended { upshot: Upshot::PutOff(15 * SECOND), asked: false }
             } else {
                 (asked, times[due.task]) = (Some(at), times[due.task] + 1);
                 GOOD
@@ -281,14 +281,14 @@ fn a_visit_that_was_put_off_keeps_the_state_of_its_task() {
     let mut schedule = endless(vec![rhythm()], 1, start());
     let _bad = visit(&mut schedule, BAD);
     let pause = 15 * SECOND;
-    assert_eq!(wait_after(&mut schedule, Ended { sample: Sample::PutOff(pause), asked: false }), pause);
+    assert_eq!(wait_after(&mut schedule, Ended { upshot: Upshot::PutOff(pause), asked: false }), pause);
     assert!(schedule.is_confirming(0));
 }
 
 /// The numbers after a reload: `None` where the task does not stay.
 fn remap(numbers: &[Option<usize>], after: usize) -> Remap {
     let endpoint = |id: String| {
-        let mut endpoint = (*sample::snapshot().endpoints[0].endpoint).clone();
+        let mut endpoint = (*upshot::snapshot().endpoints[0].endpoint).clone();
         endpoint.id = EndpointId(id.into());
         Arc::new(endpoint)
     };
@@ -385,7 +385,7 @@ proptest! {
         let mut schedule = endless(vec![rhythm(), rhythm(), time_server("a:123")], 2, now);
         let mut under_way: Vec<Due> = Vec::new();
         let mut questions: Vec<(Instant, bool)> = Vec::new();
-        for (sample, asked, pause, forward) in steps {
+        for (upshot, asked, pause, forward) in steps {
             now += Duration::from_millis(pause);
             schedule.bring_forward(forward, now);
             if let Some(at) = schedule.next_due() {
@@ -400,13 +400,13 @@ proptest! {
             }
             if !under_way.is_empty() {
                 let due = under_way.remove(0);
-                let pause = Sample::PutOff(15 * SECOND);
-                let sample = [Sample::Good, Sample::Bad, Sample::Unknown, Sample::AskedToSlowDown, pause][usize::from(sample)];
-                let asked = asked || sample == Sample::AskedToSlowDown;
+                let pause = Upshot::PutOff(15 * SECOND);
+                let upshot = [Upshot::Good, Upshot::Bad, Upshot::Unknown, Upshot::AskedToSlowDown, pause][usize::from(upshot)];
+                let asked = asked || upshot == Upshot::AskedToSlowDown;
                 if due.task == 2 && !asked {
                     questions.pop();
                 }
-                prop_assert_eq!(schedule.finished(due.visit, Ended { sample, asked }, now), Some(due.task));
+                prop_assert_eq!(schedule.finished(due.visit, Ended { upshot, asked }, now), Some(due.task));
             }
             prop_assert_eq!(schedule.planned.len() + under_way.len(), 3);
             prop_assert_eq!(schedule.room().in_flight(), under_way.len());

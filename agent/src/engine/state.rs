@@ -18,7 +18,7 @@ use crate::{
         plan,
         pulse::{Clocks, Pulse},
         room::VisitNumber,
-        schedule::{Ended, Rhythm, Sample, Schedule},
+        schedule::{Ended, Rhythm, Upshot, Schedule},
         snapshot::{SelfView, Snapshot},
         sums::Sums,
         surroundings::Surroundings,
@@ -256,7 +256,7 @@ impl State {
         let Some(mut visit) = visit else {
             let endpoint = task.map(|task| self.endpoints.views()[task].endpoint.id.to_string());
             tracing::error!(endpoint, "a visit died; this is a defect of the agent");
-            self.schedule.finished(number, Ended { sample: Sample::Unknown, asked: true }, at.now);
+            self.schedule.finished(number, Ended { upshot: Upshot::Unknown, asked: true }, at.now);
             return;
         };
         // A reload has dropped its endpoint: only its peer's rest matters.
@@ -271,11 +271,11 @@ impl State {
         // A single look would end with what a stall of the agent hid: it asks again instead.
         let may_ask = !self.endpoints.views()[task].endpoint.is_public_time_server();
         if is_hidden(judged) && may_ask && self.look.as_mut().is_some_and(|look| look.asks_again(task, at.now)) {
-            ended.sample = Sample::PutOff(plan::STALL_PAUSE);
+            ended.upshot = Upshot::PutOff(plan::STALL_PAUSE);
             self.schedule.finished(number, ended, at.now);
             return;
         }
-        if let Sample::PutOff(pause) = ended.sample {
+        if let Upshot::PutOff(pause) = ended.upshot {
             self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
             if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
                 self.schedule.finished(number, ended, at.now);
@@ -284,7 +284,7 @@ impl State {
                 return;
             }
             // It would come after the end of the look: it is not made at all.
-            ended.sample = Sample::Unknown;
+            ended.upshot = Upshot::Unknown;
             self.schedule.finished(number, ended, at.now);
             if was_confirming {
                 let order = self.look.as_mut().and_then(|look| look.give_up(task));
@@ -294,7 +294,7 @@ impl State {
         }
         self.schedule.finished(number, ended, at.now);
         self.record(task, *visit, judged, at);
-        let counts = ended.sample == Sample::Bad && (was_confirming || self.schedule.is_confirming(task));
+        let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
         let shown = if counts { shown } else { shown.without_failure() };
         let orders = self.look.as_mut().map(|look| look.hear(task, shown));
         self.obey(orders.into_iter().flatten(), at.now);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::resolvers::compare::Outcome;
+use crate::resolvers::compare::DnsOutcome;
 
 /// How far back signs of throttling are looked for, in seconds: two rounds of comparisons, which are what asks much at once.
 const WINDOW: u64 = 600;
@@ -20,16 +20,16 @@ const LOST: u32 = 3;
 /// Answers in quiet seconds after the last loss that show a recovery: as many as losses, so that neither is luck.
 const RECOVERED: u32 = 3;
 
-/// Every way a server can answer; the labels are [`Outcome::label`].
-pub const OUTCOMES: [Outcome; 8] = [
-    Outcome::Answer,
-    Outcome::Nodata,
-    Outcome::Nxdomain,
-    Outcome::Servfail,
-    Outcome::Refused,
-    Outcome::Formerr,
-    Outcome::Timeout,
-    Outcome::Malformed,
+/// Every way a server can answer; the labels are [`DnsOutcome::label`].
+pub const OUTCOMES: [DnsOutcome; 8] = [
+    DnsOutcome::Answer,
+    DnsOutcome::Nodata,
+    DnsOutcome::Nxdomain,
+    DnsOutcome::Servfail,
+    DnsOutcome::Refused,
+    DnsOutcome::Formerr,
+    DnsOutcome::Timeout,
+    DnsOutcome::Malformed,
 ];
 
 /// One second in which the server was asked.
@@ -54,16 +54,16 @@ pub struct Throttling {
 /// What one server did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    counts: BTreeMap<Outcome, u64>,
+    counts: BTreeMap<DnsOutcome, u64>,
     /// In order of time.
     seconds: VecDeque<Second>,
 }
 
 impl Load {
     /// Takes in how one question fared that was asked at this time since the Unix epoch.
-    pub fn hear(&mut self, outcome: Outcome, at: Duration) {
+    pub fn hear(&mut self, outcome: DnsOutcome, at: Duration) {
         *self.counts.entry(outcome).or_default() += 1;
-        let (at, lost) = (at.as_secs(), u32::from(outcome == Outcome::Timeout));
+        let (at, lost) = (at.as_secs(), u32::from(outcome == DnsOutcome::Timeout));
         // A visit is heard of when it ends, so the second is the newest or, by its timeout, a few before.
         let later = self.seconds.iter().rev().take_while(|second| second.at > at).count();
         let place = self.seconds.len() - later;
@@ -78,7 +78,7 @@ impl Load {
     }
 
     /// How often the server answered like this.
-    pub fn count(&self, outcome: Outcome) -> u64 {
+    pub fn count(&self, outcome: DnsOutcome) -> u64 {
         self.counts.get(&outcome).copied().unwrap_or_default()
     }
 
@@ -117,7 +117,7 @@ impl Loads {
     }
 
     /// Takes in how one question to a server fared.
-    pub fn hear(&mut self, server: SocketAddr, outcome: Outcome, at: Duration) {
+    pub fn hear(&mut self, server: SocketAddr, outcome: DnsOutcome, at: Duration) {
         if let Some(place) = self.places.get(&server) {
             Arc::make_mut(&mut self.loads[*place]).hear(outcome, at);
         }
@@ -153,7 +153,7 @@ mod tests {
         let mut load = Load::default();
         for (at, asked, lost) in seconds {
             for question in 0..*asked {
-                let outcome = if question < *lost { Outcome::Timeout } else { Outcome::Answer };
+                let outcome = if question < *lost { DnsOutcome::Timeout } else { DnsOutcome::Answer };
                 load.hear(outcome, Duration::from_secs(*at));
             }
         }
@@ -180,12 +180,12 @@ mod tests {
     fn answers_are_counted_by_kind_and_strangers_are_not() {
         let (known, stranger) = (SocketAddr::from(([10, 0, 0, 4], 53)), SocketAddr::from(([10, 0, 0, 9], 53)));
         let mut loads = Loads::new([known]);
-        loads.hear(known, Outcome::Servfail, Duration::ZERO);
-        loads.hear(stranger, Outcome::Answer, Duration::ZERO);
+        loads.hear(known, DnsOutcome::Servfail, Duration::ZERO);
+        loads.hear(stranger, DnsOutcome::Answer, Duration::ZERO);
         let mut next = Loads::new([known, stranger]);
         next.inherit(&loads);
-        assert_eq!(next.of(known).map(|load| load.count(Outcome::Servfail)), Some(1));
-        assert_eq!(next.of(stranger).map(|load| load.count(Outcome::Answer)), Some(0));
+        assert_eq!(next.of(known).map(|load| load.count(DnsOutcome::Servfail)), Some(1));
+        assert_eq!(next.of(stranger).map(|load| load.count(DnsOutcome::Answer)), Some(0));
     }
 
     proptest! {
