@@ -99,7 +99,7 @@ pub fn run(arguments: &Doctor) -> Result<ExitCode, Failure> {
         clock: &Discipline::read(),
         dns: watch.seen(),
         facts: &facts,
-        sockets: plan::bounds(&settings.pace, files).sockets,
+        visits: plan::visits(&settings, files),
         files,
         unit: &unit,
         state: &state,

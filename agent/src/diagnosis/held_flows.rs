@@ -18,7 +18,7 @@ use crate::diagnosis::{
 /// A flow that ended or could not be opened is not opened again before this: two visits at the default interval.
 const AGAIN: Duration = Duration::from_secs(60);
 /// Ports that have a flow at most: the built-in catalogue has six over TCP, and each flow costs the peer a connection.
-const PORTS: usize = 8;
+pub const PORTS: usize = 8;
 
 /// What a task about a held flow brought.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ pub const FLOWS: u32 = 60;
 pub const PERIOD: Duration = Duration::from_secs(60);
 /// Measurements under way at once: what the first failures of an outage want, side by side, so that the answers come
 /// within one time-out.
-const CONCURRENCY: usize = 8;
+pub const CONCURRENCY: usize = 8;
 /// Cases are thought over at most this often: no person and no scrape would notice more.
 const PACE: Duration = Duration::from_millis(100);
 /// What each open case adds to the time between two reviews.

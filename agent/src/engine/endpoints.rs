@@ -1,11 +1,16 @@
 //! Every endpoint as it stands: the one place where what a visit means becomes a status, a count and a moment.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::verdict::Verdict;
 
 use crate::{
-    engine::snapshot::ClassView,
+    engine::{pulse::Clocks, snapshot::ClassView},
     model::{
         catalog::{Catalog, Endpoint},
         endpoint::{EndpointView, Status},
@@ -19,21 +24,23 @@ use crate::{
 pub struct Endpoints {
     views: Vec<Arc<EndpointView>>,
     judged: Vec<Judgement>,
+    /// Since when visits are put off, where they are.
+    put_off: Vec<Option<Instant>>,
 }
 
 impl Endpoints {
     /// Nothing was visited yet. `now` is the time since the Unix epoch.
     pub fn new(catalog: &Catalog, now: Duration) -> Self {
         let views: Vec<_> = catalog.endpoints.iter().map(|endpoint| unvisited(endpoint, now)).collect();
-        Self { judged: vec![Err(Untested::NotYet); views.len()], views }
+        Self { judged: vec![Err(Untested::NotYet); views.len()], put_off: vec![None; views.len()], views }
     }
 
     /// Follows the catalogue; endpoints that stay keep what is known of them.
     pub fn reload(&mut self, catalog: &Catalog, remap: &Remap, now: Duration) {
         let before = std::mem::replace(self, Self::new(catalog, now));
-        for (number, known) in before.views.into_iter().zip(before.judged).enumerate() {
+        for (number, known) in before.views.into_iter().zip(before.judged).zip(before.put_off).enumerate() {
             if let Some(after) = remap.get(number) {
-                (self.views[after], self.judged[after]) = known;
+                ((self.views[after], self.judged[after]), self.put_off[after]) = known;
             }
         }
     }
@@ -48,10 +55,10 @@ impl Endpoints {
         &mut self.views
     }
 
-    /// Counts a visit that begins, and says whom it visits.
+    /// Counts a visit that begins, and says whom it visits. One that was put off is counted already.
     pub fn begin(&mut self, index: usize) -> Arc<Endpoint> {
         let view = Arc::make_mut(&mut self.views[index]);
-        view.attempts += 1;
+        view.attempts += u64::from(self.put_off[index].is_none());
         Arc::clone(&view.endpoint)
     }
 
@@ -80,7 +87,7 @@ impl Endpoints {
             view.stand(status_of(judged), visit.began, visit.began + visit.took);
         }
         view.last = Some(Arc::new(visit.shrunk()));
-        self.judged[index] = judged;
+        (self.judged[index], self.put_off[index]) = (judged, None);
         before
     }
 
@@ -109,6 +116,31 @@ impl Endpoints {
             }
         }
         (unvisited, unconfirmed)
+    }
+
+    /// Says of an endpoint that was never visited, and will not be in this look, why that is so.
+    pub fn leave(&mut self, index: usize, why: Untested, now: Duration) {
+        if self.judged[index] == Err(Untested::NotYet) {
+            Arc::make_mut(&mut self.views[index]).stand(Status::Unknown(why), now, now);
+        }
+    }
+
+    /// Takes in that a visit was put off. Where none was made for a whole interval, what was well is no longer known to be;
+    /// what was not stands until somebody sees that it is over. Returns the status before, if it changed.
+    pub fn put_off(&mut self, index: usize, why: Untested, at: Clocks) -> Option<Status> {
+        let since = *self.put_off[index].get_or_insert(at.now);
+        let view = &self.views[index];
+        let stands =
+            matches!(view.status, Status::Failed(_) | Status::Degraded(_)) || view.status == Status::Unknown(why);
+        if stands || at.now - since < view.endpoint.interval {
+            return None;
+        }
+        Some(Arc::make_mut(&mut self.views[index]).stand(Status::Unknown(why), at.wall, at.wall))
+    }
+
+    /// How many could not be tested for this reason.
+    pub fn untested(&self, why: Untested) -> usize {
+        self.views.iter().filter(|view| view.status == Status::Unknown(why)).count()
     }
 
     /// How many have a confirmed status.
@@ -177,6 +209,33 @@ mod tests {
 
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn what_was_well_is_unknown_after_an_interval_of_visits_put_off_and_a_failure_stands() {
+        let snapshot = sample::snapshot();
+        let mut endpoints = Endpoints::new(&snapshot.catalog, Duration::ZERO);
+        let visit = snapshot.endpoints.iter().find_map(|view| view.last.as_deref()).expect("a visit").clone();
+        let failed = Ok(Finding::new(Cause::Dropped, Phase::Connect, Confidence::Likely).failed());
+        endpoints.take_in(0, visit.clone(), Ok(Verdict::Healthy), true);
+        endpoints.take_in(1, visit.clone(), failed, true);
+        let start = Clocks { now: ase_probes::clock::now(), since_boot: Duration::ZERO, wall: Duration::ZERO };
+        let interval = endpoints.views()[0].endpoint.interval.max(endpoints.views()[1].endpoint.interval);
+        let spent = Status::Unknown(Untested::BudgetSpent);
+        let put_off = |endpoints: &mut Endpoints, after: Duration| {
+            let at = Clocks { now: start.now + after, ..start };
+            [0, 1].map(|index| {
+                endpoints.begin(index);
+                endpoints.put_off(index, Untested::BudgetSpent, at)
+            })
+        };
+        assert_eq!(put_off(&mut endpoints, Duration::ZERO), [None, None]);
+        assert_eq!(put_off(&mut endpoints, interval / 2), [None, None]);
+        assert_eq!(put_off(&mut endpoints, interval), [Some(Status::Healthy), None]);
+        assert_eq!((endpoints.views()[0].status, endpoints.views()[1].status.label()), (spent, "failed"));
+        assert_eq!(endpoints.views()[0].attempts, 1, "one visit, which is yet to be made");
+        endpoints.take_in(0, visit, Ok(Verdict::Healthy), true);
+        assert_eq!(put_off(&mut endpoints, interval * 2), [None, None], "it was visited meanwhile");
+    }
 
     #[test]
     fn an_observation_stays_what_it_was_whatever_is_made_of_it() {

@@ -85,6 +85,8 @@ struct Group {
     confirmed: usize,
     contradicted: bool,
     waiting: Vec<usize>,
+    /// Those that were to be asked again, and could not be before the end.
+    unheard: Vec<usize>,
 }
 
 impl Group {
@@ -147,6 +149,19 @@ impl Look {
         orders
     }
 
+    /// Takes in that an endpoint cannot be asked again before the end: whom it was to speak for, another speaks for.
+    pub fn give_up(&mut self, task: usize) -> Option<Order> {
+        let likeness = self.speakers.remove(&task)?;
+        let group = self.groups.get_mut(&likeness).filter(|group| !group.contradicted)?;
+        group.unheard.push(task);
+        let Some(next) = group.waiting.pop() else {
+            group.asked -= 1;
+            return None;
+        };
+        self.speakers.insert(next, likeness);
+        Some(Order::Ask(next))
+    }
+
     /// A first failure: a few are asked again, the others wait for them. What works for anybody is not lost for all.
     fn first(&mut self, task: usize, likeness: Likeness) -> Option<Order> {
         let group = self.groups.entry(likeness).or_default();
@@ -171,7 +186,8 @@ impl Look {
         group.confirmed += 1;
         if group.is_confirmed() {
             let confirmed = group.confirmed;
-            orders.extend(std::mem::take(&mut group.waiting).into_iter().map(|task| Order::Confirm(task, confirmed)));
+            let waiting = group.waiting.drain(..).chain(group.unheard.drain(..));
+            orders.extend(waiting.map(|task| Order::Confirm(task, confirmed)));
         }
     }
 
@@ -240,6 +256,29 @@ mod tests {
             assert_eq!((look.hear(1, dropped), look.hear(2, dropped)), (Vec::new(), Vec::new()));
             assert_eq!((look.hear(3, dropped), look.hear(4, dropped)), (Vec::new(), Vec::new()));
         }
+    }
+
+    #[test]
+    fn another_speaks_for_those_whose_speaker_cannot_be_asked_again() {
+        let mut look = look();
+        let dropped = fails(443, Cause::Dropped);
+        (0..3).for_each(|task| assert_eq!(look.hear(task, dropped), []));
+        assert_eq!(look.hear(3, dropped), [Order::Wait(3)]);
+        assert_eq!(look.hear(4, dropped), [Order::Wait(4)]);
+        assert_eq!(look.give_up(0), Some(Order::Ask(4)));
+        assert_eq!((look.hear(1, dropped), look.hear(2, dropped)), (Vec::new(), Vec::new()));
+        assert_eq!(look.hear(4, dropped), [Order::Confirm(3, 3), Order::Confirm(0, 3)]);
+        assert_eq!(look.give_up(0), None, "it speaks for nobody any more");
+    }
+
+    #[test]
+    fn whoever_fails_later_speaks_where_nobody_waits() {
+        let mut look = look();
+        let dropped = fails(443, Cause::Dropped);
+        (0..3).for_each(|task| assert_eq!(look.hear(task, dropped), []));
+        assert_eq!(look.give_up(0), None);
+        assert_eq!(look.hear(3, dropped), [], "asked again itself");
+        assert_eq!(look.hear(4, dropped), [Order::Wait(4)]);
     }
 
     #[test]

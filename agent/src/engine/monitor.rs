@@ -126,7 +126,8 @@ impl Monitor {
     /// Takes new settings in force. Endpoints that stay as they were keep what is known of them, their place in the
     /// schedule and the visit that is under way.
     pub fn reload(&mut self, settings: Settings) {
-        let (visitor, terms) = (Visitor::new(&settings.resolvers), Terms::of(&settings));
+        let terms = Terms { rests: Arc::clone(&self.terms.rests), ..Terms::of(&settings) };
+        let visitor = Visitor::new(&settings.resolvers);
         terms.flows.inherit(&self.terms.flows);
         (self.visitor, self.terms) = (Arc::new(visitor), Arc::new(terms));
         self.surroundings.reload(&settings);

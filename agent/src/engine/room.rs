@@ -9,7 +9,7 @@ use std::{
 
 /// A visit that is not over by now waits for its peer: it costs memory and a descriptor but no work, and another may
 /// become active in its place. An answer from another continent takes as long; with the default of 64 active visits still
-/// more than three hundred begin each second when everybody is silent, which is ten thousand endpoints every 30 s.
+/// 320 begin each second when everybody is silent (what that needs is derived in `systemd/ase-agent.service`).
 pub const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The bounds of what is under way.

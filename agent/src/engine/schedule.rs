@@ -1,35 +1,39 @@
-//! Who is due when, and who may begin: rhythm, confirmation after a bad sample, the growing pause of a peer that asked to
+//! Who is due when, and who may begin: rhythm, confirmation after a bad upshot, the growing pause of a peer that asked to
 //! be left alone (kiss of death), the room for visits, and the rest of those that must not be asked often. It takes the
 //! time and returns what to do: it starts nothing and reads no clock. Every operation costs the logarithm of the number of
 //! tasks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
 use super::{
-    courtesy::{Courtesy, Rests},
+    courtesy::{Before, Courtesy, Rests},
     lateness::Lateness,
     room::{Bounds, Room, VisitNumber},
 };
-use crate::model::{politeness::TIME_SERVER_REST, remap::Remap, rounds::Rounds};
+use crate::model::{
+    politeness::{LONGEST_PLEA, TIME_SERVER_REST},
+    remap::Remap,
+    rounds::Rounds,
+};
 
 /// Due times are rounded up to this grid, so that several visits share one wake-up.
 const GRID: Duration = Duration::from_millis(100);
-/// The longest pause after a time server's plea to ask less often.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(1024);
+
 /// How one task wants to be visited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rhythm {
     /// Time between two visits while all is well.
     pub interval: Duration,
-    /// Wait before a bad sample is confirmed.
+    /// Wait before a bad upshot is confirmed.
     pub confirm_after: Duration,
     /// Interval while failing, at first; it doubles up to `interval`.
     pub failing_interval: Duration,
     /// The most sockets that one visit holds at once, without those that the confirmation of a failure opens beside them to
-    /// addresses that failed and that the name gives no more.
+    /// addresses that failed and that the name gives no more, and those that ask for the name behind a redirect.
     pub sockets: usize,
     /// What is owed to its peer, if it must not be asked often.
     pub courtesy: Option<Courtesy>,
@@ -83,8 +87,13 @@ struct Task {
     rhythm: Rhythm,
     phase: Duration,
     mode: Mode,
-    /// When its next visit is planned, which is its place in the order; `None` while one is under way or none will come.
+    /// When its next visit is planned; `None` while one is under way or none will come.
     planned: Option<Instant>,
+    /// When its rhythm wanted that visit, before its peer's rest or a budget put it off: of those that are planned for the
+    /// same moment, whoever waited longest goes first.
+    wanted: Instant,
+    /// Whether its last visit asked its peer: only then is the next one the confirmation of what that said.
+    asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -92,14 +101,15 @@ struct UnderWay {
     /// `None` once a reload has dropped the task.
     task: Option<usize>,
     /// What is owed to its peer, and until when that was to rest before this visit.
-    courtesy: Option<(Courtesy, Option<Instant>)>,
+    courtesy: Option<(Courtesy, Before)>,
 }
 
 /// The schedule of all tasks, by index.
 #[derive(Debug)]
 pub struct Schedule {
     tasks: Vec<Task>,
-    planned: BTreeSet<(Instant, usize)>,
+    /// When each visit is planned and was wanted, and whose it is.
+    planned: BTreeSet<(Instant, Instant, usize)>,
     under_way: BTreeMap<VisitNumber, UnderWay>,
     room: Room,
     rests: Rests,
@@ -125,7 +135,7 @@ impl Schedule {
         schedule
     }
 
-    /// Takes another plan in force. A task that stays keeps its place, its state and its visit under way; the visit of one
+    /// Takes another plan in force. A task that stays keeps its place, its mode and its visit under way; the visit of one
     /// that does not stay ends in its own time, and its peer is given the same rest.
     pub fn reload(&mut self, rhythms: Vec<Rhythm>, bounds: Bounds, remap: &Remap, now: Instant) {
         let mut stay: Vec<Option<Task>> = rhythms.iter().map(|_| None).collect();
@@ -149,7 +159,7 @@ impl Schedule {
     }
 
     fn keep(&mut self, task: Task) {
-        self.planned.extend(task.planned.map(|at| (at, self.tasks.len())));
+        self.planned.extend(task.planned.map(|at| (at, task.wanted, self.tasks.len())));
         self.tasks.push(task);
     }
 
@@ -161,13 +171,14 @@ impl Schedule {
             Rounds::One => Duration::ZERO,
         };
         let phase = rhythm.interval.mul_f64(spread(index));
-        self.tasks.push(Task { rhythm, phase, mode: Mode::Steady, planned: None });
-        self.plan(index, now + first.mul_f64(spread(index)));
+        let wanted = now + first.mul_f64(spread(index));
+        self.tasks.push(Task { rhythm, phase, mode: Mode::Steady, planned: None, wanted, asked: false });
+        self.plan(index, wanted);
     }
 
     /// When [`Schedule::take_due`] has something to give; `None` while nothing waits, or only the end of a visit makes room.
     pub fn next_due(&self) -> Option<Instant> {
-        let &(at, task) = self.planned.first()?;
+        let &(at, _, task) = self.planned.first()?;
         self.room.opens(self.tasks[task].rhythm.sockets).map(|opens| opens.max(at))
     }
 
@@ -175,7 +186,7 @@ impl Schedule {
     pub fn take_due(&mut self, now: Instant) -> Vec<Due> {
         self.room.settle(self.next_sockets(), now);
         let mut taken = Vec::new();
-        while let Some(&(at, task)) = self.planned.first()
+        while let Some(&(at, _, task)) = self.planned.first()
             && at <= now
             && self.room.admits(self.tasks[task].rhythm.sockets)
         {
@@ -192,10 +203,10 @@ impl Schedule {
     pub fn finished(&mut self, visit: VisitNumber, ended: Ended, now: Instant) -> Option<usize> {
         let began = self.room.leave(visit, self.next_sockets(), now)?;
         let over = self.under_way.remove(&visit)?;
-        self.note_courtesy(&over, began, ended, now);
+        let pause = self.note_courtesy(&over, began, ended, now);
         let task = over.task?;
         let before = &self.tasks[task];
-        let mode = next_mode(before, ended.upshot);
+        let mode = next_mode(before, ended.upshot, pause);
         let at = match (mode, ended.upshot) {
             (_, Upshot::PutOff(pause)) => Some(now + pause),
             (Mode::Confirming, _) => Some(now + before.rhythm.confirm_after),
@@ -203,8 +214,11 @@ impl Schedule {
             (Mode::Steady, _) => Some(self.next_in_phase(before, now)),
             (Mode::Failing { pause } | Mode::BackingOff { pause }, _) => Some(now + pause),
         };
-        self.tasks[task].mode = mode;
+        (self.tasks[task].mode, self.tasks[task].asked) = (mode, ended.asked);
         if let Some(at) = at {
+            if !matches!(ended.upshot, Upshot::PutOff(_)) {
+                self.tasks[task].wanted = at;
+            }
             let rest = self.not_before(task);
             self.plan(task, rest.map_or(at, |rest| rest.max(at)));
         }
@@ -215,11 +229,32 @@ impl Schedule {
     /// way is left alone, and so is a confirmation: its wait is what makes it one.
     pub fn bring_forward(&mut self, task: usize, now: Instant) {
         let Some(planned) = self.tasks[task].planned else { return };
-        let at = self.not_before(task).map_or(now, |rest| rest.max(now));
+        // A rest ends for all on the same grid: of those that wait for it, nobody gets ahead by being brought forward.
+        let at = self.not_before(task).filter(|rest| *rest > now).map_or(now, |rest| self.on_grid(rest));
         if at < planned && !self.is_confirming(task) {
             self.unplan(task);
             self.put(task, at);
         }
+    }
+
+    /// Takes in the addresses of its peer that a visit under way led to.
+    pub fn led_to(&mut self, visit: VisitNumber, addresses: &[IpAddr]) {
+        let owed = self.under_way.get(&visit).and_then(|visit| visit.courtesy.as_ref());
+        if let Some((owed, _)) = owed.filter(|_| !addresses.is_empty()) {
+            self.rests.led_to(owed, addresses);
+        }
+    }
+
+    /// Gives up the visits that are planned after this moment, since their peers rest until then, and returns their tasks.
+    /// While a time server is being asked it may yet turn out that it was not.
+    pub fn give_up_after(&mut self, ends: Instant, now: Instant) -> Vec<usize> {
+        let late: Vec<usize> = self.planned.range((ends, ends, 0)..).map(|(_, _, task)| *task).collect();
+        late.iter().for_each(|task| self.bring_forward(*task, now));
+        let is_asking = self.under_way.values().any(|visit| visit.courtesy.is_some());
+        let given_up = |task: &usize| !is_asking && self.tasks[*task].planned.is_some_and(|at| at > ends);
+        let late: Vec<usize> = late.into_iter().filter(given_up).collect();
+        late.iter().for_each(|task| self.unplan(*task));
+        late
     }
 
     /// The task that a visit under way is for; `None` if a reload has dropped it.
@@ -240,7 +275,7 @@ impl Schedule {
         }
     }
 
-    /// Whether the last sample of a task was bad and waits for its confirmation.
+    /// Whether the last upshot of a task was bad and waits for its confirmation.
     pub fn is_confirming(&self, task: usize) -> bool {
         self.tasks[task].mode == Mode::Confirming
     }
@@ -279,24 +314,41 @@ impl Schedule {
 
     /// The sockets of the visit that is planned next.
     fn next_sockets(&self) -> usize {
-        self.planned.first().map_or(1, |(_, task)| self.tasks[*task].rhythm.sockets)
+        self.planned.first().map_or(1, |(_, _, task)| self.tasks[*task].rhythm.sockets)
     }
 
-    fn note_courtesy(&mut self, over: &UnderWay, began: Instant, ended: Ended, now: Instant) {
-        let Some((owed, before)) = &over.courtesy else { return };
-        if !ended.asked {
-            self.rests.was_not_asked(owed, began, *before);
+    /// Notes what a visit that is over meant for its peer's rest, and returns the pause that a plea in it asks for.
+    fn note_courtesy(&mut self, over: &UnderWay, began: Instant, ended: Ended, now: Instant) -> Duration {
+        let pause = self.backed_off(over);
+        let Some((owed, before)) = &over.courtesy else { return pause };
+        match ended.asked {
+            true => self.rests.was_asked(owed, now),
+            false => self.rests.was_not_asked(owed, began, before),
         }
-        if ended.upshot == Upshot::AskedToSlowDown {
-            let pause = over.task.map_or(owed.spacing.max(TIME_SERVER_REST) * 2, |task| backed_off(&self.tasks[task]));
-            self.rests.pleaded(owed, now + pause);
+        match ended.upshot {
+            Upshot::AskedToSlowDown => self.rests.pleaded(owed, pause, now),
+            Upshot::Good => self.rests.answered(owed),
+            Upshot::Bad | Upshot::Unknown | Upshot::PutOff(_) => {}
         }
+        pause
+    }
+
+    /// The pause after a plea: it doubles with each, also where a reload came between.
+    fn backed_off(&self, over: &UnderWay) -> Duration {
+        let owed = over.courtesy.as_ref().map(|(owed, _)| owed);
+        let (interval, own) = match over.task.map(|task| &self.tasks[task]) {
+            None => (owed.map_or(TIME_SERVER_REST, |owed| owed.spacing.max(TIME_SERVER_REST)), None),
+            Some(Task { rhythm, mode: Mode::BackingOff { pause }, .. }) => (rhythm.interval, Some(*pause)),
+            Some(Task { rhythm, .. }) => (rhythm.interval, None),
+        };
+        let last = own.max(owed.and_then(|owed| self.rests.last_pause(owed)));
+        last.map_or(interval * 2, |pause| (pause * 2).min(LONGEST_PLEA).max(interval))
     }
 
     /// Before when a task's peer is not to be asked.
     fn not_before(&self, task: usize) -> Option<Instant> {
         let owed = self.tasks[task].rhythm.courtesy.as_ref()?;
-        self.rests.not_before(owed, self.is_confirming(task))
+        self.rests.not_before(owed, self.is_confirming(task) && self.tasks[task].asked)
     }
 
     fn plan(&mut self, task: usize, at: Instant) {
@@ -305,13 +357,14 @@ impl Schedule {
     }
 
     fn put(&mut self, task: usize, at: Instant) {
-        self.tasks[task].planned = Some(at);
-        self.planned.insert((at, task));
+        let of_task = &mut self.tasks[task];
+        of_task.planned = Some(at);
+        self.planned.insert((at, of_task.wanted, task));
     }
 
     fn unplan(&mut self, task: usize) {
         if let Some(at) = self.tasks[task].planned.take() {
-            self.planned.remove(&(at, task));
+            self.planned.remove(&(at, self.tasks[task].wanted, task));
         }
     }
 
@@ -330,7 +383,7 @@ impl Schedule {
     }
 }
 
-fn next_mode(task: &Task, upshot: Upshot) -> Mode {
+fn next_mode(task: &Task, upshot: Upshot, pause: Duration) -> Mode {
     let interval = task.rhythm.interval;
     match (upshot, task.mode) {
         (Upshot::PutOff(_), mode) => mode,
@@ -340,16 +393,7 @@ fn next_mode(task: &Task, upshot: Upshot) -> Mode {
         (Upshot::Bad, Mode::Steady | Mode::BackingOff { .. }) => Mode::Confirming,
         (Upshot::Bad, Mode::Confirming) => Mode::Failing { pause: task.rhythm.failing_interval.min(interval) },
         (Upshot::Bad, Mode::Failing { pause }) => Mode::Failing { pause: (pause * 2).min(interval) },
-        (Upshot::AskedToSlowDown, _) => Mode::BackingOff { pause: backed_off(task) },
-    }
-}
-
-/// The pause after a plea: it doubles with each.
-fn backed_off(task: &Task) -> Duration {
-    let interval = task.rhythm.interval;
-    match task.mode {
-        Mode::BackingOff { pause } => (pause * 2).min(LONGEST_BACKOFF).max(interval),
-        Mode::Steady | Mode::Confirming | Mode::Failing { .. } => interval * 2,
+        (Upshot::AskedToSlowDown, _) => Mode::BackingOff { pause },
     }
 }
 

@@ -195,18 +195,85 @@ fn a_server_whose_name_failed_was_not_asked_and_need_not_rest() {
 #[test]
 fn two_endpoints_of_one_time_server_share_its_rest() {
     let mut schedule = endless(vec![time_server("a:123"), time_server("a:123"), time_server("b:123")], 8, start());
-    let mut asked: Vec<Instant> = Vec::new();
-    for _ in 0..12 {
+    let (mut asked, mut times): (Vec<Instant>, [u32; 3]) = (Vec::new(), [0; 3]);
+    for _ in 0..600 {
         let at = schedule.next_due().expect("planned");
         for due in schedule.take_due(at) {
+            times[due.task] += 1;
             if due.task < 2 {
                 asked.push(at);
             }
             assert_eq!(schedule.finished(due.visit, GOOD, at), Some(due.task));
         }
+        // Whoever is brought forward at any time gets ahead of nobody.
+        schedule.bring_forward(0, at);
     }
-    assert!(asked.len() >= 3);
+    assert!(asked.len() >= 100);
     assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= SPACING), "{asked:?}");
+    assert!(times[0].abs_diff(times[1]) <= 1, "each in its turn: {times:?}");
+}
+
+#[test]
+fn names_that_lead_to_one_time_server_share_its_rest() {
+    let address: IpAddr = [20, 0, 0, 1].into();
+    let peers = ["a.example", "b.example", "20.0.0.1"];
+    let mut schedule = endless(peers.map(time_server).into(), 8, start());
+    let (mut asked, mut times, mut refused): (Option<Instant>, [u32; 3], u32) = (None, [0; 3], 0);
+    for _ in 0..600 {
+        let at = schedule.next_due().expect("planned");
+        for due in schedule.take_due(at) {
+            schedule.led_to(due.visit, &[address]);
+            // A visit asks nobody who rests, and the schedule learns whom it would have asked.
+            let ended = if asked.is_some_and(|asked| at - asked < SPACING) {
+                refused += 1;
+                Ended { upshot: Upshot::PutOff(15 * SECOND), asked: false }
+            } else {
+                (asked, times[due.task]) = (Some(at), times[due.task] + 1);
+                GOOD
+            };
+            assert_eq!(schedule.finished(due.visit, ended, at), Some(due.task));
+        }
+    }
+    assert!(times.iter().sum::<u32>() >= 100, "{times:?}");
+    assert!(refused <= 2, "{refused} visits in vain, one for each name whose address is not known yet");
+    let (least, most) = (times.iter().min(), times.iter().max());
+    assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "each in its turn: {times:?}");
+}
+
+#[test]
+fn a_plea_is_heard_for_every_name_that_leads_to_the_server() {
+    let mut schedule = endless(vec![time_server("a.example"), time_server("20.0.0.1")], 8, start());
+    let at = schedule.next_due().expect("planned");
+    let [due] = schedule.take_due(at)[..] else { panic!("one is due") };
+    assert_eq!(due.task, 0);
+    schedule.led_to(due.visit, &["::ffff:20.0.0.1".parse().expect("an address")]);
+    assert_eq!(schedule.finished(due.visit, DENIED, at), Some(0));
+    let mut again = at;
+    while schedule.take_due(again).is_empty() {
+        again = schedule.next_due().expect("planned");
+    }
+    assert!(again - at >= 2 * SPACING, "asked again after {:?}", again - at);
+}
+
+#[test]
+fn a_reload_forgets_no_back_off() {
+    let mut schedule = endless(vec![time_server("a.example")], 8, start());
+    let mut asked: Vec<Instant> = Vec::new();
+    for _ in 0..5 {
+        let mut at = schedule.next_due().expect("planned");
+        let due = loop {
+            if let [due] = schedule.take_due(at)[..] {
+                break due;
+            }
+            at = schedule.next_due().expect("planned");
+        };
+        asked.push(at);
+        assert_eq!(schedule.finished(due.visit, DENIED, at), Some(0));
+        // Its row changed.
+        schedule.reload(vec![time_server("a.example")], bounds(8), &remap(&[None], 1), at + SECOND);
+    }
+    let pauses: Vec<u64> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+    assert_eq!(pauses, [128, 256, 512, 1024], "it asks for ever longer rest");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::{
         remap::Remap,
         rounds::Rounds,
         settings::Settings,
-        visit::{Judgement, Visit},
+        visit::{Judgement, Untested, Visit},
     },
     resolvers::shell::{Comparing, Step},
     store::Closing,
@@ -102,6 +102,7 @@ impl State {
         match event {
             Event::Visited(number, visit) => {
                 self.visited(number, visit, at);
+                self.give_up_late(at);
                 Tell::Soon
             }
             Event::Compared(Step::Began) | Event::Measured => Tell::Soon,
@@ -153,10 +154,21 @@ impl State {
     pub fn conclude(&mut self, is_over: bool, at: Clocks) {
         let (unvisited, unconfirmed) = self.endpoints.give_up();
         let waiting = self.diagnosing.waiting();
+        let left = |why| self.endpoints.untested(why);
         let uncompared = if is_over { self.comparing.remaining() } else { 0 };
         let counted = [
             (unvisited, "endpoint", "not visited: the time of this look was over"),
             (unconfirmed, "failure", "not confirmed: the time of this look was over"),
+            (
+                left(Untested::BudgetSpent),
+                "endpoint",
+                "not asked: the budget of new flows to its destination was spent",
+            ),
+            (
+                left(Untested::Resting),
+                "endpoint",
+                "not asked: its time server was asked a moment ago, by whatever name",
+            ),
             (waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent"),
             (uncompared, "name", "not compared: the time of this look was over"),
         ];
@@ -240,6 +252,7 @@ impl State {
 
     fn visited(&mut self, number: VisitNumber, visit: Option<Box<Visit>>, at: Clocks) {
         let task = self.schedule.task_of(number);
+        self.schedule.led_to(number, &visit.as_deref().map(plan::led_to).unwrap_or_default());
         let Some(mut visit) = visit else {
             let endpoint = task.map(|task| self.endpoints.views()[task].endpoint.id.to_string());
             tracing::error!(endpoint, "a visit died; this is a defect of the agent");
@@ -265,20 +278,42 @@ impl State {
             self.schedule.finished(number, ended, at.now);
             return;
         }
-        self.schedule.finished(number, ended, at.now);
-        match ended.upshot {
-            Upshot::PutOff(_) => self.agent.budget_spent += 1,
-            Upshot::Good | Upshot::Bad | Upshot::Unknown | Upshot::AskedToSlowDown => {
-                self.record(task, *visit, judged, at);
+        if let Upshot::PutOff(pause) = ended.upshot {
+            self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
+            if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
+                self.schedule.finished(number, ended, at.now);
+                let before = judged.err().and_then(|why| self.endpoints.put_off(task, why, at));
+                before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
+                return;
             }
+            // It would come after the end of the look: it is not made at all.
+            ended.upshot = Upshot::Unknown;
+            self.schedule.finished(number, ended, at.now);
+            if was_confirming {
+                let order = self.look.as_mut().and_then(|look| look.give_up(task));
+                return self.obey(order, at.now);
+            }
+            return self.record(task, *visit, judged, at);
         }
+        self.schedule.finished(number, ended, at.now);
+        self.record(task, *visit, judged, at);
         let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
-        self.obey(task, if counts { shown } else { shown.without_failure() }, at.now);
+        let shown = if counts { shown } else { shown.without_failure() };
+        let orders = self.look.as_mut().map(|look| look.hear(task, shown));
+        self.obey(orders.into_iter().flatten(), at.now);
+    }
+
+    /// In a single look nothing is waited for that can only come after its end.
+    fn give_up_late(&mut self, at: Clocks) {
+        let Some(ends) = self.look.as_ref().map(Look::ends) else { return };
+        for task in self.schedule.give_up_after(ends, at.now) {
+            self.endpoints.leave(task, Untested::Resting, at.wall);
+        }
     }
 
     /// In a single look a few failures are asked again for all that are alike.
-    fn obey(&mut self, task: usize, shown: Shown, now: Instant) {
-        for order in self.look.iter_mut().flat_map(|look| look.hear(task, shown)) {
+    fn obey(&mut self, orders: impl IntoIterator<Item = Order>, now: Instant) {
+        for order in orders {
             match order {
                 Order::Wait(task) => self.schedule.hold(task),
                 Order::Ask(task) => self.schedule.release(task, now),
@@ -419,3 +454,7 @@ mod tests;
 #[cfg(test)]
 #[path = "names_tests.rs"]
 mod names_tests;
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod look_tests;

@@ -1,6 +1,10 @@
 //! The whole engine in virtual time: scripted peers in the place of sockets, and operations that come in any order.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use ase_probes::{
     cause::Cause,
@@ -18,7 +22,11 @@ use super::*;
 use crate::{
     config,
     engine::monitor::FIRST_ROUND,
-    model::catalog::{Catalog, Endpoint, EndpointId, Host},
+    model::{
+        catalog::{Catalog, Endpoint, EndpointId, Host},
+        visit::{Unasked, Untested},
+    },
+    visit::rests::{AddressRests, Turn},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,12 +35,19 @@ const SPACING: Duration = Duration::from_secs(64);
 /// A fault that lasts this long has become an incident: an interval, two time-outs, the confirmation, and the benefit of
 /// the doubt that others have while this machine may be at fault.
 const LASTS: Duration = Duration::from_secs(60);
+/// Silence takes longer to be told by an interval: while this machine stands still it hides what a visit would have shown.
+const SILENCE_LASTS: Duration = Duration::from_secs(90);
 /// A fault that was over for this long explains nothing any more: three minutes of memory, and a round of visits.
 const FORGOTTEN: Duration = Duration::from_secs(300);
 /// One that comes and goes is over when it was quiet for two minutes.
 const QUIET: Duration = Duration::from_secs(120);
 /// The longest pause that a time server's plea can cause, and what follows.
 const LONGEST_REST: Duration = Duration::from_secs(1300);
+/// The longest pause itself, for which a plea is remembered after it.
+const LONGEST_PLEA: Duration = Duration::from_secs(1024);
+/// What was well is no longer said to be so after this long without a visit: up to one and a half intervals to the next one,
+/// an interval in which it is put off, and the pause before it is tried again.
+const BLIND: Duration = Duration::from_secs(30 * 5 / 2 + 15);
 
 /// How a peer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +75,17 @@ enum Operation {
     /// Only these endpoints, and one of them changed.
     Replace([bool; ENDPOINTS], usize),
     Suspend(Duration),
+    /// The loop does not run for so long.
+    Stall(Duration),
+    /// The flow budget of this endpoint is spent from now on, or no longer.
+    Spend(usize),
 }
 
-const ENDPOINTS: usize = 6;
+const ENDPOINTS: usize = 7;
+/// A time server, and a name that leads to it.
+const TWINS: [usize; 2] = [0, 6];
+/// The hosts of the web.
+const WEB: std::ops::Range<usize> = 2..6;
 
 fn settings() -> Settings {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -70,10 +93,15 @@ fn settings() -> Settings {
     let web = hosts.map(|host| format!("{{host: {host}, port: 80, class: http}}")).join(", ");
     let text = format!(
         "profile: custom\nresolvers: {{custom: [192.0.2.53]}}\nendpoints:\n  add: [{web}, \
-         {{host: 203.0.113.1, port: 123, class: ntp}}, {{host: 203.0.113.2, port: 123, class: ntp}}]\n"
+         {{host: 203.0.113.1, port: 123, class: ntp}}, {{host: 203.0.113.2, port: 123, class: ntp}}, \
+         {{host: time.example, port: 123, class: ntp}}]\n"
     );
     std::fs::write(file.path(), text).expect("the file takes text");
-    config::load(Some(file.path())).expect("a good configuration")
+    let settings = config::load(Some(file.path())).expect("a good configuration");
+    // Time servers come first; the name of one of them comes last.
+    let mut endpoints = settings.catalog.endpoints.clone();
+    endpoints.sort_by_key(|endpoint| matches!(endpoint.target.host, Host::Name(_)));
+    with(&settings, endpoints)
 }
 
 fn with(settings: &Settings, endpoints: Vec<Arc<Endpoint>>) -> Settings {
@@ -86,6 +114,28 @@ struct UnderWay {
     begin: Begin,
     began: Duration,
     mood: Mood,
+    why: Option<Untested>,
+    turn: Option<Turn>,
+}
+
+/// Whether the flow budget of an endpoint is spent, and whether there was reason for an incident when that changed.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    is_spent: bool,
+    since: Instant,
+    had_reason: bool,
+}
+
+/// Where an endpoint leads.
+fn address_of(endpoint: &Endpoint) -> IpAddr {
+    match endpoint.target.host {
+        Host::Address(address) => address,
+        Host::Name(_) => [203, 0, 113, 1].into(),
+    }
+}
+
+fn is_time(id: &EndpointId) -> bool {
+    id.0.contains(":123")
 }
 
 /// The engine, its peers and the time.
@@ -97,9 +147,15 @@ struct World {
     moods: BTreeMap<EndpointId, (Mood, Instant)>,
     under_way: BTreeMap<(Instant, VisitNumber), UnderWay>,
     /// When each time server was asked last.
-    asked: BTreeMap<Host, Instant>,
-    /// Before this no question may reach a time server that pleaded.
-    pleas: BTreeMap<Host, Instant>,
+    asked: BTreeMap<IpAddr, Instant>,
+    /// Before this no question may reach a time server that pleaded, and how long that pause was.
+    pleas: BTreeMap<IpAddr, (Instant, Duration)>,
+    /// What visits know of time servers' rests.
+    rests: AddressRests,
+    budgets: BTreeMap<EndpointId, Budget>,
+    /// When the loop did not run last, and when this machine slept.
+    stalled: Instant,
+    slept: Instant,
     /// Since when each endpoint has been as it is defined now.
     defined: BTreeMap<EndpointId, Instant>,
     /// Every incident there was: number, cause and when it began.
@@ -121,6 +177,10 @@ impl World {
             under_way: BTreeMap::new(),
             asked: BTreeMap::new(),
             pleas: BTreeMap::new(),
+            rests: AddressRests::default(),
+            stalled: start.now,
+            slept: start.now,
+            budgets: ids().map(|id| (id, Budget { is_spent: false, since: start.now, had_reason: false })).collect(),
             incidents: BTreeMap::new(),
             all,
         }
@@ -132,10 +192,13 @@ impl World {
         match operation {
             Operation::Advance(time) => self.advance(*time),
             Operation::Set(number, mood) => {
-                let id = self.all.catalog.endpoints[*number].id.clone();
-                let now = self.at.now;
-                if self.moods[&id].0 != *mood {
-                    self.moods.insert(id, (*mood, now));
+                let is_of_both = TWINS.contains(number) && *mood != Mood::Nameless;
+                for number in if is_of_both { TWINS.to_vec() } else { vec![*number] } {
+                    let id = self.all.catalog.endpoints[number].id.clone();
+                    let now = self.at.now;
+                    if self.moods[&id].0 != *mood {
+                        self.moods.insert(id, (*mood, now));
+                    }
                 }
             }
             Operation::Hurry(number) => {
@@ -155,6 +218,17 @@ impl World {
             Operation::Suspend(time) => {
                 self.at.since_boot += *time;
                 self.at.wall += *time;
+                self.slept = self.at.now;
+            }
+            Operation::Stall(time) => {
+                self.pass(self.at.now + *time);
+                self.stalled = self.at.now;
+            }
+            Operation::Spend(number) => {
+                let id = self.all.catalog.endpoints[*number].id.clone();
+                let had_reason = self.has_reason(&id, QUIET);
+                let is_spent = !self.budgets[&id].is_spent;
+                self.budgets.insert(id, Budget { is_spent, since: self.at.now, had_reason });
             }
         }
     }
@@ -222,26 +296,38 @@ impl World {
             });
             assert!(!is_under_way, "visited twice at once");
             let (mood, _) = self.moods[&endpoint.id];
+            let address = address_of(endpoint);
+            let (mut why, mut turn) = (None, None);
             if endpoint.class == Class::Ntp && mood != Mood::Nameless {
+                let confirms = begin.occasion.confirm.contains(&address);
+                match self.rests.take(address, confirms, self.at.now) {
+                    Some(taken) => turn = Some(taken),
+                    None => why = Some(Untested::Resting),
+                }
+            } else if self.budgets[&endpoint.id].is_spent && mood != Mood::Nameless {
+                why = Some(Untested::BudgetSpent);
+            }
+            if turn.is_some() {
                 self.ask(&begin);
             }
             let takes = match mood {
+                _ if why.is_some() => Duration::from_millis(20),
                 Mood::Healthy | Mood::Failing | Mood::Denying => Duration::from_millis(20),
                 Mood::Slow => endpoint.target.timeout / 2,
                 Mood::Silent | Mood::Partly | Mood::Nameless => endpoint.target.timeout,
             };
             let visit = begin.visit;
-            let under_way = UnderWay { begin, began: self.at.wall, mood };
+            let under_way = UnderWay { begin, began: self.at.wall, mood, why, turn };
             self.under_way.insert((self.at.now + takes, visit), under_way);
         }
     }
 
     /// Politeness: nobody gets past the rest of a time server.
     fn ask(&mut self, begin: &Begin) {
-        let (host, at) = (begin.endpoint.target.host.clone(), self.at.now);
+        let (host, at) = (address_of(&begin.endpoint), self.at.now);
         let task = self.state.schedule.task_of(begin.visit).expect("it has just begun");
         let confirms = self.state.schedule.is_confirming(task);
-        if let Some(until) = self.pleas.get(&host) {
+        if let Some((until, _)) = self.pleas.get(&host) {
             assert!(at >= *until, "{host} asked not to be asked");
         }
         if let Some(last) = self.asked.insert(host, at) {
@@ -251,7 +337,7 @@ impl World {
     }
 
     fn visit(&mut self, under_way: UnderWay) -> Visit {
-        let UnderWay { begin, began, mood } = under_way;
+        let UnderWay { begin, began, mood, why, turn } = under_way;
         let endpoint = &begin.endpoint;
         let is_time = endpoint.class == Class::Ntp;
         let phase = if is_time { Phase::Ntp } else { Phase::Response };
@@ -264,8 +350,16 @@ impl World {
             Mood::Silent | Mood::Partly => (failed(Cause::Dropped, Phase::Connect), endpoint.target.timeout),
             Mood::Nameless => (failed(Cause::DnsNoReply, Phase::Dns), endpoint.target.timeout),
         };
-        if is_time && mood == Mood::Denying {
-            self.pleas.insert(endpoint.target.host.clone(), self.at.now + 2 * SPACING);
+        let address = address_of(endpoint);
+        if let Some(turn) = turn {
+            self.rests.heard(address, turn, &verdict, self.at.now);
+            match mood {
+                Mood::Denying => self.plead(address),
+                Mood::Healthy | Mood::Slow => {
+                    self.pleas.remove(&address);
+                }
+                Mood::Failing | Mood::Silent | Mood::Partly | Mood::Nameless => {}
+            }
         }
         let (is_nameless, is_partly) = (mood == Mood::Nameless, mood == Mood::Partly);
         let is_silent = matches!(mood, Mood::Silent | Mood::Partly | Mood::Nameless);
@@ -275,35 +369,59 @@ impl World {
             elapsed: took,
         };
         let seen = Seen { stop: is_silent.then_some(silence), ..Seen::default() };
-        let Host::Address(host) = endpoint.target.host else { panic!("every host is an address") };
-        let address = (host, endpoint.target.port).into();
-        let outcome = Outcome { address, phases: Phases::default(), verdict, seen, protocol: Protocol::Nothing };
+        let peer = (address, endpoint.target.port).into();
+        let outcome = Outcome { address: peer, phases: Phases::default(), verdict, seen, protocol: Protocol::Nothing };
         let other = Outcome { verdict: Verdict::Healthy, seen: Seen::default(), ..outcome.clone() };
         // A silent server for its name, or an exchange with the endpoint.
-        let (failures, mut outcomes) = if is_nameless { (vec![outcome], vec![]) } else { (vec![], vec![outcome]) };
-        outcomes.extend(is_partly.then_some(other));
+        let (failures, mut outcomes) = match (is_nameless, why) {
+            (true, _) => (vec![outcome], vec![]),
+            (false, None) => (vec![], vec![outcome]),
+            (false, Some(_)) => (vec![], vec![]),
+        };
+        outcomes.extend((is_partly && why.is_none()).then_some(other));
         let degraded = verdict.finding().filter(|_| is_partly).map(Verdict::Degraded);
-        let resolution = is_nameless.then(|| Resolution {
+        let is_name = matches!(endpoint.target.host, Host::Name(_));
+        let resolution = (is_nameless || is_name).then(|| Resolution {
             name: "a.example".to_owned(),
-            addresses: Vec::new(),
+            addresses: if is_nameless { Vec::new() } else { vec![address] },
             server: None,
-            elapsed: took,
+            elapsed: if is_nameless { took } else { Duration::ZERO },
             failures,
-            finding: verdict.finding(),
+            finding: verdict.finding().filter(|_| is_nameless),
         });
+        let took = if why.is_some() { Duration::from_millis(20) } else { took };
+        let fails = matches!(verdict, Verdict::Failed(_)) && !is_nameless && why.is_none();
         Visit {
             began,
             took,
             phases: Phases::default(),
             resolution,
             outcomes,
-            unasked: Vec::new(),
-            failed: if is_partly { vec![host] } else { Vec::new() },
+            unasked: why.map(|why| Unasked { address: peer, why }).into_iter().collect(),
+            failed: if fails { vec![address] } else { Vec::new() },
             confirmed_by: 0,
             led_into_silence: false,
             remarks: Vec::new(),
-            result: Ok(degraded.unwrap_or(verdict)),
+            result: why.map_or(Ok(degraded.unwrap_or(verdict)), Err),
         }
+    }
+
+    /// Its pause doubles with each plea, unless it answered since or the last one was over for long.
+    fn plead(&mut self, server: IpAddr) {
+        let now = self.at.now;
+        let before = self.pleas.get(&server).filter(|(until, _)| *until + LONGEST_PLEA > now);
+        let pause = before.map_or(2 * SPACING, |(_, pause)| (*pause * 2).min(LONGEST_PLEA));
+        self.pleas.insert(server, (now + pause, pause));
+    }
+
+    /// Whether there is, or was not long ago, a fault of this endpoint.
+    fn has_reason(&self, id: &EndpointId, quiet: Duration) -> bool {
+        let (now, (mood, since), budget) = (self.at.now, self.moods[id], self.budgets[id]);
+        let lasts = if is_time(id) { LONGEST_REST } else { FORGOTTEN } + quiet;
+        let was_seen = now - budget.since <= lasts || budget.is_spent;
+        !matches!(mood, Mood::Healthy | Mood::Slow)
+            || (since > self.start.now && now - since <= lasts)
+            || (budget.had_reason && was_seen)
     }
 
     /// What must hold at every moment.
@@ -314,11 +432,7 @@ impl World {
             self.incidents.insert(incident.id, (incident.finding.cause, incident.since));
             let comes_and_goes = incident.evidence.first().is_some_and(|line| line.starts_with("it comes and goes"));
             let quiet = if comes_and_goes { QUIET } else { Duration::ZERO };
-            let has_reason = incident.endpoints.iter().any(|id| {
-                let (mood, since) = self.moods[id];
-                let lasts = if id.0.starts_with("203.") { LONGEST_REST } else { FORGOTTEN } + quiet;
-                !matches!(mood, Mood::Healthy | Mood::Slow) || (since > self.start.now && now - since <= lasts)
-            });
+            let has_reason = incident.endpoints.iter().any(|id| self.has_reason(id, quiet));
             assert!(
                 has_reason,
                 "an incident without a fault: {incident:?} {:?} at {:?}",
@@ -329,9 +443,20 @@ impl World {
         for view in self.state.endpoints.views() {
             let id = &view.endpoint.id;
             let (mood, since) = self.moods[id];
-            let since = since.max(self.defined[id]);
-            if mood == Mood::Failing && view.endpoint.class == Class::Http && now - since > LASTS {
-                assert!(open.iter().any(|incident| incident.endpoints.contains(id)), "{id} fails and nobody says so");
+            let budget = self.budgets[id];
+            let since = since.max(self.defined[id]).max(budget.since).max(self.stalled);
+            let is_silent = matches!(mood, Mood::Silent | Mood::Nameless);
+            let since = if is_silent { since.max(self.slept) } else { since };
+            // Of two names of one server each may wait for the other's longest pause.
+            let of_web = if is_silent { SILENCE_LASTS } else { LASTS };
+            let lasts = if is_time(id) { 2 * LONGEST_REST } else { of_web };
+            let fails = !matches!(mood, Mood::Healthy | Mood::Slow) && !budget.is_spent;
+            if fails && now - since > lasts {
+                let is_said = open.iter().any(|incident| incident.endpoints.contains(id));
+                assert!(is_said, "{id} is {mood:?} for {:?} and nobody says so: {open:?}", now - since);
+            }
+            if budget.is_spent && mood != Mood::Nameless && now - since > BLIND {
+                assert_ne!(view.status, Status::Healthy, "{id}: nobody could see that");
             }
         }
     }
@@ -339,6 +464,11 @@ impl World {
     /// All is well from now on: every endpoint is visited again and every incident ends.
     fn end(&mut self) {
         (0..ENDPOINTS).for_each(|number| self.apply(&Operation::Set(number, Mood::Healthy)));
+        for number in 0..ENDPOINTS {
+            if self.budgets[&self.all.catalog.endpoints[number].id].is_spent {
+                self.apply(&Operation::Spend(number));
+            }
+        }
         let attempts: Vec<u64> = self.state.endpoints.views().iter().map(|view| view.attempts).collect();
         self.advance(LONGEST_REST);
         for (view, before) in self.state.endpoints.views().iter().zip(attempts) {
@@ -373,14 +503,18 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (1usize..4).prop_map(Operation::Reload),
         1 => (any::<[bool; ENDPOINTS]>(), 0..2 * ENDPOINTS).prop_map(|(chosen, one)| Operation::Replace(chosen, one)),
         1 => (1u32..600).prop_map(|seconds| Operation::Suspend(SECOND * seconds)),
+        1 => (1u32..20).prop_map(|seconds| Operation::Stall(SECOND * seconds)),
+        1 => WEB.prop_map(Operation::Spend),
     ]
 }
 
 /// Operations without those that change what is watched.
 fn undisturbed() -> impl Strategy<Value = Operation> {
     operation().prop_map(|operation| match operation {
-        Operation::Replace(..) | Operation::Reload(_) | Operation::Suspend(_) => Operation::Advance(10 * SECOND),
-        Operation::Advance(_) | Operation::Set(..) | Operation::Hurry(_) => operation,
+        Operation::Replace(..) | Operation::Reload(_) | Operation::Suspend(_) | Operation::Stall(_) => {
+            Operation::Advance(10 * SECOND)
+        }
+        Operation::Advance(_) | Operation::Set(..) | Operation::Hurry(_) | Operation::Spend(_) => operation,
     })
 }
 
@@ -410,7 +544,7 @@ proptest! {
 #[test]
 fn a_fault_is_one_incident_however_often_the_configuration_is_read() {
     let mut operations =
-        vec![Operation::Advance(60 * SECOND), Operation::Set(0, Mood::Failing), Operation::Advance(LASTS)];
+        vec![Operation::Advance(60 * SECOND), Operation::Set(1, Mood::Failing), Operation::Advance(LASTS)];
     operations.extend((0..20).flat_map(|_| [Operation::Reload(3), Operation::Advance(7 * SECOND)]));
     let world = run(&operations);
     assert_eq!(world.incidents.len(), 1, "{:?}", world.incidents);
@@ -421,26 +555,41 @@ fn a_fault_is_one_incident_however_often_the_configuration_is_read() {
 #[test]
 fn a_reload_moves_no_visit_that_a_review_brings_forward() {
     let wait = |millis: u64| Operation::Advance(Duration::from_millis(millis));
-    let operations = [
-        wait(73_733),
-        Operation::Hurry(0),
-        Operation::Hurry(0),
-        wait(43_231),
-        Operation::Hurry(5),
-        Operation::Set(1, Mood::Silent),
-        Operation::Hurry(0),
-        Operation::Set(3, Mood::Failing),
-        wait(17_536),
-    ];
-    let reloaded: Vec<Operation> =
-        operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
-    let incidents = run(&operations).incidents;
-    assert_eq!((incidents.len(), run(&reloaded).incidents), (1, incidents));
+    let operations = |last: u64| {
+        [
+            wait(73_733),
+            Operation::Hurry(0),
+            Operation::Hurry(0),
+            wait(43_231),
+            Operation::Hurry(5),
+            Operation::Set(1, Mood::Silent),
+            Operation::Hurry(0),
+            Operation::Set(3, Mood::Failing),
+            wait(last),
+        ]
+    };
+    // Around the moments at which the two are asked for the second time.
+    let mut counts = BTreeSet::new();
+    for last in (16_500..19_000).step_by(100) {
+        let operations = operations(last);
+        let reloaded: Vec<Operation> =
+            operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
+        let incidents = run(&operations).incidents;
+        counts.insert(incidents.len());
+        assert_eq!(run(&reloaded).incidents, incidents, "{last} ms");
+    }
+    assert_eq!(counts, BTreeSet::from([0, 1, 2]), "neither before its repair, one, and both");
+}
+
+#[test]
+fn a_row_whose_name_failed_is_asked_in_its_turn_beside_another_row_of_its_server() {
+    let waits = [25_302, 12_067, 90_831].map(|millis| Operation::Advance(Duration::from_millis(millis)));
+    run(&[vec![Operation::Set(TWINS[0], Mood::Nameless)], waits.to_vec()].concat());
 }
 
 #[test]
 fn an_incident_that_comes_and_goes_is_over_after_its_quiet() {
-    let only = [false, false, true, false, false, false];
+    let only: [bool; ENDPOINTS] = std::array::from_fn(|number| number == 2);
     run(&[
         Operation::Set(2, Mood::Failing),
         Operation::Advance(Duration::from_millis(2320)),
@@ -487,7 +636,7 @@ fn an_address_that_is_silent_once_beside_one_that_answers_is_no_incident_and_one
     for (lasts, expected) in [(false, 0), (true, 1)] {
         let mut world = World::new();
         world.advance(60 * SECOND);
-        world.apply(&Operation::Set(0, Mood::Partly));
+        world.apply(&Operation::Set(1, Mood::Partly));
         let is_asked = |world: &World| world.under_way.values().any(|visit| visit.mood == Mood::Partly);
         for _ in 0..600 {
             if !is_asked(&world) {
@@ -496,11 +645,11 @@ fn an_address_that_is_silent_once_beside_one_that_answers_is_no_incident_and_one
         }
         assert!(is_asked(&world), "a visit is under way that meets silence");
         if !lasts {
-            world.apply(&Operation::Set(0, Mood::Healthy));
+            world.apply(&Operation::Set(1, Mood::Healthy));
         }
         world.advance(LASTS);
         let statuses: Vec<&str> = world.state.endpoints.views().iter().map(|view| view.status.label()).collect();
-        assert_eq!(statuses[0], if lasts { "degraded" } else { "healthy" }, "{statuses:?}");
+        assert_eq!(statuses[1], if lasts { "degraded" } else { "healthy" }, "{statuses:?}");
         assert_eq!(world.incidents.len(), expected, "{:?}", world.incidents);
         world.end();
     }
@@ -565,8 +714,8 @@ fn a_failure_whose_confirmation_a_stall_hid_is_not_confirmed() {
     let _context = runtime.enter();
     let mut world = World::new();
     world.advance(60 * SECOND);
-    world.apply(&Operation::Set(0, Mood::Silent));
-    suspend_during_a_visit(&mut world, 0, true);
+    world.apply(&Operation::Set(1, Mood::Silent));
+    suspend_during_a_visit(&mut world, 1, true);
     world.end();
     assert_eq!(world.incidents.len(), 0, "it failed once: {:?}", world.incidents);
 }
@@ -577,12 +726,12 @@ fn a_stall_ends_no_incident() {
     let _context = runtime.enter();
     let mut world = World::new();
     world.advance(60 * SECOND);
-    world.apply(&Operation::Set(0, Mood::Silent));
+    world.apply(&Operation::Set(1, Mood::Silent));
     world.advance(LASTS);
     let open = |world: &World| world.state.diagnosing.ledger().open.iter().map(|open| open.id).collect::<Vec<_>>();
     let before = open(&world);
     assert_eq!(before.len(), 1);
-    suspend_during_a_visit(&mut world, 0, false);
+    suspend_during_a_visit(&mut world, 1, false);
     for _ in 0..600 {
         assert_eq!(open(&world), before, "what was confirmed stays so");
         world.advance(SECOND / 10);

@@ -21,6 +21,8 @@ pub enum Untested {
     Inconclusive(Finding),
     /// The destination's budget of new flows was spent.
     BudgetSpent,
+    /// Its time server was asked a moment ago by another name, or wants to be left alone.
+    Resting,
     /// The policy forbids the address that its name or a redirect leads to.
     Forbidden(IpAddr),
     /// The visit's deadline was over, or nearly so, before the exchange began: its silence proves nothing.
@@ -38,6 +40,7 @@ impl Untested {
             Self::Inconclusive(finding) => Some(finding),
             Self::NotYet
             | Self::BudgetSpent
+            | Self::Resting
             | Self::Forbidden(_)
             | Self::NoTime
             | Self::BeyondLimit
@@ -51,6 +54,9 @@ impl Untested {
             Self::NotYet => "not visited yet".to_owned(),
             Self::Inconclusive(finding) => finding.cause.definition().summary.to_owned(),
             Self::BudgetSpent => "the budget of new flows to its destination is spent".to_owned(),
+            Self::Resting => {
+                "its time server was asked a moment ago, by whatever name, or wants to be left alone".to_owned()
+            }
             Self::Forbidden(address) => {
                 format!("the address policy forbids {address}, unless `addresses.allow` in the configuration names it")
             }

@@ -86,8 +86,8 @@ pub struct Examined<'a> {
     pub dns: &'a HostDns,
     /// What the machine says about itself, towards its first DNS server.
     pub facts: &'a LocalFacts,
-    /// Sockets that visits may hold under this user's limit.
-    pub sockets: usize,
+    /// Visits that may be under way under this user's limit while all is silent.
+    pub visits: usize,
     /// Files that this user may have open.
     pub files: usize,
     /// The unit.
@@ -135,7 +135,7 @@ pub(super) mod tests {
         clock: Fact<Discipline>,
         dns: HostDns,
         facts: LocalFacts,
-        sockets: usize,
+        visits: usize,
         unit: Unit,
         state: StateDirectory,
         metadata: Option<Metadata>,
@@ -181,7 +181,7 @@ pub(super) mod tests {
                 clock: Ok(Discipline { is_synchronised: true, largest_error: Duration::from_millis(42) }),
                 dns: HostDns { servers, suffixes, ..HostDns::default() },
                 facts: facts(),
-                sockets: 768,
+                visits: 768,
                 unit: Unit { file: Some("/usr/lib/systemd/system/ase-agent.service".into()), is_running: true },
                 state: StateDirectory::There("/var/lib/ase-agent".into(), false),
                 metadata: Some(Metadata {
@@ -201,7 +201,7 @@ pub(super) mod tests {
                 clock: &self.clock,
                 dns: &self.dns,
                 facts: &self.facts,
-                sockets: self.sockets,
+                visits: self.visits,
                 files: 1024,
                 unit: &self.unit,
                 state: &self.state,
@@ -230,7 +230,7 @@ pub(super) mod tests {
         machine.clock = Ok(Discipline { is_synchronised: false, largest_error: Duration::from_secs(16) });
         machine.dns.servers = vec![[168, 63, 129, 16].into()];
         machine.facts.tracked_flows = Ok(Usage { used: 65_500, limit: 65_536 });
-        machine.sockets = 0;
+        machine.visits = 0;
         machine.unit = Unit::default();
         machine.state = StateDirectory::Missing("/var/lib/ase-agent".into());
         machine.settings.warnings.push("a warning with \u{1b}[31m in it".to_owned());

@@ -10,7 +10,7 @@ use std::{
 
 use crate::resolvers::compare::DnsOutcome;
 
-/// How far back signs of throttling are looked for, in seconds.
+/// How far back signs of throttling are looked for, in seconds: two rounds of comparisons, which are what asks much at once.
 const WINDOW: u64 = 600;
 /// Quiet seconds that are older than this are summed up by the minute, in seconds: a visit is heard of when it ends, so that the
 /// last ones may still turn out otherwise. Without that, what is kept of a server would grow for ten minutes, to two kilobytes
@@ -18,11 +18,12 @@ const WINDOW: u64 = 600;
 const SETTLED: u64 = 60;
 /// What is summed up, in seconds.
 const MINUTE: u64 = 60;
-/// Questions in one second that are many for any server that does not throttle.
+/// Questions in one second that are too many: no server without a limit loses any of so few, and a limit below would be
+/// met by one page of a browser.
 const MANY: u32 = 10;
-/// Lost questions below which nothing is said.
+/// Lost questions below which nothing is said: one or two are a path's ordinary loss.
 const LOST: u32 = 3;
-/// Answers in quiet seconds after the last loss that show a recovery.
+/// Answers in quiet seconds after the last loss that show a recovery: as many as losses, so that neither is luck.
 const RECOVERED: u32 = 3;
 
 /// Every way a server can answer; the labels are [`DnsOutcome::label`].

@@ -16,11 +16,14 @@ use crate::resolvers::{
     survey::Survey,
 };
 
-/// Surveys under way at once, on the slow cadence.
-const CONCURRENCY: usize = 4;
-/// Surveys under way at once where somebody waits for the end of the only round.
-const CONCURRENCY_ONCE: usize = 16;
-/// A name whose answer changed, or whose endpoint failed to resolve, is asked again at once, but not more often than this.
+/// Surveys under way at once, on the slow cadence: where both servers are silent for two seconds, the most names there may be
+/// (`dns.max_names`, 500) are still through in its five minutes.
+pub const CONCURRENCY: usize = 4;
+/// Surveys under way at once where somebody waits for the end of the only round: the names of the built-in profile are
+/// through in a few turns, within a look also where each takes a second.
+pub const CONCURRENCY_ONCE: usize = 16;
+/// A name whose answer changed, or whose endpoint failed to resolve, is asked again at once, but not more often than this: a
+/// time to live that is common for names of the cloud, so that a further answer can differ.
 pub const HURRY: Duration = Duration::from_secs(60);
 /// A class that would make or end an incident is confirmed after this: longer than a server's hiccup, and so short that
 /// all the rounds it needs fit into a minute together with the visit that noticed the change.

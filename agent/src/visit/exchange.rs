@@ -19,7 +19,7 @@ use rand::{Rng, rngs::StdRng};
 use crate::{
     model::visit::Untested,
     net::{domain, policy::Reached},
-    visit::terms::Terms,
+    visit::{rests::SharedRests, terms::Terms},
 };
 
 /// Redirects followed at most.
@@ -54,6 +54,10 @@ pub(super) struct Exchange<'a> {
     pub(super) terms: &'a Terms,
     pub(super) deadline: Deadline,
     pub(super) fair: Duration,
+    /// Whether the address failed a moment ago, and is asked again to confirm that.
+    pub(super) confirms: bool,
+    /// Who knows when the address may be asked, where it is a public time server.
+    pub(super) rests: Option<&'a SharedRests>,
     pub(super) rng: StdRng,
     pub(super) remarks: Vec<String>,
     pub(super) led_into_silence: bool,
@@ -173,12 +177,21 @@ impl Exchange<'_> {
         if had.is_zero() {
             return Err(Untested::NoTime);
         }
-        if !self.terms.flows.take(address) {
+        let flows = &self.terms.flows;
+        let has_flow = if self.confirms { flows.take_to_confirm(address) } else { flows.take(address) };
+        if !has_flow {
             return Err(Untested::BudgetSpent);
         }
+        let turn = match self.rests {
+            Some(rests) => Some((rests, rests.take(address.ip(), self.confirms).ok_or(Untested::Resting)?)),
+            None => None,
+        };
         let Terms { egress, trust, .. } = self.terms;
         let (deadline, nonce) = (self.deadline, self.rng.next_u64());
         let outcome = probe.run(&Attempt { address, deadline, egress, nonce, shape: Shape::default() }, trust).await;
+        if let Some((rests, turn)) = turn {
+            rests.heard(address.ip(), turn, &outcome.verdict);
+        }
         if had < self.fair && is_silence(&outcome) { Err(Untested::NoTime) } else { Ok(outcome) }
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,9 @@ use ase_probes::clock;
 
 /// The length of a budget period.
 const PERIOD: Duration = Duration::from_secs(60);
+/// One flow in so many is held back for confirmations: without one a failure is never told. Of the default of 60 these are
+/// six, as many as the failures that speak for two kinds of trouble at one destination in a single look.
+const HELD_BACK: u32 = 10;
 
 /// Flows begun per destination in its current period.
 #[derive(Debug)]
@@ -33,8 +36,17 @@ impl FlowBudget {
         self.spent.clone_from(&earlier.spent);
     }
 
-    /// Takes one flow to `destination`; false when its budget is spent.
+    /// Takes one flow to `destination`; false when its budget is spent, but for what is held back for confirmations.
     pub fn take(&mut self, destination: SocketAddr, now: Instant) -> bool {
+        self.take_below(self.limit - self.limit / HELD_BACK, destination, now)
+    }
+
+    /// Takes one flow to `destination` in order to confirm a failure; false when all of its budget is spent.
+    pub fn take_to_confirm(&mut self, destination: SocketAddr, now: Instant) -> bool {
+        self.take_below(self.limit, destination, now)
+    }
+
+    fn take_below(&mut self, limit: u32, destination: SocketAddr, now: Instant) -> bool {
         // Once per period: with longer intervals nearly every visit is to a destination of the past.
         if self.forgot.is_none_or(|forgot| now.duration_since(forgot) >= PERIOD) {
             self.spent.retain(|_, (began, _)| now.duration_since(*began) < PERIOD);
@@ -44,7 +56,7 @@ impl FlowBudget {
         if now.duration_since(*began) >= PERIOD {
             (*began, *count) = (now, 0);
         }
-        if *count >= self.limit {
+        if *count >= limit {
             return false;
         }
         *count += 1;
@@ -62,15 +74,24 @@ impl SharedFlows {
         Self(Mutex::new(FlowBudget::new(limit)))
     }
 
-    /// Takes one flow to `destination`; false when its budget is spent.
+    /// Takes one flow to `destination`; false when its budget is spent, but for what is held back for confirmations.
     pub fn take(&self, destination: SocketAddr) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(destination, clock::now())
+        self.budget().take(destination, clock::now())
+    }
+
+    /// Takes one flow to `destination` in order to confirm a failure; false when all of its budget is spent.
+    pub fn take_to_confirm(&self, destination: SocketAddr) -> bool {
+        self.budget().take_to_confirm(destination, clock::now())
     }
 
     /// Takes over what was spent under an earlier limit.
     pub fn inherit(&self, earlier: &Self) {
-        let spent = earlier.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).inherit(&spent);
+        let spent = earlier.budget();
+        self.budget().inherit(&spent);
+    }
+
+    fn budget(&self) -> MutexGuard<'_, FlowBudget> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,6 +108,19 @@ mod tests {
         assert!(!budget.take(one, start));
         assert!(budget.take(other, start));
         assert!(budget.take(one, start + PERIOD));
+    }
+
+    #[test]
+    fn first_visits_leave_flows_for_confirmations_and_nobody_gets_more_than_all() {
+        let now = ase_probes::clock::now();
+        let one: SocketAddr = ([198, 18, 0, 1], 443).into();
+        let mut budget = FlowBudget::new(60);
+        let first = (0..100).filter(|_| budget.take(one, now)).count();
+        let confirmed = (0..100).filter(|_| budget.take_to_confirm(one, now)).count();
+        assert_eq!((first, confirmed), (54, 6));
+        let mut budget = FlowBudget::new(60);
+        assert_eq!((0..100).filter(|_| budget.take_to_confirm(one, now)).count(), 60);
+        assert!(!budget.take(one, now));
     }
 
     #[test]

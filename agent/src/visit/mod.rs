@@ -2,5 +2,6 @@
 
 mod exchange;
 pub mod flow_budget;
+pub mod rests;
 pub mod terms;
 pub mod visitor;

@@ -8,7 +8,7 @@ use ase_probes::{egress::Egress, probe::Probe, tls::Trust};
 use crate::{
     model::settings::Settings,
     net::policy::{AddressPolicy, Reached},
-    visit::flow_budget::SharedFlows,
+    visit::{flow_budget::SharedFlows, rests::SharedRests},
 };
 
 /// Who wants to know.
@@ -89,6 +89,8 @@ pub struct Terms {
     pub trust: Trust,
     /// New flows that may still be opened; callers share it.
     pub flows: Arc<SharedFlows>,
+    /// The public time servers that may not be asked yet; callers share it.
+    pub rests: Arc<SharedRests>,
 }
 
 impl Terms {
@@ -101,6 +103,7 @@ impl Terms {
             egress: settings.egress.clone(),
             trust: settings.trust.clone(),
             flows: Arc::new(SharedFlows::new(settings.pace.flows_per_destination)),
+            rests: Arc::default(),
         }
     }
 

@@ -124,7 +124,7 @@ impl Errand<'_> {
             }
             Err(finding) => visit.result = Ok(finding.failed()),
             Ok(chosen) => {
-                let asked = self.ask_all(&chosen.asked, rng).await;
+                let asked = self.ask_all(&chosen.asked, confirm, rng).await;
                 take_in(&mut visit, asked);
                 let on_port = |(address, why)| Unasked { address: SocketAddr::new(address, self.target.port), why };
                 visit.unasked.extend(chosen.unasked.into_iter().map(on_port));
@@ -171,14 +171,17 @@ impl Errand<'_> {
         Ok(chosen)
     }
 
-    /// Asks all addresses at once: each has all the time that is left.
-    async fn ask_all(&self, addresses: &[IpAddr], mut rng: StdRng) -> Vec<Asked> {
+    /// Asks all addresses at once: each has all the time that is left. Some of them are to `confirm` that they failed.
+    async fn ask_all(&self, addresses: &[IpAddr], confirm: &[IpAddr], mut rng: StdRng) -> Vec<Asked> {
+        let rests = self.target.is_public_time_server().then_some(&*self.terms.rests);
         let exchanges = addresses.iter().map(|address| {
             let exchange = Exchange {
                 resolver: self.visitor.resolver(self.target.resolved_by),
                 terms: self.terms,
                 deadline: self.deadline,
                 fair: fair(self.target.timeout),
+                confirms: confirm.contains(address),
+                rests,
                 rng: StdRng::from_rng(&mut rng),
                 remarks: Vec::new(),
                 led_into_silence: false,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use ase_probes::{egress::Egress, http, outcome::Protocol, probe::Probe, seen::Seen, tcp, tls::Trust};
+use ase_probes::{egress::Egress, http, ntp, outcome::Protocol, probe::Probe, seen::Seen, tcp, tls::Trust};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
@@ -96,6 +96,7 @@ fn caller(server: SocketAddr, flows: u32) -> (Visitor, Terms) {
         egress: Egress::default(),
         trust: Trust::none(),
         flows: Arc::new(SharedFlows::new(flows)),
+        rests: Arc::default(),
     };
     let resolver = Resolver { servers: vec![server], timeout: TIMEOUT, attempts: 1 };
     (Visitor { custom: resolver.clone(), azure: resolver }, terms)
@@ -237,6 +238,8 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
             terms: &terms,
             deadline: Deadline::within(left),
             fair: fair(TIMEOUT),
+            confirms: false,
+            rests: None,
             rng: rng(),
             remarks: Vec::new(),
             led_into_silence: false,
@@ -244,6 +247,28 @@ async fn an_exchange_that_got_no_time_is_untested_and_nobody_is_blamed() {
         let asked = exchange.ask(&Probe::Tcp(tcp::Question::default()), at(A, port)).await;
         assert!(matches!(asked.result, Err(Untested::NoTime)), "{asked:?}");
     }
+}
+
+#[tokio::test]
+async fn a_time_server_is_left_alone_whatever_leads_to_it() {
+    let server = UdpSocket::bind((IpAddr::from(A), 0)).await.expect("loopback");
+    let port = server.local_addr().expect("bound").port();
+    let (visitor, terms) = caller(names(&[&[A]]).await, 60);
+    let one = Target { probe: Probe::Ntp(ntp::Question), ..target(port, Addresses::First) };
+    let first = visitor.visit(&one, &terms, &Occasion::default(), rng()).await;
+    assert_eq!((first.failed.clone(), first.outcomes.len()), (vec![IpAddr::from(A)], 1));
+    let mapped = IpAddr::from(std::net::Ipv4Addr::from(A).to_ipv6_mapped());
+    for host in [Host::Name("other.example".to_owned()), Host::Address(A.into()), Host::Address(mapped)] {
+        let other = Target { host, ..one.clone() };
+        let visit = visitor.visit(&other, &terms, &Occasion::default(), rng()).await;
+        assert_eq!((visit.result, visit.outcomes.len()), (Err(Untested::Resting), 0), "{:?}", other.host);
+    }
+    let again = Occasion { confirm: first.failed, within: None };
+    let confirmed = visitor.visit(&one, &terms, &again, rng()).await;
+    assert_eq!(confirmed.outcomes.len(), 1, "a failure is confirmed: {confirmed:?}");
+    let mut bytes = [0; 512];
+    let received = std::iter::from_fn(|| server.try_recv(&mut bytes).ok()).take(10).count();
+    assert_eq!(received, 2, "it was asked by two visits");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use super::{
     crowd::{Crowd, Doing, Number},
     refusals::Refusals,
 };
+use crate::engine::plan::WEB_CONNECTIONS;
 use ase_probes::clock;
 use axum::Router;
 use hyper::{
@@ -53,7 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         let (head, lifetime) = (Duration::from_secs(10), Duration::from_secs(300));
         let answer = Patience { stall: Duration::from_secs(5), whole: Duration::from_secs(30) };
-        Self { connections: 128, head, answer, lifetime, drain: Duration::from_secs(5) }
+        Self { connections: WEB_CONNECTIONS, head, answer, lifetime, drain: Duration::from_secs(5) }
     }
 }
 

@@ -81,6 +81,9 @@ pub(super) struct Scenario {
     /// Whether names have addresses of IPv6, and none of IPv4.
     #[serde(default)]
     pub(super) ipv6: bool,
+    /// How many files the agent may have open, which it can know from its start.
+    #[serde(default)]
+    pub(super) files: Option<u32>,
     /// The fault comes and goes before it is judged; in the end it stays, unless `expect` is `silent`.
     #[serde(default)]
     pub(super) flaps: Option<Flaps>,
@@ -230,12 +233,11 @@ impl TryFrom<Value> for Check {
 /// A row of the fault catalogue.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
+#[allow(dead_code, reason = "it tells the reader of the file where to look")]
 pub(super) enum Row {
     /// Its number.
-    #[allow(dead_code, reason = "it tells the reader of the file where to look")]
     Number(u8),
     /// `combo` or `healthy`.
-    #[allow(dead_code, reason = "it tells the reader of the file where to look")]
     Word(String),
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Stage {
     config: Value,
     /// Faults of the guest that last while they are held.
     lasting: Vec<Lasting>,
+    /// What the shell does before it runs anything in the guest's place.
+    shell: String,
     /// The connection to the agent.
     line: Mutex<Option<BufReader<TcpStream>>>,
     _runtime: Runtime,
@@ -86,7 +88,8 @@ impl Stage {
             zone.values_mut().flat_map(|entry| &mut entry.addresses).for_each(|address| *address = in_v6(*address));
         }
         let engine = Engine::new(scenario.path, &[], &|name| dns::first(&zone, name))?;
-        let words = ["sh", "-c", command(scenario)];
+        let shell = scenario.files.map(|files| format!("ulimit -n {files}; ")).unwrap_or_default();
+        let words = ["sh".to_owned(), "-c".to_owned(), format!("{shell}{}", command(scenario))];
         let mut fault_box = None;
         let lay = |guest| guest::lay_box(guest, engine).map(|laid| fault_box = Some(laid));
         let guest = Guest::start_on(lay, &words.map(OsString::from), &folder, true, Stdio::null())?;
@@ -115,6 +118,7 @@ impl Stage {
             folder,
             config,
             lasting: Vec::new(),
+            shell,
             line: Mutex::default(),
             _runtime: runtime,
         })
@@ -204,7 +208,7 @@ impl Stage {
     pub(super) fn command(&self, script: &str) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("enter").arg(self.guest.id().to_string()).arg(self.folder.path());
-        command.args(["--", "sh", "-c", script]);
+        command.args(["--", "sh", "-c", &format!("{}{script}", self.shell)]);
         Ok(command)
     }
 

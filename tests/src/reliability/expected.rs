@@ -98,6 +98,7 @@ fn untested(why: Untested) -> &'static str {
         Untested::Forbidden(_) => "forbidden",
         Untested::NoTime => "no-time",
         Untested::BudgetSpent => "budget",
+        Untested::Resting => "resting",
         Untested::BeyondLimit => "beyond-limit",
         Untested::NotYet | Untested::Inconclusive(_) | Untested::Unconfirmed(_) => "not-yet",
     }

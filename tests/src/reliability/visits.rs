@@ -225,5 +225,6 @@ fn terms(trust: &Trust) -> Result<Terms> {
         egress: Egress::default(),
         trust: trust.clone(),
         flows: Arc::new(SharedFlows::new(FLOWS)),
+        rests: Arc::default(),
     })
 }

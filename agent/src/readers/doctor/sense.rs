@@ -91,10 +91,10 @@ fn resolvers(examined: &Examined<'_>) -> Vec<Note> {
 fn limits(examined: &Examined<'_>) -> Vec<Note> {
     let endpoints = examined.settings.catalog.endpoints.len();
     let mut notes = Vec::new();
-    if examined.sockets < endpoints {
+    if examined.visits < endpoints {
         let says = format!(
             "{} open files leave room for {} visits at once, and there are {endpoints} endpoints",
-            examined.files, examined.sockets
+            examined.files, examined.visits
         );
         notes.push(warning("limits", says, "raise LimitNOFILE in the unit, or `ulimit -n` in this shell"));
     } else {

@@ -1,0 +1,186 @@
+//! A single look in virtual time at peers that share what may not be spent: the flows to one address.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use ase_probes::{
+    cause::Cause,
+    outcome::{Outcome, Protocol},
+    resolve::Resolution,
+    seen::{Phases, Seen},
+    verdict::{Confidence, Finding, Verdict},
+};
+use rand::SeedableRng;
+
+use super::*;
+use crate::{
+    config,
+    model::{
+        catalog::Host,
+        visit::{Unasked, Untested},
+    },
+    visit::flow_budget::FlowBudget,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How long a look may take.
+const LOOK: Duration = Duration::from_secs(15);
+/// How long an exchange takes.
+const TAKES: Duration = Duration::from_millis(20);
+/// Where every name leads.
+const GATEWAY: [u8; 4] = [198, 51, 100, 1];
+/// The default of `pace.flows_per_destination`.
+const FLOWS: u32 = 60;
+
+/// A look, and the peers behind one address.
+struct World {
+    state: State,
+    at: Clocks,
+    start: Clocks,
+    under_way: BTreeMap<(Instant, VisitNumber), Begin>,
+    budget: FlowBudget,
+    /// What the peers show.
+    shows: Verdict,
+}
+
+impl World {
+    /// So many names that lead to one address, whose peers show this.
+    fn new(names: usize, shows: Verdict) -> Self {
+        let rows: Vec<String> = (0..names).map(|name| format!("{{host: site-{name}.example, class: http}}")).collect();
+        Self::of(&rows, shows)
+    }
+
+    fn of(rows: &[String], shows: Verdict) -> Self {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let resolvers = "profile: custom\nresolvers: {custom: [192.0.2.53]}\n";
+        let text = format!("{resolvers}endpoints: {{add: [{}]}}\n", rows.join(", "));
+        std::fs::write(file.path(), text).expect("the file takes text");
+        let settings = config::load(Some(file.path())).expect("a good configuration");
+        let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
+        let mut state = State::new(settings, Rounds::One, 4096, StdRng::from_seed([7; 32]), start);
+        state.end_at(start.now + LOOK);
+        Self { state, at: start, start, under_way: BTreeMap::new(), budget: FlowBudget::new(FLOWS), shows }
+    }
+
+    /// Looks until nothing is to come or the time is over; returns how long that took.
+    fn look(&mut self) -> Duration {
+        let ends = self.start.now + LOOK;
+        loop {
+            let visit = self.under_way.first_key_value().map(|((end, _), _)| *end);
+            let next = visit.map_or(self.state.due(), |end| end.min(self.state.due())).max(self.at.now);
+            let passed = next.min(ends) - self.at.now;
+            self.at = Clocks {
+                now: self.at.now + passed,
+                since_boot: self.at.since_boot + passed,
+                wall: self.at.wall + passed,
+            };
+            let commands = match visit.filter(|end| *end <= self.at.now).and_then(|_| self.under_way.pop_first()) {
+                Some(((_, number), begin)) => {
+                    let visit = self.visit(&begin);
+                    self.state.take_in(Event::Visited(number, Some(Box::new(visit))), self.at)
+                }
+                None => self.state.tick(self.at),
+            };
+            for begin in commands.begin {
+                self.under_way.insert((self.at.now + TAKES, begin.visit), begin);
+            }
+            if self.state.schedule.is_over() || self.at.now >= ends {
+                self.state.conclude(!self.state.schedule.is_over(), self.at);
+                return self.at.now - self.start.now;
+            }
+        }
+    }
+
+    fn visit(&mut self, begin: &Begin) -> Visit {
+        let target = &begin.endpoint.target;
+        let address = match target.host {
+            Host::Address(address) => address,
+            Host::Name(_) => IpAddr::from(GATEWAY),
+        };
+        let peer = (address, target.port).into();
+        let has_flow = match begin.occasion.confirm.contains(&address) {
+            true => self.budget.take_to_confirm(peer, self.at.now),
+            false => self.budget.take(peer, self.at.now),
+        };
+        let (phases, seen) = (Phases::default(), Seen::default());
+        let outcome = Outcome { address: peer, phases, verdict: self.shows, seen, protocol: Protocol::Nothing };
+        let failed = matches!(self.shows, Verdict::Failed(_)) && has_flow;
+        let why = Untested::BudgetSpent;
+        Visit {
+            began: self.at.wall - TAKES,
+            took: TAKES,
+            phases,
+            resolution: Some(Resolution {
+                name: target.host.to_string(),
+                addresses: vec![address],
+                server: None,
+                elapsed: Duration::ZERO,
+                failures: Vec::new(),
+                finding: None,
+            }),
+            outcomes: if has_flow { vec![outcome] } else { Vec::new() },
+            unasked: if has_flow { Vec::new() } else { vec![Unasked { address: peer, why }] },
+            failed: if failed { vec![address] } else { Vec::new() },
+            confirmed_by: 0,
+            led_into_silence: false,
+            remarks: Vec::new(),
+            result: if has_flow { Ok(self.shows) } else { Err(why) },
+        }
+    }
+
+    /// How many endpoints stand so.
+    fn count(&self, is: impl Fn(Status) -> bool) -> usize {
+        self.state.endpoints.views().iter().filter(|view| is(view.status)).count()
+    }
+
+    fn beyond_budget(&self) -> usize {
+        self.count(|status| status == Status::Unknown(Untested::BudgetSpent))
+    }
+}
+
+/// The diagnosis prepares flows to hold as tasks; nobody runs them here.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
+fn fails() -> Verdict {
+    Verdict::Failed(Finding::new(Cause::HttpStatus, Phase::Response, Confidence::Confirmed))
+}
+
+#[test]
+fn a_fault_behind_one_address_is_confirmed_also_where_first_visits_spend_its_budget() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let mut world = World::new(100, fails());
+    let took = world.look();
+    let failed = world.count(|status| matches!(status, Status::Failed(_)));
+    assert!(failed >= 50 && failed + world.beyond_budget() == 100, "{failed} failed, {:?}", world.state.left_out);
+    assert!(!world.state.diagnosing.ledger().open.is_empty(), "nobody says so");
+    assert!(took < LOOK / 2, "nothing more can be learned after {took:?}");
+}
+
+#[test]
+fn endpoints_beyond_the_budget_are_said_to_be_so_and_not_waited_for() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let mut world = World::new(100, Verdict::Healthy);
+    let took = world.look();
+    let healthy = world.count(|status| status == Status::Healthy);
+    assert!(healthy >= 50 && healthy + world.beyond_budget() == 100, "{healthy}: {:?}", world.state.left_out);
+    assert!(took < 5 * SECOND, "{took:?}");
+    let told = format!("{} endpoints were not asked: the budget of new flows", 100 - healthy);
+    assert!(world.state.left_out.iter().any(|line| line.starts_with(&told)), "{:?}", world.state.left_out);
+}
+
+#[test]
+fn a_time_server_with_two_rows_is_asked_once_and_the_other_row_says_so() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let rows = ["{host: 203.0.113.1, port: 123, class: ntp}", "{host: 203.0.113.1, port: 1123, class: ntp}"];
+    let mut world = World::of(&rows.map(str::to_owned), Verdict::Healthy);
+    let took = world.look();
+    let resting = world.count(|status| status == Status::Unknown(Untested::Resting));
+    assert_eq!((world.count(|status| status == Status::Healthy), resting), (1, 1));
+    assert!(took < SECOND, "nothing more can be learned: {took:?}");
+    let told = |line: &String| line.starts_with("1 endpoint was not asked: its time server");
+    assert!(world.state.left_out.iter().any(told), "{:?}", world.state.left_out);
+}
