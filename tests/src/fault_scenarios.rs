@@ -7,6 +7,7 @@ mod judge;
 pub mod packets;
 pub mod pictures;
 mod play;
+mod polite;
 mod queue;
 mod report;
 mod stage;

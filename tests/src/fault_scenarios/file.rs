@@ -12,7 +12,7 @@ use ase_probes::cause::{Cause, Side};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::exported::Exported;
+use super::{exported::Exported, polite::Polite};
 use crate::{
     fault::rules::{self, Rule},
     guest_fault::GuestFault,
@@ -172,23 +172,6 @@ pub(super) enum Deed {
     Repair,
     /// Nothing but the time that passes.
     Wait,
-}
-
-/// How often time servers may be asked.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Polite {
-    /// Their names.
-    pub(super) names: Vec<String>,
-    /// The least time from one question to the next.
-    pub(super) apart: HumanDuration,
-    /// Whether one confirmation may follow each question: not where the server asked to be left alone.
-    #[serde(default = "yes")]
-    pub(super) confirmed: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// What `ase-agent check` must print.

@@ -7,17 +7,13 @@ use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::file::{CONFIDENCES, Check, Expect, Expectation, Polite, Scenario, join};
+use super::file::{CONFIDENCES, Check, Expect, Expectation, Scenario, join};
 
 /// A visit that was under way when the fault began may have begun so long before.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(2);
 /// A visit that was under way at the repair may still fail, and its confirmation may come after it: the longest time-out,
 /// the pause before the confirmation, and a margin.
 const STILL_FAILING: SignedDuration = SignedDuration::from_secs(10);
-/// How soon after a question its confirmation comes at the latest: a time-out and the pause before it.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(10);
-/// How early a question may come: clocks and wake-ups are not exact.
-const EARLY: Duration = Duration::from_millis(500);
 
 /// How long something took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -175,32 +171,6 @@ pub(super) fn forbidden(scenario: &Scenario, text: &str) -> Vec<String> {
         None => text.contains(word.as_str()),
     };
     own.chain(&scenario.never).filter(is_said).map(|word| format!("check prints ({word})")).collect()
-}
-
-/// What is wrong with the times at which a server was asked: two questions are apart, but for one confirmation each where
-/// that is granted.
-pub(super) fn impolite(asked: &[Duration], polite: &Polite) -> Vec<String> {
-    let apart = polite.apart.0;
-    let all = asked.iter().map(|at| format!("{:.1}", at.as_secs_f64())).collect::<Vec<_>>().join(" ");
-    let mut wrong = Vec::new();
-    let mut last: Option<(Duration, bool)> = None;
-    for at in asked {
-        last = match last {
-            Some((before, is_confirmed)) if *at + EARLY < before + apart => {
-                let gap = *at - before;
-                if is_confirmed || !polite.confirmed || gap > CONFIRMED_WITHIN {
-                    wrong.push(format!(
-                        "was asked {:.1} s after a question, not {} s: at {all} s",
-                        gap.as_secs_f64(),
-                        apart.as_secs()
-                    ));
-                }
-                Some((before, true))
-            }
-            _ => Some((*at, false)),
-        };
-    }
-    wrong
 }
 
 /// By what an incident is known again.
@@ -487,19 +457,6 @@ mod tests {
         let late = |whole, starved| lacks(&check, text, took(whole, starved)).len();
         assert_eq!((late(9, 2), late(16, 20), late(17, 20)), (0, 0, 1));
         assert_eq!(forbidden(&of("{not: [silence]}"), text), ["check prints (silence)", "check prints (slow)"]);
-    }
-
-    #[test]
-    fn one_confirmation_is_polite_and_more_is_not() {
-        let wrong = |seconds: &[u64], confirmed| {
-            let times: Vec<Duration> = seconds.iter().map(|second| Duration::from_secs(*second)).collect();
-            let apart = ase_agent::net::duration::HumanDuration(Duration::from_secs(64));
-            impolite(&times, &Polite { names: Vec::new(), apart, confirmed }).len()
-        };
-        let asked = |seconds: &[u64]| wrong(seconds, true);
-        assert_eq!((asked(&[0, 64, 128]), asked(&[0, 4, 64, 66, 130])), (0, 0));
-        assert_eq!((asked(&[0, 30]), asked(&[0, 4, 8]), asked(&[0, 10, 20, 30])), (1, 1, 2));
-        assert_eq!((wrong(&[0, 64, 128], false), wrong(&[0, 4, 68], false)), (0, 1), "who asked to be left alone");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::{
     file::{By, Deed, Expect, Flaps, Scenario, Step, World},
     judge::{self, Took},
+    polite,
     stage::Stage,
     surroundings::EVERY,
     watch::Watch,
@@ -284,7 +285,7 @@ impl Play<'_> {
             if asked.is_empty() {
                 self.played.watch.wrong(format!("{name} was never asked for the time"));
             }
-            let told = judge::impolite(&asked, polite);
+            let told = polite::impolite(&asked, polite);
             told.into_iter().for_each(|told| self.played.watch.wrong(format!("{name} {told}")));
         }
         Ok(())
