@@ -41,7 +41,7 @@
     heard = Date.now();
     // Another version of the agent: its markup wants its own script and style.
     if (files(fresh) !== files(document)) { location.reload(); return; }
-    page().at = fresh.body.dataset.at;
+    for (const name of ["process", "number", "at"]) page()[name] = fresh.body.dataset[name];
     title = fresh.title;
     for (const part of [".vantage", "#version"]) merge(document.querySelector(part), fresh.querySelector(part));
     const main = fresh.getElementById("main");
@@ -68,27 +68,31 @@
       next += 4000;
     }
     setTimeout(() => {
-      busy = false;
+      [busy, meanwhile] = [false, []];
       if (again) { again = false; refresh(); }
     }, Math.max(0, next - Date.now()));
   };
 
-  // Whether the page was fetched after this was told. One that seems to be much newer is not: the agent's clock went back.
-  const AWRY = 2000;
-  const is_past = (at) => at < Number(page().at) && at > Number(page().at) - AWRY;
+  // Snapshots are ordered by their numbers, whatever the agent's clock says; another process counts them anew.
   const take = (message) => {
-    const { at, parts, whole } = message;
+    const { process, number, at, parts, whole } = message;
     if (busy) meanwhile.push(message);
-    if (is_past(at)) return;
+    const is_other = process !== page().process;
+    const ahead = number - Number(page().number);
+    if (!is_other && ahead < 0) return;
     const is_detail = page().page !== "landing";
-    if (whole ? at !== Number(page().at) : is_detail && parts) { refresh(); return; }
-    page().at = at;
-    title = message.title || title;
-    for (const [id, html] of Object.entries(parts || {})) {
-      const [old, fresh] = [by_id(id), parse(html)];
-      if (old && fresh) update(old, fresh);
+    // A detail is told nothing in parts: it is fetched for each snapshot.
+    if (is_other || (ahead > 0 && (whole || is_detail))) { refresh(); return; }
+    [page().number, page().at] = [number, at];
+    if (!is_detail && parts) {
+      title = message.title;
+      for (const [id, html] of Object.entries(parts)) {
+        const [old, fresh] = [by_id(id), parse(html)];
+        if (old && fresh) update(old, fresh);
+      }
+      arrange_here();
+      narrow();
     }
-    if (parts) { arrange_here(); narrow(); }
     tell();
   };
 

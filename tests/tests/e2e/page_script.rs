@@ -42,14 +42,19 @@ const STAGING: &str = "
         change(paper);
         return paper;
     };
+    // By a clock that goes right a snapshot has the number of its millisecond.
+    window.number_of = (time) => number + time - at;
     window.sheet = (at, change, status = 200) => {
-        const of = paper((paper) => { paper.body.dataset.at = at; change(paper); });
+        const of = paper((paper) => { [paper.body.dataset.at, paper.body.dataset.number] = [at, number_of(at)]; change(paper); });
         return new Response('<!doctype html>' + of.documentElement.outerHTML, { status });
     };
-    window.say = (message) => sources.at(-1).onmessage({ data: JSON.stringify(message) });
-    window.say_part = (at, id, change) => {
+    window.say = (message) => {
+        const whole = { process: document.body.dataset.process, number: number_of(message.at), ...message };
+        sources.at(-1).onmessage({ data: JSON.stringify(whole) });
+    };
+    window.say_part = (at, id, change, more = {}) => {
         const part = paper((paper) => change(paper.getElementById(id), paper)).getElementById(id);
-        say({ at, title: document.title, parts: { [id]: part.outerHTML } });
+        say({ at, title: document.title, parts: { [id]: part.outerHTML }, ...more });
     };
     window.row_of = (words, of = document) => [...of.querySelectorAll('tr.row')].find((it) => it.cells[0].textContent.startsWith(words));
     window.choose = (id, value) => { by(id).value = value; by(id).dispatchEvent(new Event('input', { bubbles: true })); };
@@ -63,7 +68,7 @@ fn open(browser: &mut Browser, stage: &Stage, path: &str) {
     browser
         .value(
             "(async () => { window.html = await (await fetch_really(location.pathname)).text();
-              window.answer = () => new Promise(() => {}); window.at = Number(document.body.dataset.at); })()",
+              window.answer = () => new Promise(() => {}); [window.at, window.number] = [document.body.dataset.at, document.body.dataset.number].map(Number); })()",
         )
         .expect("the page can be fetched");
 }
@@ -95,6 +100,7 @@ fn the_script_holds_whatever_happens_when() {
         who_is_not_seen_takes_no_connection,
         a_fetch_that_hangs_is_given_up,
         a_clock_that_went_back_stops_nothing,
+        another_process_is_fetched_whole,
         a_time_gets_its_date_when_the_day_is_over,
         the_reader_chooses_the_theme,
         another_version_brings_its_own_script,
@@ -314,20 +320,43 @@ fn a_fetch_that_hangs_is_given_up(browser: &mut Browser) {
     within(browser, "document.title === 'changed'");
 }
 
+/// However far it went back: what is newer is told by its number.
 fn a_clock_that_went_back_stops_nothing(browser: &mut Browser) {
+    for (turn, back) in [(0, 1500), (1, 3_600_000)] {
+        run(
+            browser,
+            &format!(
+                "[window.first, window.back] = [number + {turn} * 1000, at - {back}];
+                 answer = async () => sheet(back, (paper) => {{ [paper.title, paper.body.dataset.number] = ['{back}', first + 1]; }});
+                 say({{ at: back, number: first + 1, whole: true }});"
+            ),
+        );
+        within(browser, &format!("document.title === '{back}'"));
+        run(
+            browser,
+            "const told = (words) => (it) => { it.textContent = words; };
+             say_part(back - 1000, 'risk', told('told'), { number: first + 3 });
+             say_part(back + 5000, 'risk', told('older'), { number: first + 2 });",
+        );
+        holds(browser, "by('risk').textContent === 'told'");
+        holds(browser, "document.querySelector('#as-of time').dateTime === new Date(back - 1000).toISOString()");
+    }
+}
+
+/// Which counts its snapshots anew.
+fn another_process_is_fetched_whole(browser: &mut Browser) {
     run(
         browser,
-        "window.back = at - 3600000;
-         answer = async () => sheet(back, (paper) => { paper.title = 'changed'; });
-         say({ at: back, whole: true });",
+        "answer = async () => sheet(at, (paper) => {
+             Object.assign(paper.body.dataset, { process: 'another', number: 1 });
+             paper.title = 'another';
+         });
+         say_part(at + 1000, 'risk', (it) => { it.textContent = 'of another'; }, { process: 'another', number: 1 });",
     );
-    within(browser, "document.title === 'changed'");
-    run(
-        browser,
-        "say_part(back + 1000, 'risk', (it) => { it.textContent = 'told'; }); say({ at: back + 2000, whole: true });",
-    );
+    holds(browser, "by('risk').textContent !== 'of another'");
+    within(browser, "document.title === 'another' && document.body.dataset.process === 'another'");
+    run(browser, "say_part(at + 2000, 'risk', (it) => { it.textContent = 'told'; }, { number: 2 })");
     holds(browser, "by('risk').textContent === 'told'");
-    within(browser, "asked.length === 2");
 }
 
 fn a_time_gets_its_date_when_the_day_is_over(browser: &mut Browser) {
@@ -371,6 +400,15 @@ fn a_detail_follows_within_two_seconds(browser: &mut Browser) {
     within(browser, "document.title === 'fetched 2'");
     // It is told once in a second, and fetched no later than a second after that; the rest is for a machine that is busy.
     holds(browser, "asked[1] - since < 1700");
+    // The first page may have nothing to tell of what changed, and a beat tells nothing new.
+    run(browser, "say({ at: at + 3000 })");
+    within(browser, "document.title === 'fetched 3'");
+    run(browser, "window.ticks = new Promise((next) => setTimeout(next, 1500)); say({ at: at + 3000 });");
+    browser.value("ticks").expect("time passes");
+    holds(browser, "asked.length === 3 && document.title === 'fetched 3'");
+    // What is told of the first page is nothing of this one.
+    run(browser, "say({ at: at + 3000, title: 'the first page', parts: {} })");
+    holds(browser, "document.title === 'fetched 3'");
 }
 
 fn what_is_no_longer_known_says_so(browser: &mut Browser) {
