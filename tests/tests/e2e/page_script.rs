@@ -27,6 +27,9 @@ const STAGING: &str = "
     window.asked = [];
     window.fetch = (path, how) => { asked.push(performance.now()); return answer(path, how); };
     window.later = 0;
+    window.slept = 0;
+    const steady = performance.now.bind(performance);
+    performance.now = () => steady() + slept;
     const True = Date;
     window.Date = class extends True {
         constructor(...given) { if (given.length) super(...given); else super(True.now() + later); }
@@ -97,6 +100,7 @@ fn the_script_holds_whatever_happens_when() {
         who_listens_hears_what_is_new_alone,
         who_hears_nothing_says_so_everywhere,
         who_is_told_nothing_fetches_and_is_no_less_in_touch,
+        a_readers_clock_that_went_back_hides_no_silence,
         who_is_not_seen_takes_no_connection,
         a_fetch_that_hangs_is_given_up,
         a_clock_that_went_back_stops_nothing,
@@ -291,6 +295,22 @@ fn who_is_told_nothing_fetches_and_is_no_less_in_touch(browser: &mut Browser) {
     }
     run(browser, "answer = async () => { throw new TypeError('nobody is there'); }; later += 23000;");
     within(browser, "!by('link').hidden");
+}
+
+/// What counts is how long it hears nothing, and not what its reader's clock says.
+fn a_readers_clock_that_went_back_hides_no_silence(browser: &mut Browser) {
+    run(browser, "later = -3600000; slept = 20000;");
+    within(browser, "!by('link').hidden");
+    run(
+        browser,
+        "answer = async () => sheet(at, (paper) => { paper.title = 'changed'; });
+         refuses = true;
+         sources[0].readyState = 2;
+         sources[0].onerror();
+         later -= 3600000;
+         slept += 11000;",
+    );
+    within(browser, "document.title === 'changed' && by('link').hidden");
 }
 
 fn who_is_not_seen_takes_no_connection(browser: &mut Browser) {
