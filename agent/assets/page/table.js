@@ -100,7 +100,7 @@
     if (kinds.selectedIndex < 0) kinds.value = "";
     learn_places(its);
     arrange(its);
-    // Rows find their groups first: one that was in another would not be found there.
-    for (const row of rows_of(its)) if (by_id(row.id)) merge(by_id(row.id), row);
+    // Rows find their groups first: one that was in another would not be found there. What is in them comes with the page.
+    for (const row of rows_of(its)) if (by_id(row.id)) Object.assign(by_id(row.id).dataset, row.dataset);
     arrange_here();
   };

@@ -95,6 +95,7 @@ fn the_script_holds_whatever_happens_when() {
     for part in [
         an_older_page_takes_nothing_back,
         the_search_goes_on_while_endpoints_change_their_places,
+        what_a_fetched_page_adds_to_a_row_stands,
         the_groups_are_what_they_say_and_keep_the_focus,
         what_is_read_stays,
         who_listens_hears_what_is_new_alone,
@@ -156,6 +157,24 @@ fn the_search_goes_on_while_endpoints_change_their_places(browser: &mut Browser)
     browser.enter("et").expect("it takes letters");
     holds(browser, "document.activeElement === by('f-text') && by('f-text').value === 'quiet'");
     holds(browser, "by('f-count').textContent === '1 of 3'");
+}
+
+/// Markup that a row did not have stays when the page that brought it was taken over.
+fn what_a_fetched_page_adds_to_a_row_stands(browser: &mut Browser) {
+    for second in [1, 2] {
+        run(
+            browser,
+            &format!(
+                "answer = async () => sheet(at + {second}000, (paper) => {{
+                     row_of('quiet', paper).cells[1].insertAdjacentHTML('beforeend', ' <em>{second}</em>');
+                     paper.title = 'changed {second}';
+                 }});
+                 say({{ at: at + {second}000, whole: true }});"
+            ),
+        );
+        within(browser, &format!("document.title === 'changed {second}'"));
+        holds(browser, &format!("row_of('quiet').cells[1].querySelector('em')?.textContent === '{second}'"));
+    }
 }
 
 fn the_groups_are_what_they_say_and_keep_the_focus(browser: &mut Browser) {
