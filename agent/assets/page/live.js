@@ -93,12 +93,12 @@
     [page().number, page().at] = [number, at];
     if (!is_detail && parts) {
       title = message.title;
-      for (const [id, html] of Object.entries(parts)) {
-        const [old, fresh] = [by_id(id), parse(html)];
-        if (old && fresh) update(old, fresh);
-      }
-      arrange_here();
-      narrow();
+      change_rows(Object.keys(parts), () => {
+        for (const [id, html] of Object.entries(parts)) {
+          const [old, fresh] = [by_id(id), parse(html)];
+          if (old && fresh) update(old, fresh);
+        }
+      });
     }
     tell();
   };

@@ -89,6 +89,17 @@
     arrange_here();
     narrow();
   };
+  // What a row is arranged, counted and filtered by: not what its visits took.
+  const standing = ({ dataset }) => [dataset.class, dataset.cause, dataset.state].join(" ");
+  // Changes what has these ids, and arranges and filters the table anew where a row among them stands otherwise.
+  const change_rows = (ids, change) => {
+    const rows = ids.map(by_id).filter((it) => it?.matches("tr.row"));
+    const before = rows.map(standing);
+    change();
+    if (rows.every((row, place) => standing(row) === before[place])) return;
+    arrange_here();
+    narrow();
+  };
   // Takes over a table that was fetched, before it is merged.
   const take_table = (fresh) => {
     const its = fresh.getElementById("endpoints");

@@ -97,6 +97,7 @@ fn the_script_holds_whatever_happens_when() {
         the_search_goes_on_while_endpoints_change_their_places,
         what_a_fetched_page_adds_to_a_row_stands,
         the_groups_are_what_they_say_and_keep_the_focus,
+        the_table_is_arranged_when_a_row_stands_otherwise_and_only_then,
         what_is_read_stays,
         who_listens_hears_what_is_new_alone,
         who_hears_nothing_says_so_everywhere,
@@ -214,6 +215,25 @@ fn the_groups_are_what_they_say_and_keep_the_focus(browser: &mut Browser) {
         browser,
         "headings() !== before.split(',')[0] && !row_of('quiet').parentElement.rows[0].textContent.includes('not healthy')",
     );
+}
+
+/// A table of a thousand rows is not sorted for each visit.
+fn the_table_is_arranged_when_a_row_stands_otherwise_and_only_then(browser: &mut Browser) {
+    run(
+        browser,
+        "window.sorted = 0;
+         const sort = Array.prototype.sort;
+         Array.prototype.sort = function (...how) { sorted += 1; return sort.apply(this, how); };
+         say_part(at + 1000, 'risk', (it) => { it.textContent = 'told'; });
+         say_part(at + 2000, row_of('quiet').id, (it) => { it.cells[4].textContent = '7 ms'; });",
+    );
+    holds(browser, "by('risk').textContent === 'told' && row_of('quiet').cells[4].textContent === '7 ms'");
+    holds(browser, "sorted === 0");
+    run(browser, "choose('f-state', 'ailing'); window.before = sorted;");
+    holds(browser, "by('f-count').textContent === '2 of 3'");
+    run(browser, "say_part(at + 3000, row_of('quiet').id, (it) => { it.dataset.state = 'healthy'; })");
+    holds(browser, "sorted > before && by('f-count').textContent === '1 of 3' && row_of('quiet').hidden");
+    run(browser, "choose('f-state', '')");
 }
 
 fn what_is_read_stays(browser: &mut Browser) {
