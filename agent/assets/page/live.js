@@ -54,7 +54,7 @@
     localise(main);
     take_table(fresh);
     update(by_id("main"), main);
-    narrow();
+    keep_focus(narrow);
     tell();
   };
 

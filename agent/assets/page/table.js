@@ -98,7 +98,7 @@
     change();
     if (rows.every((row, place) => standing(row) === before[place])) return;
     arrange_here();
-    narrow();
+    keep_focus(narrow);
   };
   // Takes over a table that was fetched, before it is merged.
   const take_table = (fresh) => {

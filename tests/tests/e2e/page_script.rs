@@ -98,6 +98,7 @@ fn the_script_holds_whatever_happens_when() {
         what_a_fetched_page_adds_to_a_row_stands,
         the_groups_are_what_they_say_and_keep_the_focus,
         the_table_is_arranged_when_a_row_stands_otherwise_and_only_then,
+        the_focus_of_a_row_that_the_filter_hides_goes_to_its_section,
         what_is_read_stays,
         who_listens_hears_what_is_new_alone,
         who_hears_nothing_says_so_everywhere,
@@ -233,6 +234,19 @@ fn the_table_is_arranged_when_a_row_stands_otherwise_and_only_then(browser: &mut
     holds(browser, "by('f-count').textContent === '2 of 3'");
     run(browser, "say_part(at + 3000, row_of('quiet').id, (it) => { it.dataset.state = 'healthy'; })");
     holds(browser, "sorted > before && by('f-count').textContent === '1 of 3' && row_of('quiet').hidden");
+    run(browser, "choose('f-state', '')");
+}
+
+/// Who walks by keyboard is not thrown back to the top of the page.
+fn the_focus_of_a_row_that_the_filter_hides_goes_to_its_section(browser: &mut Browser) {
+    run(
+        browser,
+        "choose('f-state', 'ailing');
+         row_of('quiet').querySelector('a').focus();
+         say_part(at + 1000, row_of('quiet').id, (it) => { it.dataset.state = 'healthy'; });",
+    );
+    holds(browser, "row_of('quiet').hidden");
+    holds(browser, "document.activeElement.id === 'h-endpoints'");
     run(browser, "choose('f-state', '')");
 }
 
