@@ -119,6 +119,15 @@ impl Browser {
         self.ask("Emulation.setEmulatedMedia", json!({"media": "print"})).map(drop)
     }
 
+    /// Shows the page to a reader who prefers something (a media feature and its value), until it is looked at by a screen again.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn look_as_preferred(&mut self, feature: &str, value: &str) -> Result<()> {
+        let features = json!({"media": "", "features": [{"name": feature, "value": value}]});
+        self.ask("Emulation.setEmulatedMedia", features).map(drop)
+    }
+
     /// Goes to a page and waits until it is loaded.
     ///
     /// # Errors

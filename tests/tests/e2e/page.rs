@@ -146,6 +146,11 @@ fn the_page_holds_in_a_real_browser() {
     a_month_is_drawn(&mut browser);
     the_keyboard_suffices(&mut browser, &stage);
     page_looks::printed_it_is_a_report(&mut browser, &stage.page);
+    page_looks::a_printed_incident_is_whole(&mut browser, &stage.page);
+    page_looks::every_width_is_enough(&mut browser, &stage.page);
+    page_looks::on_a_wall_it_is_read_from_afar(&mut browser, &stage.page);
+    page_looks::forced_colours_leave_everything_told_apart(&mut browser, &stage.page);
+    page_looks::nothing_moves_for_who_wants_no_motion(&mut browser, &stage.page);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
 }
