@@ -111,6 +111,11 @@ impl Bars {
         }
     }
 
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each bar that is known, with its place from the left: the last place is the bar of `now`.
     pub(super) fn placed(&self, now: Duration) -> impl Iterator<Item = (u64, &Bar)> {
         let first = (now.as_secs() / BAR.as_secs() + 1).saturating_sub(BARS);
@@ -128,7 +133,7 @@ impl Bars {
 }
 
 /// Bars made of remembered outcomes, told in the order in which they were written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recalled {
     bars: BTreeMap<String, Bars>,
     open: BTreeMap<Arc<str>, OutcomeRow>,
@@ -150,6 +155,18 @@ impl Recalled {
         if let Some(before) = self.open.insert(Arc::clone(&row.endpoint), row) {
             self.settle(&before, Some(began));
         }
+    }
+
+    /// What the rows of one endpoint tell, the oldest first.
+    pub fn of(rows: impl IntoIterator<Item = OutcomeRow>) -> Self {
+        let mut recalled = Self::default();
+        rows.into_iter().for_each(|row| recalled.take(row));
+        recalled
+    }
+
+    /// The bars of the one endpoint whose rows these are, up to `until`.
+    pub(super) fn bars(&self, until: Duration) -> Bars {
+        self.clone().finish(until).into_values().next().unwrap_or_default()
     }
 
     /// The bars by class, nothing counted from `until` on.
@@ -364,13 +381,6 @@ impl Course {
     pub(super) fn earlier(&self) -> &[IncidentRow] {
         &self.earlier
     }
-}
-
-/// Bars of one endpoint's remembered outcomes, up to `until`.
-pub(super) fn of_rows(rows: &[OutcomeRow], until: Duration) -> Bars {
-    let mut recalled = Recalled::default();
-    rows.iter().cloned().for_each(|row| recalled.take(row));
-    recalled.finish(until).into_values().next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ fn nothing_that_anybody_says_becomes_markup() {
     assert_harmless(&first);
     assert!(first.contains("&#60;script&#62;alert(1)") && first.contains("\\u{202e}"), "{first}");
     let id = snapshot.endpoints[5].endpoint.id.clone();
-    let page = endpoint(&snapshot, &course, &id.0, &[]).expect("it is watched");
+    let page = endpoint(&snapshot, &course, &id.0, &course::Recalled::default()).expect("it is watched");
     assert_harmless(&page);
     let open = named(&snapshot, "3").expect("it is open");
     assert_harmless(&incident(&snapshot, &open, None));
@@ -330,7 +330,7 @@ fn what_says_nothing_is_left_out() {
     endpoint.about.documented_as = Some("*".to_owned());
     let id = endpoint.id.0.to_string();
     assert!(!words(&page(&snapshot)).contains(" for * "), "nobody stands for everything");
-    let alone = super::endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched");
+    let alone = super::endpoint(&snapshot, &Course::default(), &id, &course::Recalled::default()).expect("it is watched");
     assert!(!words(&alone).contains("Stands for"), "{alone}");
     let (place, finding) = (0..snapshot.endpoints.len())
         .find_map(|place| Some((place, snapshot.endpoints[place].status.finding()?)))
@@ -346,7 +346,7 @@ fn what_says_nothing_is_left_out() {
             contrasts: Vec::new(),
             alternatives: Vec::new(),
         }));
-        let told = super::endpoint(&snapshot, &Course::default(), &ill, &[]).expect("it is watched");
+        let told = super::endpoint(&snapshot, &Course::default(), &ill, &course::Recalled::default()).expect("it is watched");
         assert!(words(&told).contains(said), "{told}");
     }
     let told = words(&incident_of(&snapshot));
@@ -447,7 +447,7 @@ fn endpoints_that_were_hit_one_after_the_other_are_one_line_of_the_course() {
 #[test]
 fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     let snapshot = sample::snapshot();
-    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &[]).expect("it is watched");
+    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &course::Recalled::default()).expect("it is watched");
     let text = words(&page);
     for said in
         ["connect 6.0 ms", "tls 14 ms", "CN=login.microsoftonline.com", "issued by CN=Test Root", "Asked every 30s"]
@@ -455,7 +455,7 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
         assert!(text.contains(said), "{said:?} is missing: {text}");
     }
     assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
-    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
+    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &course::Recalled::default()).is_none());
 }
 
 #[test]
@@ -567,7 +567,7 @@ fn when_a_certificate_ends_that_verified_nothing_is_not_shown() {
     let mut snapshot = sample::snapshot();
     let id = "login.microsoftonline.com:443";
     let shown = |snapshot: &Snapshot| {
-        let page = endpoint(snapshot, &Course::default(), id, &[]).expect("it is watched");
+        let page = endpoint(snapshot, &Course::default(), id, &course::Recalled::default()).expect("it is watched");
         (page.contains("The certificate ends"), page.contains("its end decides"))
     };
     assert_eq!(shown(&snapshot), (true, true));
