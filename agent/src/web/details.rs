@@ -149,9 +149,10 @@ impl Details {
     /// What the store remembers of an endpoint's last day, read again after each visit; `None` where it cannot be read.
     async fn outcomes_of(&self, view: &EndpointView) -> Option<Arc<Recalled>> {
         let (id, since) = (view.endpoint.id.0.to_string(), clock::wall().saturating_sub(REACH));
+        let whole_since = self.live.course().since();
         let read = {
             let id = id.clone();
-            move |folder: &Path| history::outcomes(folder, since, &id).ok().map(Recalled::of)
+            move |folder: &Path| Some(Recalled::of(history::outcomes(folder, since, &id).ok()?, whole_since))
         };
         self.kept(&self.outcomes, id, view.attempts, read).await
     }

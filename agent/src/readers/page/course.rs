@@ -140,13 +140,15 @@ pub struct Recalled {
     /// Whether a success came yet. Successes are forgotten before failures: what is older than the oldest success would
     /// look like an outage that lasted for days.
     has_good: bool,
+    /// Since when nothing was forgotten, where that is known.
+    whole_since: Option<Duration>,
     watched: Watched,
 }
 
 impl Recalled {
     /// Takes the next row.
     pub fn take(&mut self, row: OutcomeRow) {
-        self.has_good |= row.is_good();
+        self.has_good |= row.is_good() || self.whole_since.is_some_and(|since| row.began >= since);
         if !self.has_good {
             return;
         }
@@ -157,9 +159,9 @@ impl Recalled {
         }
     }
 
-    /// What the rows of one endpoint tell, the oldest first.
-    pub fn of(rows: impl IntoIterator<Item = OutcomeRow>) -> Self {
-        let mut recalled = Self::default();
+    /// What the rows of one endpoint tell, the oldest first; of those since `whole_since` nothing was forgotten.
+    pub fn of(rows: impl IntoIterator<Item = OutcomeRow>, whole_since: Option<Duration>) -> Self {
+        let mut recalled = Self { whole_since, ..Self::default() };
         rows.into_iter().for_each(|row| recalled.take(row));
         recalled
     }
@@ -356,6 +358,11 @@ impl Course {
         self.classes.get(&class)
     }
 
+    /// Since when anything is known of the last day.
+    pub fn since(&self) -> Option<Duration> {
+        self.since
+    }
+
     /// Since when anything is known, where the bars reach further back than that.
     pub(super) fn known_since(&self, now: Duration) -> Option<Duration> {
         self.since.filter(|since| now.saturating_sub(*since) + BAR < REACH)
@@ -516,6 +523,18 @@ mod tests {
         let bars = recalled.finish(S(9_000)).remove("sql").expect("the class has bars");
         let (good, bad) = bars.0.iter().fold((0.0, 0.0), |(good, bad), bar| (good + bar.good, bad + bar.bad));
         assert_eq!((good, bad), (310.0, 30.0 + 601.0), "what came before the first success is left out");
+    }
+
+    #[test]
+    fn an_endpoint_that_failed_all_day_is_not_called_unknown() {
+        let mut others = Recalled::default();
+        others.take(row("healthy", AT - S(40_000), AT - S(39_700)));
+        let mut course = Course::default();
+        course.recall(others, Vec::new(), AT);
+        let rows = || (1..=400).map(|number| row("failed", AT - S(40_400 - 100 * number), AT - S(40_399 - 100 * number)));
+        let bars = Recalled::of(rows(), course.since()).bars(AT);
+        assert_eq!(bars.share(AT), Some(0.0), "the store remembers successes of others since then");
+        assert!(Recalled::of(rows(), None).bars(AT).is_empty(), "who forgot what cannot be known");
     }
 
     #[test]
