@@ -21,14 +21,18 @@ use crate::{
     store::rows::{IncidentRow, OutcomeRow},
 };
 
-/// How far back the bars reach.
-pub const REACH: Duration = Duration::from_secs(24 * 3600);
-/// Bars in that time: one for each quarter of an hour.
-pub(super) const BARS: u64 = 96;
-/// What one bar stands for.
-pub(super) const BAR: Duration = Duration::from_secs(REACH.as_secs() / BARS);
+/// How far back the bars of a day reach.
+pub const REACH: Duration = SPANS[DAY];
 /// How far back incidents reach.
-pub const PAST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const PAST: Duration = SPANS[SPANS.len() - 1];
+/// The spans of the timeline: an hour, 6 hours, a day, 7 and 30 days.
+pub(super) const SPANS: [Duration; 5] = [hours(1), hours(6), hours(24), hours(7 * 24), hours(30 * 24)];
+/// The place of the day among them.
+const DAY: usize = 2;
+/// Bars in each span: one for each quarter of an hour of a day.
+pub(super) const BARS: u64 = 96;
+/// What one bar of a day stands for.
+pub(super) const BAR: Duration = Duration::from_secs(REACH.as_secs() / BARS);
 /// Between two looks that are further apart than this nobody knows what was the case.
 const GAP: Duration = Duration::from_secs(60);
 /// A remembered outcome stands at most this long beyond its end: twice the longest stretch.
@@ -40,6 +44,10 @@ const RISK_EVERY: Duration = Duration::from_secs(60);
 const RISKS: usize = 240;
 /// Incidents that are kept beside those of the snapshot: as many as the store remembers.
 const MOST_EARLIER: usize = 2000;
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
 
 /// Endpoint-seconds of one bar.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,7 +69,7 @@ impl Bar {
     }
 }
 
-/// How endpoints did in a stretch of time, in endpoint-seconds.
+/// How endpoints did in a stretch of time, in endpoint-seconds, or in each of its seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Did {
     pub(super) good: f64,
@@ -70,56 +78,84 @@ pub(super) struct Did {
 }
 
 impl Did {
-    /// What one endpoint did in so many seconds by the word for its result.
-    fn of(result: &str, seconds: f64) -> Self {
+    /// What one endpoint did in each second by the word for its result.
+    fn of(result: &str) -> Self {
         match result {
-            "unknown" => Self { dark: seconds, ..Self::default() },
-            "failed" => Self { bad: seconds, ..Self::default() },
-            _ => Self { good: seconds, ..Self::default() },
+            "unknown" => Self { dark: 1.0, ..Self::default() },
+            "failed" => Self { bad: 1.0, ..Self::default() },
+            _ => Self { good: 1.0, ..Self::default() },
         }
+    }
+
+    /// What so many seconds like this one come to.
+    fn times(self, seconds: f64) -> Self {
+        Self { good: self.good * seconds, bad: self.bad * seconds, dark: self.dark * seconds }
     }
 }
 
 /// Bars, the oldest first; those of which nothing is known are left out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Bars(VecDeque<Bar>);
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bars {
+    /// What one stands for.
+    every: Duration,
+    bars: VecDeque<Bar>,
+}
+
+impl Default for Bars {
+    /// Those of a day.
+    fn default() -> Self {
+        Self { every: BAR, bars: VecDeque::new() }
+    }
+}
 
 impl Bars {
+    /// The number of the bar of a moment since the Unix epoch, and when a bar begins.
+    fn number(&self, at: Duration) -> u64 {
+        u64::try_from(at.as_millis() / self.every.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn began(&self, number: u64) -> Duration {
+        self.every * u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
     /// Adds seconds that began at this moment, to the bar of that moment.
     pub(super) fn add(&mut self, at: Duration, did: Did) {
-        let number = at.as_secs() / BAR.as_secs();
-        let place = self.0.partition_point(|bar| bar.number < number);
-        if self.0.get(place).is_none_or(|bar| bar.number != number) {
-            self.0.insert(place, Bar { number, ..Bar::default() });
+        let number = self.number(at);
+        let place = self.bars.partition_point(|bar| bar.number < number);
+        if self.bars.get(place).is_none_or(|bar| bar.number != number) {
+            self.bars.insert(place, Bar { number, ..Bar::default() });
         }
-        let bar = &mut self.0[place];
+        let bar = &mut self.bars[place];
         (bar.good, bar.bad, bar.dark) = (bar.good + did.good, bar.bad + did.bad, bar.dark + did.dark);
-        while self.0.len() > BARS as usize {
-            self.0.pop_front();
+        while self.bars.len() > BARS as usize {
+            self.bars.pop_front();
         }
     }
 
-    /// Adds a stretch of one endpoint, cut where bars begin.
-    fn add_stretch(&mut self, from: Duration, to: Duration, result: &str) {
+    /// Adds a stretch in each second of which endpoints did this, cut where bars begin.
+    fn add_stretch(&mut self, from: Duration, to: Duration, did: Did) {
         let mut at = from;
         while at < to {
-            let next = BAR * u32::try_from(at.as_secs() / BAR.as_secs() + 1).unwrap_or(u32::MAX);
-            let end = next.min(to);
-            let seconds = end.saturating_sub(at).as_secs_f64();
-            self.add(at, Did::of(result, seconds));
+            let end = self.began(self.number(at) + 1).min(to);
+            self.add(at, did.times(end.saturating_sub(at).as_secs_f64()));
             at = end;
         }
     }
 
     /// Whether nothing is known.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bars.is_empty()
+    }
+
+    /// When the bar at a place begins, where the last place is the bar of `now`.
+    pub(super) fn begins(&self, place: u64, now: Duration) -> Duration {
+        self.began((self.number(now) + 1 + place).saturating_sub(BARS))
     }
 
     /// Each bar that is known, with its place from the left: the last place is the bar of `now`.
     pub(super) fn placed(&self, now: Duration) -> impl Iterator<Item = (u64, &Bar)> {
-        let first = (now.as_secs() / BAR.as_secs() + 1).saturating_sub(BARS);
-        self.0
+        let first = (self.number(now) + 1).saturating_sub(BARS);
+        self.bars
             .iter()
             .filter_map(move |bar| Some((bar.number.checked_sub(first)?, bar)))
             .filter(|(place, _)| *place < BARS)
@@ -132,10 +168,39 @@ impl Bars {
     }
 }
 
+/// The bars of each of the [`SPANS`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Spans([Bars; SPANS.len()]);
+
+impl Default for Spans {
+    fn default() -> Self {
+        Self(SPANS.map(|span| Bars { every: span / BARS as u32, bars: VecDeque::new() }))
+    }
+}
+
+impl Spans {
+    fn add_stretch(&mut self, from: Duration, to: Duration, did: Did) {
+        self.0.iter_mut().for_each(|bars| bars.add_stretch(from, to, did));
+    }
+
+    /// Adds the bars of others.
+    fn join(&mut self, others: Self) {
+        for (bars, others) in self.0.iter_mut().zip(others.0) {
+            for Bar { number, good, bad, dark } in others.bars {
+                bars.add(bars.began(number), Did { good, bad, dark });
+            }
+        }
+    }
+
+    fn day(&self) -> &Bars {
+        &self.0[DAY]
+    }
+}
+
 /// Bars made of remembered outcomes, told in the order in which they were written.
 #[derive(Clone, Debug, Default)]
 pub struct Recalled {
-    bars: BTreeMap<String, Bars>,
+    classes: BTreeMap<String, Spans>,
     open: BTreeMap<Arc<str>, OutcomeRow>,
     /// Whether a success came yet. Successes are forgotten before failures: what is older than the oldest success would
     /// look like an outage that lasted for days.
@@ -166,22 +231,22 @@ impl Recalled {
         recalled
     }
 
-    /// The bars of the one endpoint whose rows these are, up to `until`.
-    pub(super) fn bars(&self, until: Duration) -> Bars {
-        self.clone().finish(until).into_values().next().unwrap_or_default()
+    /// The day of the one endpoint whose rows these are, up to `until`.
+    pub(super) fn day(&self, until: Duration) -> Bars {
+        self.clone().finish(until).into_values().next().unwrap_or_default().day().clone()
     }
 
     /// The bars by class, nothing counted from `until` on.
-    pub(super) fn finish(mut self, until: Duration) -> BTreeMap<String, Bars> {
+    pub(super) fn finish(mut self, until: Duration) -> BTreeMap<String, Spans> {
         for row in std::mem::take(&mut self.open).into_values() {
             self.settle(&row, Some(until));
         }
-        self.bars
+        self.classes
     }
 
     fn settle(&mut self, row: &OutcomeRow, next: Option<Duration>) {
         let end = (row.ended + STANDS).min(next.unwrap_or(Duration::MAX));
-        self.bars.entry(row.class.to_string()).or_default().add_stretch(row.began, end, &row.result);
+        self.classes.entry(row.class.to_string()).or_default().add_stretch(row.began, end, Did::of(&row.result));
     }
 }
 
@@ -237,7 +302,7 @@ pub struct Course {
     at: Option<Duration>,
     /// The first moment of which anything is known, since the Unix epoch.
     since: Option<Duration>,
-    classes: BTreeMap<Class, Bars>,
+    classes: BTreeMap<Class, Spans>,
     tracks: BTreeMap<EndpointId, Track>,
     risks: VecDeque<(Duration, f64)>,
     /// What the last snapshot knew of incidents that ended, and under which ids the store remembers them.
@@ -251,14 +316,11 @@ impl Course {
     /// Takes the next snapshot.
     pub fn take(&mut self, snapshot: &Snapshot) {
         let passed = self.at.map_or(Duration::ZERO, |at| snapshot.at.saturating_sub(at));
-        if passed <= GAP {
-            let seconds = passed.as_secs_f64();
-            for class in &snapshot.classes {
-                let [good, bad, dark] = [class.up, class.failed, class.unknown].map(|number| number as f64 * seconds);
-                if good + bad + dark > 0.0 {
-                    let bars = self.classes.entry(class.class).or_default();
-                    bars.add(snapshot.at.saturating_sub(passed), Did { good, bad, dark });
-                }
+        if passed <= GAP && !passed.is_zero() {
+            for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
+                let [good, bad, dark] = [class.up, class.failed, class.unknown].map(|number| number as f64);
+                let spans = self.classes.entry(class.class).or_default();
+                spans.add_stretch(snapshot.at.saturating_sub(passed), snapshot.at, Did { good, bad, dark });
             }
         }
         let from = if passed <= GAP { snapshot.at.saturating_sub(passed) } else { snapshot.at };
@@ -339,23 +401,24 @@ impl Course {
         incidents.retain(|row| row.closed.is_none_or(|closed| closed >= started.saturating_sub(PAST)));
         for (label, before) in outcomes.finish(started) {
             let Some(class) = Class::from_label(&label) else { continue };
-            let bars = self.classes.entry(class).or_default();
-            for bar in before.0 {
-                // A bar may have begun before anything was known, by a quarter of an hour at most.
-                let began = BAR * u32::try_from(bar.number).unwrap_or(u32::MAX);
-                // What is older than the bars reach says nothing of how much of them is known.
-                if began + REACH > started {
-                    self.since = Some(self.since.map_or(began, |since| since.min(began)));
-                }
-                bars.add(began, Did { good: bar.good, bad: bar.bad, dark: bar.dark });
-            }
+            // A bar may have begun before anything was known, by a quarter of an hour at most. What is older than the bars reach
+            // says nothing of how much of them is known.
+            let day = before.day();
+            let first = day.bars.iter().map(|bar| day.began(bar.number)).find(|began| *began + REACH > started);
+            self.since = first.into_iter().chain(self.since).min();
+            self.classes.entry(class).or_default().join(before);
         }
         self.earlier.splice(0..0, incidents);
     }
 
-    /// The bars of a class.
+    /// The bars of a class's last day.
     pub(super) fn bars(&self, class: Class) -> Option<&Bars> {
-        self.classes.get(&class)
+        self.classes.get(&class).map(Spans::day)
+    }
+
+    /// The bars of a class in the span at this place among the [`SPANS`].
+    pub(super) fn bars_of(&self, class: Class, span: usize) -> Option<&Bars> {
+        self.classes.get(&class)?.0.get(span)
     }
 
     /// Since when anything is known of the last day.
@@ -424,10 +487,10 @@ mod tests {
         snapshot.at = AT + S(10);
         course.take(&snapshot);
         let bars = course.bars(Class::Sql).expect("ten seconds passed");
-        assert_eq!((bars.share(snapshot.at), bars.0[0].bad), (Some(0.0), 20.0));
+        assert_eq!((bars.share(snapshot.at), bars.bars[0].bad), (Some(0.0), 20.0));
         snapshot.at = AT + S(1000);
         course.take(&snapshot);
-        assert_eq!(course.bars(Class::Sql).map(|bars| bars.0[0].bad), Some(20.0), "nobody looked in between");
+        assert_eq!(course.bars(Class::Sql).map(|bars| bars.bars[0].bad), Some(20.0), "nobody looked in between");
     }
 
     #[test]
@@ -466,8 +529,8 @@ mod tests {
         let mut recalled = Recalled::default();
         recalled.take(row("healthy", S(100), S(110)));
         recalled.take(row("unknown", S(120), S(600)));
-        let bars = recalled.finish(S(900)).remove("sql").expect("the class has bars");
-        assert!(bars.0[0].is_dark() && bars.0[0].good == 20.0, "{bars:?}");
+        let bars = recalled.day(S(900));
+        assert!(bars.bars[0].is_dark() && bars.bars[0].good == 20.0, "{bars:?}");
     }
 
     #[test]
@@ -503,9 +566,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_is_counted_whole_in_every_span_and_a_look_leaves_no_hole() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        for _ in 0..=10 {
+            course.take(&snapshot);
+            // Longer than a bar of the shortest span.
+            snapshot.at += S(50);
+        }
+        for (place, span) in SPANS.iter().enumerate() {
+            let bars = course.bars_of(Class::Sql, place).expect("ten looks took time");
+            let bad: f64 = bars.bars.iter().map(|bar| bar.bad).sum();
+            assert!((bad - 2.0 * 500.0).abs() < 1e-6, "{span:?}: {bad}");
+            let numbers: Vec<u64> = bars.bars.iter().map(|bar| bar.number).collect();
+            assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{span:?}: {numbers:?}");
+        }
+    }
+
+    #[test]
     fn a_stretch_is_cut_where_bars_begin() {
         let mut bars = Bars::default();
-        bars.add_stretch(AT - S(300), AT + S(1000), "healthy");
+        bars.add_stretch(AT - S(300), AT + S(1000), Did::of("healthy"));
         assert_eq!(
             bars.placed(AT + S(1000)).map(|(place, bar)| (place, bar.good)).collect::<Vec<_>>(),
             [(93, 300.0), (94, 900.0), (95, 100.0)]
@@ -520,8 +600,8 @@ mod tests {
         recalled.take(row("healthy", S(1_000), S(1_300)));
         recalled.take(row("failed", S(1_310), S(1_311)));
         recalled.take(row("failed", S(1_340), S(1_341)));
-        let bars = recalled.finish(S(9_000)).remove("sql").expect("the class has bars");
-        let (good, bad) = bars.0.iter().fold((0.0, 0.0), |(good, bad), bar| (good + bar.good, bad + bar.bad));
+        let bars = recalled.day(S(9_000));
+        let (good, bad) = bars.bars.iter().fold((0.0, 0.0), |(good, bad), bar| (good + bar.good, bad + bar.bad));
         assert_eq!((good, bad), (310.0, 30.0 + 601.0), "what came before the first success is left out");
     }
 
@@ -531,10 +611,11 @@ mod tests {
         others.take(row("healthy", AT - S(40_000), AT - S(39_700)));
         let mut course = Course::default();
         course.recall(others, Vec::new(), AT);
-        let rows = || (1..=400).map(|number| row("failed", AT - S(40_400 - 100 * number), AT - S(40_399 - 100 * number)));
-        let bars = Recalled::of(rows(), course.since()).bars(AT);
+        let rows =
+            || (1..=400).map(|number| row("failed", AT - S(40_400 - 100 * number), AT - S(40_399 - 100 * number)));
+        let bars = Recalled::of(rows(), course.since()).day(AT);
         assert_eq!(bars.share(AT), Some(0.0), "the store remembers successes of others since then");
-        assert!(Recalled::of(rows(), None).bars(AT).is_empty(), "who forgot what cannot be known");
+        assert!(Recalled::of(rows(), None).day(AT).is_empty(), "without that nobody knows what was forgotten");
     }
 
     #[test]

@@ -142,7 +142,7 @@ struct Certified {
 /// The page; `None` where nothing with this id is watched. `past` is what is remembered of its last day.
 pub fn render(snapshot: &Snapshot, course: &Course, id: &str, past: &Recalled) -> Option<String> {
     let view = snapshot.endpoints.iter().find(|view| &*view.endpoint.id.0 == id)?;
-    let (bars, passed) = (past.bars(snapshot.at), course.visits(&view.endpoint.id));
+    let (bars, passed) = (past.day(snapshot.at), course.visits(&view.endpoint.id));
     let standing = Standing::of(view.status);
     let page = Page {
         frame: Frame::of(snapshot, "detail", format!("{} {id}", standing.sign)),
