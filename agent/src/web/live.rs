@@ -97,6 +97,13 @@ impl Live {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What went before up to this snapshot, whether or not pages were told of it.
+    pub(super) fn course_to(&self, snapshot: &Snapshot) -> MutexGuard<'_, Course> {
+        let mut course = self.course();
+        course.take(snapshot);
+        course
+    }
+
     /// What reading in the state directory brings; `None` where there is none, or where it takes too long. However many ask,
     /// few read, and whoever stops asking before his turn has nothing read.
     pub(super) async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
