@@ -204,6 +204,17 @@ impl Browser {
         self.ask("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).map(drop)
     }
 
+    /// How many nodes and listeners the pages hold once what nobody holds was thrown away.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn held(&mut self) -> Result<(u64, u64)> {
+        self.ask("HeapProfiler.collectGarbage", json!({}))?;
+        let held = self.ask("Memory.getDOMCounters", json!({}))?;
+        let count = |what: &str| held[what].as_u64().with_context(|| format!("the browser does not count {what}"));
+        Ok((count("nodes")?, count("jsEventListeners")?))
+    }
+
     /// Writes what is seen, `height` CSS pixels from the top, as a PNG file.
     ///
     /// # Errors

@@ -106,6 +106,7 @@ fn the_script_holds_whatever_happens_when() {
         a_readers_clock_that_went_back_hides_no_silence,
         who_is_not_seen_takes_no_connection,
         a_fetch_that_hangs_is_given_up,
+        a_page_that_is_open_for_hours_does_not_grow,
         a_clock_that_went_back_stops_nothing,
         another_process_is_fetched_whole,
         a_time_gets_its_date_when_the_day_is_over,
@@ -391,6 +392,34 @@ fn a_fetch_that_hangs_is_given_up(browser: &mut Browser) {
          say({ at: at + 1000, whole: true });",
     );
     within(browser, "document.title === 'changed'");
+}
+
+/// An hour of messages, in which cards and rows come and go and pages are fetched, leaves the page as large as it was.
+fn a_page_that_is_open_for_hours_does_not_grow(browser: &mut Browser) {
+    let told = |turn: u32| {
+        format!(
+            "for (let message = 1; message <= 1000; message += 1) {{
+                 const now = at + {turn} * 10000 + message, is_odd = message % 2 === 1;
+                 say_part(now, 'incidents', (it) => {{ if (is_odd) it.querySelector('.card').remove(); }});
+                 say_part(now, row_of('quiet').id, (it) => {{
+                     [it.dataset.state, it.dataset.cause] = is_odd ? ['healthy', 'none'] : ['failed', 'refused'];
+                     it.cells[1].insertAdjacentHTML('beforeend', is_odd ? '<em>well</em>' : '');
+                 }});
+             }}
+             answer = async () => sheet(at + {turn} * 10000 + 5000, (paper) => {{ paper.title = 'turn {turn}'; }});
+             say({{ at: at + {turn} * 10000 + 5000, whole: true }});"
+        )
+    };
+    run(browser, "choose('f-group', 'cause')");
+    let mut held = Vec::new();
+    for turn in [1, 2, 3] {
+        run(browser, &told(turn));
+        within(browser, &format!("document.title === 'turn {turn}'"));
+        held.push(browser.held().expect("the browser counts"));
+    }
+    run(browser, "choose('f-group', 'class')");
+    let ((nodes, listeners), (later, more)) = (held[0], held[2]);
+    assert!(later <= nodes + nodes / 20 && more <= listeners, "nodes and listeners grew: {held:?}");
 }
 
 /// However far it went back: what is newer is told by its number.
