@@ -39,9 +39,11 @@ const SCREENS: [Screen; 6] = [
     Screen { width: 390, height: 844, ..WIDE },
     Screen { width: 640, height: 800, ..WIDE },
     Screen { width: 980, height: 800, ..WIDE },
-    Screen { width: 1920, height: 1080, ..WIDE },
+    DESK,
     WALL,
 ];
+/// A large screen on a desk.
+const DESK: Screen = Screen { width: 1920, height: 1080, ..WIDE };
 /// A screen of 4K that is looked at from afar.
 const WALL: Screen = Screen { width: 3840, height: 2160, ..WIDE };
 
@@ -73,11 +75,14 @@ pub(crate) fn every_width_is_enough(browser: &mut Browser, page: &str) {
 
 /// Letters grow with the screen, the page takes most of it, and an incident's cause, owner and evidence stand side by side.
 pub(crate) fn on_a_wall_it_is_read_from_afar(browser: &mut Browser, page: &str) {
-    browser.look_by(WALL).expect("a screen can be set");
     browser.go(&format!("{page}/")).expect("the page loads");
     within(browser, "document.querySelectorAll('.card').length > 0");
-    // As large on a screen of this width as 24 pixels are on one of 1280.
-    holds(browser, "parseFloat(getComputedStyle(document.body).fontSize) / innerWidth >= 0.9 * 0.9375 * 0.0075");
+    let part = "parseFloat(getComputedStyle(document.body).fontSize) / innerWidth";
+    let [desk, wall] = [DESK, WALL].map(|screen| {
+        browser.look_by(screen).expect("a screen can be set");
+        browser.value(part).expect("letters have a size").as_f64().expect("a number")
+    });
+    assert!(wall > 0.99 * desk, "letters take {wall} of a wall's width and {desk} of a desk's");
     holds(browser, "document.body.getBoundingClientRect().width >= 0.7 * innerWidth");
     let edges = "const [todo, why] = ['.todo', '.why'].map((it) => document.querySelector('.card ' + it).getBoundingClientRect());";
     holds(browser, &format!("(() => {{ {edges} return why.left >= todo.right && why.top < todo.bottom; }})()"));
