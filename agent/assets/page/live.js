@@ -104,10 +104,12 @@
   };
 
   // A page that nobody sees is fetched now and then, for the title of its tab: a browser has few connections to one agent.
-  let looked = null;
+  let looked = null, opened = null;
+  // A stream may have died without anybody telling the browser, or wait in a proxy that passes on nothing before its end.
+  const is_dead = () => since(opened) > SILENCE && since(heard) > (is_told ? SILENCE + FETCHED : FETCHED);
   const listen = () => {
     if (source || document.hidden) return;
-    source = new EventSource("/events");
+    [source, opened] = [new EventSource("/events"), moment()];
     source.onmessage = (event) => {
       [is_told, heard] = [true, moment()];
       take(JSON.parse(event.data));
@@ -122,6 +124,10 @@
   };
   const tick = () => {
     turn_day();
+    if (source && is_dead()) {
+      stop();
+      looked = null;
+    }
     if (!source && !(looked && since(looked) < pause())) {
       looked = moment();
       refresh();

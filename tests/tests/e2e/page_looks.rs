@@ -95,7 +95,8 @@ pub(crate) fn forced_colours_leave_everything_told_apart(browser: &mut Browser, 
     browser.go(&format!("{page}/")).expect("the page loads");
     browser.look_as_preferred("forced-colors", "active").expect("colours can be forced");
     holds(browser, "matchMedia('(forced-colors: active)').matches");
-    let ground = |of: &str| format!("getComputedStyle(document.querySelector('.zoom > input{of} + label')).backgroundColor");
+    let ground =
+        |of: &str| format!("getComputedStyle(document.querySelector('.zoom > input{of} + label')).backgroundColor");
     holds(browser, &format!("{} !== {}", ground(":checked"), ground(":not(:checked)")));
     holds(
         browser,
@@ -111,7 +112,10 @@ pub(crate) fn nothing_moves_for_who_wants_no_motion(browser: &mut Browser, page:
     holds(browser, &format!("{scrolls} === 'smooth'"));
     browser.look_as_preferred("prefers-reduced-motion", "reduce").expect("it can be preferred");
     holds(browser, &format!("{scrolls} === 'auto' && document.getAnimations().length === 0"));
-    holds(browser, "[...document.querySelectorAll('*')].every((it) => getComputedStyle(it).transitionDuration === '0s')");
+    holds(
+        browser,
+        "[...document.querySelectorAll('*')].every((it) => getComputedStyle(it).transitionDuration === '0s')",
+    );
 }
 
 /// The page of an incident on paper: all of it but what is there to be copied.

@@ -103,6 +103,7 @@ fn the_script_holds_whatever_happens_when() {
         who_listens_hears_what_is_new_alone,
         who_hears_nothing_says_so_everywhere,
         who_is_told_nothing_fetches_and_is_no_less_in_touch,
+        a_stream_that_says_nothing_is_opened_anew_and_the_page_fetched_meanwhile,
         a_readers_clock_that_went_back_hides_no_silence,
         who_is_not_seen_takes_no_connection,
         a_fetch_that_hangs_is_given_up,
@@ -351,16 +352,35 @@ fn who_is_told_nothing_fetches_and_is_no_less_in_touch(browser: &mut Browser) {
     within(browser, "!by('link').hidden");
 }
 
+/// A connection that died without a word, and a proxy that passes on nothing of a stream.
+fn a_stream_that_says_nothing_is_opened_anew_and_the_page_fetched_meanwhile(browser: &mut Browser) {
+    run(
+        browser,
+        "answer = async () => sheet(at + asked.length * 1000, (paper) => { paper.title = 'fetched ' + asked.length; });
+         later = 12500;",
+    );
+    within(browser, "document.title === 'fetched 1' && sources.length === 2");
+    holds(browser, "by('link').hidden && sources[0].readyState === EventSource.CLOSED");
+    run(
+        browser,
+        "say({ at: at + 1000 }); answer = async () => { throw new TypeError('nobody is there'); }; later += 13000;",
+    );
+    within(browser, "!by('link').hidden");
+    holds(browser, "sources.length === 2");
+    run(browser, "answer = async () => sheet(at + 9000, (paper) => { paper.title = 'back'; }); later += 10000;");
+    within(browser, "document.title === 'back' && by('link').hidden && sources.length === 3");
+}
+
 /// What counts is how long it hears nothing, and not what its reader's clock says.
 fn a_readers_clock_that_went_back_hides_no_silence(browser: &mut Browser) {
-    run(browser, "later = -3600000; slept = 20000;");
+    run(browser, "answer = async () => { throw new TypeError('nobody is there'); }; later = -3600000; slept = 23000;");
     within(browser, "!by('link').hidden");
     run(
         browser,
         "answer = async () => sheet(at, (paper) => { paper.title = 'changed'; });
          refuses = true;
-         sources[0].readyState = 2;
-         sources[0].onerror();
+         sources.at(-1).readyState = 2;
+         sources.at(-1).onerror();
          later -= 3600000;
          slept += 11000;",
     );
