@@ -4,6 +4,7 @@
 mod agent;
 mod answer;
 pub mod assets;
+mod bars;
 mod charts;
 mod classes;
 pub mod course;

@@ -15,7 +15,6 @@ use tokio::sync::{OnceCell, watch};
 use super::{live::Live, pages::Pages};
 use crate::{
     engine::snapshot::Snapshot,
-    model::endpoint::EndpointView,
     readers::{
         links::Loss,
         page::{
@@ -133,7 +132,7 @@ impl Details {
     async fn endpoint(&self, snapshot: &Snapshot, id: &str) -> Option<String> {
         // Who asks for what is not watched has nothing read.
         let view = snapshot.endpoints.iter().find(|view| *view.endpoint.id.0 == *id)?;
-        let past = self.outcomes_of(view).await.unwrap_or_default();
+        let past = self.outcomes_of(id.to_owned(), view.attempts).await.unwrap_or_default();
         page::endpoint(snapshot, &self.live.course(), id, &past)
     }
 
@@ -146,15 +145,15 @@ impl Details {
         Some(page::remembered_incident(snapshot, row.as_ref().as_ref()?))
     }
 
-    /// What the store remembers of an endpoint's last day, read again after each visit; `None` where it cannot be read.
-    async fn outcomes_of(&self, view: &EndpointView) -> Option<Arc<Recalled>> {
-        let (id, since) = (view.endpoint.id.0.to_string(), clock::wall().saturating_sub(REACH));
+    /// What the store remembers of an endpoint's last day, read again after each of its visits; `None` where it cannot be read.
+    async fn outcomes_of(&self, id: String, visits: u64) -> Option<Arc<Recalled>> {
+        let since = clock::wall().saturating_sub(REACH);
         let whole_since = self.live.course().since();
         let read = {
             let id = id.clone();
             move |folder: &Path| Some(Recalled::of(history::outcomes(folder, since, &id).ok()?, whole_since))
         };
-        self.kept(&self.outcomes, id, view.attempts, read).await
+        self.kept(&self.outcomes, id, visits, read).await
     }
 
     /// The incident that the store remembers under this key, read again after any was written; `None` where it cannot be read.

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::course::{BARS, Bars, Passed, STRETCHES, VISITS};
+use super::{
+    bars::{BARS, Bars},
+    course::{Passed, STRETCHES, VISITS},
+};
 
 /// A path for one class of the style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -184,7 +187,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        super::course::{BAR, Did},
+        super::bars::{BAR, Did},
         *,
     };
 

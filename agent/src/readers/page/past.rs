@@ -6,14 +6,15 @@ use std::{collections::BTreeSet, time::Duration};
 use askama::Template;
 
 use super::{
+    bars::{self, Bars},
     charts::{self, Stretch},
-    course::{self, Bars, Course},
+    course::Course,
     text::{Html, Text, When, share, span},
 };
 use crate::{engine::snapshot::Snapshot, readers::links};
 
 /// The spans that can be chosen, as the course has them: a name for the style, its words, and what stands at its quarters.
-const SPANS: [(&str, &str, [&str; 4]); course::SPANS.len()] = [
+const SPANS: [(&str, &str, [&str; 4]); bars::SPANS.len()] = [
     ("h1", "1 h", ["1 h ago", "45 min", "30 min", "15 min"]),
     ("h6", "6 h", ["6 h ago", "4½ h", "3 h", "90 min"]),
     ("d1", "24 h", ["24 h ago", "18 h", "12 h", "6 h"]),
@@ -152,7 +153,7 @@ struct Mark {
 /// The timeline.
 pub(super) fn timeline(snapshot: &Snapshot, course: &Course) -> Html {
     let entries = entries(snapshot, course);
-    let spans = SPANS.iter().zip(course::SPANS).enumerate().map(|(place, ((name, words, ticks), length))| {
+    let spans = SPANS.iter().zip(bars::SPANS).enumerate().map(|(place, ((name, words, ticks), length))| {
         let now = snapshot.at;
         let known = snapshot.classes.iter().filter_map(|view| Some((view.class, course.bars_of(view.class, place)?)));
         let known: Vec<_> = known.filter(|(_, bars)| bars.share(now).is_some()).collect();

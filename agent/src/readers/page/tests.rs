@@ -470,7 +470,7 @@ fn classes_that_flap_for_a_month_do_not_make_the_page_long() {
     let snapshot = sample::snapshot();
     let mut outcomes = course::Recalled::default();
     for view in &snapshot.classes {
-        for span in course::SPANS {
+        for span in bars::SPANS {
             let bar = span / 96;
             for number in (1..96).rev() {
                 let result = if number % 2 == 0 { "healthy" } else { "failed" };
@@ -481,7 +481,7 @@ fn classes_that_flap_for_a_month_do_not_make_the_page_long() {
     let mut course = Course::default();
     course.recall(outcomes, Vec::new(), AT);
     let (calm, wild) = (page(&snapshot).len(), landing(&snapshot, &course).len());
-    let drawn = snapshot.classes.len() * course::SPANS.len();
+    let drawn = snapshot.classes.len() * bars::SPANS.len();
     assert!(wild > calm && wild < calm + drawn * 96 * 32, "{calm} bytes grew to {wild}");
 }
 
