@@ -89,6 +89,17 @@
     arrange_here();
     narrow();
   };
+  // What a row is arranged, counted and filtered by: not what its visits took.
+  const standing = ({ dataset }) => [dataset.class, dataset.cause, dataset.state].join(" ");
+  // Changes what has these ids, and arranges and filters the table anew where a row among them stands otherwise.
+  const change_rows = (ids, change) => {
+    const rows = ids.map(by_id).filter((it) => it?.matches("tr.row"));
+    const before = rows.map(standing);
+    change();
+    if (rows.every((row, place) => standing(row) === before[place])) return;
+    arrange_here();
+    keep_focus(narrow);
+  };
   // Takes over a table that was fetched, before it is merged.
   const take_table = (fresh) => {
     const its = fresh.getElementById("endpoints");
@@ -100,7 +111,7 @@
     if (kinds.selectedIndex < 0) kinds.value = "";
     learn_places(its);
     arrange(its);
-    // Rows find their groups first: one that was in another would not be found there.
-    for (const row of rows_of(its)) if (by_id(row.id)) merge(by_id(row.id), row);
+    // Rows find their groups first: one that was in another would not be found there. What is in them comes with the page.
+    for (const row of rows_of(its)) if (by_id(row.id)) Object.assign(by_id(row.id).dataset, row.dataset);
     arrange_here();
   };

@@ -4,6 +4,7 @@
 mod agent;
 mod answer;
 pub mod assets;
+mod bars;
 mod charts;
 mod classes;
 pub mod course;
@@ -45,6 +46,9 @@ struct Frame {
     title: Text,
     /// What the script does with it: `landing` takes parts, `detail` is fetched anew.
     kind: &'static str,
+    /// Of which process the snapshot is, and which of its snapshots it is.
+    process: String,
+    number: u64,
     /// The snapshot's time in milliseconds since the Unix epoch.
     at: u128,
     taken: When,
@@ -60,6 +64,8 @@ impl Frame {
         Self {
             title: Text::from(title),
             kind,
+            process: process(snapshot),
+            number: snapshot.number,
             at: snapshot.at.as_millis(),
             taken: When::of(snapshot.at),
             vantage: Text::from(&snapshot.agent.vantage),
@@ -69,6 +75,11 @@ impl Frame {
             icon: assets::ICON.name(),
         }
     }
+}
+
+/// A name for the process that took a snapshot: another one counts its snapshots anew. Two never begin in the same nanosecond.
+pub fn process(snapshot: &Snapshot) -> String {
+    format!("{:x}", snapshot.agent.started.as_nanos())
 }
 
 /// What tells whether a part is another one.

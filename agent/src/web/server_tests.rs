@@ -339,6 +339,19 @@ async fn what_is_not_watched_has_nothing_read_for_it() {
     assert_eq!(answer.expect("a router never fails").status(), StatusCode::NOT_FOUND);
 }
 
+/// The course follows the snapshots at its own pace, and a page may be asked for before.
+#[tokio::test]
+async fn the_first_page_shows_the_last_visits_of_its_own_snapshot() {
+    let (_keep, receiver) = watch::channel(Arc::new(sample::snapshot()));
+    let live = Live::new(receiver.clone(), None);
+    let pages = TowerToHyperService::new(site(receiver, mpsc::channel(1).0, live).router);
+    let request = Request::builder().uri("/").body(Body::empty()).expect("a request");
+    let answer = pages.call(request).await.expect("a router never fails");
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a page is there");
+    let page = std::str::from_utf8(&body).expect("a page is text");
+    assert!(page.contains("aria-label=\"last 1 visits, 0 failed\""), "{page}");
+}
+
 /// Reads the stream of changes until it fits.
 async fn hear(stream: &mut TcpStream, fits: impl Fn(&str) -> bool) -> String {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);

@@ -25,6 +25,7 @@ mod look;
 mod memory;
 mod package;
 mod page;
+mod page_faults;
 mod page_looks;
 mod page_script;
 mod portal;

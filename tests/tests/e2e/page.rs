@@ -144,8 +144,14 @@ fn the_page_holds_in_a_real_browser() {
     the_filter_filters(&mut browser);
     what_changes_shows(&mut browser, &stage);
     a_month_is_drawn(&mut browser);
+    an_outage_of_a_class_is_drawn(&mut browser);
     the_keyboard_suffices(&mut browser, &stage);
     page_looks::printed_it_is_a_report(&mut browser, &stage.page);
+    page_looks::a_printed_incident_is_whole(&mut browser, &stage.page);
+    page_looks::every_width_is_enough(&mut browser, &stage.page);
+    page_looks::on_a_wall_it_is_read_from_afar(&mut browser, &stage.page);
+    page_looks::forced_colours_leave_everything_told_apart(&mut browser, &stage.page);
+    page_looks::nothing_moves_for_who_wants_no_motion(&mut browser, &stage.page);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
 }
@@ -192,6 +198,27 @@ fn a_month_is_drawn(browser: &mut Browser) {
     let marks = "Math.max(...[...document.querySelectorAll('#past svg')].map((it) => it.querySelectorAll('a').length))";
     let most = browser.value(marks).expect("the course is drawn");
     assert!(most.as_u64() > Some(u64::from(MONTH.0)), "{most} marks");
+}
+
+/// The class whose endpoint did not answer for a while stands below the incidents, on the same scale, drawn and in words.
+fn an_outage_of_a_class_is_drawn(browser: &mut Browser) {
+    let lane = |span: &str| {
+        format!(
+            "[...document.querySelectorAll('#past .{span} tr')].find((it) => it.cells[0].textContent === 'tcp')?.querySelector('svg.lane')"
+        )
+    };
+    within(browser, &format!("{}?.checkVisibility()", lane("d1")));
+    holds(
+        browser,
+        &format!("/^tcp in the last 24 h: .* answered; .* did not between /.test({}.ariaLabel)", lane("d1")),
+    );
+    let left = |what: &str| format!("{what}.getBoundingClientRect().left");
+    let incidents = "document.querySelector('#past .d1 svg.timeline')";
+    holds(browser, &format!("{} === {}", left(&lane("d1")), left(incidents)));
+    holds(browser, &format!("!{}.checkVisibility()", lane("h1")));
+    browser.value("document.getElementById('span-h1').click()").expect("a span can be chosen");
+    holds(browser, &format!("{}.checkVisibility() && !{}.checkVisibility()", lane("h1"), lane("d1")));
+    browser.value("document.getElementById('span-d1').click()").expect("a span can be chosen");
 }
 
 /// The card of the incident that lasts as long as the test.
@@ -245,7 +272,7 @@ fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
     let incident = browser.value("document.querySelector('.card h3 a').pathname").expect("an incident is open");
     let endpoint = browser.value("document.querySelector('tr.row a').pathname").expect("an endpoint is there");
     let ended = browser
-        .value("[...document.querySelectorAll('#past tr')].filter((it) => it.cells[1] && !it.querySelector('.bad') && it.querySelector('a')).map((it) => it.querySelector('a').pathname)")
+        .value("[...document.querySelectorAll('#past .scroll tr')].filter((it) => it.cells[1] && !it.querySelector('.bad') && it.querySelector('a')).map((it) => it.querySelector('a').pathname)")
         .expect("the newest incidents are listed");
     let (of_now, of_the_store) = (ended[0].as_str().expect("one ended here"), ended[1].as_str().expect("one is older"));
     let axe = axe().map(|path| fs::read_to_string(path).expect("axe is text"));

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::course::{BARS, Bars, Passed, STRETCHES, VISITS};
+use super::{
+    bars::{BARS, Bars},
+    course::{Passed, STRETCHES, VISITS},
+};
 
 /// A path for one class of the style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,44 +18,89 @@ pub(super) struct Path {
 
 /// What a quarter of an hour was: a class, its words, and the pieces of its bar, each by upper edge and height in a field of 10.
 /// The shapes differ, so that nobody has to tell colours apart.
-const QUARTERS: [(&str, &str, &[&str]); 4] = [
-    ("good", "all answered", &["3v7"]),
-    ("part", "some did not", &["3v2.5", "7v3"]),
-    ("bad", "most did not", &["0v10"]),
-    ("none", "not known, or not judged", &["9v1"]),
+type Kind = (&'static str, &'static str, &'static [(f64, f64)]);
+const KINDS: [Kind; 4] = [
+    ("good", "all answered", &[(3.0, 7.0)]),
+    ("part", "some did not", &[(3.0, 2.5), (7.0, 3.0)]),
+    ("bad", "most did not", &[(0.0, 10.0)]),
+    ("none", "not known, or not judged", &[(9.0, 1.0)]),
 ];
+/// The place of each among them.
+const GOOD: usize = 0;
+const PART: usize = 1;
+const BAD: usize = 2;
+const NONE: usize = 3;
 
 /// Draws a quarter of this kind at a place.
-fn quarter(path: &mut Path, kind: usize, place: u64) {
-    QUARTERS[kind].2.iter().for_each(|piece| _ = write!(path.d, "M{place}.5 {piece}"));
+fn quarter(path: &mut Path, kind: usize, place: usize) {
+    KINDS[kind].2.iter().for_each(|(top, height)| _ = write!(path.d, "M{place}.5 {top}v{height}"));
 }
 
 /// What the bars stand for: each kind's words, and one of it in a field of 1 by 10.
 pub(super) fn quarters() -> Vec<(&'static str, Path)> {
-    let one = |(kind, (class, words, _)): (usize, &(&'static str, &'static str, &[&str]))| {
+    let one = |(kind, (class, words, _)): (usize, &Kind)| {
         let mut path = Path { class, d: String::new() };
         quarter(&mut path, kind, 0);
         (*words, path)
     };
-    QUARTERS.iter().enumerate().map(one).collect()
+    KINDS.iter().enumerate().map(one).collect()
 }
 
-/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: four paths by how much of what could be judged
-/// answered.
-pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
-    let mut paths = QUARTERS.map(|(class, ..)| Path { class, d: String::new() });
-    let mut is_known = [false; BARS as usize];
+/// The kind of each bar, by how much of what could be judged answered.
+fn kinds(bars: Option<&Bars>, now: Duration) -> [usize; BARS as usize] {
+    let mut kinds = [NONE; BARS as usize];
     for (place, bar) in bars.into_iter().flat_map(|bars| bars.placed(now)).filter(|(_, bar)| !bar.is_dark()) {
-        let kind = match (bar.good, bar.bad) {
-            (_, 0.0) => 0,
-            (good, bad) if good > bad => 1,
-            _ => 2,
+        kinds[place as usize] = match (bar.good, bar.bad) {
+            (_, 0.0) => GOOD,
+            (good, bad) if good > bad => PART,
+            _ => BAD,
         };
-        is_known[place as usize] = true;
-        quarter(&mut paths[kind], kind, place);
     }
-    for (place, _) in (0..).zip(is_known).filter(|(_, is_known)| !is_known) {
-        quarter(&mut paths[3], 3, place);
+    kinds
+}
+
+/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: a path for each kind.
+pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
+    let mut paths = KINDS.map(|(class, ..)| Path { class, d: String::new() });
+    kinds(bars, now).into_iter().enumerate().for_each(|(place, kind)| quarter(&mut paths[kind], kind, place));
+    paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// A stretch of bars of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    kind: usize,
+    /// The places of the first one and behind the last one.
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Run {
+    /// What did not answer in it; `None` where all did, or nothing is known.
+    pub(super) fn missed(self) -> Option<&'static str> {
+        (self.kind == PART || self.kind == BAD).then(|| KINDS[self.kind].1)
+    }
+}
+
+/// The bars as stretches of one kind: how much is drawn depends on how often that changed, and never exceeds the bars.
+pub(super) fn runs(bars: &Bars, now: Duration) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (place, kind) in (0..).zip(kinds(Some(bars), now)) {
+        match runs.last_mut() {
+            Some(run) if run.kind == kind => run.to = place + 1,
+            _ => runs.push(Run { kind, from: place, to: place + 1 }),
+        }
+    }
+    runs
+}
+
+/// These stretches in a field of 96 by 10, each in the shape of its kind: a path for each kind.
+pub(super) fn lane(runs: &[Run]) -> Vec<Path> {
+    let mut paths = KINDS.map(|(class, ..)| Path { class, d: String::new() });
+    for Run { kind, from, to } in runs {
+        let (path, width) = (&mut paths[*kind], to - from);
+        let piece = |(top, height): &(f64, f64)| _ = write!(path.d, "M{from} {top}h{width}v{height}h-{width}z");
+        KINDS[*kind].2.iter().for_each(piece);
     }
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
@@ -139,7 +187,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        super::course::{BAR, Did},
+        super::bars::{BAR, Did},
         *,
     };
 

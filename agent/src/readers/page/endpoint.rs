@@ -13,7 +13,7 @@ use askama::Template;
 use super::{
     Frame,
     charts::{self, Path, Stretch},
-    course::{self, Course, STRETCHES},
+    course::{self, Course, Recalled, STRETCHES},
     endpoints::{self, Expiry},
     headline,
     incidents::Other,
@@ -29,7 +29,6 @@ use crate::{
     },
     net::duration::show,
     readers::{links, warnings},
-    store::rows::OutcomeRow,
 };
 
 /// Visits whose results the reach register holds (RFC 5905 section 13).
@@ -140,10 +139,10 @@ struct Certified {
     decides: bool,
 }
 
-/// The page; `None` where nothing with this id is watched. `rows` are its remembered outcomes of the last day.
-pub fn render(snapshot: &Snapshot, course: &Course, id: &str, rows: &[OutcomeRow]) -> Option<String> {
+/// The page; `None` where nothing with this id is watched. `past` is what is remembered of its last day.
+pub fn render(snapshot: &Snapshot, course: &Course, id: &str, past: &Recalled) -> Option<String> {
     let view = snapshot.endpoints.iter().find(|view| &*view.endpoint.id.0 == id)?;
-    let (bars, passed) = (course::of_rows(rows, snapshot.at), course.visits(&view.endpoint.id));
+    let (bars, passed) = (past.day(snapshot.at), course.visits(&view.endpoint.id));
     let standing = Standing::of(view.status);
     let page = Page {
         frame: Frame::of(snapshot, "detail", format!("{} {id}", standing.sign)),
@@ -160,7 +159,7 @@ pub fn render(snapshot: &Snapshot, course: &Course, id: &str, rows: &[OutcomeRow
         visit: view.last.as_deref().map(|visit| visited(view, visit)),
         expiry: endpoints::expiry(snapshot, view),
         share: bars.share(snapshot.at).map(share),
-        bars: if rows.is_empty() { Vec::new() } else { charts::uptime(Some(&bars), snapshot.at) },
+        bars: if bars.is_empty() { Vec::new() } else { charts::uptime(Some(&bars), snapshot.at) },
         visits: charts::visits(&passed),
         reach: reach(view),
         failures: view.failures.iter().map(|(cause, count)| (cause.label(), *count)).collect(),

@@ -189,7 +189,7 @@ fn nothing_that_anybody_says_becomes_markup() {
     assert_harmless(&first);
     assert!(first.contains("&#60;script&#62;alert(1)") && first.contains("\\u{202e}"), "{first}");
     let id = snapshot.endpoints[5].endpoint.id.clone();
-    let page = endpoint(&snapshot, &course, &id.0, &[]).expect("it is watched");
+    let page = endpoint(&snapshot, &course, &id.0, &course::Recalled::default()).expect("it is watched");
     assert_harmless(&page);
     let open = named(&snapshot, "3").expect("it is open");
     assert_harmless(&incident(&snapshot, &open, None));
@@ -330,7 +330,8 @@ fn what_says_nothing_is_left_out() {
     endpoint.about.documented_as = Some("*".to_owned());
     let id = endpoint.id.0.to_string();
     assert!(!words(&page(&snapshot)).contains(" for * "), "nobody stands for everything");
-    let alone = super::endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched");
+    let alone =
+        super::endpoint(&snapshot, &Course::default(), &id, &course::Recalled::default()).expect("it is watched");
     assert!(!words(&alone).contains("Stands for"), "{alone}");
     let (place, finding) = (0..snapshot.endpoints.len())
         .find_map(|place| Some((place, snapshot.endpoints[place].status.finding()?)))
@@ -346,7 +347,8 @@ fn what_says_nothing_is_left_out() {
             contrasts: Vec::new(),
             alternatives: Vec::new(),
         }));
-        let told = super::endpoint(&snapshot, &Course::default(), &ill, &[]).expect("it is watched");
+        let told =
+            super::endpoint(&snapshot, &Course::default(), &ill, &course::Recalled::default()).expect("it is watched");
         assert!(words(&told).contains(said), "{told}");
     }
     let told = words(&incident_of(&snapshot));
@@ -413,6 +415,76 @@ fn time_in_which_no_agent_ran_is_drawn_as_not_known() {
     assert!(words(&timeline(&html, "d7")).contains("No incident since 2027-01-13 08:00:00 UTC"), "{html}");
 }
 
+/// A remembered outcome of an endpoint of this class.
+fn remembered(
+    class: &'static str,
+    result: &'static str,
+    from: Duration,
+    to: Duration,
+) -> crate::store::rows::OutcomeRow {
+    crate::store::rows::OutcomeRow {
+        endpoint: format!("{class}:1").into(),
+        class: class.into(),
+        result: result.into(),
+        cause: None,
+        phase: None,
+        began: from,
+        ended: to,
+        count: 1,
+        took: Duration::from_secs(1),
+    }
+}
+
+#[test]
+fn a_class_of_which_not_all_answered_is_drawn_and_told_in_every_span() {
+    let (mut course, hours) = (Course::default(), |hours: u64| Duration::from_secs(hours * 3600));
+    let mut outcomes = course::Recalled::default();
+    outcomes.take(remembered("sql", "healthy", AT - hours(48), AT - hours(6)));
+    outcomes.take(remembered("sql", "failed", AT - hours(6), AT - hours(4)));
+    outcomes.take(remembered("sql", "healthy", AT - hours(4), AT));
+    outcomes.take(remembered("ntp", "healthy", AT - hours(48), AT));
+    course.recall(outcomes, Vec::new(), AT);
+    let html = landing(&sample::snapshot(), &course);
+    let day = timeline(&html, "d1");
+    assert!(day.contains("<th scope=\"row\">sql</th>") && !day.contains("<th scope=\"row\">ntp</th>"), "{day}");
+    assert!(
+        day.contains("most did not between 2027-01-15 02:00:00 UTC and 2027-01-15 04:00:00 UTC\""),
+        "the picture in words: {day}"
+    );
+    let shapes = |class: &str| day.split(&format!("<path class=\"u-{class}\" d=\"")).nth(1).is_some();
+    assert!(shapes("good") && shapes("bad") && !shapes("part"), "{day}");
+    for (span, said) in
+        [("h6", "sql in the last 6 h: "), ("d7", "sql in the last 7 d: "), ("d30", "sql in the last 30 d: ")]
+    {
+        assert!(timeline(&html, span).contains(said), "{span}: {html}");
+    }
+    let hour = timeline(&html, "h1");
+    assert!(words(&hour).contains("Every class answered in the last 1 h, as far as that is known."), "{hour}");
+    assert!(!hour.contains("class=\"lane\""), "{hour}");
+    let history = html.split("<div id=\"past\"").nth(1).expect("the history is there");
+    assert!(words(history).contains("all answered some did not most did not"), "a legend tells what is drawn");
+}
+
+#[test]
+fn classes_that_flap_for_a_month_do_not_make_the_page_long() {
+    let snapshot = sample::snapshot();
+    let mut outcomes = course::Recalled::default();
+    for view in &snapshot.classes {
+        for span in bars::SPANS {
+            let bar = span / 96;
+            for number in (1..96).rev() {
+                let result = if number % 2 == 0 { "healthy" } else { "failed" };
+                outcomes.take(remembered(view.class.label(), result, AT - bar * number, AT - bar * (number - 1)));
+            }
+        }
+    }
+    let mut course = Course::default();
+    course.recall(outcomes, Vec::new(), AT);
+    let (calm, wild) = (page(&snapshot).len(), landing(&snapshot, &course).len());
+    let drawn = snapshot.classes.len() * bars::SPANS.len();
+    assert!(wild > calm && wild < calm + drawn * 96 * 32, "{calm} bytes grew to {wild}");
+}
+
 #[test]
 fn an_open_incident_is_told_from_ended_ones_by_its_outline() {
     let mut snapshot = sample::snapshot();
@@ -447,7 +519,8 @@ fn endpoints_that_were_hit_one_after_the_other_are_one_line_of_the_course() {
 #[test]
 fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     let snapshot = sample::snapshot();
-    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &[]).expect("it is watched");
+    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &course::Recalled::default())
+        .expect("it is watched");
     let text = words(&page);
     for said in
         ["connect 6.0 ms", "tls 14 ms", "CN=login.microsoftonline.com", "issued by CN=Test Root", "Asked every 30s"]
@@ -455,7 +528,7 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
         assert!(text.contains(said), "{said:?} is missing: {text}");
     }
     assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
-    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
+    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &course::Recalled::default()).is_none());
 }
 
 #[test]
@@ -567,7 +640,7 @@ fn when_a_certificate_ends_that_verified_nothing_is_not_shown() {
     let mut snapshot = sample::snapshot();
     let id = "login.microsoftonline.com:443";
     let shown = |snapshot: &Snapshot| {
-        let page = endpoint(snapshot, &Course::default(), id, &[]).expect("it is watched");
+        let page = endpoint(snapshot, &Course::default(), id, &course::Recalled::default()).expect("it is watched");
         (page.contains("The certificate ends"), page.contains("its end decides"))
     };
     assert_eq!(shown(&snapshot), (true, true));
