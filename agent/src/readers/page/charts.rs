@@ -57,12 +57,12 @@ pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
 
-/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest fills it. One that failed
-/// is a column of full height that is broken in its middle.
+/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest that answered fills it. One that
+/// failed is a column of full height that is broken in its middle, however long it was waited for.
 pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     const HEIGHT: f64 = 20.0;
     let total = |visit: &Passed| visit.took.iter().map(|took| f64::from(*took)).sum::<f64>();
-    let tallest = visits.iter().map(total).fold(1.0, f64::max);
+    let tallest = visits.iter().filter(|visit| !visit.is_bad).map(total).fold(1.0, f64::max);
     let mut paths: Vec<Path> = STRETCHES.iter().map(|(class, _)| Path { class, d: String::new() }).collect();
     paths.push(Path { class: "bad", d: String::new() });
     for (number, visit) in visits.iter().enumerate() {
@@ -144,15 +144,15 @@ mod tests {
     };
 
     #[test]
-    fn columns_stand_on_the_ground_and_the_tallest_fills_the_field() {
+    fn columns_stand_on_the_ground_and_the_tallest_that_answered_fills_the_field() {
         let quick = Passed { took: [10, 0, 0, 30, 0], is_bad: false };
         let slow = Passed { took: [0, 80, 0, 0, 0], is_bad: false };
-        let failed = Passed { took: [0, 0, 90, 0, 0], is_bad: true };
+        let failed = Passed { took: [0, 0, 7000, 0, 0], is_bad: true };
         let paths = visits(&[quick, slow, failed]);
         let of = |class: &str| paths.iter().find(|path| path.class == class).map(|path| path.d.as_str());
-        assert_eq!(of("dns"), Some("M54 20.0v-2.2"));
-        assert_eq!(of("request"), Some("M54 17.8v-6.7"));
-        assert_eq!(of("connect"), Some("M58 20.0v-17.8"));
+        assert_eq!(of("dns"), Some("M54 20.0v-2.5"));
+        assert_eq!(of("request"), Some("M54 17.5v-7.5"));
+        assert_eq!(of("connect"), Some("M58 20.0v-20"));
         assert_eq!((of("bad"), of("tls")), (Some("M62 20v-8M62 8v-8"), None), "broken, and nothing shows through");
     }
 
