@@ -7,6 +7,7 @@ use ase_probes::{
     outcome::Outcome,
     seen::Phases,
     tls::{Certificate, Handshake},
+    verdict::{Phase, Verdict},
 };
 use askama::Template;
 
@@ -116,6 +117,8 @@ struct Fall {
     label: &'static str,
     took: String,
     stretch: Stretch,
+    /// That it is what failed.
+    broken: Option<Standing>,
 }
 
 /// One address.
@@ -205,7 +208,7 @@ fn visited(view: &EndpointView, visit: &Visit) -> Visited {
     Visited {
         at: When::of(visit.began),
         took: millis(visit.took),
-        fall: fall(&visit.phases),
+        fall: fall(&visit.phases, visit.result.ok()),
         addresses: visit.outcomes.iter().map(asked).collect(),
         unasked: texts(visit.unasked.iter().map(ToString::to_string)),
         evidence: texts(visit.evidence()),
@@ -215,15 +218,25 @@ fn visited(view: &EndpointView, visit: &Visit) -> Visited {
     }
 }
 
-/// The phases one after the other, on a scale of all of them.
-fn fall(phases: &Phases) -> Vec<Fall> {
+/// The phases one after the other, on a scale of all of them, and which one failed.
+fn fall(phases: &Phases, verdict: Option<Verdict>) -> Vec<Fall> {
+    let broke = verdict.and_then(|verdict| broke(phases, verdict));
     let (total, mut at) = (phases.total().max(Duration::from_micros(1)), Duration::ZERO);
-    let step = |(phase, took): (ase_probes::verdict::Phase, Duration)| {
+    let step = |(phase, took): (Phase, Duration)| {
         let stretch = charts::within(Duration::ZERO, total, at, at + took).unwrap_or_default();
         at += took;
-        Fall { class: STRETCHES[course::stretch(phase)].0, label: phase.label(), took: millis(took), stretch }
+        let broken = (broke == Some(phase)).then_some(BAD);
+        let class = broken.map_or(STRETCHES[course::stretch(phase)].0, |broken| broken.class);
+        Fall { class, label: phase.label(), took: millis(took), stretch, broken }
     };
     phases.iter().map(step).collect()
+}
+
+/// The phase in which a failure showed or, where that one took no time, the last that was reached.
+fn broke(phases: &Phases, verdict: Verdict) -> Option<Phase> {
+    let Verdict::Failed(finding) = verdict else { return None };
+    let reached = phases.of(finding.phase).map(|_| finding.phase);
+    reached.or_else(|| phases.iter().last().map(|(phase, _)| phase))
 }
 
 fn asked(outcome: &Outcome) -> Asked {
@@ -232,7 +245,7 @@ fn asked(outcome: &Outcome) -> Asked {
         standing: Standing::of(Status::from(outcome.verdict)),
         cause: outcome.verdict.finding().map_or("", |finding| finding.cause.label()),
         round_trip: outcome.seen.round_trip.map(millis),
-        fall: fall(&outcome.phases),
+        fall: fall(&outcome.phases, Some(outcome.verdict)),
         evidence: texts(outcome.evidence()),
     }
 }

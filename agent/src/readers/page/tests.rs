@@ -7,7 +7,7 @@ use crate::{
     model::{
         catalog::EndpointId,
         diagnosis::{Closed, Diagnosis, Origin, Scope},
-        endpoint::Status,
+        endpoint::{EndpointView, Status},
         visit::Untested,
     },
     readers::{report, summary::Summary},
@@ -456,6 +456,34 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     }
     assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
     assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
+}
+
+#[test]
+fn the_phase_that_failed_looks_and_reads_so_and_one_address_has_one_waterfall() {
+    let mut snapshot = sample::snapshot();
+    let failed = |view: &Arc<EndpointView>| {
+        let visit = view.last.as_ref()?;
+        let phase = visit.outcomes.first()?.verdict.finding()?.phase;
+        matches!(view.status, Status::Failed(_)).then_some((view.endpoint.id.0.clone(), phase))
+    };
+    let (id, phase) = snapshot.endpoints.iter().find_map(failed).expect("one of the sample failed");
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    visit.phases = visit.outcomes[0].phases;
+    let shown = |snapshot: &Snapshot, id: &str| {
+        let page = endpoint(snapshot, &Course::default(), id, &[]).expect("it is watched");
+        let fall = page.split("<table class=\"fall\">").nth(1).and_then(|rest| rest.split("</table>").next());
+        (page.matches("class=\"fall\"").count(), fall.expect("a waterfall").to_owned())
+    };
+    let (falls, fall) = shown(&snapshot, &id);
+    assert!(words(&fall).contains(&format!("{} ✕ failed", phase.label())), "{fall}");
+    assert!(falls == 1 && fall.matches("class=\"s-bad fill\"").count() == 1, "{fall}");
+    let (falls, fall) = shown(&snapshot, "login.microsoftonline.com:443");
+    assert!(falls == 1 && !fall.contains("bad"), "{fall}");
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    visit.outcomes.push(visit.outcomes[0].clone());
+    assert_eq!(shown(&snapshot, &id).0, 3, "that of the visit, and one for each address");
 }
 
 #[test]
