@@ -1,5 +1,7 @@
   // What keeps the page up to date: it hears what changed, fetches what cannot be told in parts, and says when it hears
   // nothing any more.
+  // The agent may be below a path of a proxy's: what belongs to it is found from where the script is.
+  const EVENTS = new URL("../events", document.currentScript.src);
   const SILENCE = 12000, FETCHED = 10000, HIDDEN = 60000;
 
   let source = null, is_told = false, heard = Date.now(), patient = 0;
@@ -32,7 +34,7 @@
     localise(by_id("as-of"));
   };
 
-  const files = (of) => [...of.querySelectorAll("[src^='/assets/'], [href^='/assets/']")].map((it) => it.getAttribute("src") || it.getAttribute("href")).join();
+  const files = (of) => [...of.head.querySelectorAll("[src], [href]")].map((it) => it.getAttribute("src") || it.getAttribute("href")).join();
   const fetch_page = async () => {
     const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(15000) });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -96,7 +98,7 @@
   let look_at = 0;
   const listen = () => {
     if (source || document.hidden) return;
-    source = new EventSource("/events");
+    source = new EventSource(EVENTS);
     source.onmessage = (event) => {
       [is_told, heard] = [true, Date.now()];
       take(JSON.parse(event.data));

@@ -39,12 +39,17 @@ pub use text::Html;
 const ROOM: usize = 64 * 1024;
 const ROW: usize = 2 * 1024;
 
+/// The kind of the first page, which alone stands beside the agent's other paths and not below one of them.
+const LANDING: &str = "landing";
+
 /// What stands around every page.
 #[derive(Clone, Debug)]
 struct Frame {
     title: Text,
-    /// What the script does with it: `landing` takes parts, `detail` is fetched anew.
+    /// What the script does with it: [`LANDING`] takes parts, `detail` is fetched anew.
     kind: &'static str,
+    /// What leads from the page to where the first one is, which may be below a path of a proxy's that the agent does not see.
+    root: &'static str,
     /// The snapshot's time in milliseconds since the Unix epoch.
     at: u128,
     taken: When,
@@ -60,6 +65,7 @@ impl Frame {
         Self {
             title: Text::from(title),
             kind,
+            root: if kind == LANDING { "." } else { ".." },
             at: snapshot.at.as_millis(),
             taken: When::of(snapshot.at),
             vantage: Text::from(&snapshot.agent.vantage),
@@ -146,7 +152,7 @@ pub fn landing(snapshot: &Snapshot, course: &Course) -> String {
     let mut sections = BTreeMap::from(sections(snapshot, course));
     let mut part = |id| sections.remove(id).unwrap_or_default();
     let page = Landing {
-        frame: Frame::of(snapshot, "landing", answer::title(snapshot)),
+        frame: Frame::of(snapshot, LANDING, answer::title(snapshot)),
         answer: part("answer"),
         incidents: part("incidents"),
         classes: part("classes"),

@@ -289,7 +289,7 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     let mut snapshot = sample::snapshot();
     snapshot.store.incidents = Arc::new([(3, "1799999000000-3".to_owned())].into());
     let key = "1799999000000-3";
-    assert!(page(&snapshot).contains(&format!("href=\"/incident/{key}\"")));
+    assert!(page(&snapshot).contains(&format!("href=\"./incident/{key}\"")));
     let open = snapshot.incidents.open.remove(0);
     snapshot.incidents.closed.push(Arc::new(Closed { incident: open, ended: AT - Duration::from_secs(60) }));
     let ended = words(&incident(&snapshot, &named(&snapshot, key).expect("it ended a minute ago"), None));
@@ -319,7 +319,7 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     assert!(at("the control port answers") < at("it ended"), "{told}");
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
-    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
+    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"./incident/{key}\">TCP 1433 to every host</a>")));
 }
 
 #[test]
