@@ -6,6 +6,7 @@
 
   let source = null, is_told = false, heard = Date.now(), patient = 0;
   const pause = () => (document.hidden ? HIDDEN : FETCHED);
+  const is_silent = () => Date.now() > heard + SILENCE;
   // A page that is told nothing hears of the agent when it is fetched.
   const is_lost = () => Date.now() > Math.max(patient, heard + SILENCE + (is_told ? 0 : pause()));
 
@@ -40,6 +41,8 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     // What is no longer known has a page that says so. What somebody between answers is no page of the agent's.
     if (!(answer.ok || answer.status === 404) || !fresh.body.dataset.at) throw new Error(answer.status);
+    // It was fetched because nothing is heard: a proxy may keep back what is told.
+    if (is_silent()) is_told = false;
     heard = Date.now();
     // Another version of the agent: its markup wants its own script and style.
     if (files(fresh) !== files(document)) { location.reload(); return; }
@@ -113,7 +116,7 @@
   };
   const tick = () => {
     turn_day();
-    if (!source && Date.now() >= look_at) {
+    if ((!source || is_silent()) && Date.now() >= look_at) {
       look_at = Date.now() + pause();
       refresh();
       listen();

@@ -107,6 +107,8 @@ async fn events(State(site): State<Shown>) -> Response {
     };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
+        // nginx and those who do as it does hand on at once what says so, whatever they do with the rest.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::CACHE_CONTROL, "no-cache"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];

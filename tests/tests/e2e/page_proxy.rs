@@ -48,6 +48,14 @@ fn below_a_path_of_a_proxys_every_page_is_whole_and_live() {
     browser.go(&root).expect("the page loads");
     within(&mut browser, "document.querySelector('.card') !== null");
     is_whole(&mut browser, "the first page");
+    // What keeps back a word of the stream would hand it on with its end, minutes later.
+    holds(
+        &mut browser,
+        "new Promise((next) => {
+             new EventSource('events').onmessage = () => next(true);
+             setTimeout(next, 5000, false);
+         })",
+    );
     for link in ["#past tbody a", ".card h3 a", "tr.row a", "tr.row a[href*='%2F']"] {
         browser.value(&format!("document.querySelector(\"{link}\").click()")).expect("a link leads somewhere");
         browser.wait_until_loaded().expect("the page loads");

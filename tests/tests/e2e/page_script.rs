@@ -92,6 +92,7 @@ fn the_script_holds_whatever_happens_when() {
         who_listens_hears_what_is_new_alone,
         who_hears_nothing_says_so_everywhere,
         who_is_told_nothing_fetches_and_is_no_less_in_touch,
+        who_is_kept_from_hearing_fetches_as_well,
         who_is_not_seen_takes_no_connection,
         a_fetch_that_hangs_is_given_up,
         a_clock_that_went_back_stops_nothing,
@@ -284,6 +285,18 @@ fn who_is_told_nothing_fetches_and_is_no_less_in_touch(browser: &mut Browser) {
         holds(browser, "by('link').hidden");
     }
     run(browser, "answer = async () => { throw new TypeError('nobody is there'); }; later += 23000;");
+    within(browser, "!by('link').hidden");
+}
+
+/// A proxy keeps the stream open and hands nothing on.
+fn who_is_kept_from_hearing_fetches_as_well(browser: &mut Browser) {
+    run(browser, "answer = async () => sheet(at, () => {})");
+    for times in 1..=3 {
+        run(browser, "later += 12500");
+        within(browser, &format!("asked.length >= {times}"));
+        holds(browser, "by('link').hidden && sources.length === 1 && sources[0].readyState === 1");
+    }
+    run(browser, "say({ at: at + 1000 }); answer = async () => { throw new TypeError('nobody is there'); }; later += 13000;");
     within(browser, "!by('link').hidden");
 }
 
