@@ -26,6 +26,7 @@ mod memory;
 mod package;
 mod page;
 mod page_looks;
+mod page_names;
 mod page_proxy;
 mod page_script;
 mod portal;
