@@ -90,6 +90,7 @@ fn the_script_holds_whatever_happens_when() {
         the_groups_are_what_they_say_and_keep_the_focus,
         what_is_read_stays,
         who_listens_hears_what_is_new_alone,
+        what_is_copied_is_said_with_and_without_a_clipboard,
         who_hears_nothing_says_so_everywhere,
         who_is_told_nothing_fetches_and_is_no_less_in_touch,
         who_is_kept_from_hearing_fetches_as_well,
@@ -245,6 +246,40 @@ fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
         browser,
         "[...document.querySelectorAll('[role=status]')].some((it) => it.textContent.startsWith('Now it is so'))",
     );
+}
+
+fn what_is_copied_is_said_with_and_without_a_clipboard(browser: &mut Browser) {
+    run(
+        browser,
+        "window.card = document.querySelector('.card');
+         window.fold = card.querySelector('details.copy');
+         const clipboard = { writeText: async (words) => { window.copied = words; } };
+         Object.defineProperty(navigator, 'clipboard', { get: () => window.is_clear ? undefined : clipboard });
+         card.querySelector('header .copying').click();",
+    );
+    within(browser, "by('said').textContent === 'Copied' && card.querySelector('header .copying').textContent === 'Copied'");
+    holds(browser, "copied === card.querySelector('pre.report').textContent && copied.startsWith('### ') && !fold.open");
+    within(browser, "by('said').textContent === ''");
+    holds(browser, "card.querySelector('header .copying').textContent === 'Copy as Markdown'");
+    run(
+        browser,
+        "window.is_clear = true;
+         document.execCommand = () => { window.copied = getSelection().toString(); return window.is_taken; };
+         card.querySelector('header .copying').click();",
+    );
+    // What the browser does not take is marked and in sight.
+    within(browser, "by('said').textContent === 'Marked: copy it'");
+    holds(browser, "copied.startsWith('### ') && fold.open");
+    run(
+        browser,
+        "fold.open = false;
+         window.is_taken = true;
+         document.querySelector('.todo .typed .copying').closest('details').open = true;
+         document.querySelector('.todo .typed .copying').click();",
+    );
+    within(browser, "document.querySelector('.todo .typed .copying').textContent === 'Copied'");
+    holds(browser, "copied !== '' && copied === document.querySelector('.todo .typed pre').textContent");
+    within(browser, "document.querySelector('.todo .typed .copying').textContent === 'Copy'");
 }
 
 fn who_hears_nothing_says_so_everywhere(browser: &mut Browser) {

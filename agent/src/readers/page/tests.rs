@@ -507,7 +507,7 @@ fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_sta
 
 /// The Markdown of a page with one report, as it is copied.
 fn copied(html: &str) -> String {
-    let report = html.split("class=\"copying\"").nth(1).and_then(|rest| rest.split("<pre tabindex=\"0\">").nth(1));
+    let report = html.split("<pre class=\"report\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1));
     let report = report.and_then(|rest| rest.split("</pre>").next()).expect("a report").to_owned();
     [
         ("<span class=\"piece\">", ""),
