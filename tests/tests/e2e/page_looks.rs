@@ -1,8 +1,8 @@
-//! How the page looks on paper and on a wall, in the browser of the page's own test.
+//! How the page looks on paper and on a phone, in the browser of the page's own test.
 
 use ase_lab::browser::{Browser, Screen};
 
-use crate::page::{WIDE, holds, within};
+use crate::page::{NARROW, WIDE, holds, within};
 
 /// A sheet of A4 in portrait between margins of 1 cm, by CSS pixels.
 const SHEET: Screen = Screen { width: 718, height: 1048, ..WIDE };
@@ -31,4 +31,25 @@ pub(crate) fn printed_it_is_a_report(browser: &mut Browser, page: &str) {
     holds(browser, &format!("({said})(document.getElementById('zone')) === '\"UTC\"'"));
     holds(browser, "['time', '#zone'].every((it) => getComputedStyle(document.querySelector(it)).fontSize === '0px')");
     holds(browser, "document.documentElement.scrollWidth <= innerWidth");
+}
+
+/// A row has a line below its name with what is in columns elsewhere, and no legend stands without its chart.
+pub(crate) fn a_phone_shows_what_a_desk_does(browser: &mut Browser, page: &str) {
+    browser.look_by(NARROW).expect("a screen can be set");
+    browser.go(&format!("{page}/")).expect("the page loads");
+    within(browser, "document.querySelector('tr.row[data-state=failed] code') !== null");
+    for (legend, chart) in [("#filter + .legend", "tr.row svg.visits"), ("#classes .legend", ".classes tbody svg.bars")] {
+        let seen = |what: &str| format!("document.querySelector('{what}')?.checkVisibility() === true");
+        holds(browser, &format!("({}) === ({})", seen(legend), seen(chart)));
+    }
+    holds(
+        browser,
+        "(() => {
+             const row = document.querySelector('tr.row[data-state=failed]');
+             const [name, code, since] = ['th a', 'code', '.w-since'].map((it) => row.querySelector(it));
+             const top = (it) => it.getBoundingClientRect().top;
+             return since.checkVisibility() && top(since) > top(name) && code.title !== ''
+                 && getComputedStyle(code, '::after').content.includes(code.title);
+         })()",
+    );
 }
