@@ -34,6 +34,7 @@
       shown += here;
     }
     show(back);
+    by_id("filter").classList.toggle("narrowed", shown !== all);
     write(by_id("f-count"), shown === all ? all + " endpoints" : shown + " of " + all);
     by_id("f-none").hidden = shown > 0;
   };

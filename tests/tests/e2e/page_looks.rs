@@ -31,6 +31,22 @@ pub(crate) fn printed_it_is_a_report(browser: &mut Browser, page: &str) {
     holds(browser, &format!("({said})(document.getElementById('zone')) === '\"UTC\"'"));
     holds(browser, "['time', '#zone'].every((it) => getComputedStyle(document.querySelector(it)).fontSize === '0px')");
     holds(browser, "document.documentElement.scrollWidth <= innerWidth");
+    // A part of the table is not taken for all of it, nor what is old for what is so.
+    let is_seen = |what: &str| format!("document.querySelector('{what}').checkVisibility()");
+    let choose = |text: &str| {
+        format!(
+            "(() => {{ const it = document.getElementById('f-text'); it.value = '{text}'; \
+             it.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
+        )
+    };
+    browser.value(&choose("quiet")).expect("it filters");
+    holds(browser, &format!("{} && !{}", is_seen("#f-count"), is_seen("#filter label")));
+    browser.value(&choose("")).expect("it filters");
+    holds(browser, &format!("!{}", is_seen("#f-count")));
+    holds(
+        browser,
+        &format!("(() => {{ document.getElementById('link').hidden = false; return {}; }})()", is_seen("#link")),
+    );
 }
 
 /// A row has a line below its name with what is in columns elsewhere, and no legend stands without its chart.
