@@ -89,6 +89,7 @@ fn the_script_holds_whatever_happens_when() {
         the_search_goes_on_while_endpoints_change_their_places,
         the_groups_are_what_they_say_and_keep_the_focus,
         what_is_read_stays,
+        what_is_chosen_outlasts_the_page,
         who_listens_hears_what_is_new_alone,
         what_is_copied_is_said_with_and_without_a_clipboard,
         who_hears_nothing_says_so_everywhere,
@@ -169,6 +170,7 @@ fn the_groups_are_what_they_say_and_keep_the_focus(browser: &mut Browser) {
     })()";
     let on = "document.activeElement === row_of('quiet').querySelector('a')";
     holds(browser, is_grouped);
+    holds(browser, "!headings().includes('not healthy')");
     run(browser, "say_part(at + 1000, row_of('blocked').id, (it) => { it.cells[2].textContent = 'since now'; })");
     holds(browser, "row_of('blocked').cells[2].textContent === 'since now'");
     holds(browser, on);
@@ -215,6 +217,23 @@ fn what_is_read_stays(browser: &mut Browser) {
          say_part(at + 4000, 'incidents', (it) => it.querySelector('.card').remove());",
     );
     holds(browser, "document.querySelectorAll('.card').length === 1 && document.activeElement.id === 'h-incidents'");
+}
+
+fn what_is_chosen_outlasts_the_page(browser: &mut Browser) {
+    run(
+        browser,
+        "choose('f-state', 'ailing'); choose('f-group', 'cause'); choose('f-text', 'quiet&b');
+         choose('f-text', ''); window.is_old = true; setTimeout(() => location.reload());",
+    );
+    browser.wait_until_loaded().expect("it is loaded anew");
+    holds(browser, "window.is_old === undefined && location.search === '?state=ailing&group=cause'");
+    holds(browser, "by('f-state').value === 'ailing' && by('f-group').value === 'cause' && by('f-text').value === ''");
+    holds(browser, "by('f-count').textContent === '2 of 3' && !headings().includes('tcp')");
+    run(browser, "choose('f-state', ''); choose('f-group', 'class')");
+    holds(browser, "location.search === ''");
+    run(browser, "history.replaceState(null, '', '?class=nobody&text=QUI'); setTimeout(() => location.reload());");
+    browser.wait_until_loaded().expect("it is loaded anew");
+    holds(browser, "by('f-class').value === '' && by('f-count').textContent === '1 of 3'");
 }
 
 /// Counts what those hear who do not see the page.
