@@ -102,6 +102,8 @@
     filter.oninput = (event) => {
       if (event.target.id === "f-group") arrange_here();
       narrow();
+      // Only who types wants to hear it: a filter may be set for hours.
+      write(by_id("said"), by_id("f-count").textContent);
       keep_choices();
     };
     filter.onsubmit = (event) => event.preventDefault();

@@ -238,13 +238,15 @@ fn what_is_chosen_outlasts_the_page(browser: &mut Browser) {
 
 /// Counts what those hear who do not see the page.
 const LISTENING: &str = "window.heard = 0;
-    for (const it of document.querySelectorAll('[role=status], [role=alert], [aria-live], output')) {
+    for (const it of document.querySelectorAll(':is([role=status], [role=alert], [aria-live], output):not([aria-live=off])')) {
         new MutationObserver((all) => { heard += all.length; })
             .observe(it, { childList: true, characterData: true, subtree: true });
     }
     window.ticks = new Promise((next) => setTimeout(next, 2200));";
 
 fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
+    run(browser, "choose('f-state', 'ailing')");
+    holds(browser, "by('said').textContent === '2 of 3'");
     run(
         browser,
         &format!(
@@ -253,11 +255,12 @@ fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
                  const time = it.querySelector('.counts time');
                  time.dateTime = new Date(at + second * 1000).toISOString();
              }});
-             say_part(at + 4000, row_of('quiet').id, (it) => {{ it.cells[2].textContent = 'since now'; }});"
+             say_part(at + 4000, row_of('quiet').id, (it) => {{ it.dataset.state = 'healthy'; }});"
         ),
     );
     browser.value("ticks").expect("time passes");
     holds(browser, "document.querySelector('#answer .counts time').dateTime === new Date(at + 3000).toISOString()");
+    holds(browser, "by('f-count').textContent === '1 of 3'");
     holds(browser, "heard === 0");
     run(browser, "say_part(at + 5000, 'answer', (it) => { it.querySelector('h1').textContent = 'Now it is so'; })");
     within(browser, "heard > 0");

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::course::{BARS, Bars, Passed, STRETCHES, VISITS};
+use super::{
+    course::{BARS, Bars, Passed, STRETCHES, VISITS},
+    text::millis,
+};
 
 /// A path for one class of the style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,6 +86,22 @@ pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
 
+/// The same for the ear: how many failed, and how long the others took.
+pub(super) fn visits_in_words(visits: &[Passed]) -> String {
+    let total = |visit: &Passed| visit.took.iter().map(|took| u64::from(*took)).sum::<u64>();
+    let said = |tenths: u64| millis(Duration::from_micros(tenths * 100));
+    let failed = visits.iter().filter(|visit| visit.is_bad).count();
+    let mut words = format!("last {} visits, {failed} failed", visits.len());
+    let mut answered: Vec<&Passed> = visits.iter().filter(|visit| !visit.is_bad).collect();
+    answered.sort_by_key(|visit| total(visit));
+    if let (Some(median), Some(slowest)) = (answered.get(answered.len() / 2), answered.last()) {
+        let most = (0..).zip(slowest.took).max_by_key(|(_, took)| *took).map_or(0, |(stretch, _)| stretch);
+        let (median, slowest) = (said(total(median)), said(total(slowest)));
+        _ = write!(words, "; median {median}, slowest {slowest}, most of it {}", STRETCHES[most].1);
+    }
+    words
+}
+
 /// What the columns' parts stand for: class, words, and a swatch in a field of 8 by 8.
 pub(super) fn parts() -> Vec<(&'static str, &'static str, &'static str)> {
     let stretches = STRETCHES.iter().map(|(class, words)| (*class, *words, "M0 0h8v8h-8z"));
@@ -154,6 +173,15 @@ mod tests {
         assert_eq!(of("request"), Some("M54 17.5v-7.5"));
         assert_eq!(of("connect"), Some("M58 20.0v-20"));
         assert_eq!((of("bad"), of("tls")), (Some("M62 20v-8M62 8v-8"), None), "broken, and nothing shows through");
+    }
+
+    #[test]
+    fn columns_are_told_in_words_as_well() {
+        let took = |took| Passed { took, is_bad: false };
+        let failed = Passed { took: [0, 0, 7000, 0, 0], is_bad: true };
+        let three = [took([10, 0, 0, 30, 0]), took([0, 0, 600, 200, 0]), failed, took([0, 60, 0, 0, 0])];
+        assert_eq!(visits_in_words(&three), "last 4 visits, 1 failed; median 6.0 ms, slowest 80 ms, most of it TLS");
+        assert_eq!(visits_in_words(&[failed]), "last 1 visits, 1 failed");
     }
 
     #[test]

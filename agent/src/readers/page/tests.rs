@@ -487,6 +487,24 @@ fn the_phase_that_failed_looks_and_reads_so_and_one_address_has_one_waterfall() 
 }
 
 #[test]
+fn what_takes_the_focus_has_a_name_and_what_is_drawn_has_words() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let (id, mut course) = ("login.microsoftonline.com:443", Course::default());
+    course.take(&snapshot);
+    let one = endpoint(&snapshot, &course, id, &[]).expect("it is watched");
+    let pages = [page(&snapshot), incident_of(&snapshot)];
+    let named: Vec<&str> = pages.iter().flat_map(|page| page.split("<pre ").skip(1)).collect();
+    assert!(named.len() > 4, "{named:?}");
+    for pre in named {
+        assert!(pre.contains("tabindex=\"0\" role=\"group\" aria-label=\""), "{pre}");
+    }
+    assert!(pages[0].contains("aria-label=\"last 1 visits, 0 failed; median "), "{}", pages[0]);
+    assert!(one.contains("aria-label=\"How long they took: last 1 visits, 0 failed; median "), "{one}");
+    assert!(words(&one).contains("the newest right: ✓answered"), "{one}");
+}
+
+#[test]
 fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_stay_text() {
     let mut snapshot = sample::snapshot();
     snapshot.exports = None;
