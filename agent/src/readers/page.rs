@@ -55,6 +55,8 @@ struct Frame {
     taken: When,
     vantage: Text,
     version: &'static str,
+    /// Seconds after which the page is fetched anew where no script does; `None` for what is over.
+    refresh: Option<u32>,
     style: String,
     script: String,
     icon: String,
@@ -70,6 +72,7 @@ impl Frame {
             taken: When::of(snapshot.at),
             vantage: Text::from(&snapshot.agent.vantage),
             version: VERSION,
+            refresh: Some(if kind == LANDING { 15 } else { 60 }),
             style: assets::STYLE.name(),
             script: assets::SCRIPT.name(),
             icon: assets::ICON.name(),
