@@ -104,9 +104,10 @@ pub fn each_part(snapshot: &Snapshot, course: &Course, mut take: impl FnMut(Stri
 }
 
 /// The parts that are no rows.
-fn sections(snapshot: &Snapshot, course: &Course) -> [(&'static str, Html); 9] {
+fn sections(snapshot: &Snapshot, course: &Course) -> [(&'static str, Html); 10] {
     [
         ("answer", answer::answer(snapshot)),
+        ("wall", classes::wall(snapshot)),
         ("incidents", incidents::cards(snapshot, course)),
         ("classes", classes::table(snapshot, course)),
         ("risk", answer::risk(snapshot, course)),
@@ -136,6 +137,7 @@ pub fn layout(snapshot: &Snapshot) -> u64 {
 struct Landing<'a> {
     frame: Frame,
     answer: Html,
+    wall: Html,
     incidents: Html,
     classes: Html,
     risk_title: &'static str,
@@ -157,6 +159,7 @@ pub fn landing(snapshot: &Snapshot, course: &Course) -> String {
     let page = Landing {
         frame: Frame::of(snapshot, LANDING, answer::title(snapshot)),
         answer: part("answer"),
+        wall: part("wall"),
         incidents: part("incidents"),
         classes: part("classes"),
         risk_title: answer::risk_title(snapshot),

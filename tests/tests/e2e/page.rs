@@ -146,6 +146,7 @@ fn the_page_holds_in_a_real_browser() {
     a_month_is_drawn(&mut browser);
     the_keyboard_suffices(&mut browser, &stage);
     page_looks::printed_it_is_a_report(&mut browser, &stage.page);
+    page_looks::a_wall_shows_the_classes_beside_a_loss(&mut browser, &stage.page);
     page_looks::a_phone_shows_what_a_desk_does(&mut browser, &stage.page);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");

@@ -1,4 +1,4 @@
-//! How the page looks on paper and on a phone, in the browser of the page's own test.
+//! How the page looks on paper, on a phone and on a wall, in the browser of the page's own test.
 
 use ase_lab::browser::{Browser, Screen};
 
@@ -6,6 +6,9 @@ use crate::page::{NARROW, WIDE, holds, within};
 
 /// A sheet of A4 in portrait between margins of 1 cm, by CSS pixels.
 const SHEET: Screen = Screen { width: 718, height: 1048, ..WIDE };
+
+/// A screen on a wall.
+const WALL: Screen = Screen { width: 1920, height: 1080, ..WIDE };
 
 /// With two incidents open, everything that a screen shows at a click or a touch is on paper.
 pub(crate) fn printed_it_is_a_report(browser: &mut Browser, page: &str) {
@@ -47,6 +50,18 @@ pub(crate) fn printed_it_is_a_report(browser: &mut Browser, page: &str) {
         browser,
         &format!("(() => {{ document.getElementById('link').hidden = false; return {}; }})()", is_seen("#link")),
     );
+}
+
+/// While something is lost, a wall shows the risk and how each class stands without anybody who scrolls.
+pub(crate) fn a_wall_shows_the_classes_beside_a_loss(browser: &mut Browser, page: &str) {
+    let is_seen = "(() => { const it = document.getElementById('wall'); return it.checkVisibility() && it.getBoundingClientRect().bottom <= innerHeight; })()";
+    for (screen, is_wall) in [(WALL, true), (WIDE, false)] {
+        browser.look_by(screen).expect("a screen can be set");
+        browser.go(&format!("{page}/")).expect("the page loads");
+        within(browser, "document.querySelector('.card') !== null");
+        holds(browser, &format!("{is_seen} === {is_wall}"));
+        holds(browser, "document.documentElement.scrollWidth <= innerWidth");
+    }
 }
 
 /// A row has a line below its name with what is in columns elsewhere, and no legend stands without its chart.

@@ -517,6 +517,20 @@ fn without_a_script_each_page_is_fetched_anew_as_often_as_it_changes() {
 }
 
 #[test]
+fn a_wall_has_the_risk_and_every_class_in_a_line() {
+    let snapshot = sample::snapshot();
+    let html = page(&snapshot);
+    let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1.split("</p>").next()?));
+    let said = words(line.expect("a line"));
+    assert!(said.starts_with("Estimated risk of suspension "), "{said}");
+    for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
+        let label = class.class.label();
+        let is_there = |sign: &&str| said.contains(&format!("{sign} {label}"));
+        assert!(["✓", "▲", "✕", "?"].iter().any(is_there), "{label}: {said}");
+    }
+}
+
+#[test]
 fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_stay_text() {
     let mut snapshot = sample::snapshot();
     snapshot.exports = None;
