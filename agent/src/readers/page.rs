@@ -39,6 +39,27 @@ pub use text::Html;
 const ROOM: usize = 64 * 1024;
 const ROW: usize = 2 * 1024;
 
+/// What a reader asks for by a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// What it is called.
+    pub id: &'a str,
+    /// Slashes that stand in the path itself: each is a step further from where the first page is.
+    pub slashes: usize,
+}
+
+impl<'a, T: AsRef<str> + ?Sized> From<&'a T> for Place<'a> {
+    fn from(id: &'a T) -> Self {
+        Self { id: id.as_ref(), slashes: 0 }
+    }
+}
+
+impl Place<'_> {
+    fn root(&self) -> String {
+        format!("..{}", "/..".repeat(self.slashes))
+    }
+}
+
 /// The kind of the first page, which alone stands beside the agent's other paths and not below one of them.
 const LANDING: &str = "landing";
 
@@ -49,7 +70,7 @@ struct Frame {
     /// What the script does with it: [`LANDING`] takes parts, `detail` is fetched anew.
     kind: &'static str,
     /// What leads from the page to where the first one is, which may be below a path of a proxy's that the agent does not see.
-    root: &'static str,
+    root: String,
     /// The snapshot's time in milliseconds since the Unix epoch.
     at: u128,
     taken: When,
@@ -67,7 +88,7 @@ impl Frame {
         Self {
             title: Text::from(title),
             kind,
-            root: if kind == LANDING { "." } else { ".." },
+            root: if kind == LANDING { "." } else { ".." }.to_owned(),
             at: snapshot.at.as_millis(),
             taken: When::of(snapshot.at),
             vantage: Text::from(&snapshot.agent.vantage),
@@ -190,9 +211,10 @@ struct Missing {
 }
 
 /// The page in the place of an endpoint or incident that is not known.
-pub fn missing(snapshot: &Snapshot, what: &'static str, asked: &str) -> String {
-    let frame = Frame::of(snapshot, "detail", format!("no such {what}"));
-    Html::of(&Missing { frame, what, asked: Text::from(asked) }).into_string()
+pub fn missing<'a>(snapshot: &Snapshot, what: &'static str, asked: impl Into<Place<'a>>) -> String {
+    let asked = asked.into();
+    let frame = Frame { root: asked.root(), ..Frame::of(snapshot, "detail", format!("no such {what}")) };
+    Html::of(&Missing { frame, what, asked: Text::from(asked.id) }).into_string()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     readers::{
         links::Loss,
-        page::{self, assets::Asset, course::REACH},
+        page::{self, Place, assets::Asset, course::REACH},
     },
     store::{
         history::{self, Wanted},
@@ -62,14 +62,16 @@ async fn landing(State(site): State<Shown>, asked: HeaderMap) -> Response {
     (HEADERS, site.pages.answer(Page::Landing, &asked)).into_response()
 }
 
-async fn endpoint(State(site): State<Shown>, Path(id): Path<String>) -> Response {
+async fn endpoint(State(site): State<Shown>, uri: Uri, Path(id): Path<String>) -> Response {
+    let slashes = uri.path().strip_prefix("/endpoint/").map_or(0, |id| id.matches('/').count());
+    let asked = Place { id: &id, slashes };
     let snapshot = site.pages.snapshot();
     // Who asks for what is not watched has nothing read.
     let is_known = snapshot.endpoints.iter().any(|view| *view.endpoint.id.0 == *id);
     let rows = if is_known { outcomes(&site.live, id.clone()).await } else { Vec::new() };
-    match page::endpoint(&snapshot, &site.live.course(), &id, &rows) {
+    match page::endpoint(&snapshot, &site.live.course(), asked, &rows) {
         Some(page) => (HEADERS, page).into_response(),
-        None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "endpoint", &id)).into_response(),
+        None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "endpoint", asked)).into_response(),
     }
 }
 

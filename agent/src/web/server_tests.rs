@@ -311,6 +311,10 @@ async fn endpoints_and_incidents_have_pages_and_what_is_not_known_has_none() {
     assert!(status == 200 && body.contains("<h1>168.63.129.16:53</h1>"), "{body}");
     let (status, _, body) = ask(&server, "GET", "/incident/3").await;
     assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "{body}");
+    let (_, _, body) = ask(&server, "GET", "/endpoint/nobody:1/udp/x").await;
+    assert!(body.contains("href=\"../../../assets/"), "as far from the root as the browser has it: {body}");
+    let (_, _, body) = ask(&server, "GET", "/endpoint/nobody:1%2Fudp").await;
+    assert!(body.contains("href=\"../assets/"), "what is escaped is no step: {body}");
     let since = sample::snapshot().incidents.open[0].since.as_secs();
     let (status, _, body) = ask(&server, "GET", &format!("/incident/dropped-{}.250", since + 30)).await;
     assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "as an alert links to it: {body}");

@@ -12,7 +12,7 @@ use ase_probes::{
 use askama::Template;
 
 use super::{
-    Frame,
+    Frame, Place,
     charts::{self, Path, Stretch},
     course::{self, Course, STRETCHES},
     endpoints::{self, Expiry},
@@ -145,12 +145,19 @@ struct Certified {
 }
 
 /// The page; `None` where nothing with this id is watched. `rows` are its remembered outcomes of the last day.
-pub fn render(snapshot: &Snapshot, course: &Course, id: &str, rows: &[OutcomeRow]) -> Option<String> {
+pub fn render<'a>(
+    snapshot: &Snapshot,
+    course: &Course,
+    asked: impl Into<Place<'a>>,
+    rows: &[OutcomeRow],
+) -> Option<String> {
+    let asked = asked.into();
+    let id = asked.id;
     let view = snapshot.endpoints.iter().find(|view| &*view.endpoint.id.0 == id)?;
     let (bars, passed) = (course::of_rows(rows, snapshot.at), course.visits(&view.endpoint.id));
     let standing = Standing::of(view.status);
     let page = Page {
-        frame: Frame::of(snapshot, "detail", format!("{} {id}", standing.sign)),
+        frame: Frame { root: asked.root(), ..Frame::of(snapshot, "detail", format!("{} {id}", standing.sign)) },
         id: Text::from(id),
         standing,
         why: Text::from(endpoints::why(view.status)),
