@@ -69,7 +69,8 @@ pub(crate) fn a_phone_shows_what_a_desk_does(browser: &mut Browser, page: &str) 
     browser.look_by(NARROW).expect("a screen can be set");
     browser.go(&format!("{page}/")).expect("the page loads");
     within(browser, "document.querySelector('tr.row[data-state=failed] code') !== null");
-    for (legend, chart) in [("#filter + .legend", "tr.row svg.visits"), ("#classes .legend", ".classes tbody svg.bars")] {
+    for (legend, chart) in [("#filter + .legend", "tr.row svg.visits"), ("#classes .legend", ".classes tbody svg.bars")]
+    {
         let seen = |what: &str| format!("document.querySelector('{what}')?.checkVisibility() === true");
         holds(browser, &format!("({}) === ({})", seen(legend), seen(chart)));
     }

@@ -1,4 +1,5 @@
-//! The page of an agent that watches names: one that leads apart, and one with a chain of certificates, in a real browser.
+//! The page of an agent that watches names, one that leads apart and one with a chain of certificates, and has exported rules,
+//! in a real browser.
 
 use std::{
     fs,
@@ -32,6 +33,10 @@ struct Names {
     page: String,
 }
 
+/// All that is not loopback.
+const ELSEWHERE: &str =
+    "0.0.0.0/2, 64.0.0.0/3, 96.0.0.0/4, 112.0.0.0/5, 120.0.0.0/6, 124.0.0.0/7, 126.0.0.0/8, 128.0.0.0/1, '::/0'";
+
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
@@ -46,7 +51,11 @@ impl Names {
         zone.insert("apart.example".to_owned(), entry());
         let azure_zone = Behaviour::new(Arc::new(zone));
         let authority = Arc::new(Authority::new("page root").expect("an authority can be made"));
-        let front = Front { authority: Arc::clone(&authority), inspector: Arc::clone(&authority), name: "web.example".to_owned() };
+        let front = Front {
+            authority: Arc::clone(&authority),
+            inspector: Arc::clone(&authority),
+            name: "web.example".to_owned(),
+        };
         let running = runtime.block_on(async {
             let mut running = dns::start(custom, custom_zone, Behaviour::new(dns::Mood::default())).await?;
             running.extend(dns::start(azure, azure_zone, Behaviour::new(dns::Mood::default())).await?);
@@ -54,10 +63,13 @@ impl Names {
             anyhow::Ok(running)
         });
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let group = r#"{"name": "ase-nsg", "securityRules": []}"#;
+        fs::write(folder.path().join("nsg.json"), group).expect("the folder is writable");
         fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the folder is writable");
         let text = format!(
             "resolvers: {{custom: [\"{custom}\"], azure: \"{azure}\"}}\ndns: {{interval: 10s}}\n\
-             addresses: {{allow: [127.0.0.0/8], deny: [192.0.2.0/24]}}\nca: {{file: ca.pem, system: false}}\nprofile: custom\n\
+             addresses: {{allow: [127.0.0.0/8], deny: [{ELSEWHERE}]}}\nca: {{file: ca.pem, system: false}}\nprofile: custom\n\
+             exports: {{nsg: nsg.json, subnet: 10.1.0.0/24, vnet: [10.1.0.0/16]}}\n\
              endpoints:\n  add:\n    - {{class: https, host: web.example, port: {port}, id: proved}}\n    \
              - {{class: https, host: apart.example, port: {port}, id: apart}}\n",
             port = web.port()
@@ -92,7 +104,10 @@ fn names_that_lead_apart_and_chains_can_be_read_on_every_screen() {
                 assert_eq!(judged(&mut browser, axe), [""; 0], "{path} by {screen:?}");
             }
             match path {
-                "/" => holds(&mut browser, &sides_have_names()),
+                "/" => {
+                    holds(&mut browser, &sides_have_names());
+                    holds(&mut browser, "document.querySelector('#exports li').checkVisibility()");
+                }
                 "/endpoint/proved" => holds(&mut browser, "document.querySelectorAll('.chain li').length > 0"),
                 _ => {}
             }

@@ -33,7 +33,8 @@ fn is_whole(browser: &mut Browser, page: &str) {
     println!("{page}");
     holds(browser, "document.styleSheets.length === 1 && document.styleSheets[0].cssRules.length > 0");
     holds(browser, "!document.getElementById('theme').hidden");
-    let aside = "[...document.querySelectorAll('[href], [src]')].map((it) => it.getAttribute('href') ?? it.getAttribute('src'))
+    let aside =
+        "[...document.querySelectorAll('[href], [src]')].map((it) => it.getAttribute('href') ?? it.getAttribute('src'))
                  .filter((it) => !new URL(it, location).pathname.startsWith('/ase/'))";
     assert_eq!(browser.value(aside).expect("a page has links"), Value::Array(Vec::new()), "{page}");
 }
@@ -56,12 +57,13 @@ fn below_a_path_of_a_proxys_every_page_is_whole_and_live() {
              setTimeout(next, 5000, false);
          })",
     );
+    let click = |link: &str| format!("setTimeout(() => document.querySelector(\"{link}\").click())");
     for link in ["#past tbody a", ".card h3 a", "tr.row a", "tr.row a[href*='script']"] {
-        browser.value(&format!("document.querySelector(\"{link}\").click()")).expect("a link leads somewhere");
+        browser.value(&click(link)).expect("a link leads somewhere");
         browser.wait_until_loaded().expect("the page loads");
         is_whole(&mut browser, link);
         holds(&mut browser, "document.body.dataset.page === 'detail' && !document.title.startsWith('no such')");
-        browser.value("document.querySelector('.brand').click()").expect("it leads back");
+        browser.value(&click(".brand")).expect("it leads back");
         browser.wait_until_loaded().expect("the page loads");
         holds(&mut browser, "document.body.dataset.page === 'landing'");
     }

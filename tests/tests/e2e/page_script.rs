@@ -279,8 +279,14 @@ fn what_is_copied_is_said_with_and_without_a_clipboard(browser: &mut Browser) {
          Object.defineProperty(navigator, 'clipboard', { get: () => window.is_clear ? undefined : clipboard });
          card.querySelector('header .copying').click();",
     );
-    within(browser, "by('said').textContent === 'Copied' && card.querySelector('header .copying').textContent === 'Copied'");
-    holds(browser, "copied === card.querySelector('pre.report').textContent && copied.startsWith('### ') && !fold.open");
+    within(
+        browser,
+        "by('said').textContent === 'Copied' && card.querySelector('header .copying').textContent === 'Copied'",
+    );
+    holds(
+        browser,
+        "copied === card.querySelector('pre.report').textContent && copied.startsWith('### ') && !fold.open",
+    );
     within(browser, "by('said').textContent === ''");
     holds(browser, "card.querySelector('header .copying').textContent === 'Copy as Markdown'");
     run(
@@ -353,7 +359,10 @@ fn who_is_kept_from_hearing_fetches_as_well(browser: &mut Browser) {
         within(browser, &format!("asked.length >= {times}"));
         holds(browser, "by('link').hidden && sources.length === 1 && sources[0].readyState === 1");
     }
-    run(browser, "say({ at: at + 1000 }); answer = async () => { throw new TypeError('nobody is there'); }; later += 13000;");
+    run(
+        browser,
+        "say({ at: at + 1000 }); answer = async () => { throw new TypeError('nobody is there'); }; later += 13000;",
+    );
     within(browser, "!by('link').hidden");
 }
 

@@ -507,7 +507,8 @@ fn what_takes_the_focus_has_a_name_and_what_is_drawn_has_words() {
 #[test]
 fn without_a_script_each_page_is_fetched_anew_as_often_as_it_changes() {
     let mut snapshot = sample::snapshot();
-    let refresh = |page: &str| page.split("http-equiv=\"refresh\" content=\"").nth(1)?.split('"').next().map(str::to_owned);
+    let refresh =
+        |page: &str| page.split("http-equiv=\"refresh\" content=\"").nth(1)?.split('"').next().map(str::to_owned);
     let one = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &[]).expect("it is watched");
     let seen = [page(&snapshot), one, incident_of(&snapshot)].map(|page| refresh(&page));
     assert_eq!(seen.each_ref().map(Option::as_deref), [Some("15"), Some("60"), Some("60")]);
