@@ -210,7 +210,8 @@ const SLOW_CLIPBOARD: &str = "(() => {
     };
 })()";
 
-/// From the top of the page to an incident in the clipboard, with two keys and nothing unfolded, while other incidents come and go.
+/// From the top of the page to an incident in the clipboard, with two keys and nothing unfolded, while other
+/// incidents come and go.
 fn the_keyboard_suffices(browser: &mut Browser, stage: &Stage) {
     let on = |what: &str| {
         format!("(() => {{ {LASTING} return document.activeElement === card.querySelector('{what}'); }})()")

@@ -60,8 +60,8 @@ pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
 
-/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest that answered fills it. One that
-/// failed is a column of full height that is broken in its middle, however long it was waited for.
+/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest that answered fills
+/// it. One that failed is a column of full height that is broken in its middle, however long it was waited for.
 pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     const HEIGHT: f64 = 20.0;
     let total = |visit: &Passed| visit.took.iter().map(|took| f64::from(*took)).sum::<f64>();
