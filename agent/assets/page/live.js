@@ -1,5 +1,7 @@
   // What keeps the page up to date: it hears what changed, fetches what cannot be told in parts, and says when it hears
   // nothing any more.
+  // The agent may be below a path of a proxy's: what belongs to it is found from where the script is.
+  const EVENTS = new URL("../events", document.currentScript.src);
   const SILENCE = 12000, FETCHED = 10000, HIDDEN = 60000, PATIENCE = 3000;
 
   // How long ago a moment was: the reader's clock may be set back, and the other one stands still while the machine sleeps.
@@ -38,7 +40,7 @@
     localise(by_id("as-of"));
   };
 
-  const files = (of) => [...of.querySelectorAll("[src^='/assets/'], [href^='/assets/']")].map((it) => it.getAttribute("src") || it.getAttribute("href")).join();
+  const files = (of) => [...of.head.querySelectorAll("[src], [href]")].map((it) => it.getAttribute("src") || it.getAttribute("href")).join();
   const fetch_page = async () => {
     const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(15000) });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -109,7 +111,7 @@
   const is_dead = () => since(opened) > SILENCE && since(heard) > (is_told ? SILENCE + FETCHED : FETCHED);
   const listen = () => {
     if (source || document.hidden) return;
-    [source, opened] = [new EventSource("/events"), moment()];
+    [source, opened] = [new EventSource(EVENTS), moment()];
     source.onmessage = (event) => {
       [is_told, heard] = [true, moment()];
       take(JSON.parse(event.data));

@@ -34,6 +34,7 @@
       shown += here;
     }
     show(back);
+    by_id("filter").classList.toggle("narrowed", shown !== all);
     write(by_id("f-count"), shown === all ? all + " endpoints" : shown + " of " + all);
     by_id("f-none").hidden = shown > 0;
   };
@@ -68,7 +69,8 @@
       const ailing = rows.filter((row) => row.dataset.state !== "healthy").length;
       const [cell] = body.rows[0].cells;
       write(cell.firstChild, (name === "none" ? "healthy" : name) + " ");
-      write(cell.querySelector(".muted"), rows.length + (ailing > 0 ? ", " + ailing + " not healthy" : ""));
+      // All that have one cause are ailing, or none is.
+      write(cell.querySelector(".muted"), rows.length + (how !== "cause" && ailing > 0 ? ", " + ailing + " not healthy" : ""));
       seat(body, [body.rows[0], ...rows]);
       return body;
     });
@@ -76,13 +78,33 @@
   };
   const arrange_here = () => { if (table()) keep_focus(() => arrange(table())); };
 
+  // What is chosen stands in the page's address, so that it is there again after a reload, on the way back and in a bookmark.
+  const CHOICES = [["text", "f-text"], ["class", "f-class"], ["state", "f-state"], ["group", "f-group"]].map(([name, id]) => [name, () => by_id(id)]);
+  const is_chosen = (it) => (it.localName === "select" ? it.selectedIndex > 0 : it.value !== "");
+  const keep_choices = () => {
+    const chosen = CHOICES.filter(([, it]) => is_chosen(it())).map(([name, it]) => [name, it().value]);
+    const query = chosen.length > 0 ? "?" + new URLSearchParams(chosen) : "";
+    if (query !== location.search) history.replaceState(null, "", location.pathname + query + location.hash);
+  };
+  const recall_choices = () => {
+    const chosen = new URLSearchParams(location.search);
+    for (const [name, it] of CHOICES) {
+      if (chosen.has(name)) it().value = chosen.get(name);
+      if (it().selectedIndex < 0) it().selectedIndex = 0;
+    }
+  };
+
   const prepare_table = () => {
     if (!table()) return;
+    recall_choices();
     const filter = by_id("filter");
     filter.hidden = false;
     filter.oninput = (event) => {
       if (event.target.id === "f-group") arrange_here();
       narrow();
+      // Only who types wants to hear it: a filter may be set for hours.
+      write(by_id("said"), by_id("f-count").textContent);
+      keep_choices();
     };
     filter.onsubmit = (event) => event.preventDefault();
     learn_places(table());

@@ -18,7 +18,7 @@ use crate::{
     readers::{
         links::Loss,
         page::{
-            self,
+            self, Place,
             course::{REACH, Recalled},
         },
     },
@@ -35,8 +35,8 @@ const MOST: usize = 64;
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Asked {
-    /// The endpoint with this id.
-    Endpoint(String),
+    /// The endpoint with this id, at a path with so many slashes in it: what the page leads to depends on them.
+    Endpoint { id: String, slashes: usize },
     /// The incident with this key.
     Incident(String),
 }
@@ -119,21 +119,24 @@ impl Details {
     }
 
     async fn render(&self, asked: &Asked, snapshot: &Snapshot) -> Answer {
-        let (what, name, page) = match asked {
-            Asked::Endpoint(id) => ("endpoint", id, self.endpoint(snapshot, id).await),
-            Asked::Incident(key) => ("incident", key, self.incident(snapshot, key).await),
+        let (what, place, page) = match asked {
+            Asked::Endpoint { id, slashes } => {
+                let place = Place { id, slashes: *slashes };
+                ("endpoint", place, self.endpoint(snapshot, place).await)
+            }
+            Asked::Incident(key) => ("incident", Place::from(key), self.incident(snapshot, key).await),
         };
         match page {
             Some(page) => (StatusCode::OK, self.pages.shared(page)),
-            None => (StatusCode::NOT_FOUND, self.pages.shared(page::missing(snapshot, what, name))),
+            None => (StatusCode::NOT_FOUND, self.pages.shared(page::missing(snapshot, what, place))),
         }
     }
 
-    async fn endpoint(&self, snapshot: &Snapshot, id: &str) -> Option<String> {
+    async fn endpoint(&self, snapshot: &Snapshot, asked: Place<'_>) -> Option<String> {
         // Who asks for what is not watched has nothing read.
-        let view = snapshot.endpoints.iter().find(|view| *view.endpoint.id.0 == *id)?;
-        let past = self.outcomes_of(id.to_owned(), view.attempts).await.unwrap_or_default();
-        page::endpoint(snapshot, &self.live.course(), id, &past)
+        let view = snapshot.endpoints.iter().find(|view| *view.endpoint.id.0 == *asked.id)?;
+        let past = self.outcomes_of(asked.id.to_owned(), view.attempts).await.unwrap_or_default();
+        page::endpoint(snapshot, &self.live.course(), asked, &past)
     }
 
     async fn incident(&self, snapshot: &Snapshot, key: &str) -> Option<String> {
@@ -250,7 +253,7 @@ mod tests {
     }
 
     fn asked() -> [Asked; 2] {
-        [Asked::Endpoint(ENDPOINT.to_owned()), Asked::Incident("1-1".to_owned())]
+        [Asked::Endpoint { id: ENDPOINT.to_owned(), slashes: 0 }, Asked::Incident("1-1".to_owned())]
     }
 
     fn text((status, bytes): &Answer) -> String {

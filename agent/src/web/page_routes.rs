@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -54,8 +54,9 @@ async fn landing(State(site): State<Shown>, asked: HeaderMap) -> Response {
     (HEADERS, site.pages.answer(Page::Landing, &asked)).into_response()
 }
 
-async fn endpoint(State(site): State<Shown>, Path(id): Path<String>) -> Response {
-    detail(&site, Asked::Endpoint(id)).await
+async fn endpoint(State(site): State<Shown>, uri: Uri, Path(id): Path<String>) -> Response {
+    let slashes = uri.path().strip_prefix("/endpoint/").map_or(0, |id| id.matches('/').count());
+    detail(&site, Asked::Endpoint { id, slashes }).await
 }
 
 async fn incident(State(site): State<Shown>, Path(key): Path<String>) -> Response {
@@ -73,6 +74,8 @@ async fn events(State(site): State<Shown>) -> Response {
     };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
+        // nginx and those who do as it does hand on at once what says so, whatever they do with the rest.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::CACHE_CONTROL, "no-cache"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];

@@ -162,6 +162,8 @@ fn reload_and_restart(stage: &Stage, mut agent: Running, browser: &mut Browser, 
     agent.tell(Signal::SIGHUP)?;
     let status = until(stage, |status| status["agent"]["loaded"] != loaded && !judge::incidents(status).is_empty())?;
     browser.wait_until("document.getElementById('live').textContent === ', live'")?;
+    // The agent's own section says when which configuration came into force.
+    browser.value("document.getElementById('h-agent').scrollIntoView({behavior: 'instant'})")?;
     browser.picture(&folder.join("page-reload.png"))?;
     let incidents = judge::incidents(&status);
     let since = incidents.first().map(|one| one["since"].clone()).context("one is open")?;

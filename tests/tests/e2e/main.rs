@@ -27,6 +27,8 @@ mod package;
 mod page;
 mod page_faults;
 mod page_looks;
+mod page_names;
+mod page_proxy;
 mod page_script;
 mod portal;
 mod preflight;

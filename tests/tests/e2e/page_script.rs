@@ -100,7 +100,9 @@ fn the_script_holds_whatever_happens_when() {
         the_table_is_arranged_when_a_row_stands_otherwise_and_only_then,
         the_focus_of_a_row_that_the_filter_hides_goes_to_its_section,
         what_is_read_stays,
+        what_is_chosen_outlasts_the_page,
         who_listens_hears_what_is_new_alone,
+        what_is_copied_is_said_with_and_without_a_clipboard,
         who_hears_nothing_says_so_everywhere,
         who_is_told_nothing_fetches_and_is_no_less_in_touch,
         a_stream_that_says_nothing_is_opened_anew_and_the_page_fetched_meanwhile,
@@ -200,6 +202,7 @@ fn the_groups_are_what_they_say_and_keep_the_focus(browser: &mut Browser) {
     })()";
     let on = "document.activeElement === row_of('quiet').querySelector('a')";
     holds(browser, is_grouped);
+    holds(browser, "!headings().includes('not healthy')");
     run(browser, "say_part(at + 1000, row_of('blocked').id, (it) => { it.cells[2].textContent = 'since now'; })");
     holds(browser, "row_of('blocked').cells[2].textContent === 'since now'");
     holds(browser, on);
@@ -280,15 +283,34 @@ fn what_is_read_stays(browser: &mut Browser) {
     holds(browser, "document.querySelectorAll('.card').length === 1 && document.activeElement.id === 'h-incidents'");
 }
 
+fn what_is_chosen_outlasts_the_page(browser: &mut Browser) {
+    run(
+        browser,
+        "choose('f-state', 'ailing'); choose('f-group', 'cause'); choose('f-text', 'quiet&b');
+         choose('f-text', ''); window.is_old = true; setTimeout(() => location.reload());",
+    );
+    browser.wait_until_loaded().expect("it is loaded anew");
+    holds(browser, "window.is_old === undefined && location.search === '?state=ailing&group=cause'");
+    holds(browser, "by('f-state').value === 'ailing' && by('f-group').value === 'cause' && by('f-text').value === ''");
+    holds(browser, "by('f-count').textContent === '2 of 3' && !headings().includes('tcp')");
+    run(browser, "choose('f-state', ''); choose('f-group', 'class')");
+    holds(browser, "location.search === ''");
+    run(browser, "history.replaceState(null, '', '?class=nobody&text=QUI'); setTimeout(() => location.reload());");
+    browser.wait_until_loaded().expect("it is loaded anew");
+    holds(browser, "by('f-class').value === '' && by('f-count').textContent === '1 of 3'");
+}
+
 /// Counts what those hear who do not see the page.
 const LISTENING: &str = "window.heard = 0;
-    for (const it of document.querySelectorAll('[role=status], [role=alert], [aria-live], output')) {
+    for (const it of document.querySelectorAll(':is([role=status], [role=alert], [aria-live], output):not([aria-live=off])')) {
         new MutationObserver((all) => { heard += all.length; })
             .observe(it, { childList: true, characterData: true, subtree: true });
     }
     window.ticks = new Promise((next) => setTimeout(next, 2200));";
 
 fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
+    run(browser, "choose('f-state', 'ailing')");
+    holds(browser, "by('said').textContent === '2 of 3'");
     run(
         browser,
         &format!(
@@ -297,11 +319,12 @@ fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
                  const time = it.querySelector('.counts time');
                  time.dateTime = new Date(at + second * 1000).toISOString();
              }});
-             say_part(at + 4000, row_of('quiet').id, (it) => {{ it.cells[2].textContent = 'since now'; }});"
+             say_part(at + 4000, row_of('quiet').id, (it) => {{ it.dataset.state = 'healthy'; }});"
         ),
     );
     browser.value("ticks").expect("time passes");
     holds(browser, "document.querySelector('#answer .counts time').dateTime === new Date(at + 3000).toISOString()");
+    holds(browser, "by('f-count').textContent === '1 of 3'");
     holds(browser, "heard === 0");
     run(browser, "say_part(at + 5000, 'answer', (it) => { it.querySelector('h1').textContent = 'Now it is so'; })");
     within(browser, "heard > 0");
@@ -309,6 +332,46 @@ fn who_listens_hears_what_is_new_alone(browser: &mut Browser) {
         browser,
         "[...document.querySelectorAll('[role=status]')].some((it) => it.textContent.startsWith('Now it is so'))",
     );
+}
+
+fn what_is_copied_is_said_with_and_without_a_clipboard(browser: &mut Browser) {
+    run(
+        browser,
+        "window.card = document.querySelector('.card');
+         window.fold = card.querySelector('details.copy');
+         const clipboard = { writeText: async (words) => { window.copied = words; } };
+         Object.defineProperty(navigator, 'clipboard', { get: () => window.is_clear ? undefined : clipboard });
+         card.querySelector('header .copying').click();",
+    );
+    within(
+        browser,
+        "by('said').textContent === 'Copied' && card.querySelector('header .copying').textContent === 'Copied'",
+    );
+    holds(
+        browser,
+        "copied === card.querySelector('pre.report').textContent && copied.startsWith('### ') && !fold.open",
+    );
+    within(browser, "by('said').textContent === ''");
+    holds(browser, "card.querySelector('header .copying').textContent === 'Copy as Markdown'");
+    run(
+        browser,
+        "window.is_clear = true;
+         document.execCommand = () => { window.copied = getSelection().toString(); return window.is_taken; };
+         card.querySelector('header .copying').click();",
+    );
+    // What the browser does not take is marked and in sight.
+    within(browser, "by('said').textContent === 'Marked: copy it'");
+    holds(browser, "copied.startsWith('### ') && fold.open");
+    run(
+        browser,
+        "fold.open = false;
+         window.is_taken = true;
+         document.querySelector('.todo .typed .copying').closest('details').open = true;
+         document.querySelector('.todo .typed .copying').click();",
+    );
+    within(browser, "document.querySelector('.todo .typed .copying').textContent === 'Copied'");
+    holds(browser, "copied !== '' && copied === document.querySelector('.todo .typed pre').textContent");
+    within(browser, "document.querySelector('.todo .typed .copying').textContent === 'Copy'");
 }
 
 fn who_hears_nothing_says_so_everywhere(browser: &mut Browser) {

@@ -5,6 +5,7 @@ use std::{fmt::Write, time::Duration};
 use super::{
     bars::{BARS, Bars},
     course::{Passed, STRETCHES, VISITS},
+    text::millis,
 };
 
 /// A path for one class of the style.
@@ -105,12 +106,12 @@ pub(super) fn lane(runs: &[Run]) -> Vec<Path> {
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
 
-/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest fills it. One that failed
-/// is a column of full height that is broken in its middle.
+/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest that answered fills
+/// it. One that failed is a column of full height that is broken in its middle, however long it was waited for.
 pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     const HEIGHT: f64 = 20.0;
     let total = |visit: &Passed| visit.took.iter().map(|took| f64::from(*took)).sum::<f64>();
-    let tallest = visits.iter().map(total).fold(1.0, f64::max);
+    let tallest = visits.iter().filter(|visit| !visit.is_bad).map(total).fold(1.0, f64::max);
     let mut paths: Vec<Path> = STRETCHES.iter().map(|(class, _)| Path { class, d: String::new() }).collect();
     paths.push(Path { class: "bad", d: String::new() });
     for (number, visit) in visits.iter().enumerate() {
@@ -129,6 +130,22 @@ pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
         }
     }
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// The same for the ear: how many failed, and how long the others took.
+pub(super) fn visits_in_words(visits: &[Passed]) -> String {
+    let total = |visit: &Passed| visit.took.iter().map(|took| u64::from(*took)).sum::<u64>();
+    let said = |tenths: u64| millis(Duration::from_micros(tenths * 100));
+    let failed = visits.iter().filter(|visit| visit.is_bad).count();
+    let mut words = format!("last {} visits, {failed} failed", visits.len());
+    let mut answered: Vec<&Passed> = visits.iter().filter(|visit| !visit.is_bad).collect();
+    answered.sort_by_key(|visit| total(visit));
+    if let (Some(median), Some(slowest)) = (answered.get(answered.len() / 2), answered.last()) {
+        let most = (0..).zip(slowest.took).max_by_key(|(_, took)| *took).map_or(0, |(stretch, _)| stretch);
+        let (median, slowest) = (said(total(median)), said(total(slowest)));
+        _ = write!(words, "; median {median}, slowest {slowest}, most of it {}", STRETCHES[most].1);
+    }
+    words
 }
 
 /// What the columns' parts stand for: class, words, and a swatch in a field of 8 by 8.
@@ -192,16 +209,25 @@ mod tests {
     };
 
     #[test]
-    fn columns_stand_on_the_ground_and_the_tallest_fills_the_field() {
+    fn columns_stand_on_the_ground_and_the_tallest_that_answered_fills_the_field() {
         let quick = Passed { took: [10, 0, 0, 30, 0], is_bad: false };
         let slow = Passed { took: [0, 80, 0, 0, 0], is_bad: false };
-        let failed = Passed { took: [0, 0, 90, 0, 0], is_bad: true };
+        let failed = Passed { took: [0, 0, 7000, 0, 0], is_bad: true };
         let paths = visits(&[quick, slow, failed]);
         let of = |class: &str| paths.iter().find(|path| path.class == class).map(|path| path.d.as_str());
-        assert_eq!(of("dns"), Some("M54 20.0v-2.2"));
-        assert_eq!(of("request"), Some("M54 17.8v-6.7"));
-        assert_eq!(of("connect"), Some("M58 20.0v-17.8"));
+        assert_eq!(of("dns"), Some("M54 20.0v-2.5"));
+        assert_eq!(of("request"), Some("M54 17.5v-7.5"));
+        assert_eq!(of("connect"), Some("M58 20.0v-20"));
         assert_eq!((of("bad"), of("tls")), (Some("M62 20v-8M62 8v-8"), None), "broken, and nothing shows through");
+    }
+
+    #[test]
+    fn columns_are_told_in_words_as_well() {
+        let took = |took| Passed { took, is_bad: false };
+        let failed = Passed { took: [0, 0, 7000, 0, 0], is_bad: true };
+        let three = [took([10, 0, 0, 30, 0]), took([0, 0, 600, 200, 0]), failed, took([0, 60, 0, 0, 0])];
+        assert_eq!(visits_in_words(&three), "last 4 visits, 1 failed; median 6.0 ms, slowest 80 ms, most of it TLS");
+        assert_eq!(visits_in_words(&[failed]), "last 1 visits, 1 failed");
     }
 
     #[test]

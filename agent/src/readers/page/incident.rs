@@ -154,8 +154,12 @@ fn moments(
 
 fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>, account: &Account) -> String {
     let title = format!("{} {}", told.standing.sign, told.component);
+    let mut frame = Frame::of(snapshot, "detail", title);
+    if told.ended.is_some() {
+        frame.refresh = None;
+    }
     let page = Page {
-        frame: Frame::of(snapshot, "detail", title),
+        frame,
         moments: folded(moments),
         markdown: markdown::lines(&told),
         judgements: account.judged.iter().map(Judged::of).collect(),

@@ -7,7 +7,7 @@ use crate::{
     model::{
         catalog::EndpointId,
         diagnosis::{Closed, Diagnosis, Origin, Scope},
-        endpoint::Status,
+        endpoint::{EndpointView, Status},
         visit::Untested,
     },
     readers::{report, summary::Summary},
@@ -289,7 +289,7 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     let mut snapshot = sample::snapshot();
     snapshot.store.incidents = Arc::new([(3, "1799999000000-3".to_owned())].into());
     let key = "1799999000000-3";
-    assert!(page(&snapshot).contains(&format!("href=\"/incident/{key}\"")));
+    assert!(page(&snapshot).contains(&format!("href=\"./incident/{key}\"")));
     let open = snapshot.incidents.open.remove(0);
     snapshot.incidents.closed.push(Arc::new(Closed { incident: open, ended: AT - Duration::from_secs(60) }));
     let ended = words(&incident(&snapshot, &named(&snapshot, key).expect("it ended a minute ago"), None));
@@ -319,7 +319,7 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     assert!(at("the control port answers") < at("it ended"), "{told}");
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
-    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
+    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"./incident/{key}\">TCP 1433 to every host</a>")));
 }
 
 #[test]
@@ -532,6 +532,80 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
 }
 
 #[test]
+fn the_phase_that_failed_looks_and_reads_so_and_one_address_has_one_waterfall() {
+    let mut snapshot = sample::snapshot();
+    let failed = |view: &Arc<EndpointView>| {
+        let visit = view.last.as_ref()?;
+        let phase = visit.outcomes.first()?.verdict.finding()?.phase;
+        matches!(view.status, Status::Failed(_)).then_some((view.endpoint.id.0.clone(), phase))
+    };
+    let (id, phase) = snapshot.endpoints.iter().find_map(failed).expect("one of the sample failed");
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    visit.phases = visit.outcomes[0].phases;
+    let shown = |snapshot: &Snapshot, id: &str| {
+        let page = endpoint(snapshot, &Course::default(), id, &course::Recalled::default()).expect("it is watched");
+        let fall = page.split("<table class=\"fall\">").nth(1).and_then(|rest| rest.split("</table>").next());
+        (page.matches("class=\"fall\"").count(), fall.expect("a waterfall").to_owned())
+    };
+    let (falls, fall) = shown(&snapshot, &id);
+    assert!(words(&fall).contains(&format!("{} ✕ failed", phase.label())), "{fall}");
+    assert!(falls == 1 && fall.matches("class=\"s-bad fill\"").count() == 1, "{fall}");
+    let (falls, fall) = shown(&snapshot, "login.microsoftonline.com:443");
+    assert!(falls == 1 && !fall.contains("bad"), "{fall}");
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    visit.outcomes.push(visit.outcomes[0].clone());
+    assert_eq!(shown(&snapshot, &id).0, 3, "that of the visit, and one for each address");
+}
+
+#[test]
+fn what_takes_the_focus_has_a_name_and_what_is_drawn_has_words() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let (id, mut course) = ("login.microsoftonline.com:443", Course::default());
+    course.take(&snapshot);
+    let one = endpoint(&snapshot, &course, id, &course::Recalled::default()).expect("it is watched");
+    let pages = [page(&snapshot), incident_of(&snapshot)];
+    let named: Vec<&str> = pages.iter().flat_map(|page| page.split("<pre ").skip(1)).collect();
+    assert!(named.len() > 4, "{named:?}");
+    for pre in named {
+        assert!(pre.contains("tabindex=\"0\" role=\"group\" aria-label=\""), "{pre}");
+    }
+    assert!(pages[0].contains("aria-label=\"last 1 visits, 0 failed; median "), "{}", pages[0]);
+    assert!(one.contains("aria-label=\"How long they took: last 1 visits, 0 failed; median "), "{one}");
+    assert!(words(&one).contains("the newest right: ✓answered"), "{one}");
+}
+
+#[test]
+fn without_a_script_each_page_is_fetched_anew_as_often_as_it_changes() {
+    let mut snapshot = sample::snapshot();
+    let refresh =
+        |page: &str| page.split("http-equiv=\"refresh\" content=\"").nth(1)?.split('"').next().map(str::to_owned);
+    let one = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &course::Recalled::default())
+        .expect("it is watched");
+    let seen = [page(&snapshot), one, incident_of(&snapshot)].map(|page| refresh(&page));
+    assert_eq!(seen.each_ref().map(Option::as_deref), [Some("15"), Some("60"), Some("60")]);
+    let incident = snapshot.incidents.open.remove(0);
+    snapshot.incidents.closed.push(Arc::new(Closed { incident, ended: AT }));
+    assert_eq!(refresh(&incident_of(&snapshot)), None, "it is over");
+}
+
+#[test]
+fn a_wall_has_the_risk_and_every_class_in_a_line() {
+    let snapshot = sample::snapshot();
+    let html = page(&snapshot);
+    let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1.split("</p>").next()?));
+    let said = words(line.expect("a line"));
+    assert!(said.starts_with("Estimated risk of suspension "), "{said}");
+    for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
+        let label = class.class.label();
+        let is_there = |sign: &&str| said.contains(&format!("{sign} {label}"));
+        assert!(["✓", "▲", "✕", "?"].iter().any(is_there), "{label}: {said}");
+    }
+}
+
+#[test]
 fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_stay_text() {
     let mut snapshot = sample::snapshot();
     snapshot.exports = None;
@@ -552,7 +626,7 @@ fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_sta
 
 /// The Markdown of a page with one report, as it is copied.
 fn copied(html: &str) -> String {
-    let report = html.split("class=\"copying\"").nth(1).and_then(|rest| rest.split("<pre tabindex=\"0\">").nth(1));
+    let report = html.split("<pre class=\"report\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1));
     let report = report.and_then(|rest| rest.split("</pre>").next()).expect("a report").to_owned();
     [
         ("<span class=\"piece\">", ""),
