@@ -355,7 +355,7 @@ async fn the_first_page_shows_the_last_visits_of_its_own_snapshot() {
     let answer = pages.call(request).await.expect("a router never fails");
     let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a page is there");
     let page = std::str::from_utf8(&body).expect("a page is text");
-    assert!(page.contains("aria-label=\"last 1 visits, 0 failed\""), "{page}");
+    assert!(page.contains("aria-label=\"last 1 visits, 0 failed; "), "{page}");
 }
 
 /// Reads the stream of changes until it fits.
