@@ -111,6 +111,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         slots,
     };
     let mut snapshot = Snapshot {
+        number: 0,
         at: AT,
         agent: machine::agent(),
         machine: Arc::new(machine::facts()),

@@ -119,6 +119,15 @@ impl Browser {
         self.ask("Emulation.setEmulatedMedia", json!({"media": "print"})).map(drop)
     }
 
+    /// Shows the page to a reader who prefers something (a media feature and its value), until it is looked at by a screen again.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn look_as_preferred(&mut self, feature: &str, value: &str) -> Result<()> {
+        let features = json!({"media": "", "features": [{"name": feature, "value": value}]});
+        self.ask("Emulation.setEmulatedMedia", features).map(drop)
+    }
+
     /// Goes to a page and waits until it is loaded.
     ///
     /// # Errors
@@ -193,6 +202,17 @@ impl Browser {
     /// When the browser does not answer.
     pub fn run_before(&mut self, script: &str) -> Result<()> {
         self.ask("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).map(drop)
+    }
+
+    /// How many nodes and listeners the pages hold once what nobody holds was thrown away.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn held(&mut self) -> Result<(u64, u64)> {
+        self.ask("HeapProfiler.collectGarbage", json!({}))?;
+        let held = self.ask("Memory.getDOMCounters", json!({}))?;
+        let count = |what: &str| held[what].as_u64().with_context(|| format!("the browser does not count {what}"));
+        Ok((count("nodes")?, count("jsEventListeners")?))
     }
 
     /// Writes what is seen, `height` CSS pixels from the top, as a PNG file.

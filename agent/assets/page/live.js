@@ -1,11 +1,19 @@
   // What keeps the page up to date: it hears what changed, fetches what cannot be told in parts, and says when it hears
   // nothing any more.
-  const SILENCE = 12000, FETCHED = 10000, HIDDEN = 60000;
+  // The agent may be below a path of a proxy's: what belongs to it is found from where the script is.
+  const EVENTS = new URL("../events", document.currentScript.src);
+  const SILENCE = 12000, FETCHED = 10000, HIDDEN = 60000, PATIENCE = 3000;
 
-  let source = null, is_told = false, heard = Date.now(), patient = 0;
+  // How long ago a moment was: the reader's clock may be set back, and the other one stands still while the machine sleeps.
+  const moment = () => [Date.now(), performance.now()];
+  const since = ([date, steady]) => Math.max(Date.now() - date, performance.now() - steady);
+
+  let source = null, is_told = false, heard = moment(), seen_at = null;
   const pause = () => (document.hidden ? HIDDEN : FETCHED);
+  // A page that is seen again has a moment to hear of the agent before it says that it does not.
+  const is_patient = () => seen_at && since(seen_at) < PATIENCE;
   // A page that is told nothing hears of the agent when it is fetched.
-  const is_lost = () => Date.now() > Math.max(patient, heard + SILENCE + (is_told ? 0 : pause()));
+  const is_lost = () => !is_patient() && since(heard) > SILENCE + (is_told ? 0 : pause());
 
   let title = document.title;
   const sentence = () => [...document.querySelectorAll("#answer h1, #head .verdict, #head h1")].map((it) => it.textContent.trim()).join(" ");
@@ -15,7 +23,7 @@
     const lost = is_lost();
     const at = new Date(Number(page().at));
     const as_of = form.format(at);
-    const silent = Math.round((Date.now() - heard) / 1000);
+    const silent = Math.round(since(heard) / 1000);
     const words = "The agent has not answered for " + silent + " s. What stands here is as of " + as_of + ".";
     if (sentence() !== last) write(by_id("said"), last = sentence());
     if (lost !== was_lost) write(by_id("said"), lost ? words : "The agent answers again. " + last);
@@ -32,23 +40,23 @@
     localise(by_id("as-of"));
   };
 
-  const files = (of) => [...of.querySelectorAll("[src^='/assets/'], [href^='/assets/']")].map((it) => it.getAttribute("src") || it.getAttribute("href")).join();
+  const files = (of) => [...of.head.querySelectorAll("[src], [href]")].map((it) => it.getAttribute("src") || it.getAttribute("href")).join();
   const fetch_page = async () => {
     const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(15000) });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     // What is no longer known has a page that says so. What somebody between answers is no page of the agent's.
     if (!(answer.ok || answer.status === 404) || !fresh.body.dataset.at) throw new Error(answer.status);
-    heard = Date.now();
+    heard = moment();
     // Another version of the agent: its markup wants its own script and style.
     if (files(fresh) !== files(document)) { location.reload(); return; }
-    page().at = fresh.body.dataset.at;
+    for (const name of ["process", "number", "at"]) page()[name] = fresh.body.dataset[name];
     title = fresh.title;
     for (const part of [".vantage", "#version"]) merge(document.querySelector(part), fresh.querySelector(part));
     const main = fresh.getElementById("main");
     localise(main);
     take_table(fresh);
     update(by_id("main"), main);
-    narrow();
+    keep_focus(narrow);
     tell();
   };
 
@@ -58,47 +66,54 @@
   const refresh = async () => {
     if (busy) { again = true; return; }
     [busy, meanwhile] = [true, []];
-    let next = Date.now() + 1000;
+    const began = moment();
+    let rest = 1000;
     try {
       await fetch_page();
       again = false;
       meanwhile.splice(0).forEach(take);
     } catch {
       again = true;
-      next += 4000;
+      rest += 4000;
     }
     setTimeout(() => {
-      busy = false;
+      [busy, meanwhile] = [false, []];
       if (again) { again = false; refresh(); }
-    }, Math.max(0, next - Date.now()));
+    }, Math.max(0, rest - since(began)));
   };
 
-  // Whether the page was fetched after this was told. One that seems to be much newer is not: the agent's clock went back.
-  const AWRY = 2000;
-  const is_past = (at) => at < Number(page().at) && at > Number(page().at) - AWRY;
+  // Snapshots are ordered by their numbers, whatever the agent's clock says; another process counts them anew.
   const take = (message) => {
-    const { at, parts, whole } = message;
+    const { process, number, at, parts, whole } = message;
     if (busy) meanwhile.push(message);
-    if (is_past(at)) return;
+    const is_other = process !== page().process;
+    const ahead = number - Number(page().number);
+    if (!is_other && ahead < 0) return;
     const is_detail = page().page !== "landing";
-    if (whole ? at !== Number(page().at) : is_detail && parts) { refresh(); return; }
-    page().at = at;
-    title = message.title || title;
-    for (const [id, html] of Object.entries(parts || {})) {
-      const [old, fresh] = [by_id(id), parse(html)];
-      if (old && fresh) update(old, fresh);
+    // A detail is told nothing in parts: it is fetched for each snapshot.
+    if (is_other || (ahead > 0 && (whole || is_detail))) { refresh(); return; }
+    [page().number, page().at] = [number, at];
+    if (!is_detail && parts) {
+      title = message.title;
+      change_rows(Object.keys(parts), () => {
+        for (const [id, html] of Object.entries(parts)) {
+          const [old, fresh] = [by_id(id), parse(html)];
+          if (old && fresh) update(old, fresh);
+        }
+      });
     }
-    if (parts) { arrange_here(); narrow(); }
     tell();
   };
 
   // A page that nobody sees is fetched now and then, for the title of its tab: a browser has few connections to one agent.
-  let look_at = 0;
+  let looked = null, opened = null;
+  // A stream may have died without anybody telling the browser, or wait in a proxy that passes on nothing before its end.
+  const is_dead = () => since(opened) > SILENCE && since(heard) > (is_told ? SILENCE + FETCHED : FETCHED);
   const listen = () => {
     if (source || document.hidden) return;
-    source = new EventSource("/events");
+    [source, opened] = [new EventSource(EVENTS), moment()];
     source.onmessage = (event) => {
-      [is_told, heard] = [true, Date.now()];
+      [is_told, heard] = [true, moment()];
       take(JSON.parse(event.data));
     };
     // A refusal ends the source for good: then the page is fetched now and then, and the source tried again.
@@ -107,12 +122,16 @@
   const stop = () => {
     source?.close();
     [source, is_told] = [null, false];
-    look_at = Date.now() + pause();
+    looked = moment();
   };
   const tick = () => {
     turn_day();
-    if (!source && Date.now() >= look_at) {
-      look_at = Date.now() + pause();
+    if (source && is_dead()) {
+      stop();
+      looked = null;
+    }
+    if (!source && !(looked && since(looked) < pause())) {
+      looked = moment();
       refresh();
       listen();
     }
@@ -120,7 +139,6 @@
   };
   const seen = () => {
     if (document.hidden) { stop(); return; }
-    // It has a moment to answer before it is said not to.
-    [patient, look_at] = [Date.now() + 3000, 0];
+    [seen_at, looked] = [moment(), null];
     tick();
   };

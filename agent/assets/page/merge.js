@@ -42,10 +42,11 @@
   const keep_focus = (change) => {
     const focus = document.activeElement;
     const section = focus?.closest("section");
+    const is_kept = () => document.activeElement === focus && focus.checkVisibility();
     change();
-    if (!focus || document.activeElement === focus) return;
+    if (!focus || is_kept()) return;
     focus.focus({ preventScroll: true });
-    if (document.activeElement === focus) return;
+    if (is_kept()) return;
     const heir = (section?.isConnected && section.querySelector("h2")) || by_id("main");
     heir.tabIndex = -1;
     heir.focus({ preventScroll: true });

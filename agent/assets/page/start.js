@@ -1,18 +1,28 @@
-  // The copying of an incident, and what happens when the page is there.
+  // The copying of an incident or a command, and what happens when the page is there.
   const show_buttons = (within) => { for (const button of within.querySelectorAll("button.copying")) button.hidden = false; };
   const copy = async (button) => {
-    const report = button.parentElement.querySelector("pre");
+    const typed = button.closest(".typed");
+    const text = typed ? typed.querySelector("pre") : button.closest("article, main").querySelector("pre.report");
     let done = false;
     try {
-      await navigator.clipboard.writeText(report.textContent);
+      await navigator.clipboard.writeText(text.textContent);
       done = true;
     } catch {
-      // Without TLS there is no clipboard: the old way needs a selection.
-      getSelection().selectAllChildren(report);
+      // Without TLS there is no clipboard: the old way needs a selection, and nothing can be selected that is folded.
+      const fold = text.closest("details");
+      const was_open = fold?.open;
+      if (fold) fold.open = true;
+      getSelection().selectAllChildren(text);
       done = document.execCommand("copy");
+      if (fold && done) fold.open = was_open;
     }
-    write(button, done ? "Copied" : "Press Ctrl-C");
-    setTimeout(write, 2000, button, "Copy as Markdown");
+    const said = done ? "Copied" : "Marked: copy it";
+    write(button, said);
+    write(by_id("said"), said);
+    setTimeout(() => {
+      write(button, typed ? "Copy" : "Copy as Markdown");
+      if (by_id("said").textContent === said) write(by_id("said"), "");
+    }, 2000);
   };
 
   document.addEventListener("DOMContentLoaded", () => {

@@ -34,6 +34,7 @@
       shown += here;
     }
     show(back);
+    by_id("filter").classList.toggle("narrowed", shown !== all);
     write(by_id("f-count"), shown === all ? all + " endpoints" : shown + " of " + all);
     by_id("f-none").hidden = shown > 0;
   };
@@ -68,7 +69,8 @@
       const ailing = rows.filter((row) => row.dataset.state !== "healthy").length;
       const [cell] = body.rows[0].cells;
       write(cell.firstChild, (name === "none" ? "healthy" : name) + " ");
-      write(cell.querySelector(".muted"), rows.length + (ailing > 0 ? ", " + ailing + " not healthy" : ""));
+      // All that have one cause are ailing, or none is.
+      write(cell.querySelector(".muted"), rows.length + (how !== "cause" && ailing > 0 ? ", " + ailing + " not healthy" : ""));
       seat(body, [body.rows[0], ...rows]);
       return body;
     });
@@ -76,18 +78,49 @@
   };
   const arrange_here = () => { if (table()) keep_focus(() => arrange(table())); };
 
+  // What is chosen stands in the page's address, so that it is there again after a reload, on the way back and in a bookmark.
+  const CHOICES = [["text", "f-text"], ["class", "f-class"], ["state", "f-state"], ["group", "f-group"]].map(([name, id]) => [name, () => by_id(id)]);
+  const is_chosen = (it) => (it.localName === "select" ? it.selectedIndex > 0 : it.value !== "");
+  const keep_choices = () => {
+    const chosen = CHOICES.filter(([, it]) => is_chosen(it())).map(([name, it]) => [name, it().value]);
+    const query = chosen.length > 0 ? "?" + new URLSearchParams(chosen) : "";
+    if (query !== location.search) history.replaceState(null, "", location.pathname + query + location.hash);
+  };
+  const recall_choices = () => {
+    const chosen = new URLSearchParams(location.search);
+    for (const [name, it] of CHOICES) {
+      if (chosen.has(name)) it().value = chosen.get(name);
+      if (it().selectedIndex < 0) it().selectedIndex = 0;
+    }
+  };
+
   const prepare_table = () => {
     if (!table()) return;
+    recall_choices();
     const filter = by_id("filter");
     filter.hidden = false;
     filter.oninput = (event) => {
       if (event.target.id === "f-group") arrange_here();
       narrow();
+      // Only who types wants to hear it: a filter may be set for hours.
+      write(by_id("said"), by_id("f-count").textContent);
+      keep_choices();
     };
     filter.onsubmit = (event) => event.preventDefault();
     learn_places(table());
     arrange_here();
     narrow();
+  };
+  // What a row is arranged, counted and filtered by: not what its visits took.
+  const standing = ({ dataset }) => [dataset.class, dataset.cause, dataset.state].join(" ");
+  // Changes what has these ids, and arranges and filters the table anew where a row among them stands otherwise.
+  const change_rows = (ids, change) => {
+    const rows = ids.map(by_id).filter((it) => it?.matches("tr.row"));
+    const before = rows.map(standing);
+    change();
+    if (rows.every((row, place) => standing(row) === before[place])) return;
+    arrange_here();
+    keep_focus(narrow);
   };
   // Takes over a table that was fetched, before it is merged.
   const take_table = (fresh) => {
@@ -100,7 +133,7 @@
     if (kinds.selectedIndex < 0) kinds.value = "";
     learn_places(its);
     arrange(its);
-    // Rows find their groups first: one that was in another would not be found there.
-    for (const row of rows_of(its)) if (by_id(row.id)) merge(by_id(row.id), row);
+    // Rows find their groups first: one that was in another would not be found there. What is in them comes with the page.
+    for (const row of rows_of(its)) if (by_id(row.id)) Object.assign(by_id(row.id).dataset, row.dataset);
     arrange_here();
   };

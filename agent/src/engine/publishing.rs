@@ -17,13 +17,15 @@ pub const PACE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Publisher {
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// How many were published after the first.
+    published: u64,
     due: Option<Instant>,
 }
 
 impl Publisher {
     /// Publishes a first snapshot.
     pub fn new(first: Snapshot) -> Self {
-        Self { snapshots: watch::Sender::new(Arc::new(first)), due: None }
+        Self { snapshots: watch::Sender::new(Arc::new(first)), published: 0, due: None }
     }
 
     /// A receiver of every snapshot to come; it holds the latest one already.
@@ -51,10 +53,11 @@ impl Publisher {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Publishes.
+    /// Publishes a snapshot under the next number.
     pub fn publish(&mut self, snapshot: Snapshot) {
         self.due = None;
-        self.snapshots.send_replace(Arc::new(snapshot));
+        self.published += 1;
+        self.snapshots.send_replace(Arc::new(Snapshot { number: self.published, ..snapshot }));
     }
 }
 
@@ -76,6 +79,20 @@ mod tests {
         assert!(publisher.is_due(start + PACE / 2));
         publisher.publish(sample::snapshot());
         assert_eq!(publisher.due(), None);
+    }
+
+    #[test]
+    fn snapshots_are_numbered_in_their_order_whatever_the_clock_says() {
+        let mut publisher = Publisher::new(sample::snapshot());
+        let snapshots = publisher.subscribe();
+        let mut seen = vec![snapshots.borrow().number];
+        for millis in [0, 500, 100] {
+            let mut next = sample::snapshot();
+            next.at += Duration::from_millis(millis);
+            publisher.publish(next);
+            seen.push(snapshots.borrow().number);
+        }
+        assert_eq!(seen, [0, 1, 2, 3]);
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct SelfView {
 /// The state of everything at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// Its place among those that this process published: it never goes back, as the clock may.
+    pub number: u64,
     /// When it was taken, since the Unix epoch.
     pub at: Duration,
     /// The agent itself.

@@ -203,6 +203,7 @@ impl State {
     pub fn snapshot(&mut self, around: &Surroundings, at: Clocks) -> Snapshot {
         self.advance(at);
         Snapshot {
+            number: 0,
             at: at.wall,
             agent: self.agent.clone(),
             machine: Arc::clone(around.machine()),

@@ -107,6 +107,8 @@ pub struct StoreView {
     pub resets: u64,
     /// Outcomes that were not written because the disk was too slow.
     pub dropped: u64,
+    /// Rows of incidents that this process wrote so far: where there are more, what is remembered of one may be another thing.
+    pub incidents_written: u64,
     /// When the clocks that this process took up were saved, since the Unix epoch; `None` if it began at zero.
     pub recalled: Option<Duration>,
     /// The ids under which it remembers the incidents of this process, open ones and the last that ended, by number.

@@ -4,6 +4,7 @@
 mod agent;
 mod answer;
 pub mod assets;
+mod bars;
 mod charts;
 mod classes;
 pub mod course;
@@ -39,17 +40,48 @@ pub use text::Html;
 const ROOM: usize = 64 * 1024;
 const ROW: usize = 2 * 1024;
 
+/// What a reader asks for by a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// What it is called.
+    pub id: &'a str,
+    /// Slashes that stand in the path itself: each is a step further from where the first page is.
+    pub slashes: usize,
+}
+
+impl<'a, T: AsRef<str> + ?Sized> From<&'a T> for Place<'a> {
+    fn from(id: &'a T) -> Self {
+        Self { id: id.as_ref(), slashes: 0 }
+    }
+}
+
+impl Place<'_> {
+    fn root(&self) -> String {
+        format!("..{}", "/..".repeat(self.slashes))
+    }
+}
+
+/// The kind of the first page, which alone stands beside the agent's other paths and not below one of them.
+const LANDING: &str = "landing";
+
 /// What stands around every page.
 #[derive(Clone, Debug)]
 struct Frame {
     title: Text,
-    /// What the script does with it: `landing` takes parts, `detail` is fetched anew.
+    /// What the script does with it: [`LANDING`] takes parts, `detail` is fetched anew.
     kind: &'static str,
+    /// Of which process the snapshot is, and which of its snapshots it is.
+    process: String,
+    number: u64,
+    /// What leads from the page to where the first one is, which may be below a path of a proxy's that the agent does not see.
+    root: String,
     /// The snapshot's time in milliseconds since the Unix epoch.
     at: u128,
     taken: When,
     vantage: Text,
     version: &'static str,
+    /// Seconds after which the page is fetched anew where no script does; `None` for what is over.
+    refresh: Option<u32>,
     style: String,
     script: String,
     icon: String,
@@ -60,15 +92,24 @@ impl Frame {
         Self {
             title: Text::from(title),
             kind,
+            process: process(snapshot),
+            number: snapshot.number,
+            root: if kind == LANDING { "." } else { ".." }.to_owned(),
             at: snapshot.at.as_millis(),
             taken: When::of(snapshot.at),
             vantage: Text::from(&snapshot.agent.vantage),
             version: VERSION,
+            refresh: Some(if kind == LANDING { 15 } else { 60 }),
             style: assets::STYLE.name(),
             script: assets::SCRIPT.name(),
             icon: assets::ICON.name(),
         }
     }
+}
+
+/// A name for the process that took a snapshot: another one counts its snapshots anew. Two never begin in the same nanosecond.
+pub fn process(snapshot: &Snapshot) -> String {
+    format!("{:x}", snapshot.agent.started.as_nanos())
 }
 
 /// What tells whether a part is another one.
@@ -95,9 +136,10 @@ pub fn each_part(snapshot: &Snapshot, course: &Course, mut take: impl FnMut(Stri
 }
 
 /// The parts that are no rows.
-fn sections(snapshot: &Snapshot, course: &Course) -> [(&'static str, Html); 9] {
+fn sections(snapshot: &Snapshot, course: &Course) -> [(&'static str, Html); 10] {
     [
         ("answer", answer::answer(snapshot)),
+        ("wall", classes::wall(snapshot)),
         ("incidents", incidents::cards(snapshot, course)),
         ("classes", classes::table(snapshot, course)),
         ("risk", answer::risk(snapshot, course)),
@@ -127,6 +169,7 @@ pub fn layout(snapshot: &Snapshot) -> u64 {
 struct Landing<'a> {
     frame: Frame,
     answer: Html,
+    wall: Html,
     incidents: Html,
     classes: Html,
     risk_title: &'static str,
@@ -146,8 +189,9 @@ pub fn landing(snapshot: &Snapshot, course: &Course) -> String {
     let mut sections = BTreeMap::from(sections(snapshot, course));
     let mut part = |id| sections.remove(id).unwrap_or_default();
     let page = Landing {
-        frame: Frame::of(snapshot, "landing", answer::title(snapshot)),
+        frame: Frame::of(snapshot, LANDING, answer::title(snapshot)),
         answer: part("answer"),
+        wall: part("wall"),
         incidents: part("incidents"),
         classes: part("classes"),
         risk_title: answer::risk_title(snapshot),
@@ -178,9 +222,10 @@ struct Missing {
 }
 
 /// The page in the place of an endpoint or incident that is not known.
-pub fn missing(snapshot: &Snapshot, what: &'static str, asked: &str) -> String {
-    let frame = Frame::of(snapshot, "detail", format!("no such {what}"));
-    Html::of(&Missing { frame, what, asked: Text::from(asked) }).into_string()
+pub fn missing<'a>(snapshot: &Snapshot, what: &'static str, asked: impl Into<Place<'a>>) -> String {
+    let asked = asked.into();
+    let frame = Frame { root: asked.root(), ..Frame::of(snapshot, "detail", format!("no such {what}")) };
+    Html::of(&Missing { frame, what, asked: Text::from(asked.id) }).into_string()
 }
 
 #[cfg(test)]

@@ -122,6 +122,8 @@ struct Shared {
     ok: AtomicBool,
     dropped: AtomicU64,
     resets: AtomicU64,
+    /// Rows of incidents that are on the disk.
+    incidents: AtomicU64,
     /// Since when the disk has owed an answer; `None` while it owes none.
     asked: Mutex<Option<Instant>>,
 }
@@ -272,6 +274,7 @@ impl Store {
             ok: Some(self.shared.ok.load(Ordering::Relaxed) && !self.shared.hangs(now)),
             resets: self.shared.resets.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
+            incidents_written: self.shared.incidents.load(Ordering::Relaxed),
             recalled: self.recalled.as_ref().map(|state| state.saved),
             ..StoreView::default()
         }

@@ -261,6 +261,7 @@ impl Writer {
     /// Remembers what a store that has to begin anew needs.
     fn note(&mut self, batch: Batch) {
         self.clocks = batch.state.or(self.clocks.take());
+        self.shared.incidents.fetch_add(batch.incidents.len() as u64, Ordering::Relaxed);
         for incident in batch.incidents {
             match incident.closed {
                 Some(_) => drop(self.unended.remove(&incident.id)),

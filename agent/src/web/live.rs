@@ -12,7 +12,7 @@ use std::{
 
 use axum::body::Bytes;
 use futures_util::{Stream, stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::{
     sync::{Semaphore, broadcast, watch},
     task::spawn_blocking,
@@ -39,6 +39,8 @@ const LIFETIME: Duration = Duration::from_secs(240);
 const MOST_OPEN: usize = 50;
 /// Messages that wait for a slow page; one that falls behind further is told to fetch the whole page.
 const WAITING: usize = 8;
+/// The key of changed parts in a message.
+const PARTS: &str = "parts";
 /// What stands before the JSON of a message.
 const DATA: &str = "data: ";
 /// Bytes of a message without its parts, rather more than they are.
@@ -52,6 +54,8 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Live {
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What snapshots of this process are known by.
+    process: String,
     course: Arc<Mutex<Course>>,
     state_dir: Option<PathBuf>,
     /// Each is made once and shared by all pages.
@@ -75,8 +79,10 @@ impl Live {
     /// Over these snapshots, and what the store below `state_dir` remembers.
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, state_dir: Option<PathBuf>) -> Self {
         let (messages, room) = (broadcast::Sender::new(WAITING), Arc::new(Semaphore::new(READINGS)));
+        let process = page::process(&snapshots.borrow());
         Self {
             snapshots,
+            process,
             course: Arc::default(),
             state_dir,
             messages,
@@ -89,6 +95,13 @@ impl Live {
     /// What went before.
     pub fn course(&self) -> MutexGuard<'_, Course> {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What went before up to this snapshot, whether or not pages were told of it.
+    pub(super) fn course_to(&self, snapshot: &Snapshot) -> MutexGuard<'_, Course> {
+        let mut course = self.course();
+        course.take(snapshot);
+        course
     }
 
     /// What reading in the state directory brings; `None` where there is none, or where it takes too long. However many ask,
@@ -157,7 +170,7 @@ impl Live {
             *told = Told::default();
             return;
         }
-        let is_whole = told.begin(snapshot.at, page::layout(snapshot));
+        let is_whole = told.begin(snapshot.number, snapshot.at, page::layout(snapshot));
         let mut parts = Map::new();
         page::each_part(snapshot, &self.course(), |id, mark, html| {
             if told.is_due(&id, mark) && !is_whole {
@@ -165,16 +178,15 @@ impl Live {
             }
         });
         drop(told);
-        let at = snapshot.at.as_millis() as u64;
-        let message = match (is_whole, parts.is_empty()) {
-            (true, _) => whole(at),
-            (false, true) => framed(&json!({"at": at})),
-            (false, false) => {
-                // `json!` would copy the parts.
-                let (at, title) = (Value::from(at), Value::from(page::title(snapshot)));
-                let said = [("at", at), ("title", title), ("parts", parts.into())];
-                framed(&said.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        let message = if is_whole {
+            self.whole(snapshot.number, snapshot.at)
+        } else {
+            let mut said = self.stand(snapshot.number, snapshot.at);
+            if !parts.is_empty() {
+                said.insert("title".to_owned(), page::title(snapshot).into());
+                said.insert(PARTS.to_owned(), parts.into());
             }
+            framed(&said.into())
         };
         // Nobody may be left who listens.
         drop(self.messages.send(message));
@@ -196,10 +208,10 @@ impl Live {
             let message = tokio::select! {
                 message = timeout_at(beat, messages.recv()) => match message {
                     Ok(Ok(message)) => message,
-                    Ok(Err(broadcast::error::RecvError::Lagged(_))) => whole(now(&live.snapshots)),
+                    Ok(Err(broadcast::error::RecvError::Lagged(_))) => live.newest(),
                     Ok(Err(broadcast::error::RecvError::Closed)) => return None,
                     Err(_) if Instant::now() >= end => return None,
-                    Err(_) => framed(&json!({"at": live.told_at()})),
+                    Err(_) => live.beat(),
                 },
                 () = gone(&mut live.snapshots) => return None,
             };
@@ -213,37 +225,51 @@ impl Live {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.at().is_zero() {
             let snapshot = Arc::clone(&self.snapshots.borrow());
-            told.begin(snapshot.at, page::layout(&snapshot));
+            told.begin(snapshot.number, snapshot.at, page::layout(&snapshot));
             page::each_part(&snapshot, &self.course(), |id, mark, _| _ = told.is_due(&id, mark));
         }
-        whole(told.at().as_millis() as u64)
+        self.whole(told.number(), told.at())
     }
 
-    /// Up to when the messages told everything, in milliseconds since the Unix epoch. A page that said it stood later would
+    /// What a page hears that missed some: everything up to now has to be fetched.
+    fn newest(&self) -> Bytes {
+        let (number, at) = {
+            let snapshot = self.snapshots.borrow();
+            (snapshot.number, snapshot.at)
+        };
+        self.whole(number, at)
+    }
+
+    /// What a page hears where nothing changed: up to when the messages told everything. A page that said it stood later would
     /// take the next message for an old one.
-    fn told_at(&self) -> u64 {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).at().as_millis() as u64
+    fn beat(&self) -> Bytes {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        framed(&self.stand(told.number(), told.at()).into())
     }
-}
 
-fn whole(at: u64) -> Bytes {
-    framed(&json!({"at": at, "whole": true}))
+    fn whole(&self, number: u64, at: Duration) -> Bytes {
+        let mut said = self.stand(number, at);
+        said.insert("whole".to_owned(), true.into());
+        framed(&said.into())
+    }
+
+    /// What every message says: which snapshot of which process it tells of, and when that was taken.
+    fn stand(&self, number: u64, at: Duration) -> Map<String, Value> {
+        let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let said = [("process", self.process.clone().into()), ("number", number.into()), ("at", at.into())];
+        said.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect()
+    }
 }
 
 /// A message as it goes to every page: JSON on one line, in the frame of server-sent events (HTML, section 9.2.6).
 fn framed(said: &Value) -> Bytes {
-    let html = said["parts"].as_object().into_iter().flatten().filter_map(|(_, part)| part.as_str());
+    let html = said[PARTS].as_object().into_iter().flatten().filter_map(|(_, part)| part.as_str());
     // Quotes of attributes are escaped.
     let mut bytes = Vec::with_capacity(FRAME + html.map(|part| part.len() + part.len() / 8).sum::<usize>());
     bytes.extend_from_slice(DATA.as_bytes());
     serde_json::to_writer(&mut bytes, said).expect("memory takes what is written to it");
     bytes.extend_from_slice(b"\n\n");
     bytes.into()
-}
-
-/// The time of the newest snapshot in milliseconds since the Unix epoch.
-fn now(snapshots: &watch::Receiver<Arc<Snapshot>>) -> u64 {
-    u64::try_from(snapshots.borrow().at.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits until no snapshot will ever come: the agent ends, and a page must not keep its connection open.

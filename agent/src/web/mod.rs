@@ -4,6 +4,7 @@ pub mod accepting;
 mod coding;
 pub mod connection;
 pub mod crowd;
+mod details;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

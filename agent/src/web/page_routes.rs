@@ -1,33 +1,24 @@
 //! The pages for people behind their paths, the files beside them, and the stream of changes; what browsers are told about
 //! them: nothing from elsewhere, nothing inline.
 
-use std::{convert::Infallible, path};
+use std::convert::Infallible;
 
-use ase_probes::clock;
 use axum::{
     Router,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::StreamExt;
 
 use super::{
+    details::{Asked, Details},
     live::Live,
     pages::{Page, Pages},
 };
-use crate::{
-    readers::{
-        links::Loss,
-        page::{self, assets::Asset, course::REACH},
-    },
-    store::{
-        history::{self, Wanted},
-        rows::{IncidentRow, OutcomeRow},
-    },
-};
+use crate::readers::page::assets::Asset;
 
 /// What a browser may fetch and run for a page: the files beside it, and nothing that stands in it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -44,6 +35,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 #[derive(Clone)]
 struct Shown {
     pages: Pages,
+    details: Details,
     live: Live,
 }
 
@@ -55,50 +47,25 @@ pub(super) fn routes(pages: Pages, live: Live) -> Router {
         .route("/incident/{key}", get(incident))
         .route("/events", get(events))
         .route("/assets/{name}", get(asset))
-        .with_state(Shown { pages, live })
+        .with_state(Shown { details: Details::new(pages.clone(), live.clone()), pages, live })
 }
 
 async fn landing(State(site): State<Shown>, asked: HeaderMap) -> Response {
     (HEADERS, site.pages.answer(Page::Landing, &asked)).into_response()
 }
 
-async fn endpoint(State(site): State<Shown>, Path(id): Path<String>) -> Response {
-    let snapshot = site.pages.snapshot();
-    // Who asks for what is not watched has nothing read.
-    let is_known = snapshot.endpoints.iter().any(|view| *view.endpoint.id.0 == *id);
-    let rows = if is_known { outcomes(&site.live, id.clone()).await } else { Vec::new() };
-    match page::endpoint(&snapshot, &site.live.course(), &id, &rows) {
-        Some(page) => (HEADERS, page).into_response(),
-        None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "endpoint", &id)).into_response(),
-    }
+async fn endpoint(State(site): State<Shown>, uri: Uri, Path(id): Path<String>) -> Response {
+    let slashes = uri.path().strip_prefix("/endpoint/").map_or(0, |id| id.matches('/').count());
+    detail(&site, Asked::Endpoint { id, slashes }).await
 }
 
 async fn incident(State(site): State<Shown>, Path(key): Path<String>) -> Response {
-    let snapshot = site.pages.snapshot();
-    if let Some(asked) = page::named(&snapshot, &key) {
-        let row = remembered(&site.live, page::key(&snapshot, &asked)).await;
-        return (HEADERS, page::incident(&snapshot, &asked, row.as_ref())).into_response();
-    }
-    match remembered(&site.live, key.clone()).await {
-        Some(row) => (HEADERS, page::remembered_incident(&snapshot, &row)).into_response(),
-        None => (StatusCode::NOT_FOUND, HEADERS, page::missing(&snapshot, "incident", &key)).into_response(),
-    }
+    detail(&site, Asked::Incident(key)).await
 }
 
-/// What the store remembers of an endpoint's last day; nothing where it cannot be read.
-async fn outcomes(live: &Live, id: String) -> Vec<OutcomeRow> {
-    let since = clock::wall().saturating_sub(REACH);
-    let read = move |folder: &path::Path| history::outcomes(folder, since, &id).unwrap_or_default();
-    live.read(read).await.unwrap_or_default()
-}
-
-/// The incident that the store remembers under this key.
-async fn remembered(live: &Live, id: String) -> Option<IncidentRow> {
-    let read = move |folder: &path::Path| {
-        let wanted = Loss::of_key(&id).map_or(Wanted::Id(&id), |loss| Wanted::Cause(loss.cause));
-        page::remembered(history::incidents(folder, wanted).ok()?, &id)
-    };
-    live.read(read).await.flatten()
+async fn detail(site: &Shown, asked: Asked) -> Response {
+    let (status, page) = site.details.answer(asked).await;
+    (status, HEADERS, page).into_response()
 }
 
 async fn events(State(site): State<Shown>) -> Response {
@@ -107,6 +74,8 @@ async fn events(State(site): State<Shown>) -> Response {
     };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
+        // nginx and those who do as it does hand on at once what says so, whatever they do with the rest.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::CACHE_CONTROL, "no-cache"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];

@@ -121,6 +121,16 @@ impl Pages {
         Arc::clone(&self.snapshots.borrow())
     }
 
+    /// A text as bytes that all who take it share, counted for as long as anybody does.
+    pub(super) fn shared(&self, text: String) -> Bytes {
+        Counted::shared(text.into_bytes(), &self.tally)
+    }
+
+    /// The snapshots that are to come.
+    pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
     /// The page of the newest snapshot in the coding that the request asks for, and the headers that say so.
     pub fn answer(&self, page: Page, asked: &HeaderMap) -> (HeaderMap, Bytes) {
         let is_packed = coding::takes_gzip(asked);

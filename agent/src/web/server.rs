@@ -55,7 +55,7 @@ pub fn site(snapshots: watch::Receiver<Arc<Snapshot>>, commands: mpsc::Sender<Co
     let render = move |page: Page, snapshot: &Snapshot, serving: &Serving| match page {
         Page::Metrics => metrics::render(snapshot, VERSION) + &metrics::render_serving(serving, snapshot.agent.started),
         Page::Status => json::to_json(snapshot, VERSION),
-        Page::Landing => page::landing(snapshot, &before.course()),
+        Page::Landing => page::landing(snapshot, &before.course_to(snapshot)),
     };
     let pages = Pages::new(snapshots, Arc::new(render));
     let tally = pages.tally();

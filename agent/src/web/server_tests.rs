@@ -79,7 +79,7 @@ async fn each_path_answers_with_its_reader() {
     let (status, head, body) = ask(&server, "GET", "/").await;
     assert_eq!(status, 200);
     assert!(head.contains("text/html") && head.contains("content-security-policy"), "{head}");
-    assert!(body.contains("href=\"/metrics\"") && body.contains("lost something critical: sql"), "{body}");
+    assert!(body.contains("href=\"./metrics\"") && body.contains("lost something critical: sql"), "{body}");
 
     assert_eq!(ask(&server, "GET", "/-/healthy").await.2, "Healthy\n");
     let packed = "GET /metrics HTTP/1.0\r\nhost: 127.0.0.1\r\naccept-encoding: gzip\r\n\r\n";
@@ -298,10 +298,10 @@ async fn a_page_has_its_files_under_names_that_change_with_them_and_nothing_inli
     assert!(
         !body.contains("style=") && !body.contains("onclick") && !body.contains("<style") && !body.contains("<script>")
     );
-    let files: Vec<&str> = body.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    let files: Vec<&str> = body.split('"').filter(|part| part.starts_with("./assets/")).collect();
     assert_eq!(files.len(), 3, "style, script and icon: {files:?}");
     for file in files {
-        let (status, head, content) = ask(&server, "GET", file).await;
+        let (status, head, content) = ask(&server, "GET", file.trim_start_matches('.')).await;
         assert_eq!(status, 200, "{file}");
         assert!(head.contains("immutable") && !content.is_empty(), "{head}");
     }
@@ -315,6 +315,12 @@ async fn endpoints_and_incidents_have_pages_and_what_is_not_known_has_none() {
     assert!(status == 200 && body.contains("<h1>168.63.129.16:53</h1>"), "{body}");
     let (status, _, body) = ask(&server, "GET", "/incident/3").await;
     assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "{body}");
+    let (_, _, body) = ask(&server, "GET", "/endpoint/nobody:1/udp/x").await;
+    assert!(body.contains("href=\"../../../assets/"), "as far from the root as the browser has it: {body}");
+    let (_, _, body) = ask(&server, "GET", "/endpoint/nobody:1%2Fudp/x").await;
+    assert!(body.contains("href=\"../../assets/"), "what is escaped is no step, though the name is the same: {body}");
+    let (_, _, body) = ask(&server, "GET", "/endpoint/nobody:1%2Fudp").await;
+    assert!(body.contains("href=\"../assets/"), "what is escaped is no step: {body}");
     let since = sample::snapshot().incidents.open[0].since.as_secs();
     let (status, _, body) = ask(&server, "GET", &format!("/incident/dropped-{}.250", since + 30)).await;
     assert!(status == 200 && body.contains("<h1>TCP 1433 to every host:"), "as an alert links to it: {body}");
@@ -337,6 +343,19 @@ async fn what_is_not_watched_has_nothing_read_for_it() {
     let request = Request::builder().uri("/endpoint/nobody:1").body(Body::empty()).expect("a request");
     let answer = timeout(Duration::from_secs(5), pages.call(request)).await.expect("it waits for nothing");
     assert_eq!(answer.expect("a router never fails").status(), StatusCode::NOT_FOUND);
+}
+
+/// The course follows the snapshots at its own pace, and a page may be asked for before.
+#[tokio::test]
+async fn the_first_page_shows_the_last_visits_of_its_own_snapshot() {
+    let (_keep, receiver) = watch::channel(Arc::new(sample::snapshot()));
+    let live = Live::new(receiver.clone(), None);
+    let pages = TowerToHyperService::new(site(receiver, mpsc::channel(1).0, live).router);
+    let request = Request::builder().uri("/").body(Body::empty()).expect("a request");
+    let answer = pages.call(request).await.expect("a router never fails");
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a page is there");
+    let page = std::str::from_utf8(&body).expect("a page is text");
+    assert!(page.contains("aria-label=\"last 1 visits, 0 failed; "), "{page}");
 }
 
 /// Reads the stream of changes until it fits.

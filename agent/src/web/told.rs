@@ -13,6 +13,7 @@ const QUIET: Duration = Duration::from_secs(25);
 #[derive(Debug, Default)]
 pub(super) struct Told {
     at: Duration,
+    number: u64,
     layout: u64,
     parts: BTreeMap<String, (Mark, Duration)>,
 }
@@ -23,10 +24,16 @@ impl Told {
         self.at
     }
 
-    /// Begins with a snapshot, and says whether it is too much to be told in parts: pages are to fetch it anew then.
-    pub(super) fn begin(&mut self, at: Duration, layout: u64) -> bool {
+    /// The number of that snapshot.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Begins with the snapshot of this number and time, and says whether it is too much to be told in parts: pages are to fetch
+    /// it anew then.
+    pub(super) fn begin(&mut self, number: u64, at: Duration, layout: u64) -> bool {
         let is_whole = layout != self.layout || self.at.is_zero();
-        (self.at, self.layout) = (at, layout);
+        (self.number, self.at, self.layout) = (number, at, layout);
         if is_whole {
             self.parts.clear();
         }
@@ -58,7 +65,7 @@ mod tests {
 
     /// What pages are told of a snapshot with these parts.
     fn take(pages: &mut Told, at: u64, layout: u64, parts: &[(&str, u64, Option<u64>)]) -> Vec<String> {
-        let is_whole = pages.begin(S(at), layout);
+        let is_whole = pages.begin(at, S(at), layout);
         let due =
             parts.iter().filter(|(id, whole, standing)| pages.is_due(id, Mark { whole: *whole, standing: *standing }));
         let due: Vec<String> = due.map(|(id, _, _)| (*id).to_owned()).collect();

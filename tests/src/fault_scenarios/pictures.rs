@@ -162,6 +162,8 @@ fn reload_and_restart(stage: &Stage, mut agent: Running, browser: &mut Browser, 
     agent.tell(Signal::SIGHUP)?;
     let status = until(stage, |status| status["agent"]["loaded"] != loaded && !judge::incidents(status).is_empty())?;
     browser.wait_until("document.getElementById('live').textContent === ', live'")?;
+    // The agent's own section says when which configuration came into force.
+    browser.value("document.getElementById('h-agent').scrollIntoView({behavior: 'instant'})")?;
     browser.picture(&folder.join("page-reload.png"))?;
     let incidents = judge::incidents(&status);
     let since = incidents.first().map(|one| one["since"].clone()).context("one is open")?;
@@ -197,6 +199,9 @@ fn staged(file: &Path, folder: &Path, name: &str) -> Result<()> {
         stage.inject(&fault.during(&scenario.before))?;
     }
     println!("{name}: the incident {}", followed(&stage, &mut browser, true)?);
+    for (what, words) in card(&mut browser)? {
+        println!("{name}: {what}: {words}");
+    }
     until(&stage, |status| !judge::incidents(status).is_empty())?;
     take(&mut browser, "/", WIDE, &folder.join(format!("{name}.png")))?;
     let text = browser.value("document.body.innerText")?;
@@ -224,6 +229,16 @@ fn followed(stage: &Stage, browser: &mut Browser, is_open: bool) -> Result<Strin
     browser.wait_until(&if is_open { whole } else { format!("{cards}.length === 0") })?;
     let (said, later) = (said.as_secs_f64(), (start.elapsed() - said).as_secs_f64());
     Ok(format!("stood in the status after {said:.1} s, on the open page {later:.1} s later"))
+}
+
+/// What the first card of the open page says: the cause, who mends it, and what to do.
+fn card(browser: &mut Browser) -> Result<[(&'static str, String); 3]> {
+    let mut said = |what, which: &str| -> Result<_> {
+        let all = format!("[...document.querySelector('#incidents .card').querySelectorAll('{which}')]");
+        let words = browser.value(&format!("{all}.map((it) => it.textContent).join('; ')"))?;
+        Ok((what, words.as_str().context("a card has text")?.to_owned()))
+    };
+    Ok([said("cause", ".kind code")?, said("owner", ".owner b")?, said("advice", ".todo > p:not(.owner) b")?])
 }
 
 fn take(browser: &mut Browser, path: &str, screen: Screen, file: &Path) -> Result<()> {

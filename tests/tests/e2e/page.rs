@@ -144,8 +144,16 @@ fn the_page_holds_in_a_real_browser() {
     the_filter_filters(&mut browser);
     what_changes_shows(&mut browser, &stage);
     a_month_is_drawn(&mut browser);
+    an_outage_of_a_class_is_drawn(&mut browser);
     the_keyboard_suffices(&mut browser, &stage);
     page_looks::printed_it_is_a_report(&mut browser, &stage.page);
+    page_looks::a_printed_incident_is_whole(&mut browser, &stage.page);
+    page_looks::every_width_is_enough(&mut browser, &stage.page);
+    page_looks::on_a_wall_it_is_read_from_afar(&mut browser, &stage.page);
+    page_looks::forced_colours_leave_everything_told_apart(&mut browser, &stage.page);
+    page_looks::nothing_moves_for_who_wants_no_motion(&mut browser, &stage.page);
+    page_looks::a_wall_shows_the_classes_beside_a_loss(&mut browser, &stage.page);
+    page_looks::a_phone_shows_what_a_desk_does(&mut browser, &stage.page);
     nothing_is_in_the_way(&mut browser, &stage);
     assert_eq!(browser.complaints, [""; 0], "the browser has nothing to complain of");
 }
@@ -194,6 +202,27 @@ fn a_month_is_drawn(browser: &mut Browser) {
     assert!(most.as_u64() > Some(u64::from(MONTH.0)), "{most} marks");
 }
 
+/// The class whose endpoint did not answer for a while stands below the incidents, on the same scale, drawn and in words.
+fn an_outage_of_a_class_is_drawn(browser: &mut Browser) {
+    let lane = |span: &str| {
+        format!(
+            "[...document.querySelectorAll('#past .{span} tr')].find((it) => it.cells[0].textContent === 'tcp')?.querySelector('svg.lane')"
+        )
+    };
+    within(browser, &format!("{}?.checkVisibility()", lane("d1")));
+    holds(
+        browser,
+        &format!("/^tcp in the last 24 h: .* answered; .* did not between /.test({}.ariaLabel)", lane("d1")),
+    );
+    let left = |what: &str| format!("{what}.getBoundingClientRect().left");
+    let incidents = "document.querySelector('#past .d1 svg.timeline')";
+    holds(browser, &format!("{} === {}", left(&lane("d1")), left(incidents)));
+    holds(browser, &format!("!{}.checkVisibility()", lane("h1")));
+    browser.value("document.getElementById('span-h1').click()").expect("a span can be chosen");
+    holds(browser, &format!("{}.checkVisibility() && !{}.checkVisibility()", lane("h1"), lane("d1")));
+    browser.value("document.getElementById('span-d1').click()").expect("a span can be chosen");
+}
+
 /// The card of the incident that lasts as long as the test.
 const LASTING: &str =
     "const card = [...document.querySelectorAll('.card')].find((it) => it.textContent.includes('blocked'));";
@@ -208,7 +237,8 @@ const SLOW_CLIPBOARD: &str = "(() => {
     };
 })()";
 
-/// From the top of the page to an incident in the clipboard, with two keys, while other incidents come and go.
+/// From the top of the page to an incident in the clipboard, with two keys and nothing unfolded, while other
+/// incidents come and go.
 fn the_keyboard_suffices(browser: &mut Browser, stage: &Stage) {
     let on = |what: &str| {
         format!("(() => {{ {LASTING} return document.activeElement === card.querySelector('{what}'); }})()")
@@ -225,9 +255,7 @@ fn the_keyboard_suffices(browser: &mut Browser, stage: &Stage) {
     let peer = TcpListener::bind(("127.0.0.1", stage.quiet)).expect("the port is free");
     within(browser, "document.querySelectorAll('.card').length === 1");
     browser.value("document.activeElement.blur()").expect("the walk starts at the top");
-    walk(browser, "details.copy summary");
-    browser.press("Enter").expect("a key can be pressed");
-    walk(browser, "details.copy button");
+    walk(browser, "header .copying");
     browser.value(SLOW_CLIPBOARD).expect("the clipboard can be slowed down");
     browser.press("Enter").expect("a key can be pressed");
     within(browser, "window.copying?.includes('blocked')");
@@ -235,9 +263,9 @@ fn the_keyboard_suffices(browser: &mut Browser, stage: &Stage) {
     within(browser, "document.querySelectorAll('.card').length === 2");
     within(
         browser,
-        &format!("(() => {{ {LASTING} return card.querySelector('button.copying').textContent === 'Copied'; }})()"),
+        &format!("(() => {{ {LASTING} return card.querySelector('header .copying').textContent === 'Copied'; }})()"),
     );
-    holds(browser, &on("details.copy button"));
+    holds(browser, &on("header .copying"));
 }
 
 /// Every page, in both schemes, wide and narrow: nothing to scroll sideways, nothing serious for axe.
@@ -245,7 +273,7 @@ fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
     let incident = browser.value("document.querySelector('.card h3 a').pathname").expect("an incident is open");
     let endpoint = browser.value("document.querySelector('tr.row a').pathname").expect("an endpoint is there");
     let ended = browser
-        .value("[...document.querySelectorAll('#past tr')].filter((it) => it.cells[1] && !it.querySelector('.bad') && it.querySelector('a')).map((it) => it.querySelector('a').pathname)")
+        .value("[...document.querySelectorAll('#past .scroll tr')].filter((it) => it.cells[1] && !it.querySelector('.bad') && it.querySelector('a')).map((it) => it.querySelector('a').pathname)")
         .expect("the newest incidents are listed");
     let (of_now, of_the_store) = (ended[0].as_str().expect("one ended here"), ended[1].as_str().expect("one is older"));
     let axe = axe().map(|path| fs::read_to_string(path).expect("axe is text"));
@@ -263,10 +291,10 @@ fn nothing_is_in_the_way(browser: &mut Browser, stage: &Stage) {
             let wide = browser.value("document.documentElement.scrollWidth - innerWidth").expect("a page has a width");
             assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{path} is {wide} pixels too wide for {screen:?}");
             holds(browser, "window.hacked === undefined && document.images.length === 0");
+            assert!(unfolded(browser) || incident != path, "{path} has commands with options");
             if let Some(axe) = &axe {
                 assert_eq!(judged(browser, axe), [""; 0], "{path} by {screen:?}");
             }
-            assert!(unfolded(browser) || incident != path, "{path} has commands with options");
             // An option is never cut behind its hyphens, however narrow the screen is.
             holds(browser, "[...document.querySelectorAll('.piece')].every((it) => it.getClientRects().length < 2)");
             holds(browser, "document.documentElement.scrollWidth <= innerWidth");

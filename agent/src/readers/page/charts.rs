@@ -2,7 +2,11 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::course::{BARS, Bars, Passed, STRETCHES, VISITS};
+use super::{
+    bars::{BARS, Bars},
+    course::{Passed, STRETCHES, VISITS},
+    text::millis,
+};
 
 /// A path for one class of the style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,54 +19,99 @@ pub(super) struct Path {
 
 /// What a quarter of an hour was: a class, its words, and the pieces of its bar, each by upper edge and height in a field of 10.
 /// The shapes differ, so that nobody has to tell colours apart.
-const QUARTERS: [(&str, &str, &[&str]); 4] = [
-    ("good", "all answered", &["3v7"]),
-    ("part", "some did not", &["3v2.5", "7v3"]),
-    ("bad", "most did not", &["0v10"]),
-    ("none", "not known, or not judged", &["9v1"]),
+type Kind = (&'static str, &'static str, &'static [(f64, f64)]);
+const KINDS: [Kind; 4] = [
+    ("good", "all answered", &[(3.0, 7.0)]),
+    ("part", "some did not", &[(3.0, 2.5), (7.0, 3.0)]),
+    ("bad", "most did not", &[(0.0, 10.0)]),
+    ("none", "not known, or not judged", &[(9.0, 1.0)]),
 ];
+/// The place of each among them.
+const GOOD: usize = 0;
+const PART: usize = 1;
+const BAD: usize = 2;
+const NONE: usize = 3;
 
 /// Draws a quarter of this kind at a place.
-fn quarter(path: &mut Path, kind: usize, place: u64) {
-    QUARTERS[kind].2.iter().for_each(|piece| _ = write!(path.d, "M{place}.5 {piece}"));
+fn quarter(path: &mut Path, kind: usize, place: usize) {
+    KINDS[kind].2.iter().for_each(|(top, height)| _ = write!(path.d, "M{place}.5 {top}v{height}"));
 }
 
 /// What the bars stand for: each kind's words, and one of it in a field of 1 by 10.
 pub(super) fn quarters() -> Vec<(&'static str, Path)> {
-    let one = |(kind, (class, words, _)): (usize, &(&'static str, &'static str, &[&str]))| {
+    let one = |(kind, (class, words, _)): (usize, &Kind)| {
         let mut path = Path { class, d: String::new() };
         quarter(&mut path, kind, 0);
         (*words, path)
     };
-    QUARTERS.iter().enumerate().map(one).collect()
+    KINDS.iter().enumerate().map(one).collect()
 }
 
-/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: four paths by how much of what could be judged
-/// answered.
-pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
-    let mut paths = QUARTERS.map(|(class, ..)| Path { class, d: String::new() });
-    let mut is_known = [false; BARS as usize];
+/// The kind of each bar, by how much of what could be judged answered.
+fn kinds(bars: Option<&Bars>, now: Duration) -> [usize; BARS as usize] {
+    let mut kinds = [NONE; BARS as usize];
     for (place, bar) in bars.into_iter().flat_map(|bars| bars.placed(now)).filter(|(_, bar)| !bar.is_dark()) {
-        let kind = match (bar.good, bar.bad) {
-            (_, 0.0) => 0,
-            (good, bad) if good > bad => 1,
-            _ => 2,
+        kinds[place as usize] = match (bar.good, bar.bad) {
+            (_, 0.0) => GOOD,
+            (good, bad) if good > bad => PART,
+            _ => BAD,
         };
-        is_known[place as usize] = true;
-        quarter(&mut paths[kind], kind, place);
     }
-    for (place, _) in (0..).zip(is_known).filter(|(_, is_known)| !is_known) {
-        quarter(&mut paths[3], 3, place);
+    kinds
+}
+
+/// Upright bars, one for each quarter of an hour, in a field of 96 by 10: a path for each kind.
+pub(super) fn uptime(bars: Option<&Bars>, now: Duration) -> Vec<Path> {
+    let mut paths = KINDS.map(|(class, ..)| Path { class, d: String::new() });
+    kinds(bars, now).into_iter().enumerate().for_each(|(place, kind)| quarter(&mut paths[kind], kind, place));
+    paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// A stretch of bars of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    kind: usize,
+    /// The places of the first one and behind the last one.
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Run {
+    /// What did not answer in it; `None` where all did, or nothing is known.
+    pub(super) fn missed(self) -> Option<&'static str> {
+        (self.kind == PART || self.kind == BAD).then(|| KINDS[self.kind].1)
+    }
+}
+
+/// The bars as stretches of one kind: how much is drawn depends on how often that changed, and never exceeds the bars.
+pub(super) fn runs(bars: &Bars, now: Duration) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (place, kind) in (0..).zip(kinds(Some(bars), now)) {
+        match runs.last_mut() {
+            Some(run) if run.kind == kind => run.to = place + 1,
+            _ => runs.push(Run { kind, from: place, to: place + 1 }),
+        }
+    }
+    runs
+}
+
+/// These stretches in a field of 96 by 10, each in the shape of its kind: a path for each kind.
+pub(super) fn lane(runs: &[Run]) -> Vec<Path> {
+    let mut paths = KINDS.map(|(class, ..)| Path { class, d: String::new() });
+    for Run { kind, from, to } in runs {
+        let (path, width) = (&mut paths[*kind], to - from);
+        let piece = |(top, height): &(f64, f64)| _ = write!(path.d, "M{from} {top}h{width}v{height}h-{width}z");
+        KINDS[*kind].2.iter().for_each(piece);
     }
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
 }
 
-/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest fills it. One that failed
-/// is a column of full height that is broken in its middle.
+/// The last visits, each a column whose parts are its stretches, in a field of 64 by 20. The tallest that answered fills
+/// it. One that failed is a column of full height that is broken in its middle, however long it was waited for.
 pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
     const HEIGHT: f64 = 20.0;
     let total = |visit: &Passed| visit.took.iter().map(|took| f64::from(*took)).sum::<f64>();
-    let tallest = visits.iter().map(total).fold(1.0, f64::max);
+    let tallest = visits.iter().filter(|visit| !visit.is_bad).map(total).fold(1.0, f64::max);
     let mut paths: Vec<Path> = STRETCHES.iter().map(|(class, _)| Path { class, d: String::new() }).collect();
     paths.push(Path { class: "bad", d: String::new() });
     for (number, visit) in visits.iter().enumerate() {
@@ -81,6 +130,22 @@ pub(super) fn visits(visits: &[Passed]) -> Vec<Path> {
         }
     }
     paths.into_iter().filter(|path| !path.d.is_empty()).collect()
+}
+
+/// The same for the ear: how many failed, and how long the others took.
+pub(super) fn visits_in_words(visits: &[Passed]) -> String {
+    let total = |visit: &Passed| visit.took.iter().map(|took| u64::from(*took)).sum::<u64>();
+    let said = |tenths: u64| millis(Duration::from_micros(tenths * 100));
+    let failed = visits.iter().filter(|visit| visit.is_bad).count();
+    let mut words = format!("last {} visits, {failed} failed", visits.len());
+    let mut answered: Vec<&Passed> = visits.iter().filter(|visit| !visit.is_bad).collect();
+    answered.sort_by_key(|visit| total(visit));
+    if let (Some(median), Some(slowest)) = (answered.get(answered.len() / 2), answered.last()) {
+        let most = (0..).zip(slowest.took).max_by_key(|(_, took)| *took).map_or(0, |(stretch, _)| stretch);
+        let (median, slowest) = (said(total(median)), said(total(slowest)));
+        _ = write!(words, "; median {median}, slowest {slowest}, most of it {}", STRETCHES[most].1);
+    }
+    words
 }
 
 /// What the columns' parts stand for: class, words, and a swatch in a field of 8 by 8.
@@ -139,21 +204,30 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        super::course::{BAR, Did},
+        super::bars::{BAR, Did},
         *,
     };
 
     #[test]
-    fn columns_stand_on_the_ground_and_the_tallest_fills_the_field() {
+    fn columns_stand_on_the_ground_and_the_tallest_that_answered_fills_the_field() {
         let quick = Passed { took: [10, 0, 0, 30, 0], is_bad: false };
         let slow = Passed { took: [0, 80, 0, 0, 0], is_bad: false };
-        let failed = Passed { took: [0, 0, 90, 0, 0], is_bad: true };
+        let failed = Passed { took: [0, 0, 7000, 0, 0], is_bad: true };
         let paths = visits(&[quick, slow, failed]);
         let of = |class: &str| paths.iter().find(|path| path.class == class).map(|path| path.d.as_str());
-        assert_eq!(of("dns"), Some("M54 20.0v-2.2"));
-        assert_eq!(of("request"), Some("M54 17.8v-6.7"));
-        assert_eq!(of("connect"), Some("M58 20.0v-17.8"));
+        assert_eq!(of("dns"), Some("M54 20.0v-2.5"));
+        assert_eq!(of("request"), Some("M54 17.5v-7.5"));
+        assert_eq!(of("connect"), Some("M58 20.0v-20"));
         assert_eq!((of("bad"), of("tls")), (Some("M62 20v-8M62 8v-8"), None), "broken, and nothing shows through");
+    }
+
+    #[test]
+    fn columns_are_told_in_words_as_well() {
+        let took = |took| Passed { took, is_bad: false };
+        let failed = Passed { took: [0, 0, 7000, 0, 0], is_bad: true };
+        let three = [took([10, 0, 0, 30, 0]), took([0, 0, 600, 200, 0]), failed, took([0, 60, 0, 0, 0])];
+        assert_eq!(visits_in_words(&three), "last 4 visits, 1 failed; median 6.0 ms, slowest 80 ms, most of it TLS");
+        assert_eq!(visits_in_words(&[failed]), "last 1 visits, 1 failed");
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The classes: how each stands, how much of it answered in the last day, and what it adds to the risk.
+//! The classes: how each stands, how much of it answered in the last day, and what it adds to the risk; and the same in a line
+//! for a wall.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 
 use super::{
+    answer,
     charts::{self, Path},
     course::Course,
     standing::{BAD, GOOD, NONE, PART, Standing},
@@ -44,6 +46,28 @@ pub(super) fn table(snapshot: &Snapshot, course: &Course) -> Html {
     let rows = snapshot.classes.iter().map(|class| row(snapshot, class, course)).collect();
     let since = course.known_since(snapshot.at).map(When::of);
     Html::of(&Table { rows, since, has_risk: snapshot.risk.is_some() })
+}
+
+#[derive(Template)]
+#[template(path = "wall.html", whitespace = "minimize")]
+struct Wall {
+    risk_title: &'static str,
+    risk: Option<String>,
+    to_horizon: Option<String>,
+    classes: Vec<(&'static str, Standing)>,
+}
+
+/// What a wall shows below the answer, where the table and the risk are out of sight as soon as an incident is open: both
+/// again in a line.
+pub(super) fn wall(snapshot: &Snapshot) -> Html {
+    let risk = snapshot.risk.as_ref();
+    let watched = snapshot.classes.iter().filter(|class| class.endpoints > 0);
+    Html::of(&Wall {
+        risk_title: answer::risk_title(snapshot),
+        risk: risk.map(|risk| share(risk.total)),
+        to_horizon: risk.and_then(|risk| risk.to_horizon).map(span),
+        classes: watched.map(|class| (class.class.label(), standing(snapshot, class))).collect(),
+    })
 }
 
 fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {

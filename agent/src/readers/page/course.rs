@@ -13,7 +13,11 @@ use ase_probes::{
     verdict::{Phase, Verdict},
 };
 
-use super::watched::Watched;
+pub use super::bars::{PAST, REACH};
+use super::{
+    bars::{BAR, Bars, Did, Spans},
+    watched::Watched,
+};
 use crate::{
     engine::snapshot::Snapshot,
     model::{catalog::EndpointId, diagnosis::Closed, endpoint::EndpointView, visit::Visit},
@@ -21,14 +25,6 @@ use crate::{
     store::rows::{IncidentRow, OutcomeRow},
 };
 
-/// How far back the bars reach.
-pub const REACH: Duration = Duration::from_secs(24 * 3600);
-/// Bars in that time: one for each quarter of an hour.
-pub(super) const BARS: u64 = 96;
-/// What one bar stands for.
-pub(super) const BAR: Duration = Duration::from_secs(REACH.as_secs() / BARS);
-/// How far back incidents reach.
-pub const PAST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Between two looks that are further apart than this nobody knows what was the case.
 const GAP: Duration = Duration::from_secs(60);
 /// A remembered outcome stands at most this long beyond its end: twice the longest stretch.
@@ -41,107 +37,23 @@ pub(super) const RISKS: usize = 240;
 /// Incidents that are kept beside those of the snapshot: as many as the store remembers.
 const MOST_EARLIER: usize = 2000;
 
-/// Endpoint-seconds of one bar.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Bar {
-    /// The bar's number since the Unix epoch.
-    number: u64,
-    /// Endpoint-seconds in which endpoints answered.
-    pub(super) good: f64,
-    /// Endpoint-seconds in which they did not.
-    pub(super) bad: f64,
-    /// Endpoint-seconds in which nobody could judge them.
-    pub(super) dark: f64,
-}
-
-impl Bar {
-    /// Whether for the most part nobody could judge.
-    pub(super) fn is_dark(&self) -> bool {
-        self.dark > self.good + self.bad
-    }
-}
-
-/// How endpoints did in a stretch of time, in endpoint-seconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Did {
-    pub(super) good: f64,
-    pub(super) bad: f64,
-    pub(super) dark: f64,
-}
-
-impl Did {
-    /// What one endpoint did in so many seconds by the word for its result.
-    fn of(result: &str, seconds: f64) -> Self {
-        match result {
-            "unknown" => Self { dark: seconds, ..Self::default() },
-            "failed" => Self { bad: seconds, ..Self::default() },
-            _ => Self { good: seconds, ..Self::default() },
-        }
-    }
-}
-
-/// Bars, the oldest first; those of which nothing is known are left out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Bars(VecDeque<Bar>);
-
-impl Bars {
-    /// Adds seconds that began at this moment, to the bar of that moment.
-    pub(super) fn add(&mut self, at: Duration, did: Did) {
-        let number = at.as_secs() / BAR.as_secs();
-        let place = self.0.partition_point(|bar| bar.number < number);
-        if self.0.get(place).is_none_or(|bar| bar.number != number) {
-            self.0.insert(place, Bar { number, ..Bar::default() });
-        }
-        let bar = &mut self.0[place];
-        (bar.good, bar.bad, bar.dark) = (bar.good + did.good, bar.bad + did.bad, bar.dark + did.dark);
-        while self.0.len() > BARS as usize {
-            self.0.pop_front();
-        }
-    }
-
-    /// Adds a stretch of one endpoint, cut where bars begin.
-    fn add_stretch(&mut self, from: Duration, to: Duration, result: &str) {
-        let mut at = from;
-        while at < to {
-            let next = BAR * u32::try_from(at.as_secs() / BAR.as_secs() + 1).unwrap_or(u32::MAX);
-            let end = next.min(to);
-            let seconds = end.saturating_sub(at).as_secs_f64();
-            self.add(at, Did::of(result, seconds));
-            at = end;
-        }
-    }
-
-    /// Each bar that is known, with its place from the left: the last place is the bar of `now`.
-    pub(super) fn placed(&self, now: Duration) -> impl Iterator<Item = (u64, &Bar)> {
-        let first = (now.as_secs() / BAR.as_secs() + 1).saturating_sub(BARS);
-        self.0
-            .iter()
-            .filter_map(move |bar| Some((bar.number.checked_sub(first)?, bar)))
-            .filter(|(place, _)| *place < BARS)
-    }
-
-    /// The share that answered; `None` while nothing is known.
-    pub(super) fn share(&self, now: Duration) -> Option<f64> {
-        let (good, bad) = self.placed(now).fold((0.0, 0.0), |(good, bad), (_, bar)| (good + bar.good, bad + bar.bad));
-        (good + bad > 0.0).then(|| good / (good + bad))
-    }
-}
-
 /// Bars made of remembered outcomes, told in the order in which they were written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recalled {
-    bars: BTreeMap<String, Bars>,
+    classes: BTreeMap<String, Spans>,
     open: BTreeMap<Arc<str>, OutcomeRow>,
     /// Whether a success came yet. Successes are forgotten before failures: what is older than the oldest success would
     /// look like an outage that lasted for days.
     has_good: bool,
+    /// Since when nothing was forgotten, where that is known.
+    whole_since: Option<Duration>,
     watched: Watched,
 }
 
 impl Recalled {
     /// Takes the next row.
     pub fn take(&mut self, row: OutcomeRow) {
-        self.has_good |= row.is_good();
+        self.has_good |= row.is_good() || self.whole_since.is_some_and(|since| row.began >= since);
         if !self.has_good {
             return;
         }
@@ -152,17 +64,29 @@ impl Recalled {
         }
     }
 
+    /// What the rows of one endpoint tell, the oldest first; of those since `whole_since` nothing was forgotten.
+    pub fn of(rows: impl IntoIterator<Item = OutcomeRow>, whole_since: Option<Duration>) -> Self {
+        let mut recalled = Self { whole_since, ..Self::default() };
+        rows.into_iter().for_each(|row| recalled.take(row));
+        recalled
+    }
+
+    /// The day of the one endpoint whose rows these are, up to `until`.
+    pub(super) fn day(&self, until: Duration) -> Bars {
+        self.clone().finish(until).into_values().next().unwrap_or_default().day().clone()
+    }
+
     /// The bars by class, nothing counted from `until` on.
-    pub(super) fn finish(mut self, until: Duration) -> BTreeMap<String, Bars> {
+    pub(super) fn finish(mut self, until: Duration) -> BTreeMap<String, Spans> {
         for row in std::mem::take(&mut self.open).into_values() {
             self.settle(&row, Some(until));
         }
-        self.bars
+        self.classes
     }
 
     fn settle(&mut self, row: &OutcomeRow, next: Option<Duration>) {
         let end = (row.ended + STANDS).min(next.unwrap_or(Duration::MAX));
-        self.bars.entry(row.class.to_string()).or_default().add_stretch(row.began, end, &row.result);
+        self.classes.entry(row.class.to_string()).or_default().add_stretch(row.began, end, Did::of(&row.result));
     }
 }
 
@@ -226,7 +150,7 @@ pub struct Course {
     at: Option<Duration>,
     /// The first moment of which anything is known, since the Unix epoch.
     since: Option<Duration>,
-    classes: BTreeMap<Class, Bars>,
+    classes: BTreeMap<Class, Spans>,
     tracks: BTreeMap<EndpointId, Track>,
     risks: VecDeque<(Duration, f64)>,
     /// What the last snapshot knew of incidents that ended, and under which ids the store remembers them.
@@ -240,14 +164,11 @@ impl Course {
     /// Takes the next snapshot.
     pub fn take(&mut self, snapshot: &Snapshot) {
         let passed = self.at.map_or(Duration::ZERO, |at| snapshot.at.saturating_sub(at));
-        if passed <= GAP {
-            let seconds = passed.as_secs_f64();
-            for class in &snapshot.classes {
-                let [good, bad, dark] = [class.up, class.failed, class.unknown].map(|number| number as f64 * seconds);
-                if good + bad + dark > 0.0 {
-                    let bars = self.classes.entry(class.class).or_default();
-                    bars.add(snapshot.at.saturating_sub(passed), Did { good, bad, dark });
-                }
+        if passed <= GAP && !passed.is_zero() {
+            for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
+                let [good, bad, dark] = [class.up, class.failed, class.unknown].map(|number| number as f64);
+                let spans = self.classes.entry(class.class).or_default();
+                spans.add_stretch(snapshot.at.saturating_sub(passed), snapshot.at, Did { good, bad, dark });
             }
         }
         let from = if passed <= GAP { snapshot.at.saturating_sub(passed) } else { snapshot.at };
@@ -328,23 +249,28 @@ impl Course {
         incidents.retain(|row| row.closed.is_none_or(|closed| closed >= started.saturating_sub(PAST)));
         for (label, before) in outcomes.finish(started) {
             let Some(class) = Class::from_label(&label) else { continue };
-            let bars = self.classes.entry(class).or_default();
-            for bar in before.0 {
-                // A bar may have begun before anything was known, by a quarter of an hour at most.
-                let began = BAR * u32::try_from(bar.number).unwrap_or(u32::MAX);
-                // What is older than the bars reach says nothing of how much of them is known.
-                if began + REACH > started {
-                    self.since = Some(self.since.map_or(began, |since| since.min(began)));
-                }
-                bars.add(began, Did { good: bar.good, bad: bar.bad, dark: bar.dark });
-            }
+            // A bar may have begun before anything was known, by a quarter of an hour at most. What is older than the bars reach
+            // says nothing of how much of them is known.
+            let first = before.day().first_within_a_day(started);
+            self.since = first.into_iter().chain(self.since).min();
+            self.classes.entry(class).or_default().join(before);
         }
         self.earlier.splice(0..0, incidents);
     }
 
-    /// The bars of a class.
+    /// The bars of a class's last day.
     pub(super) fn bars(&self, class: Class) -> Option<&Bars> {
-        self.classes.get(&class)
+        self.classes.get(&class).map(Spans::day)
+    }
+
+    /// The bars of a class in the span at this place among the spans of the timeline.
+    pub(super) fn bars_of(&self, class: Class, span: usize) -> Option<&Bars> {
+        self.classes.get(&class)?.at(span)
+    }
+
+    /// Since when anything is known of the last day.
+    pub fn since(&self) -> Option<Duration> {
+        self.since
     }
 
     /// Since when anything is known, where the bars reach further back than that.
@@ -374,19 +300,12 @@ impl Course {
     }
 }
 
-/// Bars of one endpoint's remembered outcomes, up to `until`.
-pub(super) fn of_rows(rows: &[OutcomeRow], until: Duration) -> Bars {
-    let mut recalled = Recalled::default();
-    rows.iter().cloned().for_each(|row| recalled.take(row));
-    recalled.finish(until).into_values().next().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         model::{diagnosis::Incident, endpoint::Status, visit::Untested},
-        readers::page::charts,
+        readers::page::{bars::SPANS, charts},
         sample::{self, AT},
     };
 
@@ -415,10 +334,10 @@ mod tests {
         snapshot.at = AT + S(10);
         course.take(&snapshot);
         let bars = course.bars(Class::Sql).expect("ten seconds passed");
-        assert_eq!((bars.share(snapshot.at), bars.0[0].bad), (Some(0.0), 20.0));
+        assert_eq!((bars.share(snapshot.at), bars.bars[0].bad), (Some(0.0), 20.0));
         snapshot.at = AT + S(1000);
         course.take(&snapshot);
-        assert_eq!(course.bars(Class::Sql).map(|bars| bars.0[0].bad), Some(20.0), "nobody looked in between");
+        assert_eq!(course.bars(Class::Sql).map(|bars| bars.bars[0].bad), Some(20.0), "nobody looked in between");
     }
 
     #[test]
@@ -457,8 +376,8 @@ mod tests {
         let mut recalled = Recalled::default();
         recalled.take(row("healthy", S(100), S(110)));
         recalled.take(row("unknown", S(120), S(600)));
-        let bars = recalled.finish(S(900)).remove("sql").expect("the class has bars");
-        assert!(bars.0[0].is_dark() && bars.0[0].good == 20.0, "{bars:?}");
+        let bars = recalled.day(S(900));
+        assert!(bars.bars[0].is_dark() && bars.bars[0].good == 20.0, "{bars:?}");
     }
 
     #[test]
@@ -494,9 +413,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_is_counted_whole_in_every_span_and_a_look_leaves_no_hole() {
+        let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
+        for _ in 0..=10 {
+            course.take(&snapshot);
+            // Longer than a bar of the shortest span.
+            snapshot.at += S(50);
+        }
+        for (place, span) in SPANS.iter().enumerate() {
+            let bars = course.bars_of(Class::Sql, place).expect("ten looks took time");
+            let bad: f64 = bars.bars.iter().map(|bar| bar.bad).sum();
+            assert!((bad - 2.0 * 500.0).abs() < 1e-6, "{span:?}: {bad}");
+            let numbers: Vec<u64> = bars.bars.iter().map(|bar| bar.number).collect();
+            assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{span:?}: {numbers:?}");
+        }
+    }
+
+    #[test]
     fn a_stretch_is_cut_where_bars_begin() {
         let mut bars = Bars::default();
-        bars.add_stretch(AT - S(300), AT + S(1000), "healthy");
+        bars.add_stretch(AT - S(300), AT + S(1000), Did::of("healthy"));
         assert_eq!(
             bars.placed(AT + S(1000)).map(|(place, bar)| (place, bar.good)).collect::<Vec<_>>(),
             [(93, 300.0), (94, 900.0), (95, 100.0)]
@@ -511,9 +447,22 @@ mod tests {
         recalled.take(row("healthy", S(1_000), S(1_300)));
         recalled.take(row("failed", S(1_310), S(1_311)));
         recalled.take(row("failed", S(1_340), S(1_341)));
-        let bars = recalled.finish(S(9_000)).remove("sql").expect("the class has bars");
-        let (good, bad) = bars.0.iter().fold((0.0, 0.0), |(good, bad), bar| (good + bar.good, bad + bar.bad));
+        let bars = recalled.day(S(9_000));
+        let (good, bad) = bars.bars.iter().fold((0.0, 0.0), |(good, bad), bar| (good + bar.good, bad + bar.bad));
         assert_eq!((good, bad), (310.0, 30.0 + 601.0), "what came before the first success is left out");
+    }
+
+    #[test]
+    fn an_endpoint_that_failed_all_day_is_not_called_unknown() {
+        let mut others = Recalled::default();
+        others.take(row("healthy", AT - S(40_000), AT - S(39_700)));
+        let mut course = Course::default();
+        course.recall(others, Vec::new(), AT);
+        let rows =
+            || (1..=400).map(|number| row("failed", AT - S(40_400 - 100 * number), AT - S(40_399 - 100 * number)));
+        let bars = Recalled::of(rows(), course.since()).day(AT);
+        assert_eq!(bars.share(AT), Some(0.0), "the store remembers successes of others since then");
+        assert!(Recalled::of(rows(), None).day(AT).is_empty(), "without that nobody knows what was forgotten");
     }
 
     #[test]

@@ -7,13 +7,14 @@ use ase_probes::{
     outcome::Outcome,
     seen::Phases,
     tls::{Certificate, Handshake},
+    verdict::{Phase, Verdict},
 };
 use askama::Template;
 
 use super::{
-    Frame,
+    Frame, Place,
     charts::{self, Path, Stretch},
-    course::{self, Course, STRETCHES},
+    course::{self, Course, Recalled, STRETCHES},
     endpoints::{self, Expiry},
     headline,
     incidents::{self, Other},
@@ -29,7 +30,6 @@ use crate::{
     },
     net::duration::show,
     readers::{links, warnings},
-    store::rows::OutcomeRow,
 };
 
 /// Visits whose results the reach register holds (RFC 5905 section 13).
@@ -54,6 +54,7 @@ struct Page {
     bars: Vec<Path>,
     share: Option<String>,
     visits: Vec<Path>,
+    visits_in_words: String,
     reach: Vec<Standing>,
     failures: Vec<(&'static str, u64)>,
     attempts: u64,
@@ -119,6 +120,8 @@ struct Fall {
     label: &'static str,
     took: String,
     stretch: Stretch,
+    /// That it is what failed.
+    broken: Option<Standing>,
 }
 
 /// One address.
@@ -143,13 +146,20 @@ struct Certified {
     decides: bool,
 }
 
-/// The page; `None` where nothing with this id is watched. `rows` are its remembered outcomes of the last day.
-pub fn render(snapshot: &Snapshot, course: &Course, id: &str, rows: &[OutcomeRow]) -> Option<String> {
+/// The page; `None` where nothing with this id is watched. `past` is what is remembered of its last day.
+pub fn render<'a>(
+    snapshot: &Snapshot,
+    course: &Course,
+    asked: impl Into<Place<'a>>,
+    past: &Recalled,
+) -> Option<String> {
+    let asked = asked.into();
+    let id = asked.id;
     let view = snapshot.endpoints.iter().find(|view| &*view.endpoint.id.0 == id)?;
-    let (bars, passed) = (course::of_rows(rows, snapshot.at), course.visits(&view.endpoint.id));
+    let (bars, passed) = (past.day(snapshot.at), course.visits(&view.endpoint.id));
     let standing = Standing::of(view.status);
     let page = Page {
-        frame: Frame::of(snapshot, "detail", format!("{} {id}", standing.sign)),
+        frame: Frame { root: asked.root(), ..Frame::of(snapshot, "detail", format!("{} {id}", standing.sign)) },
         id: Text::from(id),
         standing,
         why: Text::from(endpoints::why(view.status)),
@@ -163,8 +173,9 @@ pub fn render(snapshot: &Snapshot, course: &Course, id: &str, rows: &[OutcomeRow
         visit: view.last.as_deref().map(|visit| visited(view, visit)),
         expiry: endpoints::expiry(snapshot, view),
         share: bars.share(snapshot.at).map(share),
-        bars: if rows.is_empty() { Vec::new() } else { charts::uptime(Some(&bars), snapshot.at) },
+        bars: if bars.is_empty() { Vec::new() } else { charts::uptime(Some(&bars), snapshot.at) },
         visits: charts::visits(&passed),
+        visits_in_words: charts::visits_in_words(&passed),
         reach: reach(view),
         failures: view.failures.iter().map(|(cause, count)| (cause.label(), *count)).collect(),
         attempts: view.attempts,
@@ -210,7 +221,7 @@ fn visited(view: &EndpointView, visit: &Visit) -> Visited {
     Visited {
         at: When::of(visit.began),
         took: millis(visit.took),
-        fall: fall(&visit.phases),
+        fall: fall(&visit.phases, visit.result.ok()),
         addresses: visit.outcomes.iter().map(asked).collect(),
         unasked: texts(visit.unasked.iter().map(ToString::to_string)),
         evidence: texts(visit.evidence()),
@@ -220,15 +231,25 @@ fn visited(view: &EndpointView, visit: &Visit) -> Visited {
     }
 }
 
-/// The phases one after the other, on a scale of all of them.
-fn fall(phases: &Phases) -> Vec<Fall> {
+/// The phases one after the other, on a scale of all of them, and which one failed.
+fn fall(phases: &Phases, verdict: Option<Verdict>) -> Vec<Fall> {
+    let broke = verdict.and_then(|verdict| broke(phases, verdict));
     let (total, mut at) = (phases.total().max(Duration::from_micros(1)), Duration::ZERO);
-    let step = |(phase, took): (ase_probes::verdict::Phase, Duration)| {
+    let step = |(phase, took): (Phase, Duration)| {
         let stretch = charts::within(Duration::ZERO, total, at, at + took).unwrap_or_default();
         at += took;
-        Fall { class: STRETCHES[course::stretch(phase)].0, label: phase.label(), took: millis(took), stretch }
+        let broken = (broke == Some(phase)).then_some(BAD);
+        let class = broken.map_or(STRETCHES[course::stretch(phase)].0, |broken| broken.class);
+        Fall { class, label: phase.label(), took: millis(took), stretch, broken }
     };
     phases.iter().map(step).collect()
+}
+
+/// The phase in which a failure showed or, where that one took no time, the last that was reached.
+fn broke(phases: &Phases, verdict: Verdict) -> Option<Phase> {
+    let Verdict::Failed(finding) = verdict else { return None };
+    let reached = phases.of(finding.phase).map(|_| finding.phase);
+    reached.or_else(|| phases.iter().last().map(|(phase, _)| phase))
 }
 
 fn asked(outcome: &Outcome) -> Asked {
@@ -237,7 +258,7 @@ fn asked(outcome: &Outcome) -> Asked {
         standing: Standing::of(Status::from(outcome.verdict)),
         cause: outcome.verdict.finding().map_or("", |finding| finding.cause.label()),
         round_trip: outcome.seen.round_trip.map(millis),
-        fall: fall(&outcome.phases),
+        fall: fall(&outcome.phases, Some(outcome.verdict)),
         evidence: texts(outcome.evidence()),
     }
 }

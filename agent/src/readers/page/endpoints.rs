@@ -88,7 +88,7 @@ pub(super) fn row(snapshot: &Snapshot, view: &EndpointView, course: &Course) -> 
         why: Text::from(why(view.status).replace('`', "")),
         since: When::of(view.since),
         visits: charts::visits(&visits),
-        visits_in_words: format!("last {} visits, {failed} failed", visits.len()),
+        visits_in_words: charts::visits_in_words(&visits),
         took: view.last.as_ref().map(|visit| millis(visit.took)),
         at: view.last.as_ref().map(|visit| When::of(visit.began)),
         expiry: expiry(snapshot, view),

@@ -86,7 +86,10 @@ mod tests {
         model::diagnosis::Closed,
         readers::{
             json,
-            page::{self, course::Course},
+            page::{
+                self,
+                course::{Course, Recalled},
+            },
             report,
             ticket::{Ticket, markdown},
         },
@@ -139,7 +142,10 @@ mod tests {
                 ("report", report::render(snapshot, None, report::Look::default())),
                 ("page", page::landing(snapshot, &Course::default())),
                 ("incident", page::incident(snapshot, &asked, None)),
-                ("endpoint", page::endpoint(snapshot, &Course::default(), &id, &[]).expect("it is watched")),
+                (
+                    "endpoint",
+                    page::endpoint(snapshot, &Course::default(), &id, &Recalled::default()).expect("it is watched"),
+                ),
                 ("ticket", markdown::render(&Ticket::of(snapshot, None))),
                 ("JSON", json::to_json(snapshot, "0")),
             ]

@@ -134,12 +134,10 @@ fn moments(
 
 fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>) -> String {
     let title = format!("{} {}", told.standing.sign, told.component);
-    let page = Page {
-        frame: Frame::of(snapshot, "detail", title),
-        moments: folded(moments),
-        markdown: markdown::lines(&told),
-        evidence: told.met(),
-        told,
-    };
+    let mut frame = Frame::of(snapshot, "detail", title);
+    if told.ended.is_some() {
+        frame.refresh = None;
+    }
+    let page = Page { frame, moments: folded(moments), markdown: markdown::lines(&told), evidence: told.met(), told };
     Html::of(&page).into_string()
 }

@@ -1,28 +1,30 @@
-//! The timeline of incidents, open and ended, by spans from an hour to thirty days, and the newest of them as a list.
+//! The timeline of incidents, open and ended, and of the classes of which not all answered, by spans from an hour to thirty
+//! days, and the newest incidents as a list.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use askama::Template;
 
 use super::{
+    bars::{self, Bars},
     charts::{self, Stretch},
     course::Course,
     incidents,
     standing::{ENDED, Standing},
-    text::{Html, Text, When, span},
+    text::{Html, Text, When, share, span},
 };
 use crate::{
     engine::snapshot::Snapshot,
     readers::{links, report},
 };
 
-/// The spans that can be chosen: a name for the style, its words, its length, and what stands at its quarters.
-const SPANS: [(&str, &str, u64, [&str; 4]); 5] = [
-    ("h1", "1 h", 3600, ["1 h ago", "45 min", "30 min", "15 min"]),
-    ("h6", "6 h", 6 * 3600, ["6 h ago", "4½ h", "3 h", "90 min"]),
-    ("d1", "24 h", 24 * 3600, ["24 h ago", "18 h", "12 h", "6 h"]),
-    ("d7", "7 d", 7 * 86_400, ["7 d ago", "5¼ d", "3½ d", "42 h"]),
-    ("d30", "30 d", 30 * 86_400, ["30 d ago", "22½ d", "15 d", "7½ d"]),
+/// The spans that can be chosen, as the course has them: a name for the style, its words, and what stands at its quarters.
+const SPANS: [(&str, &str, [&str; 4]); bars::SPANS.len()] = [
+    ("h1", "1 h", ["1 h ago", "45 min", "30 min", "15 min"]),
+    ("h6", "6 h", ["6 h ago", "4½ h", "3 h", "90 min"]),
+    ("d1", "24 h", ["24 h ago", "18 h", "12 h", "6 h"]),
+    ("d7", "7 d", ["7 d ago", "5¼ d", "3½ d", "42 h"]),
+    ("d30", "30 d", ["30 d ago", "22½ d", "15 d", "7½ d"]),
 ];
 /// The span that is shown at first.
 const FIRST: &str = "d1";
@@ -32,6 +34,8 @@ const DRAWN: usize = 200;
 const LISTED: usize = 20;
 /// Lanes of one timeline; what would need more shares the last.
 const LANES: usize = 6;
+/// Stretches of a class that are told in words, the newest.
+const TOLD: usize = 3;
 
 /// One incident in short.
 #[derive(Clone, Debug)]
@@ -69,7 +73,7 @@ pub(super) struct Choice {
 
 /// The spans that can be chosen.
 pub(super) fn choices() -> Vec<Choice> {
-    SPANS.iter().map(|(name, words, ..)| Choice { name, words, is_first: *name == FIRST }).collect()
+    SPANS.iter().map(|(name, words, _)| Choice { name, words, is_first: *name == FIRST }).collect()
 }
 
 /// Every incident that is known, the newest first.
@@ -125,6 +129,8 @@ struct Timeline {
     listed: Vec<Entry>,
     more: usize,
     is_remembered: bool,
+    /// Whether a class is drawn in any span.
+    has_lanes: bool,
 }
 
 struct Span {
@@ -137,6 +143,19 @@ struct Span {
     gaps: Vec<Stretch>,
     /// Since when something is, where that is not all of the span.
     since: Option<When>,
+    /// Classes of which not all answered.
+    classes: Vec<Lane>,
+    /// Whether anything is known of any class.
+    has_classes: bool,
+}
+
+/// A class in a span.
+struct Lane {
+    class: &'static str,
+    paths: Vec<charts::Path>,
+    share: String,
+    /// The same in words.
+    said: String,
 }
 
 struct Mark {
@@ -149,8 +168,10 @@ struct Mark {
 /// The timeline.
 pub(super) fn timeline(snapshot: &Snapshot, course: &Course) -> Html {
     let entries = entries(snapshot, course);
-    let spans = SPANS.iter().map(|(name, words, seconds, ticks)| {
-        let (now, length) = (snapshot.at, Duration::from_secs(*seconds));
+    let spans = SPANS.iter().zip(bars::SPANS).enumerate().map(|(place, ((name, words, ticks), length))| {
+        let now = snapshot.at;
+        let known = snapshot.classes.iter().filter_map(|view| Some((view.class, course.bars_of(view.class, place)?)));
+        let known: Vec<_> = known.filter(|(_, bars)| bars.share(now).is_some()).collect();
         let marks = marks(&entries, now, length);
         let height = marks.iter().map(|mark| mark.y - MARGIN).max().unwrap_or_default() + LANE;
         let mut unknown = course.unknown(now, length);
@@ -160,14 +181,39 @@ pub(super) fn timeline(snapshot: &Snapshot, course: &Course) -> Html {
         let since = first.map(|(_, to)| When::of(*to));
         let gap = |(from, to): &(Duration, Duration)| charts::within(now.saturating_sub(length), length, *from, *to);
         let gaps = unknown.iter().filter_map(gap).map(Stretch::coarse).collect();
-        Span { name, words, ticks: *ticks, height, marks, gaps, since }
+        let (has_classes, classes) = (!known.is_empty(), known.into_iter());
+        let classes = classes.filter_map(|(class, bars)| lane(class.label(), words, bars, now)).collect();
+        Span { name, words, ticks: *ticks, height, marks, gaps, since, classes, has_classes }
     });
+    let spans: Vec<Span> = spans.collect();
     Html::of(&Timeline {
-        spans: spans.collect(),
+        has_lanes: spans.iter().any(|span| !span.classes.is_empty()),
+        spans,
         more: entries.len().saturating_sub(LISTED),
         listed: entries.iter().take(LISTED).cloned().collect(),
         is_remembered: snapshot.store.ok.is_some(),
     })
+}
+
+/// A class in a span of the timeline; `None` where all of it answered as far as that is known.
+fn lane(class: &'static str, words: &str, bars: &Bars, now: Duration) -> Option<Lane> {
+    let runs = charts::runs(bars, now);
+    let missed: Vec<_> = runs.iter().rev().filter_map(|run| Some((run, run.missed()?))).collect();
+    if missed.is_empty() {
+        return None;
+    }
+    let share = share(bars.share(now)?);
+    let mut said = format!("{class} in the last {words}: {share} answered");
+    for (run, what) in missed.iter().take(TOLD) {
+        let [from, to] = [run.from, run.to].map(|place| When::of(bars.begins(place, now).min(now)).utc);
+        said.push_str(&format!("; {what} between {from} and {to}"));
+    }
+    match missed.len().saturating_sub(TOLD) {
+        0 => {}
+        1 => said.push_str("; and once before"),
+        more => said.push_str(&format!("; and {more} times before")),
+    }
+    Some(Lane { class, paths: charts::lane(&runs), share, said })
 }
 
 /// The height of a lane, of which a mark leaves a margin on both sides.
@@ -211,9 +257,13 @@ mod tests {
 
     #[test]
     fn every_tick_says_the_quarter_at_which_it_stands() {
-        for (name, _, length, ticks) in SPANS {
+        for ((name, _, ticks), length) in SPANS.into_iter().zip(bars::SPANS) {
             let said = ticks.map(seconds);
-            assert_eq!(said, [4, 3, 2, 1].map(|quarter| (length * quarter) as f64 / 4.0), "{name}: {ticks:?}");
+            assert_eq!(
+                said,
+                [4.0, 3.0, 2.0, 1.0].map(|quarter| length.as_secs_f64() * quarter / 4.0),
+                "{name}: {ticks:?}"
+            );
         }
     }
 }

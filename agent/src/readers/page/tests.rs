@@ -10,7 +10,7 @@ use crate::{
         catalog::{EndpointId, Severity},
         contrast::Contrast,
         diagnosis::{Alternative, Closed, Diagnosis, Origin, Scope},
-        endpoint::Status,
+        endpoint::{EndpointView, Status},
         visit::Untested,
     },
     readers::{report, summary::Summary},
@@ -280,7 +280,7 @@ fn nothing_that_anybody_says_becomes_markup() {
     assert_harmless(&first);
     assert!(first.contains("&#60;script&#62;alert(1)") && first.contains("\\u{202e}"), "{first}");
     let id = snapshot.endpoints[5].endpoint.id.clone();
-    let page = endpoint(&snapshot, &course, &id.0, &[]).expect("it is watched");
+    let page = endpoint(&snapshot, &course, &id.0, &course::Recalled::default()).expect("it is watched");
     assert_harmless(&page);
     let open = named(&snapshot, "3").expect("it is open");
     assert_harmless(&incident(&snapshot, &open, None));
@@ -384,7 +384,7 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     let mut snapshot = sample::snapshot();
     snapshot.store.incidents = Arc::new([(3, "1799999000000-3".to_owned())].into());
     let key = "1799999000000-3";
-    assert!(page(&snapshot).contains(&format!("href=\"/incident/{key}\"")));
+    assert!(page(&snapshot).contains(&format!("href=\"./incident/{key}\"")));
     let open = snapshot.incidents.open.remove(0);
     snapshot.incidents.closed.push(Arc::new(Closed { incident: open, ended: AT - Duration::from_secs(60) }));
     let ended = words(&incident(&snapshot, &named(&snapshot, key).expect("it ended a minute ago"), None));
@@ -414,7 +414,7 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
     assert!(at("the control port answers") < at("it ended"), "{told}");
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row], snapshot.agent.started);
-    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"/incident/{key}\">TCP 1433 to every host</a>")));
+    assert!(landing(&snapshot, &course).contains(&format!("<a href=\"./incident/{key}\">TCP 1433 to every host</a>")));
 }
 
 #[test]
@@ -519,7 +519,9 @@ fn endpoints_of_an_incident_that_count_as_healthy_are_said_to_be_not_confirmed_y
     let said = "Hits 2, of which 1 is not confirmed yet";
     assert!(words(&page(&snapshot)).contains(said));
     assert!(words(&incident_of(&snapshot)).contains("Endpoints 2, of which 1 is not confirmed yet"));
-    let own = |snapshot: &Snapshot| endpoint(snapshot, &Course::default(), &id.0, &[]).expect("it is watched");
+    let own = |snapshot: &Snapshot| {
+        endpoint(snapshot, &Course::default(), &id.0, &course::Recalled::default()).expect("it is watched")
+    };
     assert!(words(&own(&snapshot)).contains("; its last visit was bad, which is not confirmed yet"));
     sample::set_all(&mut snapshot, Status::Healthy);
     for view in &mut snapshot.endpoints {
@@ -532,10 +534,10 @@ fn endpoints_of_an_incident_that_count_as_healthy_are_said_to_be_not_confirmed_y
 #[test]
 fn the_phase_of_one_is_not_said_of_everything_outside() {
     let mut snapshot = sample::snapshot();
-    assert!(words(&incident_of(&snapshot)).contains("likely on the path in phase connect What to do"));
+    assert!(words(&incident_of(&snapshot)).contains("likely on the path in phase connect Copy as Markdown What to do"));
     Arc::make_mut(&mut snapshot.incidents.open[0]).scope = Scope::Egress;
     let told = words(&incident_of(&snapshot));
-    assert!(told.contains("likely on the path What to do"), "{told}");
+    assert!(told.contains("likely on the path Copy as Markdown What to do"), "{told}");
     let row = |side: &str| IncidentRow { side: side.to_owned(), phase: "ntp".to_owned(), ..IncidentRow::default() };
     let told = |side| words(&remembered_incident(&snapshot, &row(side)));
     assert!(told("local").contains("on this machine") && !told("local").contains("phase ntp"));
@@ -550,7 +552,8 @@ fn what_says_nothing_is_left_out() {
     endpoint.about.documented_as = Some("*".to_owned());
     let id = endpoint.id.0.to_string();
     assert!(!words(&page(&snapshot)).contains(" for * "), "nobody stands for everything");
-    let alone = super::endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched");
+    let alone =
+        super::endpoint(&snapshot, &Course::default(), &id, &course::Recalled::default()).expect("it is watched");
     assert!(!words(&alone).contains("Stands for"), "{alone}");
     let (place, finding) = (0..snapshot.endpoints.len())
         .find_map(|place| Some((place, snapshot.endpoints[place].status.finding()?)))
@@ -566,7 +569,8 @@ fn what_says_nothing_is_left_out() {
             contrasts: Vec::new(),
             alternatives: Vec::new(),
         }));
-        let told = super::endpoint(&snapshot, &Course::default(), &ill, &[]).expect("it is watched");
+        let told =
+            super::endpoint(&snapshot, &Course::default(), &ill, &course::Recalled::default()).expect("it is watched");
         assert!(words(&told).contains(said), "{told}");
     }
     let told = words(&incident_of(&snapshot));
@@ -633,6 +637,76 @@ fn time_in_which_no_agent_ran_is_drawn_as_not_known() {
     assert!(words(&timeline(&html, "d7")).contains("No incident since 2027-01-13 08:00:00 UTC"), "{html}");
 }
 
+/// A remembered outcome of an endpoint of this class.
+fn remembered(
+    class: &'static str,
+    result: &'static str,
+    from: Duration,
+    to: Duration,
+) -> crate::store::rows::OutcomeRow {
+    crate::store::rows::OutcomeRow {
+        endpoint: format!("{class}:1").into(),
+        class: class.into(),
+        result: result.into(),
+        cause: None,
+        phase: None,
+        began: from,
+        ended: to,
+        count: 1,
+        took: Duration::from_secs(1),
+    }
+}
+
+#[test]
+fn a_class_of_which_not_all_answered_is_drawn_and_told_in_every_span() {
+    let (mut course, hours) = (Course::default(), |hours: u64| Duration::from_secs(hours * 3600));
+    let mut outcomes = course::Recalled::default();
+    outcomes.take(remembered("sql", "healthy", AT - hours(48), AT - hours(6)));
+    outcomes.take(remembered("sql", "failed", AT - hours(6), AT - hours(4)));
+    outcomes.take(remembered("sql", "healthy", AT - hours(4), AT));
+    outcomes.take(remembered("ntp", "healthy", AT - hours(48), AT));
+    course.recall(outcomes, Vec::new(), AT);
+    let html = landing(&sample::snapshot(), &course);
+    let day = timeline(&html, "d1");
+    assert!(day.contains("<th scope=\"row\">sql</th>") && !day.contains("<th scope=\"row\">ntp</th>"), "{day}");
+    assert!(
+        day.contains("most did not between 2027-01-15 02:00:00 UTC and 2027-01-15 04:00:00 UTC\""),
+        "the picture in words: {day}"
+    );
+    let shapes = |class: &str| day.split(&format!("<path class=\"u-{class}\" d=\"")).nth(1).is_some();
+    assert!(shapes("good") && shapes("bad") && !shapes("part"), "{day}");
+    for (span, said) in
+        [("h6", "sql in the last 6 h: "), ("d7", "sql in the last 7 d: "), ("d30", "sql in the last 30 d: ")]
+    {
+        assert!(timeline(&html, span).contains(said), "{span}: {html}");
+    }
+    let hour = timeline(&html, "h1");
+    assert!(words(&hour).contains("Every class answered in the last 1 h, as far as that is known."), "{hour}");
+    assert!(!hour.contains("class=\"lane\""), "{hour}");
+    let history = html.split("<div id=\"past\"").nth(1).expect("the history is there");
+    assert!(words(history).contains("all answered some did not most did not"), "a legend tells what is drawn");
+}
+
+#[test]
+fn classes_that_flap_for_a_month_do_not_make_the_page_long() {
+    let snapshot = sample::snapshot();
+    let mut outcomes = course::Recalled::default();
+    for view in &snapshot.classes {
+        for span in bars::SPANS {
+            let bar = span / 96;
+            for number in (1..96).rev() {
+                let result = if number % 2 == 0 { "healthy" } else { "failed" };
+                outcomes.take(remembered(view.class.label(), result, AT - bar * number, AT - bar * (number - 1)));
+            }
+        }
+    }
+    let mut course = Course::default();
+    course.recall(outcomes, Vec::new(), AT);
+    let (calm, wild) = (page(&snapshot).len(), landing(&snapshot, &course).len());
+    let drawn = snapshot.classes.len() * bars::SPANS.len();
+    assert!(wild > calm && wild < calm + drawn * 96 * 32, "{calm} bytes grew to {wild}");
+}
+
 #[test]
 fn an_open_incident_is_told_from_ended_ones_by_its_outline() {
     let mut snapshot = sample::snapshot();
@@ -670,7 +744,8 @@ fn endpoints_that_were_hit_one_after_the_other_are_one_line_of_the_course() {
 #[test]
 fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
     let snapshot = sample::snapshot();
-    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &[]).expect("it is watched");
+    let page = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &course::Recalled::default())
+        .expect("it is watched");
     let text = words(&page);
     for said in
         ["connect 6.0 ms", "tls 14 ms", "CN=login.microsoftonline.com", "issued by CN=Test Root", "Asked every 30s"]
@@ -678,7 +753,81 @@ fn an_endpoint_has_its_phases_its_chain_and_its_evidence() {
         assert!(text.contains(said), "{said:?} is missing: {text}");
     }
     assert!(page.contains("<rect class=\"s-tls fill\" x=\"118\""), "TLS begins where connecting ended: {page}");
-    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &[]).is_none());
+    assert!(endpoint(&snapshot, &Course::default(), "nobody:1", &course::Recalled::default()).is_none());
+}
+
+#[test]
+fn the_phase_that_failed_looks_and_reads_so_and_one_address_has_one_waterfall() {
+    let mut snapshot = sample::snapshot();
+    let failed = |view: &Arc<EndpointView>| {
+        let visit = view.last.as_ref()?;
+        let phase = visit.outcomes.first()?.verdict.finding()?.phase;
+        matches!(view.status, Status::Failed(_)).then_some((view.endpoint.id.0.clone(), phase))
+    };
+    let (id, phase) = snapshot.endpoints.iter().find_map(failed).expect("one of the sample failed");
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    visit.phases = visit.outcomes[0].phases;
+    let shown = |snapshot: &Snapshot, id: &str| {
+        let page = endpoint(snapshot, &Course::default(), id, &course::Recalled::default()).expect("it is watched");
+        let fall = page.split("<table class=\"fall\">").nth(1).and_then(|rest| rest.split("</table>").next());
+        (page.matches("class=\"fall\"").count(), fall.expect("a waterfall").to_owned())
+    };
+    let (falls, fall) = shown(&snapshot, &id);
+    assert!(words(&fall).contains(&format!("{} ✕ failed", phase.label())), "{fall}");
+    assert!(falls == 1 && fall.matches("class=\"s-bad fill\"").count() == 1, "{fall}");
+    let (falls, fall) = shown(&snapshot, "login.microsoftonline.com:443");
+    assert!(falls == 1 && !fall.contains("bad"), "{fall}");
+    let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id.0 == id).expect("it is watched");
+    let visit = Arc::make_mut(Arc::make_mut(view).last.as_mut().expect("it was visited"));
+    visit.outcomes.push(visit.outcomes[0].clone());
+    assert_eq!(shown(&snapshot, &id).0, 3, "that of the visit, and one for each address");
+}
+
+#[test]
+fn what_takes_the_focus_has_a_name_and_what_is_drawn_has_words() {
+    let mut snapshot = sample::snapshot();
+    snapshot.exports = None;
+    let (id, mut course) = ("login.microsoftonline.com:443", Course::default());
+    course.take(&snapshot);
+    let one = endpoint(&snapshot, &course, id, &course::Recalled::default()).expect("it is watched");
+    let pages = [page(&snapshot), incident_of(&snapshot)];
+    let named: Vec<&str> = pages.iter().flat_map(|page| page.split("<pre ").skip(1)).collect();
+    assert!(named.len() > 4, "{named:?}");
+    for pre in named {
+        assert!(pre.contains("tabindex=\"0\" role=\"group\" aria-label=\""), "{pre}");
+    }
+    assert!(pages[0].contains("aria-label=\"last 1 visits, 0 failed; median "), "{}", pages[0]);
+    assert!(one.contains("aria-label=\"How long they took: last 1 visits, 0 failed; median "), "{one}");
+    assert!(words(&one).contains("the newest right: ✓answered"), "{one}");
+}
+
+#[test]
+fn without_a_script_each_page_is_fetched_anew_as_often_as_it_changes() {
+    let mut snapshot = sample::snapshot();
+    let refresh =
+        |page: &str| page.split("http-equiv=\"refresh\" content=\"").nth(1)?.split('"').next().map(str::to_owned);
+    let one = endpoint(&snapshot, &Course::default(), "login.microsoftonline.com:443", &course::Recalled::default())
+        .expect("it is watched");
+    let seen = [page(&snapshot), one, incident_of(&snapshot)].map(|page| refresh(&page));
+    assert_eq!(seen.each_ref().map(Option::as_deref), [Some("15"), Some("60"), Some("60")]);
+    let incident = snapshot.incidents.open.remove(0);
+    snapshot.incidents.closed.push(Arc::new(Closed { incident, ended: AT }));
+    assert_eq!(refresh(&incident_of(&snapshot)), None, "it is over");
+}
+
+#[test]
+fn a_wall_has_the_risk_and_every_class_in_a_line() {
+    let snapshot = sample::snapshot();
+    let html = page(&snapshot);
+    let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1.split("</p>").next()?));
+    let said = words(line.expect("a line"));
+    assert!(said.starts_with("Estimated risk of suspension "), "{said}");
+    for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
+        let label = class.class.label();
+        let is_there = |sign: &&str| said.contains(&format!("{sign} {label}"));
+        assert!(["✓", "▲", "✕", "?"].iter().any(is_there), "{label}: {said}");
+    }
 }
 
 #[test]
@@ -702,7 +851,7 @@ fn what_is_to_be_typed_in_advice_is_code_and_hostile_words_between_backticks_sta
 
 /// The Markdown of a page with one report, as it is copied.
 fn copied(html: &str) -> String {
-    let report = html.split("class=\"copying\"").nth(1).and_then(|rest| rest.split("<pre tabindex=\"0\">").nth(1));
+    let report = html.split("<pre class=\"report\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1));
     let report = report.and_then(|rest| rest.split("</pre>").next()).expect("a report").to_owned();
     [
         ("<span class=\"piece\">", ""),
@@ -859,7 +1008,8 @@ fn code_in_evidence_is_code_wherever_the_pages_show_it() {
     let mut row = IncidentRow { evidence: vec![said.to_owned()], ..IncidentRow::default() };
     row.account.note(AT, format!("evidence: {said}"));
     let (first, remembered) = (page(&snapshot), remembered_incident(&snapshot, &row));
-    let endpoint = super::endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched");
+    let endpoint =
+        super::endpoint(&snapshot, &Course::default(), &id, &course::Recalled::default()).expect("it is watched");
     for (html, times) in [(card(&first), 1), (&*remembered, 2), (&*endpoint, 1)] {
         let page = html.split("Report</h2>").next().unwrap_or_default();
         assert_eq!(page.matches("<code>tds: &#34;8.0&#34;</code> asks so at once").count(), times, "{page}");
@@ -936,7 +1086,8 @@ fn since_when_an_incident_and_its_endpoints_are_lost_is_said_with_what_that_mean
     let id = snapshot.incidents.open[0].endpoints[0].to_string();
     let first = words(&page(&snapshot));
     assert!(first.contains("Since: when the state was confirmed. An incident counts from the first visit"), "{first}");
-    let alone = words(&endpoint(&snapshot, &Course::default(), &id, &[]).expect("it is watched"));
+    let alone =
+        words(&endpoint(&snapshot, &Course::default(), &id, &course::Recalled::default()).expect("it is watched"));
     assert!(alone.contains("UTC (confirmed then)"), "{alone}");
     assert!(alone.contains("since 2027-01-15 07:47:25 UTC (the first visit that showed it)"), "{alone}");
 }
@@ -961,7 +1112,7 @@ fn when_a_certificate_ends_that_verified_nothing_is_not_shown() {
     let mut snapshot = sample::snapshot();
     let id = "login.microsoftonline.com:443";
     let shown = |snapshot: &Snapshot| {
-        let page = endpoint(snapshot, &Course::default(), id, &[]).expect("it is watched");
+        let page = endpoint(snapshot, &Course::default(), id, &course::Recalled::default()).expect("it is watched");
         (page.contains("The certificate ends"), page.contains("its end decides"))
     };
     assert_eq!(shown(&snapshot), (true, true));
