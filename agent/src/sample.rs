@@ -135,9 +135,7 @@ pub(crate) fn assemble(views: Vec<EndpointView>) -> Snapshot {
         host_dns: HostDns {
             servers: vec![address("10.0.0.4")],
             suffixes: vec!["reddog.microsoft.com".to_owned()],
-            lease: None,
-            oddities: Vec::new(),
-            changed: None,
+            ..HostDns::default()
         },
         resolver_loads: Arc::new(outlook::loads()),
         trial: Some(Arc::new(outlook::trial())),

@@ -30,6 +30,7 @@ pub struct Moments(Kept);
 
 /// How they are kept, in order.
 #[derive(Clone, Debug)]
+#[expect(clippy::box_collection, reason = "without the box each list of a few takes a third more")]
 enum Kept {
     /// A few, in no more memory than they need.
     Few(Vec<Moment>),

@@ -820,7 +820,7 @@ fn without_a_script_each_page_is_fetched_anew_as_often_as_it_changes() {
 fn a_wall_has_the_risk_and_every_class_in_a_line() {
     let snapshot = sample::snapshot();
     let html = page(&snapshot);
-    let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| Some(rest.split_once('>')?.1.split("</p>").next()?));
+    let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| rest.split_once('>')?.1.split("</p>").next());
     let said = words(line.expect("a line"));
     assert!(said.starts_with("Estimated risk of suspension "), "{said}");
     for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
