@@ -37,7 +37,7 @@ use crate::{
     engine::snapshot::{ClassView, Snapshot},
     model::settings::ResolverSource,
     readers::{
-        page::headline,
+        headline,
         summary::{Summary, rfc3339},
         witness::Witness,
     },

@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod doctor;
 pub mod explain;
 pub mod exports;
+mod headline;
 pub mod history;
 pub mod json;
 pub mod knock;

@@ -10,7 +10,6 @@ mod classes;
 pub mod course;
 mod endpoint;
 mod endpoints;
-pub(super) mod headline;
 mod incident;
 mod incidents;
 mod markdown;
@@ -18,6 +17,7 @@ mod names;
 mod past;
 mod standing;
 mod text;
+mod told;
 mod watched;
 
 use std::{

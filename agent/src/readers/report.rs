@@ -21,7 +21,7 @@ use crate::{
         visit::Untested,
     },
     readers::{
-        page::headline,
+        headline,
         paper::{BOLD, DIM, GREEN, PLAIN, Paper, RED, YELLOW, verdict_style},
         summary::{Summary, count, rfc3339},
         warnings::{self, Kind, Warning},

@@ -212,6 +212,18 @@ pub(crate) fn rfc3339_seconds(since_epoch: i64) -> String {
     Timestamp::from_second(since_epoch).unwrap_or(bound).to_string()
 }
 
+/// A duration as coarse as a person would say it: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+pub(super) fn span(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +233,12 @@ mod tests {
         sample,
     };
     use std::sync::Arc;
+
+    #[test]
+    fn a_span_is_as_coarse_as_a_person_would_say_it() {
+        let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
+    }
 
     #[test]
     fn the_exit_code_follows_the_worst_that_was_found() {

@@ -16,8 +16,7 @@ use crate::{
         settings::ResolverSource,
     },
     readers::{
-        VERSION, advice, exports, links,
-        page::headline,
+        VERSION, advice, exports, headline, links,
         report::incidents::{answer, worst_first},
         resolver_health,
         summary::{Summary, count, rfc3339},

@@ -5,11 +5,11 @@ use askama::Template;
 
 use super::{
     standing::{BAD, GOOD, NONE, PART, Standing},
-    text::{Html, Text, When, millis, span, texts},
+    text::{Html, Text, When, millis, texts},
 };
 use crate::{
     engine::snapshot::Snapshot,
-    readers::{VERSION, exports as exported, profile, warnings as early},
+    readers::{VERSION, exports as exported, profile, summary::span, warnings as early},
 };
 
 #[derive(Template)]

@@ -7,15 +7,14 @@ use askama::Template;
 use super::{
     charts,
     course::{Course, RISK_EVERY, RISKS},
-    headline,
     standing::{BAD, GOOD, NONE, PART, Standing},
-    text::{Html, Text, When, share, span},
+    text::{Html, Text, When, share},
 };
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
     readers::{
-        report,
-        summary::{Summary, count},
+        headline, report,
+        summary::{Summary, count, span},
         warnings,
     },
     risk::estimate::{Estimate, Level},

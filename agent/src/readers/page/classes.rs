@@ -10,11 +10,12 @@ use super::{
     charts::{self, Path},
     course::Course,
     standing::{BAD, GOOD, NONE, PART, Standing},
-    text::{Html, Text, When, share, span},
+    text::{Html, Text, When, share},
 };
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
     model::endpoint::{EndpointView, Status},
+    readers::summary::span,
 };
 
 #[derive(Template)]

@@ -16,10 +16,9 @@ use super::{
     charts::{self, Path, Stretch},
     course::{self, Course, Recalled, STRETCHES},
     endpoints::{self, Expiry},
-    headline,
-    incidents::{self, Other},
     standing::{BAD, GOOD, Standing},
     text::{Html, Text, When, millis, share, texts},
+    told::{self, Other},
 };
 use crate::{
     engine::snapshot::Snapshot,
@@ -29,7 +28,7 @@ use crate::{
         visit::Visit,
     },
     net::duration::show,
-    readers::{links, warnings},
+    readers::{headline, links, warnings},
 };
 
 /// Visits whose results the reach register holds (RFC 5905 section 13).
@@ -205,7 +204,7 @@ fn its_incidents(snapshot: &Snapshot, view: &EndpointView) -> Vec<Link> {
         path: links::incident_path(&links::incident_key(snapshot, incident)),
         text: Text::from(format!("{}: {}", incident.component, incident.finding.cause.definition().summary)),
         since: When::of(incident.since),
-        is_unconfirmed: incidents::is_unconfirmed(view),
+        is_unconfirmed: told::is_unconfirmed(view),
     };
     of_it.map(link).collect()
 }

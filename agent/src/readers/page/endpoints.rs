@@ -10,7 +10,7 @@ use super::{
     course::Course,
     mark,
     standing::Standing,
-    text::{Html, Text, When, anchor, millis, span},
+    text::{Html, Text, When, anchor, millis},
 };
 use crate::{
     engine::snapshot::Snapshot,
@@ -19,7 +19,7 @@ use crate::{
         endpoint::{EndpointView, Status, crl},
         visit::Untested,
     },
-    readers::links,
+    readers::{links, summary::span},
 };
 
 /// A certificate that ends within this many seconds is said loudly: 21 days, as the early warnings have it.

@@ -6,10 +6,9 @@ use std::{sync::Arc, time::Duration};
 use askama::Template;
 
 use super::{
-    Frame,
-    incidents::Told,
-    markdown,
+    Frame, markdown,
     text::{Html, Text, When},
+    told::Told,
 };
 use crate::{
     engine::snapshot::Snapshot,

@@ -1,8 +1,8 @@
 //! An incident as Markdown, line by line, for a ticket or a chat: what was heard is shown as it is and never read as marks.
 
 use super::{
-    incidents::{Judged, Told, Typed},
     text::Text,
+    told::{Judged, Told, Typed},
 };
 use crate::readers::ticket::markdown::{code, plain};
 

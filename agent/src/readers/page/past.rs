@@ -9,13 +9,13 @@ use super::{
     bars::{self, Bars},
     charts::{self, Stretch},
     course::Course,
-    incidents,
     standing::{ENDED, Standing},
-    text::{Html, Text, When, share, span},
+    text::{Html, Text, When, share},
+    told,
 };
 use crate::{
     engine::snapshot::Snapshot,
-    readers::{links, report},
+    readers::{links, report, summary::span},
 };
 
 /// The spans that can be chosen, as the course has them: a name for the style, its words, and what stands at its quarters.
@@ -86,7 +86,7 @@ pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
         let key = links::incident_key(snapshot, incident);
         known.insert(key.clone());
         let what = (incident.finding.cause.label(), &*incident.component);
-        let standing = incidents::standing(incident, to, &views);
+        let standing = told::standing(incident, to, &views);
         entries.push(Entry { standing, ..entry(snapshot, key, (incident.since, to), what) });
     }
     for row in course.earlier().iter().filter(|row| !known.contains(&row.id)) {

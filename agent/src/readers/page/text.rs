@@ -1,5 +1,5 @@
 //! The words of the page: what a peer, a file or the configuration said as text that cannot steer the page, markup that only
-//! templates make, times, spans and shares.
+//! templates make, times and shares.
 
 use std::{fmt, time::Duration};
 
@@ -220,18 +220,6 @@ impl fmt::Display for When {
 // Digits and letters that `jiff` wrote: there is nothing in it to escape.
 impl HtmlSafe for When {}
 
-/// A duration as coarse as a person would say it: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
-pub(super) fn span(elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, _) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
-    }
-}
-
 /// Milliseconds as they are read: one decimal below ten, none from there on.
 pub(super) fn millis(elapsed: Duration) -> String {
     let millis = elapsed.as_secs_f64() * 1e3;
@@ -298,8 +286,6 @@ mod tests {
         let at = |seconds: u64| Duration::from_secs(1_800_000_000 + seconds);
         assert_eq!(When::of(at(61)).short(at(3600)), "08:01 UTC");
         assert_eq!(When::of(at(61)).short(at(86_400)), "2027-01-15 08:01 UTC");
-        let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
-        assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
     }
 
     #[test]

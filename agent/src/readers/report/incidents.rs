@@ -22,7 +22,7 @@ use crate::{
     },
     readers::{
         advice::{self, Advice, Blanks},
-        page::headline,
+        headline,
         witness::{ToldIncident, Witness},
     },
 };

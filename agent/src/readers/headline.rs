@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ase_probes::{cause::Cause, outcome::Outcome};
 
-use super::text::span;
+use super::summary::span;
 use crate::{
     engine::snapshot::Snapshot,
     model::{
