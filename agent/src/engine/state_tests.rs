@@ -445,7 +445,7 @@ impl World {
             let (mood, since) = self.moods[id];
             let budget = self.budgets[id];
             let since = since.max(self.defined[id]).max(budget.since).max(self.stalled);
-            let is_silent = matches!(mood, Mood::Silent | Mood::Nameless);
+            let is_silent = matches!(mood, Mood::Silent | Mood::Partly | Mood::Nameless);
             let since = if is_silent { since.max(self.slept) } else { since };
             // Of two names of one server each may wait for the other's longest pause.
             let of_web = if is_silent { SILENCE_LASTS } else { LASTS };
