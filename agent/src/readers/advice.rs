@@ -19,7 +19,7 @@ use ase_probes::{
 };
 
 use crate::{
-    diagnosis::rules::{ALL_RULE, OVER},
+    diagnosis::rules::{ALL_RULE, OVER, PORT_RULE},
     engine::snapshot::Snapshot,
     exports::said::{ExportVerdict, Said},
     model::{
@@ -55,7 +55,7 @@ const EGRESS: &str = "check where the route for 0.0.0.0/0 leads, then whether th
 /// The same where what was open before lives on, which a route would have ended.
 const RULES_FIRST: &str = "check for an outbound NSG rule that denies the Internet, then where the route for 0.0.0.0/0 leads, then whether the appliance there runs";
 
-/// Where one host is silent, its route is the first suspect.
+/// Where one host is silent, its route is the first suspect; where a flow to it lives on, a route would have ended it.
 const TO_ONE_HOST: &str = "check the next hop of the route to this address, then outbound NSG rules for it, then the appliance's network rules";
 
 /// What to rule out where a certificate is over by independent clocks, too.
@@ -285,7 +285,13 @@ fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> 
         }
         _ if is_silence && incident.scope == Scope::Egress && incident.hint == Some(ALL_RULE) => RULES_FIRST.to_owned(),
         _ if is_silence && incident.scope == Scope::Egress => EGRESS.to_owned(),
-        Some(_) if incident.finding.cause == Cause::Dropped && incident.scope != Scope::Port => TO_ONE_HOST.to_owned(),
+        Some(_)
+            if incident.finding.cause == Cause::Dropped
+                && incident.scope != Scope::Port
+                && incident.hint != Some(PORT_RULE) =>
+        {
+            TO_ONE_HOST.to_owned()
+        }
         Some(_) | None => definition.next_step.to_owned(),
     }
 }
@@ -596,7 +602,7 @@ mod tests {
                 for scope in [Scope::Endpoint, Scope::Port, Scope::Host, Scope::Egress, Scope::Vm] {
                     let (_, mut snapshot) = advised(cause, start);
                     snapshot.exports = None;
-                    for hint in [None, Some(ALL_RULE)] {
+                    for hint in [None, Some(ALL_RULE), Some(PORT_RULE)] {
                         let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
                         (incident.scope, incident.hint) = (scope, hint);
                         let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);

@@ -31,6 +31,9 @@ use crate::{
 /// Pages of one snapshot that are kept, and what is kept of the store: more than pages are told of changes. What is asked
 /// beyond that is answered, and not kept.
 const MOST: usize = 64;
+/// What the kept pages of one snapshot take together, in bytes, before no more are kept: an incident that hits ten thousand
+/// endpoints has a page of more than a megabyte.
+const ROOM: usize = 4 << 20;
 
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +117,8 @@ impl Details {
             *shown = Shown { of: Arc::downgrade(snapshot), answers: BTreeMap::new() };
             tokio::spawn(forget(snapshots, Arc::downgrade(snapshot), Arc::clone(&self.shown)));
         }
-        let has_room = shown.answers.len() < MOST || shown.answers.contains_key(asked);
+        let taken: usize = shown.answers.values().filter_map(|place| Some(place.get()?.1.len())).sum();
+        let has_room = shown.answers.len() < MOST && taken < ROOM || shown.answers.contains_key(asked);
         has_room.then(|| Arc::clone(shown.answers.entry(asked.clone()).or_default()))
     }
 

@@ -10,7 +10,8 @@ pub(super) const COMES_AND_GOES: &str = "it works again within seconds and is lo
     route that is learned and withdrawn, a failover that never settles, two machines with one address, a service that restarts";
 pub(super) const SOME_INSTANCES: &str = "some answers are right and others are not, within seconds: one of several instances of the service \
     is bad, or it is restarted or deployed again and again; its load balancer's health probe should have noticed";
-pub(super) const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
+/// Where one port is silent and a flow that was open before lives on.
+pub const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
     they do after a change of NSG rules";
 /// Where everything new is silent and what was open lives on.
 pub const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \

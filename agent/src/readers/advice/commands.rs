@@ -7,7 +7,7 @@ use ase_probes::{cause::Cause, class::Class};
 
 use super::{HOST_BEFORE, MANAGEMENT, Shown, at_platform, is_datagram};
 use crate::{
-    diagnosis::rules::ALL_RULE,
+    diagnosis::rules::{ALL_RULE, PORT_RULE},
     engine::snapshot::Snapshot,
     model::{
         catalog::Host,
@@ -150,6 +150,7 @@ impl Shown<'_> {
             Scope::Egress if incident.hint == Some(ALL_RULE) => vec![rules, ROUTES.to_owned(), route],
             Scope::Egress => vec![ROUTES.to_owned(), route, rules],
             Scope::Host if self.is_custom_dns(snapshot) => self.of_each_server(snapshot),
+            _ if incident.finding.cause == Cause::Dropped && incident.hint == Some(PORT_RULE) => vec![rules, route],
             _ => vec![route, rules],
         }
     }

@@ -122,11 +122,11 @@ fn sentence(snapshot: &Snapshot, summary: &Summary) -> String {
 fn beside(snapshot: &Snapshot, summary: &Summary) -> Vec<Text> {
     let incidents = report::worst_first(snapshot);
     let is_said = is_all_well(summary) && incidents.is_empty();
-    let mut lines: Vec<String> = suspended(snapshot).filter(|_| !is_said).into_iter().collect();
-    if incidents.first().is_some_and(|worst| snapshot.incidents.is_quiet(worst)) {
-        lines.push("it is not seen at the moment; it comes and goes, and is open until it stays away".to_owned());
-    }
-    lines.into_iter().map(Text::from).collect()
+    let quiet = incidents.first().filter(|worst| snapshot.incidents.is_quiet(worst)).map(|worst| {
+        format!("{} is not lost at the moment; it comes and goes, and is open until it stays away", worst.component)
+    });
+    let suspended = suspended(snapshot).filter(|_| !is_said);
+    quiet.into_iter().chain(suspended).map(Text::from).collect()
 }
 
 fn is_all_well(summary: &Summary) -> bool {
@@ -204,12 +204,10 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         });
     };
     let values: Vec<f64> = course.risks().map(|(_, risk)| risk).collect();
-    let summary = Summary::of(snapshot);
-    let has_failures = summary.failed > 0;
-    let is_lost = has_failures || is_counting(estimate);
-    let untested = untested(snapshot);
+    let has_failures = Summary::of(snapshot).failed > 0;
+    let (untested, is_dark) = (untested(snapshot), is_dark(snapshot, estimate));
+    let Figure { total, level, class, to_horizon } = figure(snapshot, estimate);
     let counts = counts(estimate, has_failures);
-    let is_dark = summary.unknown == summary.endpoints() && estimate.total <= 0.0;
     // What failed and does not count yet would make it rise: whatever is said of before would be an all-clear.
     let is_still = is_dark || has_failures && !is_counting(estimate);
     let (trend, sign) = match (rises(estimate), is_still) {
@@ -221,22 +219,13 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     Html::of(&Risk {
         is_known: true,
         is_level: estimate.level != Level::None,
-        level: match estimate.level {
-            Level::None if is_dark => NOT_KNOWN,
-            Level::None if is_lost || !untested.is_empty() => SO_FAR,
-            level => level.label(),
-        },
-        class: match estimate.level.threshold() {
-            threshold if threshold >= 0.5 => "bad",
-            threshold if threshold > 0.0 || is_lost => "part",
-            _ if !untested.is_empty() || is_dark => "none",
-            _ => "good",
-        },
-        total: if is_dark { NONE.sign.to_owned() } else { share(estimate.total) },
+        level,
+        class,
+        total,
         trend,
         sign,
         horizon: span(estimate.horizon),
-        to_horizon: estimate.to_horizon.map(span),
+        to_horizon,
         line: if values.len() > 1 { charts::line(&values, RISKS, top) } else { String::new() },
         field: field(snapshot.at, course, top),
         counts,
@@ -244,6 +233,48 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         suspends,
         means,
     })
+}
+
+/// The figure of the risk and what is said with it, wherever it stands.
+pub(super) struct Figure {
+    /// The estimate; a sign where nothing can be tested.
+    pub(super) total: String,
+    /// The level, or why there is none.
+    pub(super) level: &'static str,
+    /// How it looks.
+    pub(super) class: &'static str,
+    /// When the assumed horizon comes, or that it is past.
+    pub(super) to_horizon: Option<String>,
+}
+
+/// The figure of the risk.
+pub(super) fn figure(snapshot: &Snapshot, estimate: &Estimate) -> Figure {
+    let is_lost = Summary::of(snapshot).failed > 0 || is_counting(estimate);
+    let (has_untested, is_dark) = (!untested(snapshot).is_empty(), is_dark(snapshot, estimate));
+    Figure {
+        total: if is_dark { NONE.sign.to_owned() } else { share(estimate.total) },
+        level: match estimate.level {
+            Level::None if is_dark => NOT_KNOWN,
+            Level::None if is_lost || has_untested => SO_FAR,
+            level => level.label(),
+        },
+        class: match estimate.level.threshold() {
+            threshold if threshold >= 0.5 => "bad",
+            threshold if threshold > 0.0 || is_lost => "part",
+            _ if has_untested || is_dark => "none",
+            _ => "good",
+        },
+        to_horizon: estimate.to_horizon.map(|left| match left.is_zero() {
+            true => "past the assumed horizon".to_owned(),
+            false => format!("the horizon in {} if nothing changes", span(left)),
+        }),
+    }
+}
+
+/// Whether nothing can be tested and nothing was lost before.
+fn is_dark(snapshot: &Snapshot, estimate: &Estimate) -> bool {
+    let summary = Summary::of(snapshot);
+    summary.unknown == summary.endpoints() && estimate.total <= 0.0
 }
 
 /// The classes of which nothing can be tested.

@@ -53,8 +53,7 @@ pub(super) fn table(snapshot: &Snapshot, course: &Course) -> Html {
 #[template(path = "wall.html", whitespace = "minimize")]
 struct Wall {
     risk_title: &'static str,
-    risk: Option<String>,
-    to_horizon: Option<String>,
+    risk: Option<answer::Figure>,
     classes: Vec<(&'static str, Standing)>,
 }
 
@@ -65,8 +64,7 @@ pub(super) fn wall(snapshot: &Snapshot) -> Html {
     let watched = snapshot.classes.iter().filter(|class| class.endpoints > 0);
     Html::of(&Wall {
         risk_title: answer::risk_title(snapshot),
-        risk: risk.map(|risk| share(risk.total)),
-        to_horizon: risk.and_then(|risk| risk.to_horizon).map(span),
+        risk: risk.map(|estimate| answer::figure(snapshot, estimate)),
         classes: watched.map(|class| (class.class.label(), standing(snapshot, class))).collect(),
     })
 }

@@ -104,7 +104,7 @@ pub fn render(snapshot: &Snapshot, asked: &Asked, row: Option<&IncidentRow>) -> 
     let mut moments = moments(incident.since, published, *ended, row.map(|row| &row.account));
     let begun = snapshot.incidents.episodes.get(&incident.id).map(|episodes| episodes.begun.as_slice());
     let again = begun.unwrap_or_default().iter().skip(1);
-    moments.extend(again.map(|at| (*at, "it began again".to_owned())));
+    moments.extend(again.map(|(_, at)| (*at, "it began again".to_owned())));
     write(snapshot, told, moments)
 }
 

@@ -205,8 +205,12 @@ fn lane(class: &'static str, words: &str, bars: &Bars, now: Duration) -> Option<
     let share = share(bars.share(now)?);
     let mut said = format!("{class} in the last {words}: {share} answered");
     for (run, what) in missed.iter().take(TOLD) {
-        let [from, to] = [run.from, run.to].map(|place| When::of(bars.begins(place, now).min(now)).utc);
-        said.push_str(&format!("; {what} between {from} and {to}"));
+        let [from, to] = [run.from, run.to].map(|place| bars.begins(place, now).min(now));
+        // What goes on has no end to be told: it would be another one at each look.
+        match When::of(from).utc {
+            from if to >= now => said.push_str(&format!("; {what} since {from}")),
+            from => said.push_str(&format!("; {what} between {from} and {}", When::of(to).utc)),
+        }
     }
     match missed.len().saturating_sub(TOLD) {
         0 => {}
@@ -232,7 +236,8 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
         let Some(stretch) = charts::within(start, length, entry.from, entry.to.unwrap_or(now)) else { continue };
         let lane = free.iter().position(|free| *free <= stretch.x).unwrap_or(LANES - 1);
         free[lane] = stretch.x + stretch.width + 2;
-        let class = if entry.ended.is_none() { entry.standing.class } else { "over" };
+        let is_open = entry.ended.is_none() && !entry.is_unseen;
+        let class = if is_open { entry.standing.class } else { "over" };
         marks.push(Mark { entry: entry.clone(), class, stretch, y: lane * LANE + MARGIN });
     }
     marks

@@ -203,7 +203,11 @@ fn nothing_is_called_in_order_beside_an_open_incident_or_a_suspended_environment
         snapshot.incidents.open.push(Arc::clone(&open));
     };
     let (title, said) = top(quiet);
-    assert!(title.starts_with("▲ TCP 1433 to every host") && said.contains("it is not seen at the moment"), "{said}");
+    assert!(
+        title.starts_with("▲ TCP 1433 to every host")
+            && said.contains("TCP 1433 to every host is not lost at the moment"),
+        "{said}"
+    );
     assert!(said.contains("12 endpoints prove their peer at the moment"), "{said}");
     assert!(!said.contains("in order") && !said.contains("watched and well"), "{said}");
     let (title, said) = top(suspend);
@@ -818,16 +822,25 @@ fn without_a_script_each_page_is_fetched_anew_as_often_as_it_changes() {
 
 #[test]
 fn a_wall_has_the_risk_and_every_class_in_a_line() {
-    let snapshot = sample::snapshot();
-    let html = page(&snapshot);
-    let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| rest.split_once('>')?.1.split("</p>").next());
-    let said = words(line.expect("a line"));
+    let mut snapshot = sample::snapshot();
+    let wall = |snapshot: &Snapshot| {
+        let html = page(snapshot);
+        let line = html.split("<p id=\"wall\"").nth(1).and_then(|rest| rest.split_once('>')?.1.split("</p>").next());
+        words(line.expect("a line"))
+    };
+    let said = wall(&snapshot);
     assert!(said.starts_with("Estimated risk of suspension "), "{said}");
     for class in snapshot.classes.iter().filter(|class| class.endpoints > 0) {
         let label = class.class.label();
         let is_there = |sign: &&str| said.contains(&format!("{sign} {label}"));
         assert!(["✓", "▲", "✕", "?"].iter().any(is_there), "{label}: {said}");
     }
+    sample::set_all(&mut snapshot, Status::Unknown(Untested::NotYet));
+    snapshot.risk.as_mut().expect("it is configured").total = 0.0;
+    let dark = wall(&snapshot);
+    assert!(dark.starts_with("Estimated risk of suspension ? ") && !dark.contains("0 %"), "as in the tile: {dark}");
+    snapshot.risk.as_mut().expect("it is configured").to_horizon = Some(Duration::ZERO);
+    assert!(wall(&snapshot).contains("past the assumed horizon"), "{}", wall(&snapshot));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The incidents in the report: what is broken, why that is so, what to do, and what it takes along.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -80,8 +81,9 @@ pub(crate) fn worst(incident: &Incident, views: &BTreeMap<&EndpointId, &Endpoint
     lost.map(|view| view.endpoint.severity).max()
 }
 
-/// How bad an incident is: the one mapping, by which every reader colours it, alike to the exit code of the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How bad an incident is, the worst first: the one mapping, by which every reader colours it, alike to the exit code of the
+/// whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Gravity {
     /// Something critical is lost.
     Critical,
@@ -275,14 +277,17 @@ pub(crate) fn worst_first(snapshot: &Snapshot) -> Vec<&Incident> {
 
 fn sorted<'a>(snapshot: &'a Snapshot, views: &BTreeMap<&EndpointId, &EndpointView>) -> Vec<&'a Incident> {
     let mut incidents: Vec<&Incident> = snapshot.incidents.open.iter().map(|incident| &**incident).collect();
-    incidents.sort_by_key(|incident| std::cmp::Reverse((worst(incident, views), incident.endpoints.len())));
+    let rank = |incident: &Incident| {
+        (Reverse(worst(incident, views)), gravity(incident, views), Reverse(incident.endpoints.len()))
+    };
+    incidents.sort_by_key(|incident| rank(incident));
     incidents
 }
 
 fn affected(paper: &mut Paper, incident: &Incident, views: &BTreeMap<&EndpointId, &EndpointView>) {
     let shown = if paper.look.verbose { usize::MAX } else { NAMED };
     let mut ids: Vec<&EndpointId> = incident.endpoints.iter().collect();
-    ids.sort_by_key(|id| std::cmp::Reverse(views.get(*id).map(|view| view.endpoint.severity)));
+    ids.sort_by_key(|id| Reverse(views.get(*id).map(|view| view.endpoint.severity)));
     let names: Vec<String> = ids
         .iter()
         .take(shown)
