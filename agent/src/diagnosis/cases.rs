@@ -207,6 +207,8 @@ impl Cases {
         let verdict = match visit.result {
             Ok(verdict) => verdict,
             Err(untested) => {
+                // Who cannot be tested shows no old sign either.
+                self.relieved.remove(&index);
                 self.take_in_untested(index, visit, untested, around, at);
                 return Err(untested);
             }

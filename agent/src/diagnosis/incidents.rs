@@ -50,7 +50,7 @@ impl Ledger {
             let returned = if earlier.is_none() { self.take_back(&situation, steady) } else { None };
             let incident = match (earlier, returned) {
                 (Some(earlier), _) => {
-                    let next = carry_on(self.told_again(&earlier, steady), Arc::clone(&earlier), situation, now);
+                    let next = carry_on(self.told_again(&earlier, (steady, now)), Arc::clone(&earlier), situation, now);
                     if next.component != earlier.component || next.endpoints.len() > earlier.endpoints.len() {
                         changes.push(Change::Changed(Arc::clone(&earlier), Arc::clone(&next)));
                     }
@@ -60,7 +60,7 @@ impl Ledger {
                     next
                 }
                 (None, Some(earlier)) => {
-                    let returned = carry_on(self.told_again(&earlier, steady), earlier, situation, now);
+                    let returned = carry_on(self.told_again(&earlier, (steady, now)), earlier, situation, now);
                     changes.push(Change::Returned(Arc::clone(&returned)));
                     self.remember_hit(&returned);
                     returned
@@ -117,14 +117,14 @@ impl Ledger {
     }
 
     /// Notes that an incident is the case, and says how often it came, where that is more than once.
-    fn told_again(&mut self, incident: &Incident, steady: Duration) -> Option<String> {
+    fn told_again(&mut self, incident: &Incident, (steady, now): (Duration, Duration)) -> Option<String> {
         let episodes = self.episodes.entry(incident.id).or_default();
         if episodes.is_quiet || episodes.begun.is_empty() {
-            episodes.begun.push(steady);
-            episodes.begun.retain(|begun| steady.saturating_sub(*begun) <= COUNTED);
+            episodes.begun.push((steady, now));
+            episodes.begun.retain(|(begun, _)| steady.saturating_sub(*begun) <= COUNTED);
         }
         (episodes.seen, episodes.is_quiet) = (steady, false);
-        let (first, last) = (episodes.begun.first()?, episodes.begun.last()?);
+        let ((first, _), (last, _)) = (episodes.begun.first()?, episodes.begun.last()?);
         let within = last.saturating_sub(*first).as_secs().div_ceil(60).max(1);
         (episodes.begun.len() > 1)
             .then(|| format!("{COMES_AND_GOES}: it began {} times within {within} min", episodes.begun.len()))
@@ -152,7 +152,7 @@ impl Ledger {
     fn begin(&mut self, situation: Incident, now: Duration, steady: Duration) -> Incident {
         let id = self.opened.values().sum::<u64>() + 1;
         *self.opened.entry(situation.finding.cause).or_default() += 1;
-        self.episodes.insert(id, Episodes { begun: vec![steady], seen: steady, ..Episodes::default() });
+        self.episodes.insert(id, Episodes { begun: vec![(steady, now)], seen: steady, ..Episodes::default() });
         Incident { id, published: now, ..situation }
     }
 }

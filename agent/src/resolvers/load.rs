@@ -86,7 +86,7 @@ impl Load {
         *self.counts.entry(outcome).or_default() += 1;
         let (at, lost) = (at.as_secs(), u32::from(outcome == DnsOutcome::Timeout));
         // By a clock that was set back, what was heard before is yet to come.
-        if self.seconds.back().is_some_and(|newest| newest.at >= at + WINDOW) {
+        if self.seconds.back().is_some_and(|newest| newest.at > at + SETTLED) {
             self.seconds.clear();
         }
         // A visit is heard of when it ends, so the second is the newest or, by its timeout, a few before.

@@ -296,10 +296,10 @@ fn sum_up(outcomes: &[Outcome], unasked: &[Unasked]) -> Judgement {
     }
 }
 
-/// Whether an address is untested for want of time or budget, so that it may well work. One that the policy forbids is never
-/// asked, and of one beyond the limit the addresses that were asked speak: a confirmation asks it, too.
+/// Whether an address is untested for want of time or budget, or since it rests, so that it may well work. One that the policy
+/// forbids is never asked, and of one beyond the limit the addresses that were asked speak: a confirmation asks it, too.
 fn was_given_no_chance(why: Untested) -> bool {
-    matches!(why, Untested::NoTime | Untested::BudgetSpent)
+    matches!(why, Untested::NoTime | Untested::BudgetSpent | Untested::Resting)
 }
 
 #[cfg(test)]

@@ -369,6 +369,7 @@ fn one_bad_address_behind_a_good_name_degrades_it() {
     let rows = [
         (Untested::BudgetSpent, Err(Untested::BudgetSpent)),
         (Untested::NoTime, Err(Untested::NoTime)),
+        (Untested::Resting, Err(Untested::Resting)),
         (Untested::BeyondLimit, Ok(Verdict::Failed(refused))),
         (forbidden, Ok(Verdict::Failed(refused))),
     ];

@@ -42,6 +42,7 @@ impl Cases {
     /// Takes in that the comparison of a host's name now makes an incident that it did not make before, or the other way
     /// round. Endpoints that it is the only trouble of need no visit to have a case; whether it is over, a visit tells.
     pub fn hear_compared(&mut self, host: &Host, around: &Neighbours<'_>, at: Moment) -> Vec<usize> {
+        self.elapse(at);
         let mut to_visit = Vec::new();
         for index in self.neighbourhood.at_host(host) {
             let only_compared = self.cases.get(&index).is_none_or(|case| case.sign.symptom == Symptom::NamesCompared);
