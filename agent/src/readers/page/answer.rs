@@ -226,7 +226,8 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
         sign,
         horizon: span(estimate.horizon),
         to_horizon,
-        line: if values.len() > 1 { charts::line(&values, RISKS, top) } else { String::new() },
+        // What is known of a few minutes would be a speck in a field of hours.
+        line: if known(snapshot.at, course) >= TREND { charts::line(&values, RISKS, top) } else { String::new() },
         field: field(snapshot.at, course, top),
         counts,
         untested: not_counted(&untested, is_dark),
@@ -329,10 +330,14 @@ fn trend(now: Duration, total: f64, course: &Course) -> Option<(&'static str, &'
     })
 }
 
+/// Of how much time the risk is known.
+fn known(now: Duration, course: &Course) -> Duration {
+    now.saturating_sub(course.risks().next().map_or(now, |(first, _)| first))
+}
+
 /// How wide and how high the field is in which the risk is drawn.
 fn field(now: Duration, course: &Course, top: f64) -> String {
-    let (width, known) = (RISK_EVERY * RISKS as u32, course.risks().next().map_or(now, |(first, _)| first));
-    let known = now.saturating_sub(known);
+    let (width, known) = (RISK_EVERY * RISKS as u32, known(now, course));
     let part = if known < width - RISK_EVERY { format!(", of which {} are known", span(known)) } else { String::new() };
     format!("the last {}{part}; the upper edge is {}", span(width), share(top))
 }
@@ -391,13 +396,14 @@ mod tests {
             risk(&snapshot, &course).into_string()
         };
         let young = after(3);
-        assert!(!young.contains("steady") && !young.contains("rising"), "{young}");
+        assert!(!young.contains("steady") && !young.contains("rising") && !young.contains("<path"), "{young}");
+        let known = after(21);
+        assert!(known.contains("→</span> steady"), "a quarter of an hour is known: {known}");
         assert!(
-            young.contains("the last 4 h 0 min, of which 2 min are known; the upper edge is 10.0 %</p>"),
-            "{young}"
+            known.contains("the last 4 h 0 min, of which 20 min are known; the upper edge is 10.0 %</p>"),
+            "{known}"
         );
-        assert!(young.contains("<path d=\"M119.0 23.0L"), "three minutes of four hours are narrow: {young}");
-        assert!(after(20).contains("→</span> steady"), "a quarter of an hour is known");
+        assert!(known.contains("<path d=\"M110.0 23.0L"), "20 minutes of four hours are narrow: {known}");
         assert!(after(300).contains("the last 4 h 0 min; the upper edge is 10.0 %</p>"), "all of it is known");
     }
 
