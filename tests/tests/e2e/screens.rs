@@ -36,7 +36,7 @@ const SCREENS: [(&str, Told); 12] = [
     ("mtu-black-hole", told("small packets pass and large ones vanish", "network team", "tracepath -n")),
     ("name-blocked", told("login.live.com:443", "network team", "-servername login.live.com")),
     ("private-bypass", told("lab-sql.database.windows.net:1433", "DNS team", "--compare lab-sql.database.windows.net")),
-    ("sql-port-dropped", told("TCP 1433 to every host", "network team", ":1433'")),
+    ("sql-port-dropped", told("TCP 1433 to both hosts", "network team", ":1433'")),
     ("tls-inspection", told("an inspecting device", "network team", "openssl x509 -noout -subject -issuer")),
 ];
 
