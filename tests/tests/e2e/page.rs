@@ -212,7 +212,7 @@ fn an_outage_of_a_class_is_drawn(browser: &mut Browser) {
     within(browser, &format!("{}?.checkVisibility()", lane("d1")));
     holds(
         browser,
-        &format!("/^tcp in the last 24 h: .* answered; .* did not between /.test({}.ariaLabel)", lane("d1")),
+        &format!("/^tcp in the last 24 h: .* answered; .* did not (between|since) /.test({}.ariaLabel)", lane("d1")),
     );
     let left = |what: &str| format!("{what}.getBoundingClientRect().left");
     let incidents = "document.querySelector('#past .d1 svg.timeline')";
