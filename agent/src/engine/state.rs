@@ -276,8 +276,7 @@ impl State {
         }
         // A single look would end with what a stall of the agent hid: it asks again instead.
         if is_hidden(judged) && may_ask && self.look.as_mut().is_some_and(|look| look.asks_again(task, at.now)) {
-            ended.upshot = Upshot::PutOff(plan::STALL_PAUSE);
-            self.schedule.finished(number, ended, at.now);
+            self.schedule.finished(number, Ended { upshot: Upshot::PutOff(plan::STALL_PAUSE), ..ended }, at.now);
             return;
         }
         if let Upshot::PutOff(pause) = ended.upshot {

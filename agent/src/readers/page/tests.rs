@@ -611,19 +611,7 @@ fn time_in_which_no_agent_ran_is_drawn_as_not_known() {
     snapshot.incidents.closed.clear();
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let mut outcomes = course::Recalled::default();
-    let mut looked = |from: Duration, to: Duration| {
-        outcomes.take(crate::store::rows::OutcomeRow {
-            endpoint: "a:1".into(),
-            class: "sql".into(),
-            result: "healthy".into(),
-            cause: None,
-            phase: None,
-            began: from,
-            ended: to,
-            count: 1,
-            took: Duration::from_secs(1),
-        })
-    };
+    let mut looked = |from: Duration, to: Duration| outcomes.take(remembered("sql", "healthy", from, to));
     looked(AT - hours(48), AT - hours(12));
     looked(AT - hours(6), AT - hours(1));
     course.recall(outcomes, Vec::new(), AT - hours(1));
