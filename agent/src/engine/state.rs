@@ -1,6 +1,8 @@
 //! The state of the whole agent and what follows from an event or from the time: which visits begin, and whether readers
 //! are to be told. It is given the time and what others learned; it opens no socket.
 
+mod single_look;
+
 use std::{sync::Arc, time::Instant};
 
 use ase_probes::{cause::Cause, verdict::Phase};
@@ -11,9 +13,9 @@ use crate::{
     engine::{
         announce::{self, Slowness},
         endpoints::Endpoints,
-        events::{Begin, Commands, Event, Progress, Tell},
+        events::{Begin, Commands, Event, Tell},
         judging::judge_stalled,
-        look::{Look, Order, Shown},
+        look::{Look, Shown},
         outlook::Outlook,
         plan,
         pulse::{Clocks, Pulse},
@@ -138,62 +140,6 @@ impl State {
         self.outlook.due()
     }
 
-    /// Whether no visit is under way and none will come, every name was compared and no measurement would tell more.
-    pub fn is_settled(&self) -> bool {
-        self.schedule.is_over()
-            && self.comparing.is_settled()
-            && self.diagnosing.is_settled(self.look.as_ref().map(Look::ends))
-    }
-
-    /// Lets a single look end at this moment: no visit takes longer, and nothing is waited for that comes later.
-    pub fn end_at(&mut self, ends: Instant) {
-        self.look = Some(Look::until(ends));
-    }
-
-    /// Ends a single look and notes what it left out. `is_over` says whether its time was over before it was settled.
-    pub fn conclude(&mut self, is_over: bool, at: Clocks) {
-        let (unvisited, unconfirmed) = self.endpoints.give_up();
-        let waiting = self.diagnosing.waiting();
-        let left = |why| self.endpoints.untested(why);
-        let uncompared = if is_over { self.comparing.remaining() } else { 0 };
-        let counted = [
-            (unvisited, "endpoint", "not visited: the time of this look was over"),
-            (unconfirmed, "failure", "not confirmed: the time of this look was over"),
-            (
-                left(Untested::BudgetSpent),
-                "endpoint",
-                "not asked: the budget of new flows to its destination was spent",
-            ),
-            (
-                left(Untested::Resting),
-                "endpoint",
-                "not asked: its time server was asked a moment ago, by whatever name",
-            ),
-            (waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent"),
-            (uncompared, "name", "not compared: the time of this look was over"),
-        ];
-        self.left_out = self.comparing.left_out();
-        self.left_out.extend(counted.into_iter().filter_map(|(count, what, why)| match count {
-            0 => None,
-            1 => Some(format!("1 {what} was {why}")),
-            many => Some(format!("{many} {what}s were {why}")),
-        }));
-        self.diagnosing.conclude();
-        self.think(at);
-    }
-
-    /// What is settled, and what is waited for.
-    pub fn progress(&self) -> Progress {
-        Progress {
-            settled: self.endpoints.settled(),
-            failed: self.endpoints.failed_again(),
-            visits: self.schedule.room().in_flight(),
-            planned: self.schedule.planned(),
-            names: self.comparing.remaining(),
-            measurements: self.diagnosing.under_way(),
-        }
-    }
-
     /// The endpoints.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
@@ -302,28 +248,6 @@ impl State {
         let shown = if counts { shown } else { shown.without_failure() };
         let orders = self.look.as_mut().map(|look| look.hear(task, shown));
         self.obey(orders.into_iter().flatten(), at.now);
-    }
-
-    /// In a single look nothing is waited for that can only come after its end.
-    fn give_up_late(&mut self, at: Clocks) {
-        let Some(ends) = self.look.as_ref().map(Look::ends) else { return };
-        for task in self.schedule.give_up_after(ends, at.now) {
-            self.endpoints.leave(task, Untested::Resting, at.wall);
-        }
-    }
-
-    /// In a single look a few failures are asked again for all that are alike.
-    fn obey(&mut self, orders: impl IntoIterator<Item = Order>, now: Instant) {
-        for order in orders {
-            match order {
-                Order::Wait(task) => self.schedule.hold(task),
-                Order::Ask(task) => self.schedule.release(task, now),
-                Order::Confirm(task, others) => {
-                    self.schedule.hold(task);
-                    self.endpoints.confirm(task, others);
-                }
-            }
-        }
     }
 
     /// What a visit means, in the light of what this machine did meanwhile and of everything else that is known.
