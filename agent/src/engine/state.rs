@@ -1,7 +1,11 @@
 //! The state of the whole agent and what follows from an event or from the time: which visits begin, and whether readers
 //! are to be told. It is given the time and what others learned; it opens no socket.
 
+#[cfg(test)]
+mod peers;
 mod single_look;
+#[cfg(test)]
+mod world;
 
 use std::{sync::Arc, time::Instant};
 
