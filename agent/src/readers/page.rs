@@ -15,6 +15,8 @@ mod incidents;
 mod markdown;
 mod names;
 mod past;
+#[cfg(test)]
+mod reading;
 mod standing;
 mod text;
 mod told;

@@ -114,3 +114,6 @@ fn standing(snapshot: &Snapshot, class: &ClassView) -> Standing {
         (Some(true), _) => PART.said("impaired"),
     }
 }
+
+#[cfg(test)]
+mod tests;

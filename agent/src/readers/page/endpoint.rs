@@ -286,3 +286,6 @@ fn reach(view: &EndpointView) -> Vec<Standing> {
     };
     (0..tested).rev().map(result).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ fn write(snapshot: &Snapshot, told: Told, moments: Vec<(Duration, String)>) -> S
     let page = Page { frame, moments: folded(moments), markdown: markdown::lines(&told), evidence: told.met(), told };
     Html::of(&page).into_string()
 }
+
+#[cfg(test)]
+mod tests;

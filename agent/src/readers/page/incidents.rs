@@ -56,3 +56,6 @@ pub(super) fn cards(snapshot: &Snapshot, course: &Course) -> Html {
     let cards = open.into_iter().map(|incident| Card::of(Told::of(incident, None, snapshot))).collect();
     Html::of(&Cards { cards, unseen, last })
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ fn hits(told: &Told) -> String {
         more => format!("{} and {more} more", named.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

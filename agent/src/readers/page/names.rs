@@ -150,23 +150,4 @@ fn said(answer: &Answer) -> Vec<Text> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn who_answers_that_he_cannot_is_not_called_silent() {
-        let side = |up, response| TransportHealth { up, response, answer: None, remarks: Vec::new() };
-        let took = Some(Duration::from_millis(3));
-        let rows = [
-            (Some(side(Some(true), took)), "answers"),
-            (Some(side(Some(false), took)), "no good answer"),
-            (Some(side(Some(false), None)), "no answer"),
-            (None, "not watched"),
-        ];
-        for (side, word) in rows {
-            assert_eq!(standing(side.as_ref()).word, word, "{side:?}");
-        }
-    }
-}
+mod tests;

@@ -244,31 +244,4 @@ fn marks(entries: &[Entry], now: Duration, length: Duration) -> Vec<Mark> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The seconds that a tick says.
-    fn seconds(tick: &str) -> f64 {
-        let (number, unit) = tick.trim_end_matches(" ago").split_once(' ').expect("a number and its unit");
-        let whole = number.trim_end_matches(['½', '¼']);
-        let part = match number.chars().last() {
-            Some('½') => 0.5,
-            Some('¼') => 0.25,
-            _ => 0.0,
-        };
-        let unit = [("min", 60.0), ("h", 3600.0), ("d", 86_400.0)].into_iter().find(|(name, _)| *name == unit);
-        (whole.parse::<f64>().expect("a number") + part) * unit.expect("a unit").1
-    }
-
-    #[test]
-    fn every_tick_says_the_quarter_at_which_it_stands() {
-        for ((name, _, ticks), length) in SPANS.into_iter().zip(bars::SPANS) {
-            let said = ticks.map(seconds);
-            assert_eq!(
-                said,
-                [4.0, 3.0, 2.0, 1.0].map(|quarter| length.as_secs_f64() * quarter / 4.0),
-                "{name}: {ticks:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -317,3 +317,6 @@ fn kind(view: &EndpointView) -> String {
 fn hit(id: &EndpointId, about: Option<String>, is_hidden: bool) -> Hit {
     Hit { path: links::endpoint_path(id), id: Text::from(&id.0), about: about.unwrap_or_default(), is_hidden }
 }
+
+#[cfg(test)]
+mod tests;
