@@ -365,6 +365,8 @@ fn origin(name: &str, list: &[String], findings: &mut Findings) -> Vec<IpNet> {
 }
 
 #[cfg(test)]
+mod mistakes_tests;
+#[cfg(test)]
 mod packs_tests;
 #[cfg(test)]
 mod reference_tests;
