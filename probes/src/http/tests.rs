@@ -1,18 +1,17 @@
 //! The HTTP probe against scripted servers on loopback: good, bad and hostile.
 
 mod odd;
+mod over_tls;
+mod redirects;
 
 use super::*;
 use crate::{
     fixture::{Authority, IMPATIENCE, PATIENCE, Served, ask, drain, read_head, reset, serve},
     outcome::{Outcome, Protocol},
     probe::Probe,
-    tls::{Invalid, Trust},
+    tls::Trust,
 };
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -56,6 +55,19 @@ async fn canned(bytes: impl Into<Vec<u8>>) -> SocketAddr {
     .0
 }
 
+/// Speaks TLS, then answers one request with these bytes; returns how many bytes the client sent inside.
+async fn secured(config: Arc<rustls::ServerConfig>, bytes: &'static [u8]) -> (SocketAddr, Served<usize>) {
+    serve(async move |stream: TcpStream| {
+        let Ok(mut stream) = TlsAcceptor::from(config).accept(stream).await else { return 0 };
+        let asked = read_head(&mut stream).await.len();
+        stream.write_all(bytes).await.ok();
+        stream.shutdown().await.ok();
+        drain(&mut stream).await;
+        asked
+    })
+    .await
+}
+
 /// Writes the same bytes for as long as the client takes them.
 async fn flood(stream: &mut (impl AsyncWrite + Unpin), start: &[u8], again: &[u8]) {
     let again = again.repeat(65_536 / again.len());
@@ -79,6 +91,10 @@ fn meant(outcome: &Outcome) -> Expected {
         Verdict::Failed(finding) => Expected::Failed(finding.cause, finding.confidence),
         Verdict::Inconclusive(finding) => panic!("the agent blames itself: {finding:?}"),
     }
+}
+
+fn violation() -> Expected {
+    Expected::Failed(Cause::ProtocolViolation, Confidence::Confirmed)
 }
 
 #[tokio::test]
@@ -262,10 +278,6 @@ async fn endless_peers_are_cut_off() {
     }
 }
 
-fn violation() -> Expected {
-    Expected::Failed(Cause::ProtocolViolation, Confidence::Confirmed)
-}
-
 #[tokio::test]
 async fn chunk_extensions_without_end_are_a_violation() {
     let (address, _served) = serve(async |mut stream: TcpStream| {
@@ -348,213 +360,6 @@ async fn a_revocation_list_proves_its_server_until_it_is_overdue() {
     }
 }
 
-/// Speaks TLS, then answers one request with these bytes; returns how many bytes the client sent inside.
-async fn secured(config: Arc<rustls::ServerConfig>, bytes: &'static [u8]) -> (SocketAddr, Served<usize>) {
-    serve(async move |stream: TcpStream| {
-        let Ok(mut stream) = TlsAcceptor::from(config).accept(stream).await else { return 0 };
-        let asked = read_head(&mut stream).await.len();
-        stream.write_all(bytes).await.ok();
-        stream.shutdown().await.ok();
-        drain(&mut stream).await;
-        asked
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_verified_certificate_and_an_answer_are_healthy() {
-    let authority = Authority::new("Test CA");
-    let config = authority.issue(NAME, 2020, 2099).server(&["http/1.1"]);
-    let (address, served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
-    assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
-    assert!(served.await.expect("the server ran") > 0);
-    let tls = reply(&outcome).tls.as_ref().expect("TLS came first");
-    assert_eq!((tls.version, tls.alpn.as_deref()), (Some("TLS 1.3"), Some("http/1.1")));
-    assert!(tls.prefix.is_empty() && tls.chain.len() == 1);
-    let lines = outcome.evidence().join("\n");
-    assert!(lines.contains("issued by CN=Test CA verifies until 2099-01-01T00:00:00Z"), "{lines}");
-    for phase in [Phase::Connect, Phase::Tls, Phase::Request, Phase::Response] {
-        assert!(outcome.phases.of(phase).is_some(), "{phase:?}");
-    }
-}
-
-#[tokio::test]
-async fn http2_is_spoken_where_the_peer_offers_it() {
-    let authority = Authority::new("Test CA");
-    let config = authority.issue(NAME, 2020, 2099).server(&["h2", "http/1.1"]);
-    let (address, _served) = serve(async move |stream: TcpStream| {
-        let stream = TlsAcceptor::from(config).accept(stream).await.expect("the client trusts us");
-        let answer = async |request: http::Request<hyper::body::Incoming>| {
-            let seen = format!("{} {}", request.uri(), request.headers().contains_key("connection"));
-            Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(seen))))
-        };
-        let service = hyper::service::service_fn(answer);
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .await
-            .ok();
-    })
-    .await;
-    let proof = Proof::Contains("https://peer.example:8080/a?b false".to_owned());
-    let probe = Probe::Http(question(Scheme::Https(Verify::Full), proof));
-    let outcome = ask(&probe, address, &authority.trust(), PATIENCE).await;
-    assert_eq!(outcome.verdict, Verdict::Healthy, "{:?}", outcome.evidence());
-    assert_eq!(reply(&outcome).answer.as_ref().map(|answer| answer.version), Some("HTTP/2"));
-}
-
-#[tokio::test]
-async fn an_unproved_http2_peer_cannot_outlive_the_deadline() {
-    let authority = Authority::new("Test CA");
-    let config = authority.issue(NAME, 2020, 2099).server(&["h2"]);
-    let (address, served) = serve(async move |stream: TcpStream| {
-        let mut stream = TlsAcceptor::from(config).accept(stream).await.expect("the client trusts us");
-        drain(&mut stream).await
-    })
-    .await;
-    let outcome = ask(&https(), address, &authority.trust(), IMPATIENCE).await;
-    assert_eq!(meant(&outcome), Expected::Failed(Cause::Dropped, Confidence::Possible), "{:?}", outcome.evidence());
-    let closed = tokio::time::timeout(PATIENCE, served).await.expect("the connection is closed with the probe");
-    assert!(closed.expect("the server ran") > 0);
-}
-
-#[tokio::test]
-async fn a_peer_that_breaks_http2_is_a_violation() {
-    let authority = Authority::new("Test CA");
-    let config = authority.issue(NAME, 2020, 2099).server(&["h2"]);
-    let (address, _served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
-    assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
-}
-
-#[tokio::test]
-async fn a_block_page_inside_tls_is_a_block_page() {
-    let authority = Authority::new("Corp Inspection CA");
-    let config = authority.issue(NAME, 2020, 2099).server(&[]);
-    let (address, _served) = secured(config, DENY.as_bytes()).await;
-    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
-    assert_eq!(meant(&outcome), Expected::Failed(Cause::HttpBlocked, Confidence::Confirmed));
-}
-
-#[tokio::test]
-async fn a_status_over_verified_tls_is_the_peers_own() {
-    let authority = Authority::new("Test CA");
-    let config = authority.issue(NAME, 2020, 2099).server(&[]);
-    let (address, _served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let probe = Probe::Http(question(Scheme::Https(Verify::Full), Proof::Contains("marker".to_owned())));
-    let outcome = ask(&probe, address, &authority.trust(), PATIENCE).await;
-    assert_eq!(meant(&outcome), Expected::Failed(Cause::HttpStatus, Confidence::Confirmed));
-}
-
-#[tokio::test]
-async fn a_certificate_that_does_not_verify_is_recorded_and_gets_no_request() {
-    let ours = Authority::new("Test CA");
-    let inspector = Authority::new("Zscaler Intermediate Root CA");
-    let other = Authority::new("Test CA 2");
-    let rows = [
-        (ours.issue(NAME, 2020, 2021), ours.trust(), Invalid::Expired, Cause::TlsCertInvalid),
-        (ours.issue(NAME, 2098, 2099), ours.trust(), Invalid::NotYetValid, Cause::TlsCertInvalid),
-        (ours.issue("other.example", 2020, 2099), ours.trust(), Invalid::WrongName, Cause::TlsCertInvalid),
-        (other.issue(NAME, 2020, 2099), ours.trust(), Invalid::UnknownIssuer, Cause::TlsCertInvalid),
-        (inspector.issue(NAME, 2020, 2099), ours.trust(), Invalid::UnknownIssuer, Cause::TlsIntercepted),
-        (ours.issue(NAME, 2020, 2099), Trust::none(), Invalid::UnknownIssuer, Cause::LocalSetup),
-    ];
-    for (identity, trust, invalid, cause) in rows {
-        let (address, served) = secured(identity.server(&["h2", "http/1.1"]), b"").await;
-        let outcome = ask(&https(), address, &trust, PATIENCE).await;
-        let finding = outcome.verdict.finding().expect("it does not verify");
-        assert_eq!(finding.cause, cause, "{invalid:?}");
-        assert_eq!(matches!(outcome.verdict, Verdict::Inconclusive(_)), cause == Cause::LocalSetup);
-        let tls = reply(&outcome).tls.as_ref().expect("the handshake ran");
-        assert_eq!((tls.invalid.as_ref(), tls.chain.len()), (Some(&invalid), 1));
-        assert_eq!((tls.version, tls.alpn.as_deref()), (Some("TLS 1.3"), Some("h2")));
-        assert_eq!(served.await.expect("the server ran"), 0, "a request was sent to an unverified peer");
-    }
-}
-
-#[tokio::test]
-async fn an_endpoint_known_by_address_needs_no_name() {
-    let authority = Authority::new("Test CA");
-    for (from, until, good) in [(2020, 2099, true), (2020, 2021, false)] {
-        let config = authority.issue("other.example", from, until).server(&[]);
-        let (address, _served) = secured(config, b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n").await;
-        let asked =
-            Question { host: "127.0.0.1".to_owned(), ..question(Scheme::Https(Verify::Chain), Proof::AnyResponse) };
-        let outcome = ask(&Probe::Http(asked), address, &authority.trust(), PATIENCE).await;
-        assert_eq!(outcome.verdict == Verdict::Healthy, good, "{:?}", outcome.evidence());
-    }
-}
-
-#[tokio::test]
-async fn a_chain_beyond_the_limit_is_a_violation() {
-    let authority = Authority::new("Test CA");
-    let mut identity = authority.issue(NAME, 2020, 2099);
-    identity.chain.extend(std::iter::repeat_n(authority.der(), 10));
-    let (address, _served) = secured(identity.server(&[]), b"").await;
-    let outcome = ask(&https(), address, &authority.trust(), PATIENCE).await;
-    assert_eq!(meant(&outcome), violation(), "{:?}", outcome.evidence());
-}
-
-#[tokio::test]
-async fn each_answer_to_a_client_hello_has_its_meaning() {
-    let alert: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
-    let refused = "HTTP/1.1 400 Bad Request\r\n\r\nThe plain HTTP request was sent to HTTPS port";
-    let rows: [(&str, &[u8], Expected); 5] = [
-        ("alert", alert, Expected::Failed(Cause::TlsRejected, Confidence::Confirmed)),
-        ("block page", DENY.as_bytes(), Expected::Failed(Cause::HttpBlocked, Confidence::Confirmed)),
-        ("plain HTTP", refused.as_bytes(), violation()),
-        ("banner", b"220 mail ready\r\n", violation()),
-        ("close", b"", Expected::Failed(Cause::TlsBlocked, Confidence::Likely)),
-    ];
-    for (name, bytes, expected) in rows {
-        let (address, _served) = serve(async |mut stream: TcpStream| {
-            stream.read_u8().await.expect("a ClientHello comes");
-            stream.write_all(bytes).await.ok();
-            stream.shutdown().await.ok();
-            drain(&mut stream).await;
-        })
-        .await;
-        let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
-        assert_eq!(meant(&outcome), expected, "{name}: {:?}", outcome.evidence());
-        let tls = reply(&outcome).tls.as_ref().expect("TLS was tried");
-        assert_eq!(tls.prefix, bytes[..bytes.len().min(64)], "{name}");
-    }
-}
-
-#[tokio::test]
-async fn a_reset_or_silence_after_the_client_hello_is_a_blocked_name() {
-    let (address, _served) = serve(async |mut stream: TcpStream| {
-        stream.read_u8().await.expect("a ClientHello comes");
-        reset(stream);
-    })
-    .await;
-    let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
-    assert_eq!(meant(&outcome), Expected::Failed(Cause::TlsBlocked, Confidence::Likely));
-    let (address, _served) = serve(async |mut stream: TcpStream| drain(&mut stream).await).await;
-    let outcome = ask(&https(), address, &Trust::none(), IMPATIENCE).await;
-    assert_eq!(meant(&outcome), Expected::Failed(Cause::TlsBlocked, Confidence::Possible));
-}
-
-#[tokio::test]
-async fn endless_tls_records_are_cut_off() {
-    let rows: [(&str, &[u8]); 3] = [
-        ("a certificate of 16 MiB", &[0x16, 3, 3, 0x40, 0, 11, 0xff, 0xff, 0xff]),
-        ("empty records", &[0x16, 3, 3, 0, 0]),
-        ("warnings", &[0x15, 3, 3, 0, 2, 1, 112]),
-    ];
-    for (name, record) in rows {
-        let (address, _served) = serve(async |mut stream: TcpStream| {
-            stream.read_u8().await.expect("a ClientHello comes");
-            flood(&mut stream, b"", record).await;
-        })
-        .await;
-        let outcome = ask(&https(), address, &Trust::none(), PATIENCE).await;
-        let finding = outcome.verdict.finding().expect("nothing is proved");
-        let causes = [Cause::ProtocolViolation, Cause::TlsRejected];
-        assert!(causes.contains(&finding.cause), "{name}: {:?}", outcome.evidence());
-    }
-}
-
 #[tokio::test]
 async fn a_question_that_cannot_be_asked_blames_this_machine() {
     let asked = Question { host: "no host".to_owned(), ..question(Scheme::Http, Proof::AnyResponse) };
@@ -565,101 +370,6 @@ async fn a_question_that_cannot_be_asked_blames_this_machine() {
         assert_eq!(finding.cause, Cause::LocalSetup);
         assert!(matches!(outcome.verdict, Verdict::Inconclusive(_)));
     }
-}
-
-#[test]
-fn redirects_lead_where_they_say_or_break_a_rule() {
-    let asked = question(Scheme::Https(Verify::Chain), Proof::AnyResponse);
-    let plain = Question { path: "/x/y?q=//z".to_owned(), ..question(Scheme::Http, Proof::AnyResponse) };
-    let chain = Scheme::Https(Verify::Chain);
-    let full = Scheme::Https(Verify::Full);
-    let good = [
-        (&asked, "/c", (chain, NAME, 8080, "/c")),
-        (&asked, "https://peer.example/c?d#e", (chain, NAME, 443, "/c?d")),
-        (&asked, "HTTPS://Other.Example", (full, "other.example", 443, "/")),
-        (&asked, "https://other.example?d", (full, "other.example", 443, "/?d")),
-        (&asked, "http://other.example:81/", (Scheme::Http, "other.example", 81, "/")),
-        (&asked, "//other.example/c", (full, "other.example", 443, "/c")),
-        (&plain, "//other.example/c", (Scheme::Http, "other.example", 80, "/c")),
-        (&plain, "z", (Scheme::Http, NAME, 8080, "/x/z")),
-        (&plain, "?d", (Scheme::Http, NAME, 8080, "/x/y?d")),
-        (&plain, "#d", (Scheme::Http, NAME, 8080, "/x/y?q=//z")),
-        (&plain, "../z", (Scheme::Http, NAME, 8080, "/z")),
-        (&plain, "/a/./b/../c", (Scheme::Http, NAME, 8080, "/a/c")),
-        (&plain, "", (Scheme::Http, NAME, 8080, "/x/y?q=//z")),
-        (&asked, "/my page?to=a b", (chain, NAME, 8080, "/my%20page?to=a%20b")),
-        (&asked, " /c ", (chain, NAME, 8080, "/c")),
-        (&asked, "/caf\u{e9}?q=\u{e9}", (chain, NAME, 8080, "/caf%C3%A9?q=%C3%A9")),
-        (&asked, "/%20%E9?a=<b>&c=\"d\"", (chain, NAME, 8080, "/%20%E9?a=%3Cb%3E&c=%22d%22")),
-        (&asked, "https://b\u{fc}cher.example/", (full, "xn--bcher-kva.example", 443, "/")),
-        (&asked, "https:\\\\other.example\\c", (full, "other.example", 443, "/c")),
-        (&asked, "https://PEER.Example:8443/", (chain, NAME, 8443, "/")),
-        (&asked, "https://other.example/?url=https://user@x/", (full, "other.example", 443, "/?url=https://user@x/")),
-        (&plain, "http://[::1]:81/", (Scheme::Http, "::1", 81, "/")),
-        (&plain, "http://[FD00:0::20]/", (Scheme::Http, "fd00::20", 80, "/")),
-        (&plain, "http://169.254.169.254/", (Scheme::Http, "169.254.169.254", 80, "/")),
-    ];
-    let to = |location: &str| Answer { status: 302, location: Some(location.to_owned()), ..Answer::default() };
-    for (question, location, (scheme, host, port, path)) in good {
-        let next = redirect_target(question, &to(location)).expect("302 with a target").expect(location);
-        assert_eq!((next.scheme, next.host.as_str(), next.port, next.path.as_str()), (scheme, host, port, path));
-    }
-    let long = format!("/{}", "a".repeat(7999));
-    let bad = [
-        ("ftp://other.example/", "scheme"),
-        ("javascript:alert(1)", "scheme"),
-        ("https://user@other.example/", "user"),
-        ("https://user:pass@other.example/", "user"),
-        ("https://", "host"),
-        ("https://other.example:99999/", "port"),
-        ("https://other example/", "URI"),
-        ("https://[::1/", "URI"),
-        (long.as_str(), "8000"),
-    ];
-    for (location, rule) in bad {
-        let error = redirect_target(&asked, &to(location)).expect("302 with a target").expect_err(location);
-        assert!(error.contains(rule), "{location}: {error}");
-    }
-    assert_eq!(redirect_target(&asked, &Answer { status: 200, ..to("/c") }), None);
-    assert_eq!(redirect_target(&asked, &Answer { status: 302, ..Answer::default() }), None);
-}
-
-#[tokio::test]
-async fn a_redirect_is_returned_and_not_followed() {
-    let long = "a".repeat(9000);
-    for (location, good) in [("/next", true), (long.as_str(), false)] {
-        let address = canned(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")).await;
-        let outcome = ask(&http(Proof::AnyResponse), address, &Trust::none(), PATIENCE).await;
-        let answer = reply(&outcome).answer.as_ref().expect("an answer came");
-        let next = redirect_target(&question(Scheme::Http, Proof::AnyResponse), answer).expect("a redirect");
-        assert_eq!(next.is_ok(), good, "{next:?}");
-    }
-}
-
-#[tokio::test]
-async fn the_same_address_can_be_asked_for_another_name() {
-    let authority = Authority::new("Test CA");
-    for (host, invalid) in [(NAME, None), ("other.example", Some(Invalid::WrongName))] {
-        let config = authority.issue(NAME, 2020, 2035).server(&[]);
-        let (address, _served) = secured(config, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-        let mut question = question(Scheme::Https(Verify::Full), Proof::AnyResponse);
-        question.host = host.to_owned();
-        let outcome = ask(&Probe::Http(question), address, &authority.trust(), PATIENCE).await;
-        let tls = reply(&outcome).tls.as_ref().expect("a handshake");
-        assert_eq!((tls.version.is_some(), &tls.invalid), (true, &invalid), "{host}");
-    }
-    let (address, served) = serve(async move |mut stream: TcpStream| {
-        let head = read_head(&mut stream).await;
-        stream.write_all(DENY.as_bytes()).await.expect("the client reads");
-        head
-    })
-    .await;
-    let mut question = question(Scheme::Http, Proof::AnyResponse);
-    question.host = "other.example".to_owned();
-    let outcome = ask(&Probe::Http(question), address, &Trust::none(), PATIENCE).await;
-    assert_eq!(meant(&outcome), Expected::Failed(Cause::HttpBlocked, Confidence::Confirmed));
-    let head = String::from_utf8(served.await.expect("the script ran")).expect("a head is text");
-    assert!(head.to_ascii_lowercase().contains("host: other.example:8080\r\n"), "{head}");
 }
 
 #[tokio::test]
