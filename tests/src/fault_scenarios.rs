@@ -1,6 +1,7 @@
 //! `ase-lab scenarios`: every scenario in a process and namespaces of its own, many at once, and what the agent said of
 //! them in one report.
 
+mod expect;
 mod exported;
 mod file;
 mod judge;

@@ -1,4 +1,4 @@
-//! What a scenario file holds: the world, the fault, and what the agent must say of it.
+//! What a scenario file holds: the world, the fault, what happens then, and what the agent must say of it.
 
 use std::{
     collections::BTreeMap,
@@ -6,26 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use ase_agent::net::duration::HumanDuration;
-use ase_probes::cause::{Cause, Side};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{exported::Exported, polite::Polite};
+use super::{expect::Expect, exported::Exported, polite::Polite};
 use crate::{
     fault::rules::{self, Rule},
     guest_fault::GuestFault,
 };
-
-/// What `expect` says where nothing may be said.
-const SILENT: &str = "silent";
-/// What `expect` says where incidents are not what is judged.
-const ANYTHING: &str = "anything";
-/// The scopes of an incident, from the narrowest.
-const SCOPES: [&str; 6] = ["endpoint", "host", "port", "class", "egress", "vm"];
-/// How sure an incident can be, from the least.
-pub(super) const CONFIDENCES: [&str; 3] = ["possible", "likely", "confirmed"];
 
 /// One scenario.
 #[derive(Clone, Debug, Deserialize)]
@@ -252,100 +242,6 @@ impl Faults {
     }
 }
 
-/// What the agent must say.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
-pub(super) enum Expect {
-    /// Nothing, ever.
-    Silence,
-    /// Whatever it likes: something else is judged.
-    Anything,
-    /// One incident for each.
-    Incidents(Vec<Expectation>),
-}
-
-/// One incident.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Expectation {
-    /// The label of the cause; alternatives are separated by `|`.
-    pub(super) cause: String,
-    /// The side; alternatives are separated by `|`.
-    #[serde(default)]
-    pub(super) side: Option<String>,
-    /// The scope; alternatives are separated by `|`.
-    #[serde(default)]
-    pub(super) scope: Option<String>,
-    /// What is broken, as the incident calls it, with `*` for any text; alternatives are separated by `|`.
-    #[serde(default)]
-    pub(super) component: Option<String>,
-    /// The least confidence.
-    #[serde(default)]
-    pub(super) confidence: Option<String>,
-    /// Exactly these endpoints: ids, with `*` for any text; those after `!` are left out.
-    #[serde(default)]
-    pub(super) endpoints: Vec<String>,
-    /// Causes that no incident may have.
-    #[serde(default)]
-    pub(super) not: Vec<String>,
-    /// Causes of further incidents that may stand beside it.
-    #[serde(default)]
-    pub(super) also: Vec<String>,
-}
-
-impl TryFrom<Value> for Expect {
-    type Error = anyhow::Error;
-
-    fn try_from(value: Value) -> Result<Self> {
-        let incidents: Vec<Expectation> = match value {
-            Value::String(word) if word == SILENT => return Ok(Self::Silence),
-            Value::String(word) if word == ANYTHING => return Ok(Self::Anything),
-            Value::String(word) => {
-                bail!("expect ({word}) must be the word {SILENT} or {ANYTHING}, an incident, or a list of them")
-            }
-            Value::Array(list) => list.into_iter().map(read).collect::<Result<_>>()?,
-            one => vec![read(one)?],
-        };
-        ensure!(!incidents.is_empty(), "expect ([]) must name an incident, or be the word {SILENT}");
-        incidents.iter().try_for_each(Expectation::check)?;
-        Ok(Self::Incidents(incidents))
-    }
-}
-
-fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
-    serde_json::from_value(value).context("expect")
-}
-
-impl Expectation {
-    /// Whether an incident of this cause may stand beside it.
-    pub(super) fn tolerates(&self, cause: &Value) -> bool {
-        self.also.iter().any(|label| cause == label.as_str())
-    }
-
-    /// Whether this cause is the expected one.
-    pub(super) fn is(&self, cause: &Value) -> bool {
-        self.cause.split('|').any(|label| cause == label)
-    }
-
-    fn check(&self) -> Result<()> {
-        let others = self.not.iter().chain(&self.also).map(String::as_str);
-        for label in self.cause.split('|').chain(others) {
-            Cause::from_label(label).ok_or_else(|| anyhow!("expect.cause ({label}) must be one of the causes"))?;
-        }
-        let sides = [Side::Local, Side::Path, Side::Remote, Side::Unknown].map(Side::label);
-        for (key, words, allowed) in [
-            ("side", &self.side, sides.as_slice()),
-            ("scope", &self.scope, SCOPES.as_slice()),
-            ("confidence", &self.confidence, CONFIDENCES.as_slice()),
-        ] {
-            for word in words.iter().flat_map(|words| words.split('|')) {
-                ensure!(allowed.contains(&word), "expect.{key} ({word}) must be one of: {}", allowed.join(", "));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Scenario {
     /// Whether nothing may be said.
     pub(super) fn is_healthy(&self) -> bool {
@@ -354,11 +250,7 @@ impl Scenario {
 
     /// The causes that are expected, as one word.
     pub(super) fn expected(&self) -> String {
-        match &self.expect {
-            Expect::Silence => SILENT.to_owned(),
-            Expect::Anything => ANYTHING.to_owned(),
-            Expect::Incidents(incidents) => join(incidents.iter().map(|incident| incident.cause.as_str()).collect()),
-        }
+        self.expect.causes()
     }
 
     /// Whether it is over soon: few endpoints, and neither a long wait nor anything after the first word.
@@ -416,12 +308,6 @@ impl Scenario {
     }
 }
 
-/// Causes as one word; none is silence.
-pub(super) fn join(mut causes: Vec<&str>) -> String {
-    causes.sort_unstable();
-    if causes.is_empty() { SILENT.to_owned() } else { causes.join("+") }
-}
-
 /// Every scenario file, ordered by group and name.
 pub(super) fn files() -> Result<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/faults");
@@ -470,20 +356,5 @@ mod tests {
         assert_eq!((plays.len(), of(By::Daemon).fault.is_some(), of(By::Check).fault.is_some()), (2, true, false));
         assert!(of(By::Check).before.servers.contains_key("world"));
         assert!(of(By::Check).check.as_ref().is_some_and(|check| check.within.is_some()));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (expect, words) in [
-            ("loud", "expect (loud)"),
-            ("{cause: gremlins}", "(gremlins)"),
-            ("{cause: dropped, scope: port|town}", "expect.scope (town)"),
-            ("{cause: dropped, sides: path}", "sides"),
-            ("[]", "expect ([])"),
-        ] {
-            let text = format!("what: x\nrow: 17\nexpect: {expect}\n");
-            let error = serde_saphyr::from_str::<Scenario>(&text).expect_err(expect).to_string();
-            assert!(error.contains(words), "{error}");
-        }
     }
 }

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    file::{By, Deed, Expect, Flaps, Scenario, Step, World},
+    expect::Expect,
+    file::{By, Deed, Flaps, Scenario, Step, World},
     judge::{self, Took},
     polite,
     stage::Stage,
