@@ -20,6 +20,13 @@ fn with_variables(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Co
     complete(&source, Some(&found()), Trust::none(), Findings::default())
 }
 
+/// What a file with this text makes, read as a daemon reads it.
+pub(crate) fn loaded(text: &str) -> Settings {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), text).expect("the file takes text");
+    load(Some(file.path())).expect("a good configuration")
+}
+
 fn endpoint<'a>(settings: &'a Settings, id: &str) -> &'a crate::model::catalog::Endpoint {
     let found = settings.catalog.endpoints.iter().find(|endpoint| *endpoint.id.0 == *id);
     found.unwrap_or_else(|| panic!("{id} is in the catalogue"))

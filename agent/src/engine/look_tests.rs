@@ -13,7 +13,7 @@ use rand::SeedableRng;
 
 use super::*;
 use crate::{
-    config,
+    config::tests::loaded,
     model::{
         catalog::Host,
         visit::{Unasked, Untested},
@@ -50,11 +50,9 @@ impl World {
     }
 
     fn of(rows: &[String], shows: Verdict) -> Self {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let resolvers = "profile: custom\nresolvers: {custom: [192.0.2.53]}\n";
         let text = format!("{resolvers}endpoints: {{add: [{}]}}\n", rows.join(", "));
-        std::fs::write(file.path(), text).expect("the file takes text");
-        let settings = config::load(Some(file.path())).expect("a good configuration");
+        let settings = loaded(&text);
         let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
         let mut state = State::new(settings, Rounds::One, 4096, StdRng::from_seed([7; 32]), start);
         state.end_at(start.now + LOOK);

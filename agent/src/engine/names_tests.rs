@@ -19,7 +19,7 @@ use rand::SeedableRng;
 
 use super::*;
 use crate::{
-    config,
+    config::tests::loaded,
     engine::monitor::FIRST_ROUND,
     model::{catalog::Host, visit::Untested},
     net::address::is_private,
@@ -62,12 +62,10 @@ fn proves(address: &str) -> bool {
 
 impl World {
     fn new(custom: Answers) -> Self {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let hosts = ["one", "two", "three", "four"].map(|name| format!("{{host: {name}.example, class: https}}"));
         let text =
             format!("resolvers: {{custom: [10.0.0.4]}}\nendpoints:\n  remove: ['*']\n  add: [{}]\n", hosts.join(", "));
-        std::fs::write(file.path(), text).expect("the file takes text");
-        let settings = config::load(Some(file.path())).expect("a good configuration");
+        let settings = loaded(&text);
         let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
         let state = State::new(settings, FIRST_ROUND, 1024, StdRng::from_seed([7; 32]), start);
         let (visits, seen) = (BTreeMap::new(), BTreeMap::new());

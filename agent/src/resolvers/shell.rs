@@ -224,17 +224,14 @@ impl Comparing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::tests::loaded;
 
     const EVERY: Rounds = Rounds::Endless { spread: Duration::ZERO };
 
     fn settings(server: &str) -> Settings {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        let text = format!(
+        loaded(&format!(
             "resolvers: {{custom: [{server}]}}\nendpoints:\n  remove: ['*']\n  add: [{{host: a.example, class: https}}]\n"
-        );
-        std::fs::write(file.path(), text).expect("the file takes text");
-        config::load(Some(file.path())).expect("a good configuration")
+        ))
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config,
+        config::tests::loaded,
         engine::{monitor::Monitor, snapshot::Snapshot},
         model::endpoint::Status,
         model::rounds::Rounds,
@@ -115,7 +115,6 @@ mod tests {
 
     /// A monitor that watches this one address.
     fn watching(peer: SocketAddr) -> Monitor {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let text = format!(
             "resolvers: {{custom: [127.0.0.1]}}\ndiagnosis: {{enabled: false}}\n\
              profile: custom\n\
@@ -123,8 +122,7 @@ mod tests {
             peer.ip(),
             peer.port()
         );
-        std::fs::write(file.path(), text).expect("the file takes text");
-        Monitor::new(config::load(Some(file.path())).expect("a good configuration"), Rounds::One, 1024, [7; 32])
+        Monitor::new(loaded(&text), Rounds::One, 1024, [7; 32])
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    config,
+    config::tests::loaded,
     model::catalog::{Catalog, Endpoint, EndpointId, Host},
 };
 
@@ -49,7 +49,6 @@ pub(super) const TWINS: [usize; 2] = [0, 6];
 pub(super) const WEB: std::ops::Range<usize> = 2..6;
 
 pub(super) fn settings() -> Settings {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
     let web = hosts.map(|host| format!("{{host: {host}, port: 80, class: http}}")).join(", ");
     let text = format!(
@@ -57,8 +56,7 @@ pub(super) fn settings() -> Settings {
          {{host: 203.0.113.1, port: 123, class: ntp}}, {{host: 203.0.113.2, port: 123, class: ntp}}, \
          {{host: time.example, port: 123, class: ntp}}]\n"
     );
-    std::fs::write(file.path(), text).expect("the file takes text");
-    let settings = config::load(Some(file.path())).expect("a good configuration");
+    let settings = loaded(&text);
     // Time servers come first; the name of one of them comes last.
     let mut endpoints = settings.catalog.endpoints.clone();
     endpoints.sort_by_key(|endpoint| matches!(endpoint.target.host, Host::Name(_)));
