@@ -338,3 +338,15 @@ fn files_can_be_told_in_one_sentence() {
         }
     }
 }
+
+#[test]
+fn tests_are_cut_by_what_they_test() {
+    for folder in ["probes/src", "agent/src", "tests/src", "tests/tests"] {
+        for (name, text) in sources(folder) {
+            let is_of_tests = name.ends_with("tests.rs") || folder == "tests/tests";
+            let others = if is_of_tests { 0 } else { before_tests(&text).count() };
+            let lines = text.lines().count() - others;
+            assert!(lines <= 600, "{name} has {lines} lines of tests: put those of one thing into a file of their own");
+        }
+    }
+}
