@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::politeness::LONGEST_PLEA;
+use crate::model::politeness::{LONGEST_PLEA, TIME_SERVER_REST};
 
 /// What is owed to one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Rests {
     rests: BTreeMap<Arc<str>, Rest>,
     /// The addresses that each peer led to last.
     leads: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// When those of the past were forgotten last.
+    forgot: Option<Instant>,
 }
 
 impl Rests {
@@ -101,8 +103,13 @@ impl Rests {
         }
     }
 
-    /// Forgets peers whose rest was over for longer than any rest lasts.
+    /// Forgets peers whose rest was over for longer than any rest lasts, once in a while: of ten thousand servers, each visit
+    /// would look at all.
     pub fn forget(&mut self, now: Instant) {
+        if self.forgot.is_some_and(|forgot| now.duration_since(forgot) < TIME_SERVER_REST) {
+            return;
+        }
+        self.forgot = Some(now);
         self.rests.retain(|_, rest| rest.spaced.max(rest.pleaded) + LONGEST_PLEA > now);
         let rests = &self.rests;
         self.leads.retain(|peer, _| rests.contains_key(peer));

@@ -1,6 +1,9 @@
 //! Which flows an incident was measured by: from where, to which addresses and ports, and whether anything came back.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ase_probes::{
     cause::Cause,
@@ -16,7 +19,7 @@ use crate::{
         judge::passage::Flow,
         traffic::{PortSet, Protocols},
     },
-    model::{diagnosis::Incident, endpoint::EndpointView},
+    model::{catalog::EndpointId, diagnosis::Incident, endpoint::EndpointView},
 };
 
 /// Flows of one incident that are looked at: a rule that takes more of them takes these.
@@ -89,8 +92,9 @@ pub struct Measured {
 
 /// The flows of an incident, each once: those that failed, or all where none did. `source` is where packets leave from.
 pub fn flows(incident: &Incident, views: &BTreeMap<&str, &EndpointView>, source: Option<IpAddr>) -> Vec<Measured> {
-    let are_all_hidden = incident.endpoints.iter().all(|id| incident.hides.contains(id));
-    let own = incident.endpoints.iter().filter(|id| are_all_hidden || !incident.hides.contains(id));
+    let hidden: BTreeSet<&EndpointId> = incident.hides.iter().collect();
+    let are_all_hidden = incident.endpoints.iter().all(|id| hidden.contains(id));
+    let own = incident.endpoints.iter().filter(|id| are_all_hidden || !hidden.contains(id));
     let shown: Vec<&EndpointView> = own.filter_map(|id| views.get(&*id.0).copied()).collect();
     let mut all: Vec<Measured> = shown.iter().flat_map(|view| of_view(view, source, is_bad)).collect();
     if all.is_empty() {

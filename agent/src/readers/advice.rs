@@ -8,6 +8,7 @@ mod others;
 
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
 };
 
@@ -315,13 +316,15 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// The worst endpoint whose own address failed; one that an earlier failure hides shows that failure's address.
     fn of(incident: &Incident, snapshot: &'a Snapshot) -> Option<Self> {
-        let views =
-            |id: &EndpointId| snapshot.endpoints.iter().find(|view| view.endpoint.id == *id).map(|view| &**view);
-        let mut shown: Vec<&EndpointView> = incident.endpoints.iter().filter_map(views).collect();
+        // An outage of everything has ten thousand endpoints: each is looked up, not searched.
+        let (hit, hidden): (BTreeSet<&EndpointId>, BTreeSet<&EndpointId>) =
+            (incident.endpoints.iter().collect(), incident.hides.iter().collect());
+        let views = snapshot.endpoints.iter().map(|view| &**view);
+        let mut shown: Vec<&EndpointView> = views.filter(|view| hit.contains(&view.endpoint.id)).collect();
         shown.sort_by_key(|view| {
             let id = &view.endpoint.id;
             // What is true of all of them is shown by a connection rather than by a datagram.
-            (incident.hides.contains(id), std::cmp::Reverse(view.endpoint.severity), is_datagram(view))
+            (hidden.contains(id), std::cmp::Reverse(view.endpoint.severity), is_datagram(view))
         });
         let (view, address) = shown.into_iter().find_map(|view| Some((view, address_of(view)?)))?;
         Some(Self { view, address, servers: servers_of(incident, view, snapshot) })

@@ -21,26 +21,26 @@ use crate::{
 
 /// One server over one transport.
 #[derive(Clone, Debug)]
-pub struct TransportHealth {
+pub struct TransportHealth<'a> {
     /// Whether it answers, confirmed; `None` while untested.
     pub up: Option<bool>,
     /// Time from the last question to its answer.
     pub response: Option<Duration>,
     /// The last answer, if there was one.
-    pub answer: Option<Answer>,
+    pub answer: Option<&'a Answer>,
     /// What was worth a remark about the last exchange, in plain words.
     pub remarks: Vec<String>,
 }
 
 /// One server.
 #[derive(Clone, Debug)]
-pub struct ResolverHealth {
+pub struct ResolverHealth<'a> {
     /// The server.
     pub server: SocketAddr,
     /// Over UDP, where it is watched.
-    pub udp: Option<TransportHealth>,
+    pub udp: Option<TransportHealth<'a>>,
     /// Over TCP, where it is watched.
-    pub tcp: Option<TransportHealth>,
+    pub tcp: Option<TransportHealth<'a>>,
     /// Whether it gave an address for a name that cannot exist; `None` while that is not known.
     pub invents: Option<bool>,
     /// Whether somebody on the path answers before it does.
@@ -49,18 +49,16 @@ pub struct ResolverHealth {
     pub throttling: Option<Throttling>,
 }
 
-impl ResolverHealth {
+impl<'a> ResolverHealth<'a> {
     /// Whether UDP and TCP gave the same kind of answer; `None` while one of them gave none. Addresses may rotate.
     pub fn agree(&self) -> Option<bool> {
-        let answer = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.answer.clone());
-        let (udp, tcp) = (answer(&self.udp)?, answer(&self.tcp)?);
+        let (udp, tcp) = (self.udp_answer()?, self.tcp.as_ref()?.answer?);
         Some(udp.rcode == tcp.rcode && (udp.truncated || udp.addresses.is_empty() == tcp.addresses.is_empty()))
     }
 
     /// What an operator should look at, in plain words.
     pub fn remarks(&self) -> Vec<String> {
         let up = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.up);
-        let answer = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.answer.clone());
         let mut remarks: Vec<&str> = Vec::new();
         if up(&self.udp) == Some(true) && up(&self.tcp) == Some(false) {
             remarks.push("answers over UDP but not over TCP: large answers will be lost");
@@ -71,7 +69,7 @@ impl ResolverHealth {
         if self.agree() == Some(false) {
             remarks.push("gives different kinds of answers over UDP and TCP");
         }
-        if let Some(answer) = answer(&self.udp) {
+        if let Some(answer) = self.udp_answer() {
             if !answer.recursion_available {
                 remarks.push("offers no recursion");
             }
@@ -103,14 +101,14 @@ impl ResolverHealth {
     }
 
     /// The last answer over UDP, if there was one.
-    pub fn udp_answer(&self) -> Option<&Answer> {
-        self.udp.as_ref()?.answer.as_ref()
+    pub fn udp_answer(&self) -> Option<&'a Answer> {
+        self.udp.as_ref()?.answer
     }
 }
 
 /// How every watched server does, in order.
-pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
-    let mut servers: BTreeMap<SocketAddr, ResolverHealth> = BTreeMap::new();
+pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth<'_>> {
+    let mut servers: BTreeMap<SocketAddr, ResolverHealth<'_>> = BTreeMap::new();
     for view in &snapshot.endpoints {
         let (Probe::Dns(question), Host::Address(address)) = (&view.endpoint.target.probe, &view.endpoint.target.host)
         else {
@@ -133,9 +131,9 @@ pub fn of(snapshot: &Snapshot) -> Vec<ResolverHealth> {
     servers.into_values().collect()
 }
 
-fn side(view: &EndpointView) -> TransportHealth {
+fn side(view: &EndpointView) -> TransportHealth<'_> {
     let outcome = view.last.as_deref().and_then(|visit: &Visit| visit.outcomes.first());
-    let answer = outcome.and_then(Outcome::dns_answer).cloned();
+    let answer = outcome.and_then(Outcome::dns_answer);
     TransportHealth {
         up: match view.status {
             Status::Healthy | Status::Degraded(_) => Some(true),
@@ -173,16 +171,16 @@ mod tests {
         }
     }
 
-    fn up(answer: Answer) -> Option<TransportHealth> {
+    fn up(answer: &Answer) -> Option<TransportHealth<'_>> {
         let response = Some(Duration::from_millis(2));
         Some(TransportHealth { up: Some(true), response, answer: Some(answer), remarks: Vec::new() })
     }
 
-    fn down() -> Option<TransportHealth> {
+    fn down() -> Option<TransportHealth<'static>> {
         Some(TransportHealth { up: Some(false), response: None, answer: None, remarks: Vec::new() })
     }
 
-    fn health(udp: Option<TransportHealth>, tcp: Option<TransportHealth>) -> ResolverHealth {
+    fn health<'a>(udp: Option<TransportHealth<'a>>, tcp: Option<TransportHealth<'a>>) -> ResolverHealth<'a> {
         let server = ([10, 0, 0, 4], 53).into();
         ResolverHealth { server, udp, tcp, invents: None, is_raced: false, throttling: None }
     }
@@ -190,26 +188,26 @@ mod tests {
     #[test]
     fn each_flaw_of_a_server_has_its_remark() {
         let good = answer(Rcode::NoError);
-        assert!(health(up(good.clone()), up(good.clone())).remarks().is_empty());
+        let denying = answer(Rcode::NxDomain);
+        let proud = Answer { recursion_available: false, ..good.clone() };
+        let plain = Answer { edns_payload: None, ..good.clone() };
+        assert!(health(up(&good), up(&good)).remarks().is_empty());
         for (health, words) in [
-            (health(up(good.clone()), down()), "not over TCP"),
-            (health(down(), up(good.clone())), "not over UDP"),
-            (health(up(good.clone()), up(answer(Rcode::NxDomain))), "different kinds"),
-            (health(up(Answer { recursion_available: false, ..good.clone() }), None), "no recursion"),
-            (health(up(Answer { edns_payload: None, ..good.clone() }), None), "EDNS"),
-            (ResolverHealth { invents: Some(true), ..health(up(good.clone()), None) }, "cannot exist"),
-            (ResolverHealth { is_raced: true, ..health(up(good.clone()), None) }, "faster than it does"),
+            (health(up(&good), down()), "not over TCP"),
+            (health(down(), up(&good)), "not over UDP"),
+            (health(up(&good), up(&denying)), "different kinds"),
+            (health(up(&proud), None), "no recursion"),
+            (health(up(&plain), None), "EDNS"),
+            (ResolverHealth { invents: Some(true), ..health(up(&good), None) }, "cannot exist"),
+            (ResolverHealth { is_raced: true, ..health(up(&good), None) }, "faster than it does"),
             (
-                health(
-                    up(good.clone()).map(|side| TransportHealth { remarks: vec!["it explains".to_owned()], ..side }),
-                    None,
-                ),
+                health(up(&good).map(|side| TransportHealth { remarks: vec!["it explains".to_owned()], ..side }), None),
                 "over UDP: it explains",
             ),
             (
                 ResolverHealth {
                     throttling: Some(Throttling { lost: 12, from_rate: 40, quiet: 9 }),
-                    ..health(up(good.clone()), None)
+                    ..health(up(&good), None)
                 },
                 "throttles",
             ),
@@ -217,7 +215,7 @@ mod tests {
             let remarks = health.remarks();
             assert!(remarks.len() == 1 && remarks[0].contains(words), "{remarks:?}");
         }
-        assert_eq!(health(up(good), None).agree(), None);
+        assert_eq!(health(up(&good), None).agree(), None);
     }
 
     #[test]

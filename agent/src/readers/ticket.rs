@@ -4,13 +4,14 @@
 pub mod html;
 pub mod markdown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ase_probes::cause::Cause;
 
 use crate::{
     engine::snapshot::Snapshot,
     model::{
+        catalog::EndpointId,
         diagnosis::{Alternative, Incident},
         endpoint::{EndpointView, Status},
         settings::ResolverSource,
@@ -180,10 +181,8 @@ fn told(parts: &mut Vec<Part>, witness: &Witness, snapshot: &Snapshot) {
 /// Endpoints that no incident speaks for, by cause.
 fn alone(parts: &mut Vec<Part>, title: &str, snapshot: &Snapshot, wanted: fn(&EndpointView) -> bool) {
     let mut groups: BTreeMap<Cause, Vec<&EndpointView>> = BTreeMap::new();
-    let is_told = |view: &EndpointView| {
-        snapshot.incidents.open.iter().any(|incident| incident.endpoints.contains(&view.endpoint.id))
-    };
-    for view in snapshot.endpoints.iter().filter(|view| wanted(view) && !is_told(view)) {
+    let told: BTreeSet<&EndpointId> = snapshot.incidents.open.iter().flat_map(|incident| &incident.endpoints).collect();
+    for view in snapshot.endpoints.iter().filter(|view| wanted(view) && !told.contains(&view.endpoint.id)) {
         groups.entry(view.status.finding().map_or(Cause::Unknown, |finding| finding.cause)).or_default().push(view);
     }
     for (cause, views) in groups {
@@ -284,7 +283,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{golden::assert_golden, model::catalog::EndpointId, sample};
+    use crate::{golden::assert_golden, sample};
 
     #[test]
     fn the_sample_reads_as_reviewed_in_both_forms() {

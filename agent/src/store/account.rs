@@ -2,11 +2,12 @@
 //! endpoints it hid, and what was learned of it when; as text with one line for each thing, whose first word says what it is.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write as _},
     time::Duration,
 };
 
-use crate::model::diagnosis::Incident;
+use crate::model::{catalog::EndpointId, diagnosis::Incident};
 
 /// Moments that are kept of one incident: what changes oftener is told by its first changes.
 const MOST_MOMENTS: usize = 60;
@@ -133,7 +134,9 @@ impl Account {
         if before.scope != now.scope || before.component != now.component {
             self.note(at, format!("it was found at {}, scope {}", now.component, now.scope.label()));
         }
-        let joined: Vec<_> = now.endpoints.iter().filter(|id| !before.endpoints.contains(id)).collect();
+        // An outage of everything has ten thousand endpoints.
+        let known: BTreeSet<&EndpointId> = before.endpoints.iter().collect();
+        let joined: Vec<_> = now.endpoints.iter().filter(|id| !known.contains(id)).collect();
         if let Some(first) = joined.first() {
             self.note(at, Spread { first: first.0.to_string(), endpoints: joined.len() }.to_string());
         }

@@ -29,24 +29,32 @@ pub struct Turn(Option<Instant>);
 
 /// The rest of each address.
 #[derive(Debug, Default)]
-pub struct AddressRests(BTreeMap<IpAddr, Rest>);
+pub struct AddressRests {
+    rests: BTreeMap<IpAddr, Rest>,
+    /// When those of the past were forgotten last.
+    forgot: Option<Instant>,
+}
 
 impl AddressRests {
     /// Takes the turn to ask an address, perhaps to confirm that it failed a moment ago; `None` while it rests.
     pub fn take(&mut self, address: IpAddr, confirms: bool, now: Instant) -> Option<Turn> {
-        self.0.retain(|_, rest| rest.spaced.max(rest.pleaded) + LONGEST_PLEA > now);
-        let rest = self.0.get(&address.to_canonical()).copied();
+        // Once in a while: of ten thousand servers, each question would look at all.
+        if self.forgot.is_none_or(|forgot| now.duration_since(forgot) >= TIME_SERVER_REST) {
+            self.rests.retain(|_, rest| rest.spaced.max(rest.pleaded) + LONGEST_PLEA > now);
+            self.forgot = Some(now);
+        }
+        let rest = self.rests.get(&address.to_canonical()).copied();
         if rest.is_some_and(|rest| rest.pleaded > now || (rest.spaced > now && !confirms)) {
             return None;
         }
         let Rest { pleaded, pause, .. } = rest.unwrap_or(Rest { spaced: now, pleaded: now, pause: Duration::ZERO });
-        self.0.insert(address.to_canonical(), Rest { spaced: now + TIME_SERVER_REST, pleaded, pause });
+        self.rests.insert(address.to_canonical(), Rest { spaced: now + TIME_SERVER_REST, pleaded, pause });
         Some(Turn(rest.map(|rest| rest.spaced)))
     }
 
     /// Takes in what an address said whose turn it was.
     pub fn heard(&mut self, address: IpAddr, turn: Turn, verdict: &Verdict, now: Instant) {
-        let Some(rest) = self.0.get_mut(&address.to_canonical()) else { return };
+        let Some(rest) = self.rests.get_mut(&address.to_canonical()) else { return };
         match verdict {
             // No packet left this machine.
             Verdict::Inconclusive(_) => rest.spaced = turn.0.unwrap_or(now),
@@ -121,6 +129,17 @@ mod tests {
             now += TIME_SERVER_REST;
         }
         assert_eq!(pauses, [128, 256, 512, 1024, 1024]);
+    }
+
+    #[test]
+    fn servers_of_the_past_are_forgotten() {
+        let start = clock::now();
+        let mut rests = AddressRests::default();
+        for host in 0..200u8 {
+            let at = start + LONGEST_PLEA * u32::from(host);
+            assert!(rests.take([20, 0, 0, host].into(), false, at).is_some());
+        }
+        assert!(rests.rests.len() <= 2, "{} servers kept", rests.rests.len());
     }
 
     #[test]

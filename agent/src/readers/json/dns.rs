@@ -114,7 +114,7 @@ struct SideEntry {
 }
 
 impl ResolverEntry {
-    fn of(health: &ResolverHealth, load: Option<&Load>) -> Self {
+    fn of(health: &ResolverHealth<'_>, load: Option<&Load>) -> Self {
         let count = |outcome: DnsOutcome| (outcome.label(), load.map_or(0, |load| load.count(outcome)));
         Self {
             server: health.server.to_string(),
@@ -130,8 +130,8 @@ impl ResolverEntry {
 }
 
 impl SideEntry {
-    fn of(side: &TransportHealth) -> Self {
-        let answer = side.answer.as_ref();
+    fn of(side: &TransportHealth<'_>) -> Self {
+        let answer = side.answer;
         Self {
             up: side.up,
             response_seconds: side.response.map(|time| time.as_secs_f64()),

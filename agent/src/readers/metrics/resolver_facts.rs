@@ -14,7 +14,7 @@ const FLAGS: [&str; 4] = ["aa", "ad", "ra", "tc"];
 
 /// Adds the series.
 pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
-    let servers: Vec<(String, ResolverHealth)> =
+    let servers: Vec<(String, ResolverHealth<'_>)> =
         resolver_health::of(snapshot).into_iter().map(|health| (label(health.server), health)).collect();
     let loads: Vec<(String, &Load)> =
         snapshot.resolver_loads.iter().map(|(server, load)| (label(*server), load)).collect();
@@ -33,7 +33,7 @@ pub(super) fn render(page: &mut Page, snapshot: &Snapshot) {
         "Flags of the server's last answer over UDP: aa authority, ad validated, ra recursion offered, tc cut; NaN without one.",
         facts,
     );
-    let mut gauges = |name: &str, help: &str, value: fn(&ResolverHealth) -> f64| {
+    let mut gauges = |name: &str, help: &str, value: fn(&ResolverHealth<'_>) -> f64| {
         page.gauges(
             name,
             help,
@@ -73,7 +73,7 @@ fn answers(page: &mut Page, loads: &[(String, &Load)]) {
     );
 }
 
-fn flags(health: &ResolverHealth) -> [f64; 4] {
+fn flags(health: &ResolverHealth<'_>) -> [f64; 4] {
     health.udp_answer().map_or([f64::NAN; 4], |answer| {
         [answer.authoritative, answer.authentic, answer.recursion_available, answer.truncated].map(flag)
     })

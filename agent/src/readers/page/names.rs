@@ -89,10 +89,10 @@ fn leads(names: usize) -> String {
     format!("{} {}", count(names, "name"), if names == 1 { "leads" } else { "lead" })
 }
 
-fn server(snapshot: &Snapshot, health: &ResolverHealth) -> Server {
+fn server(snapshot: &Snapshot, health: &ResolverHealth<'_>) -> Server {
     let is_azure = health.server.ip() == snapshot.resolvers.azure.ip();
     let is_custom = snapshot.resolvers.custom.iter().any(|server| server.ip() == health.server.ip());
-    let time = |side: &Option<TransportHealth>| side.as_ref().and_then(|side| side.response).map(millis);
+    let time = |side: &Option<TransportHealth<'_>>| side.as_ref().and_then(|side| side.response).map(millis);
     Server {
         address: if health.server.port() == 53 { health.server.ip().to_string() } else { health.server.to_string() },
         side: match (is_custom, is_azure) {
@@ -109,7 +109,7 @@ fn server(snapshot: &Snapshot, health: &ResolverHealth) -> Server {
     }
 }
 
-fn standing(side: Option<&TransportHealth>) -> Standing {
+fn standing(side: Option<&TransportHealth<'_>>) -> Standing {
     match side.map(|side| (side.up, side.response)) {
         None => NONE.said("not watched"),
         Some((None, _)) => NONE,

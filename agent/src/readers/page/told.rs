@@ -1,7 +1,11 @@
 //! What the pages tell of an incident, open, ended or remembered by the store alone: what is broken, since when, why that is
 //! so, who mends it, and what to do.
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ase_probes::{cause::Cause, verdict::Verdict};
 
@@ -169,6 +173,7 @@ impl Told {
         let typed = every.iter().chain(others.iter().filter_map(|(_, typed)| Some(&typed.as_ref()?.command)));
         let blanks = advice::blanks(typed.map(String::as_str)).map(Text::from);
         let about = if ended.is_some() { kind } else { report::about };
+        let hidden: BTreeSet<&EndpointId> = incident.hides.iter().collect();
         Self {
             link: links::below(snapshot, &links::incident_path(&key)).map(Text::from),
             path: links::incident_path(&key),
@@ -199,7 +204,7 @@ impl Told {
             rules: exported,
             hint,
             evidence: texts(&incident.evidence),
-            hits: hits(incident.endpoints.iter().cloned(), &views, about, |id| incident.hides.contains(id)),
+            hits: hits(incident.endpoints.iter().cloned(), &views, about, |id| hidden.contains(id)),
             hidden: incident.hides.len(),
             unconfirmed: incident
                 .endpoints
@@ -218,6 +223,7 @@ impl Told {
         let (next, before) = cause.map_or(("", ""), |cause| advice::remembered(cause, &row.endpoints, snapshot));
         let views = report::views(snapshot);
         let id = |id: &String| EndpointId(id.as_str().into());
+        let hidden: BTreeSet<&str> = row.account.hides.iter().map(String::as_str).collect();
         Self {
             key: Text::from(&row.id),
             link: links::below(snapshot, &links::incident_path(&row.id)).map(Text::from),
@@ -245,9 +251,7 @@ impl Told {
             rules: None,
             hint: None,
             evidence: texts(&row.evidence),
-            hits: hits(row.endpoints.iter().map(id), &views, kind, |id| {
-                row.account.hides.iter().any(|it| **it == *id.0)
-            }),
+            hits: hits(row.endpoints.iter().map(id), &views, kind, |id| hidden.contains(&*id.0)),
             hidden: row.account.hides.len(),
             unconfirmed: 0,
             others: row.account.others.iter().map(Other::remembered).collect(),

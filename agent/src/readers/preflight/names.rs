@@ -29,7 +29,7 @@ const NAMED: usize = 5;
 pub(super) fn servers(snapshot: &Snapshot) -> Check {
     let health = resolver_health::of(snapshot);
     let custom: Vec<IpAddr> = snapshot.resolvers.custom.iter().map(std::net::SocketAddr::ip).collect();
-    let is_dead = |one: &ResolverHealth| up(&one.udp) == Some(false) && up(&one.tcp) != Some(true);
+    let is_dead = |one: &ResolverHealth<'_>| up(&one.udp) == Some(false) && up(&one.tcp) != Some(true);
     let answering = health.iter().filter(|one| custom.contains(&one.server.ip())).any(|one| up(&one.udp) == Some(true));
     let mut reasons = Vec::new();
     for one in &health {
@@ -57,7 +57,7 @@ pub(super) fn servers(snapshot: &Snapshot) -> Check {
     Check::of("dns_servers", "DNS servers", looked, reasons)
 }
 
-fn up(side: &Option<resolver_health::TransportHealth>) -> Option<bool> {
+fn up(side: &Option<resolver_health::TransportHealth<'_>>) -> Option<bool> {
     side.as_ref().and_then(|side| side.up)
 }
 
