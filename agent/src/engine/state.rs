@@ -255,8 +255,7 @@ impl State {
         let task = self.schedule.task_of(number);
         self.schedule.led_to(number, &visit.as_deref().map(plan::led_to).unwrap_or_default());
         let Some(mut visit) = visit else {
-            let endpoint = task.map(|task| self.endpoints.views()[task].endpoint.id.to_string());
-            tracing::error!(endpoint, "a visit died; this is a defect of the agent");
+            announce::died(task.map(|task| self.endpoints.died(task)));
             self.schedule.finished(number, Ended { upshot: Upshot::Unknown, asked: true }, at.now);
             return;
         };
