@@ -247,6 +247,7 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
         diagnosis: None,
         last_success: Some(AT - Duration::from_secs(11)),
         reach: 0xff,
+        handed_over: 0,
     }
 }
 
@@ -445,5 +446,6 @@ fn warning_https() -> EndpointView {
         diagnosis: None,
         last_success: None,
         reach: 0,
+        handed_over: 0,
     }
 }

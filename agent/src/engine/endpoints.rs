@@ -106,6 +106,13 @@ impl Endpoints {
         before
     }
 
+    /// Notes under which number the store was handed the last outcome of an endpoint, if it was.
+    pub fn hand_over(&mut self, index: usize, number: Option<u64>) {
+        if let Some(number) = number {
+            Arc::make_mut(&mut self.views[index]).handed_over = number;
+        }
+    }
+
     /// Takes a first failure as confirmed, since so many others failed again in the same way.
     pub fn confirm(&mut self, index: usize, others: usize) {
         let view = Arc::make_mut(&mut self.views[index]);
@@ -218,6 +225,7 @@ fn unvisited(endpoint: &Arc<Endpoint>, now: Duration) -> Arc<EndpointView> {
         last_success: None,
         diagnosis: None,
         reach: 0,
+        handed_over: 0,
     })
 }
 

@@ -342,10 +342,11 @@ impl State {
         let is_confirmed = !self.schedule.is_confirming(task);
         let view = &self.endpoints.views()[task];
         self.sums.visited(view.endpoint.class, &visit);
-        self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
+        let handed_over = self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
         if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, view.endpoint.target.resolved_by) {
             self.comparing.hear(resolution, at.now);
         }
+        self.endpoints.hand_over(task, handed_over);
         let before = self.endpoints.take_in(task, visit, judged, is_confirmed);
         let view = &self.endpoints.views()[task];
         announce::change(view, before);

@@ -67,7 +67,9 @@ fn filled(folder: &Path) {
     let mut store = Store::open(folder, NOW).expect("the folder is writable");
     store.save(state(1234.5));
     store.report(incident("one", None));
-    (0..50).for_each(|number| store.add(outcome(if number % 5 == 0 { "failed" } else { "healthy" }, number)));
+    for number in 0..50 {
+        store.add(outcome(if number % 5 == 0 { "failed" } else { "healthy" }, number));
+    }
     assert!(store.flush());
 }
 
@@ -116,7 +118,9 @@ fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
     let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
     store.report(incident("open", None));
     store.report(incident("old", Some(NOW)));
-    (0..10).for_each(|number| store.add(outcome("failed", number)));
+    for number in 0..10 {
+        store.add(outcome("failed", number));
+    }
     assert!(store.flush());
     let wanted = |wanted| history::incidents(folder.path(), wanted).expect("it is readable while it is written");
     assert_eq!(wanted(Wanted::Id("old")), [incident("old", Some(NOW))]);
