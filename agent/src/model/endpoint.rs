@@ -117,6 +117,18 @@ pub struct StoreView {
     pub recalled: Option<Duration>,
     /// The ids under which it remembers the incidents of this process, open ones and the last that ended, by number.
     pub incidents: Arc<BTreeMap<u64, String>>,
+    /// How incidents ended that an earlier process left open and this one saw nothing of, by the ids under which they are
+    /// remembered.
+    pub over_unseen: Arc<BTreeMap<String, OverUnseen>>,
+}
+
+/// Between what an incident ended whose end nobody saw, both since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverUnseen {
+    /// When it was last seen.
+    pub last_seen: Duration,
+    /// When it was over at the latest.
+    pub by: Duration,
 }
 
 /// What expires first among the paths that verified at the last visit, one for each address: a leaf or an intermediate of

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ase_probes::verdict::Verdict;
+
 use crate::{
     model::{
         diagnosis::Ledger,
@@ -90,6 +92,9 @@ impl Keeping {
     /// Takes what a visit learned, and what it means. Returns the number of the last outcome that this hands to the store.
     pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement) -> Option<u64> {
         let store = self.store.as_mut()?;
+        if judged == Ok(Verdict::Healthy) {
+            self.archive.answered(&view.endpoint.id.0, visit.began + visit.took);
+        }
         let rows = self.stretches.take(outcome(view, visit, judged));
         let handed_over = rows.into_iter().fold(None, |last, row| store.add(row).or(last));
         let asked = visit.outcomes.iter().map(|outcome| outcome.address.ip()).collect();
@@ -129,7 +134,7 @@ impl Keeping {
     /// How the memory does.
     pub fn view(&self) -> StoreView {
         let view = self.store.as_ref().map_or_else(|| self.view.clone(), Store::view);
-        StoreView { incidents: self.archive.ids(), ..view }
+        StoreView { incidents: self.archive.ids(), over_unseen: self.archive.over_unseen(), ..view }
     }
 }
 

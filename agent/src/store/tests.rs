@@ -10,6 +10,7 @@ use ase_probes::class::Class;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
 use super::{
+    account::Account,
     database::{Database, VERSION},
     history::{self, Query, Wanted},
     *,
@@ -382,7 +383,10 @@ fn a_store_that_could_not_be_used_at_the_start_is_tried_again_and_its_clocks_are
     assert!(store.flush() && store.view().ok == Some(true));
     assert!(store.opened_late() && !store.opened_late());
     assert_eq!(store.recalled(), Some(&state(1234.5)));
-    assert_eq!(store.open_incidents(), [incident("one", None)]);
+    let [one] = store.open_incidents() else { panic!("one is open: {:?}", store.open_incidents()) };
+    assert_eq!(one.account.last_seen, Some(NOW + Duration::from_secs(46)), "the end of the last visit that failed");
+    let account = Account::default();
+    assert_eq!(IncidentRow { account, ..one.clone() }, incident("one", None));
     drop(store);
     let store = Store::open(&folder, NOW).expect("it opens again");
     assert_eq!(store.recalled(), Some(&state(1234.5)), "who was not recalled was not saved");
