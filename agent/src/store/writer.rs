@@ -171,12 +171,13 @@ impl Writer {
             Ok(()) => self.accepted(),
             Err(error) => self.refused(error),
         }
-        for reply in batch.replies.drain(..) {
-            // Who asked may have stopped waiting.
-            let _heard = reply.send(result.is_ok());
-        }
+        let replies = std::mem::take(&mut batch.replies);
         if result.is_ok() {
             self.note(std::mem::take(batch));
+        }
+        for reply in replies {
+            // Who asked may have stopped waiting.
+            let _heard = reply.send(result.is_ok());
         }
         result.is_ok()
     }
