@@ -248,6 +248,7 @@ fn healthy(endpoint: Endpoint, outcome: Outcome) -> EndpointView {
         diagnosis: None,
         last_success: Some(AT - Duration::from_secs(11)),
         reach: 0xff,
+        handed_over: 0,
     }
 }
 
@@ -330,6 +331,7 @@ fn clock_server(name: &str, offset: Option<f64>) -> EndpointView {
         diagnosis: None,
         last_success: None,
         reach: 0,
+        handed_over: 0,
         ..view
     }
 }

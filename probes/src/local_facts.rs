@@ -15,7 +15,7 @@ use std::{
 use nix::{
     errno::Errno,
     libc,
-    sys::resource::{Resource, getrlimit},
+    sys::resource::{Resource, getrlimit, setrlimit},
 };
 use socket2::Type;
 
@@ -125,6 +125,16 @@ const FILES: usize = 1024;
 /// The number of files that this process may have open, by its soft limit (`RLIMIT_NOFILE` in `getrlimit(2)`).
 pub fn file_limit() -> usize {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(FILES, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
+/// Raises the soft limit of open files to so many, as far as the hard one allows, and returns the limit that holds then. Who has
+/// more keeps it.
+pub fn raise_file_limit(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return FILES };
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).min(hard);
+    // Where a sandbox forbids it, the soft limit holds.
+    let is_raised = wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok();
+    usize::try_from(if is_raised { wanted } else { soft }).unwrap_or(usize::MAX)
 }
 
 impl LocalFacts {

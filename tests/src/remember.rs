@@ -31,7 +31,9 @@ pub fn run(folder: &Path) -> Result<ExitCode> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "recalled {recalled} resets {}", store.view().resets)?;
     for step in recalled + 1.. {
-        (0..20).for_each(|number| store.add(outcome(step, number)));
+        for number in 0..20 {
+            store.add(outcome(step, number));
+        }
         store.report(incident(step));
         store.save(state(step));
         ensure!(store.flush(), "the store takes nothing");

@@ -7,13 +7,14 @@ mod ticket;
 
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use ase_probes::{class::Class, clock, local_facts::file_limit};
+use ase_probes::{class::Class, clock};
 use clap::builder::TypedValueParser as _;
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
     commands::{
         failure::{Failure, runtime},
+        open_files,
         options::{ConfigFile, Output},
         stdout,
         terminal::Terminal,
@@ -193,7 +194,7 @@ pub(super) fn patience(settings: &Settings) -> Duration {
 /// after each step.
 pub async fn round(settings: Settings, within: Duration, mut watch: impl FnMut(&Monitor)) -> Arc<Snapshot> {
     let ends = clock::now() + within.saturating_sub(CLOSING);
-    let mut monitor = Monitor::new(settings, Rounds::One, file_limit(), rand::random());
+    let mut monitor = Monitor::new(settings, Rounds::One, open_files::take(), rand::random());
     monitor.end_at(ends);
     while !monitor.is_settled() {
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
-use ase_probes::{clock, local_facts::file_limit};
+use ase_probes::clock;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    commands::{reloads::Reloads, service_manager::ServiceManager},
+    commands::{open_files, reloads::Reloads, service_manager::ServiceManager},
     config::ConfigError,
     engine::monitor::{FIRST_ROUND, Monitor},
     model::settings::Settings,
@@ -85,7 +85,7 @@ pub async fn run(
     );
     settings.warnings.iter().for_each(|warning| tracing::warn!(warning, "configuration"));
     let limits = Limits { drain: settings.pace.drain, ..Limits::default() };
-    let mut monitor = Monitor::new(settings, FIRST_ROUND, file_limit(), rand::random());
+    let mut monitor = Monitor::new(settings, FIRST_ROUND, open_files::take(), rand::random());
     let (commands, mut requests) = mpsc::channel(COMMANDS);
     let live = Live::new(monitor.subscribe(), state_dir.clone());
     let site = server::site(monitor.subscribe(), commands, live.clone());

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::Path, process::ExitCode};
 
 use ase_probes::{
     clock,
-    local_facts::{Discipline, LocalFacts, file_limit},
+    local_facts::{Discipline, LocalFacts},
     tls::Trust,
 };
 use clap::Args;
@@ -15,6 +15,7 @@ use hyper::Uri;
 use crate::{
     commands::{
         failure::{Failure, runtime},
+        open_files,
         options::{ConfigFile, Output},
         outcome,
         terminal::Line,
@@ -91,7 +92,7 @@ pub fn run(arguments: &Doctor) -> Result<ExitCode, Failure> {
     let facts = LocalFacts::about(peer, &settings.egress);
     let mirror = mirrored(&settings, metadata.as_ref(), peer, &facts);
     let watch = ResolverWatch::start(settings.state_dir.as_deref());
-    let files = file_limit();
+    let files = open_files::take();
     let (unit, state) = (host::unit(root), host::state(settings.state_dir.as_deref()));
     let examined = Examined {
         began,

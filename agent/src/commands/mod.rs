@@ -17,6 +17,7 @@ pub mod logs;
 pub mod name_rounds;
 pub mod nameresolver;
 pub mod nslookup;
+mod open_files;
 pub mod options;
 pub mod outcome;
 pub mod pages;

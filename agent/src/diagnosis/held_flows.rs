@@ -63,6 +63,11 @@ impl HeldFlows {
         }
     }
 
+    /// Notes that a task which had a port's flow, or was to open one, brought nothing.
+    pub fn give_up(&mut self, port: u16, now: Instant) {
+        self.0.insert(port, Held::Missing(now));
+    }
+
     /// Takes back what a task brought.
     pub fn put_back(&mut self, returned: Returned, now: Instant) -> Option<Measured> {
         let held = returned.flow.map_or(Held::Missing(now), Held::Open);

@@ -359,6 +359,51 @@ fn targets() -> impl Iterator<Item = Peer> {
     hosts.flat_map(|host| PORTS.into_iter().chain([Port::udp(53)]).map(move |port| Peer { host: host.clone(), port }))
 }
 
+/// A visit that fails at the first endpoint of these, and the visits that are wished for then.
+fn wished(endpoints: &[Arc<Endpoint>]) -> (Neighbourhood, Peer, Vec<usize>) {
+    let mut index = Neighbourhood::new(endpoints, PLATFORM);
+    let target = Peer { host: endpoints[0].target.host.clone(), port: port_of(&endpoints[0]) };
+    index.take_in(0, &lost(second(1000)), second(1000));
+    let wished = index.worth_a_visit(0, &target, second(1000));
+    (index, target, wished)
+}
+
+fn lost(began: Duration) -> Visit {
+    let one = Drawn { index: 0, pause: 0, result: 5, address: 1, server: None, clock: None, certificate: 0, page: 0 };
+    one.visit(began)
+}
+
+/// What is said where all of these failed.
+fn said(index: &Neighbourhood, target: &Peer, failed: &[usize], contrast: Contrast) -> Option<bool> {
+    let mut index = index.clone();
+    failed.iter().for_each(|other| index.take_in(*other, &lost(second(1001)), second(1001)));
+    index.answer(contrast, (0, target), second(1000), second(1001))
+}
+
+#[test]
+fn the_visits_that_are_wished_for_settle_what_they_are_wished_for_and_one_less_would_not() {
+    let (index, target, all) = wished(&catalogue());
+    for contrast in [Contrast::SamePortWorks, Contrast::OtherPortsWork, Contrast::AnythingWorks] {
+        assert_eq!(said(&index, &target, &all, contrast), Some(false), "{contrast:?} of {all:?}");
+    }
+    let is_alike = |other: &&usize| index.port(**other) == target.port;
+    let alike: Vec<usize> = all.iter().filter(is_alike).copied().collect();
+    for left_out in &alike {
+        let others: Vec<usize> = all.iter().filter(|other| *other != left_out).copied().collect();
+        assert_eq!(said(&index, &target, &others, Contrast::SamePortWorks), None, "without {left_out}");
+    }
+    // Nobody else is on the first one's port, or at its host.
+    let mut apart = catalogue();
+    let first = apart.remove(0);
+    apart.retain(|other| other.target.port != first.target.port && other.target.host != first.target.host);
+    let (index, target, all) = wished(&[vec![first], apart].concat());
+    assert_eq!(said(&index, &target, &all, Contrast::AnythingWorks), Some(false), "{all:?}");
+    for left_out in &all {
+        let others: Vec<usize> = all.iter().filter(|other| *other != left_out).copied().collect();
+        assert_eq!(said(&index, &target, &others, Contrast::AnythingWorks), None, "without {left_out}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

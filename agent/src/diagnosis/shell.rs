@@ -2,7 +2,7 @@
 //! teach.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +10,7 @@ use std::{
 
 use ase_probes::{clock, verdict::Verdict};
 use rand::{SeedableRng, rngs::StdRng};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::{
     diagnosis::{
@@ -49,8 +49,17 @@ const PACE_PER_CASE: Duration = Duration::from_micros(100);
 /// What a task brought.
 #[derive(Debug)]
 enum Brought {
-    Measured(Key, Measured),
-    Held(Option<Key>, Returned),
+    Measured(Measured),
+    Held(Returned),
+}
+
+/// What a task is about: it may die, and bring nothing.
+#[derive(Debug)]
+struct About {
+    /// What it measures; `None` where it opens a flow to hold.
+    key: Option<Key>,
+    /// The port whose held flow it has, or opens.
+    port: Option<u16>,
 }
 
 /// The cases, the measurements under way, and their budget.
@@ -60,7 +69,7 @@ pub struct Diagnosing {
     cases: Cases,
     measurer: Arc<Measurer>,
     waiting: VecDeque<Errand>,
-    under_way: BTreeSet<Key>,
+    under_way: BTreeMap<Id, About>,
     measurements: JoinSet<Brought>,
     held: Option<HeldFlows>,
     budget: Budget,
@@ -79,7 +88,7 @@ impl Diagnosing {
             cases: Cases::new(&Watched::under(settings), has_past),
             measurer: Arc::new(Measurer::new(settings)),
             waiting: VecDeque::new(),
-            under_way: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             measurements: JoinSet::new(),
             held: has_past.then(HeldFlows::default),
             budget: Budget { began: clock::now(), spent: 0 },
@@ -193,7 +202,7 @@ impl Diagnosing {
         let wanted: BTreeSet<&Key> = errands.iter().map(|(key, _)| key).collect();
         self.waiting.retain(|waiting| wanted.contains(&waiting.key));
         let mut known: BTreeSet<Key> = self.waiting.iter().map(|waiting| waiting.key.clone()).collect();
-        known.extend(self.under_way.iter().cloned());
+        known.extend(self.under_way.values().filter_map(|about| about.key.clone()));
         for (key, index) in errands {
             if known.insert(key.clone()) {
                 self.waiting.push_back(self.cases.errand(key, index, around));
@@ -204,9 +213,14 @@ impl Diagnosing {
     /// Opens a flow to hold to a peer that works, where its port has none.
     fn hold(&mut self, peer: SocketAddr, now: Instant) {
         if self.held.as_mut().is_some_and(|held| held.wants(peer, now)) {
-            let measurer = Arc::clone(&self.measurer);
-            self.measurements.spawn(async move { Brought::Held(None, held_flows::open(measurer, peer).await) });
+            let (measurer, about) = (Arc::clone(&self.measurer), About { key: None, port: Some(peer.port()) });
+            self.spawn(about, async move { Brought::Held(held_flows::open(measurer, peer).await) });
         }
+    }
+
+    fn spawn(&mut self, about: About, task: impl Future<Output = Brought> + Send + 'static) {
+        let id = self.measurements.spawn(task).id();
+        self.under_way.insert(id, about);
     }
 
     /// The incidents.
@@ -246,7 +260,7 @@ impl Diagnosing {
         };
         tokio::select! {
             () = timer => self.begin(),
-            Some(ended) = self.measurements.join_next() => self.take_in(ended),
+            Some(ended) = self.measurements.join_next_with_id() => self.take_in(ended),
         }
     }
 
@@ -265,46 +279,46 @@ impl Diagnosing {
             && self.budget.take(errand.flows(), now)
             && let Some(errand) = self.waiting.pop_front()
         {
-            self.under_way.insert(errand.key.clone());
             let port = errand.key.peer.port();
             if errand.key.ask == Ask::HeldFlow {
                 match self.held.as_mut().and_then(|held| held.take(port)) {
-                    Some(flow) => drop(
-                        self.measurements
-                            .spawn(async move { Brought::Held(Some(errand.key), held_flows::look(port, flow).await) }),
-                    ),
+                    Some(flow) => {
+                        let about = About { key: Some(errand.key), port: Some(port) };
+                        self.spawn(about, async move { Brought::Held(held_flows::look(port, flow).await) });
+                    }
                     None => self.learn(errand.key, Measured::default()),
                 }
                 continue;
             }
             let (measurer, rng) = (Arc::clone(&self.measurer), StdRng::from_rng(&mut self.rng));
-            self.measurements.spawn(async move {
-                let measured = measurer.measure(&errand, rng).await;
-                Brought::Measured(errand.key, measured)
-            });
+            let about = About { key: Some(errand.key.clone()), port: None };
+            self.spawn(about, async move { Brought::Measured(measurer.measure(&errand, rng).await) });
         }
     }
 
-    fn take_in(&mut self, ended: Result<Brought, JoinError>) {
-        match ended {
-            Ok(Brought::Measured(key, measured)) => self.learn(key, measured),
-            Ok(Brought::Held(key, returned)) => {
-                let measured = self.held.as_mut().and_then(|held| held.put_back(returned, clock::now()));
-                if let Some(key) = key {
-                    self.learn(key, measured.unwrap_or_default());
-                }
+    fn take_in(&mut self, ended: Result<(Id, Brought), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(About { key, port }) = self.under_way.remove(&id) else { return };
+        let measured = match ended {
+            Ok((_, Brought::Measured(measured))) => Some(measured),
+            Ok((_, Brought::Held(returned))) => {
+                self.held.as_mut().and_then(|held| held.put_back(returned, clock::now()))
             }
             Err(error) => {
                 tracing::error!(%error, "a follow-up measurement died; this is a defect of the agent");
-                self.under_way.clear();
-                self.is_news = true;
+                if let (Some(held), Some(port)) = (&mut self.held, port) {
+                    held.give_up(port, clock::now());
+                }
+                None
             }
+        };
+        if let Some(key) = key {
+            self.learn(key, measured.unwrap_or_default());
         }
     }
 
     fn learn(&mut self, key: Key, measured: Measured) {
         self.is_news = true;
-        self.under_way.remove(&key);
         tracing::debug!(ask = ?key.ask, peer = %key.peer, answers = ?measured.answers, "a follow-up measurement ended");
         self.cases.learn(key, measured, moment(clock::wall()));
     }
@@ -397,6 +411,32 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    fn key(port: u16) -> Key {
+        Key { ask: Ask::HeldFlow, peer: SocketAddr::from(([127, 0, 0, 1], port)), about: None }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_dies_takes_nothing_with_it_but_itself() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let watched = "{class: tcp, host: 127.0.0.1, port: 443}";
+        let text = format!("profile: custom\nresolvers: {{custom: [127.0.0.1]}}\nendpoints: {{add: [{watched}]}}\n");
+        std::fs::write(file.path(), text).expect("the file takes text");
+        let settings = crate::config::load(Some(file.path())).expect("a good configuration");
+        let mut diagnosing = Diagnosing::new(&settings, true, StdRng::from_seed([7; 32]));
+        let (peer, now) = (key(443).peer, clock::now());
+        assert!(diagnosing.held.as_mut().is_some_and(|held| held.wants(peer, now)), "its port has no flow yet");
+        let lives = About { key: Some(key(80)), port: None };
+        diagnosing.spawn(lives, std::future::pending());
+        let dies = About { key: Some(key(443)), port: Some(443) };
+        diagnosing.spawn(dies, async { panic!("a defect") });
+        diagnosing.step().await;
+        let held = diagnosing.held.as_mut().expect("a daemon holds flows");
+        assert!(!held.wants(peer, now), "not at once");
+        assert!(held.wants(peer, clock::now() + Duration::from_secs(3600)), "later it is opened again");
+        let measured: Vec<_> = diagnosing.under_way.values().filter_map(|about| about.key.clone()).collect();
+        assert_eq!(measured, [key(80)], "what still measures is known");
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! No single detector sees everything: a burn rate sees flapping but no short outage, φ sees silence but no flapping,
 //! CUSUM sees a path getting slower while every probe succeeds. They stand beside the risk and never move it. Memory is
-//! bounded: about 2 kB per class, 60 bytes per endpoint, 1 kB per time server.
+//! bounded: about 4 kB per class, 100 bytes per address of an endpoint, 3 kB per time server.
 
 pub mod burn_rate;
 pub mod cusum;
 pub mod drift;
+pub mod parts;
 pub mod phi;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use ase_probes::{
     class::Class,
@@ -32,6 +33,11 @@ use phi::Phi;
 
 /// A class of which nothing could be tested for this long is in the dark: three default intervals.
 pub const BLIND_AFTER: Duration = Duration::from_secs(90);
+
+/// Addresses that are remembered of an endpoint: twice as many as one visit asks, since names lead to others in turn.
+const ADDRESSES: usize = 16;
+/// An address that no visit asked for so long is forgotten: half of what is known of it is out of date.
+const FORGOTTEN: Duration = Duration::from_secs(1800);
 
 /// What the detectors of one class say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,31 +78,51 @@ struct ClassState {
     latencies: Latencies,
 }
 
+/// The round trips of one address: another of the same name may lie in another region.
 #[derive(Clone, Copy, Debug)]
 struct Latency {
+    address: IpAddr,
     cusum: Cusum,
     last: Duration,
 }
 
-/// The round trips of one class's endpoints, and which of them rose most. Only a fall of that one makes the others be
-/// looked at again.
+/// The round trips of one class's endpoints, address by address, and which of them rose most. Only a fall of that one makes
+/// the others be looked at again.
 #[derive(Clone, Debug, Default)]
 struct Latencies {
-    of: BTreeMap<EndpointId, Latency>,
+    of: BTreeMap<EndpointId, Vec<Latency>>,
     worst: Option<(f64, EndpointId)>,
 }
 
 impl Latencies {
-    fn observe(&mut self, id: &EndpointId, round_trip: Duration, now: Duration) {
-        let latency = self.of.entry(id.clone()).or_insert(Latency { cusum: Cusum::default(), last: now });
-        latency.cusum.observe(round_trip, now.saturating_sub(latency.last));
-        latency.last = now;
-        let Some(ratio) = latency.cusum.ratio() else { return };
-        match &self.worst {
-            Some((worst, slowest)) if (*worst, slowest) <= (ratio, id) => self.worst = Some((ratio, id.clone())),
-            Some((_, slowest)) if slowest == id => self.look_again(),
-            Some(_) => {}
-            None => self.worst = Some((ratio, id.clone())),
+    fn observe(&mut self, id: &EndpointId, address: IpAddr, round_trip: Duration, now: Duration) {
+        let known = self.of.entry(id.clone()).or_default();
+        known.retain(|latency| now.saturating_sub(latency.last) <= FORGOTTEN);
+        match known.iter_mut().find(|latency| latency.address == address) {
+            // One visit tells of an address once.
+            Some(latency) if latency.last == now => return,
+            Some(latency) => {
+                latency.cusum.observe(round_trip, now.saturating_sub(latency.last));
+                latency.last = now;
+            }
+            None => {
+                if known.len() >= ADDRESSES {
+                    let oldest = (0..known.len()).min_by_key(|place| known[*place].last);
+                    oldest.map(|place| known.swap_remove(place));
+                }
+                let mut cusum = Cusum::default();
+                cusum.observe(round_trip, Duration::ZERO);
+                known.reserve_exact(1);
+                known.push(Latency { address, cusum, last: now });
+            }
+        }
+        match (ratio(known), &self.worst) {
+            (Some(ratio), Some((worst, slowest))) if (*worst, slowest) <= (ratio, id) => {
+                self.worst = Some((ratio, id.clone()));
+            }
+            (_, Some((_, slowest))) if slowest == id => self.look_again(),
+            (Some(ratio), None) => self.worst = Some((ratio, id.clone())),
+            (Some(_) | None, _) => {}
         }
     }
 
@@ -106,10 +132,15 @@ impl Latencies {
     }
 
     fn look_again(&mut self) {
-        let ratios = self.of.iter().filter_map(|(id, latency)| Some((latency.cusum.ratio()?, id)));
+        let ratios = self.of.iter().filter_map(|(id, known)| Some((ratio(known)?, id)));
         let worst = ratios.max_by(|one, other| one.0.total_cmp(&other.0));
         self.worst = worst.map(|(ratio, id)| (ratio, id.clone()));
     }
+}
+
+/// The rise at that of an endpoint's addresses where it is worst; `None` while all of them learn.
+fn ratio(known: &[Latency]) -> Option<f64> {
+    known.iter().filter_map(|latency| latency.cusum.ratio()).max_by(f64::total_cmp)
 }
 
 /// The detectors. Times are those of one monotonic clock, from any beginning.
@@ -161,8 +192,10 @@ impl Early {
             if matches!(judged, Ok(Verdict::Healthy | Verdict::Degraded(_))) {
                 state.phi.success(now);
             }
-            if let Some(round_trip) = visit.outcomes.iter().find_map(|outcome| outcome.seen.round_trip) {
-                state.latencies.observe(id, round_trip, now);
+            for outcome in &visit.outcomes {
+                if let Some(round_trip) = outcome.seen.round_trip {
+                    state.latencies.observe(id, outcome.address.ip(), round_trip, now);
+                }
             }
         }
         if let Some(offset) = visit.outcomes.iter().find_map(offset) {
@@ -263,13 +296,47 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_leads_to_a_near_and_a_far_address_in_turn_is_not_slow_and_one_that_gets_slower_is() {
+        let near_and_far = |far: fn(u32) -> u64| {
+            let (mut early, snapshot) = early();
+            let is_there = |view: &&Arc<EndpointView>| view.endpoint.class == Class::Https && view.last.is_some();
+            let view = snapshot.endpoints.iter().find(is_there).expect("the sample has one");
+            let mut visit = Visit::clone(view.last.as_ref().expect("it was visited"));
+            visit.outcomes.truncate(1);
+            (0..400).any(|round| {
+                // A name server hands the same out until its time to live is over.
+                let is_far = round / 20 % 2 == 1;
+                let outcome = &mut visit.outcomes[0];
+                outcome.address.set_ip(if is_far { [203, 0, 113, 9] } else { [203, 0, 113, 1] }.into());
+                outcome.seen.round_trip = Some(Duration::from_millis(if is_far { far(round) } else { 2 }));
+                early.observe(view, &visit, visit.result, ROUND * round);
+                early.view(ROUND * round).classes[&Class::Https].latency.is_some_and(|ratio| ratio >= 1.0)
+            })
+        };
+        assert!(!near_and_far(|_| 80), "each is as it always was");
+        assert!(near_and_far(|round| if round < 200 { 80 } else { 160 }), "the far one got slower");
+    }
+
+    #[test]
+    fn addresses_are_forgotten_and_never_many() {
+        let (mut latencies, id) = (Latencies::default(), EndpointId("a".into()));
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        for round in 0..1000 {
+            latencies.observe(&id, address(round), Duration::from_millis(1), ROUND * round);
+        }
+        assert_eq!(latencies.of[&id].len(), ADDRESSES);
+        latencies.observe(&id, address(7), Duration::from_millis(1), ROUND * 1000 + FORGOTTEN);
+        assert_eq!(latencies.of[&id].len(), 1);
+    }
+
+    #[test]
     fn the_slowest_endpoint_is_the_one_whose_round_trips_rose_most_also_after_it_recovered() {
         let mut latencies = Latencies::default();
         let ids = ["a", "b", "c"].map(|id| EndpointId(id.into()));
         let mut feed = |round: u32, slow: Option<usize>| {
             for (index, id) in ids.iter().enumerate() {
                 let millis = if slow == Some(index) { 30 } else { 10 };
-                latencies.observe(id, Duration::from_millis(millis), ROUND * round);
+                latencies.observe(id, IpAddr::from([192, 0, 2, 1]), Duration::from_millis(millis), ROUND * round);
             }
             let told = latencies.worst.clone();
             latencies.look_again();

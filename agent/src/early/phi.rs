@@ -1,31 +1,42 @@
 //! φ-accrual: how surprising the silence since the last success is, given how successes used to come. Pure.
 //!
-//! φ = −log₁₀ P(gap > t) with a normal fit of the last 200 gaps (Hayashibara et al., "The φ accrual failure detector",
-//! 2004). φ = 8 means that a silence this long comes once in 10⁸ gaps while all is well. Gaps that were already
+//! φ = −log₁₀ P(gap > t) with a normal fit of the last gaps (Hayashibara et al., "The φ accrual failure detector",
+//! 2004), of the time in which one endpoint succeeds 200 times: a class of many endpoints remembers more gaps and no less
+//! time. φ = 8 means that a silence this long comes once in 10⁸ gaps while all is well. Gaps that were already
 //! suspected belong to a failure, not to the rhythm, and are not learned. Time in which nothing could be tested is no
 //! silence.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
+
+use super::parts::Parts;
 
 /// φ from here on is a suspicion.
 pub const SUSPECT: f64 = 8.0;
-/// Gaps that are remembered.
-const GAPS: usize = 200;
+/// Expected intervals whose gaps are remembered.
+const INTERVALS: f64 = 200.0;
 /// The deviation is at least this share of the expected interval, so that a steady rhythm forgives a late visit.
 const LEAST_DEVIATION: f64 = 0.25;
+
+/// Gaps, summed up: their number, seconds and squares of seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Gaps {
+    count: f64,
+    seconds: f64,
+    squares: f64,
+}
 
 /// The rhythm of successes. Times are those of one monotonic clock, from any beginning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phi {
     expected: f64,
-    gaps: VecDeque<f32>,
+    gaps: Parts<Gaps>,
     last: Option<Duration>,
 }
 
 impl Phi {
     /// Nothing succeeded yet; a success is expected every `expected`.
     pub fn new(expected: Duration) -> Self {
-        Self { expected: expected.as_secs_f64().max(0.001), gaps: VecDeque::new(), last: None }
+        Self { expected: expected.as_secs_f64().max(0.001), gaps: Parts::default(), last: None }
     }
 
     /// Takes another expected interval; the rhythm so far is kept.
@@ -38,10 +49,11 @@ impl Phi {
         if let (Some(last), Some(phi)) = (self.last, self.phi(now))
             && phi < SUSPECT
         {
-            if self.gaps.len() == GAPS {
-                self.gaps.pop_front();
-            }
-            self.gaps.push_back(now.saturating_sub(last).as_secs_f32());
+            let gap = now.saturating_sub(last).as_secs_f64();
+            let gaps = self.gaps.at(now, Duration::from_secs_f64(self.expected * INTERVALS));
+            gaps.count += 1.0;
+            gaps.seconds += gap;
+            gaps.squares += gap * gap;
         }
         self.last = self.last.max(Some(now));
     }
@@ -59,13 +71,13 @@ impl Phi {
     }
 
     fn rhythm(&self) -> (f64, f64) {
-        let count = self.gaps.len() as f64;
-        let (mean, spread) = if self.gaps.is_empty() {
+        let sum = |of: fn(&Gaps) -> f64| self.gaps.iter().map(of).sum::<f64>();
+        let count = sum(|gaps| gaps.count);
+        let (mean, spread) = if count == 0.0 {
             (self.expected, 0.0)
         } else {
-            let mean = self.gaps.iter().map(|gap| f64::from(*gap)).sum::<f64>() / count;
-            let square = self.gaps.iter().map(|gap| (f64::from(*gap) - mean).powi(2)).sum::<f64>();
-            (mean, (square / count).sqrt())
+            let mean = sum(|gaps| gaps.seconds) / count;
+            (mean, (sum(|gaps| gaps.squares) / count - mean * mean).max(0.0).sqrt())
         };
         (mean, spread.max(self.expected * LEAST_DEVIATION))
     }
@@ -137,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rhythm_is_not_forgotten_sooner_because_successes_come_faster() {
+        let (mut phi, mut now) = steady(100, 30 * SECOND);
+        for _ in 0..600 {
+            now += SECOND;
+            phi.success(now);
+        }
+        assert!(phi.phi(now + 50 * SECOND).is_some_and(|phi| phi < SUSPECT), "ten minutes ago each gap was of 30 s");
+        for _ in 0..2 * 3600 {
+            now += SECOND;
+            phi.success(now);
+        }
+        assert!(phi.phi(now + 50 * SECOND).is_some_and(|phi| phi >= SUSPECT), "two hours ago they were");
+    }
+
+    #[test]
     fn untested_time_is_no_silence() {
         let (mut phi, last) = steady(50, 30 * SECOND);
         for round in 1..=20u32 {
@@ -156,7 +183,6 @@ mod tests {
                 now += Duration::from_secs(gap);
                 phi.success(now);
             }
-            prop_assert!(phi.gaps.len() <= GAPS);
             let mut before = 0.0;
             for wait in waits {
                 now += Duration::from_secs(wait);

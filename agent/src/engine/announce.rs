@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     engine::{pulse::Stall, room::Bounds},
-    model::endpoint::{EndpointView, Status},
+    model::{
+        catalog::Endpoint,
+        endpoint::{EndpointView, Status},
+    },
 };
 
 /// Visits that wait for room this long are worth a word: the alert `AseAgentBehind` begins there too.
@@ -28,6 +31,12 @@ pub fn change(view: &EndpointView, before: Status) {
             tracing::warn!(%endpoint, %class, from, to, reason = untested.reason(), "the endpoint was not tested");
         }
     }
+}
+
+/// Says that a visit died. A reload may have dropped its endpoint.
+pub fn died(endpoint: Option<&Endpoint>) {
+    let endpoint = endpoint.map(|endpoint| endpoint.id.to_string());
+    tracing::error!(endpoint, "a visit died; this is a defect of the agent");
 }
 
 /// Says that the loop did not run for a while.

@@ -24,8 +24,15 @@ use crate::{
 pub struct Endpoints {
     views: Vec<Arc<EndpointView>>,
     judged: Vec<Judgement>,
-    /// Since when visits are put off, where they are.
-    put_off: Vec<Option<Instant>>,
+    put_off: Vec<Option<PutOff>>,
+}
+
+/// Visits to an endpoint are put off, and none showed anything since.
+#[derive(Clone, Copy, Debug)]
+struct PutOff {
+    since: Instant,
+    /// Whether the visit that was put off last is still to come, and is counted already.
+    is_to_come: bool,
 }
 
 impl Endpoints {
@@ -58,8 +65,16 @@ impl Endpoints {
     /// Counts a visit that begins, and says whom it visits. One that was put off is counted already.
     pub fn begin(&mut self, index: usize) -> Arc<Endpoint> {
         let view = Arc::make_mut(&mut self.views[index]);
-        view.attempts += u64::from(self.put_off[index].is_none());
+        view.attempts += u64::from(self.put_off[index].is_none_or(|put_off| !put_off.is_to_come));
         Arc::clone(&view.endpoint)
+    }
+
+    /// Takes in that a visit died and showed nothing, and says whom it visited. It is not to come any more: the next is another.
+    pub fn died(&mut self, index: usize) -> &Endpoint {
+        if let Some(put_off) = &mut self.put_off[index] {
+            put_off.is_to_come = false;
+        }
+        &self.views[index].endpoint
     }
 
     /// The addresses that failed at the last visit, which a confirmation asks again.
@@ -89,6 +104,13 @@ impl Endpoints {
         view.last = Some(Arc::new(visit.shrunk()));
         (self.judged[index], self.put_off[index]) = (judged, None);
         before
+    }
+
+    /// Notes under which number the store was handed the last outcome of an endpoint, if it was.
+    pub fn hand_over(&mut self, index: usize, number: Option<u64>) {
+        if let Some(number) = number {
+            Arc::make_mut(&mut self.views[index]).handed_over = number;
+        }
     }
 
     /// Takes a first failure as confirmed, since so many others failed again in the same way.
@@ -128,7 +150,8 @@ impl Endpoints {
     /// Takes in that a visit was put off. Where none was made for a whole interval, what was well is no longer known to be;
     /// what was not stands until somebody sees that it is over. Returns the status before, if it changed.
     pub fn put_off(&mut self, index: usize, why: Untested, at: Clocks) -> Option<Status> {
-        let since = *self.put_off[index].get_or_insert(at.now);
+        let since = self.put_off[index].map_or(at.now, |put_off| put_off.since);
+        self.put_off[index] = Some(PutOff { since, is_to_come: true });
         let view = &self.views[index];
         let stands = match view.status {
             Status::Failed(_) | Status::Degraded(_) => true,
@@ -202,6 +225,7 @@ fn unvisited(endpoint: &Arc<Endpoint>, now: Duration) -> Arc<EndpointView> {
         last_success: None,
         diagnosis: None,
         reach: 0,
+        handed_over: 0,
     })
 }
 
@@ -238,6 +262,10 @@ mod tests {
         assert_eq!(put_off(&mut endpoints, interval), [Some(Status::Healthy), None]);
         assert_eq!((endpoints.views()[0].status, endpoints.views()[1].status.label()), (spent, "failed"));
         assert_eq!(endpoints.views()[0].attempts, 1, "one visit, which is yet to be made");
+        endpoints.begin(1);
+        endpoints.died(1);
+        endpoints.begin(1);
+        assert_eq!(endpoints.views()[1].attempts, 2, "one that died was made, and another begins");
         endpoints.take_in(0, visit, Ok(Verdict::Healthy), true);
         assert_eq!(put_off(&mut endpoints, interval * 2), [None, None], "it was visited meanwhile");
     }

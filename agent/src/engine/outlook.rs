@@ -48,14 +48,23 @@ impl Outlook {
         }
     }
 
-    /// Takes in a visit to an endpoint and what it means. What waits for its confirmation moves no risk.
-    pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement, is_confirmed: bool, now: Instant) {
-        self.keeping.visited(view, visit, judged);
-        let Some((risk, early)) = &mut self.clocks else { return };
+    /// Takes in a visit to an endpoint and what it means. What waits for its confirmation moves no risk. Returns the number of
+    /// the last outcome that this hands to the store.
+    pub fn visited(
+        &mut self,
+        view: &EndpointView,
+        visit: &Visit,
+        judged: Judgement,
+        is_confirmed: bool,
+        now: Instant,
+    ) -> Option<u64> {
+        let handed_over = self.keeping.visited(view, visit, judged);
+        let Some((risk, early)) = &mut self.clocks else { return handed_over };
         early.observe(view, visit, judged, now.duration_since(self.born));
         if is_confirmed {
             risk.observe(&view.endpoint.id, Sample::of(judged));
         }
+        handed_over
     }
 
     /// Lets time pass. `ready` says whether every endpoint was visited once.

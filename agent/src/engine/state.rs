@@ -205,8 +205,7 @@ impl State {
         let task = self.schedule.task_of(number);
         self.schedule.led_to(number, &visit.as_deref().map(plan::led_to).unwrap_or_default());
         let Some(mut visit) = visit else {
-            let endpoint = task.map(|task| self.endpoints.views()[task].endpoint.id.to_string());
-            tracing::error!(endpoint, "a visit died; this is a defect of the agent");
+            announce::died(task.map(|task| self.endpoints.died(task)));
             self.schedule.finished(number, Ended { upshot: Upshot::Unknown, asked: true }, at.now);
             return;
         };
@@ -271,10 +270,11 @@ impl State {
         let is_confirmed = !self.schedule.is_confirming(task);
         let view = &self.endpoints.views()[task];
         self.sums.visited(view.endpoint.class, &visit);
-        self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
+        let handed_over = self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
         if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, view.endpoint.target.resolved_by) {
             self.comparing.hear(resolution, at.now);
         }
+        self.endpoints.hand_over(task, handed_over);
         let before = self.endpoints.take_in(task, visit, judged, is_confirmed);
         let view = &self.endpoints.views()[task];
         announce::change(view, before);

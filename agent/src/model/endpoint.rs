@@ -83,6 +83,8 @@ pub struct EndpointView {
     /// The outcomes of the last eight visits that tested it, newest in the lowest bit, 1 for success (RFC 5905 reach
     /// register). Visits that tested nothing leave it alone.
     pub reach: u8,
+    /// The number of the last outcome of it that the store was handed, see [`StoreView::outcomes_written`]; 0 before the first.
+    pub handed_over: u64,
 }
 
 impl EndpointView {
@@ -107,12 +109,26 @@ pub struct StoreView {
     pub resets: u64,
     /// Outcomes that were not written because the disk was too slow.
     pub dropped: u64,
+    /// The number of the last outcome that was written, or given up: every one of this process with a smaller number was, too.
+    pub outcomes_written: u64,
     /// Rows of incidents that this process wrote so far: where there are more, what is remembered of one may be another thing.
     pub incidents_written: u64,
     /// When the clocks that this process took up were saved, since the Unix epoch; `None` if it began at zero.
     pub recalled: Option<Duration>,
     /// The ids under which it remembers the incidents of this process, open ones and the last that ended, by number.
     pub incidents: Arc<BTreeMap<u64, String>>,
+    /// How incidents ended that an earlier process left open and this one saw nothing of, by the ids under which they are
+    /// remembered.
+    pub over_unseen: Arc<BTreeMap<String, OverUnseen>>,
+}
+
+/// Between what an incident ended whose end nobody saw, both since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverUnseen {
+    /// When it was last seen.
+    pub last_seen: Duration,
+    /// When it was over at the latest.
+    pub by: Duration,
 }
 
 /// What expires first among the paths that verified at the last visit, one for each address: a leaf or an intermediate of

@@ -96,7 +96,10 @@ fn incidents(rows: &[IncidentRow], now: Duration) -> String {
             };
             let [cause, side, scope, confidence] =
                 [&row.cause, &row.side, &row.scope, &row.confidence].map(Clone::clone);
-            let lasted = format!("{}{open}", whole(lasted));
+            // Nobody saw its end.
+            let least = row.account.last_seen.filter(|_| row.closed.is_some());
+            let least = least.map(|seen| format!("{} to ", whole(seen.saturating_sub(row.since)))).unwrap_or_default();
+            let lasted = format!("{least}{}{open}", whole(lasted));
             vec![
                 rfc3339(row.since),
                 lasted,
@@ -197,6 +200,15 @@ mod tests {
         assert!(lines[5].contains("12m 5s (open)") && lines[5].ends_with("port 1433  db:1433"), "{text}");
         assert!(lines[9].contains("healthy") && lines[9].contains("12.5 ms"), "{text}");
         assert!(text.ends_with("1 row left out: they do not fit their seal\n"), "{text}");
+    }
+
+    #[test]
+    fn of_an_incident_whose_end_nobody_saw_it_is_said_how_long_it_lasted_at_least_and_at_most() {
+        let mut history = sample();
+        let row = &mut history.incidents[0];
+        (row.closed, row.account.last_seen) = (Some(AT), Some(row.since + Duration::from_secs(65)));
+        let text = render(&history, Shown { incidents: true, outcomes: false }, AT);
+        assert!(text.contains("1m 5s to 12m 5s  dropped"), "{text}");
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub(super) fn warning_https() -> EndpointView {
         diagnosis: None,
         last_success: None,
         reach: 0,
+        handed_over: 0,
     }
 }
 

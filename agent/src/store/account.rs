@@ -27,6 +27,8 @@ pub struct Account {
     pub hides: Vec<String>,
     /// What was learned when, in order of time.
     pub moments: Vec<Moment>,
+    /// When it was last seen, where nobody saw its end: it ended between this and its end as it is told.
+    pub last_seen: Option<Duration>,
 }
 
 /// A rule that decided for some endpoints.
@@ -104,7 +106,8 @@ impl Account {
             .iter()
             .map(|other| Other { cause: other.cause.label().to_owned(), settled_by: other.words().to_owned() });
         let hides = incident.hides.iter().map(ToString::to_string);
-        Self { judged: judged.collect(), others: others.collect(), hides: hides.collect(), moments: Vec::new() }
+        let (judged, others, hides) = (judged.collect(), others.collect(), hides.collect());
+        Self { judged, others, hides, ..Self::default() }
     }
 
     /// Notes something, while there is room.
@@ -166,6 +169,7 @@ impl Account {
         for Moment { at, what } in &self.moments {
             line(&["moment", &at.as_millis().to_string(), what]);
         }
+        self.last_seen.iter().for_each(|at| line(&["seen", &at.as_millis().to_string()]));
         text
     }
 
@@ -186,6 +190,7 @@ impl Account {
                 ["other", cause, settled_by] => {
                     account.others.push(Other { cause: cause.to_owned(), settled_by: settled_by.to_owned() });
                 }
+                ["seen", millis] => account.last_seen = millis.parse().ok().map(Duration::from_millis),
                 ["hides", id] => account.hides.push(id.to_owned()),
                 ["moment", millis, what] => {
                     let at = Duration::from_millis(millis.parse().unwrap_or_default());
@@ -216,6 +221,7 @@ mod tests {
         let mut account = Account::of(&sample::snapshot().incidents.open[0]);
         account.hides.push("api.example:443".to_owned());
         account.note(AT(1000), "it was seen".to_owned());
+        account.last_seen = Some(AT(1001));
         account
     }
 
@@ -258,7 +264,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_an_account_and_what_is_read_reads_back(
-            text in "(rule|contrast|other|hides|moment|[0-9]{1,20}|[a-z]{1,3}|[\t\n\r])*",
+            text in "(rule|contrast|other|hides|moment|seen|[0-9]{1,20}|[a-z]{1,3}|[\t\n\r])*",
         ) {
             let read = Account::from_text(&text);
             let again = Account::from_text(&read.to_text());

@@ -2,7 +2,7 @@
 //! when an earlier process ended goes on in this one if the same cause still shows at some of the same endpoints.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -11,6 +11,7 @@ use crate::{
     model::{
         catalog::EndpointId,
         diagnosis::{CLOSED_LIMIT, Incident, Ledger},
+        endpoint::OverUnseen,
     },
     store::{account::Account, rows::IncidentRow},
 };
@@ -25,22 +26,49 @@ pub struct Archive {
     ids: Arc<BTreeMap<u64, String>>,
     /// Those among them that ended, the last at the end; at most as many as a process remembers.
     over: VecDeque<u64>,
-    earlier: Vec<IncidentRow>,
+    earlier: Vec<Earlier>,
+    /// Those that an earlier process left open and this one saw nothing of, by id.
+    over_unseen: Arc<BTreeMap<String, OverUnseen>>,
+}
+
+/// An incident that was open when an earlier process ended.
+#[derive(Clone, Debug)]
+struct Earlier {
+    row: IncidentRow,
+    /// Its endpoints that have not answered this process yet.
+    silent: BTreeSet<String>,
+    /// When the last of the others had answered for the first time.
+    answered: Option<Duration>,
+}
+
+impl From<IncidentRow> for Earlier {
+    fn from(row: IncidentRow) -> Self {
+        Self { silent: row.endpoints.iter().cloned().collect(), row, answered: None }
+    }
 }
 
 impl Archive {
     /// `run` tells processes apart; `earlier` are the incidents that were open when the last one ended.
     pub fn new(run: u64, earlier: Vec<IncidentRow>) -> Self {
-        Self { run, earlier, ..Self::default() }
+        Self { run, earlier: earlier.into_iter().map(Earlier::from).collect(), ..Self::default() }
     }
 
     /// Takes up what an earlier process left open, where that became known only later.
     pub fn recall(&mut self, earlier: Vec<IncidentRow>) {
-        self.earlier.extend(earlier);
+        self.earlier.extend(earlier.into_iter().map(Earlier::from));
+    }
+
+    /// Takes in that an endpoint answered at this moment.
+    pub fn answered(&mut self, endpoint: &str, at: Duration) {
+        for earlier in &mut self.earlier {
+            if earlier.silent.remove(endpoint) {
+                earlier.answered = earlier.answered.max(Some(at));
+            }
+        }
     }
 
     /// The rows that are new or changed. `ready` says that every endpoint was visited since the start: what an earlier
-    /// process left open and does not show by then is over.
+    /// process left open and does not show by then is over, since its endpoints answered for the first time at the latest.
     pub fn update(&mut self, ledger: &Ledger, ready: bool, now: Duration) -> Vec<IncidentRow> {
         let mut changed = Vec::new();
         for incident in &ledger.open {
@@ -75,7 +103,12 @@ impl Archive {
             Arc::make_mut(&mut self.ids).remove(&forgotten);
         }
         if ready {
-            changed.extend(self.earlier.drain(..).map(|row| IncidentRow { closed: Some(now), ..row }));
+            for Earlier { row, answered, .. } in self.earlier.drain(..) {
+                let last_seen = row.account.last_seen.unwrap_or(row.published);
+                let over = OverUnseen { last_seen, by: answered.unwrap_or(now).max(last_seen) };
+                Arc::make_mut(&mut self.over_unseen).insert(row.id.clone(), over);
+                changed.push(IncidentRow { closed: Some(over.by), ..row });
+            }
         }
         changed
     }
@@ -94,12 +127,17 @@ impl Archive {
         Arc::clone(&self.ids)
     }
 
+    /// How those ended that an earlier process left open and this one saw nothing of, by id.
+    pub fn over_unseen(&self) -> Arc<BTreeMap<String, OverUnseen>> {
+        Arc::clone(&self.over_unseen)
+    }
+
     fn begin(&mut self, incident: &Arc<Incident>) -> IncidentRow {
-        let same = |row: &IncidentRow| {
+        let same = |Earlier { row, .. }: &Earlier| {
             row.cause == incident.finding.cause.label()
                 && incident.endpoints.iter().any(|id| row.endpoints.iter().any(|known| **known == *id.0))
         };
-        let row = match self.earlier.iter().position(same).map(|index| self.earlier.remove(index)) {
+        let row = match self.earlier.iter().position(same).map(|index| self.earlier.remove(index).row) {
             Some(earlier) => {
                 let mut row = row_of(incident, earlier.id);
                 row.since = earlier.since.min(incident.since);
@@ -249,6 +287,7 @@ mod tests {
         assert_eq!(told[0].published, AT(104), "it is what it was");
         let over = archive.update(&again, true, AT(230));
         assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(230))));
+        assert_eq!(archive.over_unseen()["7-2"], OverUnseen { last_seen: AT(109), by: AT(230) });
         let mut open = again.clone();
         archive.date_back(&mut open);
         assert_eq!(open.open[0].since, AT(100), "it began before this process did");
@@ -256,5 +295,20 @@ mod tests {
         assert_eq!((&*closed[0].id, closed[0].since), ("7-1", AT(100)));
         let relapsed = archive.update(&open, true, AT(250));
         assert_eq!((&*relapsed[0].id, relapsed[0].since), ("7-1", AT(100)), "a relapse is the same one");
+    }
+
+    #[test]
+    fn what_ended_while_no_process_looked_ended_between_when_it_was_last_seen_and_when_all_of_it_answered() {
+        let mut row = row_of(&incident(1, &["a:1433", "b:1433"], 100), "7-1".to_owned());
+        row.account.last_seen = Some(AT(150));
+        let mut archive = Archive::new(8, vec![row]);
+        for (endpoint, at) in [("a:1433", 1001), ("b:1433", 1007), ("c:443", 1020), ("a:1433", 1031)] {
+            archive.answered(endpoint, AT(at));
+        }
+        assert_eq!(archive.update(&ledger(&[]), false, AT(1040)), [], "not everybody was asked");
+        assert!(archive.over_unseen().is_empty());
+        let over = archive.update(&ledger(&[]), true, AT(1060));
+        assert_eq!((over[0].account.last_seen, over[0].closed), (Some(AT(150)), Some(AT(1007))));
+        assert_eq!(archive.over_unseen()["7-1"], OverUnseen { last_seen: AT(150), by: AT(1007) });
     }
 }

@@ -2,6 +2,7 @@
 //! which rows a reading since a time takes, and the checks before any of it is believed.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     time::Duration,
@@ -96,10 +97,18 @@ impl Database {
         read_state(&self.connection, &self.path)
     }
 
-    /// The incidents that were open at the last write.
+    /// The incidents that were open at the last write, each with when it was last seen.
     pub(super) fn open_incidents(&self) -> Result<Vec<IncidentRow>, StoreError> {
-        let found = read_incidents(&self.connection, Wanted::Since(Duration::MAX));
-        found.map(|(incidents, _)| incidents).map_err(|error| from_sqlite(&self.path, error))
+        let read = || {
+            let (mut incidents, _) = read_incidents(&self.connection, Wanted::Since(Duration::MAX))?;
+            let seen = if incidents.is_empty() { BTreeMap::new() } else { last_bad(&self.connection)? };
+            for row in &mut incidents {
+                let last = row.endpoints.iter().filter_map(|id| seen.get(id).copied()).max();
+                row.account.last_seen = last.max(Some(row.published));
+            }
+            Ok(incidents)
+        };
+        read().map_err(|error| from_sqlite(&self.path, error))
     }
 
     /// Writes all of it or nothing.
@@ -247,6 +256,13 @@ fn outcome_values(id: i64, outcome: &OutcomeRow) -> Vec<Value> {
         Value::Integer(i64::from(outcome.count)),
         seconds(outcome.took),
     ]
+}
+
+/// When the last visit ended that showed an endpoint bad, for every endpoint with one that is remembered.
+fn last_bad(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Duration>> {
+    let mut statement =
+        connection.prepare("SELECT endpoint, max(ended) FROM outcome WHERE good = 0 GROUP BY endpoint")?;
+    statement.query_map([], |row| Ok((row.get(0)?, time(row, 1)?)))?.collect()
 }
 
 /// The clocks as they were saved last.

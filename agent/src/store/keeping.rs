@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ase_probes::verdict::Verdict;
+
 use crate::{
     model::{
         diagnosis::Ledger,
@@ -87,14 +89,18 @@ impl Keeping {
         }
     }
 
-    /// Takes what a visit learned, and what it means.
-    pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement) {
-        if let Some(store) = &mut self.store {
-            self.stretches.take(outcome(view, visit, judged)).into_iter().for_each(|row| store.add(row));
-            let asked = visit.outcomes.iter().map(|outcome| outcome.address.ip()).collect();
-            self.addresses.saw(&view.endpoint.id.0, asked, visit.began);
-            self.addresses.due(visit.began).into_iter().for_each(|text| store.note_addresses(text));
+    /// Takes what a visit learned, and what it means. Returns the number of the last outcome that this hands to the store.
+    pub fn visited(&mut self, view: &EndpointView, visit: &Visit, judged: Judgement) -> Option<u64> {
+        let store = self.store.as_mut()?;
+        if judged == Ok(Verdict::Healthy) {
+            self.archive.answered(&view.endpoint.id.0, visit.began + visit.took);
         }
+        let rows = self.stretches.take(outcome(view, visit, judged));
+        let handed_over = rows.into_iter().fold(None, |last, row| store.add(row).or(last));
+        let asked = visit.outcomes.iter().map(|outcome| outcome.address.ip()).collect();
+        self.addresses.saw(&view.endpoint.id.0, asked, visit.began);
+        self.addresses.due(visit.began).into_iter().for_each(|text| store.note_addresses(text));
+        handed_over
     }
 
     /// Takes the clocks after a step.
@@ -115,7 +121,9 @@ impl Keeping {
     /// Hands over what is still open; the result tells when it is on the disk.
     pub fn close(&mut self, memory: Option<ClockMemory>, now: Duration) -> Option<Closing> {
         let mut store = self.store.take()?;
-        self.stretches.finish().into_iter().for_each(|row| store.add(row));
+        for row in self.stretches.finish() {
+            store.add(row);
+        }
         if let Some(memory) = memory {
             store.save(StateRow { saved: now, memory });
         }
@@ -126,7 +134,7 @@ impl Keeping {
     /// How the memory does.
     pub fn view(&self) -> StoreView {
         let view = self.store.as_ref().map_or_else(|| self.view.clone(), Store::view);
-        StoreView { incidents: self.archive.ids(), ..view }
+        StoreView { incidents: self.archive.ids(), over_unseen: self.archive.over_unseen(), ..view }
     }
 }
 

@@ -122,6 +122,8 @@ struct Shared {
     ok: AtomicBool,
     dropped: AtomicU64,
     resets: AtomicU64,
+    /// The number of the last outcome that the thread has written or given up.
+    outcomes: AtomicU64,
     /// Rows of incidents that are on the disk.
     incidents: AtomicU64,
     /// Since when the disk has owed an answer; `None` while it owes none.
@@ -147,6 +149,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Store {
     orders: Option<SyncSender<Order>>,
+    /// Outcomes that were handed over so far: each has the number of those before it and itself.
+    outcomes: u64,
     waiting: Vec<IncidentRow>,
     shared: Arc<Shared>,
     /// What the thread found when it opened the store.
@@ -190,6 +194,7 @@ impl Store {
         thread.map_err(place::io("start the thread of", folder))?;
         let mut store = Self {
             orders: Some(orders),
+            outcomes: 0,
             waiting: Vec::new(),
             shared,
             opened,
@@ -237,11 +242,15 @@ impl Store {
         self.hand_over(Order::State(Box::new(state)));
     }
 
-    /// Hands over an outcome; dropped and counted if the disk is too slow.
-    pub fn add(&mut self, outcome: OutcomeRow) {
-        if !self.hand_over(Order::Outcome(outcome)) {
+    /// Hands over an outcome and returns its number; dropped and counted if the disk is too slow.
+    pub fn add(&mut self, outcome: OutcomeRow) -> Option<u64> {
+        let number = self.outcomes + 1;
+        if !self.hand_over(Order::Outcome(number, outcome)) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return None;
         }
+        self.outcomes = number;
+        Some(number)
     }
 
     /// Hands over an incident, new or changed. It waits here while the queue is full.
@@ -274,6 +283,7 @@ impl Store {
             ok: Some(self.shared.ok.load(Ordering::Relaxed) && !self.shared.hangs(now)),
             resets: self.shared.resets.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
+            outcomes_written: self.shared.outcomes.load(Ordering::Relaxed),
             incidents_written: self.shared.incidents.load(Ordering::Relaxed),
             recalled: self.recalled.as_ref().map(|state| state.saved),
             ..StoreView::default()

@@ -10,6 +10,7 @@ use ase_probes::class::Class;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
 use super::{
+    account::Account,
     database::{Database, VERSION},
     history::{self, Query, Wanted},
     *,
@@ -67,7 +68,9 @@ fn filled(folder: &Path) {
     let mut store = Store::open(folder, NOW).expect("the folder is writable");
     store.save(state(1234.5));
     store.report(incident("one", None));
-    (0..50).for_each(|number| store.add(outcome(if number % 5 == 0 { "failed" } else { "healthy" }, number)));
+    for number in 0..50 {
+        store.add(outcome(if number % 5 == 0 { "failed" } else { "healthy" }, number));
+    }
     assert!(store.flush());
 }
 
@@ -116,7 +119,9 @@ fn a_reader_sees_what_a_writer_committed_and_asks_for_less() {
     let mut store = Store::open(folder.path(), NOW).expect("the folder is writable");
     store.report(incident("open", None));
     store.report(incident("old", Some(NOW)));
-    (0..10).for_each(|number| store.add(outcome("failed", number)));
+    for number in 0..10 {
+        store.add(outcome("failed", number));
+    }
     assert!(store.flush());
     let wanted = |wanted| history::incidents(folder.path(), wanted).expect("it is readable while it is written");
     assert_eq!(wanted(Wanted::Id("old")), [incident("old", Some(NOW))]);
@@ -378,7 +383,10 @@ fn a_store_that_could_not_be_used_at_the_start_is_tried_again_and_its_clocks_are
     assert!(store.flush() && store.view().ok == Some(true));
     assert!(store.opened_late() && !store.opened_late());
     assert_eq!(store.recalled(), Some(&state(1234.5)));
-    assert_eq!(store.open_incidents(), [incident("one", None)]);
+    let [one] = store.open_incidents() else { panic!("one is open: {:?}", store.open_incidents()) };
+    assert_eq!(one.account.last_seen, Some(NOW + Duration::from_secs(46)), "the end of the last visit that failed");
+    let account = Account::default();
+    assert_eq!(IncidentRow { account, ..one.clone() }, incident("one", None));
     drop(store);
     let store = Store::open(&folder, NOW).expect("it opens again");
     assert_eq!(store.recalled(), Some(&state(1234.5)), "who was not recalled was not saved");

@@ -32,8 +32,8 @@ const MOST_KEPT: usize = 4096;
 pub(super) enum Order {
     /// Remember the clocks, at once.
     State(Box<StateRow>),
-    /// Remember an outcome, soon.
-    Outcome(OutcomeRow),
+    /// Remember the outcome with this number, soon.
+    Outcome(u64, OutcomeRow),
     /// Remember an incident, at once.
     Incident(Box<IncidentRow>),
     /// Write the file of addresses, soon.
@@ -47,6 +47,8 @@ pub(super) enum Order {
 struct Batch {
     state: Option<StateRow>,
     outcomes: Vec<OutcomeRow>,
+    /// The number of the last outcome.
+    last_outcome: Option<u64>,
     incidents: Vec<IncidentRow>,
     addresses: Option<String>,
     replies: Vec<SyncSender<bool>>,
@@ -60,7 +62,10 @@ impl Batch {
                 self.state = Some(*state);
                 self.is_urgent = true;
             }
-            Order::Outcome(outcome) => self.outcomes.push(outcome),
+            Order::Outcome(number, outcome) => {
+                self.outcomes.push(outcome);
+                self.last_outcome = Some(number);
+            }
             Order::Incident(incident) => {
                 self.incidents.push(*incident);
                 self.is_urgent = true;
@@ -166,12 +171,13 @@ impl Writer {
             Ok(()) => self.accepted(),
             Err(error) => self.refused(error),
         }
-        for reply in batch.replies.drain(..) {
-            // Who asked may have stopped waiting.
-            let _heard = reply.send(result.is_ok());
-        }
+        let replies = std::mem::take(&mut batch.replies);
         if result.is_ok() {
             self.note(std::mem::take(batch));
+        }
+        for reply in replies {
+            // Who asked may have stopped waiting.
+            let _heard = reply.send(result.is_ok());
         }
         result.is_ok()
     }
@@ -261,6 +267,9 @@ impl Writer {
     /// Remembers what a store that has to begin anew needs.
     fn note(&mut self, batch: Batch) {
         self.clocks = batch.state.or(self.clocks.take());
+        if let Some(number) = batch.last_outcome {
+            self.shared.outcomes.store(number, Ordering::Relaxed);
+        }
         self.shared.incidents.fetch_add(batch.incidents.len() as u64, Ordering::Relaxed);
         for incident in batch.incidents {
             match incident.closed {

@@ -64,8 +64,11 @@ struct Shown {
     answers: BTreeMap<Asked, Arc<OnceCell<Answer>>>,
 }
 
+/// The number of the last row about something, and whether the store says that it is written.
+type State = (u64, bool);
+
 /// What was read of the store, the last at the end: under which name, at which state of what it is about.
-struct Kept<T>(VecDeque<(String, u64, Arc<T>)>);
+struct Kept<T>(VecDeque<(String, State, Arc<T>)>);
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
@@ -75,12 +78,12 @@ impl<T> Default for Kept<T> {
 
 impl<T> Kept<T> {
     /// What was read under this name, unless it may have changed since.
-    fn get(&self, name: &str, state: u64) -> Option<Arc<T>> {
+    fn get(&self, name: &str, state: State) -> Option<Arc<T>> {
         let found = self.0.iter().find(|(known, at, _)| known == name && *at == state)?;
         Some(Arc::clone(&found.2))
     }
 
-    fn put(&mut self, name: String, state: u64, read: Arc<T>) {
+    fn put(&mut self, name: String, state: State, read: Arc<T>) {
         self.0.retain(|(known, ..)| *known != name);
         self.0.push_back((name, state, read));
         if self.0.len() > MOST {
@@ -139,7 +142,8 @@ impl Details {
     async fn endpoint(&self, snapshot: &Snapshot, asked: Place<'_>) -> Option<String> {
         // Who asks for what is not watched has nothing read.
         let view = snapshot.endpoints.iter().find(|view| *view.endpoint.id.0 == *asked.id)?;
-        let past = self.outcomes_of(asked.id.to_owned(), view.attempts).await.unwrap_or_default();
+        let state = (view.handed_over, snapshot.store.outcomes_written >= view.handed_over);
+        let past = self.outcomes_of(asked.id.to_owned(), state).await.unwrap_or_default();
         page::endpoint(snapshot, &self.live.course(), asked, &past)
     }
 
@@ -152,15 +156,16 @@ impl Details {
         Some(page::remembered_incident(snapshot, row.as_ref().as_ref()?))
     }
 
-    /// What the store remembers of an endpoint's last day, read again after each of its visits; `None` where it cannot be read.
-    async fn outcomes_of(&self, id: String, visits: u64) -> Option<Arc<Recalled>> {
+    /// What the store remembers of an endpoint's last day, read again where a row of it was handed over or written since;
+    /// `None` where it cannot be read.
+    async fn outcomes_of(&self, id: String, state: State) -> Option<Arc<Recalled>> {
         let since = clock::wall().saturating_sub(REACH);
         let whole_since = self.live.course().since();
         let read = {
             let id = id.clone();
             move |folder: &Path| Some(Recalled::of(history::outcomes(folder, since, &id).ok()?, whole_since))
         };
-        self.kept(&self.outcomes, id, visits, read).await
+        self.kept(&self.outcomes, id, state, read).await
     }
 
     /// The incident that the store remembers under this key, read again after any was written; `None` where it cannot be read.
@@ -172,7 +177,7 @@ impl Details {
                 history::incidents(folder, wanted).ok().map(|rows| page::remembered(rows, &key))
             }
         };
-        self.kept(&self.incidents, key, snapshot.store.incidents_written, read).await
+        self.kept(&self.incidents, key, (snapshot.store.incidents_written, true), read).await
     }
 
     /// What was read under this name at this state, or is read now.
@@ -180,7 +185,7 @@ impl Details {
         &self,
         kept: &Mutex<Kept<T>>,
         name: String,
-        state: u64,
+        state: State,
         read: impl FnOnce(&Path) -> Option<T> + Send + 'static,
     ) -> Option<Arc<T>> {
         let known = kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name, state);
@@ -225,7 +230,34 @@ mod tests {
         details: Details,
         live: Live,
         snapshots: watch::Sender<Arc<Snapshot>>,
+        store: Store,
+        hour: Duration,
         _folder: tempfile::TempDir,
+    }
+
+    impl Stage {
+        fn next(&self, change: impl FnOnce(&mut Snapshot)) {
+            self.snapshots.send_modify(|snapshot| change(Arc::make_mut(snapshot)));
+        }
+    }
+
+    fn row(result: &'static str, began: Duration, ended: Duration) -> OutcomeRow {
+        OutcomeRow {
+            endpoint: ENDPOINT.into(),
+            class: "dns".into(),
+            result: result.into(),
+            cause: None,
+            phase: None,
+            began,
+            ended,
+            count: 100,
+            took: Duration::from_millis(3),
+        }
+    }
+
+    fn of_endpoint(snapshot: &mut Snapshot) -> &mut crate::model::endpoint::EndpointView {
+        let mut views = snapshot.endpoints.iter_mut();
+        Arc::make_mut(views.find(|view| *view.endpoint.id.0 == *ENDPOINT).expect("the sample has it"))
     }
 
     fn stage() -> Stage {
@@ -234,26 +266,16 @@ mod tests {
         snapshot.at = clock::wall();
         let hour = snapshot.at - Duration::from_secs(3600);
         let mut store = Store::open(folder.path(), snapshot.at).expect("a store can be made");
-        store.add(OutcomeRow {
-            endpoint: ENDPOINT.into(),
-            class: "dns".into(),
-            result: "healthy".into(),
-            cause: None,
-            phase: None,
-            began: hour,
-            ended: snapshot.at,
-            count: 100,
-            took: Duration::from_millis(3),
-        });
-        let row =
+        store.add(row("healthy", hour, snapshot.at));
+        let incident =
             IncidentRow { id: "1-1".to_owned(), component: "before".to_owned(), since: hour, ..Default::default() };
-        store.report(row);
+        store.report(incident);
         assert!(store.flush(), "the store takes it");
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot));
         let live = Live::new(receiver.clone(), Some(folder.path().to_owned()));
         let render = |_: super::super::pages::Page, _: &Snapshot, _: &crate::readers::metrics::Serving| String::new();
         let details = Details::new(Pages::new(receiver, Arc::new(render)), live.clone());
-        Stage { details, live, snapshots, _folder: folder }
+        Stage { details, live, snapshots, store, hour, _folder: folder }
     }
 
     fn asked() -> [Asked; 2] {
@@ -289,8 +311,11 @@ mod tests {
             assert!(page.contains("Answered 100 %") || page.contains("<h1>before:"), "it is of the store: {page}");
         }
         let nobody_reads = stage.live.occupy().await;
-        let next = |change: fn(&mut Snapshot)| stage.snapshots.send_modify(|snapshot| change(Arc::make_mut(snapshot)));
-        next(|snapshot| snapshot.agent.vantage = "next".to_owned());
+        stage.next(|snapshot| {
+            snapshot.agent.vantage = "next".to_owned();
+            // A visit that only makes a stretch longer writes nothing.
+            of_endpoint(snapshot).attempts += 1;
+        });
         for asked in asked() {
             let page = timeout(SOON, stage.details.answer(asked.clone())).await.expect("it waits for no store");
             let page = text(&page);
@@ -299,9 +324,9 @@ mod tests {
                 "{page}"
             );
         }
-        next(|snapshot| {
+        stage.next(|snapshot| {
             snapshot.store.incidents_written += 1;
-            snapshot.endpoints.iter_mut().for_each(|view| Arc::make_mut(view).attempts += 1);
+            of_endpoint(snapshot).handed_over += 1;
         });
         let [endpoint, incident] = asked();
         let waits = tokio::join!(
@@ -312,6 +337,26 @@ mod tests {
         drop(nobody_reads);
         // Those who left had begun; who comes next takes it over.
         text(&timeout(SOON, stage.details.answer(endpoint)).await.expect("the store may be read again"));
+    }
+
+    #[tokio::test]
+    async fn a_failure_stands_in_the_bars_as_soon_as_its_row_is_written() {
+        let mut stage = stage();
+        let [endpoint, _] = asked();
+        assert!(text(&stage.details.answer(endpoint.clone()).await).contains("Answered 100 %"));
+        // The visit ends, its row waits for others, and somebody looks meanwhile.
+        let at = stage.snapshots.borrow().at;
+        stage.next(|snapshot| of_endpoint(snapshot).attempts += 1);
+        let number = stage.store.add(row("failed", stage.hour + Duration::from_secs(1800), at));
+        let number = number.expect("the queue has room");
+        stage.next(|snapshot| of_endpoint(snapshot).handed_over = number);
+        stage.details.answer(endpoint.clone()).await;
+        assert!(stage.store.flush(), "the store takes it");
+        let written = stage.store.view().outcomes_written;
+        assert_eq!(written, number);
+        stage.next(|snapshot| snapshot.store.outcomes_written = written);
+        let page = text(&stage.details.answer(endpoint).await);
+        assert!(page.contains("Answered") && !page.contains("Answered 100 %"), "{page}");
     }
 
     #[tokio::test]

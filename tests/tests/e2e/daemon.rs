@@ -20,12 +20,22 @@ struct Watched {
 
 impl Watched {
     fn start(log_format: &str) -> Self {
+        Self::start_by(Command::new(agent()), log_format)
+    }
+
+    /// In a shell that limits itself first.
+    fn start_limited(limit: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(agent());
+        Self::start_by(shell, "logfmt")
+    }
+
+    fn start_by(mut command: Command, log_format: &str) -> Self {
         let (listen, target) = (free_port(), free_port());
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("agent.yaml");
         fs::write(&file, configuration(target, "1s")).expect("the folder is writable");
         let address = SocketAddr::from(([127, 0, 0, 1], listen));
-        let mut command = Command::new(agent());
         command.args(["run", "--config"]).arg(&file).args([
             "--listen",
             &address.to_string(),
@@ -87,6 +97,21 @@ fn it_is_ready_after_the_first_full_round() {
     assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
     assert_eq!(get(watched.address, "/nowhere").map(|response| response.code), Some(404));
     assert_eq!(get(watched.address, "/-/reload").map(|response| response.code), Some(405));
+}
+
+#[test]
+fn a_soft_limit_of_open_files_is_raised_and_a_hard_one_holds() {
+    let visits = |limit: &str| {
+        let watched = Watched::start_limited(limit);
+        let page = get(watched.address, "/metrics").expect("the agent answers").body;
+        ["process_max_fds ", "ase_agent_visit_sockets_limit "].map(|name| {
+            let value = page.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok());
+            value.unwrap_or_else(|| panic!("{name}: {page}"))
+        })
+    };
+    let [files, sockets] = visits("ulimit -Sn 256");
+    assert!(files >= 1024.0 && sockets > 256.0, "{files} files, {sockets} sockets");
+    assert_eq!(visits("ulimit -n 256"), [256.0, 128.0]);
 }
 
 #[test]

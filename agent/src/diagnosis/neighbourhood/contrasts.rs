@@ -10,10 +10,12 @@ use crate::{
     model::{catalog::Host, contrast::Contrast},
 };
 
-/// Failures beside a failure before nothing is said to work: two may share a server, three rarely do.
+/// Failures among endpoints that are alike before none of them is said to work, unless there is only one: one may have a
+/// fault of its own. So many visits are wished for on the same port.
+const ALIKE: usize = 2;
+/// Failures beside a failure before nothing is said to work: two may share a server, three rarely do. So many visits are
+/// wished for on other ports, each on another: where nobody shares the endpoint's port, they alone must be able to say it.
 const FAILURES: usize = 3;
-/// Visits that are wished for on the same port and on other ports.
-const WISHES: (usize, usize) = (2, 3);
 
 impl Neighbourhood {
     /// What the neighbours answer about an endpoint that has failed since `since`; `None` while too few of them were
@@ -50,7 +52,7 @@ impl Neighbourhood {
         }
     }
 
-    /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no: two must have
+    /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no: [`ALIKE`] must have
     /// failed, or the only one.
     fn works<'a, G: Iterator<Item = &'a Cohort>>(
         &'a self,
@@ -61,11 +63,12 @@ impl Neighbourhood {
         if groups().any(|cohort| cohort.works.since(since).any(&is_chosen)) {
             return Some(true);
         }
-        let mut failing = groups().flat_map(|cohort| cohort.fails.since(since)).filter(|other| is_chosen(*other));
-        let first = failing.next()?;
+        let failing = groups().flat_map(|cohort| cohort.fails.since(since)).filter(|other| is_chosen(*other));
+        let failing: Vec<usize> = failing.take(ALIKE).collect();
+        let first = *failing.first()?;
         let is_only =
             || !groups().flat_map(|cohort| cohort.members.iter()).any(|other| other != first && is_chosen(other));
-        (failing.next().is_some() || is_only()).then_some(false)
+        (failing.len() == ALIKE || is_only()).then_some(false)
     }
 
     /// Whether any other endpoint works; a name that does not resolve counts as a failure here.
@@ -109,17 +112,22 @@ impl Neighbourhood {
             return Vec::new();
         }
         let host = self.host_numbers.get(&target.host).copied();
-        let (here, elsewhere) = WISHES;
         let is_other = |other: &usize| *other != index;
         let same_port = self.ports.get(&target.port).map(|port| port.all.members.before(since));
         let same_port = same_port.into_iter().flatten().filter(is_other);
         let mut chosen: Vec<usize> =
-            same_port.filter(|other| Some(self.places[*other].host) != host).take(here).collect();
+            same_port.filter(|other| Some(self.places[*other].host) != host).take(ALIKE).collect();
         let same_host = host.map(|host| self.hosts[host].members.before(since)).into_iter().flatten().filter(is_other);
         chosen.extend(same_host.filter(|other| self.places[*other].port != target.port).take(1));
         let other_ports = self.ports.iter().filter(|(port, _)| **port != target.port);
-        let first = other_ports.filter_map(|(_, port)| port.outside.members.before(since).find(is_other));
-        chosen.extend(first.take(elsewhere));
+        // What else is watched at its own host says less: the host may be down.
+        let first = other_ports.filter_map(|(_, port)| {
+            let waiting = || port.outside.members.before(since).filter(is_other);
+            let elsewhere = waiting().find(|other| Some(self.places[*other].host) != host);
+            elsewhere.or_else(|| waiting().find(|other| !chosen.contains(other)))
+        });
+        let first: Vec<usize> = first.take(FAILURES).collect();
+        chosen.extend(first);
         chosen
     }
 

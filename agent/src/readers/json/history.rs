@@ -53,6 +53,7 @@ struct Incident<'a> {
     since: String,
     published: String,
     closed: Option<String>,
+    last_seen: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +109,7 @@ impl<'a> Incident<'a> {
             since: rfc3339(row.since),
             published: rfc3339(row.published),
             closed: row.closed.map(rfc3339),
+            last_seen: row.account.last_seen.filter(|_| row.closed.is_some()).map(rfc3339),
         }
     }
 }

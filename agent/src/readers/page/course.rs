@@ -206,7 +206,11 @@ impl Course {
             ..IncidentRow::default()
         };
         let gone = before.iter().filter(|closed| !told.contains(&closed.incident.id));
-        self.earlier.extend(gone.map(|closed| row(closed)));
+        let gone: Vec<IncidentRow> = gone.map(|closed| row(closed)).collect();
+        // One that an earlier process left open ended in this one.
+        let ended: BTreeSet<&String> = gone.iter().map(|row| &row.id).collect();
+        self.earlier.retain(|row| !ended.contains(&row.id));
+        self.earlier.extend(gone);
         self.earlier.drain(..self.earlier.len().saturating_sub(MOST_EARLIER));
     }
 
@@ -385,7 +389,9 @@ mod tests {
         let (mut course, mut snapshot) = (Course::default(), sample::snapshot());
         let open = snapshot.incidents.open.remove(0);
         let ended = |id: u64| Arc::new(Closed { incident: Arc::new(Incident { id, ..(*open).clone() }), ended: AT });
-        course.recall(Recalled::default(), vec![IncidentRow { id: "before".to_owned(), ..IncidentRow::default() }], AT);
+        // An earlier process left the second open; it goes on in this one, and ends.
+        let row = |id: &str| IncidentRow { id: id.to_owned(), ..IncidentRow::default() };
+        course.recall(Recalled::default(), vec![row("before"), row("key-2")], AT);
         for kept in [1..=3, 2..=4, 4..=6] {
             snapshot.incidents.closed = kept.clone().map(ended).collect();
             // The ids go with the incidents.

@@ -127,7 +127,13 @@ fn moments(
     }
     let learned = account.into_iter().flat_map(|account| &account.moments);
     moments.extend(learned.map(|moment| (moment.at, moment.what.clone())));
-    moments.extend(ended.map(|at| (at, "it ended".to_owned())));
+    match account.and_then(|account| account.last_seen) {
+        Some(seen) => {
+            moments.push((seen, "it was last seen".to_owned()));
+            moments.extend(ended.map(|at| (at, "it was over: it had ended while no agent looked".to_owned())));
+        }
+        None => moments.extend(ended.map(|at| (at, "it ended".to_owned()))),
+    }
     moments
 }
 

@@ -21,7 +21,10 @@ pub(super) fn lines(told: &Told) -> Vec<Text> {
         format!("- **Cause:** {} {}", code(&told.cause.to_string()), plain(&about)),
         format!("- **Since:** {} (the first visit that showed it; {lasted})", told.since.utc),
     ];
-    lines.extend(told.ended.as_ref().map(|ended| format!("- **Ended:** {}", ended.utc)));
+    lines.extend(told.ended.as_ref().map(|ended| match &told.last_seen {
+        Some(seen) => format!("- **Ended:** between {} and {}, while no agent looked", seen.utc, ended.utc),
+        None => format!("- **Ended:** {}", ended.utc),
+    }));
     lines.extend(told.clock.iter().map(|clock| format!("- **Clock:** every time here is by {}", shown(clock))));
     lines.push(format!("- **Owner:** {}", told.owner));
     lines.extend(told.steps.iter().map(|(lead, words)| format!("- **{lead}:** {}", words.marked())));

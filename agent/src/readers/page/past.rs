@@ -90,11 +90,15 @@ pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
         entries.push(Entry { standing, ..entry(snapshot, key, (incident.since, to), what) });
     }
     for row in course.earlier().iter().filter(|row| !known.contains(&row.id)) {
-        // One that was open when the last process ended and is not now was over by the time this one had looked.
-        let to = Some(row.closed.unwrap_or(snapshot.agent.started));
+        let over = snapshot.store.over_unseen.get(&row.id);
+        let last_seen = over.map(|over| over.last_seen).or(row.account.last_seen);
+        let closed = over.map(|over| over.by).or(row.closed);
+        // Of one that was open when the last process ended nobody knows whether it is, until this one has looked everywhere.
+        let to = Some(closed.unwrap_or(snapshot.agent.started));
         let entry = entry(snapshot, row.id.clone(), (row.since, to), (&row.cause, &row.component));
-        let is_unseen = row.closed.is_none() && !snapshot.agent.ready;
-        entries.push(Entry { ended: entry.ended.clone().filter(|_| !is_unseen), is_unseen, ..entry });
+        let lasted = told::lasted(row.since, last_seen, closed.unwrap_or(snapshot.agent.started));
+        let (ended, is_unseen) = (closed.map(When::of), closed.is_none());
+        entries.push(Entry { ended, is_unseen, lasted, ..entry });
     }
     entries.sort_by(|one, other| (other.from, &other.key).cmp(&(one.from, &one.key)));
     entries

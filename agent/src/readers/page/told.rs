@@ -53,6 +53,8 @@ pub(super) struct Told {
     /// By which clock its times are, where that one is wrong.
     pub(super) clock: Option<Text>,
     pub(super) ended: Option<When>,
+    /// When it was last seen, where nobody saw its end.
+    pub(super) last_seen: Option<When>,
     /// Whether it was open when the last process ended, and this one did not see it yet.
     pub(super) is_unseen: bool,
     pub(super) lasted: String,
@@ -190,6 +192,7 @@ impl Told {
             since: When::of(incident.since),
             clock: headline::clock_of(Some(finding.cause), snapshot).map(Text::from),
             ended: ended.map(When::of),
+            last_seen: None,
             is_unseen: false,
             lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
             owner: advice.owner.label(),
@@ -240,8 +243,9 @@ impl Told {
             since: When::of(row.since),
             clock: headline::clock_of(cause, snapshot).map(Text::from),
             ended: row.closed.map(When::of),
+            last_seen: row.account.last_seen.filter(|_| row.closed.is_some()).map(When::of),
             is_unseen: row.closed.is_none(),
-            lasted: span(row.closed.unwrap_or(snapshot.at).saturating_sub(row.since)),
+            lasted: lasted(row.since, row.account.last_seen, row.closed.unwrap_or(snapshot.at)),
             owner: definition.map_or("", |definition| definition.owner.label()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
             steps: steps(cause.map_or_else(Default::default, |_| [format!("check {before}"), next.to_owned()])),
@@ -291,6 +295,15 @@ fn is_of_one_kind(scope: &str) -> bool {
 fn steps(words: [String; 2]) -> Vec<(&'static str, Text)> {
     let steps = ["First", "Next"].into_iter().zip(words);
     steps.filter(|(_, words)| !words.is_empty()).map(|(lead, words)| (lead, Text::from(words))).collect()
+}
+
+/// How long something lasted; at least and at most, where nobody saw its end.
+pub(super) fn lasted(since: Duration, last_seen: Option<Duration>, ended: Duration) -> String {
+    let most = span(ended.saturating_sub(since));
+    match last_seen.map(|seen| span(seen.saturating_sub(since))).filter(|least| *least != most) {
+        Some(least) => format!("{least} to {most}"),
+        None => most,
+    }
 }
 
 /// How an incident of this process stands.

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    model::{contrast::Contrast, diagnosis::Closed},
+    model::{contrast::Contrast, diagnosis::Closed, endpoint::OverUnseen},
     readers::page::{
-        Course, course, incident, landing,
+        Course, When, course, incident, landing,
         reading::{page, words},
         remembered_incident,
     },
@@ -65,24 +65,29 @@ fn an_incident_keeps_its_link_when_it_ended_and_when_only_the_store_knows_it() {
 fn what_was_open_when_the_last_process_ended_is_not_said_to_be_over_before_everybody_was_asked() {
     let mut snapshot = sample::snapshot();
     snapshot.incidents.open.clear();
-    let row = IncidentRow {
+    let (s, started) = (Duration::from_secs, snapshot.agent.started);
+    let mut row = IncidentRow {
         id: "1799990000000-1".to_owned(),
         cause: "dropped".to_owned(),
         component: "TCP 1433 to every host".to_owned(),
-        since: snapshot.agent.started - Duration::from_secs(755),
+        since: started - s(7300),
+        published: started - s(7290),
         ..IncidentRow::default()
     };
+    // It was seen for two minutes, then no agent looked for two hours, and then all of it answered within seven seconds.
+    let over = OverUnseen { last_seen: started - s(7180), by: started + s(7) };
     let mut course = Course::default();
     course.recall(course::Recalled::default(), vec![row.clone()], snapshot.agent.started);
     let unseen = "Open when the last process ended, not seen again yet: TCP 1433 to every host, dropped, began";
-    for (ready, is_said) in [(false, true), (true, false)] {
-        snapshot.agent.ready = ready;
+    for (ended, is_said) in [(None, true), (Some(over), false)] {
+        snapshot.store.over_unseen = Arc::new(ended.map(|over| (row.id.clone(), over)).into_iter().collect());
         let html = landing(&snapshot, &course);
         let page = words(&html);
         assert_eq!(page.contains(unseen), is_said, "{page}");
         assert_eq!(page.contains("No incident is open The last one: TCP 1433"), !is_said, "{page}");
         assert_eq!(page.contains("UTC ? not seen again yet dropped"), is_said, "the list says so as well: {page}");
         assert_eq!(html.contains("open when the last process ended\"><title>"), is_said, "and the timeline: {html}");
+        assert_eq!(page.contains("and lasted 2 min to 2 h"), !is_said, "nobody saw when it ended: {page}");
     }
     let own = words(&remembered_incident(&snapshot, &row));
     assert!(own.contains("? not seen again yet dropped") && !own.contains("degraded"), "{own}");
@@ -91,6 +96,14 @@ fn what_was_open_when_the_last_process_ended_is_not_said_to_be_over_before_every
         own.contains("showed it; open when the last process ended, not seen again yet)"),
         "so does the copy: {own}"
     );
+    (row.closed, row.account.last_seen) = (Some(over.by), Some(over.last_seen));
+    let own = words(&remembered_incident(&snapshot, &row));
+    let utc = |at| When::of(at).utc;
+    let between = format!("between {} and {}, while no agent looked", utc(over.last_seen), utc(over.by));
+    assert!(own.contains(&format!("ended {between}, after 2 min to 2 h")), "{own}");
+    assert!(own.contains(&format!("Ended:** {between}")), "so does the copy: {own}");
+    let at = |what: &str| own.find(what).unwrap_or_else(|| panic!("{what}: {own}"));
+    assert!(at("it was last seen") < at("it was over: it had ended while no agent looked"), "{own}");
 }
 
 #[test]
