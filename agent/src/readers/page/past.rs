@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::snapshot::Snapshot,
-    readers::{links, report, summary::span},
+    readers::{links, report, summary::lasted},
 };
 
 /// The spans that can be chosen, as the course has them: a name for the style, its words, and what stands at its quarters.
@@ -118,7 +118,7 @@ fn entry(
         since: When::of(from),
         ended: to.map(When::of),
         is_unseen: false,
-        lasted: span(to.unwrap_or(snapshot.at).saturating_sub(from)),
+        lasted: lasted(from, to.unwrap_or(snapshot.at)),
     }
 }
 

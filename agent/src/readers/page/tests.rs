@@ -134,7 +134,10 @@ fn a_class_that_is_unknown_says_why_beside_bars_that_are_good() {
     assert!(row.contains("class=\"u-good\""), "{row}");
     let said = words(row);
     assert!(said.contains("? unknown 2 could not be judged: the budget of new flows"), "{said}");
-    assert!(said.ends_with("100 % while tested not known"), "neither its past nor its risk reads as fine now: {said}");
+    assert!(
+        said.ends_with("not judged now 100 % before not known"),
+        "neither its past nor its risk reads as fine now: {said}"
+    );
 }
 
 #[test]
@@ -142,14 +145,21 @@ fn names_that_were_not_compared_are_counted_in_a_sentence() {
     let mut snapshot = sample::snapshot();
     let mut one = (*snapshot.names[0]).clone();
     one.published = None;
+    let asked = Arc::new(one.clone());
+    one.last = None;
     let one = Arc::new(one);
     snapshot.names = Arc::new(Vec::new());
     assert!(words(&page(&snapshot)).contains("No name is compared."), "none is to be");
-    for (names, said) in [(1, "The one name was not compared yet."), (9, "None of the 9 names was compared yet.")] {
+    for (names, said) in [
+        (1, "The one name was not compared yet."),
+        (9, "None of the 9 names was compared yet; ase-agent nameresolver --compare does it at once."),
+    ] {
         snapshot.names = Arc::new(vec![Arc::clone(&one); names]);
         let page = words(&page(&snapshot));
         assert!(page.contains(said), "{said}: {page}");
     }
+    snapshot.names = Arc::new(vec![asked, one]);
+    assert!(words(&page(&snapshot)).contains("1 of 2 names were asked on both sides once"));
 }
 
 #[test]
@@ -991,9 +1001,13 @@ fn a_command_that_changes_something_is_told_from_those_that_look() {
     Arc::make_mut(&mut snapshot.incidents.open[0]).finding.cause = Cause::LocalClock;
     for html in [page(&snapshot), incident_of(&snapshot)] {
         let told = words(&html);
-        assert!(told.contains("Mend this changes something: sudo chronyc makestep"), "{told}");
-        assert_eq!(told.matches("this changes something").count(), 1, "{told}");
-        assert!(copied(&html).contains("- **Mend:** `sudo chronyc makestep`"), "{html}");
+        let changed = "this sets this machine's clock at once, and the times of logs and running programs leap with it";
+        assert!(told.replace("&#39;", "'").contains(&format!("Mend {changed}: sudo chronyc makestep")), "{told}");
+        assert_eq!(told.matches("Mend this ").count(), 1, "{told}");
+        assert!(
+            copied(&html).contains("`sudo chronyc makestep`") && copied(&html).contains("- **Mend** (this "),
+            "{html}"
+        );
     }
 }
 
