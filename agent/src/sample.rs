@@ -3,6 +3,7 @@
 pub(crate) mod exports;
 mod machine;
 pub(crate) mod outlook;
+pub(crate) mod shown;
 mod troubled;
 mod web;
 

@@ -56,6 +56,24 @@ impl Owner {
     }
 }
 
+impl Owner {
+    /// Who that is, where the label alone names nobody to call.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Nobody => "there is nothing to mend",
+            Self::ThisMachine => "whoever runs this agent's VM",
+            Self::NetworkTeam => "who owns NSGs, route tables, appliances and tunnels",
+            Self::DnsTeam => "who owns the custom DNS servers",
+            Self::Peer => "whoever runs the service that was asked, often Azure itself",
+        }
+    }
+
+    /// The label and who that is, for people.
+    pub fn words(self) -> String {
+        format!("{} ({})", self.label(), self.means())
+    }
+}
+
 /// Everything the project says about one cause.
 #[derive(Clone, Copy, Debug)]
 pub struct Definition {
@@ -71,6 +89,18 @@ pub struct Definition {
     pub side: Side,
     /// Who mends it.
     pub owner: Owner,
+    /// Whether the next step changes something; else it only looks.
+    pub changes: bool,
+}
+
+/// What is said behind a step that is more than a look.
+pub const CHANGES: &str = "(this changes something)";
+
+impl Definition {
+    /// The next step, marked where it changes something.
+    pub fn next_words(&self) -> String {
+        if self.changes { format!("{} {CHANGES}", self.next_step) } else { self.next_step.to_owned() }
+    }
 }
 
 macro_rules! causes {
@@ -96,6 +126,7 @@ macro_rules! causes {
                         check_first: $check,
                         side: Side::$side,
                         owner: Owner::$owner,
+                        changes: Cause::$variant.has_step_that_changes(),
                     },)+
                 }
             }
@@ -123,7 +154,7 @@ causes! {
         "this machine has no route to the destination", "renew the DHCP lease of this machine or add the route that is missing",
         "`ip route` and `ip rule` on this machine, and when the lease was renewed last";
     LocalClock, "local_clock", Local, ThisMachine,
-        "the clock of this machine is wrong", "fix time synchronisation here first; certificate verdicts are unreliable until then",
+        "the clock of this machine is wrong", "start its time service or mend the sources until one is chosen, then step the clock; till then no certificate verdict is reliable",
         "`timedatectl` and `chronyc sources` on this machine";
     LocalSetup, "local_setup", Local, ThisMachine,
         "this machine or the agent's sandbox is not set up for the probe", "check the CA bundle, resolv.conf, memory and the unit's sandbox options",
@@ -147,8 +178,8 @@ causes! {
         "packets vanish without any answer", "check outbound NSG rules for the port, then the route table's next hop, then the appliance's network rules",
         "what was changed on rules, routes or appliances when it began, and whether other subnets reach the destination";
     MtuBlackhole, "mtu_blackhole", Path, NetworkTeam,
-        "small packets pass and large ones vanish", "let ICMP type 3 code 4 pass, or clamp the MSS on the appliance: the packet size that passes minus 40 (1360 of 1400; IPv6 minus 60)",
-        "what packet size passes: `ping -s` takes it minus 28 (1372 of 1400; IPv6 minus 48); then the MTU of the VPN or tunnel, and ICMP there";
+        "small packets pass and large ones vanish", "clamp the MSS on the appliance to the packet size that passes minus 40 (IPv6: 60), or let ICMP type 3 code 4 reach the sender",
+        "which packet size passes (`ping -s` takes it minus 28, IPv6 minus 48), then the MTU of the VPN or tunnel, and ICMP there";
     PacketLoss, "packet_loss", Path, NetworkTeam,
         "packets are lost now and then", "check the utilisation and the drop counters of the appliance or gateway on the path",
         "whether it is lost now as well, and whether the loss follows the time of day or a single path";
@@ -177,8 +208,8 @@ causes! {
         "the DNS server's host is alive but queries stay unanswered", "restart or unblock the DNS service on that server",
         "whether `dig` stays unanswered as well, and whether other clients of that server are answered";
     DnsServfail, "dns_servfail", Remote, DnsTeam,
-        "the DNS server cannot resolve the name (SERVFAIL)", "check the server's forwarders; forward to 168.63.129.16",
-        "whether Azure DNS resolves the name, whether the server resolves other zones, and whether it reaches its forwarders";
+        "the DNS server cannot resolve the name (SERVFAIL)", "mend the server's forwarders; a server within Azure can forward to 168.63.129.16",
+        "whether Azure DNS resolves the name (if not, it is not this server), and whether the server resolves names of other zones";
     DnsRefused, "dns_refused", Remote, DnsTeam,
         "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server",
         "what each server answers, then the server's recursion and access lists for this subnet";
@@ -201,8 +232,8 @@ causes! {
         "the connection is cut as soon as the server name is sent", "allow HTTPS to this name on the appliance (application rule)",
         "whether `openssl` is cut off as well, which appliance is the next hop, and what its log says of this server name";
     TlsIntercepted, "tls_intercepted", Path, NetworkTeam,
-        "the certificate was made by an inspecting device, not by the peer's authority", "exempt the environment's dependencies from TLS inspection",
-        "whether the issuer of the certificate is your own inspection authority";
+        "the certificate was made by an inspecting device, not by the peer's authority", "if the issuer is your own, exempt the environment's dependencies from TLS inspection; if not, leave it to security",
+        "whether the issuer of the certificate is your own inspection authority; if not, tell security: a stranger reads along";
     TlsCertInvalid, "tls_cert_invalid", Remote, Peer,
         "the peer's certificate does not verify", "check the name, the address it resolves to and the certificate's dates and issuer",
         "this machine's clock, and whether the name leads to the right address";
@@ -243,6 +274,28 @@ impl Cause {
         Self::ALL.iter().copied().find(|cause| cause.label() == label)
     }
 
+    /// Whether what is to be done next is more than to look or to ask.
+    fn has_step_that_changes(self) -> bool {
+        !matches!(
+            self,
+            Self::None
+                | Self::Unknown
+                | Self::LocalSetup
+                | Self::LocalLimit
+                | Self::LocalStall
+                | Self::Unreachable
+                | Self::Dropped
+                | Self::PacketLoss
+                | Self::Slow
+                | Self::Refused
+                | Self::Reset
+                | Self::TlsCertInvalid
+                | Self::TlsRejected
+                | Self::HttpStatus
+                | Self::ProtocolViolation
+        )
+    }
+
     /// Tells whether the cause is a fault of this machine, which never counts against a dependency.
     pub fn is_local(self) -> bool {
         self.definition().side == Side::Local
@@ -281,6 +334,26 @@ mod tests {
         for cause in Cause::ALL {
             assert_eq!(cause.is_local(), cause.label().starts_with("local_"), "{cause}");
         }
+    }
+
+    #[test]
+    fn a_next_step_is_marked_where_it_is_more_than_a_look() {
+        for (cause, is_marked) in
+            [(Cause::DnsServfail, true), (Cause::MtuBlackhole, true), (Cause::Dropped, false), (Cause::Unknown, false)]
+        {
+            assert_eq!(cause.definition().next_words().ends_with(CHANGES), is_marked, "{cause}");
+        }
+        let looks = ["check", "see ", "compare", "ask the", "ask it", "look", "find out", "read", "nothing"];
+        for cause in Cause::ALL {
+            let step = cause.definition();
+            let is_look = looks.iter().any(|look| step.next_step.starts_with(look));
+            assert!(step.changes || is_look, "{cause}: ({}) is more than a look", step.next_step);
+        }
+    }
+
+    #[test]
+    fn every_owner_is_somebody_to_call() {
+        assert_eq!(Owner::ThisMachine.words(), "this machine (whoever runs this agent's VM)");
     }
 
     #[test]

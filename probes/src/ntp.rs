@@ -117,8 +117,13 @@ impl Reply {
     /// Adds the evidence lines.
     pub(crate) fn describe(&self, lines: &mut Vec<String>) {
         if let Some(packet) = &self.packet {
+            let side = match packet.offset {
+                offset if offset >= NOTABLE_OFFSET => " (this machine is behind)",
+                offset if offset <= -NOTABLE_OFFSET => " (this machine is ahead)",
+                _ => "",
+            };
             lines.push(format!(
-                "NTP reply echoes our timestamp: stratum {}, reference {}, leap {}, offset {:+.6} s, root distance {:.6} s",
+                "NTP reply echoes our timestamp: stratum {}, reference {}, leap {}, offset {:+.6} s{side}, root distance {:.6} s",
                 packet.stratum,
                 packet.reference(),
                 packet.leap,

@@ -136,7 +136,8 @@ fn by_port(mut ports: Vec<PortTries>) -> Pattern {
 
 impl fmt::Display for PortOutcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.pattern() {
+        let (pattern, ports) = (self.pattern(), self.ports());
+        f.write_str(match pattern {
             Pattern::AllWork => "it works from every source port",
             Pattern::AllFail => "it fails from every source port",
             Pattern::PerPort => "each source port always works or always fails",
@@ -144,7 +145,10 @@ impl fmt::Display for PortOutcomes {
             Pattern::Random => "the same source port works and fails",
             Pattern::Unknown => "too few source ports could be tried",
         })?;
-        let ports = self.ports();
+        // Where all go one way the ports themselves say nothing.
+        if matches!(pattern, Pattern::AllWork | Pattern::AllFail) {
+            return write!(f, ": {} were tried", ports.len());
+        }
         let ports: Vec<_> = ports.iter().map(|one| format!("{} {} of {}", one.port, one.works, one.tries)).collect();
         if ports.is_empty() { Ok(()) } else { write!(f, ": {}", ports.join(", ")) }
     }

@@ -4,6 +4,7 @@
 mod asks;
 mod case;
 mod compared;
+mod in_vain;
 mod known;
 mod lessons;
 mod relief;

@@ -355,3 +355,21 @@ fn one_silent_host_and_several_have_advice_of_their_own() {
     assert_eq!(hint(&["20.0.0.1:443"]), Some(ONE_HOST));
     assert_eq!(hint(&["20.0.0.1:443", "20.0.0.2:443"]), Some(SOME_HOSTS));
 }
+
+#[test]
+fn the_first_line_of_evidence_is_what_the_verdict_rests_on() {
+    let mut world = World::new(endpoints(3, &[443, 1433]));
+    world.round(|_| false);
+    world.second += 30;
+    for _ in 0..2 {
+        let wanted = world.round(on(1433));
+        world.measure(&wanted, denied);
+        world.second += 10;
+    }
+    world.review();
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    let first = [Contrast::OtherPortsWork.words(true), Contrast::HeldFlowLives.words(true)];
+    assert!(first.contains(&&*incident.evidence[0]), "{incident:?}");
+    let met = incident.evidence.iter().position(|line| line.contains("no answer before the deadline"));
+    assert!(met.is_some_and(|at| at > 0 && at < 4), "what the visit met comes behind it: {incident:?}");
+}

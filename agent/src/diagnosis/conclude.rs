@@ -66,6 +66,12 @@ pub fn decide(symptom: Symptom, known: &Contrasts) -> Option<&'static Rule> {
     Section::of(symptom).rules.iter().copied().find(|rule| is_met(rule, known))
 }
 
+/// How many lines of a diagnosis by this rule are what the rule rests on: they stand first.
+pub fn decisive(rule: &str) -> usize {
+    let rule = RULES.iter().find(|known| known.id == rule);
+    rule.map_or(0, |rule| rule.needs.iter().filter(|(contrast, _)| !contrast.is_circumstance()).count())
+}
+
 /// Concludes from one sign and what is known beside it. Total: every sign has exactly one cause.
 pub fn conclude(sign: &Sign, known: &Contrasts) -> Conclusion {
     let rules = Section::of(sign.symptom).rules.iter().copied();
@@ -104,7 +110,7 @@ impl Conclusion {
         let mut contrasts: Vec<_> = known.iter().filter(|(contrast, _)| asked.contains(*contrast)).collect();
         contrasts.retain(|(contrast, _)| !contrast.is_circumstance());
         contrasts.retain(|(contrast, answer)| *answer || rules_mention(self.rule, *contrast) || !contrast.is_dull());
-        contrasts.sort_by_key(|(contrast, _)| !rules_mention(self.rule, *contrast));
+        contrasts.sort_by_key(|(contrast, answer)| (!rules_mention(self.rule, *contrast), !answer));
         Diagnosis {
             finding: self.finding,
             rule: self.rule.id,

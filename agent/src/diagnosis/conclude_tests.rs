@@ -298,3 +298,15 @@ proptest! {
         prop_assert_eq!(conclusion.finding.cause, cause);
     }
 }
+
+#[test]
+fn what_decided_stands_first_and_of_that_what_was_seen_before_what_was_not() {
+    let answers = known(&[(FullSegmentsArrived, false), (SmallSegmentsPass, true), (CanaryAccepts, false)]);
+    let conclusion = conclude(&sign(Symptom::SilentAtHello, Cause::TlsBlocked), &answers);
+    let rule = conclusion.rule.id;
+    let diagnosis = conclusion.diagnosis(&answers);
+    assert_eq!((diagnosis.finding.cause, decisive(rule)), (Cause::MtuBlackhole, 2), "{diagnosis:?}");
+    let first = [SmallSegmentsPass.words(true), FullSegmentsArrived.words(false)];
+    assert_eq!(diagnosis.contrasts[..2], first, "{diagnosis:?}");
+    assert_eq!(decisive("R64"), 0, "a rule that needs nothing rests on the exchange alone");
+}

@@ -6,7 +6,10 @@
 mod groups;
 mod hints;
 
-pub use hints::{ALL_RULE, ONE_HOST, OVER, PORT_RULE, SOME_HOSTS};
+pub use hints::{
+    ALL_RULE, EGRESS_DENIED, HELLO_DROPPED, HOST_PORT, ONE_HOST, OVER, PORT_DENIED, PORT_RULE, REQUEST_DROPPED, ROUTE,
+    SOME_HOSTS, UDP_RULE,
+};
 
 use ase_probes::{
     cause::{Cause, Side},
@@ -25,8 +28,8 @@ use crate::{
 };
 use groups::{AFTER_ACCEPT, FLOWS, FOUND_BY_NAME, HELLO, LOSSY, NEW_FLOW, SILENT, SILENT_STREAM};
 use hints::{
-    CAME_SLOWLY, COMES_AND_GOES, EGRESS_DENIED, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES,
-    PLATFORM_DENIED, PORT_DENIED, PORTAL, ROUTE, SOME_INSTANCES, TRACKING_FULL,
+    CAME_SLOWLY, COMES_AND_GOES, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, PLATFORM_DENIED,
+    PORTAL, SOME_INSTANCES, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -280,7 +283,7 @@ pub const RULES: &[Rule] = &[
     rule("R64l", &[SilentConnect], &[(AsksThePlatform, true), (AnythingWorks, true)], Cause::Dropped, Possible)
         .hint(PLATFORM_DENIED),
     rule("R64h", &[SilentConnect], &[(SamePortWorks, true), (SameHostWorks, true)], Cause::Dropped, Likely)
-        .hint("the host works on another port: a rule for this host and port, or the service itself"),
+        .hint(HOST_PORT),
     rule("R64i", &[SilentConnect], &[(SamePortWorks, true)], Cause::Dropped, Possible).hint(ONE_HOST),
     rule("R64b", &[SilentConnect], &[(CanaryAcceptedBefore, true), (OtherPortsWork, false)], Cause::Dropped, Likely)
         .hint("the appliance that answered on the path before is silent now: start it, or check its health probe"),
@@ -312,7 +315,7 @@ pub const RULES: &[Rule] = &[
     rule("R62e", &[SilentDns], &[(Intermittent, false), (PlainDnsPasses, true)], Cause::ProtocolViolation, Likely)
         .hint("the server, or a box before it, drops questions with EDNS (RFC 6891)"),
     rule("R64u", &[SilentDns], &[(DnsOverTcpAnswers, true), (SamePortWorks, false)], Cause::Dropped, Likely)
-        .hint("UDP 53 is dropped and TCP 53 passes: a rule that names the protocol"),
+        .hint(UDP_RULE),
     rule("R63", &[SilentDns], &[(DnsOverTcpAnswers, true)], Cause::DnsNoReply, Likely)
         .hint("the server answers over TCP and not over UDP"),
     rule("R63a", &[SilentDns], &[(DnsOverTcpAccepts, true), (CanaryAccepts, false)], Cause::DnsNoReply, Confirmed),
@@ -369,8 +372,7 @@ pub const RULES: &[Rule] = &[
     rule("R37p", HELLO, &[(PlainHttpBlocked, true)], Cause::TlsBlocked, Likely).hint(
         "port 80 of another host shows the firewall's block page: its application rules may deny this name as well",
     ),
-    rule("R39", &[LostAtHello], &[], Cause::Dropped, Likely)
-        .hint("the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it"),
+    rule("R39", &[LostAtHello], &[], Cause::Dropped, Likely).hint(HELLO_DROPPED),
     // Who keeps a name from its server lets nothing of the answer come.
     rule("R38s", &[SilentAtHello], &[(AnswerBegan, true)], Cause::Dropped, Possible).hint(CAME_SLOWLY),
     rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),
@@ -394,7 +396,7 @@ pub const RULES: &[Rule] = &[
     rule("R42r", AFTER_ACCEPT, &[(CanaryAccepts, true)], Cause::ProxiedBlind, Confirmed)
         .hint("whatever accepts these connections does so for every address"),
     rule("R41", &[SilentAtRequest, LostAtRequest], &[(BogusHostSamePage, false)], Cause::Dropped, Likely)
-        .hint("another request passes at the same address: an inspection rule drops this one; look at the IDPS log"),
+        .hint(REQUEST_DROPPED),
     rule("R43", &[CutAtRequest, CutAtPrelogin], &[], Cause::Reset, Likely).on(Side::Unknown),
     rule("R64r", &[SilentAtRequest, LostAtRequest, SilentAtPrelogin, LostAtPrelogin], &[], Cause::Dropped, Possible)
         .on(Side::Unknown),

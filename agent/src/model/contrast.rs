@@ -97,7 +97,7 @@ macro_rules! contrasts {
 contrasts! {
     CanaryAccepts TcpCanary
         "the control 192.0.2.1, where nobody can be (RFC 5737), accepts connections on this port: something on the path answers for others"
-        "the control 192.0.2.1, where nobody can be (RFC 5737), does not accept connections on this port, as it should be";
+        "the control 192.0.2.1, where nobody can be (RFC 5737), does not accept connections on this port: no proxy on the path does for others";
     CanaryRefuses TcpCanary
         "the control 192.0.2.1, where nobody can be (RFC 5737), refuses connections on this port: a box on the path rejects for others"
         "the control 192.0.2.1, where nobody can be (RFC 5737), does not refuse connections on this port, as it should be";
@@ -165,8 +165,8 @@ contrasts! {
         "several new flows at once all passed"
         "one flow was let in, and of several new ones right after it not all were";
     HeldFlowLives HeldFlow
-        "the flow that was open before still lives: established flows pass, new ones do not"
-        "the flow that was open before is dead as well: packets of established flows vanish too";
+        "the flow that was open before the fault still lives: established flows pass, new ones do not"
+        "the flow that was open before the fault is dead as well: packets of established flows vanish too";
     HeldFlowReset HeldFlow
         "the flow that was open before was reset"
         "the flow that was open before was not reset";

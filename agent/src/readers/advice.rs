@@ -4,7 +4,10 @@
 mod blanks;
 mod commands;
 mod expected;
+mod known;
 mod others;
+mod suspect;
+mod words;
 
 use std::{
     borrow::Cow,
@@ -20,7 +23,7 @@ use ase_probes::{
 };
 
 use crate::{
-    diagnosis::rules::{ALL_RULE, OVER, PORT_RULE},
+    diagnosis::rules::UDP_RULE,
     engine::snapshot::Snapshot,
     exports::said::{ExportVerdict, Said},
     model::{
@@ -33,6 +36,8 @@ use crate::{
         names::NameView,
     },
 };
+
+use known::Known;
 
 pub(crate) use blanks::{Blanks, in_words as blanks};
 pub(crate) use others::{Typed, of_other, others};
@@ -50,19 +55,6 @@ const HOST: &str =
 const HOST_BEFORE: &str =
     "this machine's own load, drop counters and firewall: `nstat -az`, `ip -s link`, `nft list ruleset`";
 
-/// Where nothing outside answers, the way out is the suspect, and no rule for one port.
-const EGRESS: &str = "check where the route for 0.0.0.0/0 leads, then whether the appliance there runs, then for an NSG rule that denies the Internet";
-
-/// The same where what was open before lives on, which a route would have ended.
-const RULES_FIRST: &str = "check for an outbound NSG rule that denies the Internet, then where the route for 0.0.0.0/0 leads, then whether the appliance there runs";
-
-/// Where one host is silent, its route is the first suspect; where a flow to it lives on, a route would have ended it.
-const TO_ONE_HOST: &str = "check the next hop of the route to this address, then outbound NSG rules for it, then the appliance's network rules";
-
-/// What to rule out where a certificate is over by independent clocks, too.
-const RENEWED: &str =
-    "whether the name leads to the right address, and who renews the certificate there; this machine's clock is right";
-
 /// Azure's resource manager, whose name every resolver of the public cloud knows.
 const MANAGEMENT: &str = "management.azure.com";
 /// The command line of Azure asks `management.azure.com` by name over TCP 443.
@@ -75,6 +67,8 @@ pub(crate) struct Step {
     pub(crate) words: String,
     /// What to type to see more, the first suspect first; capitals stand for names that this machine cannot know.
     pub(crate) commands: Vec<String>,
+    /// Whether it changes something; else it only looks or asks.
+    pub(crate) changes: bool,
 }
 
 /// The advice of one incident.
@@ -92,18 +86,27 @@ pub(crate) struct Advice {
     pub(crate) mending: Vec<String>,
     /// Where some of these commands are to be typed, if not here.
     pub(crate) elsewhere: Option<String>,
+    /// What would make the cause confirmed, where it is less.
+    pub(crate) to_confirm: Option<String>,
     cause: Cause,
+    known: Known,
 }
 
 impl Advice {
-    /// Both steps in the order in which they are done: what there is to type comes before what one has to ask for.
+    /// Both steps in the order in which they are done: what there is to type comes before what one has to ask for. One that
+    /// changes something says so.
     pub(crate) fn steps(&self) -> [Step; 2] {
         let before = Step { words: format!("check {}", self.before.words), ..self.before.clone() };
-        let next = self.next.clone();
+        let next = Step { words: self.next_words(), ..self.next.clone() };
         if self.is_named {
             return [Step { words: format!("look it up, then {}", next.words), ..next }, before];
         }
         if self.before.commands.is_empty() && !next.commands.is_empty() { [next, before] } else { [before, next] }
+    }
+
+    /// What to do next, marked where it changes something.
+    pub(crate) fn next_words(&self) -> String {
+        words::told(&self.next.words, self.next.changes)
     }
 
     /// The commands that only look, in the order of the steps.
@@ -111,9 +114,14 @@ impl Advice {
         self.steps().into_iter().flat_map(|step| step.commands).collect()
     }
 
-    /// What this command shows where the cause is right, in a few words.
-    pub(crate) fn expected(&self, command: &str) -> Option<&'static str> {
-        expected::of(command, self.cause)
+    /// What this command shows where the cause is right, and what else it may show, in a few words.
+    pub(crate) fn expected(&self, command: &str) -> Option<Cow<'static, str>> {
+        expected::of(command, self.cause, &self.known)
+    }
+
+    /// What this command changes, where it is one that mends.
+    pub(crate) fn changed(&self, command: &str) -> Option<&'static str> {
+        self.is_mending(command).then(|| words::changed(command))
     }
 
     /// Where this command is to be typed, if not here.
@@ -137,7 +145,7 @@ impl Advice {
 pub(crate) fn mender(owner: Owner) -> &'static str {
     match owner {
         Owner::Nobody => "nobody has to mend it",
-        Owner::ThisMachine => "to be mended on this machine",
+        Owner::ThisMachine => "whoever runs this agent's VM mends it",
         Owner::NetworkTeam => "the network team mends it",
         Owner::DnsTeam => "the DNS team mends it",
         Owner::Peer => "whoever runs the peer, or the platform, mends it",
@@ -147,20 +155,24 @@ pub(crate) fn mender(owner: Owner) -> &'static str {
 /// What to do about an incident of this snapshot.
 pub(crate) fn of(incident: &Incident, snapshot: &Snapshot) -> Advice {
     let shown = Shown::of(incident, snapshot);
-    let mut next = Step { words: next(incident, shown.as_ref(), snapshot), commands: Vec::new() };
-    let mut before = Step { words: before(incident, shown.as_ref(), snapshot).to_owned(), commands: Vec::new() };
+    let known = Known::of(shown.as_ref(), snapshot);
+    let (words, changes) = words::next(incident, shown.as_ref(), snapshot);
+    let mut next = Step { words, commands: Vec::new(), changes };
+    let words = words::before(incident, shown.as_ref(), &known, snapshot);
+    let mut before = Step { words, commands: Vec::new(), changes: false };
     let mut mending = Vec::new();
     if let Some(shown) = &shown {
         let step = if shown.is_next_looking(incident, snapshot) { &mut next } else { &mut before };
         step.commands = shown.commands(incident, snapshot);
         mending = shown.mending(incident, snapshot);
     }
-    let owner = owner(incident, shown.as_ref(), snapshot);
-    let advice =
-        Advice { owner, next, before, is_named: false, mending, elsewhere: None, cause: incident.finding.cause };
+    let owner = owner(incident, shown.as_ref(), &known, snapshot);
+    let (cause, elsewhere, to_confirm) = (incident.finding.cause, None, None);
+    let advice = Advice { owner, next, before, is_named: false, mending, elsewhere, to_confirm, cause, known };
     let advice = by_exports(incident, snapshot).map_or(advice.clone(), |said| as_exported(said, advice));
     let elsewhere = shown.and_then(|shown| shown.elsewhere(incident, &advice, snapshot));
-    Advice { elsewhere, ..advice }
+    let to_confirm = words::to_confirm(incident, advice.commands().first());
+    Advice { elsewhere, to_confirm, ..advice }
 }
 
 /// What exports say of an incident.
@@ -172,6 +184,12 @@ pub(crate) fn by_exports<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Opt
 pub(crate) fn hint<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<Cow<'a, str>> {
     let known = by_exports(incident, snapshot).filter(|said| said.verdict != ExportVerdict::Unknown);
     known.map(|said| Cow::Borrowed(said.line.as_str())).or(incident.hint.map(Cow::Borrowed))
+}
+
+/// Who issued the certificate that shows an incident of inspected TLS.
+pub(crate) fn issuer<'a>(incident: &Incident, snapshot: &'a Snapshot) -> Option<&'a str> {
+    let shown = Shown::of(incident, snapshot).filter(|_| incident.finding.cause == Cause::TlsIntercepted)?;
+    known::issuer(shown.view)
 }
 
 /// What the comparison of the name says that shows an incident of two resolvers that lead apart.
@@ -203,7 +221,9 @@ pub(crate) fn evidence<'a>(incident: &'a Incident, snapshot: &'a Snapshot) -> Ve
 fn as_exported(said: &Said, advice: Advice) -> Advice {
     let names_one = matches!(said.verdict, ExportVerdict::Dropped | ExportVerdict::Detour);
     let owner = if names_one { Owner::NetworkTeam } else { advice.owner };
-    let mut next = Step { words: said.next.clone().unwrap_or(advice.next.words), commands: said.commands.clone() };
+    let changes = if said.next.is_some() { names_one } else { advice.next.changes };
+    let words = said.next.clone().unwrap_or(advice.next.words);
+    let mut next = Step { words, commands: said.commands.clone(), changes };
     next.commands.extend(advice.next.commands.into_iter().filter(|command| !said.commands.contains(command)));
     let mut before = advice.before;
     before.commands.retain(|command| !said.commands.contains(command));
@@ -211,15 +231,21 @@ fn as_exported(said: &Said, advice: Advice) -> Advice {
 }
 
 /// Whose fault it shows to be: a custom DNS server that is silent or refuses is its own team's before the network's.
-fn owner(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> Owner {
+fn owner(incident: &Incident, shown: Option<&Shown<'_>>, known: &Known, snapshot: &Snapshot) -> Owner {
     let of_the_server = matches!(
         incident.finding.cause,
         Cause::Dropped | Cause::Refused | Cause::Reset | Cause::PacketLoss | Cause::Slow | Cause::ProtocolViolation
     );
+    let is_of_protocol = incident.hint == Some(UDP_RULE);
     match shown {
-        Some(shown) if of_the_server && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host => {
+        // A server that answers over TCP runs.
+        Some(shown)
+            if of_the_server && !is_of_protocol && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host =>
+        {
             Owner::DnsTeam
         }
+        // What Azure DNS cannot resolve either is no matter of this server's.
+        Some(_) if incident.finding.cause == Cause::DnsServfail && known.azure_answers == Some(false) => Owner::Peer,
         Some(shown) if shown.is_custom_dns(snapshot) && incident.finding.cause == Cause::Refused => Owner::DnsTeam,
         Some(shown) if shown.is_platform(snapshot) && incident.finding.side != Side::Local => Owner::NetworkTeam,
         Some(_) | None => incident.finding.cause.definition().owner,
@@ -242,58 +268,13 @@ fn at_platform(cause: Cause) -> Option<(&'static str, &'static str)> {
 }
 
 /// What to rule out about an incident that the store alone remembers.
-pub(crate) fn remembered(cause: Cause, endpoints: &[String], snapshot: &Snapshot) -> (&'static str, &'static str) {
+pub(crate) fn remembered(cause: Cause, endpoints: &[String], snapshot: &Snapshot) -> (String, &'static str) {
     let start = format!("{}:", snapshot.resolvers.azure.ip());
     let is_platform = !endpoints.is_empty() && endpoints.iter().all(|id| id.starts_with(&start));
     let definition = cause.definition();
-    at_platform(cause).filter(|_| is_platform).unwrap_or((definition.next_step, definition.check_first))
-}
-
-fn before(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> &'static str {
-    // Rule R36d: it is over by independent clocks, too.
-    if incident.hint == Some(OVER) && incident.finding.confidence == Confidence::Confirmed {
-        return RENEWED;
-    }
-    let own = shown.filter(|shown| shown.is_platform(snapshot)).and_then(|_| at_platform(incident.finding.cause));
-    own.map_or(incident.finding.cause.definition().check_first, |(_, before)| before)
-}
-
-fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Snapshot) -> String {
-    let definition = incident.finding.cause.definition();
-    let is_silence = matches!(incident.finding.cause, Cause::Dropped | Cause::Rejected);
-    match shown {
-        Some(shown) if incident.finding.cause == Cause::Refused && shown.address.port() == 53 => {
-            let servers = listed(&shown.servers_or_itself());
-            format!("see whether the DNS service on {servers} answers at all, and listens on port 53")
-        }
-        Some(shown) if shown.is_platform(snapshot) => {
-            at_platform(incident.finding.cause).map_or(definition.next_step, |(next, _)| next).to_owned()
-        }
-        Some(shown) if is_silence && shown.is_custom_dns(snapshot) && incident.scope == Scope::Host => {
-            match &shown.servers[..] {
-                [] | [_] => {
-                    format!("see whether the DNS server {} runs; if it does, open port 53 to it", shown.address.ip())
-                }
-                several => {
-                    format!("see whether the DNS servers {} run; if they do, open port 53 to them", listed(several))
-                }
-            }
-        }
-        Some(shown)
-            if matches!(incident.finding.cause, Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent) =>
-        {
-            shown.of_the_comparison(snapshot).unwrap_or_else(|| definition.next_step.to_owned())
-        }
-        _ if is_silence && incident.scope == Scope::Egress && incident.hint == Some(ALL_RULE) => RULES_FIRST.to_owned(),
-        _ if is_silence && incident.scope == Scope::Egress => EGRESS.to_owned(),
-        Some(_)
-            if incident.finding.cause == Cause::Dropped
-                && incident.scope != Scope::Port
-                && incident.hint != Some(PORT_RULE) =>
-        {
-            TO_ONE_HOST.to_owned()
-        }
-        Some(_) | None => definition.next_step.to_owned(),
+    match at_platform(cause).filter(|_| is_platform) {
+        Some((next, before)) => (next.to_owned(), before),
+        None => (definition.next_words(), definition.check_first),
     }
 }
 
@@ -415,9 +396,14 @@ fn is_datagram(view: &EndpointView) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use ase_probes::{cause::CHANGES, verdict::Phase};
+
     use super::*;
     use crate::{
-        model::{contrast::Contrast, diagnosis::Alternative},
+        diagnosis::rules::{
+            ALL_RULE, EGRESS_DENIED, HELLO_DROPPED, HOST_PORT, PORT_DENIED, PORT_RULE, REQUEST_DROPPED, ROUTE,
+        },
+        model::{contrast::Contrast, diagnosis::Alternative, endpoint::Status},
         sample,
     };
 
@@ -444,7 +430,7 @@ mod tests {
             let ids: Vec<String> = snapshot.incidents.open[0].endpoints.iter().map(ToString::to_string).collect();
             let (next, before) = remembered(cause, &ids, &snapshot);
             assert_ne!(advice.next.words, advice.before.words, "{cause}");
-            for words in [&advice.next.words, &advice.before.words, next, before] {
+            for words in [&*advice.next.words, &advice.before.words, &next, before] {
                 let blamed = words.replace("routes and appliances do not touch this address", "");
                 for suspect in ["route", "appliance", "gateway", "other subnets"] {
                     assert!(!blamed.contains(suspect), "{cause}: {suspect} in ({words})");
@@ -522,16 +508,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_that_looks_shows_takes_one_line_and_a_change_shows_nothing() {
+    fn what_a_command_that_looks_shows_takes_two_lines_and_a_change_says_what_it_changes() {
         // These show numbers that only their reader can judge, or what the agent itself says.
         let is_open = |command: &str| command.starts_with("ase-agent check") || command.starts_with("journalctl");
         for (what, advice) in every_advice() {
             for command in advice.commands().iter().filter(|command| !is_open(command)) {
                 let shown = advice.expected(command).unwrap_or_else(|| panic!("{what}: {command}"));
-                assert!(shown.chars().count() <= 70, "{what}: ({shown}) fits no line of 80 columns");
+                assert!(shown.chars().count() <= 140, "{what}: ({shown}) fits no two lines of 80 columns");
             }
             for command in &advice.mending {
                 assert_eq!(advice.expected(command), None, "{what}: {command}");
+                assert!(advice.changed(command).is_some_and(|it| it.starts_with("this ")), "{what}: {command}");
             }
         }
         let (advice, _) = advised(Cause::Dropped, "asedb-a");
@@ -550,7 +537,7 @@ mod tests {
                 let is_control = typed.command.starts_with("dig ") && typed.command.contains("@192.0.2.1 ");
                 assert_eq!(is_control, cause == Cause::DnsIntercepted, "{typed:?}");
                 assert!(
-                    !is_control || typed.expected.is_some_and(|shown| shown.contains("nobody can be")),
+                    !is_control || typed.expected.as_ref().is_some_and(|shown| shown.contains("nobody can be")),
                     "{typed:?}"
                 );
             }
@@ -597,6 +584,20 @@ mod tests {
         ),
     ];
 
+    /// What a rule says to look at first, in the phase in which it says so.
+    const HINTS: [(Option<&str>, Phase); 10] = [
+        (None, Phase::Connect),
+        (Some(ALL_RULE), Phase::Connect),
+        (Some(PORT_RULE), Phase::Connect),
+        (Some(PORT_DENIED), Phase::Connect),
+        (Some(HOST_PORT), Phase::Connect),
+        (Some(ROUTE), Phase::Connect),
+        (Some(EGRESS_DENIED), Phase::Connect),
+        (Some(UDP_RULE), Phase::Dns),
+        (Some(HELLO_DROPPED), Phase::Tls),
+        (Some(REQUEST_DROPPED), Phase::Request),
+    ];
+
     /// Of each cause at each kind of endpoint, with every scope.
     fn every_advice() -> Vec<(String, Advice)> {
         let mut all = Vec::new();
@@ -605,9 +606,9 @@ mod tests {
                 for scope in [Scope::Endpoint, Scope::Port, Scope::Host, Scope::Egress, Scope::Vm] {
                     let (_, mut snapshot) = advised(cause, start);
                     snapshot.exports = None;
-                    for hint in [None, Some(ALL_RULE), Some(PORT_RULE)] {
+                    for (hint, phase) in HINTS {
                         let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
-                        (incident.scope, incident.hint) = (scope, hint);
+                        (incident.scope, incident.hint, incident.finding.phase) = (scope, hint, phase);
                         let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
                         all.push((format!("{cause} at {start}, scope {}, {hint:?}", scope.label()), advice));
                     }
@@ -647,6 +648,131 @@ mod tests {
         assert!(first.words.starts_with("check ") && first.commands[0].contains("openssl"), "{first:?}");
     }
 
+    /// The words of the first step, and its commands, of silence with this hint in this phase.
+    fn silent(hint: &'static str, scope: Scope, phase: Phase) -> (String, Vec<String>) {
+        let (_, mut snapshot) = advised(Cause::Dropped, "asedb-a");
+        snapshot.exports = None;
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        (incident.hint, incident.scope, incident.finding.phase) = (Some(hint), scope, phase);
+        let [first, _] = of(&snapshot.incidents.open[0].clone(), &snapshot).steps();
+        (first.words, first.commands)
+    }
+
+    #[test]
+    fn what_the_evidence_suspects_first_is_looked_at_first_whatever_the_scope() {
+        for hint in [PORT_RULE, PORT_DENIED, HOST_PORT] {
+            let (words, commands) = silent(hint, Scope::Endpoint, Phase::Connect);
+            assert!(words.starts_with("check outbound NSG rules") && commands[0].contains("test-ip-flow"), "{words}");
+        }
+        for hint in [ROUTE, EGRESS_DENIED] {
+            let (words, commands) = silent(hint, Scope::Port, Phase::Connect);
+            assert!(words.starts_with("check where the route") && commands[0].contains("route-table"), "{words}");
+        }
+        for (hint, phase) in [(HELLO_DROPPED, Phase::Tls), (REQUEST_DROPPED, Phase::Request)] {
+            let (words, commands) = silent(hint, Scope::Endpoint, phase);
+            assert!(
+                words.contains("inspection") && !commands.concat().contains("test-ip-flow"),
+                "{words}: {commands:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_result_of_a_look_at_the_next_hop_is_told() {
+        for cause in [Cause::Dropped, Cause::Rejected, Cause::Unreachable, Cause::TlsBlocked, Cause::FlowHashLoss] {
+            let (advice, _) = advised(cause, "asedb-a");
+            let hop = advice.commands().into_iter().find(|command| command.contains("show-next-hop"));
+            let shown = advice.expected(&hop.expect("it is asked")).expect("it is told");
+            for result in ["None", "VirtualAppliance", "Gateway", "Internet", "Vnet"] {
+                assert!(shown.contains(result), "{cause}: {result} in ({shown})");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_less_than_confirmed_says_what_would_confirm_it() {
+        let (_, mut snapshot) = advised(Cause::Dropped, "asedb-a");
+        let mut said = |confidence| {
+            Arc::make_mut(&mut snapshot.incidents.open[0]).finding.confidence = confidence;
+            of(&snapshot.incidents.open[0].clone(), &snapshot).to_confirm
+        };
+        assert_eq!(said(Confidence::Confirmed), None);
+        let likely = said(Confidence::Likely).expect("it is not confirmed");
+        assert!(likely.starts_with("likely; ") && likely.contains("the first command"), "{likely}");
+        assert!(likely.contains("its own firewall"), "one host may be silent itself: {likely}");
+    }
+
+    #[test]
+    fn a_step_that_changes_something_says_so_and_one_that_looks_does_not() {
+        for (cause, is_change) in [(Cause::DnsServfail, true), (Cause::TlsIntercepted, true), (Cause::Dropped, false)] {
+            let (_, mut snapshot) = advised(cause, "login.");
+            snapshot.exports = None;
+            let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
+            assert_eq!(advice.next.changes, is_change, "{cause}");
+            assert_eq!(
+                advice.steps().iter().any(|step| step.words.ends_with(CHANGES)),
+                is_change,
+                "{cause}: {advice:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_cannot_resolve_is_compared_with_azure_dns_as_far_as_that_is_known() {
+        let (_, mut snapshot) = advised(Cause::DnsServfail, "10.0.0.4:53");
+        snapshot.exports = None;
+        let azure = snapshot.resolvers.azure.ip();
+        let lost = snapshot.endpoints.iter().map(|view| view.status).find(|it| matches!(it, Status::Failed(_)));
+        let mut told = |status: Status| {
+            for view in snapshot.endpoints.iter_mut().filter(|view| view.endpoint.target.host == Host::Address(azure)) {
+                Arc::make_mut(view).status = status;
+            }
+            of(&snapshot.incidents.open[0].clone(), &snapshot)
+        };
+        let well = told(Status::Healthy);
+        assert!(well.before.words.contains("Azure DNS answers at the moment"), "{well:?}");
+        assert_eq!(well.owner, Owner::DnsTeam);
+        let asked =
+            well.commands().into_iter().find(|it| it.starts_with(&format!("dig @{azure} "))).expect("it is asked");
+        assert!(well.expected(&asked).is_some_and(|shown| shown.contains("SERVFAIL: ")), "both results: {asked}");
+        let broken = told(lost.expect("one failed"));
+        assert!(broken.before.words.contains("Azure DNS fails as well"), "{broken:?}");
+        assert_eq!(broken.owner, Owner::Peer, "the DNS team is the wrong one");
+    }
+
+    #[test]
+    fn the_issuer_of_an_inspected_certificate_is_named_and_a_strangers_is_told_to_security() {
+        let (_, mut snapshot) = advised(Cause::TlsIntercepted, "login.");
+        snapshot.exports = None;
+        let id = snapshot.incidents.open[0].endpoints[0].clone();
+        let view = snapshot.endpoints.iter_mut().find(|view| view.endpoint.id == id).expect("it is watched");
+        sample::shown::inspected(Arc::make_mut(view), "CN=Inspection CA");
+        let incident = snapshot.incidents.open[0].clone();
+        let advice = of(&incident, &snapshot);
+        assert_eq!(issuer(&incident, &snapshot), Some("CN=Inspection CA"));
+        assert!(advice.before.words.contains("CN=Inspection CA") && advice.before.words.contains("tell security"));
+        assert!(advice.next.words.contains("if not"), "{advice:?}");
+        let openssl = advice.commands().into_iter().find(|it| it.starts_with("openssl")).expect("it is asked");
+        assert!(advice.expected(&openssl).is_some_and(|shown| shown.contains("CN=Inspection CA")), "{advice:?}");
+    }
+
+    #[test]
+    fn where_large_answers_pass_on_another_port_the_port_itself_is_asked() {
+        let (_, mut snapshot) = advised(Cause::MtuBlackhole, "login.");
+        snapshot.exports = None;
+        let usual = of(&snapshot.incidents.open[0].clone(), &snapshot);
+        assert!(usual.commands()[0].starts_with("tracepath"), "{usual:?}");
+        let id = snapshot.incidents.open[0].endpoints[0].clone();
+        let lost = snapshot.endpoints.iter().find(|view| view.endpoint.id == id).expect("it is watched").clone();
+        let port = lost.endpoint.target.port;
+        let passing = snapshot.endpoints.iter_mut().find(|view| sample::shown::works_outside_beside(view, port));
+        sample::shown::full_segment(Arc::make_mut(passing.expect("the sample has one")), snapshot.at);
+        let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
+        assert!(advice.commands()[0].starts_with("openssl s_client"), "{advice:?}");
+        assert!(advice.before.words.contains("a packet size has no port"), "{advice:?}");
+        assert!(advice.commands().iter().any(|command| command.starts_with("tracepath")), "{advice:?}");
+    }
+
     #[test]
     fn the_sizes_in_the_words_and_in_the_command_are_those_of_one_packet() {
         let (_, mut snapshot) = advised(Cause::MtuBlackhole, "asedb-a");
@@ -655,12 +781,12 @@ mod tests {
         let numbers = |text: &str| -> Vec<usize> {
             text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
         };
-        let ping = advice.commands().into_iter().find(|command| command.starts_with("ping")).expect("a ping");
-        let payload = numbers(ping.split(" -s ").nth(1).expect("a size"))[0];
-        let packet = payload + 28;
+        let ping = advice.commands().into_iter().find(|command| command.contains("ping")).expect("a ping");
+        let sizes = numbers(ping.split(';').next().expect("the sizes"));
+        assert!(sizes.is_sorted_by(|one, other| one > other), "from whole packets down: {ping}");
         let (before, next) = (numbers(&advice.before.words), numbers(&advice.next.words));
-        assert!([payload, packet, 28].iter().all(|number| before.contains(number)), "{advice:?}");
-        assert!([packet - 40, packet, 40].iter().all(|number| next.contains(number)), "{advice:?}");
+        assert_eq!(sizes[0] + 28, 1500, "the first is a whole packet: {ping}");
+        assert!(before.contains(&28) && next.contains(&40), "{advice:?}");
     }
 
     #[test]

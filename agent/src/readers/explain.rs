@@ -101,8 +101,8 @@ fn facts(cause: Cause) -> Vec<(&'static str, String)> {
     let other = elsewhere(cause);
     let mut facts = vec![
         ("side", format!("{} ({})", definition.side.label(), meaning_in_short(definition.side))),
-        ("owner", definition.owner.label().to_owned()),
-        ("next step", definition.next_step.to_owned()),
+        ("owner", definition.owner.words()),
+        ("next step", definition.next_words()),
         ("check first", definition.check_first.to_owned()),
     ];
     facts.extend(other.nel.map(|kind| ("NEL type", kind.to_owned())));

@@ -1,10 +1,11 @@
-//! What an incident is called in one line: the words of its cause, and of a clock by how much it is wrong.
+//! What an incident is called in one line: the words of its cause, of a clock by how much it is wrong, and of a certificate who
+//! issued it.
 
 use std::time::Duration;
 
 use ase_probes::{cause::Cause, outcome::Outcome};
 
-use super::summary::span;
+use super::{advice, summary::span};
 use crate::{
     engine::snapshot::Snapshot,
     model::{
@@ -16,20 +17,60 @@ use crate::{
 /// An offset below this is no news: dates of HTTP have whole seconds (RFC 9110 section 5.6.7), in seconds.
 const LEAST: f64 = 2.0;
 
-/// The line.
+/// The line, where it stands alone.
 pub(in crate::readers) fn of(incident: &Incident, snapshot: &Snapshot) -> String {
     let summary = incident.finding.cause.definition().summary;
+    if let Some(issuer) = advice::issuer(incident, snapshot) {
+        return format!("the certificate was made by an inspecting device (issuer {issuer})");
+    }
     match offset(incident, snapshot) {
         Some(offset) => format!("{summary}: {}", words(incident.finding.cause, offset)),
         None => summary.to_owned(),
     }
 }
 
+/// The line behind the component, which it does not name again.
+pub(in crate::readers) fn behind(incident: &Incident, snapshot: &Snapshot) -> String {
+    let line = of(incident, snapshot);
+    let component = &*incident.component;
+    let is_vm = component == "this machine";
+    match incident.finding.cause {
+        Cause::LocalClock if is_vm => line.replace("the clock of this machine", "its clock").replace(": ", ", "),
+        _ if is_vm => line.strip_prefix("this machine ").map_or(line.clone(), |does| format!("it {does}")),
+        _ if !component.contains("DNS server") => line,
+        _ => of_servers(&line, component, incident.hides.len()),
+    }
+}
+
+/// What servers do that were named before.
+fn of_servers(line: &str, component: &str, hides: usize) -> String {
+    let is = |start: &str| component.starts_with(start);
+    if let Some(does) = line.strip_prefix("the DNS server's ").filter(|_| is("the DNS server ")) {
+        return format!("its {does}");
+    }
+    let Some(does) = line.strip_prefix("the DNS server ") else { return line.to_owned() };
+    let names = if hides > 1 { "names" } else { "the name" };
+    let (who, what) = match () {
+        () if is("the name ") => ("the server", "it"),
+        () if is("the zone ") => ("the server", "its names"),
+        () if is("single names ") => ("the server", "them"),
+        () if is("the DNS server ") => ("it", names),
+        () if is("both DNS servers") || is("all ") => ("each of them", names),
+        () => return line.to_owned(),
+    };
+    let is_one = ["it", "the name"].contains(&what);
+    let does = if is_one { does.to_owned() } else { does.replace("the name does not", "these names do not") };
+    format!("{who} {}", does.replace("the name", what))
+}
+
 /// Whose times stand in what is said of this snapshot, where this machine's own clock is known to be wrong: they are by that
 /// clock, which is ahead or behind.
 pub(in crate::readers) fn clock(snapshot: &Snapshot) -> Option<String> {
     let incident = snapshot.incidents.open.iter().find(|incident| incident.finding.cause == Cause::LocalClock)?;
-    let by = offset(incident, snapshot).map(|offset| format!(": {}", words(Cause::LocalClock, offset)));
+    let by = offset(incident, snapshot).map(|offset| {
+        let by = words(Cause::LocalClock, offset);
+        format!(": {by}, so that {} is right; dates of certificates are judged by it, too", rightly(offset))
+    });
     Some(format!("this machine's clock, which is wrong{}", by.unwrap_or_default()))
 }
 
@@ -65,8 +106,18 @@ fn of_date(view: &EndpointView) -> Option<f64> {
     view.last.as_ref()?.outcomes.iter().filter_map(Outcome::http_answer).find_map(|answer| answer.clock_offset)
 }
 
+/// What one does to such a clock's times to have them right.
+fn rightly(offset: f64) -> String {
+    let sign = if offset > 0.0 { "plus" } else { "minus" };
+    format!("each time {sign} {}", by(offset))
+}
+
+fn by(offset: f64) -> String {
+    span(Duration::try_from_secs_f64(offset.abs().round()).unwrap_or(Duration::MAX))
+}
+
 fn words(cause: Cause, offset: f64) -> String {
-    let by = span(Duration::try_from_secs_f64(offset.abs().round()).unwrap_or(Duration::MAX));
+    let by = by(offset);
     match (cause, offset > 0.0) {
         (Cause::LocalClock, true) => format!("{by} behind the clocks that it asked"),
         (Cause::LocalClock, false) => format!("{by} ahead of the clocks that it asked"),
@@ -171,6 +222,47 @@ mod tests {
         let told = page::incident(&snapshot, &page::named(&snapshot, &key).expect("it ended"), None);
         assert!(told.contains("clock, which was wrong while it lasted"), "{told}");
         assert!(!page::landing(&snapshot, &Course::default()).contains("clock, which"), "the clock is right again");
+    }
+
+    #[test]
+    fn behind_its_component_nothing_is_named_twice() {
+        let mut snapshot = sample::snapshot();
+        let mut said = |cause, component: &str, hides: usize| {
+            let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+            let id = incident.endpoints[0].clone();
+            (incident.finding.cause, incident.component) = (cause, component.to_owned());
+            incident.hides = vec![id; hides];
+            let incident = incident.clone();
+            behind(&incident, &snapshot)
+        };
+        let (one, both) = ("the DNS server 10.53.0.4", "both DNS servers, 10.53.0.4 and 10.53.0.5");
+        assert_eq!(said(Cause::DnsServfail, one, 9), "it cannot resolve names (SERVFAIL)");
+        assert_eq!(said(Cause::DnsServfail, one, 1), "it cannot resolve the name (SERVFAIL)");
+        assert_eq!(said(Cause::DnsRefused, both, 2), "each of them refuses the query (REFUSED)");
+        assert_eq!(said(Cause::DnsNoReply, one, 2), "its host is alive but queries stay unanswered");
+        let name = "the name a.example at the DNS server 10.53.0.4";
+        assert_eq!(said(Cause::DnsNxdomain, name, 1), "the server says that it does not exist");
+        assert_eq!(said(Cause::LocalPorts, "this machine", 1), "it has no free local ports");
+        assert_eq!(said(Cause::Dropped, "TCP 1433 to every host", 1), "packets vanish without any answer");
+        let mut wrong = with_clocks(Cause::LocalClock, 900.2);
+        Arc::make_mut(&mut wrong.incidents.open[0]).component = "this machine".to_owned();
+        let incident = wrong.incidents.open[0].clone();
+        assert_eq!(behind(&incident, &wrong), "its clock is wrong, 15 min behind the clocks that it asked");
+        assert!(clock(&wrong).is_some_and(|clock| clock.contains("so that each time plus 15 min is right")));
+    }
+
+    #[test]
+    fn who_issued_an_inspected_certificate_stands_in_the_line() {
+        let mut snapshot = sample::snapshot();
+        let at =
+            snapshot.endpoints.iter().position(|view| view.endpoint.id.0.starts_with("login.")).expect("it is there");
+        sample::shown::inspected(Arc::make_mut(&mut snapshot.endpoints[at]), "CN=Inspection CA");
+        let id = snapshot.endpoints[at].endpoint.id.clone();
+        let incident = Arc::make_mut(&mut snapshot.incidents.open[0]);
+        (incident.finding.cause, incident.endpoints) = (Cause::TlsIntercepted, vec![id]);
+        let text = report::render(&snapshot, None, report::Look::default());
+        let said = "the certificate was made by an inspecting device (issuer CN=Inspection CA)";
+        assert!(text.lines().next().is_some_and(|first| first.contains(said)), "{text}");
     }
 
     #[test]

@@ -171,7 +171,7 @@ fn verdict(trace: &Trace<'_>) -> String {
     };
     trace.visit.evidence().iter().for_each(|line| _ = writeln!(text, "          {line}"));
     if let Some(definition) = trace.finding().map(|finding| finding.cause.definition()) {
-        _ = writeln!(text, "owner     {}\nnext      {}", definition.owner.label(), definition.next_step);
+        _ = writeln!(text, "owner     {}\nnext      {}", definition.owner.words(), definition.next_words());
     }
     text
 }

@@ -121,7 +121,8 @@ fn early(paper: &mut Paper, snapshot: &Snapshot) {
     for warning in warnings {
         let class = warning.class.map_or_else(String::new, |class| format!("{class}  "));
         let subject = warning.subject.map_or_else(String::new, |subject| format!("{subject}: "));
-        paper.line(2, "", &format!("{class}{subject}{}", warning.text), PLAIN);
+        let part_of = warning.part_of.map(|incident| format!("; {incident}")).unwrap_or_default();
+        paper.line(2, "", &format!("{class}{subject}{}{part_of}", warning.text), PLAIN);
     }
 }
 
@@ -138,8 +139,8 @@ fn by_cause(paper: &mut Paper, snapshot: &Snapshot, title: &str, wanted: fn(Stat
         let (definition, number) = (cause.definition(), count(views.len(), "endpoint"));
         paper.heading(format!("{title}  {number}  {}: {}", definition.label, definition.summary), style);
         endpoints(paper, views);
-        paper.line(2, "next:  ", definition.next_step, BOLD);
-        paper.line(2, "owner: ", definition.owner.label(), PLAIN);
+        paper.line(2, "next:  ", &definition.next_words(), BOLD);
+        paper.line(2, "owner: ", &definition.owner.words(), PLAIN);
     }
 }
 
@@ -203,8 +204,8 @@ fn untested(paper: &mut Paper, snapshot: &Snapshot) {
         endpoints(paper, views);
         if let Some(finding) = why.finding() {
             let definition = finding.cause.definition();
-            paper.line(2, "next:  ", definition.next_step, BOLD);
-            paper.line(2, "owner: ", definition.owner.label(), PLAIN);
+            paper.line(2, "next:  ", &definition.next_words(), BOLD);
+            paper.line(2, "owner: ", &definition.owner.words(), PLAIN);
         }
     }
 }

@@ -138,10 +138,12 @@ impl Summary {
             critical => format!("{n} {word} ({critical} critical)"),
         };
         let parts: Vec<_> = parts.iter().filter(|(n, ..)| *n > 0).map(said).collect();
-        // What is critical and could not be judged may be lost.
-        let lost =
-            if self.critical_unknown > 0 { "nothing critical is known to be lost" } else { "nothing critical is lost" };
-        format!("{lost}, but of {} {}", count(endpoints, "endpoint"), parts.join(", "))
+        let (of, parts) = (count(endpoints, "endpoint"), parts.join(", "));
+        // What is critical and could not be judged may be lost: whatever is said of the rest would be an all-clear.
+        match self.critical_unknown {
+            0 => format!("nothing critical is lost, but of {of} {parts}"),
+            _ => format!("of {of} {parts}: what could not be judged may be lost"),
+        }
     }
 }
 
@@ -224,6 +226,11 @@ pub(super) fn span(elapsed: Duration) -> String {
     }
 }
 
+/// How long something lasted, as the times say that are shown beside it: those are cut to whole seconds.
+pub(super) fn lasted(from: Duration, to: Duration) -> String {
+    span(Duration::from_secs(to.as_secs().saturating_sub(from.as_secs())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +245,14 @@ mod tests {
     fn a_span_is_as_coarse_as_a_person_would_say_it() {
         let spans = [40, 725, 11_100, 187_200].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["40 s", "12 min", "3 h 5 min", "2 d 4 h"]);
+    }
+
+    #[test]
+    fn how_long_something_lasted_agrees_with_the_times_beside_it() {
+        let at = |millis| Duration::from_millis(millis);
+        assert_eq!(lasted(at(47_900), at(84_100)), "37 s", "from second 47 to second 84");
+        assert_eq!(lasted(at(47_100), at(84_900)), "37 s");
+        assert_eq!(lasted(at(84_000), at(47_000)), "0 s", "a clock that was set back");
     }
 
     #[test]
@@ -349,7 +364,7 @@ mod tests {
             (
                 Severity::Critical,
                 Status::Unknown(Untested::BudgetSpent),
-                "nothing critical is known to be lost, but of 12 endpoints 1 could not be judged (1 critical)",
+                "of 12 endpoints 1 could not be judged (1 critical): what could not be judged may be lost",
             ),
             (Severity::Warning, Status::Degraded(finding), "nothing critical is lost, but of 12 endpoints 1 degraded"),
         ] {

@@ -119,15 +119,17 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
     let definition = incident.finding.cause.definition();
     let advice = advice::of(incident, snapshot);
     let expected = |command: &String| advice.expected(command).map(|shown| format!("# expect: {shown}"));
+    let changed = |command: &String| advice.changed(command).map(|changed| format!("# mends; {changed}:"));
     let every = advice.every_command();
-    let commands = every.iter().cloned().flat_map(|it| [Some(it.clone()), expected(&it)]).flatten().collect::<Vec<_>>();
-    parts.push(Part::Heading(format!("Incident: {}: {}", definition.label, definition.summary)));
+    let lines = |it: &String| [changed(it), Some(it.clone()), expected(it)];
+    let commands = every.iter().flat_map(lines).flatten().collect::<Vec<_>>();
+    parts.push(Part::Heading(format!("Incident: {}: {}", definition.label, headline::of(incident, snapshot))));
     let mut facts = vec![
         ("where", incident.component.clone()),
         ("side, scope", format!("{}, {}", incident.finding.side.label(), incident.scope.label())),
-        ("how sure", incident.finding.confidence.label().to_owned()),
+        ("how sure", advice.to_confirm.clone().unwrap_or_else(|| incident.finding.confidence.label().to_owned())),
         ("first seen by this look", rfc3339(incident.since)),
-        ("owner", advice.owner.label().to_owned()),
+        ("owner", advice.owner.words()),
     ];
     let same = witness.and_then(|witness| witness.same(incident));
     facts.extend(same.map(|told| ("since, says the daemon", told.since.clone())));
@@ -158,7 +160,8 @@ fn one_incident(parts: &mut Vec<Part>, incident: &Incident, (snapshot, witness):
 
 /// Another cause, when it is the one, and what its command shows then, which stands below.
 fn could_be(other: &Alternative, typed: Option<&advice::Typed>) -> String {
-    let shown = typed.and_then(|typed| typed.expected).map(|shown| format!("; then its command shows {shown}"));
+    let shown =
+        typed.and_then(|typed| typed.expected.as_deref()).map(|shown| format!("; then its command shows {shown}"));
     format!("{}, if {}{}", other.cause.label(), other.words(), shown.unwrap_or_default())
 }
 
@@ -171,7 +174,7 @@ fn told(parts: &mut Vec<Part>, witness: &Witness, snapshot: &Snapshot) {
             ("how sure", told.confidence.clone()),
             ("since", told.since.clone()),
         ];
-        facts.extend(told.next_step().map(|next| ("what to do", next.to_owned())));
+        facts.extend(told.next_step().map(|next| ("what to do", next)));
         facts.extend(told.hint.clone().map(|hint| ("hint", hint)));
         parts.push(Part::Facts(facts));
         below(parts, "Evidence", told.evidence.clone());
@@ -189,8 +192,8 @@ fn alone(parts: &mut Vec<Part>, title: &str, snapshot: &Snapshot, wanted: fn(&En
         let definition = cause.definition();
         parts.push(Part::Heading(format!("{title}: {}: {}", definition.label, definition.summary)));
         parts.push(Part::Facts(vec![
-            ("owner", definition.owner.label().to_owned()),
-            ("what to do", definition.next_step.to_owned()),
+            ("owner", definition.owner.words()),
+            ("what to do", definition.next_words()),
             ("check first", definition.check_first.to_owned()),
         ]));
         for view in views {

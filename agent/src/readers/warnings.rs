@@ -10,6 +10,7 @@ use crate::{
     engine::snapshot::Snapshot,
     model::{
         catalog::{EndpointId, Host},
+        diagnosis::Incident,
         endpoint::{EndpointView, Status, addresses, crl, earliest_expiry, ntp_offset},
     },
     net::duration::show,
@@ -92,6 +93,23 @@ pub struct Warning {
     pub subject: Option<String>,
     /// What is the matter, in plain words.
     pub text: String,
+    /// The open incident that tells the same, where one does: it is no early word any more.
+    pub part_of: Option<PartOf>,
+}
+
+/// An open incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    /// Its number.
+    pub id: u64,
+    /// Its cause.
+    pub cause: Cause,
+}
+
+impl std::fmt::Display for PartOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "part of incident {} ({})", self.id, self.cause)
+    }
 }
 
 /// All warnings in force.
@@ -100,14 +118,41 @@ pub fn of(snapshot: &Snapshot) -> Vec<Warning> {
     of_classes(snapshot, &mut warnings);
     of_endpoints(snapshot, &mut warnings);
     of_names(snapshot, &mut warnings);
+    for warning in &mut warnings {
+        warning.part_of = part_of(warning, snapshot);
+    }
     warnings
+}
+
+/// The open incident of which a warning tells nothing new.
+fn part_of(warning: &Warning, snapshot: &Snapshot) -> Option<PartOf> {
+    let view = |id: &EndpointId| snapshot.endpoints.iter().find(|view| view.endpoint.id == *id);
+    let is_of_class = |id: &EndpointId| view(id).is_some_and(|view| Some(view.endpoint.class) == warning.class);
+    let is_subject = |id: &EndpointId| warning.subject.as_deref() == Some(&*id.0);
+    let is_named = |id: &EndpointId| {
+        let host = view(id).map(|view| &view.endpoint.target.host);
+        matches!(host, Some(Host::Name(name)) if warning.subject.as_ref() == Some(name))
+    };
+    let tells = |incident: &&std::sync::Arc<Incident>| {
+        let (cause, ids) = (incident.finding.cause, &incident.endpoints);
+        match warning.kind {
+            Kind::BurnRate | Kind::SuccessGap | Kind::AgentBlind => ids.iter().any(is_of_class),
+            Kind::Latency => matches!(cause, Cause::Slow | Cause::PacketLoss) && ids.iter().any(is_of_class),
+            Kind::Addresses => ids.iter().any(is_subject),
+            Kind::NtpDrift => cause == Cause::LocalClock,
+            Kind::DnsDivergence => cause.label().starts_with("dns_") && ids.iter().any(is_named),
+            Kind::CertificateExpiry | Kind::CrlExpiry | Kind::Successor => false,
+        }
+    };
+    let incident = snapshot.incidents.open.iter().find(tells)?;
+    Some(PartOf { id: incident.id, cause: incident.finding.cause })
 }
 
 fn of_classes(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
     for (class, early) in snapshot.early.iter().flat_map(|early| &early.classes) {
         let mut warn = |kind, subject: Option<&EndpointId>, text| {
             let subject = subject.map(|id| id.0.to_string());
-            warnings.push(Warning { kind, class: Some(*class), subject, text });
+            warnings.push(Warning { kind, class: Some(*class), subject, text, part_of: None });
         };
         if let Some(pair) = burn_rate::alarm(&early.burn) {
             let (long, short, factor) = pair.rule();
@@ -118,8 +163,8 @@ fn of_classes(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
             );
             warn(Kind::BurnRate, None, text);
         }
-        if let Some(phi) = early.phi.filter(|phi| *phi >= phi::SUSPECT) {
-            warn(Kind::SuccessGap, None, format!("no success for longer than ever before (phi {phi:.1})"));
+        if early.phi.is_some_and(|phi| phi >= phi::SUSPECT) {
+            warn(Kind::SuccessGap, None, "no success for far longer than usual".to_owned());
         }
         if early.latency.is_some_and(|ratio| ratio >= 1.0) {
             warn(Kind::Latency, early.slowest.as_ref(), "round trips rose and stay high".to_owned());
@@ -135,7 +180,7 @@ fn of_endpoints(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
     for view in &snapshot.endpoints {
         let mut warn = |kind, text| {
             let (class, subject) = (Some(view.endpoint.class), Some(view.endpoint.id.0.to_string()));
-            warnings.push(Warning { kind, class, subject, text });
+            warnings.push(Warning { kind, class, subject, text, part_of: None });
         };
         let (healthy, probed) = addresses(view);
         if healthy > 0 && healthy < probed {
@@ -208,7 +253,8 @@ fn of_names(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {
     for view in snapshot.names.iter() {
         if let Some(comparison) = view.published.as_ref().filter(|comparison| comparison.worry != Worry::Fine) {
             let (subject, text) = (Some(view.name.to_string()), comparison.reason.clone());
-            warnings.push(Warning { kind: Kind::DnsDivergence, class: Some(Class::Dns), subject, text });
+            let (kind, class) = (Kind::DnsDivergence, Some(Class::Dns));
+            warnings.push(Warning { kind, class, subject, text, part_of: None });
         }
     }
 }
@@ -287,6 +333,27 @@ mod tests {
             "{:?}",
             of(&snapshot)[0]
         );
+    }
+
+    #[test]
+    fn what_an_open_incident_tells_as_well_is_no_early_word() {
+        let mut snapshot = sample::snapshot();
+        let hit = snapshot.incidents.open[0].endpoints[0].clone();
+        let class =
+            snapshot.endpoints.iter().find(|view| view.endpoint.id == hit).expect("it is watched").endpoint.class;
+        let silent = crate::early::ClassEarly { phi: Some(74.3), ..crate::early::ClassEarly::default() };
+        let classes = [(class, silent.clone()), (Class::Monitoring, silent)].into();
+        snapshot.early = Some(EarlyView { classes, ..EarlyView::default() });
+        let gaps = |snapshot: &Snapshot| -> Vec<(Option<Class>, Option<String>)> {
+            let gaps = of(snapshot).into_iter().filter(|warning| warning.kind == Kind::SuccessGap);
+            gaps.inspect(|gap| assert!(!gap.text.contains("phi"), "{gap:?}"))
+                .map(|gap| (gap.class, gap.part_of.map(|incident| incident.to_string())))
+                .collect()
+        };
+        let part = Some("part of incident 3 (dropped)".to_owned());
+        assert_eq!(gaps(&snapshot), [(Some(class), part), (Some(Class::Monitoring), None)]);
+        snapshot.incidents.open.clear();
+        assert_eq!(gaps(&snapshot), [(Some(class), None), (Some(Class::Monitoring), None)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl ToldIncident {
     }
 
     /// What to do next, in plain words.
-    pub fn next_step(&self) -> Option<&'static str> {
-        Cause::from_label(&self.cause).map(|cause| cause.definition().next_step)
+    pub fn next_step(&self) -> Option<String> {
+        Cause::from_label(&self.cause).map(|cause| cause.definition().next_words())
     }
 }

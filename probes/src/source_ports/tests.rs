@@ -158,3 +158,11 @@ proptest! {
         prop_assert_eq!(outcomes(&tries).pattern(), pattern);
     }
 }
+
+#[test]
+fn where_all_ports_go_one_way_they_are_counted_and_where_they_part_each_is_named() {
+    let all = outcomes(&[(20_001, false), (20_002, false), (20_003, false)]);
+    assert_eq!(all.to_string(), "it fails from every source port: 3 were tried");
+    let parted = outcomes(&[(20_001, false), (20_001, false), (20_002, true), (20_002, true)]);
+    assert!(parted.to_string().ends_with(": 20001 0 of 2, 20002 2 of 2"), "{parted}");
+}

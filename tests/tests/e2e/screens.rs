@@ -27,12 +27,12 @@ const SCREENS: [(&str, Told); 12] = [
         "certificate-expired",
         told("management.azure.com:443: the peer's certificate", "runs the peer", "openssl s_client"),
     ),
-    ("clock-wrong", told("the clock of this machine is wrong", "on this machine", "timedatectl")),
+    ("clock-wrong", told("the clock of this machine is wrong", "runs this agent's VM", "timedatectl")),
     ("dns-server-dead", told("the DNS server 10.53.0.4", "DNS team", "dig +time=3 @10.53.0.4")),
     ("egress-dropped", told("everything outside this network", "network team", "show-effective-route-table")),
     ("half-of-the-flows-lost", told("some flows always fail", "network team", "show-next-hop")),
     ("https-port-dropped", told("TCP 443 to every host", "network team", "test-ip-flow")),
-    ("local-firewall", told("a firewall on this machine", "on this machine", "sudo nft list ruleset")),
+    ("local-firewall", told("a firewall on this machine", "runs this agent's VM", "sudo nft list ruleset")),
     ("mtu-black-hole", told("small packets pass and large ones vanish", "network team", "tracepath -n")),
     ("name-blocked", told("login.live.com:443", "network team", "-servername login.live.com")),
     ("private-bypass", told("lab-sql.database.windows.net:1433", "DNS team", "--compare lab-sql.database.windows.net")),
@@ -84,8 +84,10 @@ fn words(screen: &str) -> Vec<String> {
 }
 
 /// The leads of an incident's paragraphs that are the same in every run; what it rests on comes in any order.
-const LEADS: [&str; 11] =
-    ["INCIDENT", "where:", "hint:", "owner:", "first:", "next:", "type:", "expect:", "mend:", "note:", "hits:"];
+const LEADS: [&str; 13] = [
+    "INCIDENT", "where:", "sure:", "hint:", "owner:", "first:", "next:", "type:", "expect:", "mend:", "but:", "note:",
+    "hits:",
+];
 /// Where half of all flows are lost, which ones is a matter of chance.
 const BY_CHANCE: [&str; 3] = ["type:", "note:", "hits:"];
 

@@ -10,17 +10,17 @@ use std::{
 
 use ase_probes::{cause::Cause, verdict::Finding};
 
-use super::{Case, Cases, Moment};
+use super::{Case, Cases, Moment, in_vain};
 use crate::{
     diagnosis::{
-        conclude::Section,
+        conclude::{Section, decisive},
         incidents::Change,
         localise::{Component, Failing, localise},
         neighbours::Neighbours,
         rules::{ONE_HOST, SOME_HOSTS},
     },
     model::{
-        catalog::{EndpointId, Host},
+        catalog::{Endpoint, EndpointId, Host},
         contrast::{Ask, Contrast},
         diagnosis::{Incident, Judged, Scope},
         endpoint::Status,
@@ -122,16 +122,20 @@ impl Cases {
         let case = self.cases.get(&voice.index)?;
         let id = |index: usize| self.neighbourhood.endpoint(index).id.clone();
         let visit = around.views[voice.index].last.as_deref();
-        let mut evidence = visit.map(Visit::evidence).unwrap_or_default();
-        evidence.truncate(EVIDENCE);
+        // What the verdict rests on comes first; then what the visit met, and what a measurement saw, with addresses and
+        // numbers; what else was asked comes last.
+        let contrasts = &case.diagnosis.contrasts;
+        let (decisive, beside) = contrasts.split_at(decisive(case.diagnosis.rule).min(contrasts.len()));
+        let mut evidence = self.in_vain(members, voice.finding.cause, around);
+        evidence.extend(decisive.iter().cloned());
+        evidence.extend(visit.map(Visit::evidence).unwrap_or_default().into_iter().take(EVIDENCE));
         if voice.finding.cause == Cause::DnsDivergent {
             // What the two servers say is the fault; what the visit met is its consequence.
             let answers = around.answers(&self.neighbourhood.endpoint(voice.index).target.host);
             evidence.splice(0..0, answers);
         }
-        // What a measurement saw, with addresses and numbers, before what that means in general.
         evidence.extend(self.measured_lines(voice.index, case, at));
-        evidence.extend(case.diagnosis.contrasts.iter().cloned());
+        evidence.extend(beside.iter().cloned());
         if let Some(turns) = self.dips.of(voice.index) {
             let met = self.dips.line(voice.index).filter(|_| case.sign.symptom.is_quiet());
             evidence.splice(0..0, [turns.to_string()].into_iter().chain(met));
@@ -168,6 +172,15 @@ impl Cases {
             judged: Judged::all(members.iter().filter_map(|m| Some(&*self.cases.get(&m.index)?.diagnosis))),
             since: members.iter().filter_map(|m| Some(self.cases.get(&m.index)?.since)).min().unwrap_or_default(),
         })
+    }
+
+    /// Which names were asked in vain, and how.
+    fn in_vain(&self, members: &[&Failing], cause: Cause, around: &Neighbours<'_>) -> Vec<String> {
+        let those = |is_resolving: bool| -> Vec<&Endpoint> {
+            let those = members.iter().filter(|member| member.is_resolving == is_resolving);
+            those.map(|member| &**self.neighbourhood.endpoint(member.index)).collect()
+        };
+        in_vain::lines(cause, &those(false), &those(true), around)
     }
 
     /// What the measurements about one endpoint showed, in plain words.

@@ -11,18 +11,21 @@ pub(super) const COMES_AND_GOES: &str = "it works again within seconds and is lo
 pub(super) const SOME_INSTANCES: &str = "some answers are right and others are not, within seconds: one of several instances of the service \
     is bad, or it is restarted or deployed again and again; its load balancer's health probe should have noticed";
 /// Where one port is silent and a flow that was open before lives on.
-pub const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect; flows that were open before live on, as \
-    they do after a change of NSG rules";
+pub const PORT_RULE: &str = "an outbound NSG rule for this port is the first suspect: a flow that was open before the fault lives on, \
+    and a change of NSG rules ends none";
 /// Where everything new is silent and what was open lives on.
-pub const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect; flows that were open before \
-    live on, as they do after a change of NSG rules";
-pub(super) const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is down is the first suspect: flows that were \
+pub const ALL_RULE: &str = "an outbound NSG rule that denies the Internet is the first suspect: a flow that was open before the \
+    fault lives on, and a change of NSG rules ends none";
+/// Where everything is silent and what was open died.
+pub const ROUTE: &str = "a route for 0.0.0.0/0 to None or to an appliance that is down is the first suspect: flows that were \
     open before died with it, as they do not after a change of NSG rules";
-pub(super) const PORT_DENIED: &str = "a rule for this port is the first suspect: an outbound NSG rule, or the network rules of the \
+/// Where one port is silent and others work.
+pub const PORT_DENIED: &str = "a rule for this port is the first suspect: an outbound NSG rule, or the network rules of the \
     firewall on the path";
 pub(super) const PLATFORM_DENIED: &str = "an NSG rule that denies the tag AzurePlatformDNS is the first suspect, then a firewall on this \
     machine: no route and no appliance touches this address, the host itself serves it";
-pub(super) const EGRESS_DENIED: &str = "a route for 0.0.0.0/0 to None, an appliance that is down, or an NSG rule that denies the Internet \
+/// Where nothing outside answers.
+pub const EGRESS_DENIED: &str = "a route for 0.0.0.0/0 to None, an appliance that is down, or an NSG rule that denies the Internet \
     are the first suspects; `az network nic show-effective-route-table` tells the route";
 pub(super) const TRACKING_FULL: &str = "connection tracking of this machine is full or nearly so, and netfilter drops new flows then: raise \
     net.netfilter.nf_conntrack_max, or find what opens so many flows";
@@ -35,6 +38,16 @@ pub(super) const OLD_TLS: &str = "older versions or cipher suites of TLS are the
 pub const OVER: &str = "the certificate has expired, or is not valid yet: the dates stand below";
 pub(super) const OTHER_NAMES: &str =
     "the certificate is for other names: the name leads to the wrong server, or that has the wrong certificate";
+/// Where a host is silent on one of its ports.
+pub const HOST_PORT: &str = "the host works on another port: a rule for this host and port, or the service itself";
+/// Where datagrams alone are silent.
+pub const UDP_RULE: &str = "UDP 53 is dropped and TCP 53 passes: a rule that names the protocol";
+/// Where connections are made and the hello is never acknowledged.
+pub const HELLO_DROPPED: &str =
+    "the handshake passes and the ClientHello is never acknowledged: an inspection rule drops it";
+/// Where one request of several is dropped.
+pub const REQUEST_DROPPED: &str =
+    "another request passes at the same address: an inspection rule drops this one; look at the IDPS log";
 /// The advice where one host is silent.
 pub const ONE_HOST: &str = "this host is silent while others on its port answer: its own firewall, its service, or a rule or route for its address";
 /// The same where several are.

@@ -5,9 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ase_probes::{cause::Cause, class::Class};
 
-use super::{HOST_BEFORE, MANAGEMENT, Shown, at_platform, is_datagram};
+use super::{HOST_BEFORE, MANAGEMENT, Shown, at_platform, is_datagram, known, suspect::Suspect};
 use crate::{
-    diagnosis::rules::{ALL_RULE, PORT_RULE},
     engine::snapshot::Snapshot,
     model::{
         catalog::Host,
@@ -24,8 +23,10 @@ const READ: &str = "openssl x509 -noout -subject -issuer -dates";
 const CLOCKS: &str = "timedatectl; chronyc -n sources";
 /// What suffers flows on this machine itself.
 const OWN: &str = "nstat -az; ip -s link; sudo nft list ruleset";
-/// The size of a packet that every tunnel of Azure carries.
-const PACKET: usize = 1400;
+/// Packet sizes that are tried: that of Ethernet, those that tunnels leave of it, and the least that IPv6 has to carry.
+const PACKETS: [usize; 4] = [1500, 1460, 1400, 1280];
+/// A zone that every resolver of the public Internet knows, and that is none of the dependencies'.
+const OTHER_ZONE: &str = "com. NS";
 /// The routes in force.
 const ROUTES: &str = "az network nic show-effective-route-table -g GROUP -n NIC -o table";
 /// Which instances the health probe of the load balancer finds.
@@ -35,7 +36,7 @@ const PORTS: &str = "az monitor metrics list --resource FIREWALL-ID --metric SNA
 
 impl Shown<'_> {
     pub(super) fn commands(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
-        let looked_at = || vec![format!("ase-agent check -v --endpoint {}", self.view.endpoint.id)];
+        let looked_at = || vec![self.looked_at()];
         match incident.finding.cause {
             cause
                 if self.is_platform(snapshot)
@@ -63,12 +64,10 @@ impl Shown<'_> {
             Cause::TlsCertInvalid => vec![self.handshake(READ)],
             Cause::TlsRejected | Cause::LocalLimit => vec![self.handshake(" -showcerts")],
             Cause::DnsNoReply => self.of_the_name(snapshot).into_iter().rev().collect(),
-            Cause::DnsServfail
-            | Cause::DnsRefused
-            | Cause::DnsNxdomain
-            | Cause::DnsNodata
-            | Cause::DnsDivergent
-            | Cause::DnsIntercepted => self.of_the_name(snapshot),
+            Cause::DnsServfail => self.of_the_servfail(snapshot),
+            Cause::DnsRefused | Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent | Cause::DnsIntercepted => {
+                self.of_the_name(snapshot)
+            }
             Cause::Refused if self.address.port() == 53 => self.of_the_name(snapshot).into_iter().rev().collect(),
             Cause::LocalRoute => vec![format!("ip route; ip rule; ip route get {}", self.address.ip())],
             Cause::NextHopDown => vec![format!("ip neigh; ip -s link; ip route get {}", self.address.ip())],
@@ -81,7 +80,7 @@ impl Shown<'_> {
             Cause::LocalStall => vec!["cat /proc/pressure/cpu; vmstat 1 5".to_owned()],
             Cause::LocalSetup => vec!["journalctl -b -u ase-agent; systemctl show ase-agent".to_owned()],
             Cause::LocalPorts => vec!["ss -s; sysctl net.ipv4.ip_local_port_range".to_owned()],
-            Cause::MtuBlackhole => self.of_large_packets(),
+            Cause::MtuBlackhole => self.of_large_packets(incident, snapshot),
             Cause::Refused if !is_datagram(self.view) => self.of_the_listener(),
             Cause::PacketLoss | Cause::Slow if !is_datagram(self.view) => vec![self.connects()],
             Cause::None
@@ -143,15 +142,16 @@ impl Shown<'_> {
             ];
         }
         let (rules, route) = (self.flow(snapshot, self.address.port()), self.next_hop(snapshot));
-        match incident.scope {
-            Scope::Port if incident.finding.cause == Cause::Dropped => {
+        match Suspect::of(incident, self, snapshot) {
+            Suspect::PortRule if incident.scope == Scope::Port => {
                 vec![rules, "az network nic list-effective-nsg -g GROUP -n NIC".to_owned(), route]
             }
-            Scope::Egress if incident.hint == Some(ALL_RULE) => vec![rules, ROUTES.to_owned(), route],
-            Scope::Egress => vec![ROUTES.to_owned(), route, rules],
-            Scope::Host if self.is_custom_dns(snapshot) => self.of_each_server(snapshot),
-            _ if incident.finding.cause == Cause::Dropped && incident.hint == Some(PORT_RULE) => vec![rules, route],
-            _ => vec![route, rules],
+            Suspect::PortRule => vec![rules, route],
+            Suspect::AllRule => vec![rules, ROUTES.to_owned(), route],
+            Suspect::WayOut => vec![ROUTES.to_owned(), route, rules],
+            Suspect::Server => self.of_each_server(snapshot),
+            Suspect::Inspection => vec![route],
+            Suspect::Platform | Suspect::Host => vec![route, rules],
         }
     }
 
@@ -213,6 +213,17 @@ impl Shown<'_> {
         std::iter::once(format!("ase-agent nameresolver --compare {name}")).chain(alone).collect()
     }
 
+    /// The same, and whether it is the name's zone alone, or Azure DNS as well.
+    fn of_the_servfail(&self, snapshot: &Snapshot) -> Vec<String> {
+        let mut commands = self.of_the_name(snapshot);
+        let azure = snapshot.resolvers.azure.ip();
+        if !self.servers_or_itself().contains(&azure) {
+            commands.push(format!("dig @{azure} {}", self.name()));
+        }
+        let zones = self.servers.iter().map(|server| format!("dig @{server} {OTHER_ZONE}"));
+        commands.into_iter().chain(zones).collect()
+    }
+
     /// A name that DNS servers are asked for.
     fn name(&self) -> &str {
         match &self.view.endpoint.target.host {
@@ -265,12 +276,27 @@ impl Shown<'_> {
         )
     }
 
-    /// Where on the path large packets end, and whether one passes that every tunnel of Azure carries: the payload is the
-    /// packet without the heads of IP and ICMP.
-    fn of_large_packets(&self) -> Vec<String> {
+    /// Where on the path large packets end, and which sizes pass: the payload is the packet without the heads of IP and ICMP.
+    /// Neither uses the port, so that where large packets pass on another port it is asked itself before.
+    fn of_large_packets(&self, incident: &Incident, snapshot: &Snapshot) -> Vec<String> {
         let address = self.address.ip();
-        let payload = PACKET - if address.is_ipv6() { 48 } else { 28 };
-        vec![format!("tracepath -n {address}"), format!("ping -c 3 -M do -s {payload} {address}")]
+        let heads = if address.is_ipv6() { 48 } else { 28 };
+        let sizes = PACKETS.map(|packet| (packet - heads).to_string()).join(" ");
+        let is_of_port = known::passes_elsewhere(incident, self, snapshot).is_some();
+        let of_port = match self.is_asked_by_openssl() {
+            true => self.handshake(""),
+            false => self.looked_at(),
+        };
+        let of_path = [
+            format!("tracepath -n {address}"),
+            format!("for s in {sizes}; do ping -c 1 -W 2 -M do -s $s {address} >/dev/null && echo $s passes; done"),
+        ];
+        is_of_port.then_some(of_port).into_iter().chain(of_path).collect()
+    }
+
+    /// The agent's own look at it, with all that it saw.
+    fn looked_at(&self) -> String {
+        format!("ase-agent check -v --endpoint {}", self.view.endpoint.id)
     }
 }
 

@@ -1,23 +1,31 @@
-//! What a command of an advice shows where the cause is right, in a few words: who has typed it knows whether to go on.
+//! What a command of an advice shows where the cause is right, and what its other results mean, in a few words: who has typed
+//! it knows whether to go on.
+
+use std::borrow::Cow;
 
 use ase_probes::cause::Cause;
+
+use super::known::Known;
 
 /// What a command shows.
 type Shows = fn(Cause) -> Option<&'static str>;
 
 /// By what tells a command; the first row that fits counts.
-const COMMANDS: [(&str, Shows); 25] = [
+const COMMANDS: [(&str, Shows); 26] = [
     ("nsg rule ", as_exported),
     ("route-table route ", as_exported),
     ("test-ip-flow", |_| Some("access Deny and its ruleName if an NSG drops it; Allow: look further")),
     ("AzurePlatformDNS", |_| Some("a rule with access Deny to AzurePlatformDNS; nothing if none is set")),
-    ("list-effective-nsg", |_| Some("a rule with access Deny before any that allows this port")),
-    ("show-effective-route-table", |_| Some("0.0.0.0/0 to None, or to a VirtualAppliance that is down")),
+    ("list-effective-nsg", |_| Some("a rule with access Deny before any that allows this port; none: look further")),
+    ("show-effective-route-table", |_| {
+        Some("0.0.0.0/0 to None, or to a VirtualAppliance that is down; Internet: no route is to blame")
+    }),
     ("show-next-hop", next_hop),
-    ("DipAvailability", |_| Some("an instance whose value is far below 100")),
-    ("SNATPortUtilization", |_| Some("values near 100 while it lasts")),
+    ("DipAvailability", |_| Some("an instance far below 100; all near it: not this load balancer")),
+    ("SNATPortUtilization", |_| Some("values near 100 while it lasts; far below: not its ports")),
     ("nameresolver --compare", compared),
     ("dig +tries=1 ", |_| Some("an answer, although nobody can be at this address")),
+    ("com. NS", |_| Some("`status: NOERROR`: the zone of the name alone fails; SERVFAIL: it reaches no forwarder")),
     ("dig ", asked),
     ("openssl ", handshake),
     ("nstat -az", |_| Some("counters of drops that grow, or a rule that drops; else look further")),
@@ -29,8 +37,12 @@ const COMMANDS: [(&str, Shows); 25] = [
     ("chronyc -n sources", |_| Some("that server marked `^x` (falseticker), if chrony asks it")),
     ("ip neigh", |_| Some("the next hop as FAILED or INCOMPLETE, or a link that is DOWN")),
     ("ip route", |_| Some("no route that fits, or one of type unreachable or blackhole")),
-    ("tracepath", |_| Some("a pmtu below the interface's, or `no reply` from some hop on")),
-    ("ping -c", |_| Some("replies if this size passes; none: it is too large, or no ICMP passes")),
+    ("tracepath", |_| {
+        Some("a pmtu below that of `ip link` (1500 as a rule), or `no reply` from some hop on; neither: UDP is spared")
+    }),
+    ("ping -c", |_| {
+        Some("the largest size that passes plus 28 (IPv6 48) is the packet; all: ICMP is spared; none: it is blocked")
+    }),
     ("tcpping", connects),
     ("/proc/pressure", |_| Some("a high `avg10`, or `st` above 0: the host takes time away")),
     ("LimitNOFILE", |_| Some("nearly as many files as LimitNOFILE")),
@@ -38,8 +50,16 @@ const COMMANDS: [(&str, Shows); 25] = [
 ];
 
 /// What this command shows where this is the cause; `None` where that is too much for a line, or the command is a change.
-pub(super) fn of(command: &str, cause: Cause) -> Option<&'static str> {
-    COMMANDS.iter().find(|(part, _)| command.contains(part)).and_then(|(_, shows)| shows(cause))
+pub(super) fn of(command: &str, cause: Cause, known: &Known) -> Option<Cow<'static, str>> {
+    if command.starts_with(&format!("dig @{} ", known.azure)) && cause == Cause::DnsServfail {
+        return Some("an address: it is the custom DNS; SERVFAIL: the name's own zone, or the platform".into());
+    }
+    if let Some(issuer) =
+        known.issuer.as_ref().filter(|_| cause == Cause::TlsIntercepted && command.contains("openssl "))
+    {
+        return Some(format!("the issuer that the agent saw, {issuer}; another one: it comes and goes").into());
+    }
+    COMMANDS.iter().find(|(part, _)| command.contains(part)).and_then(|(_, shows)| shows(cause)).map(Cow::Borrowed)
 }
 
 fn as_exported(_: Cause) -> Option<&'static str> {
@@ -50,17 +70,23 @@ fn as_exported(_: Cause) -> Option<&'static str> {
 fn next_hop(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::Dropped | Cause::Rejected | Cause::Unreachable => {
-            "nextHopType None if a route drops it; VirtualAppliance: look there"
+            "nextHopType None: a route drops it; VirtualAppliance, …Gateway: look there; Internet, Vnet…: no route is to blame"
         }
-        _ => "nextHopType VirtualAppliance and its address; Internet: there is none",
+        _ => {
+            "nextHopType VirtualAppliance: that device; …Gateway: one behind it; Internet, Vnet…: none by a route; None: no way"
+        }
     })
 }
 
 /// Both sides as `ase-agent nameresolver --compare` shows them.
 fn compared(cause: Cause) -> Option<&'static str> {
     Some(match cause {
-        Cause::DnsNoReply => "timeout by the custom DNS, an answer by Azure DNS",
-        Cause::DnsServfail => "servfail by the custom DNS, an answer by Azure DNS",
+        Cause::DnsNoReply => {
+            "timeout by the custom DNS, an answer by Azure DNS; timeout by both: not this server alone"
+        }
+        Cause::DnsServfail => {
+            "servfail by the custom DNS, an answer by Azure DNS; servfail by both: not this server alone"
+        }
         Cause::DnsRefused => "refused by the custom DNS, an answer by Azure DNS",
         Cause::DnsNxdomain => "nxdomain by the custom DNS; by Azure DNS an answer, or nxdomain too",
         Cause::DnsNodata => "nodata by the custom DNS; by Azure DNS an answer, or nodata too",
@@ -89,7 +115,8 @@ fn asked(cause: Cause) -> Option<&'static str> {
 fn handshake(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::TlsBlocked => "`no peer certificate available`: openssl is cut off as well",
-        Cause::TlsIntercepted => "an issuer that is your own inspection authority",
+        Cause::MtuBlackhole => "`CONNECTED` and nothing more; a certificate: large packets pass again",
+        Cause::TlsIntercepted => "an issuer that is no public authority: your own inspection's, or a stranger's",
         Cause::TlsCertInvalid => "dates that are over, another subject, or an issuer nobody trusts",
         Cause::TlsRejected => "an alert of the peer, for example `handshake failure`",
         Cause::LocalLimit => "the key, signature or version that this agent cannot judge",

@@ -1,8 +1,10 @@
 //! What to type to see whether an incident has another cause than the one that is named.
 
+use std::borrow::Cow;
+
 use ase_probes::verdict::Finding;
 
-use super::{Advice, Shown, expected};
+use super::{Advice, Known, Shown, expected};
 use crate::{
     engine::snapshot::Snapshot,
     model::diagnosis::{Alternative, Incident},
@@ -14,15 +16,16 @@ pub(crate) struct Typed {
     /// As it is typed.
     pub(crate) command: String,
     /// In a few words.
-    pub(crate) expected: Option<&'static str>,
+    pub(crate) expected: Option<Cow<'static, str>>,
 }
 
 /// What to type to see whether an incident has this other cause, and what that shows if it has.
 pub(crate) fn of_other(other: &Alternative, incident: &Incident, snapshot: &Snapshot) -> Option<Typed> {
     let finding = Finding { cause: other.cause, ..incident.finding };
     let asked = Incident { finding, hint: None, ..incident.clone() };
-    let command = Shown::of(incident, snapshot)?.of_other(other, &asked, snapshot)?;
-    let expected = expected::of(&command, other.cause);
+    let shown = Shown::of(incident, snapshot)?;
+    let command = shown.of_other(other, &asked, snapshot)?;
+    let expected = expected::of(&command, other.cause, &Known::of(Some(&shown), snapshot));
     Some(Typed { command, expected })
 }
 

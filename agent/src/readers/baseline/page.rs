@@ -57,7 +57,7 @@ fn changed(paper: &mut Paper, snapshot: &Snapshot, changes: &[&Change]) {
     }
     for cause in causes {
         let definition = cause.definition();
-        let words = format!("{} ({}; owner: {})", definition.next_step, definition.label, definition.owner.label());
+        let words = format!("{} ({}; owner: {})", definition.next_words(), definition.label, definition.owner.label());
         paper.line(2, "next: ", &words, BOLD);
     }
 }

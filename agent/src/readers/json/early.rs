@@ -29,6 +29,8 @@ struct WarningEntry {
     class: Option<&'static str>,
     subject: Option<String>,
     text: String,
+    /// The number of the open incident that tells the same.
+    incident: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -55,8 +57,9 @@ impl EarlyEntry {
 
 impl From<Warning> for WarningEntry {
     fn from(warning: Warning) -> Self {
-        let Warning { kind, class, subject, text } = warning;
-        Self { kind: kind.label(), class: class.map(|class| class.label()), subject, text }
+        let Warning { kind, class, subject, text, part_of } = warning;
+        let (kind, class) = (kind.label(), class.map(|class| class.label()));
+        Self { kind, class, subject, text, incident: part_of.map(|incident| incident.id) }
     }
 }
 

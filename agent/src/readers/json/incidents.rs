@@ -44,22 +44,28 @@ struct AlternativeEntry {
     /// What to type to see whether it is the one.
     command: Option<String>,
     /// What that shows if it is.
-    expected: Option<&'static str>,
+    expected: Option<Cow<'static, str>>,
 }
 
 /// Who mends it, what to do, and what to look at before anything is changed.
 #[derive(Clone, Debug, Serialize)]
 struct Advice {
     owner: &'static str,
+    /// Who that is.
+    owner_means: &'static str,
     next_step: String,
+    /// Whether the next step changes something; else it only looks.
+    next_step_changes: bool,
     check_first: String,
     commands: Vec<String>,
     /// What those that look show where the cause is right, by command.
-    expected: BTreeMap<String, &'static str>,
+    expected: BTreeMap<String, Cow<'static, str>>,
     /// Those of the commands that change something.
     mending_commands: Vec<String>,
     /// Which of the commands are to be typed on another machine, and why.
     elsewhere: Option<String>,
+    /// What would make the cause confirmed, where it is less.
+    to_confirm: Option<String>,
 }
 
 impl Advice {
@@ -67,15 +73,18 @@ impl Advice {
         let commands = advice.every_command();
         let expected =
             commands.iter().filter_map(|command| Some((command.clone(), advice.expected(command)?))).collect();
-        let advice::Advice { owner, next, before, mending, elsewhere, .. } = advice;
+        let advice::Advice { owner, next, before, mending, elsewhere, to_confirm, .. } = advice;
         Self {
             owner: owner.label(),
+            owner_means: owner.means(),
+            next_step_changes: next.changes,
             next_step: next.words,
             check_first: before.words,
             commands,
             expected,
             mending_commands: mending,
             elsewhere,
+            to_confirm,
         }
     }
 }
@@ -124,7 +133,7 @@ impl AlternativeEntry {
             cause: definition.label,
             summary: definition.summary,
             settled_by: alternative.words(),
-            expected: typed.as_ref().and_then(|typed| typed.expected),
+            expected: typed.as_ref().and_then(|typed| typed.expected.clone()),
             command: typed.map(|typed| typed.command),
         }
     }

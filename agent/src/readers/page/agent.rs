@@ -16,6 +16,8 @@ use crate::{
 #[template(path = "warnings.html", whitespace = "minimize")]
 struct Warnings {
     lines: Vec<Warning>,
+    /// Those that an open incident tells as well, and which.
+    told: Vec<Text>,
 }
 
 struct Warning {
@@ -27,13 +29,20 @@ struct Warning {
 
 /// The early warnings in force.
 pub(super) fn warnings(snapshot: &Snapshot) -> Html {
-    let lines = early::of(snapshot).into_iter().map(|warning| Warning {
+    let (told, own): (Vec<_>, Vec<_>) = early::of(snapshot).into_iter().partition(|warning| warning.part_of.is_some());
+    let told = told.iter().map(|warning| {
+        let about = warning.subject.as_deref().or(warning.class.map(|class| class.label())).unwrap_or_default();
+        let part_of = warning.part_of.map(|incident| incident.to_string()).unwrap_or_default();
+        Text::from(format!("{} {about}: {part_of}", warning.kind.label()))
+    });
+    let told = told.collect();
+    let lines = own.into_iter().map(|warning| Warning {
         kind: warning.kind.label(),
         class: warning.class.map_or("", |class| class.label()),
         subject: warning.subject.map(Text::from),
         text: Text::from(warning.text),
     });
-    Html::of(&Warnings { lines: lines.collect() })
+    Html::of(&Warnings { lines: lines.collect(), told })
 }
 
 #[derive(Template)]

@@ -12,19 +12,26 @@ use super::{
 };
 use crate::{
     engine::snapshot::{ClassView, Snapshot},
+    model::endpoint::{EndpointView, Status},
     readers::{
-        headline, report,
+        headline,
+        report::{self, Gravity},
         summary::{Summary, count, span},
         warnings,
     },
-    risk::estimate::{Estimate, Level},
+    risk::{
+        estimate::{Estimate, Level},
+        hysteresis::DOWN_AFTER,
+    },
 };
 
 /// How far back the trend looks.
 const TREND: Duration = Duration::from_secs(15 * 60);
-/// What is said while something failed and no class counts as lost.
-const NOT_COUNTED: &str = "What failed does not count yet: it does from the third bad sample in a row on, if more of its class is lost \
-                           than the class can do without. From then on the figure rises.";
+/// What is said where something failed for long, and no class counts as lost.
+const BORNE: &str =
+    "What failed does not count: its class can do without it. The figure rises when more of the class is lost.";
+/// In the place of the level while what failed may count in a moment: the figure is of before.
+const TOO_EARLY: &str = "too early to say";
 /// In the place of the level while something is lost and the figure is below every level: that is no all-clear.
 const SO_FAR: &str = "so far";
 /// In the place of the level where nothing can be tested: what is not known is no all-clear.
@@ -84,7 +91,7 @@ pub(super) fn answer(snapshot: &Snapshot) -> Html {
         broken: worst.as_ref().map(Broken::from),
         sentence: Text::from(sentence(snapshot, &summary)),
         beside: beside(snapshot, &summary),
-        warnings: warnings::of(snapshot).len(),
+        warnings: warnings::of(snapshot).iter().filter(|warning| warning.part_of.is_none()).count(),
         is_reload_refused: !snapshot.agent.reload_ok,
         more: (more > 0).then(|| count(more, "more incident")),
         clock: headline::clock(snapshot).map(Text::from),
@@ -147,8 +154,15 @@ fn standing(snapshot: &Snapshot, summary: &Summary) -> Standing {
         _ if is_all_well(summary) && is_calm => GOOD.said("in order"),
         1 => BAD.said("lost"),
         _ if is_dark && is_calm => NONE.said("not known"),
+        _ if summary.unknown > 0 && is_unjudged(snapshot) => PART.said("not all judged"),
         _ => PART.said("look closer"),
     }
+}
+
+/// Whether the worst that is known is that something cannot be judged.
+fn is_unjudged(snapshot: &Snapshot) -> bool {
+    let views = report::views(snapshot);
+    report::worst_first(snapshot).first().is_some_and(|worst| report::gravity(worst, &views) == Gravity::Unjudged)
 }
 
 #[derive(Template)]
@@ -207,7 +221,7 @@ pub(super) fn risk(snapshot: &Snapshot, course: &Course) -> Html {
     let has_failures = Summary::of(snapshot).failed > 0;
     let (untested, is_dark) = (untested(snapshot), is_dark(snapshot, estimate));
     let Figure { total, level, class, to_horizon } = figure(snapshot, estimate);
-    let counts = counts(estimate, has_failures);
+    let counts = counts(snapshot, estimate, has_failures);
     // What failed and does not count yet would make it rise: whatever is said of before would be an all-clear.
     let is_still = is_dark || has_failures && !is_counting(estimate);
     let (trend, sign) = match (rises(estimate), is_still) {
@@ -252,9 +266,15 @@ pub(super) struct Figure {
 pub(super) fn figure(snapshot: &Snapshot, estimate: &Estimate) -> Figure {
     let is_lost = Summary::of(snapshot).failed > 0 || is_counting(estimate);
     let (has_untested, is_dark) = (!untested(snapshot).is_empty(), is_dark(snapshot, estimate));
+    let is_too_early = is_too_early(snapshot, estimate) && estimate.level == Level::None;
     Figure {
-        total: if is_dark { NONE.sign.to_owned() } else { share(estimate.total) },
+        total: if is_dark || is_too_early && estimate.total <= 0.0 {
+            NONE.sign.to_owned()
+        } else {
+            share(estimate.total)
+        },
         level: match estimate.level {
+            Level::None if is_too_early => TOO_EARLY,
             Level::None if is_dark => NOT_KNOWN,
             Level::None if is_lost || has_untested => SO_FAR,
             level => level.label(),
@@ -305,18 +325,41 @@ fn rises(estimate: &Estimate) -> bool {
 
 /// What the figure counts from and when it would rise, where something is lost; a small figure beside a loss says nothing
 /// without that.
-fn counts(estimate: &Estimate, has_failures: bool) -> Option<String> {
+fn counts(snapshot: &Snapshot, estimate: &Estimate, has_failures: bool) -> Option<String> {
     let lost = estimate.losses.iter().filter(|(_, loss)| **loss > 0.0);
     let lost: Vec<String> = lost
         .map(|(class, _)| format!("{class} for {}", span(estimate.lost.get(class).copied().unwrap_or_default())))
         .collect();
     if lost.is_empty() {
-        return has_failures.then(|| NOT_COUNTED.to_owned());
+        return has_failures.then(|| not_counted_yet(snapshot).unwrap_or_else(|| BORNE.to_owned()));
     }
     let next = estimate.to_level.map(|(level, left)| {
         format!("; {} ({}) in {} if nothing changes", share(level.threshold()), level.label(), span(left))
     });
     Some(format!("It counts from when the loss was confirmed: {}{}.", lost.join(", "), next.unwrap_or_default()))
+}
+
+/// When a fresh loss counts, at the latest; `None` where all that failed has done so often enough to count.
+fn not_counted_yet(snapshot: &Snapshot) -> Option<String> {
+    let failed = snapshot.endpoints.iter().filter(|view| matches!(view.status, Status::Failed(_)));
+    let left = failed.filter_map(|view| missing(view)).min()?;
+    Some(format!(
+        "A loss counts from the third bad sample in a row on, here within {}, if more of its class is lost than the class can do without. Then the figure rises.",
+        span(left)
+    ))
+}
+
+/// In which time an endpoint that fails has failed often enough to count; it is asked at least once in its interval. The first
+/// failure counts with its confirmation, as one.
+pub(super) fn missing(view: &EndpointView) -> Option<Duration> {
+    let bad = u64::from(view.reach.trailing_zeros()).min(view.attempts).saturating_sub(1);
+    let missing = u64::from(DOWN_AFTER).saturating_sub(bad);
+    (missing > 0).then(|| view.endpoint.interval * missing as u32)
+}
+
+/// Whether something failed that may count in a moment, while nothing counts.
+fn is_too_early(snapshot: &Snapshot, estimate: &Estimate) -> bool {
+    !is_counting(estimate) && not_counted_yet(snapshot).is_some()
 }
 
 /// How the risk moved lately: a word and a sign; nothing while too little of it is known.

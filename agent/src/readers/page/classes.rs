@@ -18,6 +18,9 @@ use crate::{
     readers::summary::span,
 };
 
+/// In the place of a class's risk while what failed of it may count in a moment.
+const TOO_EARLY: &str = "too early";
+
 #[derive(Template)]
 #[template(path = "classes.html", whitespace = "minimize")]
 struct Table {
@@ -85,9 +88,17 @@ fn row(snapshot: &Snapshot, class: &ClassView, course: &Course) -> Row {
         share: bars.and_then(|bars| bars.share(snapshot.at)).map(share),
         is_dark,
         // What was lost before counts on; that nothing was says nothing of now.
-        risk: (now > 0.0 || !is_dark).then(|| share(now)),
+        risk: (now > 0.0 || !is_dark)
+            .then(|| if now <= 0.0 && is_too_early(snapshot, class) { TOO_EARLY.to_owned() } else { share(now) }),
         lost: lost.map(|lost| span(*lost)),
     }
+}
+
+/// Whether something of a class failed so lately that it does not count yet.
+fn is_too_early(snapshot: &Snapshot, class: &ClassView) -> bool {
+    let failed =
+        |view: &&Arc<EndpointView>| matches!(view.status, Status::Failed(_)) && view.endpoint.class == class.class;
+    snapshot.endpoints.iter().filter(failed).any(|view| answer::missing(view).is_some())
 }
 
 /// How many could not be judged, and why most of them. Its bars tell of what could be, and may all be good.

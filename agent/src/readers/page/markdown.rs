@@ -26,7 +26,8 @@ pub(super) fn lines(told: &Told) -> Vec<Text> {
         None => format!("- **Ended:** {}", ended.utc),
     }));
     lines.extend(told.clock.iter().map(|clock| format!("- **Clock:** every time here is by {}", shown(clock))));
-    lines.push(format!("- **Owner:** {}", told.owner));
+    lines.extend(told.to_confirm.iter().map(|to_confirm| format!("- **How sure:** {}", to_confirm.marked())));
+    lines.push(format!("- **Owner:** {}", owner(told)));
     lines.extend(told.steps.iter().map(|(lead, words)| format!("- **{lead}:** {}", words.marked())));
     lines.extend(told.rules.iter().map(|rules| format!("- **Exported rules:** {}", rules.marked())));
     lines.extend(told.hint.iter().map(|hint| format!("- **Hint:** {}", hint.marked())));
@@ -53,10 +54,18 @@ pub(super) fn lines(told: &Told) -> Vec<Text> {
     lines.into_iter().map(Text::of_texts).collect()
 }
 
+/// Whom to call.
+fn owner(told: &Told) -> String {
+    match (told.owner, told.owner_means) {
+        (owner, "") => owner.to_owned(),
+        (owner, means) => format!("{owner} ({means})"),
+    }
+}
+
 /// A command, and below it what it shows where the cause is right.
 fn typed(lines: &mut Vec<String>, indent: &str, typed: &Typed) {
-    let lead = if typed.is_mending { "Mend" } else { "Type" };
-    lines.push(format!("{indent}- **{lead}:** {}", code(&typed.command.to_string())));
+    let lead = typed.changed.map_or_else(|| "**Type:**".to_owned(), |changed| format!("**Mend** ({changed}):"));
+    lines.push(format!("{indent}- {lead} {}", code(&typed.command.to_string())));
     lines.extend(typed.expected.iter().map(|expected| format!("{indent}  - **Expect:** {}", expected.marked())));
 }
 

@@ -19,6 +19,7 @@ use crate::{
     resolvers::{
         compare::{Answer, DnsOutcome, Worry},
         names::NameView,
+        survey::Survey,
     },
 };
 
@@ -31,7 +32,7 @@ struct Sides {
     servers: Vec<Server>,
     findings: Vec<Text>,
     names: Vec<Name>,
-    agreeing: String,
+    agreeing: Text,
 }
 
 struct Server {
@@ -68,7 +69,7 @@ pub(super) fn sides(snapshot: &Snapshot) -> Html {
     let agreeing = match (known, open) {
         (0, 0) => "No name is compared".to_owned(),
         (0, 1) => "The one name was not compared yet".to_owned(),
-        (0, 2..) => format!("None of the {open} names was compared yet"),
+        (0, 2..) => none_yet(snapshot, open),
         (_, 0) => format!("{} to the same place on both sides", leads(fine)),
         _ => format!("{} to the same place on both sides; {open} not compared yet", leads(fine)),
     };
@@ -81,8 +82,25 @@ pub(super) fn sides(snapshot: &Snapshot) -> Html {
         servers: resolver_health::of(snapshot).iter().map(|health| server(snapshot, health)).collect(),
         findings: texts(findings),
         names,
-        agreeing,
+        agreeing: Text::from(agreeing),
     })
+}
+
+/// That nothing is firm yet, and what the first round showed.
+fn none_yet(snapshot: &Snapshot, open: usize) -> String {
+    let surveys: Vec<_> = snapshot.names.iter().filter_map(|view| view.last.as_ref()).collect();
+    let is_one_sided = |survey: &&&std::sync::Arc<Survey>| {
+        survey.azure.outcome == DnsOutcome::Answer && survey.custom.outcome != DnsOutcome::Answer
+    };
+    match (surveys.len(), surveys.iter().filter(is_one_sided).count()) {
+        (0, _) => {
+            format!("None of the {open} names was compared yet; `ase-agent nameresolver --compare` does it at once")
+        }
+        (asked, 0) => format!("{asked} of {open} names were asked on both sides once, which is not firm yet"),
+        (asked, one) => format!(
+            "{asked} of {open} names were asked on both sides once: for {one} of them Azure DNS has an answer and the custom DNS has none"
+        ),
+    }
 }
 
 fn leads(names: usize) -> String {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::snapshot::Snapshot,
-    readers::{links, report, summary::span},
+    readers::{links, report, summary::lasted},
 };
 
 /// The spans that can be chosen, as the course has them: a name for the style, its words, and what stands at its quarters.
@@ -96,7 +96,7 @@ pub(super) fn entries(snapshot: &Snapshot, course: &Course) -> Vec<Entry> {
         // Of one that was open when the last process ended nobody knows whether it is, until this one has looked everywhere.
         let to = Some(closed.unwrap_or(snapshot.agent.started));
         let entry = entry(snapshot, row.id.clone(), (row.since, to), (&row.cause, &row.component));
-        let lasted = told::lasted(row.since, last_seen, closed.unwrap_or(snapshot.agent.started));
+        let lasted = told::lasted_about(row.since, last_seen, closed.unwrap_or(snapshot.agent.started));
         let (ended, is_unseen) = (closed.map(When::of), closed.is_none());
         entries.push(Entry { ended, is_unseen, lasted, ..entry });
     }
@@ -122,7 +122,7 @@ fn entry(
         since: When::of(from),
         ended: to.map(When::of),
         is_unseen: false,
-        lasted: span(to.unwrap_or(snapshot.at).saturating_sub(from)),
+        lasted: lasted(from, to.unwrap_or(snapshot.at)),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     },
     readers::{
         advice, headline, links, report,
-        summary::{count, span},
+        summary::{count, lasted},
     },
     store::{
         account::{self, Account},
@@ -49,6 +49,8 @@ pub(super) struct Told {
     pub(super) place: &'static str,
     pub(super) scope: Text,
     pub(super) confidence: Text,
+    /// What would make it confirmed, where it is less.
+    pub(super) to_confirm: Option<Text>,
     pub(super) since: When,
     /// By which clock its times are, where that one is wrong.
     pub(super) clock: Option<Text>,
@@ -59,6 +61,8 @@ pub(super) struct Told {
     pub(super) is_unseen: bool,
     pub(super) lasted: String,
     pub(super) owner: &'static str,
+    /// Who that is.
+    pub(super) owner_means: &'static str,
     pub(super) mender: &'static str,
     /// What to do, in the order in which it is done.
     pub(super) steps: Vec<(&'static str, Text)>,
@@ -106,13 +110,13 @@ pub(super) struct Typed {
     pub(super) command: Text,
     /// What it shows where the cause is right.
     pub(super) expected: Option<Text>,
-    /// Whether it changes something, to mend it.
-    pub(super) is_mending: bool,
+    /// What it changes, to mend it; nothing where it only looks.
+    pub(super) changed: Option<&'static str>,
 }
 
 impl Typed {
-    fn of(command: &str, expected: Option<&'static str>) -> Self {
-        Self { command: Text::from(command), expected: expected.map(Text::from), is_mending: false }
+    fn of(command: &str, expected: Option<&str>) -> Self {
+        Self { command: Text::from(command), expected: expected.map(Text::from), changed: None }
     }
 }
 
@@ -152,7 +156,7 @@ impl Other {
 
     /// Another cause of an incident, with what to type to see whether it is the one.
     fn with_command((alternative, typed): &(&Alternative, Option<advice::Typed>)) -> Self {
-        let typed = typed.as_ref().map(|typed| Typed::of(&typed.command, typed.expected));
+        let typed = typed.as_ref().map(|typed| Typed::of(&typed.command, typed.expected.as_deref()));
         Self { typed, ..Self::of(alternative) }
     }
 
@@ -183,25 +187,27 @@ impl Told {
             standing: standing(incident, ended, &views),
             component: Text::from(&incident.component),
             cause: Text::from(definition.label),
-            summary: Text::from(headline::of(incident, snapshot)),
+            summary: Text::from(headline::behind(incident, snapshot)),
             phase: is_of_one_kind(incident.scope.label()).then(|| Text::from(finding.phase.label())),
             side: Text::from(finding.side.label()),
             place: place(finding.side.label()),
             scope: Text::from(incident.scope.label()),
             confidence: Text::from(finding.confidence.label()),
+            to_confirm: advice.to_confirm.as_ref().filter(|_| ended.is_none()).map(Text::from),
             since: When::of(incident.since),
             clock: headline::clock_of(Some(finding.cause), snapshot).map(Text::from),
             ended: ended.map(When::of),
             last_seen: None,
             is_unseen: false,
-            lasted: span(ended.unwrap_or(snapshot.at).saturating_sub(incident.since)),
+            lasted: lasted(incident.since, ended.unwrap_or(snapshot.at)),
             owner: advice.owner.label(),
+            owner_means: advice.owner.means(),
             mender: advice::mender(advice.owner),
             steps: steps(advice.steps().map(|step| step.words)),
             blanks,
             commands: every
                 .iter()
-                .map(|it| Typed { is_mending: advice.mending.contains(it), ..Typed::of(it, advice.expected(it)) })
+                .map(|it| Typed { changed: advice.changed(it), ..Typed::of(it, advice.expected(it).as_deref()) })
                 .collect(),
             elsewhere: advice.elsewhere.map(Text::from),
             rules: exported,
@@ -223,7 +229,8 @@ impl Told {
     pub(super) fn remembered(row: &IncidentRow, snapshot: &Snapshot) -> Self {
         let cause = Cause::from_label(&row.cause);
         let definition = cause.map(Cause::definition);
-        let (next, before) = cause.map_or(("", ""), |cause| advice::remembered(cause, &row.endpoints, snapshot));
+        let (next, before) =
+            cause.map_or_else(Default::default, |cause| advice::remembered(cause, &row.endpoints, snapshot));
         let views = report::views(snapshot);
         let id = |id: &String| EndpointId(id.as_str().into());
         let hidden: BTreeSet<&str> = row.account.hides.iter().map(String::as_str).collect();
@@ -240,15 +247,17 @@ impl Told {
             place: place(&row.side),
             scope: Text::from(&row.scope),
             confidence: Text::from(&row.confidence),
+            to_confirm: None,
             since: When::of(row.since),
             clock: headline::clock_of(cause, snapshot).map(Text::from),
             ended: row.closed.map(When::of),
             last_seen: row.account.last_seen.filter(|_| row.closed.is_some()).map(When::of),
             is_unseen: row.closed.is_none(),
-            lasted: lasted(row.since, row.account.last_seen, row.closed.unwrap_or(snapshot.at)),
+            lasted: lasted_about(row.since, row.account.last_seen, row.closed.unwrap_or(snapshot.at)),
             owner: definition.map_or("", |definition| definition.owner.label()),
+            owner_means: definition.map_or("", |definition| definition.owner.means()),
             mender: definition.map_or("", |definition| advice::mender(definition.owner)),
-            steps: steps(cause.map_or_else(Default::default, |_| [format!("check {before}"), next.to_owned()])),
+            steps: steps(cause.map_or_else(Default::default, |_| [format!("check {before}"), next])),
             blanks: None,
             commands: Vec::new(),
             elsewhere: None,
@@ -298,9 +307,9 @@ fn steps(words: [String; 2]) -> Vec<(&'static str, Text)> {
 }
 
 /// How long something lasted; at least and at most, where nobody saw its end.
-pub(super) fn lasted(since: Duration, last_seen: Option<Duration>, ended: Duration) -> String {
-    let most = span(ended.saturating_sub(since));
-    match last_seen.map(|seen| span(seen.saturating_sub(since))).filter(|least| *least != most) {
+pub(super) fn lasted_about(since: Duration, last_seen: Option<Duration>, ended: Duration) -> String {
+    let most = lasted(since, ended);
+    match last_seen.map(|seen| lasted(since, seen)).filter(|least| *least != most) {
         Some(least) => format!("{least} to {most}"),
         None => most,
     }

@@ -17,7 +17,7 @@ use crate::{
         diagnosis::Incident,
         endpoint::{EndpointView, Status, ntp_offset},
     },
-    readers::{advice, report::incidents::worst_first, summary::count},
+    readers::{advice, headline, report::incidents::worst_first, summary::count},
 };
 
 /// A clock that differs by more is worth a look: 1 s is the resolution of every other clock that could be asked.
@@ -58,8 +58,9 @@ fn by_incident(incident: &Incident, snapshot: &Snapshot) -> Reason {
     let (definition, advice) = (incident.finding.cause.definition(), advice::of(incident, snapshot));
     let (component, confidence) = (&incident.component, incident.finding.confidence.label());
     let hits = count(incident.endpoints.len(), "endpoint");
-    let what = format!("{component}: {} ({}, {confidence}; {hits})", definition.summary, definition.label);
-    Reason::new(state, what).with(advice.next.words, advice.owner.label())
+    let summary = headline::behind(incident, snapshot);
+    let what = format!("{component}: {summary} ({}, {confidence}; {hits})", definition.label);
+    Reason::new(state, what).with(advice.next_words(), advice.owner.label())
 }
 
 /// The endpoints that an incident speaks for.
@@ -82,7 +83,7 @@ fn alone(snapshot: &Snapshot) -> Vec<Reason> {
     let reason = |((state, cause), views): ((State, Cause), Vec<&EndpointView>)| {
         let definition = cause.definition();
         let what = format!("{}: {} ({})", listed(&views), definition.summary, definition.label);
-        Reason::new(state, what).with(definition.next_step, definition.owner.label())
+        Reason::new(state, what).with(definition.next_words(), definition.owner.label())
     };
     groups.into_iter().map(reason).collect()
 }

@@ -66,7 +66,7 @@ pub(super) fn told(paper: &mut Paper, snapshot: &Snapshot, witness: &Witness) {
             paper.line(2, "hint:   ", hint, PLAIN);
         }
         if let Some(next) = told.next_step() {
-            paper.line(2, "next:   ", next, BOLD);
+            paper.line(2, "next:   ", &next, BOLD);
         }
         for line in told.evidence.iter().take(EVIDENCE) {
             paper.line(4, "- ", line, DIM);
@@ -125,6 +125,8 @@ fn one(paper: &mut Paper, around: &Around<'_>, incident: &Incident, blanks: &mut
         looked_for(snapshot)
     );
     paper.line(2, "where:  ", &facts, BOLD);
+    let advice = advice::of(incident, snapshot);
+    advice.to_confirm.iter().for_each(|to_confirm| paper.line(2, "sure:   ", to_confirm, PLAIN));
     if let Some((witness, told)) = witness.and_then(|witness| Some((witness, witness.same(incident)?))) {
         let since = format!("{}, says the daemon on {}", told.since, witness.listen);
         paper.line(2, "since:  ", &since, BOLD);
@@ -137,27 +139,27 @@ fn one(paper: &mut Paper, around: &Around<'_>, incident: &Incident, blanks: &mut
     if let Some(hint) = incident.hint.filter(|_| !is_known) {
         paper.line(2, "hint:   ", hint, PLAIN);
     }
-    let advice = advice::of(incident, snapshot);
     let others = advice::others(incident, &advice, snapshot);
     let every = advice.every_command();
     let typed = every.iter().chain(others.iter().filter_map(|(_, typed)| Some(&typed.as_ref()?.command)));
     let blanks = blanks.explain(typed.map(String::as_str));
     let mut remarks = Remarks { advice: &advice, place: advice.elsewhere.as_deref(), blanks };
-    paper.line(2, "owner:  ", advice.owner.label(), PLAIN);
+    paper.line(2, "owner:  ", &advice.owner.words(), PLAIN);
     // What is said first is typed first: every step has its commands below it.
     for (lead, step) in ["first:  ", "next:   "].into_iter().zip(advice.steps()) {
         paper.line(2, lead, &step.words, BOLD);
-        step.commands.iter().for_each(|command| remarks.typed(paper, command, advice.expected(command)));
+        step.commands.iter().for_each(|command| remarks.typed(paper, command, advice.expected(command).as_deref()));
     }
     for command in &advice.mending {
         remarks.before(paper, command);
         paper.command(2, "mend:   ", command);
+        advice.changed(command).iter().for_each(|changed| paper.line(2, "but:    ", changed, PLAIN));
     }
     evidence(paper, snapshot, incident, views);
     for (alternative, typed) in &others {
         let words = format!("{}, if {}", alternative.cause.label(), alternative.words());
         paper.line(2, "or:     ", &words, DIM);
-        typed.iter().for_each(|typed| remarks.typed(paper, &typed.command, typed.expected));
+        typed.iter().for_each(|typed| remarks.typed(paper, &typed.command, typed.expected.as_deref()));
     }
     affected(paper, incident, views);
 }
@@ -257,7 +259,7 @@ pub(in crate::readers) fn answer(snapshot: &Snapshot) -> Option<Answer> {
     let worst = incidents.first()?;
     let (definition, confidence) = (worst.finding.cause.definition(), worst.finding.confidence.label());
     let advice = advice::of(worst, snapshot);
-    let (component, summary, label) = (&worst.component, headline::of(worst, snapshot), definition.label);
+    let (component, summary, label) = (&worst.component, headline::behind(worst, snapshot), definition.label);
     let broken = format!("{component}: {summary} ({label}, {confidence})");
     let command = advice.commands().into_iter().next();
     let place = command.as_ref().and_then(|command| advice.place_of(command)).map(str::to_owned);
@@ -402,7 +404,7 @@ mod tests {
         let typed: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("  type:   az ")).collect();
         assert!(!typed.is_empty(), "{text}");
         for at in typed {
-            assert!(lines[at + 1].starts_with("  expect: ") && !lines[at + 2].starts_with("          "), "{text}");
+            assert!(lines[at + 1].starts_with("  expect: ") && !lines[at + 3].starts_with("          "), "{text}");
         }
     }
 

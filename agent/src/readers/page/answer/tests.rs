@@ -205,7 +205,29 @@ fn an_open_incident_is_neither_in_order_nor_unknown_to_the_answer() {
 fn said(lost: f64, elapsed: Duration, has_failures: bool) -> Option<String> {
     let mut risk = Risk::new(Assumptions::default(), Class::ALL);
     risk.step(1, &BTreeMap::from([(Class::Sql, Loss::Known(lost))]), elapsed);
-    counts(&risk.estimate(), has_failures)
+    counts(&sample::snapshot(), &risk.estimate(), has_failures)
+}
+
+/// The sample, whose failures have been seen so often.
+fn failed_so_often(often: u64) -> Snapshot {
+    let mut snapshot = sample::snapshot();
+    for view in &mut snapshot.endpoints {
+        let view = std::sync::Arc::make_mut(view);
+        (view.attempts, view.reach) = (10 + often, 0xff_u8.wrapping_shl(often as u32));
+    }
+    snapshot.risk = Some(Risk::new(Assumptions::default(), Class::ALL).estimate());
+    snapshot
+}
+
+#[test]
+fn a_loss_that_does_not_count_yet_is_no_figure_and_it_is_said_when_it_counts() {
+    let tile = |often| risk(&failed_so_often(often), &Course::default()).into_string();
+    // A failure and its confirmation are one sample, and two more make three.
+    let fresh = tile(2);
+    assert!(fresh.contains("<b>?</b> <span>too early to say</span>") && !fresh.contains("0 %"), "{fresh}");
+    assert!(fresh.contains("from the third bad sample in a row on, here within 1 min,"), "{fresh}");
+    let borne = tile(4);
+    assert!(borne.contains("<b>0 %</b> <span>so far</span>") && borne.contains(BORNE), "{borne}");
 }
 
 #[test]
@@ -217,6 +239,6 @@ fn beside_a_fresh_loss_the_figure_says_what_it_counts_from_and_when_it_rises() {
     );
     let late = said(1.0, Duration::from_secs(9000), true).expect("something is lost");
     assert!(late.contains("sql for 2 h 30 min; 80.0 % (critical) in "), "{late}");
-    assert_eq!(said(0.0, Duration::from_secs(60), true).as_deref(), Some(NOT_COUNTED));
+    assert_eq!(said(0.0, Duration::from_secs(60), true).as_deref(), Some(BORNE), "it failed often enough");
     assert_eq!(said(0.0, Duration::from_secs(60), false), None, "where nothing is lost, nothing needs to be said");
 }

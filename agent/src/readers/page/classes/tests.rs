@@ -28,7 +28,10 @@ fn a_class_that_is_unknown_says_why_beside_bars_that_are_good() {
     assert!(row.contains("class=\"u-good\""), "{row}");
     let said = words(row);
     assert!(said.contains("? unknown 2 could not be judged: the budget of new flows"), "{said}");
-    assert!(said.ends_with("100 % while tested not known"), "neither its past nor its risk reads as fine now: {said}");
+    assert!(
+        said.ends_with("not judged now 100 % before not known"),
+        "neither its past nor its risk reads as fine now: {said}"
+    );
 }
 
 #[test]

@@ -17,14 +17,21 @@ fn names_that_were_not_compared_are_counted_in_a_sentence() {
     let mut snapshot = sample::snapshot();
     let mut one = (*snapshot.names[0]).clone();
     one.published = None;
+    let asked = Arc::new(one.clone());
+    one.last = None;
     let one = Arc::new(one);
     snapshot.names = Arc::new(Vec::new());
     assert!(words(&page(&snapshot)).contains("No name is compared."), "none is to be");
-    for (names, said) in [(1, "The one name was not compared yet."), (9, "None of the 9 names was compared yet.")] {
+    for (names, said) in [
+        (1, "The one name was not compared yet."),
+        (9, "None of the 9 names was compared yet; ase-agent nameresolver --compare does it at once."),
+    ] {
         snapshot.names = Arc::new(vec![Arc::clone(&one); names]);
         let page = words(&page(&snapshot));
         assert!(page.contains(said), "{said}: {page}");
     }
+    snapshot.names = Arc::new(vec![asked, one]);
+    assert!(words(&page(&snapshot)).contains("1 of 2 names were asked on both sides once"));
 }
 
 #[test]
