@@ -18,7 +18,7 @@ use crate::{
         catalog::Host,
         visit::{Unasked, Untested},
     },
-    visit::flow_budget::FlowBudget,
+    visit::{exchange::FAIR, flow_budget::FlowBudget},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,8 +30,6 @@ const TAKES: Duration = Duration::from_millis(20);
 const GATEWAY: [u8; 4] = [198, 51, 100, 1];
 /// Where the first name leads that has an address of its own.
 const FIRST: u32 = 0x14_00_00_01;
-/// In less time nobody is called silent.
-const FAIR: Duration = SECOND;
 
 /// A look, and the peers behind one address.
 struct World {
@@ -79,6 +77,13 @@ impl World {
         state.end_at(start.now + LOOK);
         let (under_way, ends) = (BTreeMap::new(), start.now + LOOK);
         Self { state, at: start, start, ends, under_way, budget, shows, is_silent: false }
+    }
+
+    /// The same, and the look may take no longer than this.
+    fn within(mut self, within: Duration) -> Self {
+        self.ends = self.start.now + within;
+        self.state.end_at(self.ends);
+        self
     }
 
     /// Looks until nothing is to come or the time is over; returns how long that took.
@@ -207,6 +212,19 @@ fn a_cut_is_told_however_many_are_silent_and_however_few_may_be_asked_at_once() 
         let failed = world.count(|status| matches!(status, Status::Failed(_)));
         assert_eq!(failed + unvisited, names, "who was asked shares what the others proved: {what}");
     }
+}
+
+#[test]
+fn a_failure_stands_unconfirmed_where_there_is_no_time_to_confirm_it() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let mut world = World::cut(140, "", 4096).within(9 * SECOND);
+    let took = world.look();
+    let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(_))));
+    assert_eq!(once, 140, "each is known to have failed once: {:?}", world.state.left_out);
+    let told = "140 failures were not confirmed: the time of this look was over";
+    assert!(world.state.left_out.iter().any(|line| line == told), "{:?}", world.state.left_out);
+    assert!(took <= 9 * SECOND, "{took:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ase_probes::{cause::Cause, verdict::Phase};
+use ase_probes::verdict::Phase;
 use rand::rngs::StdRng;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         announce::{self, Slowness},
         endpoints::Endpoints,
         events::{Begin, Commands, Event, Progress, Tell},
-        judging::judge_stalled,
+        judging::{is_hidden, judge_stalled, tells_nothing},
         look::{Look, Order, Shown},
         outlook::Outlook,
         plan,
@@ -289,14 +289,12 @@ impl State {
             }
             // It would come after the end of the look: it is not made at all.
             ended.upshot = Upshot::Unknown;
-            self.schedule.finished(number, ended, at.now);
-            if was_confirming {
-                let order = self.look.as_mut().and_then(|look| look.give_up(task));
-                return self.obey(order, at.now);
-            }
-            return self.record(task, *visit, judged, at);
         }
         self.schedule.finished(number, ended, at.now);
+        if let Some(look) = self.look.as_mut().filter(|_| was_confirming && tells_nothing(judged)) {
+            let order = look.give_up(task, at.now);
+            return self.obey(order, at.now);
+        }
         self.record(task, *visit, judged, at);
         let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
         let shown = if counts { shown } else { shown.without_failure() };
@@ -433,11 +431,6 @@ impl State {
 /// Whether these are the same incidents, and none of them changed: the ledger makes a new one for every change.
 fn same(open: &[Arc<Incident>], told: &[Arc<Incident>]) -> bool {
     open.len() == told.len() && open.iter().zip(told).all(|(one, other)| Arc::ptr_eq(one, other))
-}
-
-/// Whether a stall of the agent or of this machine hid what a visit would have shown.
-fn is_hidden(judged: Judgement) -> bool {
-    matches!(judged, Ok(verdict) if verdict.finding().is_some_and(|finding| finding.cause == Cause::LocalStall))
 }
 
 fn moment(at: Clocks) -> Moment {
