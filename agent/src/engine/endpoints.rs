@@ -26,13 +26,29 @@ pub struct Endpoints {
     judged: Vec<Judgement>,
     /// Since when visits are put off, where they are.
     put_off: Vec<Option<Instant>>,
+    /// Endpoints that failed once and could not be asked again in a single look, for another reason than the time.
+    held_up: BTreeMap<usize, Untested>,
+}
+
+/// What a single look left open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// Endpoints that were never visited.
+    pub unvisited: usize,
+    /// Failures that were not confirmed for want of time.
+    pub unconfirmed: usize,
+    /// Failures that were not confirmed for want of flows.
+    pub without_flow: usize,
+    /// Failures of time servers that were not confirmed since these rest.
+    pub resting: usize,
 }
 
 impl Endpoints {
     /// Nothing was visited yet. `now` is the time since the Unix epoch.
     pub fn new(catalog: &Catalog, now: Duration) -> Self {
         let views: Vec<_> = catalog.endpoints.iter().map(|endpoint| unvisited(endpoint, now)).collect();
-        Self { judged: vec![Err(Untested::NotYet); views.len()], put_off: vec![None; views.len()], views }
+        let judged = vec![Err(Untested::NotYet); views.len()];
+        Self { judged, put_off: vec![None; views.len()], held_up: BTreeMap::new(), views }
     }
 
     /// Follows the catalogue; endpoints that stay keep what is known of them.
@@ -101,21 +117,30 @@ impl Endpoints {
         view.stand(status_of(self.judged[index]), began, ended);
     }
 
+    /// Takes in why an endpoint that failed once is not asked again in a single look.
+    pub fn hold_up(&mut self, index: usize, why: Untested) {
+        self.held_up.insert(index, why);
+    }
+
     /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.
-    /// Returns how many were never visited, and how many these are.
-    pub fn give_up(&mut self) -> (usize, usize) {
-        let (mut unvisited, mut unconfirmed) = (0, 0);
-        let pending = |view: &Arc<EndpointView>| !is_visited(view);
-        for (view, judged) in self.views.iter_mut().zip(&self.judged).filter(|(view, _)| pending(view)) {
-            match judged.ok().and_then(|verdict| verdict.finding()) {
-                Some(finding) => {
-                    unconfirmed += 1;
-                    Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
-                }
-                None => unvisited += 1,
+    pub fn give_up(&mut self) -> LeftOpen {
+        let mut left = LeftOpen::default();
+        for (index, (view, judged)) in self.views.iter_mut().zip(&self.judged).enumerate() {
+            if is_visited(view) {
+                continue;
+            }
+            let count = match (judged.ok().and_then(|verdict| verdict.finding()), self.held_up.get(&index)) {
+                (None, _) => &mut left.unvisited,
+                (Some(_), Some(Untested::BudgetSpent)) => &mut left.without_flow,
+                (Some(_), Some(Untested::Resting)) => &mut left.resting,
+                (Some(_), _) => &mut left.unconfirmed,
+            };
+            *count += 1;
+            if let Some(finding) = judged.ok().and_then(|verdict| verdict.finding()) {
+                Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
             }
         }
-        (unvisited, unconfirmed)
+        left
     }
 
     /// Says of an endpoint that was never visited, and will not be in this look, why that is so.

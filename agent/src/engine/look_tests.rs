@@ -228,6 +228,25 @@ fn a_failure_stands_unconfirmed_where_there_is_no_time_to_confirm_it() {
 }
 
 #[test]
+fn also_a_small_budget_of_flows_has_some_for_confirmations_and_what_it_lacks_is_said() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    for flows in 1..10 {
+        let rows: Vec<String> = (0..6).map(|name| format!("{{host: site-{name}.example, class: http}}")).collect();
+        let mut world = World::with(&rows, &format!("flows_per_destination: {flows}"), 4096, fails());
+        world.look();
+        let failed = world.count(|status| matches!(status, Status::Failed(_)));
+        let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(_))));
+        let what = format!("{flows} flows: {:?}", world.state.left_out);
+        assert_eq!(failed == 0, flows == 1, "a failure takes a flow and its confirmation another: {what}");
+        assert_eq!(world.state.diagnosing.ledger().open.is_empty(), failed == 0, "{what}");
+        assert_eq!(failed + once + world.beyond_budget(), 6, "{what}");
+        let of_time = |line: &String| line.contains("the time of this look was over");
+        assert!(!world.state.left_out.iter().any(of_time), "the time had nothing to do with it: {what}");
+    }
+}
+
+#[test]
 fn a_fault_behind_one_address_is_confirmed_also_where_first_visits_spend_its_budget() {
     let runtime = runtime();
     let _context = runtime.enter();
