@@ -24,10 +24,19 @@ use crate::{
 pub struct Endpoints {
     views: Vec<Arc<EndpointView>>,
     judged: Vec<Judgement>,
-    /// Since when visits are put off, where they are.
-    put_off: Vec<Option<Instant>>,
+    /// How visits are put off, where they are.
+    put_off: Vec<Option<PutOff>>,
     /// Endpoints that failed once and could not be asked again in a single look, for another reason than the time.
     held_up: BTreeMap<usize, Untested>,
+}
+
+/// Visits that are put off.
+#[derive(Clone, Debug)]
+struct PutOff {
+    since: Instant,
+    /// When the name was asked for last, and where it led, if nobody was asked there.
+    resolved: Instant,
+    led_to: Vec<IpAddr>,
 }
 
 /// What a single look left open.
@@ -152,8 +161,15 @@ impl Endpoints {
 
     /// Takes in that a visit was put off. Where none was made for a whole interval, what was well is no longer known to be;
     /// what was not stands until somebody sees that it is over. Returns the status before, if it changed.
-    pub fn put_off(&mut self, index: usize, why: Untested, at: Clocks) -> Option<Status> {
-        let since = *self.put_off[index].get_or_insert(at.now);
+    pub fn put_off(&mut self, index: usize, visit: &Visit, why: Untested, at: Clocks) -> Option<Status> {
+        let first = PutOff { since: at.now, resolved: at.now, led_to: Vec::new() };
+        let put_off = self.put_off[index].get_or_insert(first);
+        let since = put_off.since;
+        if visit.resolution.is_some() {
+            let spent = visit.unasked.iter().filter(|unasked| unasked.why == Untested::BudgetSpent);
+            let spent = spent.filter(|_| visit.outcomes.is_empty()).map(|unasked| unasked.address.ip());
+            (put_off.resolved, put_off.led_to) = (at.now, spent.collect());
+        }
         let view = &self.views[index];
         let stands = match view.status {
             Status::Failed(_) | Status::Degraded(_) => true,
@@ -166,6 +182,13 @@ impl Endpoints {
             return None;
         }
         Some(Arc::make_mut(&mut self.views[index]).stand(Status::Unknown(why), at.wall, at.wall))
+    }
+
+    /// Where the name of an endpoint led that is put off. It is asked for again after an interval, as ever.
+    pub fn led_to(&self, index: usize, now: Instant) -> Vec<IpAddr> {
+        let interval = self.views[index].endpoint.interval;
+        let fresh = self.put_off[index].as_ref().filter(|put_off| now - put_off.resolved < interval);
+        fresh.map(|put_off| put_off.led_to.clone()).unwrap_or_default()
     }
 
     /// How many could not be tested for this reason.
@@ -251,11 +274,12 @@ mod tests {
         let start = Clocks { now: ase_probes::clock::now(), since_boot: Duration::ZERO, wall: Duration::ZERO };
         let interval = endpoints.views()[0].endpoint.interval.max(endpoints.views()[1].endpoint.interval);
         let spent = Status::Unknown(Untested::BudgetSpent);
+        let again = visit.clone();
         let put_off = |endpoints: &mut Endpoints, after: Duration| {
             let at = Clocks { now: start.now + after, ..start };
             [0, 1].map(|index| {
                 endpoints.begin(index);
-                endpoints.put_off(index, Untested::BudgetSpent, at)
+                endpoints.put_off(index, &again, Untested::BudgetSpent, at)
             })
         };
         assert_eq!(put_off(&mut endpoints, Duration::ZERO), [None, None]);

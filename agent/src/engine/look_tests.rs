@@ -43,6 +43,8 @@ struct World {
     shows: Verdict,
     /// Whether they say nothing, for as long as anybody waits.
     is_silent: bool,
+    /// How often a DNS server was asked for a name.
+    resolved: usize,
 }
 
 impl World {
@@ -76,7 +78,7 @@ impl World {
         let mut state = State::new(settings, Rounds::One, files, StdRng::from_seed([7; 32]), start);
         state.end_at(start.now + LOOK);
         let (under_way, ends) = (BTreeMap::new(), start.now + LOOK);
-        Self { state, at: start, start, ends, under_way, budget, shows, is_silent: false }
+        Self { state, at: start, start, ends, under_way, budget, shows, is_silent: false, resolved: 0 }
     }
 
     /// The same, and the look may take no longer than this.
@@ -129,6 +131,9 @@ impl World {
         let takes = self.takes(begin);
         let is_heard = !self.is_silent || takes >= FAIR;
         let peer = (address, target.port).into();
+        let is_spent = |led_to: &IpAddr| !self.budget.has((*led_to, target.port).into(), self.at.now);
+        let is_put_off = begin.occasion.led_to.first().is_some_and(is_spent);
+        self.resolved += usize::from(!is_put_off);
         let has_flow = match begin.occasion.confirm.contains(&address) {
             true => self.budget.take_to_confirm(peer, self.at.now),
             false => self.budget.take(peer, self.at.now),
@@ -142,7 +147,7 @@ impl World {
             began: self.at.wall - takes,
             took: takes,
             phases,
-            resolution: Some(Resolution {
+            resolution: (!is_put_off).then(|| Resolution {
                 name: target.host.to_string(),
                 addresses: vec![address],
                 server: None,
@@ -269,6 +274,17 @@ fn endpoints_beyond_the_budget_are_said_to_be_so_and_not_waited_for() {
     assert!(took < 5 * SECOND, "{took:?}");
     let told = format!("{} endpoints were not asked: the budget of new flows", 100 - healthy);
     assert!(world.state.left_out.iter().any(|line| line.starts_with(&told)), "{:?}", world.state.left_out);
+}
+
+#[test]
+fn a_visit_that_is_put_off_again_and_again_asks_for_its_name_once_in_an_interval() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let row = |name| format!("{{host: site-{name}.example, class: http, interval: 5m}}");
+    let mut world = World::of(&(0..100).map(row).collect::<Vec<_>>(), Verdict::Healthy).within(70 * SECOND);
+    let took = world.look();
+    assert_eq!(world.beyond_budget(), 0, "after {took:?} all had their turn: {:?}", world.state.left_out);
+    assert!(world.resolved <= 2 * 100, "{} questions: when it is put off, and when it is visited", world.resolved);
 }
 
 #[test]

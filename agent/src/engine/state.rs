@@ -285,7 +285,7 @@ impl State {
             self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
             if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
                 self.schedule.finished(number, ended, at.now);
-                let before = judged.err().and_then(|why| self.endpoints.put_off(task, why, at));
+                let before = judged.err().and_then(|why| self.endpoints.put_off(task, &visit, why, at));
                 before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
                 return;
             }
@@ -398,7 +398,8 @@ impl State {
         for due in self.schedule.take_due(at.now) {
             let confirms = self.schedule.is_confirming(due.task);
             let confirm = if confirms { self.endpoints.failed(due.task) } else { Vec::new() };
-            let occasion = Occasion { confirm, within: self.look.as_ref().map(|look| look.left(at.now)) };
+            let within = self.look.as_ref().map(|look| look.left(at.now));
+            let occasion = Occasion { confirm, within, led_to: self.endpoints.led_to(due.task, at.now) };
             begin.push(Begin { visit: due.visit, endpoint: self.endpoints.begin(due.task), occasion });
         }
         begin

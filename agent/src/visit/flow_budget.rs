@@ -40,12 +40,33 @@ impl FlowBudget {
 
     /// Takes one flow to `destination`; false when its budget is spent, but for what is held back for confirmations.
     pub fn take(&mut self, destination: SocketAddr, now: Instant) -> bool {
-        self.take_below(self.limit - held_back(self.limit), destination, now)
+        self.take_below(self.to_ask(), destination, now)
     }
 
     /// Takes one flow to `destination` in order to confirm a failure; false when all of its budget is spent.
     pub fn take_to_confirm(&mut self, destination: SocketAddr, now: Instant) -> bool {
         self.take_below(self.limit, destination, now)
+    }
+
+    /// Whether [`FlowBudget::take`] would give a flow.
+    pub fn has(&self, destination: SocketAddr, now: Instant) -> bool {
+        self.count(destination, now) < self.to_ask()
+    }
+
+    /// Whether [`FlowBudget::take_to_confirm`] would give a flow.
+    pub fn has_to_confirm(&self, destination: SocketAddr, now: Instant) -> bool {
+        self.count(destination, now) < self.limit
+    }
+
+    /// The flows of a period that no confirmation needs.
+    fn to_ask(&self) -> u32 {
+        self.limit - held_back(self.limit)
+    }
+
+    /// The flows that a destination got in its current period.
+    fn count(&self, destination: SocketAddr, now: Instant) -> u32 {
+        let of_now = self.spent.get(&destination).filter(|(began, _)| now.duration_since(*began) < PERIOD);
+        of_now.map_or(0, |(_, count)| *count)
     }
 
     fn take_below(&mut self, limit: u32, destination: SocketAddr, now: Instant) -> bool {
@@ -91,6 +112,16 @@ impl SharedFlows {
         self.budget().take_to_confirm(destination, clock::now())
     }
 
+    /// Whether [`SharedFlows::take`] would give a flow.
+    pub fn has(&self, destination: SocketAddr) -> bool {
+        self.budget().has(destination, clock::now())
+    }
+
+    /// Whether [`SharedFlows::take_to_confirm`] would give a flow.
+    pub fn has_to_confirm(&self, destination: SocketAddr) -> bool {
+        self.budget().has_to_confirm(destination, clock::now())
+    }
+
     /// Takes over what was spent under an earlier limit.
     pub fn inherit(&self, earlier: &Self) {
         let spent = earlier.budget();
@@ -112,8 +143,10 @@ mod tests {
         let (one, other): (SocketAddr, SocketAddr) = (([198, 18, 0, 1], 443).into(), ([198, 18, 0, 1], 80).into());
         let mut budget = FlowBudget::new(4);
         assert!(budget.take(one, start) && budget.take(one, start));
-        assert!(!budget.take(one, start));
+        assert!(!budget.has(one, start) && !budget.take(one, start));
+        assert!(budget.has_to_confirm(one, start) && budget.has(other, start));
         assert!(budget.take(other, start));
+        assert!(budget.has(one, start + PERIOD));
         assert!(budget.take(one, start + PERIOD));
     }
 
