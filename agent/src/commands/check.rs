@@ -17,7 +17,7 @@ use crate::{
         open_files,
         options::{ConfigFile, Output},
         stdout,
-        terminal::Terminal,
+        terminal::{TICK, Terminal},
     },
     config,
     engine::{monitor::Monitor, snapshot::Snapshot},
@@ -191,17 +191,47 @@ pub(super) fn patience(settings: &Settings) -> Duration {
 }
 
 /// Visits every endpoint once, a second time where the first was bad, and answers within this time. `watch` sees the loop
-/// after each step.
+/// as often as a line of progress moves: it may cost more than a step.
 pub async fn round(settings: Settings, within: Duration, mut watch: impl FnMut(&Monitor)) -> Arc<Snapshot> {
     let ends = clock::now() + within.saturating_sub(CLOSING);
     let mut monitor = Monitor::new(settings, Rounds::One, open_files::take(), rand::random());
     monitor.end_at(ends);
+    let mut watched = clock::now();
     while !monitor.is_settled() {
         tokio::select! {
-            () = monitor.step() => watch(&monitor),
+            () = monitor.step() => {}
+            () = tokio::time::sleep_until((watched + TICK).into()) => {
+                watch(&monitor);
+                watched = clock::now();
+            }
             () = tokio::time::sleep_until(ends.into()) => break,
         }
     }
     monitor.conclude();
     Arc::clone(&monitor.subscribe().borrow())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn progress_is_looked_at_by_the_clock_and_not_after_every_step() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = closed.expect("loopback is there").port();
+        let rows: Vec<String> =
+            (1..250).map(|host| format!("{{host: 127.0.1.{host}, port: {port}, class: tcp}}")).collect();
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let text = format!(
+            "resolvers: {{custom: [127.0.0.1]}}\ndiagnosis: {{enabled: false}}\nprofile: custom\nendpoints: {{add: [{}]}}\n",
+            rows.join(", ")
+        );
+        std::fs::write(file.path(), text).expect("the file takes text");
+        let settings = config::load(Some(file.path())).expect("a good configuration");
+        let (begun, mut looked) = (clock::now(), 0);
+        let snapshot = round(settings, SHORTEST, |_| looked += 1).await;
+        assert!(snapshot.endpoints.iter().all(|view| view.last.is_some()), "all were visited");
+        let most = begun.elapsed().as_millis() / TICK.as_millis();
+        assert!((1..=most).contains(&looked), "looked {looked} times, {most} at most");
+    }
 }

@@ -18,8 +18,8 @@ use crate::{
 
 /// An incident that stood unchanged for so long is told: while failures still come in, its component grows.
 const STANDS: Duration = Duration::from_secs(1);
-/// The clock on the line moves so often.
-const TICK: Duration = Duration::from_millis(200);
+/// The clock on the line moves so often, and what is behind it is looked at no more often.
+pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// The line of progress, and what was told above it.
 pub(super) struct Terminal {

@@ -24,22 +24,42 @@ use crate::{
 pub struct Endpoints {
     views: Vec<Arc<EndpointView>>,
     judged: Vec<Judgement>,
+    /// How visits are put off, where they are.
     put_off: Vec<Option<PutOff>>,
+    /// Endpoints that failed once and could not be asked again in a single look, for another reason than the time.
+    held_up: BTreeMap<usize, Untested>,
 }
 
 /// Visits to an endpoint are put off, and none showed anything since.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct PutOff {
     since: Instant,
     /// Whether the visit that was put off last is still to come, and is counted already.
     is_to_come: bool,
+    /// When the name was asked for last, and where it led, if nobody was asked there.
+    resolved: Instant,
+    led_to: Vec<IpAddr>,
+}
+
+/// What a single look left open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// Endpoints that were never visited.
+    pub unvisited: usize,
+    /// Failures that were not confirmed for want of time.
+    pub unconfirmed: usize,
+    /// Failures that were not confirmed for want of flows.
+    pub without_flow: usize,
+    /// Failures of time servers that were not confirmed since these rest.
+    pub resting: usize,
 }
 
 impl Endpoints {
     /// Nothing was visited yet. `now` is the time since the Unix epoch.
     pub fn new(catalog: &Catalog, now: Duration) -> Self {
         let views: Vec<_> = catalog.endpoints.iter().map(|endpoint| unvisited(endpoint, now)).collect();
-        Self { judged: vec![Err(Untested::NotYet); views.len()], put_off: vec![None; views.len()], views }
+        let judged = vec![Err(Untested::NotYet); views.len()];
+        Self { judged, put_off: vec![None; views.len()], held_up: BTreeMap::new(), views }
     }
 
     /// Follows the catalogue; endpoints that stay keep what is known of them.
@@ -65,7 +85,7 @@ impl Endpoints {
     /// Counts a visit that begins, and says whom it visits. One that was put off is counted already.
     pub fn begin(&mut self, index: usize) -> Arc<Endpoint> {
         let view = Arc::make_mut(&mut self.views[index]);
-        view.attempts += u64::from(self.put_off[index].is_none_or(|put_off| !put_off.is_to_come));
+        view.attempts += u64::from(self.put_off[index].as_ref().is_none_or(|put_off| !put_off.is_to_come));
         Arc::clone(&view.endpoint)
     }
 
@@ -123,21 +143,30 @@ impl Endpoints {
         view.stand(status_of(self.judged[index]), began, ended);
     }
 
+    /// Takes in why an endpoint that failed once is not asked again in a single look.
+    pub fn hold_up(&mut self, index: usize, why: Untested) {
+        self.held_up.insert(index, why);
+    }
+
     /// Says of every endpoint that failed once, and was not asked again before the look ended, that it is not confirmed.
-    /// Returns how many were never visited, and how many these are.
-    pub fn give_up(&mut self) -> (usize, usize) {
-        let (mut unvisited, mut unconfirmed) = (0, 0);
-        let pending = |view: &Arc<EndpointView>| !is_visited(view);
-        for (view, judged) in self.views.iter_mut().zip(&self.judged).filter(|(view, _)| pending(view)) {
-            match judged.ok().and_then(|verdict| verdict.finding()) {
-                Some(finding) => {
-                    unconfirmed += 1;
-                    Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
-                }
-                None => unvisited += 1,
+    pub fn give_up(&mut self) -> LeftOpen {
+        let mut left = LeftOpen::default();
+        for (index, (view, judged)) in self.views.iter_mut().zip(&self.judged).enumerate() {
+            if is_visited(view) {
+                continue;
+            }
+            let count = match (judged.ok().and_then(|verdict| verdict.finding()), self.held_up.get(&index)) {
+                (None, _) => &mut left.unvisited,
+                (Some(_), Some(Untested::BudgetSpent)) => &mut left.without_flow,
+                (Some(_), Some(Untested::Resting)) => &mut left.resting,
+                (Some(_), _) => &mut left.unconfirmed,
+            };
+            *count += 1;
+            if let Some(finding) = judged.ok().and_then(|verdict| verdict.finding()) {
+                Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
             }
         }
-        (unvisited, unconfirmed)
+        left
     }
 
     /// Says of an endpoint that was never visited, and will not be in this look, why that is so.
@@ -149,9 +178,16 @@ impl Endpoints {
 
     /// Takes in that a visit was put off. Where none was made for a whole interval, what was well is no longer known to be;
     /// what was not stands until somebody sees that it is over. Returns the status before, if it changed.
-    pub fn put_off(&mut self, index: usize, why: Untested, at: Clocks) -> Option<Status> {
-        let since = self.put_off[index].map_or(at.now, |put_off| put_off.since);
-        self.put_off[index] = Some(PutOff { since, is_to_come: true });
+    pub fn put_off(&mut self, index: usize, visit: &Visit, why: Untested, at: Clocks) -> Option<Status> {
+        let first = PutOff { since: at.now, is_to_come: true, resolved: at.now, led_to: Vec::new() };
+        let put_off = self.put_off[index].get_or_insert(first);
+        let since = put_off.since;
+        put_off.is_to_come = true;
+        if visit.resolution.is_some() {
+            let spent = visit.unasked.iter().filter(|unasked| unasked.why == Untested::BudgetSpent);
+            let spent = spent.filter(|_| visit.outcomes.is_empty()).map(|unasked| unasked.address.ip());
+            (put_off.resolved, put_off.led_to) = (at.now, spent.collect());
+        }
         let view = &self.views[index];
         let stands = match view.status {
             Status::Failed(_) | Status::Degraded(_) => true,
@@ -164,6 +200,13 @@ impl Endpoints {
             return None;
         }
         Some(Arc::make_mut(&mut self.views[index]).stand(Status::Unknown(why), at.wall, at.wall))
+    }
+
+    /// Where the name of an endpoint led that is put off. It is asked for again after an interval, as ever.
+    pub fn led_to(&self, index: usize, now: Instant) -> Vec<IpAddr> {
+        let interval = self.views[index].endpoint.interval;
+        let fresh = self.put_off[index].as_ref().filter(|put_off| now - put_off.resolved < interval);
+        fresh.map(|put_off| put_off.led_to.clone()).unwrap_or_default()
     }
 
     /// How many could not be tested for this reason.
@@ -250,11 +293,12 @@ mod tests {
         let start = Clocks { now: ase_probes::clock::now(), since_boot: Duration::ZERO, wall: Duration::ZERO };
         let interval = endpoints.views()[0].endpoint.interval.max(endpoints.views()[1].endpoint.interval);
         let spent = Status::Unknown(Untested::BudgetSpent);
+        let again = visit.clone();
         let put_off = |endpoints: &mut Endpoints, after: Duration| {
             let at = Clocks { now: start.now + after, ..start };
             [0, 1].map(|index| {
                 endpoints.begin(index);
-                endpoints.put_off(index, Untested::BudgetSpent, at)
+                endpoints.put_off(index, &again, Untested::BudgetSpent, at)
             })
         };
         assert_eq!(put_off(&mut endpoints, Duration::ZERO), [None, None]);

@@ -10,13 +10,23 @@ use ase_probes::{
 
 use crate::{
     engine::pulse::Stall,
-    model::visit::{Judgement, Visit},
+    model::visit::{Judgement, Untested, Visit},
 };
 
 /// The judgement of a visit that found fault with silence and overlapped a stall; `None` where the visit may speak for itself.
 pub fn judge_stalled(visit: &Visit, stall: Option<Stall>) -> Option<Judgement> {
     let _stall = stall.filter(|_| is_silence(visit))?;
     Some(Ok(Finding::new(Cause::LocalStall, Phase::Local, Confidence::Likely).failed()))
+}
+
+/// Whether a stall of the agent or of this machine hid what a visit would have shown.
+pub fn is_hidden(judged: Judgement) -> bool {
+    matches!(judged, Ok(verdict) if verdict.finding().is_some_and(|finding| finding.cause == Cause::LocalStall))
+}
+
+/// Whether a visit shows so little of its endpoint that what was known before still stands.
+pub fn tells_nothing(judged: Judgement) -> bool {
+    is_hidden(judged) || matches!(judged, Err(Untested::NoTime | Untested::BudgetSpent | Untested::Resting))
 }
 
 /// Whether a visit found fault where somebody did not answer in time: the endpoint at one of its addresses, the server that

@@ -10,7 +10,10 @@ use ase_probes::{
     verdict::{Phase, Verdict},
 };
 
-use crate::model::{catalog::Endpoint, visit::Visit};
+use crate::{
+    model::{catalog::Endpoint, visit::Visit},
+    visit::exchange::FAIR,
+};
 
 /// So many failures that are alike are asked again for all of them. Two could share a flaw of their own.
 const FEW: usize = 3;
@@ -149,15 +152,17 @@ impl Look {
         orders
     }
 
-    /// Takes in that an endpoint cannot be asked again before the end: whom it was to speak for, another speaks for.
-    pub fn give_up(&mut self, task: usize) -> Option<Order> {
+    /// Takes in that asking an endpoint again told nothing, or cannot be done before the end: whom it was to speak for, another
+    /// speaks for, if there is time.
+    pub fn give_up(&mut self, task: usize, now: Instant) -> Option<Order> {
+        let has_time = self.left(now) >= FAIR;
         let likeness = self.speakers.remove(&task)?;
         let group = self.groups.get_mut(&likeness).filter(|group| !group.contradicted)?;
         group.unheard.push(task);
-        let Some(next) = group.waiting.pop() else {
+        if group.waiting.is_empty() {
             group.asked -= 1;
-            return None;
-        };
+        }
+        let next = group.waiting.pop_if(|_| has_time)?;
         self.speakers.insert(next, likeness);
         Some(Order::Ask(next))
     }
@@ -260,15 +265,26 @@ mod tests {
 
     #[test]
     fn another_speaks_for_those_whose_speaker_cannot_be_asked_again() {
-        let mut look = look();
+        let (mut look, now) = (look(), ase_probes::clock::now());
         let dropped = fails(443, Cause::Dropped);
         (0..3).for_each(|task| assert_eq!(look.hear(task, dropped), []));
         assert_eq!(look.hear(3, dropped), [Order::Wait(3)]);
         assert_eq!(look.hear(4, dropped), [Order::Wait(4)]);
-        assert_eq!(look.give_up(0), Some(Order::Ask(4)));
+        assert_eq!(look.give_up(0, now), Some(Order::Ask(4)));
         assert_eq!((look.hear(1, dropped), look.hear(2, dropped)), (Vec::new(), Vec::new()));
         assert_eq!(look.hear(4, dropped), [Order::Confirm(3, 3), Order::Confirm(0, 3)]);
-        assert_eq!(look.give_up(0), None, "it speaks for nobody any more");
+        assert_eq!(look.give_up(0, now), None, "it speaks for nobody any more");
+    }
+
+    #[test]
+    fn nobody_speaks_who_has_no_time_for_an_answer() {
+        let now = ase_probes::clock::now();
+        let mut look = Look::until(now + Duration::from_secs(15));
+        let dropped = fails(443, Cause::Dropped);
+        (0..3).for_each(|task| assert_eq!(look.hear(task, dropped), []));
+        assert_eq!(look.hear(3, dropped), [Order::Wait(3)]);
+        assert_eq!(look.give_up(0, now + Duration::from_secs(14)), None);
+        assert_eq!(look.hear(4, dropped), [Order::Wait(4)], "nor does a later one");
     }
 
     #[test]
@@ -276,7 +292,7 @@ mod tests {
         let mut look = look();
         let dropped = fails(443, Cause::Dropped);
         (0..3).for_each(|task| assert_eq!(look.hear(task, dropped), []));
-        assert_eq!(look.give_up(0), None);
+        assert_eq!(look.give_up(0, ase_probes::clock::now()), None);
         assert_eq!(look.hear(3, dropped), [], "asked again itself");
         assert_eq!(look.hear(4, dropped), [Order::Wait(4)]);
     }

@@ -1,4 +1,4 @@
-//! A single look in virtual time at peers that share what may not be spent: the flows to one address.
+//! A single look in virtual time at peers that share what may not be spent: the flows to one address, the time, the sockets.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
         catalog::Host,
         visit::{Unasked, Untested},
     },
-    visit::flow_budget::FlowBudget,
+    visit::{exchange::FAIR, flow_budget::FlowBudget},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,18 +28,23 @@ const LOOK: Duration = Duration::from_secs(15);
 const TAKES: Duration = Duration::from_millis(20);
 /// Where every name leads.
 const GATEWAY: [u8; 4] = [198, 51, 100, 1];
-/// The default of `pace.flows_per_destination`.
-const FLOWS: u32 = 60;
+/// Where the first name leads that has an address of its own.
+const FIRST: u32 = 0x14_00_00_01;
 
 /// A look, and the peers behind one address.
 struct World {
     state: State,
     at: Clocks,
     start: Clocks,
+    ends: Instant,
     under_way: BTreeMap<(Instant, VisitNumber), Begin>,
     budget: FlowBudget,
     /// What the peers show.
     shows: Verdict,
+    /// Whether they say nothing, for as long as anybody waits.
+    is_silent: bool,
+    /// How often a DNS server was asked for a name.
+    resolved: usize,
 }
 
 impl World {
@@ -50,18 +55,40 @@ impl World {
     }
 
     fn of(rows: &[String], shows: Verdict) -> Self {
+        Self::with(rows, "", 4096, shows)
+    }
+
+    /// Everything outside is silent, on two ports, for so many names with an address each; this `pace`, and so many files.
+    fn cut(names: usize, pace: &str, files: usize) -> Self {
+        let class = |name| if name % 2 == 0 { "http" } else { "https" };
+        let row = |name| format!("{{host: own-{name}.example, class: {}}}", class(name));
+        let rows: Vec<String> = (0..names).map(row).collect();
+        Self { is_silent: true, ..Self::with(&rows, pace, files, dropped()) }
+    }
+
+    fn with(rows: &[String], pace: &str, files: usize, shows: Verdict) -> Self {
         let resolvers = "profile: custom\nresolvers: {custom: [192.0.2.53]}\n";
-        let text = format!("{resolvers}endpoints: {{add: [{}]}}\n", rows.join(", "));
+        let compared = format!("dns: {{max_names: {}}}\n", rows.len());
+        let text = format!("{resolvers}{compared}pace: {{{pace}}}\nendpoints: {{add: [{}]}}\n", rows.join(", "));
         let settings = loaded(&text);
         let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
-        let mut state = State::new(settings, Rounds::One, 4096, StdRng::from_seed([7; 32]), start);
+        let budget = FlowBudget::new(settings.pace.flows_per_destination);
+        let mut state = State::new(settings, Rounds::One, files, StdRng::from_seed([7; 32]), start);
         state.end_at(start.now + LOOK);
-        Self { state, at: start, start, under_way: BTreeMap::new(), budget: FlowBudget::new(FLOWS), shows }
+        let (under_way, ends) = (BTreeMap::new(), start.now + LOOK);
+        Self { state, at: start, start, ends, under_way, budget, shows, is_silent: false, resolved: 0 }
+    }
+
+    /// The same, and the look may take no longer than this.
+    fn within(mut self, within: Duration) -> Self {
+        self.ends = self.start.now + within;
+        self.state.end_at(self.ends);
+        self
     }
 
     /// Looks until nothing is to come or the time is over; returns how long that took.
     fn look(&mut self) -> Duration {
-        let ends = self.start.now + LOOK;
+        let ends = self.ends;
         loop {
             let visit = self.under_way.first_key_value().map(|((end, _), _)| *end);
             let next = visit.map_or(self.state.due(), |end| end.min(self.state.due())).max(self.at.now);
@@ -79,7 +106,7 @@ impl World {
                 None => self.state.tick(self.at),
             };
             for begin in commands.begin {
-                self.under_way.insert((self.at.now + TAKES, begin.visit), begin);
+                self.under_way.insert((self.at.now + self.takes(&begin), begin.visit), begin);
             }
             if self.state.schedule.is_over() || self.at.now >= ends {
                 self.state.conclude(!self.state.schedule.is_over(), self.at);
@@ -88,26 +115,37 @@ impl World {
         }
     }
 
+    fn takes(&self, begin: &Begin) -> Duration {
+        let waits = begin.endpoint.target.timeout;
+        if self.is_silent { begin.occasion.within.map_or(waits, |within| within.min(waits)) } else { TAKES }
+    }
+
     fn visit(&mut self, begin: &Begin) -> Visit {
         let target = &begin.endpoint.target;
-        let address = match target.host {
-            Host::Address(address) => address,
-            Host::Name(_) => IpAddr::from(GATEWAY),
+        let address = match &target.host {
+            Host::Address(address) => *address,
+            Host::Name(name) => leads_to(name),
         };
+        let takes = self.takes(begin);
+        let is_heard = !self.is_silent || takes >= FAIR;
         let peer = (address, target.port).into();
+        let is_spent = |led_to: &IpAddr| !self.budget.has((*led_to, target.port).into(), self.at.now);
+        let is_put_off = begin.occasion.led_to.first().is_some_and(is_spent);
+        self.resolved += usize::from(!is_put_off);
         let has_flow = match begin.occasion.confirm.contains(&address) {
             true => self.budget.take_to_confirm(peer, self.at.now),
             false => self.budget.take(peer, self.at.now),
         };
         let (phases, seen) = (Phases::default(), Seen::default());
         let outcome = Outcome { address: peer, phases, verdict: self.shows, seen, protocol: Protocol::Nothing };
-        let failed = matches!(self.shows, Verdict::Failed(_)) && has_flow;
-        let why = Untested::BudgetSpent;
+        let is_asked = has_flow && is_heard;
+        let failed = matches!(self.shows, Verdict::Failed(_)) && is_asked;
+        let why = if has_flow { Untested::NoTime } else { Untested::BudgetSpent };
         Visit {
-            began: self.at.wall - TAKES,
-            took: TAKES,
+            began: self.at.wall - takes,
+            took: takes,
             phases,
-            resolution: Some(Resolution {
+            resolution: (!is_put_off).then(|| Resolution {
                 name: target.host.to_string(),
                 addresses: vec![address],
                 server: None,
@@ -115,13 +153,13 @@ impl World {
                 failures: Vec::new(),
                 finding: None,
             }),
-            outcomes: if has_flow { vec![outcome] } else { Vec::new() },
-            unasked: if has_flow { Vec::new() } else { vec![Unasked { address: peer, why }] },
+            outcomes: if is_asked { vec![outcome] } else { Vec::new() },
+            unasked: if is_asked { Vec::new() } else { vec![Unasked { address: peer, why }] },
             failed: if failed { vec![address] } else { Vec::new() },
             confirmed_by: 0,
             led_into_silence: false,
             remarks: Vec::new(),
-            result: if has_flow { Ok(self.shows) } else { Err(why) },
+            result: if is_asked { Ok(self.shows) } else { Err(why) },
         }
     }
 
@@ -135,6 +173,12 @@ impl World {
     }
 }
 
+/// Names have an address in common, unless they say that it is their own.
+fn leads_to(name: &str) -> IpAddr {
+    let number = name.strip_prefix("own-").and_then(|rest| rest.split('.').next()?.parse().ok());
+    number.map_or(IpAddr::from(GATEWAY), |number: u32| (FIRST + number).to_be_bytes().into())
+}
+
 /// The diagnosis prepares flows to hold as tasks; nobody runs them here.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
@@ -142,6 +186,67 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn fails() -> Verdict {
     Verdict::Failed(Finding::new(Cause::HttpStatus, Phase::Response, Confidence::Confirmed))
+}
+
+fn dropped() -> Verdict {
+    Verdict::Failed(Finding::new(Cause::Dropped, Phase::Connect, Confidence::Likely))
+}
+
+#[test]
+fn a_cut_is_told_however_many_are_silent_and_however_few_may_be_asked_at_once() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    for (names, pace, files) in [
+        (100, "", 4096),
+        (5000, "", 1_000_000),
+        (1000, "", 1024),
+        (200, "", 256),
+        (140, "concurrency: 1", 4096),
+        (140, "concurrency: 2", 64),
+    ] {
+        let mut world = World::cut(names, pace, files);
+        let took = world.look();
+        let open = &world.state.diagnosing.ledger().open;
+        let told = open.first().map(|incident| incident.component.as_str());
+        let what = format!("{names} names, {pace}, {files} files: {:?}", world.state.left_out);
+        assert_eq!(told, Some("everything outside this network"), "{what}");
+        assert!(took <= LOOK, "{took:?}, {what}");
+        let unvisited = world.count(|status| matches!(status, Status::Unknown(Untested::NotYet | Untested::NoTime)));
+        let failed = world.count(|status| matches!(status, Status::Failed(_)));
+        assert_eq!(failed + unvisited, names, "who was asked shares what the others proved: {what}");
+    }
+}
+
+#[test]
+fn a_failure_stands_unconfirmed_where_there_is_no_time_to_confirm_it() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let mut world = World::cut(140, "", 4096).within(9 * SECOND);
+    let took = world.look();
+    let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(_))));
+    assert_eq!(once, 140, "each is known to have failed once: {:?}", world.state.left_out);
+    let told = "140 failures were not confirmed: the time of this look was over";
+    assert!(world.state.left_out.iter().any(|line| line == told), "{:?}", world.state.left_out);
+    assert!(took <= 9 * SECOND, "{took:?}");
+}
+
+#[test]
+fn also_a_small_budget_of_flows_has_some_for_confirmations_and_what_it_lacks_is_said() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    for flows in 1..10 {
+        let rows: Vec<String> = (0..6).map(|name| format!("{{host: site-{name}.example, class: http}}")).collect();
+        let mut world = World::with(&rows, &format!("flows_per_destination: {flows}"), 4096, fails());
+        world.look();
+        let failed = world.count(|status| matches!(status, Status::Failed(_)));
+        let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(_))));
+        let what = format!("{flows} flows: {:?}", world.state.left_out);
+        assert_eq!(failed == 0, flows == 1, "a failure takes a flow and its confirmation another: {what}");
+        assert_eq!(world.state.diagnosing.ledger().open.is_empty(), failed == 0, "{what}");
+        assert_eq!(failed + once + world.beyond_budget(), 6, "{what}");
+        let of_time = |line: &String| line.contains("the time of this look was over");
+        assert!(!world.state.left_out.iter().any(of_time), "the time had nothing to do with it: {what}");
+    }
 }
 
 #[test]
@@ -167,6 +272,17 @@ fn endpoints_beyond_the_budget_are_said_to_be_so_and_not_waited_for() {
     assert!(took < 5 * SECOND, "{took:?}");
     let told = format!("{} endpoints were not asked: the budget of new flows", 100 - healthy);
     assert!(world.state.left_out.iter().any(|line| line.starts_with(&told)), "{:?}", world.state.left_out);
+}
+
+#[test]
+fn a_visit_that_is_put_off_again_and_again_asks_for_its_name_once_in_an_interval() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let row = |name| format!("{{host: site-{name}.example, class: http, interval: 5m}}");
+    let mut world = World::of(&(0..100).map(row).collect::<Vec<_>>(), Verdict::Healthy).within(70 * SECOND);
+    let took = world.look();
+    assert_eq!(world.beyond_budget(), 0, "after {took:?} all had their turn: {:?}", world.state.left_out);
+    assert!(world.resolved <= 2 * 100, "{} questions: when it is put off, and when it is visited", world.resolved);
 }
 
 #[test]

@@ -110,6 +110,10 @@ pub struct Schedule {
     tasks: Vec<Task>,
     /// When each visit is planned and was wanted, and whose it is.
     planned: BTreeSet<(Instant, Instant, usize)>,
+    /// Those of them that confirm a failure in a single look: without a few nothing is told, and its time is short.
+    confirmations: BTreeSet<(Instant, Instant, usize)>,
+    /// The sockets that are kept for these.
+    kept: usize,
     under_way: BTreeMap<VisitNumber, UnderWay>,
     room: Room,
     rests: Rests,
@@ -124,6 +128,8 @@ impl Schedule {
         let mut schedule = Self {
             tasks: Vec::new(),
             planned: BTreeSet::new(),
+            confirmations: BTreeSet::new(),
+            kept: 0,
             under_way: BTreeMap::new(),
             room: Room::new(bounds, now),
             rests: Rests::default(),
@@ -145,6 +151,8 @@ impl Schedule {
             }
         }
         self.planned.clear();
+        self.confirmations.clear();
+        self.kept = 0;
         self.rests.forget(now);
         for (rhythm, task) in rhythms.into_iter().zip(stay) {
             match task {
@@ -155,12 +163,13 @@ impl Schedule {
         for visit in self.under_way.values_mut() {
             visit.task = visit.task.and_then(|before| remap.get(before));
         }
-        self.room.rebuild(bounds, self.next_sockets(), now);
+        self.room.rebuild(bounds, self.next_sockets(now), now);
     }
 
     fn keep(&mut self, task: Task) {
-        self.planned.extend(task.planned.map(|at| (at, task.wanted, self.tasks.len())));
+        let (index, planned) = (self.tasks.len(), task.planned);
         self.tasks.push(task);
+        planned.into_iter().for_each(|at| self.put(index, at));
     }
 
     /// Adds a task that was never visited.
@@ -171,24 +180,26 @@ impl Schedule {
             Rounds::One => Duration::ZERO,
         };
         let phase = rhythm.interval.mul_f64(spread(index));
-        let wanted = now + first.mul_f64(spread(index));
+        // A look that cannot begin all visits at once begins with some of every kind, wherever they stand in the catalogue.
+        let wanted = now + first.max(GRID).mul_f64(spread(index));
         self.tasks.push(Task { rhythm, phase, mode: Mode::Steady, planned: None, wanted, asked: false });
-        self.plan(index, wanted);
+        self.plan(index, now + first.mul_f64(spread(index)));
     }
 
     /// When [`Schedule::take_due`] has something to give; `None` while nothing waits, or only the end of a visit makes room.
     pub fn next_due(&self) -> Option<Instant> {
-        let &(at, _, task) = self.planned.first()?;
-        self.room.opens(self.tasks[task].rhythm.sockets).map(|opens| opens.max(at))
+        let heads = [self.planned.first(), self.confirmations.first()];
+        let opens = |&(at, _, task): &(Instant, Instant, usize)| Some(self.room.opens(self.needs(task)?)?.max(at));
+        heads.into_iter().flatten().filter_map(opens).min()
     }
 
     /// Takes the visits that are due, as many as there is room for.
     pub fn take_due(&mut self, now: Instant) -> Vec<Due> {
-        self.room.settle(self.next_sockets(), now);
+        self.room.settle(self.next_sockets(now), now);
         let mut taken = Vec::new();
-        while let Some(&(at, _, task)) = self.planned.first()
+        while let Some((at, task)) = self.next(now)
             && at <= now
-            && self.room.admits(self.tasks[task].rhythm.sockets)
+            && self.needs(task).is_some_and(|sockets| self.room.admits(sockets))
         {
             self.unplan(task);
             match self.not_before(task).filter(|rest| *rest > now) {
@@ -201,7 +212,7 @@ impl Schedule {
 
     /// Plans the next visit of the task whose visit ended, and returns its index; `None` if a reload has dropped it.
     pub fn finished(&mut self, visit: VisitNumber, ended: Ended, now: Instant) -> Option<usize> {
-        let began = self.room.leave(visit, self.next_sockets(), now)?;
+        let began = self.room.leave(visit, self.next_sockets(now), now)?;
         let over = self.under_way.remove(&visit)?;
         let pause = self.note_courtesy(&over, began, ended, now);
         let task = over.task?;
@@ -312,9 +323,27 @@ impl Schedule {
         Due { visit, task, late }
     }
 
-    /// The sockets of the visit that is planned next.
-    fn next_sockets(&self) -> usize {
-        self.planned.first().map_or(1, |(_, _, task)| self.tasks[*task].rhythm.sockets)
+    /// The visit that is next, and when it is planned: a look's confirmation that is due goes before all others.
+    fn next(&self, now: Instant) -> Option<(Instant, usize)> {
+        let confirmation = self.confirmations.first().filter(|(at, ..)| *at <= now);
+        confirmation.or(self.planned.first()).map(|(at, _, task)| (*at, *task))
+    }
+
+    /// The sockets for which there must be room before a task is visited: its own, and those that are kept for a look's
+    /// confirmations. `None` where there is no such room before these are made.
+    fn needs(&self, task: usize) -> Option<usize> {
+        let own = self.tasks[task].rhythm.sockets;
+        let kept = if self.is_kept_for(task) { 0 } else { self.kept };
+        (kept == 0 || own + kept <= self.room.bounds().sockets).then_some(own + kept)
+    }
+
+    fn is_kept_for(&self, task: usize) -> bool {
+        self.rounds == Rounds::One && self.is_confirming(task)
+    }
+
+    /// The sockets of the visit that is next.
+    fn next_sockets(&self, now: Instant) -> usize {
+        self.next(now).map_or(1, |(_, task)| self.tasks[task].rhythm.sockets)
     }
 
     /// Notes what a visit that is over meant for its peer's rest, and returns the pause that a plea in it asks for.
@@ -360,12 +389,20 @@ impl Schedule {
     fn put(&mut self, task: usize, at: Instant) {
         let of_task = &mut self.tasks[task];
         of_task.planned = Some(at);
-        self.planned.insert((at, of_task.wanted, task));
+        let (planned, sockets) = ((at, of_task.wanted, task), of_task.rhythm.sockets);
+        self.planned.insert(planned);
+        if self.is_kept_for(task) {
+            self.confirmations.insert(planned);
+            self.kept += sockets;
+        }
     }
 
     fn unplan(&mut self, task: usize) {
-        if let Some(at) = self.tasks[task].planned.take() {
-            self.planned.remove(&(at, self.tasks[task].wanted, task));
+        let Some(at) = self.tasks[task].planned.take() else { return };
+        let planned = (at, self.tasks[task].wanted, task);
+        self.planned.remove(&planned);
+        if self.confirmations.remove(&planned) {
+            self.kept -= self.tasks[task].rhythm.sockets;
         }
     }
 

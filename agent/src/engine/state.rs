@@ -9,7 +9,7 @@ mod world;
 
 use std::{sync::Arc, time::Instant};
 
-use ase_probes::{cause::Cause, verdict::Phase};
+use ase_probes::verdict::Phase;
 use rand::rngs::StdRng;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         announce::{self, Slowness},
         endpoints::Endpoints,
         events::{Begin, Commands, Event, Tell},
-        judging::judge_stalled,
+        judging::{is_hidden, judge_stalled, tells_nothing},
         look::{Look, Shown},
         outlook::Outlook,
         plan,
@@ -232,20 +232,19 @@ impl State {
             self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
             if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
                 self.schedule.finished(number, ended, at.now);
-                let before = judged.err().and_then(|why| self.endpoints.put_off(task, why, at));
+                let before = judged.err().and_then(|why| self.endpoints.put_off(task, &visit, why, at));
                 before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
                 return;
             }
             // It would come after the end of the look: it is not made at all.
             ended.upshot = Upshot::Unknown;
-            self.schedule.finished(number, ended, at.now);
-            if was_confirming {
-                let order = self.look.as_mut().and_then(|look| look.give_up(task));
-                return self.obey(order, at.now);
-            }
-            return self.record(task, *visit, judged, at);
         }
         self.schedule.finished(number, ended, at.now);
+        if let Some(look) = self.look.as_mut().filter(|_| was_confirming && tells_nothing(judged)) {
+            judged.err().into_iter().for_each(|why| self.endpoints.hold_up(task, why));
+            let order = look.give_up(task, at.now);
+            return self.obey(order, at.now);
+        }
         self.record(task, *visit, judged, at);
         let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
         let shown = if counts { shown } else { shown.without_failure() };
@@ -325,7 +324,8 @@ impl State {
         for due in self.schedule.take_due(at.now) {
             let confirms = self.schedule.is_confirming(due.task);
             let confirm = if confirms { self.endpoints.failed(due.task) } else { Vec::new() };
-            let occasion = Occasion { confirm, within: self.look.as_ref().map(|look| look.left(at.now)) };
+            let within = self.look.as_ref().map(|look| look.left(at.now));
+            let occasion = Occasion { confirm, within, led_to: self.endpoints.led_to(due.task, at.now) };
             begin.push(Begin { visit: due.visit, endpoint: self.endpoints.begin(due.task), occasion });
         }
         begin
@@ -361,11 +361,6 @@ impl State {
 /// Whether these are the same incidents, and none of them changed: the ledger makes a new one for every change.
 fn same(open: &[Arc<Incident>], told: &[Arc<Incident>]) -> bool {
     open.len() == told.len() && open.iter().zip(told).all(|(one, other)| Arc::ptr_eq(one, other))
-}
-
-/// Whether a stall of the agent or of this machine hid what a visit would have shown.
-fn is_hidden(judged: Judgement) -> bool {
-    matches!(judged, Ok(verdict) if verdict.finding().is_some_and(|finding| finding.cause == Cause::LocalStall))
 }
 
 fn moment(at: Clocks) -> Moment {

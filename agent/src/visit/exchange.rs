@@ -26,7 +26,7 @@ use crate::{
 const MAX_HOPS: usize = 3;
 /// A peer that stays silent for less than this was not given a chance: TCP sends an unanswered SYN again after 1 s
 /// (RFC 6298 section 2), so that less than that is one packet's luck.
-const FAIR: Duration = Duration::from_secs(1);
+pub const FAIR: Duration = Duration::from_secs(1);
 
 /// The time that a peer must have had before its silence counts, under a deadline that was once so long. Short time-outs
 /// are the operator's choice: a quarter of them is fair then.

@@ -15,6 +15,8 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// One flow in so many is held back for confirmations: without one a failure is never told. Of the default of 60 these are
 /// six, as many as the failures that speak for two kinds of trouble at one destination in a single look.
 const HELD_BACK: u32 = 10;
+/// Of a small budget as many are held back as speak for one kind of trouble, and no more than every other flow.
+const HELD_BACK_AT_LEAST: u32 = 3;
 
 /// Flows begun per destination in its current period.
 #[derive(Debug)]
@@ -38,12 +40,33 @@ impl FlowBudget {
 
     /// Takes one flow to `destination`; false when its budget is spent, but for what is held back for confirmations.
     pub fn take(&mut self, destination: SocketAddr, now: Instant) -> bool {
-        self.take_below(self.limit - self.limit / HELD_BACK, destination, now)
+        self.take_below(self.to_ask(), destination, now)
     }
 
     /// Takes one flow to `destination` in order to confirm a failure; false when all of its budget is spent.
     pub fn take_to_confirm(&mut self, destination: SocketAddr, now: Instant) -> bool {
         self.take_below(self.limit, destination, now)
+    }
+
+    /// Whether [`FlowBudget::take`] would give a flow.
+    pub fn has(&self, destination: SocketAddr, now: Instant) -> bool {
+        self.count(destination, now) < self.to_ask()
+    }
+
+    /// Whether [`FlowBudget::take_to_confirm`] would give a flow.
+    pub fn has_to_confirm(&self, destination: SocketAddr, now: Instant) -> bool {
+        self.count(destination, now) < self.limit
+    }
+
+    /// The flows of a period that no confirmation needs.
+    fn to_ask(&self) -> u32 {
+        self.limit - held_back(self.limit)
+    }
+
+    /// The flows that a destination got in its current period.
+    fn count(&self, destination: SocketAddr, now: Instant) -> u32 {
+        let of_now = self.spent.get(&destination).filter(|(began, _)| now.duration_since(*began) < PERIOD);
+        of_now.map_or(0, |(_, count)| *count)
     }
 
     fn take_below(&mut self, limit: u32, destination: SocketAddr, now: Instant) -> bool {
@@ -62,6 +85,11 @@ impl FlowBudget {
         *count += 1;
         true
     }
+}
+
+/// How many of so many flows are held back for confirmations.
+fn held_back(limit: u32) -> u32 {
+    HELD_BACK_AT_LEAST.min(limit / 2).max(limit / HELD_BACK)
 }
 
 /// A budget that several callers spend.
@@ -84,6 +112,16 @@ impl SharedFlows {
         self.budget().take_to_confirm(destination, clock::now())
     }
 
+    /// Whether [`SharedFlows::take`] would give a flow.
+    pub fn has(&self, destination: SocketAddr) -> bool {
+        self.budget().has(destination, clock::now())
+    }
+
+    /// Whether [`SharedFlows::take_to_confirm`] would give a flow.
+    pub fn has_to_confirm(&self, destination: SocketAddr) -> bool {
+        self.budget().has_to_confirm(destination, clock::now())
+    }
+
     /// Takes over what was spent under an earlier limit.
     pub fn inherit(&self, earlier: &Self) {
         let spent = earlier.budget();
@@ -103,10 +141,12 @@ mod tests {
     fn each_destination_has_its_own_budget_and_gets_it_back_after_a_minute() {
         let start = ase_probes::clock::now();
         let (one, other): (SocketAddr, SocketAddr) = (([198, 18, 0, 1], 443).into(), ([198, 18, 0, 1], 80).into());
-        let mut budget = FlowBudget::new(2);
+        let mut budget = FlowBudget::new(4);
         assert!(budget.take(one, start) && budget.take(one, start));
-        assert!(!budget.take(one, start));
+        assert!(!budget.has(one, start) && !budget.take(one, start));
+        assert!(budget.has_to_confirm(one, start) && budget.has(other, start));
         assert!(budget.take(other, start));
+        assert!(budget.has(one, start + PERIOD));
         assert!(budget.take(one, start + PERIOD));
     }
 
@@ -124,12 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn also_a_small_budget_has_flows_for_confirmations_and_every_budget_most_for_first_visits() {
+        let now = ase_probes::clock::now();
+        let one: SocketAddr = ([198, 18, 0, 1], 443).into();
+        for (limit, first) in [(1, 1), (2, 1), (3, 2), (5, 3), (9, 6), (60, 54)] {
+            let mut budget = FlowBudget::new(limit);
+            assert_eq!((0..100).filter(|_| budget.take(one, now)).count(), first, "of {limit}");
+        }
+    }
+
+    #[test]
     fn a_budget_that_takes_over_from_another_gives_nothing_twice() {
         let start = ase_probes::clock::now();
         let one: SocketAddr = ([198, 18, 0, 1], 443).into();
-        let mut before = FlowBudget::new(2);
+        let mut before = FlowBudget::new(4);
         assert!(before.take(one, start) && before.take(one, start));
-        let mut after = FlowBudget::new(3);
+        let mut after = FlowBudget::new(5);
         after.inherit(&before);
         assert!(after.take(one, start) && !after.take(one, start));
     }

@@ -1,6 +1,6 @@
 //! One question asked to the end: a name resolved, its addresses asked, redirects followed, all within a budget.
 
-mod exchange;
+pub mod exchange;
 pub mod flow_budget;
 pub mod rests;
 pub mod terms;

@@ -51,6 +51,9 @@ pub struct Occasion {
     pub confirm: Vec<IpAddr>,
     /// The time in which the answer is wanted, where that may be shorter than the target's time-out.
     pub within: Option<Duration>,
+    /// The addresses to which the name led a moment ago, where the visit was put off then: while they may get no new flow,
+    /// nobody is asked for the name again.
+    pub led_to: Vec<IpAddr>,
 }
 
 /// The addresses that a visit is about.
@@ -71,7 +74,10 @@ impl Visitor {
     pub async fn visit(&self, target: &Target, terms: &Terms, occasion: &Occasion, rng: StdRng) -> Visit {
         let within = occasion.within.map_or(target.timeout, |within| within.min(target.timeout));
         let errand = Errand { visitor: self, target, terms, deadline: Deadline::within(within) };
-        errand.run(&occasion.confirm, rng).await
+        match errand.spent(occasion) {
+            Some(spent) => errand.put_off(spent),
+            None => errand.run(&occasion.confirm, rng).await,
+        }
     }
 
     /// The servers that resolve the names of a target.
@@ -102,22 +108,8 @@ impl Errand<'_> {
                 Some(resolver.resolve(name, &self.terms.egress, self.deadline, rng.next_u64()).await)
             }
         };
-        let mut visit = Visit {
-            began,
-            took: Duration::ZERO,
-            phases: Phases::default(),
-            outcomes: Vec::new(),
-            unasked: Vec::new(),
-            failed: Vec::new(),
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: moved(confirm, resolution.as_ref())
-                .into_iter()
-                .chain(self.platforms(resolution.as_ref()))
-                .collect(),
-            result: Err(Untested::NotYet),
-            resolution,
-        };
+        let remarks = moved(confirm, resolution.as_ref()).into_iter().chain(self.platforms(resolution.as_ref()));
+        let mut visit = Visit { remarks: remarks.collect(), resolution, ..nothing_yet(began) };
         match self.choose(visit.resolution.as_ref(), confirm) {
             Err(_) if had < fair(self.target.timeout) && visit.resolution.as_ref().is_some_and(is_silent) => {
                 visit.result = Err(Untested::NoTime);
@@ -135,6 +127,24 @@ impl Errand<'_> {
         visit.phases = phases(&visit);
         visit.took = start.elapsed();
         visit
+    }
+
+    /// The addresses to which the name led a moment ago, if none of them may get a new flow yet.
+    fn spent(&self, occasion: &Occasion) -> Option<Vec<SocketAddr>> {
+        let flows = &self.terms.flows;
+        let peers: Vec<_> = occasion.led_to.iter().map(|address| SocketAddr::new(*address, self.target.port)).collect();
+        let has_flow = |peer: &SocketAddr| match occasion.confirm.contains(&peer.ip()) {
+            true => flows.has_to_confirm(*peer),
+            false => flows.has(*peer),
+        };
+        (!peers.is_empty() && !peers.iter().any(has_flow)).then_some(peers)
+    }
+
+    /// A visit that asks nobody, since the budget of these addresses is spent.
+    fn put_off(&self, spent: Vec<SocketAddr>) -> Visit {
+        let why = Untested::BudgetSpent;
+        let unasked = spent.into_iter().map(|address| Unasked { address, why }).collect();
+        Visit { unasked, result: Err(why), ..nothing_yet(clock::wall()) }
     }
 
     /// What is to be known of a name that Azure DNS denies, and nobody else was asked for.
@@ -189,6 +199,23 @@ impl Errand<'_> {
             exchange.ask(&self.target.probe, SocketAddr::new(*address, self.target.port))
         });
         join_all(exchanges).await
+    }
+}
+
+/// A visit that has shown nothing yet.
+fn nothing_yet(began: Duration) -> Visit {
+    Visit {
+        began,
+        took: Duration::ZERO,
+        phases: Phases::default(),
+        resolution: None,
+        outcomes: Vec::new(),
+        unasked: Vec::new(),
+        failed: Vec::new(),
+        confirmed_by: 0,
+        led_into_silence: false,
+        remarks: Vec::new(),
+        result: Err(Untested::NotYet),
     }
 }
 

@@ -203,7 +203,7 @@ async fn a_confirmation_asks_addresses_for_which_the_visit_before_had_no_room() 
     let first = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
     assert!(matches!(first.result, Ok(Verdict::Failed(_))), "those that were asked speak for it: {first:?}");
     assert_eq!(first.unasked, [Unasked { address: at([127, 0, 1, 9], port), why: Untested::BeyondLimit }]);
-    let again = Occasion { confirm: first.failed, within: None };
+    let again = Occasion { confirm: first.failed, ..Occasion::default() };
     let second = visitor.visit(&target, &terms, &again, rng()).await;
     assert!(matches!(second.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{second:?}");
     assert_eq!((second.outcomes.len(), second.unasked), (9, Vec::new()));
@@ -217,7 +217,7 @@ async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_move
     let target = target(port, Addresses::First);
     let first = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
     assert_eq!(first.failed, [IpAddr::from(A)]);
-    let again = Occasion { confirm: first.failed, within: None };
+    let again = Occasion { confirm: first.failed, ..Occasion::default() };
     let second = visitor.visit(&target, &terms, &again, rng()).await;
     assert!(matches!(second.result, Ok(Verdict::Degraded(finding)) if finding.cause == Cause::Dropped), "{second:?}");
     assert_eq!(verdicts(&second), [(at(A, port), 0), (at(B, port), 2)]);
@@ -225,6 +225,25 @@ async fn a_confirmation_asks_the_address_that_failed_and_says_that_the_name_move
         second.remarks,
         ["peer.example moved meanwhile: from 127.0.0.2, which failed and is asked again, to 127.0.0.3"]
     );
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_name_as_long_as_the_budget_where_it_leads_is_spent() {
+    let (_open, port) = open(A).await;
+    let (visitor, terms) = caller(names(&[&[A], &[A], &[B]]).await, 1);
+    let target = target(port, Addresses::First);
+    let first = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+    assert_eq!(first.result, Ok(Verdict::Healthy));
+    let second = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+    assert_eq!(second.result, Err(Untested::BudgetSpent));
+    let occasion = Occasion { led_to: vec![A.into()], ..Occasion::default() };
+    let third = visitor.visit(&target, &terms, &occasion, rng()).await;
+    assert_eq!((third.result, third.unasked), (second.result, second.unasked));
+    assert!(third.resolution.is_none(), "{:?}", third.resolution);
+    let again = Terms { flows: Arc::new(SharedFlows::new(1)), ..terms };
+    let later = visitor.visit(&target, &again, &occasion, rng()).await;
+    let found = later.resolution.map(|resolution| resolution.addresses);
+    assert_eq!(found, Some(vec![B.into()]), "the third answer to a question, and the name moved");
 }
 
 #[tokio::test]
@@ -263,7 +282,7 @@ async fn a_time_server_is_left_alone_whatever_leads_to_it() {
         let visit = visitor.visit(&other, &terms, &Occasion::default(), rng()).await;
         assert_eq!((visit.result, visit.outcomes.len()), (Err(Untested::Resting), 0), "{:?}", other.host);
     }
-    let again = Occasion { confirm: first.failed, within: None };
+    let again = Occasion { confirm: first.failed, ..Occasion::default() };
     let confirmed = visitor.visit(&one, &terms, &again, rng()).await;
     assert_eq!(confirmed.outcomes.len(), 1, "a failure is confirmed: {confirmed:?}");
     let mut bytes = [0; 512];

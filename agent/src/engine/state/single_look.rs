@@ -39,13 +39,15 @@ impl State {
 
     /// Ends a single look and notes what it left out. `is_over` says whether its time was over before it was settled.
     pub fn conclude(&mut self, is_over: bool, at: Clocks) {
-        let (unvisited, unconfirmed) = self.endpoints.give_up();
+        let open = self.endpoints.give_up();
         let waiting = self.diagnosing.waiting();
         let left = |why| self.endpoints.untested(why);
         let uncompared = if is_over { self.comparing.remaining() } else { 0 };
         let counted = [
-            (unvisited, "endpoint", "not visited: the time of this look was over"),
-            (unconfirmed, "failure", "not confirmed: the time of this look was over"),
+            (open.unvisited, "endpoint", "not visited: the time of this look was over"),
+            (open.unconfirmed, "failure", "not confirmed: the time of this look was over"),
+            (open.without_flow, "failure", "not confirmed: the budget of new flows to its destination was spent"),
+            (open.resting, "failure", "not confirmed: its time server was asked a moment ago, by whatever name"),
             (
                 left(Untested::BudgetSpent),
                 "endpoint",
