@@ -31,8 +31,9 @@ struct World {
     names: Comparisons,
     start: Instant,
     second: u64,
-    /// By how many seconds the wall clock was set back.
+    /// By how many seconds the wall clock was set back, and forward.
     set_back: u64,
+    set_forward: u64,
     changes: Vec<Change>,
 }
 
@@ -71,13 +72,15 @@ impl World {
             start,
             second: 0,
             set_back: 0,
+            set_forward: 0,
             changes: Vec::new(),
         }
     }
 
     fn at(&self) -> Moment {
         let passed = Duration::from_secs(self.second);
-        Moment { now: self.start + passed, wall: Duration::from_secs(1_000_000 - self.set_back) + passed }
+        let wall = Duration::from_secs(1_000_000 - self.set_back + self.set_forward) + passed;
+        Moment { now: self.start + passed, wall }
     }
 
     /// One round over all endpoints: `is_lost` says who is silent. Then a review.
@@ -96,35 +99,34 @@ impl World {
 
     /// A visit that finds this; time ran out where that is silence.
     fn visit_that(&mut self, index: usize, found: Option<Finding>) {
-        let at = self.at();
+        let visit = self.visit_of(index, found);
+        self.take_in(index, visit);
+    }
+
+    fn visit_of(&self, index: usize, found: Option<Finding>) -> Visit {
         let endpoint = &self.views[index].endpoint;
-        let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
-        let verdict = found.map_or(Verdict::Healthy, Verdict::Failed);
-        let lost = found.filter(|finding| finding.cause == Cause::Dropped);
-        let (is_lost, elapsed) = (lost.is_some(), Duration::from_secs(5));
-        let stop = lost.map(|finding| Stop { phase: finding.phase, trouble: Trouble::TimedOut, elapsed });
-        let protocol =
-            if is_lost { Protocol::Nothing } else { Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }) };
-        let outcome = Outcome {
-            address: (address, endpoint.target.port).into(),
-            phases: Phases::default(),
-            verdict,
-            seen: Seen { stop, ..Seen::default() },
-            protocol,
+        let address = match endpoint.target.host {
+            Host::Address(address) => address,
+            Host::Name(_) => IpAddr::from([20, 0, 1, u8::try_from(index).expect("few")]),
         };
-        let visit = Visit {
-            began: at.wall,
+        let outcome = outcome((address, endpoint.target.port).into(), found);
+        Visit {
+            began: self.at().wall,
             took: Duration::ZERO,
             phases: Phases::default(),
             resolution: None,
+            result: Ok(outcome.verdict),
             outcomes: vec![outcome],
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
             led_into_silence: false,
             remarks: Vec::new(),
-            result: Ok(verdict),
-        };
+        }
+    }
+
+    fn take_in(&mut self, index: usize, visit: Visit) {
+        let at = self.at();
         let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
         let judged = self.cases.take_in(index, &visit, &around, at).expect("it was tested");
         let view = Arc::make_mut(&mut self.views[index]);
@@ -134,8 +136,9 @@ impl World {
     fn review(&mut self) -> Wanted {
         let at = self.at();
         let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
-        let wanted = self.cases.review(&around, at);
+        let mut wanted = self.cases.review(&around, at);
         self.changes.extend(self.cases.settle(&around, at));
+        wanted.visits.append(&mut self.cases.take_to_revisit());
         for index in self.cases.take_changed() {
             let status = self.cases.restate(index, self.views[index].status);
             Arc::make_mut(&mut self.views[index]).status = status;
@@ -156,6 +159,19 @@ impl World {
         let finding = |view: &Arc<EndpointView>| view.status.finding().map(|finding| finding.cause);
         self.views.iter().map(finding).collect()
     }
+}
+
+/// An exchange that found this; time ran out where that is silence.
+fn outcome(address: SocketAddr, found: Option<Finding>) -> Outcome {
+    let silence = |finding: &Finding| matches!(finding.cause, Cause::Dropped | Cause::DnsNoReply);
+    let elapsed = Duration::from_secs(5);
+    let stop = found.filter(silence).map(|finding| Stop { phase: finding.phase, trouble: Trouble::TimedOut, elapsed });
+    let protocol = match &stop {
+        Some(_) => Protocol::Nothing,
+        None => Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }),
+    };
+    let verdict = found.map_or(Verdict::Healthy, Verdict::Failed);
+    Outcome { address, phases: Phases::default(), verdict, seen: Seen { stop, ..Seen::default() }, protocol }
 }
 
 fn on(port: u16) -> impl Fn(&Endpoint) -> bool {
@@ -236,28 +252,6 @@ fn an_incident_lasts_as_long_as_its_fault_and_is_one() {
     world.second += 30;
     world.round(|_| false);
     assert!(world.cases.ledger.open.is_empty() && world.cases.open() == 0);
-}
-
-#[test]
-fn a_clock_that_is_set_back_widens_nothing_and_asks_nobody_again() {
-    let mut world = World::new(endpoints(4, &[80, 443]));
-    let silent = |endpoint: &Endpoint| ["20.0.0.1:443", "20.0.0.2:443"].contains(&&*endpoint.id.0);
-    world.round(|_| false);
-    for turn in 0..10 {
-        world.second += 30;
-        world.set_back = if turn < 3 { 0 } else { 3600 };
-        let wanted = world.round(silent);
-        assert_eq!(wanted.visits, BTreeSet::new(), "turn {turn}: everybody has just been visited");
-        world.measure(&wanted, denied);
-        world.review();
-        let scopes: Vec<Scope> = world.cases.ledger.open.iter().map(|incident| incident.scope).collect();
-        assert!(!scopes.is_empty() && !scopes.contains(&Scope::Port), "turn {turn}: others on 443 work: {scopes:?}");
-    }
-    let begun = world.changes.iter().filter(|change| matches!(change, Change::Began(_))).count();
-    world.second += 30;
-    world.round(|_| false);
-    let ended = world.changes.iter().filter(|change| matches!(change, Change::Ended(_))).count();
-    assert_eq!((world.cases.ledger.open.len(), ended), (0, begun));
 }
 
 #[test]
@@ -477,6 +471,12 @@ fn one_silent_host_and_several_have_advice_of_their_own() {
 #[path = "cases_turns_tests.rs"]
 mod turns;
 
+#[path = "cases_clock_tests.rs"]
+mod clock;
+
+#[path = "cases_relief_tests.rs"]
+mod ends;
+
 #[path = "cases_flows_tests.rs"]
 mod flows;
 
@@ -488,7 +488,7 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
     let incident = Incident { endpoints: ids.clone(), hides: ids[1..].to_vec(), ..incident };
     let finding = incident.finding;
     world.cases.ledger.open = vec![Arc::new(incident.clone())];
-    world.cases.relieved.extend([1, 2]);
+    [1, 2].into_iter().for_each(|index| world.cases.relief.relieve(index, world.cases.steady.now()));
     let failing = |index: usize| Failing {
         index,
         finding,
@@ -508,28 +508,4 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
         let [situation] = &situations[..] else { panic!("{situations:?}") };
         assert_eq!((&situation.endpoints[..], &situation.hides[..]), (left, &ids[1..3]));
     }
-}
-
-#[test]
-fn a_clock_that_is_set_back_during_an_outage_holds_no_incident_open() {
-    let mut world = World::new(endpoints(12, &[443]));
-    world.round(|_| false);
-    let is_lost = |endpoint: &Endpoint| ["20.0.0.2:443", "20.0.0.3:443"].contains(&&*endpoint.id.0);
-    let mut components = BTreeSet::new();
-    for turn in 0..20 {
-        world.second += 10;
-        world.set_back = if turn < 10 { 0 } else { 3600 };
-        let wanted = world.round(is_lost);
-        world.measure(&wanted, denied);
-        world.second += 1;
-        world.review();
-        components.extend(world.cases.ledger.open.iter().map(|incident| incident.component.clone()));
-    }
-    assert_eq!(components.into_iter().collect::<Vec<_>>(), ["single hosts on TCP 443"]);
-    let told = |world: &World| world.cases.ledger.open.iter().map(|incident| incident.id).collect::<Vec<_>>();
-    assert_eq!(told(&world), [1]);
-    world.second += 10;
-    world.round(|_| false);
-    world.review();
-    assert!(told(&world).is_empty(), "all is well again");
 }
