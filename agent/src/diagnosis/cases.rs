@@ -29,9 +29,9 @@ use super::{
     ask::{Key, Measured},
     conclude::conclude,
     memory::Memory,
-    neighbourhood::{Neighbourhood, Peer},
+    neighbourhood::Neighbourhood,
     neighbours::Neighbours,
-    symptom::{Sign, Symptom, is_of_the_peer},
+    symptom::{Symptom, is_of_the_peer},
     turns::{Dips, Lost, Place},
 };
 use crate::{
@@ -49,6 +49,7 @@ use crate::{
 use asks::{REPRESENTATIVES, Wishes};
 use case::{Case, nothing_found};
 use lessons::{AfterPass, Lessons};
+use relief::Relief;
 use settle::is_hidden;
 use steady::Steady;
 use usual::Usual;
@@ -124,10 +125,7 @@ pub struct Cases {
     /// When which case was opened, by symptom and port, the oldest first.
     openings: BTreeMap<(Symptom, Port), BTreeSet<(Instant, usize)>>,
     changed: BTreeSet<usize>,
-    /// Endpoints whose incident another one has left since their own last visit.
-    relieved: BTreeSet<usize>,
-    /// Those among them whose visit has yet to be wished for: once, so that one that is put off is not asked for again.
-    to_revisit: BTreeSet<usize>,
+    relief: Relief,
     samples_redirects: bool,
     has_past: bool,
     /// Whether nothing more will be learned: what was to be given the benefit of the doubt has had it.
@@ -152,8 +150,7 @@ impl Cases {
             peers: BTreeMap::new(),
             openings: BTreeMap::new(),
             changed: BTreeSet::new(),
-            relieved: BTreeSet::new(),
-            to_revisit: BTreeSet::new(),
+            relief: Relief::default(),
             samples_redirects: watched.samples_redirects,
             has_past,
             is_over: false,
@@ -169,8 +166,7 @@ impl Cases {
         self.dips.remap(remap);
         self.lessons.remap(remap);
         self.usual.remap(remap, |index| self.neighbourhood.port(index));
-        self.relieved = self.relieved.iter().filter_map(|index| remap.get(*index)).collect();
-        self.to_revisit = self.to_revisit.iter().filter_map(|index| remap.get(*index)).collect();
+        self.relief.remap(remap);
         self.samples_redirects = watched.samples_redirects;
         (self.observed, self.peers, self.openings) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         self.changed = (0..self.neighbourhood.len()).collect();
@@ -200,7 +196,7 @@ impl Cases {
         at: Moment,
     ) -> Result<Verdict, Untested> {
         self.elapse(at);
-        let began = self.steady.of(visit.began);
+        let began = self.steady.before(visit.took);
         match visit.result {
             Ok(_) | Err(Untested::Forbidden(_)) => self.neighbourhood.take_in(index, visit, began),
             Err(_) => self.neighbourhood.tried(index, visit, began),
@@ -208,14 +204,13 @@ impl Cases {
         let verdict = match visit.result {
             Ok(verdict) => verdict,
             Err(untested) => {
-                // Who cannot be tested shows no old sign either.
-                self.relieved.remove(&index);
+                self.relief.forget(index);
                 self.take_in_untested(index, visit, untested, around, at);
                 return Err(untested);
             }
         };
         let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
-        self.relieve(index, works);
+        let is_old_sign = self.relieve(index, visit, began);
         let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
             let failed = verdict.finding().filter(|_| !works);
@@ -241,12 +236,15 @@ impl Cases {
         let sign = self.sign(index, visit, verdict, around);
         let usual = sign.as_ref().map(|sign| sign.symptom).filter(|symptom| symptom.is_usual());
         self.usual.set(index, port, usual);
+        if let Some(case) = self.cases.get(&index).filter(|_| is_old_sign) {
+            return Ok(judged(verdict, case.diagnosis.finding));
+        }
         let Some(sign) = sign.filter(|sign| usual.is_none() || !self.is_as_usual(index, sign, at)) else {
             self.close(index);
             return Ok(verdict);
         };
         let target = self.target(index, Some(&sign));
-        let case = self.begun(sign, visit.began, at.now, target).of(visit);
+        let case = Case::new(sign, (visit.began, began), at.now, target).of(visit);
         Ok(judged(verdict, self.open_case(index, case, works, around, at)))
     }
 
@@ -265,11 +263,6 @@ impl Cases {
     /// comes first; who looks again and again knows what was before the trouble began.
     fn since(&self, case: &Case) -> Duration {
         if self.has_past { case.began } else { Duration::ZERO }
-    }
-
-    /// A case that began at a moment of the wall clock.
-    fn begun(&self, sign: Sign, since: Duration, opened: Instant, target: Peer) -> Case {
-        Case::new(sign, (since, self.steady.of(since)), opened, target)
     }
 
     /// Takes in what a measurement taught.
@@ -299,9 +292,13 @@ impl Cases {
             }
         }
         let mut wanted = wishes.wanted;
-        wanted.visits.append(&mut self.to_revisit);
         wanted.errands.extend(self.usual.due().map(|(key, index)| (key.clone(), index)));
         wanted
+    }
+
+    /// Takes the endpoints whose visits tell whether a trouble is over that they share with others, each once.
+    pub fn take_to_revisit(&mut self) -> BTreeSet<usize> {
+        self.relief.take_to_revisit()
     }
 
     /// Takes the endpoints whose status or diagnosis may have changed since this was asked last.
@@ -356,7 +353,7 @@ impl Cases {
     /// Draws a case's conclusion again, if what is known has changed.
     fn think(&mut self, index: usize, around: &Neighbours<'_>, at: Moment) {
         let Some(case) = self.cases.get(&index) else { return };
-        if self.relieved.contains(&index) && case.known.is_some() {
+        if self.relief.is_relieved(index) && case.known.is_some() {
             return;
         }
         let known = self.known(index, case, around, at);

@@ -62,7 +62,7 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
     let incident = Incident { endpoints: ids.clone(), hides: ids[1..].to_vec(), ..incident };
     let finding = incident.finding;
     world.cases.ledger.open = vec![Arc::new(incident.clone())];
-    world.cases.relieved.extend([1, 2]);
+    [1, 2].into_iter().for_each(|index| world.cases.relief.relieve(index, world.cases.steady.now()));
     let failing = |index: usize| Failing {
         index,
         finding,
@@ -101,52 +101,6 @@ fn a_visit_that_asks_nobody_takes_back_nothing() {
     let wanted = world.review();
     assert!(world.cases.ledger.open.iter().all(|incident| incident.scope != Scope::Port), "the third has worked");
     assert!(!wanted.visits.contains(&third), "it has just been tried");
-}
-
-#[test]
-fn a_clock_that_is_set_back_widens_nothing_and_asks_nobody_again() {
-    let mut world = World::new(endpoints(4, &[80, 443]));
-    let silent = |endpoint: &Endpoint| ["20.0.0.1:443", "20.0.0.2:443"].contains(&&*endpoint.id.0);
-    world.round(|_| false);
-    for turn in 0..10 {
-        world.second += 30;
-        world.set_back = if turn < 3 { 0 } else { 3600 };
-        let wanted = world.round(silent);
-        assert_eq!(wanted.visits, BTreeSet::new(), "turn {turn}: everybody has just been visited");
-        world.measure(&wanted, denied);
-        world.review();
-        let scopes: Vec<Scope> = world.cases.ledger.open.iter().map(|incident| incident.scope).collect();
-        assert!(!scopes.is_empty() && !scopes.contains(&Scope::Port), "turn {turn}: others on 443 work: {scopes:?}");
-    }
-    let begun = world.changes.iter().filter(|change| matches!(change, Change::Began(_))).count();
-    world.second += 30;
-    world.round(|_| false);
-    let ended = world.changes.iter().filter(|change| matches!(change, Change::Ended(_))).count();
-    assert_eq!((world.cases.ledger.open.len(), ended), (0, begun));
-}
-
-#[test]
-fn a_clock_that_is_set_back_during_an_outage_holds_no_incident_open() {
-    let mut world = World::new(endpoints(12, &[443]));
-    world.round(|_| false);
-    let is_lost = |endpoint: &Endpoint| ["20.0.0.2:443", "20.0.0.3:443"].contains(&&*endpoint.id.0);
-    let mut components = BTreeSet::new();
-    for turn in 0..20 {
-        world.second += 10;
-        world.set_back = if turn < 10 { 0 } else { 3600 };
-        let wanted = world.round(is_lost);
-        world.measure(&wanted, denied);
-        world.second += 1;
-        world.review();
-        components.extend(world.cases.ledger.open.iter().map(|incident| incident.component.clone()));
-    }
-    assert_eq!(components.into_iter().collect::<Vec<_>>(), ["single hosts on TCP 443"]);
-    let told = |world: &World| world.cases.ledger.open.iter().map(|incident| incident.id).collect::<Vec<_>>();
-    assert_eq!(told(&world), [1]);
-    world.second += 10;
-    world.round(|_| false);
-    world.review();
-    assert!(told(&world).is_empty(), "all is well again");
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Cases over time, without network and clock: visits and measurements go in, judgements and incidents come out.
 
+#[path = "cases_clock_tests.rs"]
+mod clock;
+#[path = "cases_relief_tests.rs"]
+mod ends;
 #[path = "cases_flows_tests.rs"]
 mod flows;
 #[path = "cases_old_signs_tests.rs"]
@@ -38,8 +42,9 @@ struct World {
     names: Comparisons,
     start: Instant,
     second: u64,
-    /// By how many seconds the wall clock was set back.
+    /// By how many seconds the wall clock was set back, and forward.
     set_back: u64,
+    set_forward: u64,
     changes: Vec<Change>,
 }
 
@@ -78,13 +83,15 @@ impl World {
             start,
             second: 0,
             set_back: 0,
+            set_forward: 0,
             changes: Vec::new(),
         }
     }
 
     fn at(&self) -> Moment {
         let passed = Duration::from_secs(self.second);
-        Moment { now: self.start + passed, wall: Duration::from_secs(1_000_000 - self.set_back) + passed }
+        let wall = Duration::from_secs(1_000_000 - self.set_back + self.set_forward) + passed;
+        Moment { now: self.start + passed, wall }
     }
 
     /// One round over all endpoints: `is_lost` says who is silent. Then a review.
@@ -103,35 +110,34 @@ impl World {
 
     /// A visit that finds this; time ran out where that is silence.
     fn visit_that(&mut self, index: usize, found: Option<Finding>) {
-        let at = self.at();
+        let visit = self.visit_of(index, found);
+        self.take_in(index, visit);
+    }
+
+    fn visit_of(&self, index: usize, found: Option<Finding>) -> Visit {
         let endpoint = &self.views[index].endpoint;
-        let Host::Address(address) = endpoint.target.host else { panic!("every host is an address") };
-        let verdict = found.map_or(Verdict::Healthy, Verdict::Failed);
-        let lost = found.filter(|finding| finding.cause == Cause::Dropped);
-        let (is_lost, elapsed) = (lost.is_some(), Duration::from_secs(5));
-        let stop = lost.map(|finding| Stop { phase: finding.phase, trouble: Trouble::TimedOut, elapsed });
-        let protocol =
-            if is_lost { Protocol::Nothing } else { Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }) };
-        let outcome = Outcome {
-            address: (address, endpoint.target.port).into(),
-            phases: Phases::default(),
-            verdict,
-            seen: Seen { stop, ..Seen::default() },
-            protocol,
+        let address = match endpoint.target.host {
+            Host::Address(address) => address,
+            Host::Name(_) => IpAddr::from([20, 0, 1, u8::try_from(index).expect("few")]),
         };
-        let visit = Visit {
-            began: at.wall,
+        let outcome = outcome((address, endpoint.target.port).into(), found);
+        Visit {
+            began: self.at().wall,
             took: Duration::ZERO,
             phases: Phases::default(),
             resolution: None,
+            result: Ok(outcome.verdict),
             outcomes: vec![outcome],
             unasked: Vec::new(),
             failed: Vec::new(),
             confirmed_by: 0,
             led_into_silence: false,
             remarks: Vec::new(),
-            result: Ok(verdict),
-        };
+        }
+    }
+
+    fn take_in(&mut self, index: usize, visit: Visit) {
+        let at = self.at();
         let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
         let judged = self.cases.take_in(index, &visit, &around, at).expect("it was tested");
         let view = Arc::make_mut(&mut self.views[index]);
@@ -141,8 +147,9 @@ impl World {
     fn review(&mut self) -> Wanted {
         let at = self.at();
         let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
-        let wanted = self.cases.review(&around, at);
+        let mut wanted = self.cases.review(&around, at);
         self.changes.extend(self.cases.settle(&around, at));
+        wanted.visits.append(&mut self.cases.take_to_revisit());
         for index in self.cases.take_changed() {
             let status = self.cases.restate(index, self.views[index].status);
             Arc::make_mut(&mut self.views[index]).status = status;
@@ -163,6 +170,19 @@ impl World {
         let finding = |view: &Arc<EndpointView>| view.status.finding().map(|finding| finding.cause);
         self.views.iter().map(finding).collect()
     }
+}
+
+/// An exchange that found this; time ran out where that is silence.
+fn outcome(address: SocketAddr, found: Option<Finding>) -> Outcome {
+    let silence = |finding: &Finding| matches!(finding.cause, Cause::Dropped | Cause::DnsNoReply);
+    let elapsed = Duration::from_secs(5);
+    let stop = found.filter(silence).map(|finding| Stop { phase: finding.phase, trouble: Trouble::TimedOut, elapsed });
+    let protocol = match &stop {
+        Some(_) => Protocol::Nothing,
+        None => Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }),
+    };
+    let verdict = found.map_or(Verdict::Healthy, Verdict::Failed);
+    Outcome { address, phases: Phases::default(), verdict, seen: Seen { stop, ..Seen::default() }, protocol }
 }
 
 fn on(port: u16) -> impl Fn(&Endpoint) -> bool {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ase_probes::cause::Cause;
+use ase_probes::{cause::Cause, verdict::Phase};
 
 use crate::{
     diagnosis::{localise::follows_the_flow, turns::COMES_AND_GOES},
@@ -40,7 +40,7 @@ pub enum Change {
 impl Ledger {
     /// Takes in what is the case at this moment: opens, continues and closes incidents. The ledger gives numbers and
     /// times; whatever `situations` have there counts for nothing. Times that are told are the wall clock's; how long ago
-    /// something was is told by one that is not set back.
+    /// something was is told by one that nobody sets.
     pub fn update(&mut self, situations: Vec<Incident>, now: Duration, steady: Duration) -> Vec<Change> {
         let mut before = Before::new(std::mem::take(&mut self.open));
         let mut changes = Vec::new();
@@ -201,12 +201,13 @@ impl Before {
     }
 }
 
-/// Whether a situation is an earlier incident of the same cause once more: at the same component it has hit some of the same
-/// endpoints, elsewhere some of them themselves. A way out that breaks after a DNS server has recovered hits everybody
-/// whom that had hidden, and is another incident.
+/// Whether a situation is an earlier incident of the same cause once more: at the same component, and among names that do not
+/// resolve, it has hit some of the same endpoints, elsewhere some of them themselves. A way out that breaks after a DNS server
+/// has recovered hits everybody whom that had hidden, and is another incident.
 fn is_again(earlier: &Incident, situation: &Incident, episodes: &BTreeMap<u64, Episodes>) -> bool {
     let Some(episodes) = episodes.get(&earlier.id) else { return false };
-    if earlier.component == situation.component {
+    let is_of_names = [earlier, situation].iter().all(|incident| incident.finding.phase == Phase::Dns);
+    if earlier.component == situation.component || is_of_names {
         situation.endpoints.iter().any(|id| episodes.hit.contains(id))
     } else {
         own(situation).any(|id| episodes.own.contains(id))
@@ -243,10 +244,7 @@ fn carry_on(told: Option<String>, earlier: Arc<Incident>, mut situation: Inciden
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ase_probes::{
-        cause::Cause,
-        verdict::{Confidence, Finding, Phase},
-    };
+    use ase_probes::verdict::{Confidence, Finding};
 
     use crate::model::diagnosis::Scope;
 

@@ -1,6 +1,6 @@
 //! What every endpoint's latest visit showed, kept by port, host, address and DNS server: the questions that tell causes
 //! apart are answered from here at a cost that does not grow with the number of endpoints. All moments are those of the
-//! cases' steady clock, which is not set back.
+//! cases' steady clock, which nobody sets.
 
 mod certificates;
 mod clocks;

@@ -180,6 +180,7 @@ impl Diagnosing {
         }
         let around = Neighbours { views, names, platform, now: at.wall };
         self.cases.settle(&around, at).iter().for_each(log);
+        wanted.visits.append(&mut self.cases.take_to_revisit());
         self.queue(std::mem::take(&mut wanted.errands), &around);
         changed.extend(self.cases.take_changed());
         for index in &changed {

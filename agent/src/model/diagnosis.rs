@@ -195,9 +195,9 @@ impl Ledger {
 /// How often an incident has begun lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Episodes {
-    /// When each episode began, the newest last: by a clock that is not set back, and by the wall clock, since the Unix epoch.
+    /// When each episode began, the newest last: by a clock that nobody sets, and by the wall clock, since the Unix epoch.
     pub begun: Vec<(Duration, Duration)>,
-    /// When it was last the case, by the clock that is not set back.
+    /// When it was last the case, by the clock that nobody sets.
     pub seen: Duration,
     /// Whether it is not the case at the moment.
     pub is_quiet: bool,

@@ -2,7 +2,7 @@
 
 use ase_probes::verdict::{Confidence, Finding, Phase, Verdict};
 
-use super::{Cases, Moment};
+use super::{Case, Cases, Moment};
 use crate::{
     diagnosis::{
         neighbours::Neighbours,
@@ -35,7 +35,8 @@ impl Cases {
             && let Some(sign) = self.compared(index, around)
         {
             let target = self.target(index, None);
-            self.open_case(index, self.begun(sign, visit.began, at.now, target).of(visit), false, around, at);
+            let since = (visit.began, self.steady.before(visit.took));
+            self.open_case(index, Case::new(sign, since, at.now, target).of(visit), false, around, at);
         }
     }
 
@@ -52,7 +53,8 @@ impl Cases {
             match (visit, self.compared(index, around)) {
                 (Some(visit), Some(sign)) => {
                     let target = self.target(index, None);
-                    self.open_case(index, self.begun(sign, at.wall, at.now, target).of(visit), false, around, at);
+                    let since = (at.wall, self.steady.now());
+                    self.open_case(index, Case::new(sign, since, at.now, target).of(visit), false, around, at);
                 }
                 (_, _) => to_visit.push(index),
             }

@@ -15,7 +15,7 @@ use crate::{
     diagnosis::{
         conclude::{Section, decisive},
         incidents::Change,
-        localise::{Component, Failing, localise},
+        localise::{Component, Failing, Group, localise},
         neighbours::Neighbours,
         rules::{ONE_HOST, SOME_HOSTS},
     },
@@ -39,13 +39,21 @@ impl Cases {
         self.steady.elapse(at);
         self.note_confirmed(around);
         let failing = outranked(self.failing(at));
-        let (old, failing) = self.part_old_signs(failing);
+        let (mut old, mut failing) = self.part_old_signs(failing);
+        let mut groups = self.localised(&failing);
+        if self.doubt(&failing, &groups) {
+            let (doubted, rest) = self.part_old_signs(failing);
+            doubted.into_iter().for_each(|(number, ids)| old.entry(number).or_default().extend(ids));
+            failing = rest;
+            groups = self.localised(&failing);
+        }
+        self.note_late();
         let mut scopes: BTreeMap<usize, Scope> =
             failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
         let mut situations = Vec::new();
-        for group in localise(&failing, &self.neighbourhood, &|index| self.memory.grows(index)) {
+        for group in groups {
             let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
-            if !members.iter().any(|member| self.cases.get(&member.index).is_some_and(|case| case.is_confirmed)) {
+            if !members.iter().any(|member| self.counts(member.index)) {
                 continue;
             }
             scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
@@ -54,6 +62,15 @@ impl Cases {
         self.add_old_signs(old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
         self.ledger.update(situations, at.wall, self.steady.now())
+    }
+
+    fn localised(&self, failing: &[Failing]) -> Vec<Group> {
+        localise(failing, &self.neighbourhood, &|index| self.memory.grows(index))
+    }
+
+    /// Whether an endpoint's failure is enough for an incident.
+    fn counts(&self, index: usize) -> bool {
+        !self.relief.is_late(index) && self.cases.get(&index).is_some_and(|case| case.is_confirmed)
     }
 
     /// Notes which cases are confirmed. A visit that a stall hid confirms nothing, and takes nothing back.

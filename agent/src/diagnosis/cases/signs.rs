@@ -2,7 +2,7 @@
 
 use ase_probes::{cause::Cause, probe::Probe, verdict::Verdict};
 
-use super::{Cases, Moment};
+use super::{Case, Cases, Moment};
 use crate::{
     diagnosis::{
         neighbourhood::Peer,
@@ -77,7 +77,8 @@ impl Cases {
             };
             let sign = Sign::quiet(Symptom::Passed, self.neighbourhood.peer(index));
             let target = self.target(index, None);
-            self.insert(index, self.begun(sign, visit.began, at.now, target).of(visit));
+            let since = (visit.began, self.neighbourhood.visited(index).unwrap_or(self.steady.now()));
+            self.insert(index, Case::new(sign, since, at.now, target).of(visit));
             self.think(index, around, at);
         }
     }
