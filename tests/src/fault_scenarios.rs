@@ -3,6 +3,7 @@
 
 mod exported;
 mod file;
+mod gate;
 mod judge;
 pub mod packets;
 pub mod pictures;
@@ -179,7 +180,7 @@ impl Job {
         };
         let misses = vec![error.to_owned()];
         let file = if let Self::Fault(_, scenario) = self { Some(scenario.file.clone()) } else { None };
-        Row { file, group, name, expected, got: "broken".to_owned(), misses, ..Row::default() }
+        Row { file, group, name, expected, got: "broken".to_owned(), misses, broken: true, ..Row::default() }
     }
 }
 

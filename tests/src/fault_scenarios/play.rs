@@ -171,7 +171,7 @@ impl Play<'_> {
         let page = String::from_utf8_lossy(&page);
         let open = page.lines().find_map(|line| line.strip_prefix(OPEN));
         if open.and_then(|open| open.parse().ok()).is_none_or(|open: f64| open < 1.0) {
-            self.played.watch.wrong(format!("{OPEN}is {}, though an incident is open", open.unwrap_or("missing")));
+            self.played.watch.unsteady(format!("{OPEN}is {}, though an incident is open", open.unwrap_or("missing")));
         }
     }
 
@@ -286,7 +286,7 @@ impl Play<'_> {
                 self.played.watch.wrong(format!("{name} was never asked for the time"));
             }
             let told = polite::impolite(&asked, polite);
-            told.into_iter().for_each(|told| self.played.watch.wrong(format!("{name} {told}")));
+            told.into_iter().for_each(|told| self.played.watch.impolite(format!("{name} {told}")));
         }
         Ok(())
     }

@@ -2,13 +2,10 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{binary, require, require_root, run};
 
-/// The part that must be right in every respect: cause, side, scope, endpoints, confidence, what `check` prints, nothing
-/// older than the fault, nothing begun after its repair, nothing said that may never be.
-const STRICT: f64 = 0.97;
 /// The fewest scenarios that stand for all.
 const QUICK: f64 = 8.0;
 
@@ -43,11 +40,9 @@ fn faults_are_named_and_healthy_worlds_are_silent() {
     let count = |key: &str| summary[key].as_f64().expect("the summary counts");
     if is_whole {
         assert_eq!(count("files"), files_written_down() as f64, "no scenario file is lost: {summary}");
-        assert!(count("strict") >= STRICT * count("total"), "{text}");
     } else {
         assert!(count("total") >= QUICK, "{summary}");
         assert_eq!(count("strict"), count("total"), "{text}");
     }
-    assert_eq!((count("healthy_silent"), count("local_blamed")), (count("healthy"), 0.0), "{text}");
-    assert_eq!(count("never_violated"), 0.0, "{text}");
+    assert_eq!(summary["falls_short"], json!([]), "{text}");
 }
