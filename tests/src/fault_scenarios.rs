@@ -14,6 +14,7 @@ mod report;
 mod stage;
 mod surroundings;
 mod watch;
+mod whole;
 
 use std::{
     fs,

@@ -12,7 +12,7 @@ use ase_probes::cause::{Cause, Side};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{exported::Exported, polite::Polite};
+use super::{exported::Exported, polite::Polite, whole};
 use crate::{
     fault::rules::{self, Rule},
     guest_fault::GuestFault,
@@ -381,23 +381,8 @@ impl Scenario {
         scenario.name = word(Some(file)).unwrap_or_default();
         scenario.group = word(file.parent()).unwrap_or_default();
         scenario.file = scenario.path();
-        scenario.check_whole().with_context(|| file.display().to_string())?;
+        whole::check(&scenario).with_context(|| file.display().to_string())?;
         Ok(scenario)
-    }
-
-    /// What is wrong beyond the shape of each key.
-    fn check_whole(&self) -> Result<()> {
-        let has_daemon = self.by != By::Check;
-        ensure!(has_daemon || self.fault.is_none(), "fault must be under before where only check is asked (by: check)");
-        ensure!(has_daemon || self.then.is_empty(), "then needs a daemon: by (check) must be daemon");
-        ensure!(self.flaps.is_none() || self.fault.is_some(), "flaps needs a fault that comes and goes");
-        let cannot_end = self.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
-        let is_repaired = self.then.iter().any(|step| matches!(step.r#do, Deed::Repair));
-        ensure!(
-            !cannot_end || !(is_repaired || self.flaps.is_some()),
-            "fault.guest lasts for ever: it cannot be repaired"
-        );
-        Ok(())
     }
 
     /// The ways in which it is played, one after the other.

@@ -1,0 +1,118 @@
+//! What is wrong with a scenario beyond the shape of each key: keys that would be ignored, and words that could never be said.
+
+use anyhow::{Result, ensure};
+use ase_probes::cause::Cause;
+
+use super::file::{By, Deed, Scenario};
+
+/// Checks a scenario.
+pub(super) fn check(scenario: &Scenario) -> Result<()> {
+    let has_daemon = scenario.by != By::Check;
+    ensure!(has_daemon || scenario.fault.is_none(), "fault must be under before where only check is asked (by: check)");
+    ensure!(has_daemon || scenario.then.is_empty(), "then needs a daemon: by (check) must be daemon");
+    ensure!(scenario.flaps.is_none() || scenario.fault.is_some(), "flaps needs a fault that comes and goes");
+    let cannot_end = scenario.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
+    let is_repaired = scenario.then.iter().any(|step| matches!(step.r#do, Deed::Repair));
+    ensure!(
+        !cannot_end || !(is_repaired || scenario.flaps.is_some()),
+        "fault.guest lasts for ever: it cannot be repaired"
+    );
+    for word in forbidden(scenario) {
+        let is_known = !looks_like_a_cause(word) || Cause::from_label(word).is_some();
+        ensure!(is_known, "never ({word}) looks like a cause and is none");
+    }
+    Ok(())
+}
+
+/// Causes and words that may not be said or printed.
+fn forbidden(scenario: &Scenario) -> impl Iterator<Item = &String> {
+    scenario.never.iter().chain(scenario.check.iter().flat_map(|check| &check.not))
+}
+
+/// Words with an underscore between them are the label of a cause.
+fn looks_like_a_cause(word: &str) -> bool {
+    word.contains('_') && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use super::*;
+    use crate::fault_scenarios::file::files;
+
+    /// What the agent and its probes can print: their sources without comments and tests, each string in one line.
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("it can be read").path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                sources(&path, text);
+            } else if !name.ends_with("tests") {
+                let whole = fs::read_to_string(&path).unwrap_or_default();
+                let code = whole.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+                let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                // A string that goes on in the next line ends this one with a backslash.
+                lines.for_each(|line| match line.strip_suffix('\\') {
+                    Some(begun) => text.push_str(begun),
+                    None => text.extend([line.trim_start(), "\n"]),
+                });
+            }
+        }
+    }
+
+    /// Whether the sources can print a word: what is left of it without figures and addresses stands there as it is, or
+    /// one of its words is a string of its own, and the other stands beside a place for it.
+    fn can_be_printed(sources: &str, word: &str) -> bool {
+        let has_figure = |part: &str| part.chars().any(|letter| letter.is_ascii_digit());
+        let parts: Vec<&str> = word.split(' ').map(|part| if has_figure(part) { "\n" } else { part }).collect();
+        let rest = parts.join(" ");
+        rest.split('\n').map(str::trim).filter(|rest| !rest.is_empty()).all(|rest| {
+            let is_composed = rest.split_once(' ').is_some_and(|(first, then)| {
+                [(first, format!("}} {then}")), (then, format!("{first} {{"))]
+                    .iter()
+                    .any(|(whole, beside)| sources.contains(&format!("\"{whole}\"")) && sources.contains(beside))
+            });
+            sources.contains(rest) || is_composed
+        })
+    }
+
+    #[test]
+    fn whatever_may_not_be_said_could_be_said() {
+        let mut text = String::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        ["agent/src", "probes/src"].into_iter().for_each(|folder| sources(&root.join(folder), &mut text));
+        let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for file in files().expect("the folder is there") {
+            let scenario = Scenario::load(&file).unwrap_or_else(|error| panic!("{error:#}"));
+            for word in forbidden(&scenario) {
+                words.entry(word.clone()).or_default().push(scenario.path());
+            }
+        }
+        words.retain(|word, _| !can_be_printed(&text, word));
+        assert_eq!(words, BTreeMap::new(), "these words are nowhere in the agent's sources");
+        for (word, can) in [
+            ("was not run for", true),
+            ("198.19.0.1:443: connect phase", true),
+            ("after 0 ms", true),
+            ("stood still", false),
+            ("198.19.0.1:443: gremlin phase", false),
+        ] {
+            assert_eq!(can_be_printed(&text, word), can, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        for (keys, words) in [
+            ("never: [droped_all]", "never (droped_all)"),
+            ("check: {not: [local_stal]}", "never (local_stal)"),
+            ("flaps: {on: 1s, off: 1s, times: 2}", "flaps needs a fault"),
+        ] {
+            let text = format!("what: x\nrow: 17\nexpect: {{cause: dropped}}\n{keys}\n");
+            let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(keys);
+            let error = check(&scenario).expect_err(keys).to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
