@@ -101,6 +101,9 @@ pub(super) struct Scenario {
     /// Words that the daemon must have said at some moment, of an incident or of an endpoint.
     #[serde(default)]
     pub(super) says: Vec<String>,
+    /// Words that the daemon's log must hold in the end.
+    #[serde(default)]
+    pub(super) logs: Vec<String>,
     /// Time servers that are asked no more often than a public one may be.
     #[serde(default)]
     pub(super) polite: Option<Polite>,
@@ -397,6 +400,7 @@ impl Scenario {
         }
         by_check.then.clear();
         by_check.says.clear();
+        by_check.logs.clear();
         vec![Self { by: By::Daemon, ..self }, by_check]
     }
 }

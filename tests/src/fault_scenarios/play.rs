@@ -122,6 +122,7 @@ impl Play<'_> {
             self.check()?;
         }
         scenario.then.iter().try_for_each(|step| self.step(step))?;
+        self.read_log();
         self.ask_who_was_polite()
     }
 
@@ -138,7 +139,7 @@ impl Play<'_> {
                 return Ok(());
             }
             if start.elapsed() > UNTIL_HEALTHY + lasting {
-                bail!("the agent is not healthy: {}{}", ailing(&status), self.stage.log());
+                bail!("the agent is not healthy: {}{}", ailing(&status), self.stage.end_of_log());
             }
             thread::sleep(self.pause());
         }
@@ -184,7 +185,7 @@ impl Play<'_> {
             thread::sleep(self.pause().min(lasting.saturating_sub(start.elapsed())));
         }
         if !has_seen && lasting > AFTER {
-            bail!("the agent never told its status{}", self.stage.log());
+            bail!("the agent never told its status{}", self.stage.end_of_log());
         }
         Ok(())
     }
@@ -219,7 +220,7 @@ impl Play<'_> {
             thread::sleep(self.pause());
         }
         if self.played.status.is_null() {
-            bail!("the agent never told its status{}", self.stage.log());
+            bail!("the agent never told its status{}", self.stage.end_of_log());
         }
         Ok(())
     }
@@ -274,6 +275,14 @@ impl Play<'_> {
         self.observe(AFTER)?;
         self.played.status = judged;
         Ok(())
+    }
+
+    /// Notes what the log does not hold.
+    fn read_log(&mut self) {
+        let log = self.stage.log();
+        for words in self.scenario.logs.iter().filter(|words| !log.contains(*words)) {
+            self.played.watch.wrong(format!("the log does not say ({words})"));
+        }
     }
 
     /// Notes every time server that was asked too often.

@@ -10,6 +10,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
     let has_daemon = scenario.by != By::Check;
     ensure!(has_daemon || scenario.fault.is_none(), "fault must be under before where only check is asked (by: check)");
     ensure!(has_daemon || scenario.then.is_empty(), "then needs a daemon: by (check) must be daemon");
+    ensure!(has_daemon || scenario.logs.is_empty(), "logs needs a daemon: by (check) must be daemon");
     ensure!(scenario.flaps.is_none() || scenario.fault.is_some(), "flaps needs a fault that comes and goes");
     let cannot_end = scenario.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
     let is_repaired = scenario.then.iter().any(|step| matches!(step.r#do, Deed::Repair));
@@ -107,6 +108,7 @@ mod tests {
         for (keys, words) in [
             ("never: [droped_all]", "never (droped_all)"),
             ("check: {not: [local_stal]}", "never (local_stal)"),
+            ("by: check\nlogs: [x]", "logs needs a daemon"),
             ("flaps: {on: 1s, off: 1s, times: 2}", "flaps needs a fault"),
         ] {
             let text = format!("what: x\nrow: 17\nexpect: {{cause: dropped}}\n{keys}\n");
