@@ -84,7 +84,7 @@ pub(super) struct Scenario {
     /// How many files the agent may have open, which it can know from its start.
     #[serde(default)]
     pub(super) files: Option<u32>,
-    /// The fault comes and goes before it is judged; in the end it stays, unless `expect` is `silent`.
+    /// The fault comes and goes before it is judged; in the end it stays if `expect` is an incident.
     #[serde(default)]
     pub(super) flaps: Option<Flaps>,
     /// What happens when the right thing was said, in turn.

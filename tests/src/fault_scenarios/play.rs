@@ -36,6 +36,8 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// How long the agent is watched after a reload, and after the silence that follows a repair: longer than the endpoints'
 /// interval, so that each was visited again.
 const AFTER: Duration = Duration::from_secs(10);
+/// The same at the built-in profile's own pace of 30 s; only its time servers are asked less often, every 64 s.
+const AFTER_BUILTIN: Duration = Duration::from_secs(35);
 /// Time between two looks at the status.
 const LOOK: Duration = Duration::from_millis(250);
 /// The same, where the status is long.
@@ -254,7 +256,15 @@ impl Play<'_> {
             self.played.watch.hold_steady(&incident.clone());
         }
         self.stage.reload(keys)?;
-        self.observe(AFTER)
+        self.observe(self.after())
+    }
+
+    /// How long is watched after a reload or a repair.
+    fn after(&self) -> Duration {
+        match self.scenario.world {
+            World::Small => AFTER.mul_f64(self.stretch),
+            World::Builtin => AFTER_BUILTIN,
+        }
     }
 
     /// Ends the fault and waits for silence; the status before it is what is judged.
@@ -272,7 +282,7 @@ impl Play<'_> {
             }
             thread::sleep(self.pause());
         }
-        self.observe(AFTER)?;
+        self.observe(self.after())?;
         self.played.status = judged;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use ase_probes::cause::Cause;
 
-use super::file::{By, Deed, Scenario};
+use super::file::{By, Deed, Expect, Scenario};
 
 /// Checks a scenario.
 pub(super) fn check(scenario: &Scenario) -> Result<()> {
@@ -18,6 +18,23 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
         !cannot_end || !(is_repaired || scenario.flaps.is_some()),
         "fault.guest lasts for ever: it cannot be repaired"
     );
+    // Where both are asked, these are for the daemon: its half of the file.
+    ensure!(
+        has_daemon || scenario.limit.is_none(),
+        "limit needs a daemon: check takes as long as it takes (by: check)"
+    );
+    ensure!(scenario.polite.is_none() || scenario.by == By::Daemon, "polite needs a daemon alone: by must be daemon");
+    let has_prelude = has_daemon && (scenario.fault.is_some() || scenario.is_healthy());
+    ensure!(scenario.healthy.is_none() || has_prelude, "healthy needs a daemon and a fault that comes after it");
+    let is_judged = !matches!(scenario.expect, Expect::Anything) || scenario.polite.is_some();
+    for step in &scenario.then {
+        let is_reload = matches!(step.r#do, Deed::Reload(_));
+        ensure!(is_judged || !is_reload, "do.reload needs something that lives on: expect (anything) holds nothing");
+        ensure!(
+            step.within.is_none() || matches!(step.r#do, Deed::Repair),
+            "then.within is for repair: nothing else ends by itself"
+        );
+    }
     for word in forbidden(scenario) {
         let is_known = !looks_like_a_cause(word) || Cause::from_label(word).is_some();
         ensure!(is_known, "never ({word}) looks like a cause and is none");
@@ -105,16 +122,32 @@ mod tests {
 
     #[test]
     fn what_would_be_ignored_is_refused() {
+        const POLITE: &str = "polite: {names: [time.example], apart: 64s}";
         for (keys, words) in [
-            ("never: [droped_all]", "never (droped_all)"),
-            ("check: {not: [local_stal]}", "never (local_stal)"),
-            ("by: check\nlogs: [x]", "logs needs a daemon"),
-            ("flaps: {on: 1s, off: 1s, times: 2}", "flaps needs a fault"),
+            (format!("by: check\n{POLITE}"), "polite needs a daemon"),
+            (format!("by: both\n{POLITE}"), "polite needs a daemon"),
+            ("by: check\nlimit: 9s".to_owned(), "limit needs a daemon"),
+            ("by: check\nhealthy: 9s".to_owned(), "healthy needs a daemon"),
+            ("healthy: 9s".to_owned(), "healthy needs a daemon"),
+            ("then: [{do: wait, within: 9s}]".to_owned(), "then.within is for repair"),
+            ("never: [droped_all]".to_owned(), "never (droped_all)"),
+            ("check: {not: [local_stal]}".to_owned(), "never (local_stal)"),
+            ("by: check\nlogs: [x]".to_owned(), "logs needs a daemon"),
+            ("flaps: {on: 1s, off: 1s, times: 2}".to_owned(), "flaps needs a fault"),
         ] {
             let text = format!("what: x\nrow: 17\nexpect: {{cause: dropped}}\n{keys}\n");
-            let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(keys);
-            let error = check(&scenario).expect_err(keys).to_string();
+            let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(&keys);
+            let error = check(&scenario).expect_err(&keys).to_string();
             assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_reload_holds_an_incident_or_silence_and_nothing_where_anything_may_be_said() {
+        for (expect, is_whole) in [("{cause: dropped}", true), ("silent", true), ("anything", false)] {
+            let text = format!("what: x\nrow: 17\nexpect: {expect}\nthen: [{{do: {{reload: {{}}}}}}]\n");
+            let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(expect);
+            assert_eq!(check(&scenario).is_ok(), is_whole, "{expect}");
         }
     }
 }
