@@ -63,6 +63,9 @@ pub(super) struct Scenario {
     /// How long all is healthy before the fault.
     #[serde(default)]
     pub(super) healthy: Option<HumanDuration>,
+    /// Keys that are put over the agent's configuration, which it reads again, when all was healthy before the fault.
+    #[serde(default)]
+    pub(super) reloaded: Option<serde_json::Map<String, Value>>,
     /// Which endpoints there are.
     #[serde(default)]
     pub(super) world: World,
@@ -163,6 +166,9 @@ pub(super) struct Step {
     /// How soon after a repair nothing may be open any more; else the scenario's limit.
     #[serde(default)]
     pub(super) within: Option<HumanDuration>,
+    /// How often endpoints must be visited in the time after a reload, at least, by id.
+    #[serde(default)]
+    pub(super) visits: BTreeMap<String, u64>,
 }
 
 /// What happens in a step.

@@ -2,6 +2,7 @@
 //! what happens then.
 
 use std::{
+    collections::BTreeMap,
     fs, thread,
     time::{Duration, Instant},
 };
@@ -103,6 +104,10 @@ impl Play<'_> {
         let scenario = self.scenario;
         if scenario.fault.is_some() || scenario.is_healthy() {
             self.until_healthy(scenario.healthy.map_or(HEALTHY, |healthy| healthy.0))?;
+        }
+        if let Some(keys) = &scenario.reloaded {
+            self.stage.reload(keys)?;
+            self.until_healthy(HEALTHY)?;
         }
         if let Some(fault) = &scenario.fault {
             self.played.began = Some(Timestamp::now());
@@ -246,17 +251,33 @@ impl Play<'_> {
         self.observe(step.after.map_or(BETWEEN, |after| after.0))?;
         match &step.r#do {
             Deed::Wait => Ok(()),
-            Deed::Reload(keys) => self.reload(keys),
+            Deed::Reload(keys) => self.reload(keys, &step.visits),
             Deed::Repair => self.repair(step.within),
         }
     }
 
-    fn reload(&mut self, keys: &Map<String, Value>) -> Result<()> {
+    fn reload(&mut self, keys: &Map<String, Value>, wanted: &BTreeMap<String, u64>) -> Result<()> {
         if let Some(incident) = judge::right(self.scenario, &self.played.status) {
             self.played.watch.hold_steady(&incident.clone());
         }
+        let mut before = visits(&self.played.status);
         self.stage.reload(keys)?;
-        self.observe(self.after())
+        let (start, mut made) = (clock::now(), BTreeMap::<&String, u64>::new());
+        while start.elapsed() < self.after() {
+            self.observe(Duration::from_secs(1))?;
+            let now = visits(&self.played.status);
+            for id in wanted.keys() {
+                let of = |visits: &BTreeMap<String, u64>| visits.get(id).copied().unwrap_or_default();
+                // An endpoint that is asked otherwise than before begins anew, and counts from nothing.
+                *made.entry(id).or_default() += of(&now).checked_sub(of(&before)).unwrap_or(of(&now));
+            }
+            before = now;
+        }
+        for (id, least) in wanted.iter().filter(|(id, least)| made.get(id).is_none_or(|made| made < *least)) {
+            let made = made.get(id).copied().unwrap_or_default();
+            self.played.watch.wrong(format!("{id} was visited {made} times after the reload, not {least}"));
+        }
+        Ok(())
     }
 
     /// How long is watched after a reload or a repair.
@@ -322,6 +343,12 @@ fn waited_for_processor() -> Duration {
 fn endpoints(status: &Value) -> impl Iterator<Item = &Value> {
     let endpoints = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
     endpoints.iter().filter(|endpoint| endpoint["status"] != "not_configured")
+}
+
+/// How many visits of each endpoint have begun.
+fn visits(status: &Value) -> BTreeMap<String, u64> {
+    let of = |endpoint: &Value| Some((endpoint["id"].as_str()?.to_owned(), endpoint["attempts"].as_u64()?));
+    endpoints(status).filter_map(of).collect()
 }
 
 fn is_healthy(status: &Value) -> bool {

@@ -26,10 +26,15 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
     ensure!(scenario.polite.is_none() || scenario.by == By::Daemon, "polite needs a daemon alone: by must be daemon");
     let has_prelude = has_daemon && (scenario.fault.is_some() || scenario.is_healthy());
     ensure!(scenario.healthy.is_none() || has_prelude, "healthy needs a daemon and a fault that comes after it");
+    ensure!(
+        scenario.reloaded.is_none() || (has_daemon && scenario.fault.is_some()),
+        "reloaded needs a daemon and a fault that comes after it"
+    );
     let is_judged = !matches!(scenario.expect, Expect::Anything) || scenario.polite.is_some();
     for step in &scenario.then {
         let is_reload = matches!(step.r#do, Deed::Reload(_));
         ensure!(is_judged || !is_reload, "do.reload needs something that lives on: expect (anything) holds nothing");
+        ensure!(is_reload || step.visits.is_empty(), "then.visits are those after a reload");
         ensure!(
             step.within.is_none() || matches!(step.r#do, Deed::Repair),
             "then.within is for repair: nothing else ends by itself"
@@ -129,6 +134,8 @@ mod tests {
             ("by: check\nlimit: 9s".to_owned(), "limit needs a daemon"),
             ("by: check\nhealthy: 9s".to_owned(), "healthy needs a daemon"),
             ("healthy: 9s".to_owned(), "healthy needs a daemon"),
+            ("reloaded: {}".to_owned(), "reloaded needs a daemon"),
+            ("then: [{do: repair, visits: {a:443: 1}}]".to_owned(), "then.visits are those after a reload"),
             ("then: [{do: wait, within: 9s}]".to_owned(), "then.within is for repair"),
             ("never: [droped_all]".to_owned(), "never (droped_all)"),
             ("check: {not: [local_stal]}".to_owned(), "never (local_stal)"),
