@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use ase_probes::cause::Cause;
 
-use super::file::{By, Deed, Expect, Scenario};
+use super::file::{AnyOfThem, By, Deed, Endpoints, Expect, Scenario};
 
 /// Checks a scenario.
 pub(super) fn check(scenario: &Scenario) -> Result<()> {
@@ -39,6 +39,17 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
             step.within.is_none() || matches!(step.r#do, Deed::Repair),
             "then.within is for repair: nothing else ends by itself"
         );
+    }
+    if let Expect::Incidents(incidents) = &scenario.expect {
+        for incident in incidents {
+            let is_named = match &incident.endpoints {
+                Some(Endpoints::These(these)) => !these.is_empty(),
+                Some(Endpoints::Word(AnyOfThem::Any)) => true,
+                None => false,
+            };
+            let cause = &incident.cause;
+            ensure!(is_named, "expect ({cause}) must name endpoints, or say any where chance decides which they are");
+        }
     }
     for word in forbidden(scenario) {
         let is_known = !looks_like_a_cause(word) || Cause::from_label(word).is_some();
@@ -142,7 +153,7 @@ mod tests {
             ("by: check\nlogs: [x]".to_owned(), "logs needs a daemon"),
             ("flaps: {on: 1s, off: 1s, times: 2}".to_owned(), "flaps needs a fault"),
         ] {
-            let text = format!("what: x\nrow: 17\nexpect: {{cause: dropped}}\n{keys}\n");
+            let text = format!("what: x\nrow: 17\nexpect: {{cause: dropped, endpoints: any}}\n{keys}\n");
             let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(&keys);
             let error = check(&scenario).expect_err(&keys).to_string();
             assert!(error.contains(words), "{error}");
@@ -150,8 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_names_its_endpoints_or_says_any() {
+        for (endpoints, is_whole) in
+            [(", endpoints: ['*:443']", true), (", endpoints: any", true), ("", false), (", endpoints: []", false)]
+        {
+            let text = format!("what: x\nrow: 17\nexpect: {{cause: dropped{endpoints}}}\n");
+            let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(endpoints);
+            assert_eq!(check(&scenario).is_ok(), is_whole, "{endpoints}");
+        }
+        let text = "what: x\nrow: 17\nexpect: {cause: dropped, endpoints: all}\n";
+        assert!(serde_saphyr::from_str::<Scenario>(text).is_err(), "no other word stands for them");
+    }
+
+    #[test]
     fn a_reload_holds_an_incident_or_silence_and_nothing_where_anything_may_be_said() {
-        for (expect, is_whole) in [("{cause: dropped}", true), ("silent", true), ("anything", false)] {
+        for (expect, is_whole) in [("{cause: dropped, endpoints: any}", true), ("silent", true), ("anything", false)] {
             let text = format!("what: x\nrow: 17\nexpect: {expect}\nthen: [{{do: {{reload: {{}}}}}}]\n");
             let scenario = serde_saphyr::from_str::<Scenario>(&text).expect(expect);
             assert_eq!(check(&scenario).is_ok(), is_whole, "{expect}");
