@@ -48,6 +48,9 @@ pub(crate) struct Row {
     pub(crate) broken: bool,
     /// The file that it was played from, as group and name; none for the comparisons of resolvers.
     pub(crate) file: Option<String>,
+    /// How long `check` took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) check_seconds: Option<f64>,
     /// What `check` showed on a terminal, where the file asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) screen: Option<String>,
@@ -95,6 +98,7 @@ impl Row {
             impolite: watch.impolite.clone(),
             broken: false,
             file: Some(scenario.file.clone()),
+            check_seconds: played.check.as_ref().map(|(_, took)| took.whole.as_secs_f64()),
             screen,
             evidence: evidence(&played.status),
         }
