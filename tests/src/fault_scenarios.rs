@@ -57,6 +57,9 @@ pub struct Arguments {
     /// Run only the few that stand for all
     #[arg(long)]
     quick: bool,
+    /// Leave out the comparisons of two resolvers
+    #[arg(long)]
+    faults: bool,
     /// Only list them
     #[arg(long)]
     list: bool,
@@ -78,7 +81,7 @@ const COMPARISONS: &str = "dns";
 /// # Errors
 /// When a file is broken, nothing is chosen, or the report cannot be written.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let jobs = choose(&arguments.filter, arguments.quick)?;
+    let jobs = choose(arguments)?;
     if arguments.list {
         jobs.iter().for_each(|job| println!("{}", job.title()));
         return Ok(ExitCode::SUCCESS);
@@ -114,10 +117,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// The jobs whose group and name hold every word.
-fn choose(words: &[String], is_quick: bool) -> Result<Vec<Job>> {
+fn choose(arguments: &Arguments) -> Result<Vec<Job>> {
+    let Arguments { filter: words, quick: is_quick, faults: has_no_comparisons, .. } = arguments;
     let mut jobs = Vec::new();
     let rest: Vec<&String> = words.iter().filter(|word| *word != COMPARISONS).collect();
-    if !is_quick && (rest.len() < words.len() || words.is_empty()) {
+    let has_comparisons = !is_quick && !has_no_comparisons;
+    if has_comparisons && (rest.len() < words.len() || words.is_empty()) {
         jobs.push(Job::Comparisons(rest.first().map(|word| (*word).clone()).unwrap_or_default()));
     }
     if rest.len() == words.len() {
