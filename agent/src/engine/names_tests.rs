@@ -65,7 +65,7 @@ impl World {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let hosts = ["one", "two", "three", "four"].map(|name| format!("{{host: {name}.example, class: https}}"));
         let text =
-            format!("resolvers: {{custom: [10.0.0.4]}}\nendpoints:\n  remove: ['*']\n  add: [{}]\n", hosts.join(", "));
+            format!("profile: custom\nresolvers: {{custom: [10.0.0.4]}}\nendpoints:\n  add: [{}]\n", hosts.join(", "));
         std::fs::write(file.path(), text).expect("the file takes text");
         let settings = config::load(Some(file.path())).expect("a good configuration");
         let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };

@@ -231,7 +231,7 @@ mod tests {
     fn settings(server: &str) -> Settings {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let text = format!(
-            "resolvers: {{custom: [{server}]}}\nendpoints:\n  remove: ['*']\n  add: [{{host: a.example, class: https}}]\n"
+            "profile: custom\nresolvers: {{custom: [{server}]}}\nendpoints:\n  add: [{{host: a.example, class: https}}]\n"
         );
         std::fs::write(file.path(), text).expect("the file takes text");
         config::load(Some(file.path())).expect("a good configuration")

@@ -42,8 +42,8 @@ pub(super) struct Scenario {
     pub(super) file: String,
     /// What is the case, one line.
     pub(super) what: String,
-    /// The row of the fault catalogue, or `combo`, or `healthy`.
-    #[allow(dead_code, reason = "it tells the reader of the file where to look")]
+    /// Which kind of fault it shows.
+    #[allow(dead_code, reason = "it tells the reader which files show the same")]
     pub(super) row: Row,
     /// Whether it belongs to the few that stand for all.
     #[serde(default)]
@@ -222,12 +222,12 @@ impl TryFrom<Value> for Check {
     }
 }
 
-/// A row of the fault catalogue.
+/// A kind of fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-#[allow(dead_code, reason = "it tells the reader of the file where to look")]
+#[allow(dead_code, reason = "it tells the reader which files show the same")]
 pub(super) enum Row {
-    /// Its number.
+    /// A number that all files of the same kind share.
     Number(u8),
     /// `combo` or `healthy`.
     Word(String),
