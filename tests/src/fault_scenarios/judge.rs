@@ -7,7 +7,10 @@ use ase_probes::cause::Cause;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::file::{CONFIDENCES, Check, Endpoints, Expect, Expectation, Scenario, join};
+use super::{
+    file::{CONFIDENCES, Endpoints, Expect, Expectation, Scenario, join},
+    printed::Check,
+};
 
 /// A visit that was under way when the fault began may have begun so long before.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(2);
