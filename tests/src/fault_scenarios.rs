@@ -4,16 +4,19 @@
 mod expect;
 mod exported;
 mod file;
+mod gate;
 mod judge;
 pub mod packets;
 pub mod pictures;
 mod play;
 mod polite;
+mod printed;
 mod queue;
 mod report;
 mod stage;
 mod surroundings;
 mod watch;
+mod whole;
 
 use std::{
     fs,
@@ -56,6 +59,9 @@ pub struct Arguments {
     /// Run only the few that stand for all
     #[arg(long)]
     quick: bool,
+    /// Leave out the comparisons of two resolvers
+    #[arg(long)]
+    faults: bool,
     /// Only list them
     #[arg(long)]
     list: bool,
@@ -77,7 +83,7 @@ const COMPARISONS: &str = "dns";
 /// # Errors
 /// When a file is broken, nothing is chosen, or the report cannot be written.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let jobs = choose(&arguments.filter, arguments.quick)?;
+    let jobs = choose(arguments)?;
     if arguments.list {
         jobs.iter().for_each(|job| println!("{}", job.title()));
         return Ok(ExitCode::SUCCESS);
@@ -113,10 +119,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// The jobs whose group and name hold every word.
-fn choose(words: &[String], is_quick: bool) -> Result<Vec<Job>> {
+fn choose(arguments: &Arguments) -> Result<Vec<Job>> {
+    let Arguments { filter: words, quick: is_quick, faults: has_no_comparisons, .. } = arguments;
     let mut jobs = Vec::new();
     let rest: Vec<&String> = words.iter().filter(|word| *word != COMPARISONS).collect();
-    if !is_quick && (rest.len() < words.len() || words.is_empty()) {
+    let has_comparisons = !is_quick && !has_no_comparisons;
+    if has_comparisons && (rest.len() < words.len() || words.is_empty()) {
         jobs.push(Job::Comparisons(rest.first().map(|word| (*word).clone()).unwrap_or_default()));
     }
     if rest.len() == words.len() {
@@ -180,7 +188,7 @@ impl Job {
         };
         let misses = vec![error.to_owned()];
         let file = if let Self::Fault(_, scenario) = self { Some(scenario.file.clone()) } else { None };
-        Row { file, group, name, expected, got: "broken".to_owned(), misses, ..Row::default() }
+        Row { file, group, name, expected, got: "broken".to_owned(), misses, broken: true, ..Row::default() }
     }
 }
 

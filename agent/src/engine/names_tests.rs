@@ -64,7 +64,7 @@ impl World {
     fn new(custom: Answers) -> Self {
         let hosts = ["one", "two", "three", "four"].map(|name| format!("{{host: {name}.example, class: https}}"));
         let text =
-            format!("resolvers: {{custom: [10.0.0.4]}}\nendpoints:\n  remove: ['*']\n  add: [{}]\n", hosts.join(", "));
+            format!("profile: custom\nresolvers: {{custom: [10.0.0.4]}}\nendpoints:\n  add: [{}]\n", hosts.join(", "));
         let settings = loaded(&text);
         let start = Clocks { now: ase_probes::clock::now(), since_boot: 1000 * SECOND, wall: 1_800_000_000 * SECOND };
         let state = State::new(settings, FIRST_ROUND, 1024, StdRng::from_seed([7; 32]), start);

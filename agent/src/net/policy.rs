@@ -30,8 +30,6 @@ pub enum Reached {
     Name,
     /// A redirect leads to it.
     Redirect,
-    /// Somebody asked for it who only may ask: the parameter of a URL.
-    Asked,
 }
 
 impl AddressPolicy {
@@ -47,8 +45,7 @@ impl AddressPolicy {
     }
 
     /// Whether the agent may reach this address. `deny` beats `allow`, `allow` beats the defaults: literals are the
-    /// operator's own choice, names may lead to private and public space, redirects to public space, and who only may ask
-    /// gets nothing but what is public for everybody.
+    /// operator's own choice, names may lead to private and public space, redirects to public space.
     pub fn allows(&self, address: IpAddr, by: Reached) -> bool {
         let canonical = address.to_canonical();
         // What a translator makes of an IPv4 address is denied with that address.
@@ -64,7 +61,6 @@ impl AddressPolicy {
             Reached::Literal => true,
             Reached::Name => is_for_names(class),
             Reached::Redirect => is_for_redirects(class),
-            Reached::Asked => class == AddressClass::Public,
         }
     }
 }
@@ -112,43 +108,42 @@ mod tests {
     }
 
     #[test]
-    fn names_redirects_and_strangers_lead_only_where_they_may() {
+    fn names_and_redirects_lead_only_where_they_may() {
         let default = policy(&[], &[]);
-        for (address, name, redirect, asked) in [
-            ("20.1.2.3", true, true, true),
-            ("2a01::1", true, true, true),
-            ("64:ff9b::20.1.2.3", true, true, true),
-            ("198.18.0.1", true, true, false),
-            ("203.0.113.1", true, true, false),
-            ("10.0.0.4", true, false, false),
-            ("100.64.0.1", true, false, false),
-            ("fd00::1", true, false, false),
-            ("fec0::1", true, false, false),
-            ("64:ff9b::10.0.0.4", true, false, false),
-            ("127.0.0.1", false, false, false),
-            ("0.0.0.0", false, false, false),
-            ("169.254.169.254", false, false, false),
-            ("168.63.129.16", false, false, false),
-            ("192.0.0.8", false, false, false),
-            ("192.88.99.1", false, false, false),
-            ("224.0.0.1", false, false, false),
-            ("240.0.0.1", false, false, false),
-            ("255.255.255.255", false, false, false),
-            ("::1", false, false, false),
-            ("::127.0.0.1", false, false, false),
-            ("fe80::1", false, false, false),
-            ("ff02::1", false, false, false),
-            ("2002:7f00:1::", false, false, false),
-            ("2001::1", false, false, false),
-            ("::ffff:127.0.0.1", false, false, false),
-            ("::ffff:169.254.169.254", false, false, false),
-            ("64:ff9b::169.254.169.254", false, false, false),
-            ("64:ff9b::168.63.129.16", false, false, false),
+        for (address, name, redirect) in [
+            ("20.1.2.3", true, true),
+            ("2a01::1", true, true),
+            ("64:ff9b::20.1.2.3", true, true),
+            ("198.18.0.1", true, true),
+            ("203.0.113.1", true, true),
+            ("10.0.0.4", true, false),
+            ("100.64.0.1", true, false),
+            ("fd00::1", true, false),
+            ("fec0::1", true, false),
+            ("64:ff9b::10.0.0.4", true, false),
+            ("127.0.0.1", false, false),
+            ("0.0.0.0", false, false),
+            ("169.254.169.254", false, false),
+            ("168.63.129.16", false, false),
+            ("192.0.0.8", false, false),
+            ("192.88.99.1", false, false),
+            ("224.0.0.1", false, false),
+            ("240.0.0.1", false, false),
+            ("255.255.255.255", false, false),
+            ("::1", false, false),
+            ("::127.0.0.1", false, false),
+            ("fe80::1", false, false),
+            ("ff02::1", false, false),
+            ("2002:7f00:1::", false, false),
+            ("2001::1", false, false),
+            ("::ffff:127.0.0.1", false, false),
+            ("::ffff:169.254.169.254", false, false),
+            ("64:ff9b::169.254.169.254", false, false),
+            ("64:ff9b::168.63.129.16", false, false),
         ] {
             let ip: IpAddr = address.parse().expect("a literal");
             assert_eq!(default.allows(ip, Reached::Name), name, "{address} by name");
             assert_eq!(default.allows(ip, Reached::Redirect), redirect, "{address} by redirect");
-            assert_eq!(default.allows(ip, Reached::Asked), asked, "{address} asked for");
             assert!(default.allows(ip, Reached::Literal), "{address} as the operator's choice");
         }
     }
@@ -173,7 +168,6 @@ mod tests {
         let policy = policy(&["127.0.0.0/8", "20.0.0.0/8"], &["20.1.0.0/16", "2a00::/8"]);
         let allows = |address: &str, by| policy.allows(address.parse().expect("a literal"), by);
         assert!(allows("127.0.0.1", Reached::Redirect));
-        assert!(allows("127.0.0.1", Reached::Asked));
         assert!(!allows("20.1.0.1", Reached::Literal));
         assert!(!allows("64:ff9b::20.1.0.1", Reached::Literal), "translated");
         assert!(allows("20.2.0.1", Reached::Name));

@@ -230,7 +230,7 @@ mod tests {
 
     fn settings(server: &str) -> Settings {
         loaded(&format!(
-            "resolvers: {{custom: [{server}]}}\nendpoints:\n  remove: ['*']\n  add: [{{host: a.example, class: https}}]\n"
+            "profile: custom\nresolvers: {{custom: [{server}]}}\nendpoints:\n  add: [{{host: a.example, class: https}}]\n"
         ))
     }
 

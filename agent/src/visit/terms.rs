@@ -1,5 +1,5 @@
-//! On which terms a caller has visits made: who wants to know, which addresses may be reached, from where, with which
-//! authorities, and what may be spent.
+//! On which terms a caller has visits made: which addresses may be reached, from where, with which authorities, and what may
+//! be spent.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,78 +11,11 @@ use crate::{
     visit::{flow_budget::SharedFlows, rests::SharedRests},
 };
 
-/// Who wants to know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Asker {
-    /// Whoever wrote the configuration or types at the shell.
-    #[default]
-    Operator,
-    /// Whoever may only ask, by a parameter of a URL.
-    Stranger,
-}
-
-impl Asker {
-    /// How an address counts that was reached in this way on the asker's behalf.
-    fn reaches(self, by: Reached) -> Reached {
-        match self {
-            Self::Operator => by,
-            Self::Stranger => Reached::Asked,
-        }
-    }
-}
-
-/// A family of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    fn has(self, address: &IpAddr) -> bool {
-        match self {
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-}
-
-/// Which of a name's addresses come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Preference {
-    /// As the resolver gave them.
-    #[default]
-    AsResolved,
-    /// Those of one family first.
-    First(Family),
-    /// Those of one family and no others.
-    Only(Family),
-}
-
-impl Preference {
-    /// The addresses in the order in which they are asked.
-    pub fn order(self, addresses: &[IpAddr]) -> Vec<IpAddr> {
-        let mut ordered = addresses.to_vec();
-        match self {
-            Self::AsResolved => {}
-            Self::First(family) => ordered.sort_by_key(|address| !family.has(address)),
-            Self::Only(family) => ordered.retain(|address| family.has(address)),
-        }
-        ordered
-    }
-}
-
 /// On which terms visits are made.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// Who wants to know.
-    pub asker: Asker,
     /// Which addresses may be reached.
     pub policy: AddressPolicy,
-    /// Which of a name's addresses come first.
-    pub preference: Preference,
     /// Source address and interface.
     pub egress: Egress,
     /// The authorities that certificates are verified against.
@@ -97,9 +30,7 @@ impl Terms {
     /// The operator's terms, as the settings say.
     pub fn of(settings: &Settings) -> Self {
         Self {
-            asker: Asker::Operator,
             policy: policy(settings),
-            preference: Preference::AsResolved,
             egress: settings.egress.clone(),
             trust: settings.trust.clone(),
             flows: Arc::new(SharedFlows::new(settings.pace.flows_per_destination)),
@@ -109,7 +40,7 @@ impl Terms {
 
     /// Whether an address may be asked that was reached in this way.
     pub fn allows(&self, address: IpAddr, by: Reached) -> bool {
-        self.policy.allows(address, self.asker.reaches(by))
+        self.policy.allows(address, by)
     }
 }
 
@@ -120,26 +51,4 @@ fn policy(settings: &Settings) -> AddressPolicy {
     let web = endpoints.filter(|target| matches!(target.probe, Probe::Http(_)));
     policy.redirect_ports.extend(web.map(|target| target.port));
     policy
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn addresses(list: &[&str]) -> Vec<IpAddr> {
-        list.iter().map(|text| text.parse().expect("a literal")).collect()
-    }
-
-    #[test]
-    fn a_family_comes_first_or_alone_and_the_order_within_it_stays() {
-        let mixed = addresses(&["20.0.0.1", "2a01::1", "20.0.0.2", "2a01::2"]);
-        for (preference, expected) in [
-            (Preference::AsResolved, mixed.clone()),
-            (Preference::First(Family::V6), addresses(&["2a01::1", "2a01::2", "20.0.0.1", "20.0.0.2"])),
-            (Preference::First(Family::V4), addresses(&["20.0.0.1", "20.0.0.2", "2a01::1", "2a01::2"])),
-            (Preference::Only(Family::V6), addresses(&["2a01::1", "2a01::2"])),
-        ] {
-            assert_eq!(preference.order(&mixed), expected, "{preference:?}");
-        }
-    }
 }

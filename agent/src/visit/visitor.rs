@@ -165,7 +165,7 @@ impl Errand<'_> {
             (Host::Name(_), None) => (Vec::new(), Reached::Name),
             (Host::Name(_), Some(resolution)) => match resolution.finding {
                 Some(finding) => return Err(finding),
-                None => (self.terms.preference.order(&resolution.addresses), Reached::Name),
+                None => (resolution.addresses.clone(), Reached::Name),
             },
         };
         if found.is_empty() {

@@ -14,10 +14,7 @@ use tokio::{
 use super::*;
 use crate::{
     net::policy::{AddressPolicy, prefix},
-    visit::{
-        flow_budget::SharedFlows,
-        terms::{Asker, Preference},
-    },
+    visit::flow_budget::SharedFlows,
 };
 
 /// The endpoint's time-out in these tests.
@@ -90,9 +87,7 @@ fn two_sided(custom: SocketAddr, azure: SocketAddr) -> Visitor {
 /// A visitor that asks this server, and terms that allow loopback and so many flows.
 fn caller(server: SocketAddr, flows: u32) -> (Visitor, Terms) {
     let terms = Terms {
-        asker: Asker::Operator,
         policy: AddressPolicy { allow: vec![prefix("127.0.0.0/8").expect("a prefix")], ..AddressPolicy::default() },
-        preference: Preference::AsResolved,
         egress: Egress::default(),
         trust: Trust::none(),
         flows: Arc::new(SharedFlows::new(flows)),
@@ -301,20 +296,6 @@ async fn a_visit_that_begins_when_the_time_is_over_blames_no_dns_server() {
     }
     let visit = visitor.visit(&target(443, Addresses::First), &terms, &Occasion::default(), rng()).await;
     assert!(matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.phase == Phase::Dns), "{visit:?}");
-}
-
-#[tokio::test]
-async fn a_stranger_leads_nobody_to_this_machine_even_where_the_operator_may_go() {
-    let (_open, port) = open(C).await;
-    let (visitor, operator) = caller(names(&[&[C]]).await, 60);
-    let terms = Terms { asker: Asker::Stranger, policy: AddressPolicy::default(), ..operator.clone() };
-    let by_name = target(port, Addresses::All);
-    let by_address = Target { host: Host::Address(C.into()), ..by_name.clone() };
-    for target in [by_name, by_address] {
-        let visit = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
-        assert_eq!((visit.result, visit.outcomes.len()), (Err(Untested::Forbidden(C.into())), 0));
-        assert_eq!(visitor.visit(&target, &operator, &Occasion::default(), rng()).await.result, Ok(Verdict::Healthy));
-    }
 }
 
 #[tokio::test]

@@ -55,7 +55,9 @@ pub(super) fn of(one: &Measurement, factor: f64) -> Vec<Line> {
     let cpu = one.cpu_per_probe(AGENT_NAME).unwrap_or(f64::INFINITY);
     let mut lines = vec![line("CPU per probe in ms", cpu, of_kinds / endpoints.kinds.len() as f64)];
     if let Some(spent) = one.spent.get(AGENT_NAME).filter(|_| one.watched >= MANY) {
-        lines.push(line("share of one core", spent.cpu_seconds / one.seconds, LARGE.0));
+        // What was not probed was not paid for: the share is that of all that was to be made.
+        let share = spent.cpu_seconds / one.seconds * (one.expected / one.made() as f64).max(1.0);
+        lines.push(line("share of one core", if one.made() > 0 { share } else { f64::INFINITY }, LARGE.0));
         lines.push(line("peak memory in MiB", spent.memory.peak as f64 / 1024.0, LARGE.1));
     }
     lines
@@ -123,6 +125,17 @@ mod tests {
         let one = measured(&Kind::ALL, MANY, 100_000, 2.6);
         assert_eq!(over(&one, 1.0), ["share of one core", "peak memory in MiB"]);
         assert_eq!(over(&one, 2.0), [""; 0]);
+    }
+
+    #[test]
+    fn half_of_the_probes_in_half_of_the_share_is_the_whole_share() {
+        let share = |made, cpu_seconds| {
+            let one = measured(&[Kind::Https], MANY, made, cpu_seconds);
+            of(&one, 1.0).into_iter().find(|line| line.what == "share of one core").expect("it is large").measured
+        };
+        assert!((share(500, 1.0) - 0.2).abs() < 1e-9, "{}", share(500, 1.0));
+        assert!((share(1000, 1.0) - 0.1).abs() < 1e-9 && (share(2000, 1.0) - 0.1).abs() < 1e-9);
+        assert!(share(0, 0.0).is_infinite(), "no probe at all is no cheap probe");
     }
 
     #[test]

@@ -90,9 +90,9 @@ impl Endpoints {
         let (every, timeout) = (show(self.interval), show(self.timeout()));
         let of_all = |value: &str| Kind::ALL.map(|kind| format!("{}: {value}", kind.label())).join(", ");
         let mut text = format!(
-            "vantage: ase-lab bench\nlisten: \"{AGENT}\"\nresolvers: {{custom: [{RESOLVER}], azure: {RESOLVER}}}\n\
+            "profile: custom\nvantage: ase-lab bench\nlisten: \"{AGENT}\"\nresolvers: {{custom: [{RESOLVER}], azure: {RESOLVER}}}\n\
              ca: {{file: \"{}\", system: false}}\nstate_dir: \"{}\"\nintervals: {{{}}}\ntimeouts: {{{}}}\n\
-             endpoints:\n  remove: [\"*\"]\n  add:\n",
+             endpoints:\n  add:\n",
             folder.join("ca.pem").display(),
             folder.join("state").display(),
             of_all(&every),

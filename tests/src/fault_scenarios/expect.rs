@@ -44,15 +44,33 @@ pub(super) struct Expectation {
     /// The least confidence.
     #[serde(default)]
     pub(super) confidence: Option<String>,
-    /// Exactly these endpoints: ids, with `*` for any text; those after `!` are left out.
+    /// Which endpoints it has.
     #[serde(default)]
-    pub(super) endpoints: Vec<String>,
+    pub(super) endpoints: Option<Endpoints>,
     /// Causes that no incident may have.
     #[serde(default)]
     pub(super) not: Vec<String>,
     /// Causes of further incidents that may stand beside it.
     #[serde(default)]
     pub(super) also: Vec<String>,
+}
+
+/// Which endpoints an incident has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Endpoints {
+    /// Whichever: chance decides.
+    Word(AnyOfThem),
+    /// Exactly these: ids, with `*` for any text; those after `!` are left out.
+    These(Vec<String>),
+}
+
+/// The word that stands for whichever endpoints.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AnyOfThem {
+    /// Chance decides.
+    Any,
 }
 
 impl TryFrom<Value> for Expect {

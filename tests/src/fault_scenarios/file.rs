@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use ase_agent::net::duration::HumanDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{expect::Expect, exported::Exported, polite::Polite};
+use super::{expect::Expect, exported::Exported, polite::Polite, printed::Check, whole};
 use crate::{
     fault::rules::{self, Rule},
     guest_fault::GuestFault,
@@ -32,8 +32,8 @@ pub(super) struct Scenario {
     pub(super) file: String,
     /// What is the case, one line.
     pub(super) what: String,
-    /// The row of the fault catalogue, or `combo`, or `healthy`.
-    #[allow(dead_code, reason = "it tells the reader of the file where to look")]
+    /// Which kind of fault it shows.
+    #[allow(dead_code, reason = "it tells the reader which files show the same")]
     pub(super) row: Row,
     /// Whether it belongs to the few that stand for all.
     #[serde(default)]
@@ -53,6 +53,9 @@ pub(super) struct Scenario {
     /// How long all is healthy before the fault.
     #[serde(default)]
     pub(super) healthy: Option<HumanDuration>,
+    /// Keys that are put over the agent's configuration, which it reads again, when all was healthy before the fault.
+    #[serde(default)]
+    pub(super) reloaded: Option<serde_json::Map<String, Value>>,
     /// Which endpoints there are.
     #[serde(default)]
     pub(super) world: World,
@@ -74,7 +77,7 @@ pub(super) struct Scenario {
     /// How many files the agent may have open, which it can know from its start.
     #[serde(default)]
     pub(super) files: Option<u32>,
-    /// The fault comes and goes before it is judged; in the end it stays, unless `expect` is `silent`.
+    /// The fault comes and goes before it is judged; in the end it stays if `expect` is an incident.
     #[serde(default)]
     pub(super) flaps: Option<Flaps>,
     /// What happens when the right thing was said, in turn.
@@ -91,6 +94,9 @@ pub(super) struct Scenario {
     /// Words that the daemon must have said at some moment, of an incident or of an endpoint.
     #[serde(default)]
     pub(super) says: Vec<String>,
+    /// Words that the daemon's log must hold in the end.
+    #[serde(default)]
+    pub(super) logs: Vec<String>,
     /// Time servers that are asked no more often than a public one may be.
     #[serde(default)]
     pub(super) polite: Option<Polite>,
@@ -150,6 +156,9 @@ pub(super) struct Step {
     /// How soon after a repair nothing may be open any more; else the scenario's limit.
     #[serde(default)]
     pub(super) within: Option<HumanDuration>,
+    /// How often endpoints must be visited in the time after a reload, at least, by id.
+    #[serde(default)]
+    pub(super) visits: BTreeMap<String, u64>,
 }
 
 /// What happens in a step.
@@ -164,51 +173,12 @@ pub(super) enum Deed {
     Wait,
 }
 
-/// What `ase-agent check` must print.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "Value")]
-pub(super) struct Check {
-    /// Words that it must print.
-    pub(super) says: Vec<String>,
-    /// Words that its first incident must hold.
-    pub(super) first: Vec<String>,
-    /// Words that it must not print.
-    pub(super) not: Vec<String>,
-    /// How long it may take.
-    pub(super) within: Option<HumanDuration>,
-    /// Whether it prints on a terminal of 80 columns and 24 lines, and the row keeps what that shows.
-    pub(super) screen: bool,
-}
-
-/// The written form of [`Check`]: a list is what it says.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct CheckKeys {
-    says: Vec<String>,
-    first: Vec<String>,
-    not: Vec<String>,
-    within: Option<HumanDuration>,
-    screen: bool,
-}
-
-impl TryFrom<Value> for Check {
-    type Error = anyhow::Error;
-
-    fn try_from(value: Value) -> Result<Self> {
-        if value.is_array() {
-            return Ok(Self { says: serde_json::from_value(value).context("check")?, ..Self::default() });
-        }
-        let CheckKeys { says, first, not, within, screen } = serde_json::from_value(value).context("check")?;
-        Ok(Self { says, first, not, within, screen })
-    }
-}
-
-/// A row of the fault catalogue.
+/// A kind of fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-#[allow(dead_code, reason = "it tells the reader of the file where to look")]
+#[allow(dead_code, reason = "it tells the reader which files show the same")]
 pub(super) enum Row {
-    /// Its number.
+    /// A number that all files of the same kind share.
     Number(u8),
     /// `combo` or `healthy`.
     Word(String),
@@ -273,23 +243,8 @@ impl Scenario {
         scenario.name = word(Some(file)).unwrap_or_default();
         scenario.group = word(file.parent()).unwrap_or_default();
         scenario.file = scenario.path();
-        scenario.check_whole().with_context(|| file.display().to_string())?;
+        whole::check(&scenario).with_context(|| file.display().to_string())?;
         Ok(scenario)
-    }
-
-    /// What is wrong beyond the shape of each key.
-    fn check_whole(&self) -> Result<()> {
-        let has_daemon = self.by != By::Check;
-        ensure!(has_daemon || self.fault.is_none(), "fault must be under before where only check is asked (by: check)");
-        ensure!(has_daemon || self.then.is_empty(), "then needs a daemon: by (check) must be daemon");
-        ensure!(self.flaps.is_none() || self.fault.is_some(), "flaps needs a fault that comes and goes");
-        let cannot_end = self.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
-        let is_repaired = self.then.iter().any(|step| matches!(step.r#do, Deed::Repair));
-        ensure!(
-            !cannot_end || !(is_repaired || self.flaps.is_some()),
-            "fault.guest lasts for ever: it cannot be repaired"
-        );
-        Ok(())
     }
 
     /// The ways in which it is played, one after the other.
@@ -304,6 +259,7 @@ impl Scenario {
         }
         by_check.then.clear();
         by_check.says.clear();
+        by_check.logs.clear();
         vec![Self { by: By::Daemon, ..self }, by_check]
     }
 }

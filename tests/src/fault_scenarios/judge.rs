@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    expect::{CONFIDENCES, Expect, Expectation, join},
-    file::{Check, Scenario},
+    expect::{CONFIDENCES, Endpoints, Expect, Expectation, join},
+    file::Scenario,
+    printed::Check,
 };
 
 /// A visit that was under way when the fault began may have begun so long before.
@@ -276,10 +277,9 @@ fn differences(expectation: &Expectation, incident: &Value, ids: &[&str]) -> Vec
     if let Some(least) = expectation.confidence.as_ref().filter(|least| rank(confidence) < rank(least)) {
         differences.push(format!("confidence is {confidence}, not {least}"));
     }
-    if !expectation.endpoints.is_empty() {
+    if let Some(Endpoints::These(these)) = &expectation.endpoints {
         let is_expected = |id: &&str| {
-            let (out, of): (Vec<_>, Vec<_>) =
-                expectation.endpoints.iter().partition(|pattern| pattern.starts_with('!'));
+            let (out, of): (Vec<_>, Vec<_>) = these.iter().partition(|pattern| pattern.starts_with('!'));
             of.iter().any(|pattern| matches(pattern, id)) && !out.iter().any(|pattern| matches(&pattern[1..], id))
         };
         let mut wanted: Vec<&str> = ids.iter().copied().filter(is_expected).collect();
@@ -338,6 +338,7 @@ mod tests {
             "{cause: dropped}",
             "{cause: dropped, side: path, scope: port|class, confidence: possible, endpoints: ['*:443']}",
             "{cause: dropped, not: [refused]}",
+            "{cause: dropped, endpoints: any}",
             "{cause: dropped, component: the zone x|TCP 443 *}",
         ] {
             assert_eq!(misses(&scenario(expect), &status), Vec::<String>::new(), "{expect}");

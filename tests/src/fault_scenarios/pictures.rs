@@ -217,7 +217,7 @@ fn staged(file: &Path, folder: &Path, name: &str) -> Result<()> {
 fn followed(stage: &Stage, browser: &mut Browser, is_open: bool) -> Result<String> {
     let start = clock::now();
     while judge::incidents(&stage.status()?).is_empty() == is_open {
-        ensure!(start.elapsed() < PATIENCE, "the incident did not come or go: {}", stage.log());
+        ensure!(start.elapsed() < PATIENCE, "the incident did not come or go: {}", stage.end_of_log());
         thread::sleep(GLANCE);
     }
     let said = start.elapsed();
@@ -279,7 +279,12 @@ fn until(stage: &Stage, fits: impl Fn(&Value) -> bool) -> Result<Value> {
         if since.is_some_and(|since| since.elapsed() >= STEADY) {
             return Ok(status);
         }
-        ensure!(start.elapsed() < PATIENCE, "what is to be seen did not come: {}{}", status["summary"], stage.log());
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "what is to be seen did not come: {}{}",
+            status["summary"],
+            stage.end_of_log()
+        );
         thread::sleep(LOOK);
     }
 }

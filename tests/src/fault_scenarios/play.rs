@@ -2,6 +2,7 @@
 //! what happens then.
 
 use std::{
+    collections::BTreeMap,
     fs, thread,
     time::{Duration, Instant},
 };
@@ -37,6 +38,8 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// How long the agent is watched after a reload, and after the silence that follows a repair: longer than the endpoints'
 /// interval, so that each was visited again.
 const AFTER: Duration = Duration::from_secs(10);
+/// The same at the built-in profile's own pace of 30 s; only its time servers are asked less often, every 64 s.
+const AFTER_BUILTIN: Duration = Duration::from_secs(35);
 /// Time between two looks at the status.
 const LOOK: Duration = Duration::from_millis(250);
 /// The same, where the status is long.
@@ -103,6 +106,10 @@ impl Play<'_> {
         if scenario.fault.is_some() || scenario.is_healthy() {
             self.until_healthy(scenario.healthy.map_or(HEALTHY, |healthy| healthy.0))?;
         }
+        if let Some(keys) = &scenario.reloaded {
+            self.stage.reload(keys)?;
+            self.until_healthy(HEALTHY)?;
+        }
         if let Some(fault) = &scenario.fault {
             self.played.began = Some(Timestamp::now());
             self.start = clock::now();
@@ -123,6 +130,7 @@ impl Play<'_> {
             self.check()?;
         }
         scenario.then.iter().try_for_each(|step| self.step(step))?;
+        self.read_log();
         self.ask_who_was_polite()
     }
 
@@ -139,7 +147,7 @@ impl Play<'_> {
                 return Ok(());
             }
             if start.elapsed() > UNTIL_HEALTHY + lasting {
-                bail!("the agent is not healthy: {}{}", ailing(&status), self.stage.log());
+                bail!("the agent is not healthy: {}{}", ailing(&status), self.stage.end_of_log());
             }
             thread::sleep(self.pause());
         }
@@ -172,7 +180,7 @@ impl Play<'_> {
         let page = String::from_utf8_lossy(&page);
         let open = page.lines().find_map(|line| line.strip_prefix(OPEN));
         if open.and_then(|open| open.parse().ok()).is_none_or(|open: f64| open < 1.0) {
-            self.played.watch.wrong(format!("{OPEN}is {}, though an incident is open", open.unwrap_or("missing")));
+            self.played.watch.unsteady(format!("{OPEN}is {}, though an incident is open", open.unwrap_or("missing")));
         }
     }
 
@@ -185,7 +193,7 @@ impl Play<'_> {
             thread::sleep(self.pause().min(lasting.saturating_sub(start.elapsed())));
         }
         if !has_seen && lasting > AFTER {
-            bail!("the agent never told its status{}", self.stage.log());
+            bail!("the agent never told its status{}", self.stage.end_of_log());
         }
         Ok(())
     }
@@ -220,7 +228,7 @@ impl Play<'_> {
             thread::sleep(self.pause());
         }
         if self.played.status.is_null() {
-            bail!("the agent never told its status{}", self.stage.log());
+            bail!("the agent never told its status{}", self.stage.end_of_log());
         }
         Ok(())
     }
@@ -244,17 +252,41 @@ impl Play<'_> {
         self.observe(step.after.map_or(BETWEEN, |after| after.0))?;
         match &step.r#do {
             Deed::Wait => Ok(()),
-            Deed::Reload(keys) => self.reload(keys),
+            Deed::Reload(keys) => self.reload(keys, &step.visits),
             Deed::Repair => self.repair(step.within),
         }
     }
 
-    fn reload(&mut self, keys: &Map<String, Value>) -> Result<()> {
+    fn reload(&mut self, keys: &Map<String, Value>, wanted: &BTreeMap<String, u64>) -> Result<()> {
         if let Some(incident) = judge::right(self.scenario, &self.played.status) {
             self.played.watch.hold_steady(&incident.clone());
         }
+        let mut before = visits(&self.played.status);
         self.stage.reload(keys)?;
-        self.observe(AFTER)
+        let (start, mut made) = (clock::now(), BTreeMap::<&String, u64>::new());
+        while start.elapsed() < self.after() {
+            self.observe(Duration::from_secs(1))?;
+            let now = visits(&self.played.status);
+            for id in wanted.keys() {
+                let of = |visits: &BTreeMap<String, u64>| visits.get(id).copied().unwrap_or_default();
+                // An endpoint that is asked otherwise than before begins anew, and counts from nothing.
+                *made.entry(id).or_default() += of(&now).checked_sub(of(&before)).unwrap_or(of(&now));
+            }
+            before = now;
+        }
+        for (id, least) in wanted.iter().filter(|(id, least)| made.get(id).is_none_or(|made| made < *least)) {
+            let made = made.get(id).copied().unwrap_or_default();
+            self.played.watch.wrong(format!("{id} was visited {made} times after the reload, not {least}"));
+        }
+        Ok(())
+    }
+
+    /// How long is watched after a reload or a repair.
+    fn after(&self) -> Duration {
+        match self.scenario.world {
+            World::Small => AFTER.mul_f64(self.stretch),
+            World::Builtin => AFTER_BUILTIN,
+        }
     }
 
     /// Ends the fault and waits for silence; the status before it is what is judged.
@@ -272,9 +304,17 @@ impl Play<'_> {
             }
             thread::sleep(self.pause());
         }
-        self.observe(AFTER)?;
+        self.observe(self.after())?;
         self.played.status = judged;
         Ok(())
+    }
+
+    /// Notes what the log does not hold.
+    fn read_log(&mut self) {
+        let log = self.stage.log();
+        for words in self.scenario.logs.iter().filter(|words| !log.contains(*words)) {
+            self.played.watch.wrong(format!("the log does not say ({words})"));
+        }
     }
 
     /// Notes every time server that was asked too often.
@@ -287,7 +327,7 @@ impl Play<'_> {
                 self.played.watch.wrong(format!("{name} was never asked for the time"));
             }
             let told = polite::impolite(&asked, polite);
-            told.into_iter().for_each(|told| self.played.watch.wrong(format!("{name} {told}")));
+            told.into_iter().for_each(|told| self.played.watch.impolite(format!("{name} {told}")));
         }
         Ok(())
     }
@@ -304,6 +344,12 @@ fn waited_for_processor() -> Duration {
 fn endpoints(status: &Value) -> impl Iterator<Item = &Value> {
     let endpoints = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
     endpoints.iter().filter(|endpoint| endpoint["status"] != "not_configured")
+}
+
+/// How many visits of each endpoint have begun.
+fn visits(status: &Value) -> BTreeMap<String, u64> {
+    let of = |endpoint: &Value| Some((endpoint["id"].as_str()?.to_owned(), endpoint["attempts"].as_u64()?));
+    endpoints(status).filter_map(of).collect()
 }
 
 fn is_healthy(status: &Value) -> bool {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{file::Scenario, judge, play::Played};
+use super::{file::Scenario, gate, judge, play::Played};
 
 /// What came of one scenario.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -40,8 +40,17 @@ pub(crate) struct Row {
     pub(crate) misses: Vec<String>,
     /// What was said though it may never be, by the daemon at any moment or by `check`.
     pub(crate) never_violated: Vec<String>,
+    /// What did not live on through a reload.
+    pub(crate) unsteady: Vec<String>,
+    /// Time servers that were asked too often.
+    pub(crate) impolite: Vec<String>,
+    /// Whether it could not be played.
+    pub(crate) broken: bool,
     /// The file that it was played from, as group and name; none for the comparisons of resolvers.
     pub(crate) file: Option<String>,
+    /// How long `check` took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) check_seconds: Option<f64>,
     /// What `check` showed on a terminal, where the file asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) screen: Option<String>,
@@ -53,7 +62,7 @@ impl Row {
     pub(super) fn of(scenario: &Scenario, played: &Played) -> Self {
         let watch = &played.watch;
         let mut misses = judge::misses(scenario, &played.status);
-        misses.extend(watch.wrong.iter().cloned());
+        misses.extend([&watch.wrong, &watch.unsteady, &watch.impolite].into_iter().flatten().cloned());
         misses.extend(played.began.iter().flat_map(|began| judge::too_early(*began, &played.status)));
         let unheard = scenario.says.iter().filter(|word| !watch.heard.contains(*word));
         misses.extend(unheard.map(|word| format!("the daemon never said ({word})")));
@@ -85,7 +94,11 @@ impl Row {
             course: watch.course.clone(),
             misses,
             never_violated,
+            unsteady: watch.unsteady.clone(),
+            impolite: watch.impolite.clone(),
+            broken: false,
             file: Some(scenario.file.clone()),
+            check_seconds: played.check.as_ref().map(|(_, took)| took.whole.as_secs_f64()),
             screen,
             evidence: evidence(&played.status),
         }
@@ -148,6 +161,10 @@ pub(super) fn document(rows: &[Row], took: Duration) -> Value {
             "healthy": count(|row| row.healthy),
             "healthy_silent": count(|row| row.healthy && row.silent),
             "local_blamed": count(|row| row.local_blamed),
+            "unsteady": count(|row| !row.unsteady.is_empty()),
+            "impolite": count(|row| !row.impolite.is_empty()),
+            "broken": count(|row| row.broken),
+            "falls_short": gate::falls_short(rows),
             "wrong_in_passing": count(|row| !row.wrong_in_passing.is_empty()),
             "median_seconds_to_diagnosis": median(rows),
             "seconds": took.as_secs_f64(),

@@ -217,9 +217,14 @@ impl Stage {
         self.guest.id()
     }
 
-    /// The end of the agent's log.
+    /// The agent's log.
     pub(super) fn log(&self) -> String {
-        let text = fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default();
+        fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default()
+    }
+
+    /// The end of the agent's log.
+    pub(super) fn end_of_log(&self) -> String {
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         format!("\n{}", lines[lines.len().saturating_sub(6)..].join("\n"))
     }

@@ -27,6 +27,10 @@ pub(super) struct Watch {
     pub(super) has_cried: bool,
     /// What else is wrong.
     pub(super) wrong: Vec<String>,
+    /// What shows that an incident that must live on did not, or that the gauge which pages had a gap.
+    pub(super) unsteady: Vec<String>,
+    /// Time servers that were asked too often.
+    pub(super) impolite: Vec<String>,
     /// The incident that must live on: its id and its beginning.
     steady: Option<(Value, Value)>,
     /// When the fault was repaired.
@@ -51,7 +55,7 @@ impl Watch {
             if !judge::incidents(status).iter().any(lives) {
                 let now = judge::incidents(status).into_iter().map(judge::known_by).collect::<Vec<_>>().join(", ");
                 let (id, since) = steady;
-                self.wrong(format!("incident {id} since {since} must live on: {now}"));
+                note(&mut self.unsteady, format!("incident {id} since {since} must live on: {now}"));
             }
         }
         if let Some(repaired) = self.repaired {
@@ -61,9 +65,17 @@ impl Watch {
 
     /// Notes something wrong, once.
     pub(super) fn wrong(&mut self, told: String) {
-        if self.wrong.len() < MOST && !self.wrong.contains(&told) {
-            self.wrong.push(told);
-        }
+        note(&mut self.wrong, told);
+    }
+
+    /// Notes a gap in what must live on, once.
+    pub(super) fn unsteady(&mut self, told: String) {
+        note(&mut self.unsteady, told);
+    }
+
+    /// Notes a time server that was asked too often, once.
+    pub(super) fn impolite(&mut self, told: String) {
+        note(&mut self.impolite, told);
     }
 
     /// Notes incidents where none may be.
@@ -88,6 +100,12 @@ impl Watch {
     /// Whether an incident must live on.
     pub(super) fn is_steady(&self) -> bool {
         self.steady.is_some()
+    }
+}
+
+fn note(told: &mut Vec<String>, one: String) {
+    if told.len() < MOST && !told.contains(&one) {
+        told.push(one);
     }
 }
 
@@ -123,11 +141,11 @@ mod tests {
         let first = status(1, "2026-01-01T00:00:00Z");
         watch.hold_steady(&first["incidents"][0]);
         watch.look(&scenario, &first, 1.0);
-        assert!(watch.wrong.is_empty());
+        assert!(watch.unsteady.is_empty());
         watch.look(&scenario, &status(2, "2026-01-01T00:00:00Z"), 2.0);
         watch.look(&scenario, &status(1, "2026-01-01T00:00:01Z"), 3.0);
         watch.look(&scenario, &json!({"incidents": []}), 4.0);
-        assert_eq!(watch.wrong.len(), 3, "{:?}", watch.wrong);
+        assert_eq!((watch.unsteady.len(), watch.wrong.len()), (3, 0), "{:?}", watch.unsteady);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use ase_agent::{
     net::policy::{AddressPolicy, prefix},
     visit::{
         flow_budget::SharedFlows,
-        terms::{Asker, Preference, Terms},
+        terms::Terms,
         visitor::{Occasion, Visitor},
     },
 };
@@ -219,9 +219,7 @@ fn visitor(server: SocketAddr) -> Visitor {
 fn terms(trust: &Trust) -> Result<Terms> {
     let named = prefix(&format!("{}/32", IpAddr::from(NAMED))).map_err(anyhow::Error::msg)?;
     Ok(Terms {
-        asker: Asker::Operator,
         policy: AddressPolicy { allow: vec![named], ..AddressPolicy::default() },
-        preference: Preference::AsResolved,
         egress: Egress::default(),
         trust: trust.clone(),
         flows: Arc::new(SharedFlows::new(FLOWS)),

@@ -34,13 +34,13 @@ fn whatever_a_peer_does_the_agent_survives_it_and_says_what_it_is() {
     println!("{text}");
 }
 
-/// Three minutes are too short to tell growth from noise on a busy machine: the slopes are there to be read, and `--soak 30`
-/// judges them.
+/// Minutes are too short to tell growth from noise on a busy machine: one shows that the daemon lives and that the slopes are
+/// told, and `--soak 30` judges them.
 #[test]
-fn a_daemon_outlives_three_minutes_of_hostile_peers_and_clients() {
-    let output = run(Command::new(binary("ase-lab")).args(["faults", "--soak", "3"]));
+fn a_daemon_outlives_a_minute_of_hostile_peers_and_clients() {
+    let output = run(Command::new(binary("ase-lab")).args(["faults", "--soak", "1"]));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(text.contains("3.0 min: the daemon lives"), "{text}");
+    assert!(text.contains("1.0 min: the daemon lives"), "{text}");
     assert_eq!(text.matches(" per hour after the warm-up").count(), 3, "{text}");
     println!("{text}");
 }

@@ -97,9 +97,10 @@ fn first_words(path: &str) -> Vec<String> {
     words
 }
 
-/// Every arrow between rooms, as the code draws it: from, to.
+/// Every arrow between rooms, as the code draws it: from, to. A path that goes up to the crate counts as one from there.
 fn arrows() -> BTreeSet<(String, String)> {
-    let mut arrows = BTreeSet::new();
+    let of_rooms = |(from, to): &(String, String)| [from, to].iter().all(|room| ROOMS.contains(&room.as_str()));
+    let mut arrows: BTreeSet<_> = circles::between_rooms().into_iter().filter(of_rooms).collect();
     for room in ROOMS {
         for (_, text) in sources(&format!("agent/src/{room}")).iter().filter(|(name, _)| !name.ends_with("tests.rs")) {
             let others = imported(text).into_iter().filter(|to| to != room && ROOMS.contains(&to.as_str()));
@@ -283,12 +284,96 @@ fn only_the_edges_name_serde() {
 
 #[test]
 fn readers_see_the_snapshot_only() {
+    let owners = [
+        ["crate", "engine", "monitor"],
+        ["crate", "engine", "schedule"],
+        ["crate", "engine", "state"],
+        ["crate", "diagnosis", "shell"],
+        ["crate", "resolvers", "shell"],
+        ["crate", "visit", "flow_budget"],
+    ];
     for room in ["agent/src/readers", "agent/src/web"] {
+        // What an agent would send is told from its settings and its budgets, not from a snapshot.
         for (name, text) in sources(room).into_iter().filter(|(name, _)| name != "agent/src/readers/profile.rs") {
-            for forbidden in ["monitor::", "schedule::", "flow_budget::", "config::"] {
-                assert!(!code(&text).any(|line| line.contains(forbidden)), "{name} names {forbidden}");
+            let code = code(&text).collect::<Vec<_>>().join("\n");
+            let paths = circles::paths(&code);
+            let is_owner =
+                |path: &&Vec<&str>| owners.iter().any(|owner| path.starts_with(owner)) || path[1] == "config";
+            assert_eq!(paths.iter().find(is_owner), None, "{name} names what is not in a snapshot");
+        }
+    }
+    let paths = circles::paths("use crate::{diagnosis::{self, shell::Diagnosing}, engine::state};");
+    assert!(owners[2..4].iter().all(|owner| paths.iter().any(|path| path.starts_with(owner))), "{paths:?}");
+}
+
+/// The rooms whose files act: they talk to people, to whoever asks, or to nothing but the system.
+const ACTING: [&str; 3] = ["commands", "web", "store"];
+
+/// The files of the other rooms that read a clock, the environment or a file, start a task, wait, or write to the log: the
+/// shells, and whoever measures.
+const SHELLS: [&str; 28] = [
+    "config/mod.rs",
+    "config/source.rs",
+    "diagnosis/measure.rs",
+    "diagnosis/procedure_page.rs",
+    "diagnosis/shell.rs",
+    "engine/announce.rs",
+    "engine/environment.rs",
+    "engine/machine.rs",
+    "engine/monitor.rs",
+    "engine/publishing.rs",
+    "engine/pulse.rs",
+    "engine/state.rs",
+    "engine/surroundings.rs",
+    "exports/disk.rs",
+    "exports/watch.rs",
+    "resolvers/dhcp_lease.rs",
+    "resolvers/host_files.rs",
+    "resolvers/shell.rs",
+    "resolvers/survey.rs",
+    "resolvers/trial.rs",
+    "resolvers/worker.rs",
+    "visit/flow_budget.rs",
+    "visit/rests.rs",
+    "visit/visitor.rs",
+    "witness/half_open.rs",
+    "witness/key.rs",
+    "witness/knock.rs",
+    "witness/listener.rs",
+];
+
+/// What a file that only decides cannot name: the first of them that its code does.
+fn acts(text: &str) -> Option<&'static str> {
+    let words = ["clock::", "tokio", "tracing", "fs::", "std::env", "Instant::now", "SystemTime::now", "thread::spawn"];
+    let has_word = |line: &str, word: &str| {
+        let is_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
+        line.match_indices(word).any(|(at, _)| !line[..at].ends_with(is_of_a_word))
+    };
+    words.into_iter().find(|word| code(text).any(|line| has_word(line, word)))
+}
+
+#[test]
+fn who_decides_names_no_clock_task_file_or_log() {
+    for room in ROOMS.into_iter().filter(|room| !ACTING.contains(room)) {
+        for (name, text) in sources(&format!("agent/src/{room}")) {
+            let below = name.strip_prefix("agent/src/").expect("it lies there");
+            if !name.ends_with("tests.rs") && !SHELLS.contains(&below) {
+                assert_eq!(acts(&text), None, "{name} decides, and no shell of the list");
             }
         }
+    }
+    assert_eq!(acts("fn f() { ase_probes::clock::now() }"), Some("clock::"));
+    assert_eq!(acts("use std::{fs, net};\nfn f() { fs::read(x) }"), Some("fs::"));
+    assert_eq!(acts("// clock::now()\nfn f() { prefs::read(x) }\n#[cfg(test)]\nmod tests { use tokio; }"), None);
+}
+
+#[test]
+fn every_file_of_the_agent_belongs_to_a_room() {
+    let beside = ["golden", "invariants_tests", "lib", "main", "sample"];
+    for (name, _) in sources("agent/src") {
+        let below = name.strip_prefix("agent/src/").expect("it lies there");
+        let is_known = below.contains('/') || beside.contains(&below.trim_end_matches(".rs"));
+        assert!(is_known, "{name} lies in no room");
     }
 }
 

@@ -104,7 +104,7 @@ fn only_for_tests(module: &Module, text: &str) -> Vec<Module> {
 }
 
 /// Every path in a text that begins within its own crate.
-fn paths(text: &str) -> Vec<Vec<&str>> {
+pub(super) fn paths(text: &str) -> Vec<Vec<&str>> {
     let is_of_a_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let begins = ["crate::", "super::", "self::"].into_iter().flat_map(|first| text.match_indices(first));
     let begins = begins.map(|(at, _)| at).filter(|at| !text[..*at].ends_with(is_of_a_word));
@@ -164,6 +164,13 @@ fn of_crate(folder: &str) -> Modules {
     let below = |name: &str| name.strip_prefix(folder).expect("below the folder").trim_start_matches('/').to_owned();
     let files: Vec<_> = sources(folder).into_iter().map(|(name, text)| (below(&name), text)).collect();
     Modules::of(&files)
+}
+
+/// What the rooms of the agent import from one another, by whichever path: from, to.
+pub(super) fn between_rooms() -> BTreeSet<(String, String)> {
+    let folders = of_crate("agent/src").folders();
+    let arrows = folders.get(&Module::new()).into_iter().flatten();
+    arrows.flat_map(|(from, to)| to.iter().map(|to| (from.clone(), to.clone()))).collect()
 }
 
 #[test]
