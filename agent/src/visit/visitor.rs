@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Time one DNS server gets to answer one question before the next is asked.
+/// The most time one DNS server gets to answer one question before the next is asked; within short time-outs it is less.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes visits to any target, for any caller: all ask the same DNS servers.

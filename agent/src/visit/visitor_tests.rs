@@ -13,6 +13,7 @@ use tokio::{
 
 use super::*;
 use crate::{
+    model::settings::ResolverSource,
     net::policy::{AddressPolicy, prefix},
     visit::{
         flow_budget::SharedFlows,
@@ -69,6 +70,11 @@ async fn silent(at: SocketAddr) -> Silent {
     let listener = socket.listen(0).expect("listens");
     let first = TcpSocket::new_v4().expect("a socket").connect(at);
     Silent { _in_queue: first.await.expect("one fits in the queue"), _listener: listener }
+}
+
+/// A server over UDP that never answers.
+async fn silent_datagrams() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.expect("loopback")
 }
 
 async fn open(address: [u8; 4]) -> (TcpListener, u16) {
@@ -273,7 +279,7 @@ async fn a_time_server_is_left_alone_whatever_leads_to_it() {
 
 #[tokio::test]
 async fn a_visit_that_begins_when_the_time_is_over_blames_no_dns_server() {
-    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let silent = silent_datagrams().await;
     let (visitor, terms) = caller(silent.local_addr().expect("bound"), 60);
     for within in [Duration::ZERO, TIMEOUT / 5] {
         let late = Occasion { within: Some(within), ..Occasion::default() };
@@ -282,6 +288,25 @@ async fn a_visit_that_begins_when_the_time_is_over_blames_no_dns_server() {
     }
     let visit = visitor.visit(&target(443, Addresses::First), &terms, &Occasion::default(), rng()).await;
     assert!(matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.phase == Phase::Dns), "{visit:?}");
+}
+
+#[tokio::test]
+async fn a_visit_with_little_time_is_answered_by_the_server_that_lives_and_names_the_dead_ones() {
+    let (_open, port) = open(C).await;
+    let (silent, deaf) = (silent_datagrams().await, silent_datagrams().await);
+    let (_, terms) = caller(at(A, 53), 60);
+    let servers: Vec<_> = [&silent, &deaf].iter().map(|dead| dead.local_addr().expect("bound")).collect();
+    let living = names(&[&[C]]).await;
+    let custom = servers.iter().copied().chain([living]).collect();
+    let source = ResolverSource::Config;
+    let visitor = Visitor::new(&Resolvers { custom, source, azure: living });
+    let target = Target { timeout: 3 * TIMEOUT, ..target(port, Addresses::First) };
+    let visit = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+    assert_eq!(visit.result, Ok(Verdict::Healthy), "{visit:?}");
+    let resolution = visit.resolution.as_ref().expect("a name");
+    assert_eq!(resolution.server, Some(living));
+    assert_eq!(resolution.failures.iter().map(|failure| failure.address).collect::<Vec<_>>(), servers);
+    assert!(visit.took < target.timeout - fair(target.timeout), "{:?}", visit.took);
 }
 
 #[tokio::test]
@@ -309,7 +334,7 @@ async fn a_redirect_to_a_name_whose_dns_servers_are_silent_is_noted_as_silence()
             drop(stream.write_all(head.as_bytes()).await);
         }
     });
-    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let silent = silent_datagrams().await;
     let (visitor, terms) = caller(silent.local_addr().expect("bound"), 60);
     let question = http::Question {
         scheme: http::Scheme::Http,
