@@ -118,7 +118,7 @@ impl Errand<'_> {
             result: Err(Untested::NotYet),
             resolution,
         };
-        match self.choose(visit.resolution.as_ref(), confirm) {
+        match self.choose(visit.resolution.as_ref(), confirm, &mut visit.remarks) {
             Err(_) if had < fair(self.target.timeout) && visit.resolution.as_ref().is_some_and(is_silent) => {
                 visit.result = Err(Untested::NoTime);
             }
@@ -149,13 +149,18 @@ impl Errand<'_> {
     }
 
     /// The addresses to ask, or why there is none.
-    fn choose(&self, resolution: Option<&Resolution>, confirm: &[IpAddr]) -> Result<Chosen, Finding> {
+    fn choose(
+        &self,
+        resolution: Option<&Resolution>,
+        confirm: &[IpAddr],
+        remarks: &mut Vec<String>,
+    ) -> Result<Chosen, Finding> {
         let (found, reached) = match (&self.target.host, resolution) {
             (Host::Address(address), _) => (vec![*address], Reached::Literal),
             (Host::Name(_), None) => (Vec::new(), Reached::Name),
             (Host::Name(_), Some(resolution)) => match resolution.finding {
                 Some(finding) => return Err(finding),
-                None => (self.terms.preference.order(&resolution.addresses), Reached::Name),
+                None => (self.terms.order(&resolution.addresses, remarks), Reached::Name),
             },
         };
         if found.is_empty() {

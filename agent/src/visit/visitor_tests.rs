@@ -41,19 +41,43 @@ async fn names(answers: &'static [&'static [[u8; 4]]]) -> SocketAddr {
             let is_v4 = question[question.len() - 3] == 1;
             let turn = if is_v4 { asked.fetch_add(1, Ordering::Relaxed) } else { 0 };
             let addresses = if is_v4 { answers[turn.min(answers.len() - 1)] } else { &[] };
-            drop(socket.send_to(&answer(question, addresses), from).await);
+            let addresses: Vec<_> = addresses.iter().copied().map(IpAddr::from).collect();
+            drop(socket.send_to(&answer(question, &addresses), from).await);
         }
     });
     address
 }
 
-fn answer(question: &[u8], addresses: &[[u8; 4]]) -> Vec<u8> {
+/// A DNS server that gives one address of each family.
+async fn both_families(v4: IpAddr, v6: IpAddr) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let address = socket.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let mut bytes = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+            let question = &bytes[..length - 11];
+            let one = if question[question.len() - 3] == 1 { v4 } else { v6 };
+            drop(socket.send_to(&answer(question, &[one]), from).await);
+        }
+    });
+    address
+}
+
+fn answer(question: &[u8], addresses: &[IpAddr]) -> Vec<u8> {
     let mut bytes = question.to_vec();
     bytes[2..4].copy_from_slice(&[0x81, 0x80]);
     bytes[6..12].copy_from_slice(&[0, u8::try_from(addresses.len()).expect("few"), 0, 0, 0, 0]);
     for address in addresses {
-        bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04");
-        bytes.extend(address);
+        match address {
+            IpAddr::V4(v4) => {
+                bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04");
+                bytes.extend(v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                bytes.extend(b"\xc0\x0c\0\x1c\0\x01\0\0\0\x1e\0\x10");
+                bytes.extend(v6.octets());
+            }
+        }
     }
     bytes
 }
@@ -307,6 +331,35 @@ async fn a_visit_with_little_time_is_answered_by_the_server_that_lives_and_names
     assert_eq!(resolution.server, Some(living));
     assert_eq!(resolution.failures.iter().map(|failure| failure.address).collect::<Vec<_>>(), servers);
     assert!(visit.took < target.timeout - fair(target.timeout), "{:?}", visit.took);
+}
+
+#[tokio::test]
+async fn a_name_is_asked_over_the_family_that_this_machine_has_a_route_to() {
+    // Nobody connects to the broadcast address: the kernel finds no route for it, whatever this machine's network is.
+    let (nowhere, here) = (IpAddr::from([255; 4]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST));
+    let listener = TcpListener::bind((here, 0)).await.expect("loopback");
+    let port = listener.local_addr().expect("bound").port();
+    let (visitor, terms) = caller(both_families(nowhere, here).await, 60);
+    let allow = ["127.0.0.0/8", "255.255.255.255/32", "::1/128"].map(|text| prefix(text).expect("a prefix"));
+    let terms = Terms { policy: AddressPolicy { allow: allow.into(), ..AddressPolicy::default() }, ..terms };
+    let visit = async |visitor: &Visitor, addresses| {
+        visitor.visit(&target(port, addresses), &terms, &Occasion::default(), rng()).await
+    };
+    for (which, asked) in [(Addresses::First, 1), (Addresses::All, 2)] {
+        let over_v6 = visit(&visitor, which).await;
+        assert_eq!((over_v6.result, over_v6.outcomes.len()), (Ok(Verdict::Healthy), asked), "{over_v6:?}");
+        assert_eq!(
+            over_v6.remarks,
+            ["this machine has no route to 255.255.255.255: the name's addresses of IPv6 come first"]
+        );
+    }
+    drop(listener);
+    let closed = visit(&visitor, Addresses::First).await;
+    assert!(matches!(closed.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::Refused), "{closed:?}");
+    let (_open, port) = open(C).await;
+    let other = caller(both_families(C.into(), here).await, 60).0;
+    let over_v4 = other.visit(&target(port, Addresses::First), &terms, &Occasion::default(), rng()).await;
+    assert_eq!((over_v4.result, over_v4.remarks.len()), (Ok(Verdict::Healthy), 0), "IPv4 comes first as ever");
 }
 
 #[tokio::test]
