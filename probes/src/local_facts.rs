@@ -279,6 +279,12 @@ pub fn is_own(address: IpAddr, egress: &Egress) -> bool {
     address.is_loopback() || found.is_ok_and(|source| source == Ok(address.to_canonical()))
 }
 
+/// Whether this machine's kernel knows a way to an address. Nothing is sent. What cannot be found out stands in nobody's way.
+pub fn has_route(address: IpAddr, egress: &Egress) -> bool {
+    // The port is not asked: discard (RFC 863).
+    !matches!(source(SocketAddr::new(address, 9), egress), Ok(Err(_)))
+}
+
 /// The route lookup: the kernel chooses the source address when a UDP socket is connected, and sends nothing.
 fn source(peer: SocketAddr, egress: &Egress) -> Fact<Result<IpAddr, i32>> {
     let socket = egress.socket(peer, Type::DGRAM, Shape::default()).map_err(|trouble| {

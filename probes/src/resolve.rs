@@ -69,7 +69,7 @@ pub fn valid_name(name: &str) -> Result<(), NameError> {
 pub struct Resolver {
     /// The servers; the next is asked when one says neither yes nor no.
     pub servers: Vec<SocketAddr>,
-    /// Time one server gets for one question.
+    /// The most time one server gets for one question. Where the time is short, all of them get an equal share of it.
     pub timeout: Duration,
     /// Times the whole list is gone through, at least one.
     pub attempts: u32,
@@ -156,13 +156,15 @@ impl Resolver {
     }
 
     async fn ask_in_turn(&self, resolution: &mut Resolution, egress: &Egress, deadline: Deadline, nonce: u64) {
-        let turns = (0..self.attempts.max(1)).flat_map(|_| &self.servers);
-        for (turn, server) in (0u32..).zip(turns) {
+        let turns: Vec<_> = (0..self.attempts.max(1)).flat_map(|_| &self.servers).collect();
+        let count = u32::try_from(turns.len()).unwrap_or(u32::MAX);
+        for (turn, server) in (0..count).zip(turns) {
+            let share = share(deadline.remaining(), count - turn);
             let asker = Asker {
                 name: &resolution.name,
                 server: *server,
                 egress,
-                deadline: deadline.at_most(self.timeout),
+                deadline: deadline.at_most(self.timeout.min(share)),
                 nonce: nonce.rotate_left(turn * 7),
             };
             let (v4, v6) = tokio::join!(asker.ask(RecordType::A), asker.ask(RecordType::Aaaa));
@@ -185,6 +187,12 @@ impl Resolver {
             }
         }
     }
+}
+
+/// The time of a server's turn where so many turns are left, this one too. A silent server takes nothing from those behind
+/// it, nor from what the name is resolved for, which has a share as well; the last one may take what is left.
+fn share(remaining: Duration, turns: u32) -> Duration {
+    if turns > 1 { remaining / turns.saturating_add(1) } else { remaining }
 }
 
 /// The exchange that decides where neither family has an address, and the other one where it adds something. A name
@@ -265,6 +273,33 @@ mod tests {
         bytes[2..4].copy_from_slice(&[0x81, 0x80 | code]);
         bytes[6..12].fill(0);
         Some(bytes)
+    }
+
+    #[tokio::test]
+    async fn however_little_time_there_is_silent_servers_leave_enough_of_it_for_the_one_that_answers() {
+        let (silent, deaf) = (server(|_| None).await, server(|_| None).await);
+        let good = server(good).await;
+        let time = Duration::from_millis(900);
+        for servers in [vec![silent, good], vec![silent, deaf, good], vec![good, silent, deaf]] {
+            let silent_before = servers.iter().take_while(|server| **server != good).copied().collect::<Vec<_>>();
+            let shares = u32::try_from(servers.len() + 1).expect("few");
+            let resolver = Resolver { servers, timeout: time * 10, attempts: 1 };
+            let deadline = Deadline::within(time);
+            let found = resolver.resolve("login.example", &Egress::default(), deadline, 99).await;
+            assert_eq!((found.server, found.addresses.len(), found.finding), (Some(good), 1, None), "{found:?}");
+            let told: Vec<_> = found.failures.iter().map(|failure| failure.address).collect();
+            assert_eq!(told, silent_before, "who was silent is told");
+            assert!(deadline.remaining() > time / shares / 2, "its share is left: {:?}", deadline.remaining());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_server_that_is_alone_has_all_the_time() {
+        let silent = server(|_| None).await;
+        let resolver = Resolver { servers: vec![silent], timeout: Duration::from_secs(9), attempts: 1 };
+        let time = Duration::from_millis(300);
+        let found = resolver.resolve("login.example", &Egress::default(), Deadline::within(time), 99).await;
+        assert!(found.elapsed >= time, "{:?}", found.elapsed);
     }
 
     async fn resolve(servers: Vec<SocketAddr>, name: &str) -> Resolution {

@@ -42,7 +42,7 @@ impl fmt::Display for Host {
 pub enum Addresses {
     /// Every resolved address, both families.
     All,
-    /// The first address that the resolver gave.
+    /// The first address that the resolver gave, of IPv4 where this machine has a route to it, else of IPv6.
     #[default]
     First,
 }

@@ -67,6 +67,8 @@ struct Name {
     hurried: Option<Instant>,
     /// Its place in the order of what is due.
     planned: Option<Instant>,
+    /// Whether its turn, planned or under way, is one that somebody waits for.
+    is_urgent: bool,
     /// Whether it was to be brought forward while a survey was under way that may not have seen what is new.
     again: bool,
     /// Confirmations since its last regular or hurried turn.
@@ -84,8 +86,12 @@ pub struct Comparisons {
     names: Vec<Name>,
     views: NameViews,
     index: BTreeMap<Arc<str>, usize>,
+    /// The regular turns.
     due: BTreeSet<(Instant, usize)>,
+    /// The turns of names that were brought forward, and confirmations: regular ones that are late hold none of them up.
+    urgent: BTreeSet<(Instant, usize)>,
     under_way: usize,
+    urgent_under_way: usize,
     cadence: Cadence,
     silence: Silence,
     skipped: Option<(Server, usize)>,
@@ -109,34 +115,55 @@ impl Comparisons {
             views: Arc::new(views),
             index,
             due: BTreeSet::new(),
+            urgent: BTreeSet::new(),
             under_way: 0,
+            urgent_under_way: 0,
             cadence,
             silence: Silence::default(),
             skipped: None,
             news: BTreeSet::new(),
         };
-        (0..all.names.len()).zip(0u32..).for_each(|(index, turn)| all.plan(index, now + step * turn));
+        (0..all.names.len()).zip(0u32..).for_each(|(index, turn)| all.plan(index, now + step * turn, false));
         all
     }
 
     /// When [`Comparisons::take_due`] has something to give.
     pub fn next_due(&self) -> Option<Instant> {
-        if self.under_way >= self.room() { None } else { self.due.first().map(|(at, _)| *at) }
+        let first = [&self.urgent, &self.due].into_iter().filter_map(|turns| turns.first()).map(|(at, _)| *at).min();
+        first.filter(|_| self.under_way < self.room())
     }
 
     /// Takes the names that are due, as many as may be under way.
     pub fn take_due(&mut self, now: Instant) -> Vec<(usize, Arc<str>)> {
         let mut taken = Vec::new();
         while self.under_way < self.room()
-            && let Some(&(at, index)) = self.due.first()
-            && at <= now
+            && let Some(index) = self.pop_due(now)
         {
-            self.due.pop_first();
+            let name = &mut self.names[index];
+            name.planned = None;
             self.under_way += 1;
-            self.names[index].planned = None;
+            self.urgent_under_way += usize::from(name.is_urgent);
             taken.push((index, Arc::clone(&self.views[index].name)));
         }
         taken
+    }
+
+    /// The next that is due: urgent ones first, but where there is room for several, the last is for a regular one that waits.
+    fn pop_due(&mut self, now: Instant) -> Option<usize> {
+        let is_due = |turns: &BTreeSet<(Instant, usize)>| turns.first().is_some_and(|(at, _)| *at <= now);
+        let has_room = self.urgent_under_way < (self.room() - 1).max(1);
+        let turns = match (is_due(&self.urgent), is_due(&self.due)) {
+            (true, is_late) if has_room || !is_late => &mut self.urgent,
+            (_, true) => &mut self.due,
+            (_, false) => return None,
+        };
+        turns.pop_first().map(|(_, index)| index)
+    }
+
+    /// A survey ended, well or not.
+    fn ended(&mut self, index: usize) {
+        self.under_way -= 1;
+        self.urgent_under_way -= usize::from(self.names[index].is_urgent);
     }
 
     /// How many surveys may be under way. When as many as that were left unanswered in a row, which may have been one bad
@@ -153,7 +180,8 @@ impl Comparisons {
     }
 
     fn skip_the_rest(&mut self, side: Server) {
-        let rest = std::mem::take(&mut self.due);
+        let mut rest = std::mem::take(&mut self.due);
+        rest.append(&mut self.urgent);
         rest.iter().for_each(|(_, index)| self.names[*index].planned = None);
         let already = self.skipped.map_or(0, |(_, count)| count);
         self.skipped = Some((side, already + rest.len())).filter(|(_, count)| *count > 0);
@@ -166,7 +194,7 @@ impl Comparisons {
 
     /// How many names are yet to be compared in the only round.
     pub fn remaining(&self) -> usize {
-        self.due.len() + self.under_way
+        self.due.len() + self.urgent.len() + self.under_way
     }
 
     /// Brings a name forward whose endpoint was lost, or whose answer changed.
@@ -179,7 +207,7 @@ impl Comparisons {
         match known.planned {
             Some(_) => {
                 (known.hurried, known.rechecks) = (Some(now), 0);
-                self.plan(index, now);
+                self.plan(index, now, true);
             }
             None => known.again = true,
         }
@@ -213,16 +241,22 @@ impl Comparisons {
         std::mem::take(&mut self.news).into_iter().map(|index| Arc::clone(&self.views[index].name)).collect()
     }
 
-    fn plan(&mut self, index: usize, at: Instant) {
-        if let Some(earlier) = self.names[index].planned.replace(at) {
-            self.due.remove(&(earlier, index));
+    fn plan(&mut self, index: usize, at: Instant, is_urgent: bool) {
+        let name = &mut self.names[index];
+        let was_urgent = std::mem::replace(&mut name.is_urgent, is_urgent);
+        if let Some(earlier) = name.planned.replace(at) {
+            self.turns(was_urgent).remove(&(earlier, index));
         }
-        self.due.insert((at, index));
+        self.turns(is_urgent).insert((at, index));
+    }
+
+    fn turns(&mut self, urgent: bool) -> &mut BTreeSet<(Instant, usize)> {
+        if urgent { &mut self.urgent } else { &mut self.due }
     }
 
     /// Takes a survey in: unites it with the last rounds, and publishes what is firm.
     pub fn take_in(&mut self, index: usize, survey: Survey, at: Duration, now: Instant) {
-        self.under_way -= 1;
+        self.ended(index);
         self.silence.hear(survey.custom.outcome, survey.azure.outcome);
         if let (Cadence::Once, Some(side)) = (self.cadence, self.silence.side(CONCURRENCY_ONCE + 1)) {
             self.skip_the_rest(side);
@@ -238,7 +272,7 @@ impl Comparisons {
             if pause.is_zero() {
                 self.names[index].hurried = Some(now);
             }
-            self.plan(index, now + pause);
+            self.plan(index, now + pause, pause < interval);
         }
     }
 
@@ -258,15 +292,15 @@ impl Comparisons {
 
     /// A survey died; its name waits for its next turn.
     pub fn give_up(&mut self, index: usize, now: Instant) {
-        self.under_way -= 1;
+        self.ended(index);
         if let Cadence::Every(interval) = self.cadence {
-            self.plan(index, now + interval);
+            self.plan(index, now + interval, false);
         }
     }
 
     /// Whether nothing is due and nothing under way.
     pub fn is_settled(&self) -> bool {
-        self.under_way == 0 && self.due.is_empty()
+        self.under_way == 0 && self.due.is_empty() && self.urgent.is_empty()
     }
 
     /// A name, if it is compared.
@@ -294,11 +328,11 @@ impl Comparisons {
                 let (place, again) = (self.names[index].planned, false);
                 // Who would be asked too late now takes its new turn, so that many do not come at once.
                 let in_turn = |at: Instant| if at > latest { place.unwrap_or(latest) } else { at };
-                planned.push((index, before.planned.map_or(now, in_turn)));
-                self.names[index] = Name { planned: place, again, ..before };
+                planned.push((index, before.planned.map_or(now, in_turn), before.is_urgent));
+                self.names[index] = Name { planned: place, again, is_urgent: false, ..before };
             }
         }
-        planned.into_iter().for_each(|(index, at)| self.plan(index, at));
+        planned.into_iter().for_each(|(index, at, is_urgent)| self.plan(index, at, is_urgent));
     }
 }
 
@@ -443,6 +477,95 @@ mod tests {
         all.hurry("c.example", start + HURRY);
         assert_eq!(all.next_due(), Some(start + HURRY));
         all.hurry("nobody.example", start);
+    }
+
+    /// Compares names of which each takes a while, in virtual time: `answer` says what is found for a name, and `after` is told
+    /// of each end and says whether to go on.
+    fn play(
+        all: &mut Comparisons,
+        start: Instant,
+        took: Duration,
+        answer: impl Fn(usize) -> Survey,
+        mut after: impl FnMut(&mut Comparisons, usize, Instant) -> bool,
+    ) {
+        let (mut now, mut under_way) = (start, BTreeSet::new());
+        for _ in 0..100_000 {
+            under_way.extend(all.take_due(now).into_iter().map(|(index, _)| (now + took, index)));
+            let first = under_way.first().map(|(at, _)| *at);
+            let Some(next) = first.into_iter().chain(all.next_due()).min() else { return };
+            assert!(next > now || first == Some(next), "what is due begins");
+            now = next;
+            if first != Some(now) {
+                continue;
+            }
+            let Some((_, index)) = under_way.pop_first() else { return };
+            all.take_in(index, answer(index), now - start, now);
+            if !after(all, index, now) {
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn many(count: usize) -> impl Iterator<Item = String> + Clone {
+        (0..count).map(|number| format!("n{number}.example"))
+    }
+
+    #[test]
+    fn a_backlog_holds_up_neither_a_name_that_was_brought_forward_nor_its_confirmations() {
+        let (start, took, late) = (ase_probes::clock::now(), Duration::from_secs(2), INTERVAL * 2);
+        let mut all = Comparisons::new(many(2000), Cadence::Every(INTERVAL), start);
+        let lost = 1999;
+        let (mut hurried, mut regular) = (None, 0);
+        let answer = |index| survey(if index == lost { "127.0.0.1" } else { "20.0.0.1" }, "20.0.0.1");
+        play(&mut all, start, took, answer, |all, index, now| {
+            if hurried.is_none() && now >= start + late {
+                assert!(all.due.first().is_some_and(|(at, _)| *at + INTERVAL / 2 < now), "there is a backlog");
+                all.hurry("n1999.example", now);
+                hurried = Some(now);
+            }
+            regular += usize::from(hurried.is_some() && index != lost);
+            let is_published = all.views()[lost].published.is_some();
+            if is_published {
+                let turns = 1 + RECHECKS;
+                let most = (took * 2 + RECHECK) * turns;
+                assert!(hurried.is_some_and(|at| now - at <= most), "{:?}", hurried.map(|at| now - at));
+            }
+            !is_published
+        });
+        assert!(all.views()[lost].published.is_some());
+        assert!(regular > 0, "the others go on");
+    }
+
+    #[test]
+    fn many_names_that_were_brought_forward_leave_room_for_a_regular_one() {
+        let (start, took) = (ase_probes::clock::now(), Duration::from_secs(2));
+        let mut all = Comparisons::new(many(400), Cadence::Every(INTERVAL), start);
+        let (end, mut regular) = (start + INTERVAL * 2, BTreeSet::new());
+        play(
+            &mut all,
+            start,
+            took,
+            |_| survey("20.0.0.1", "20.0.0.1"),
+            |all, index, now| {
+                (0..300).for_each(|number| all.hurry(&format!("n{number}.example"), now));
+                regular.extend((index >= 300).then_some(index));
+                now < end
+            },
+        );
+        assert_eq!(regular.len(), 100, "each of those that nobody waits for had its turn");
+    }
+
+    #[test]
+    fn in_a_single_round_a_name_that_was_brought_forward_comes_first() {
+        let start = ase_probes::clock::now();
+        let mut once = Comparisons::new(many(40), Cadence::Once, start);
+        assert_eq!(once.take_due(start).len(), CONCURRENCY_ONCE);
+        let later = start + RECHECK;
+        once.hurry("n39.example", later);
+        once.take_in(0, survey("20.0.0.1", "20.0.0.1"), Duration::ZERO, later);
+        assert_eq!(once.take_due(later).iter().map(|(index, _)| *index).collect::<Vec<_>>(), [39]);
+        assert_eq!(once.remaining(), 39);
     }
 
     #[test]

@@ -223,6 +223,8 @@ impl Comparing {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UdpSocket;
+
     use super::*;
     use crate::config::tests::loaded;
 
@@ -232,6 +234,37 @@ mod tests {
         loaded(&format!(
             "profile: custom\nresolvers: {{custom: [{server}]}}\nendpoints:\n  add: [{{host: a.example, class: https}}]\n"
         ))
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_silent_a_moment_ago_takes_no_time_of_the_next_name() {
+        let [silent, good] = [bound().await, bound().await];
+        let at = |socket: &UdpSocket| socket.local_addr().expect("bound");
+        let surveyor =
+            Surveyor { custom: vec![at(&silent), at(&good)], azure: at(&good), ..Surveyor::new(&settings("10.0.0.4")) };
+        let living = at(&good);
+        tokio::spawn(async move {
+            let mut bytes = [0; 512];
+            while let Ok((length, from)) = good.recv_from(&mut bytes).await {
+                // There is no such name, without EDNS.
+                let mut answer = bytes[..length - 11].to_vec();
+                answer[2..4].copy_from_slice(&[0x81, 0x83]);
+                answer[6..12].fill(0);
+                drop(good.send_to(&answer, from).await);
+            }
+        });
+        let mut asked = Vec::new();
+        for _ in 0..2 {
+            let survey = surveyor.survey("a.example", StdRng::from_seed([7; 32])).await.expect("this machine is well");
+            assert_eq!((survey.server, survey.custom.outcome), (living, DnsOutcome::Nxdomain));
+            let mut bytes = [0; 512];
+            asked.push(std::iter::from_fn(|| silent.try_recv(&mut bytes).ok()).take(10).count() > 0);
+        }
+        assert_eq!(asked, [true, false]);
+    }
+
+    async fn bound() -> UdpSocket {
+        UdpSocket::bind("127.0.0.1:0").await.expect("loopback")
     }
 
     #[test]

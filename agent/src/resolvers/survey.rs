@@ -39,7 +39,7 @@ use crate::{
     resolvers::compare::{
         self, Annotation, Answer, Circumstances, Comparison, DnsOutcome, History, Inventor, TlsConfirmation, Worry,
     },
-    resolvers::{nonexistent, varying::MANAGED},
+    resolvers::{nonexistent, silence::Hush, varying::MANAGED},
 };
 
 type Exchange = ase_probes::seen::Exchange<dns::Reply>;
@@ -123,6 +123,8 @@ pub struct Surveyor {
     pub falls_back: bool,
     /// What the canary said last, and when; surveys share it.
     pub canary: Arc<Mutex<Option<(Instant, bool)>>>,
+    /// Which custom servers were silent a moment ago; surveys share it.
+    pub hush: Arc<Mutex<Hush>>,
 }
 
 /// The names of a catalogue that Azure DNS alone resolves.
@@ -149,6 +151,7 @@ impl Surveyor {
             of_the_platform: of_the_platform(&settings.catalog),
             falls_back: settings.catalog.falls_back,
             canary: Arc::default(),
+            hush: Arc::default(),
         }
     }
 
@@ -201,17 +204,21 @@ impl Surveyor {
         }
     }
 
-    /// The first custom server that says yes or no; the first server's failure if none does.
+    /// The first custom server that says yes or no, but those that were silent a moment ago are asked last; the first
+    /// server's failure if none does.
     async fn ask_custom(&self, name: &str, nonce: u64) -> (SocketAddr, Answer) {
-        let mut failure = None;
-        for server in &self.custom {
-            let answer = self.ask(*server, name, nonce).await;
+        let mut failures = BTreeMap::new();
+        let in_turn = self.hush.lock().await.speakers_first(&self.custom, clock::now());
+        for server in in_turn {
+            let answer = self.ask(server, name, nonce).await;
+            self.hush.lock().await.hear(server, answer.outcome, clock::now());
             if !answer.outcome.is_failure() {
-                return (*server, answer);
+                return (server, answer);
             }
-            failure.get_or_insert((*server, answer));
+            failures.insert(server, answer);
         }
-        failure.unwrap_or_else(|| (self.azure, Answer::without_addresses(DnsOutcome::Timeout)))
+        let of_first = self.custom.first().and_then(|first| failures.remove_entry(first));
+        of_first.unwrap_or_else(|| (self.azure, Answer::without_addresses(DnsOutcome::Timeout)))
     }
 
     /// Asks one server for both families.

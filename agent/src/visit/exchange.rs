@@ -153,7 +153,7 @@ impl Exchange<'_> {
         let had = self.deadline.remaining();
         let nonce = self.rng.next_u64();
         let resolution = self.resolver.resolve(&next.host, &self.terms.egress, self.deadline, nonce).await;
-        let addresses = &resolution.addresses;
+        let addresses = self.terms.order(&resolution.addresses, &mut self.remarks);
         if addresses.contains(&asked.ip()) {
             return there(asked.ip());
         }

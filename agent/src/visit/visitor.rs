@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Time one DNS server gets to answer one question before the next is asked.
+/// The most time one DNS server gets to answer one question before the next is asked; within short time-outs it is less.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes visits to any target, for any caller: all ask the same DNS servers.
@@ -110,7 +110,7 @@ impl Errand<'_> {
         };
         let remarks = moved(confirm, resolution.as_ref()).into_iter().chain(self.platforms(resolution.as_ref()));
         let mut visit = Visit { remarks: remarks.collect(), resolution, ..nothing_yet(began) };
-        match self.choose(visit.resolution.as_ref(), confirm) {
+        match self.choose(visit.resolution.as_ref(), confirm, &mut visit.remarks) {
             Err(_) if had < fair(self.target.timeout) && visit.resolution.as_ref().is_some_and(is_silent) => {
                 visit.result = Err(Untested::NoTime);
             }
@@ -159,13 +159,18 @@ impl Errand<'_> {
     }
 
     /// The addresses to ask, or why there is none.
-    fn choose(&self, resolution: Option<&Resolution>, confirm: &[IpAddr]) -> Result<Chosen, Finding> {
+    fn choose(
+        &self,
+        resolution: Option<&Resolution>,
+        confirm: &[IpAddr],
+        remarks: &mut Vec<String>,
+    ) -> Result<Chosen, Finding> {
         let (found, reached) = match (&self.target.host, resolution) {
             (Host::Address(address), _) => (vec![*address], Reached::Literal),
             (Host::Name(_), None) => (Vec::new(), Reached::Name),
             (Host::Name(_), Some(resolution)) => match resolution.finding {
                 Some(finding) => return Err(finding),
-                None => (resolution.addresses.clone(), Reached::Name),
+                None => (self.terms.order(&resolution.addresses, remarks), Reached::Name),
             },
         };
         if found.is_empty() {

@@ -13,6 +13,7 @@ use tokio::{
 
 use super::*;
 use crate::{
+    model::settings::ResolverSource,
     net::policy::{AddressPolicy, prefix},
     visit::flow_budget::SharedFlows,
 };
@@ -37,19 +38,43 @@ async fn names(answers: &'static [&'static [[u8; 4]]]) -> SocketAddr {
             let is_v4 = question[question.len() - 3] == 1;
             let turn = if is_v4 { asked.fetch_add(1, Ordering::Relaxed) } else { 0 };
             let addresses = if is_v4 { answers[turn.min(answers.len() - 1)] } else { &[] };
-            drop(socket.send_to(&answer(question, addresses), from).await);
+            let addresses: Vec<_> = addresses.iter().copied().map(IpAddr::from).collect();
+            drop(socket.send_to(&answer(question, &addresses), from).await);
         }
     });
     address
 }
 
-fn answer(question: &[u8], addresses: &[[u8; 4]]) -> Vec<u8> {
+/// A DNS server that gives one address of each family.
+async fn both_families(v4: IpAddr, v6: IpAddr) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let address = socket.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let mut bytes = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+            let question = &bytes[..length - 11];
+            let one = if question[question.len() - 3] == 1 { v4 } else { v6 };
+            drop(socket.send_to(&answer(question, &[one]), from).await);
+        }
+    });
+    address
+}
+
+fn answer(question: &[u8], addresses: &[IpAddr]) -> Vec<u8> {
     let mut bytes = question.to_vec();
     bytes[2..4].copy_from_slice(&[0x81, 0x80]);
     bytes[6..12].copy_from_slice(&[0, u8::try_from(addresses.len()).expect("few"), 0, 0, 0, 0]);
     for address in addresses {
-        bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04");
-        bytes.extend(address);
+        match address {
+            IpAddr::V4(v4) => {
+                bytes.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04");
+                bytes.extend(v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                bytes.extend(b"\xc0\x0c\0\x1c\0\x01\0\0\0\x1e\0\x10");
+                bytes.extend(v6.octets());
+            }
+        }
     }
     bytes
 }
@@ -66,6 +91,11 @@ async fn silent(at: SocketAddr) -> Silent {
     let listener = socket.listen(0).expect("listens");
     let first = TcpSocket::new_v4().expect("a socket").connect(at);
     Silent { _in_queue: first.await.expect("one fits in the queue"), _listener: listener }
+}
+
+/// A server over UDP that never answers.
+async fn silent_datagrams() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.expect("loopback")
 }
 
 async fn open(address: [u8; 4]) -> (TcpListener, u16) {
@@ -287,7 +317,7 @@ async fn a_time_server_is_left_alone_whatever_leads_to_it() {
 
 #[tokio::test]
 async fn a_visit_that_begins_when_the_time_is_over_blames_no_dns_server() {
-    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let silent = silent_datagrams().await;
     let (visitor, terms) = caller(silent.local_addr().expect("bound"), 60);
     for within in [Duration::ZERO, TIMEOUT / 5] {
         let late = Occasion { within: Some(within), ..Occasion::default() };
@@ -296,6 +326,54 @@ async fn a_visit_that_begins_when_the_time_is_over_blames_no_dns_server() {
     }
     let visit = visitor.visit(&target(443, Addresses::First), &terms, &Occasion::default(), rng()).await;
     assert!(matches!(visit.result, Ok(Verdict::Failed(finding)) if finding.phase == Phase::Dns), "{visit:?}");
+}
+
+#[tokio::test]
+async fn a_visit_with_little_time_is_answered_by_the_server_that_lives_and_names_the_dead_ones() {
+    let (_open, port) = open(C).await;
+    let (silent, deaf) = (silent_datagrams().await, silent_datagrams().await);
+    let (_, terms) = caller(at(A, 53), 60);
+    let servers: Vec<_> = [&silent, &deaf].iter().map(|dead| dead.local_addr().expect("bound")).collect();
+    let living = names(&[&[C]]).await;
+    let custom = servers.iter().copied().chain([living]).collect();
+    let source = ResolverSource::Config;
+    let visitor = Visitor::new(&Resolvers { custom, source, azure: living });
+    let target = Target { timeout: 3 * TIMEOUT, ..target(port, Addresses::First) };
+    let visit = visitor.visit(&target, &terms, &Occasion::default(), rng()).await;
+    assert_eq!(visit.result, Ok(Verdict::Healthy), "{visit:?}");
+    let resolution = visit.resolution.as_ref().expect("a name");
+    assert_eq!(resolution.server, Some(living));
+    assert_eq!(resolution.failures.iter().map(|failure| failure.address).collect::<Vec<_>>(), servers);
+    assert!(visit.took < target.timeout - fair(target.timeout), "{:?}", visit.took);
+}
+
+#[tokio::test]
+async fn a_name_is_asked_over_the_family_that_this_machine_has_a_route_to() {
+    // Nobody connects to the broadcast address: the kernel finds no route for it, whatever this machine's network is.
+    let (nowhere, here) = (IpAddr::from([255; 4]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST));
+    let listener = TcpListener::bind((here, 0)).await.expect("loopback");
+    let port = listener.local_addr().expect("bound").port();
+    let (visitor, terms) = caller(both_families(nowhere, here).await, 60);
+    let allow = ["127.0.0.0/8", "255.255.255.255/32", "::1/128"].map(|text| prefix(text).expect("a prefix"));
+    let terms = Terms { policy: AddressPolicy { allow: allow.into(), ..AddressPolicy::default() }, ..terms };
+    let visit = async |visitor: &Visitor, addresses| {
+        visitor.visit(&target(port, addresses), &terms, &Occasion::default(), rng()).await
+    };
+    for (which, asked) in [(Addresses::First, 1), (Addresses::All, 2)] {
+        let over_v6 = visit(&visitor, which).await;
+        assert_eq!((over_v6.result, over_v6.outcomes.len()), (Ok(Verdict::Healthy), asked), "{over_v6:?}");
+        assert_eq!(
+            over_v6.remarks,
+            ["this machine has no route to 255.255.255.255: the name's addresses of IPv6 come first"]
+        );
+    }
+    drop(listener);
+    let closed = visit(&visitor, Addresses::First).await;
+    assert!(matches!(closed.result, Ok(Verdict::Failed(finding)) if finding.cause == Cause::Refused), "{closed:?}");
+    let (_open, port) = open(C).await;
+    let other = caller(both_families(C.into(), here).await, 60).0;
+    let over_v4 = other.visit(&target(port, Addresses::First), &terms, &Occasion::default(), rng()).await;
+    assert_eq!((over_v4.result, over_v4.remarks.len()), (Ok(Verdict::Healthy), 0), "IPv4 comes first as ever");
 }
 
 #[tokio::test]
@@ -309,7 +387,7 @@ async fn a_redirect_to_a_name_whose_dns_servers_are_silent_is_noted_as_silence()
             drop(stream.write_all(head.as_bytes()).await);
         }
     });
-    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let silent = silent_datagrams().await;
     let (visitor, terms) = caller(silent.local_addr().expect("bound"), 60);
     let question = http::Question {
         scheme: http::Scheme::Http,

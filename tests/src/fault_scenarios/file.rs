@@ -71,9 +71,12 @@ pub(super) struct Scenario {
     /// Names that get so many addresses, each with the same servers.
     #[serde(default)]
     pub(super) addresses: BTreeMap<String, u8>,
-    /// Whether names have addresses of IPv6, and none of IPv4.
+    /// Whether names have addresses of IPv6, and none of IPv4; time servers, too.
     #[serde(default)]
     pub(super) ipv6: bool,
+    /// Whether names have addresses of IPv4 as well.
+    #[serde(default)]
+    pub(super) with_ipv4: bool,
     /// How many files the agent may have open, which it can know from its start.
     #[serde(default)]
     pub(super) files: Option<u32>,

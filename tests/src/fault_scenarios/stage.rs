@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
+    net::{IpAddr, Ipv4Addr, TcpStream},
     process::{Command, Output, Stdio},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     file::{By, Faults, Scenario},
-    surroundings::{configuration, put_over},
+    surroundings::{configuration, in_v6, put_over},
 };
 use crate::{
     azure::{Authorities, Azure, Place, Stopped, zone_of},
@@ -40,8 +40,6 @@ pub(super) const PORT: u16 = 10123;
 const LONGEST: u64 = 4 << 20;
 /// Where the further addresses of a name lie, in the benchmarking space of RFC 2544.
 const FURTHER: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 0);
-/// The benchmarking space of IPv6 (RFC 5180).
-const BENCHMARK_6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
 /// The file of the agent's configuration, in the guest's folder.
 const CONFIG: &str = "ase-agent.yaml";
 
@@ -85,7 +83,11 @@ impl Stage {
         let mut zone = zone_of(&settings.catalog, Place::OwnAddresses);
         give_addresses(&mut zone, scenario)?;
         if scenario.ipv6 {
-            zone.values_mut().flat_map(|entry| &mut entry.addresses).for_each(|address| *address = in_v6(*address));
+            zone.values_mut().for_each(|entry| {
+                let v6: Vec<_> = entry.addresses.iter().copied().map(in_v6).collect();
+                entry.addresses.retain(|_| scenario.with_ipv4);
+                entry.addresses.extend(v6);
+            });
         }
         let engine = Engine::new(scenario.path, &[], &|name| dns::first(&zone, name))?;
         let shell = scenario.files.map(|files| format!("ulimit -n {files}; ")).unwrap_or_default();
@@ -255,14 +257,6 @@ fn give_addresses(zone: &mut Zone, scenario: &Scenario) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The place of a simulated host in the benchmarking space of IPv6 (RFC 5180): its address of IPv4 stands at the end.
-fn in_v6(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => Ipv6Addr::from(u128::from(BENCHMARK_6) | u128::from(u32::from(v4))).into(),
-        IpAddr::V6(_) => address,
-    }
 }
 
 /// Asks on a connection that stays open.

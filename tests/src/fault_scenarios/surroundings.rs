@@ -1,7 +1,10 @@
 //! The worlds of the scenarios: few endpoints, chosen so that each has partners to compare it with, or the whole built-in
 //! profile.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -11,10 +14,13 @@ use crate::{azure::SLOTS, guest::CUSTOM_DNS};
 /// How often every endpoint is visited where nothing else is wished: more often than a daemon does, for a shorter run.
 pub(super) const EVERY: Duration = Duration::from_secs(8);
 
+/// The benchmarking space of IPv6 (RFC 5180).
+const BENCHMARK_6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
+
 /// The agent's configuration for a scenario, with the scenario's own keys put over it.
 pub(super) fn configuration(scenario: &Scenario, port: u16, every: Duration) -> Value {
     let mut all = match scenario.world {
-        World::Small => small(every),
+        World::Small => small(every, scenario.ipv6),
         World::Builtin => builtin(),
     };
     all["vantage"] = json!("ase-lab");
@@ -28,7 +34,7 @@ pub(super) fn configuration(scenario: &Scenario, port: u16, every: Duration) -> 
 }
 
 /// Few endpoints.
-fn small(every: Duration) -> Value {
+fn small(every: Duration, ipv6: bool) -> Value {
     let every = format!("{}s", every.as_secs());
     let intervals: Map<String, Value> = ["dns", "ntp", "http", "https", "sql", "monitoring"]
         .map(|class| (class.to_owned(), json!(every)))
@@ -37,7 +43,7 @@ fn small(every: Duration) -> Value {
     json!({
         "intervals": intervals,
         "pace": {"flows_per_destination": 600},
-        "endpoints": {"remove": ["*:80", "*:443", "*:123", "*:11371"], "add": endpoints()},
+        "endpoints": {"remove": ["*:80", "*:443", "*:123", "*:11371"], "add": endpoints(ipv6)},
     })
 }
 
@@ -48,15 +54,19 @@ fn builtin() -> Value {
 }
 
 /// Names of different owners, two ports of one host, two hosts of every port.
-fn endpoints() -> Value {
+fn endpoints(ipv6: bool) -> Value {
     let of = |class: &str, host: &str| json!({"class": class, "host": host});
+    // By address, because servers of one's own may be asked more often than every 64 seconds.
+    let time = |last| {
+        let address = IpAddr::from([198, 18, 123, last]);
+        of("ntp", &(if ipv6 { in_v6(address) } else { address }).to_string())
+    };
     let crl = |host: &str| json!({"class": "http", "host": host, "path": "/lab.crl", "expect": "crl"});
     let marker = json!({"contains": "Microsoft Connect Test"});
     json!([
-        // By address, because servers of one's own may be asked more often than every 64 seconds.
-        of("ntp", "198.18.123.1"),
-        of("ntp", "198.18.123.2"),
-        of("ntp", "198.18.123.3"),
+        time(1),
+        time(2),
+        time(3),
         crl("crl.microsoft.com"),
         crl("ocsp.digicert.com"),
         {"class": "http", "host": "www.msftconnecttest.com", "path": "/connecttest.txt", "expect": marker},
@@ -68,6 +78,14 @@ fn endpoints() -> Value {
         of("sql", "lab-two.database.windows.net"),
         of("monitoring", "lab-monitoring.example"),
     ])
+}
+
+/// The place of a simulated host in the benchmarking space of IPv6 (RFC 5180): its address of IPv4 stands at the end.
+pub(super) fn in_v6(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => Ipv6Addr::from(u128::from(BENCHMARK_6) | u128::from(u32::from(v4))).into(),
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// Puts values over others: maps are joined, everything else is replaced.
@@ -99,6 +117,17 @@ mod tests {
         assert_eq!(all["vantage"], "elsewhere");
         let added = all["endpoints"]["add"].as_array().expect("a list");
         assert_eq!((added.len(), &added[added.len() - 1]["host"]), (14, &json!("time.example")));
+    }
+
+    #[test]
+    fn time_servers_are_of_the_family_of_the_world() {
+        let hosts = |keys: &str| {
+            let all = configuration(&scenario(keys), 1, EVERY);
+            let added = all["endpoints"]["add"].as_array().expect("a list").clone();
+            added.iter().filter(|one| one["class"] == "ntp").map(|one| one["host"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts("ipv6: false"), ["198.18.123.1", "198.18.123.2", "198.18.123.3"]);
+        assert_eq!(hosts("ipv6: true"), ["2001:2::c612:7b01", "2001:2::c612:7b02", "2001:2::c612:7b03"]);
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn find(host: &Host, settings: &Settings, nonce: u64) -> Result<IpAddr, Fa
                 let definition = finding.cause.definition();
                 return Err(Failure::Other(format!("{name}: {}: {}", definition.label, definition.summary)));
             }
-            (resolution.addresses, Reached::Name)
+            (terms.order(&resolution.addresses, &mut Vec::new()), Reached::Name)
         }
     };
     let refused = || Failure::Other(format!("the address policy forbids every address of {host}"));
