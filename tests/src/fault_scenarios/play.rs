@@ -2,6 +2,7 @@
 //! what happens then.
 
 use std::{
+    collections::BTreeMap,
     fs, thread,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    file::{By, Deed, Expect, Flaps, Scenario, Step, World},
+    file::{By, Deed, Expect, Flaps, Scenario, Step, Turn, World},
     judge::{self, Took},
     polite,
     stage::Stage,
@@ -204,6 +205,11 @@ impl Play<'_> {
 
     /// Waits until the agent has said the right thing for a while, or its time is over.
     fn until_said(&mut self, limit: Duration) -> Result<()> {
+        self.until_right(self.scenario, limit)
+    }
+
+    /// The same, for what this scenario expects.
+    fn until_right(&mut self, scenario: &Scenario, limit: Duration) -> Result<()> {
         let start = clock::now();
         let (mut before, mut changed) = (0, clock::now());
         while start.elapsed() < limit {
@@ -212,7 +218,7 @@ impl Play<'_> {
             if said != before {
                 (before, changed) = (said, clock::now());
             }
-            let is_right = judge::misses(self.scenario, &self.played.status).is_empty();
+            let is_right = judge::misses(scenario, &self.played.status).is_empty();
             if is_right && changed.elapsed() >= STABLE {
                 return Ok(());
             }
@@ -244,8 +250,24 @@ impl Play<'_> {
         match &step.r#do {
             Deed::Wait => Ok(()),
             Deed::Reload(keys) => self.reload(keys),
+            Deed::Turn(turn) => self.turn(turn, step.within),
             Deed::Repair => self.repair(step.within),
         }
+    }
+
+    /// Lets the fault become another one; what is said of the first is judged apart from what is said of the last.
+    fn turn(&mut self, turn: &Turn, within: Option<HumanDuration>) -> Result<()> {
+        let judged = self.played.status.clone();
+        let scenario = Scenario { expect: turn.expect.clone(), statuses: BTreeMap::new(), ..self.scenario.clone() };
+        self.stage.turn(&turn.fault.during(&self.scenario.before))?;
+        self.played.watch.note_turn(&judged, Timestamp::now());
+        let limit = within.or(self.scenario.limit).map_or(LIMIT, |limit| limit.0).mul_f64(self.stretch);
+        self.until_right(&scenario, limit)?;
+        let misses = judge::misses(&scenario, &self.played.status);
+        misses.into_iter().for_each(|miss| self.played.watch.wrong(format!("after the turn: {miss}")));
+        self.played.watch.end_turn(&self.played.status, turn.begin);
+        self.played.status = judged;
+        Ok(())
     }
 
     fn reload(&mut self, keys: &Map<String, Value>) -> Result<()> {

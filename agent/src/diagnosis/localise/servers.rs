@@ -7,7 +7,7 @@ use std::{
 
 use ase_probes::{cause::Cause, verdict::Phase};
 
-use super::{Component, Crowd, Failing, Group, take};
+use super::{Component, Crowd, Failing, Group, Here, Left, take};
 use crate::{diagnosis::neighbourhood::Neighbourhood, model::catalog::Host, net::port::Port};
 
 /// What ails the endpoints at fixed addresses, DNS servers among them.
@@ -25,9 +25,9 @@ pub(super) fn troubles(failing: &[Failing], neighbourhood: &Neighbourhood) -> BT
 impl Crowd<'_> {
     /// Names that DNS servers did not resolve, with the servers themselves where they are watched. A name is lost when the
     /// last of them failed, so that those that were asked for the same name belong together.
-    pub(super) fn resolvers(&self, left: &mut Vec<usize>) -> Vec<Group> {
+    pub(super) fn resolvers(&self, left: &mut Left) -> Vec<Group> {
         let mut asked: Vec<BTreeSet<SocketAddr>> = Vec::new();
-        for number in left.iter() {
+        for number in left.numbers.iter() {
             let mut servers = self.servers(*number);
             if !servers.is_empty() {
                 let (shared, apart): (Vec<_>, Vec<_>) =
@@ -42,17 +42,21 @@ impl Crowd<'_> {
             let wanted = |number: &usize| {
                 !self.servers(*number).is_disjoint(&servers) || servers.iter().any(|one| self.is_server(*number, *one))
             };
-            let members = take(left, wanted);
-            let since = self.since(&members);
+            let members = take(&mut left.numbers, wanted);
+            let addresses: Vec<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
             // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
-            let is_ill = |server: &SocketAddr| members.iter().any(|number| self.is_server(*number, *server));
-            let resolves = |server: &SocketAddr| self.neighbourhood.resolves(*server, since) && !is_ill(server);
-            let addresses = servers.iter().map(SocketAddr::ip).collect();
-            if servers.iter().any(resolves) {
-                groups.extend(self.zones(members, addresses));
-            } else {
-                groups.push(Group { component: Component::Resolvers(addresses), members });
+            let is_lost = |here: &Here| {
+                let is_ill = |server: &SocketAddr| here.members.iter().any(|number| self.is_server(*number, *server));
+                let resolves =
+                    |server: &SocketAddr| self.neighbourhood.resolves(*server, here.since) && !is_ill(server);
+                (!servers.iter().any(resolves)).then(|| Component::Resolvers(addresses.clone()))
+            };
+            let mut names = Left { numbers: members, younger: Vec::new() };
+            if let Some((component, here)) = self.broken(&names.numbers, is_lost) {
+                names.explain(std::slice::from_ref(&here));
+                groups.push(Group { component, members: here.members, since: here.since });
             }
+            groups.extend(self.zones(names, addresses));
         }
         groups
     }
@@ -77,7 +81,7 @@ impl Crowd<'_> {
             return None;
         }
         let component = Component::Resolvers(servers.iter().copied().collect());
-        Some(Group { component, members: take(left, |number| members.contains(number)) })
+        Some(self.group(component, take(left, |number| members.contains(number))))
     }
 
     fn is_at(&self, number: usize, addresses: &BTreeSet<IpAddr>) -> bool {

@@ -1,0 +1,47 @@
+//! How endpoints stand in the light of their cases.
+
+use std::sync::Arc;
+
+use ase_probes::{
+    cause::Cause,
+    verdict::{Finding, Verdict},
+};
+
+use super::{Cases, settle::is_hidden};
+use crate::model::{diagnosis::Diagnosis, endpoint::Status, visit::Untested};
+
+impl Cases {
+    /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody, and what a stall
+    /// hid is shown by the next visit alone.
+    pub fn restate(&self, index: usize, status: Status) -> Status {
+        let Some(case) = self.cases.get(&index) else { return status };
+        let finding = case.diagnosis.finding;
+        let own = |finding| Status::Unknown(Untested::Inconclusive(finding));
+        match status {
+            Status::Healthy | Status::Degraded(_) if finding.cause == Cause::None => status,
+            Status::Healthy if !case.sign.symptom.is_quiet() => status,
+            Status::Healthy | Status::Degraded(_) if finding.cause.is_local() => own(finding),
+            Status::Healthy | Status::Degraded(_) => Status::Degraded(finding),
+            Status::Failed(_) => finding.failed().into(),
+            _ if is_hidden(status) => status,
+            Status::Unknown(Untested::Inconclusive(earlier)) if earlier.cause.is_local() => finding.failed().into(),
+            Status::Unknown(_) => status,
+        }
+    }
+
+    /// Why an endpoint is as it is, where there is something to say.
+    pub fn diagnosis(&self, index: usize) -> Option<Arc<Diagnosis>> {
+        let case = self.cases.get(&index)?;
+        case.is_trouble().then(|| Arc::clone(&case.diagnosis))
+    }
+}
+
+/// The verdict of a visit in the light of its diagnosis. A fault of this machine's own counts against nobody.
+pub(super) fn judged(observed: Verdict, finding: Finding) -> Verdict {
+    match observed {
+        _ if finding.cause == Cause::None => observed,
+        Verdict::Failed(_) | Verdict::Inconclusive(_) => finding.failed(),
+        Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
+        Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
+    }
+}
