@@ -133,13 +133,8 @@ impl World {
 
     fn review(&mut self) -> Wanted {
         let at = self.at();
-        let around = Neighbours { views: &self.views, names: &self.names, platform: PLATFORM, now: at.wall };
-        let wanted = self.cases.review(&around, at);
-        self.changes.extend(self.cases.settle(&around, at));
-        for index in self.cases.take_changed() {
-            let status = self.cases.restate(index, self.views[index].status);
-            Arc::make_mut(&mut self.views[index]).status = status;
-        }
+        let (wanted, changes) = self.cases.think_over(&mut self.views, &self.names, at);
+        self.changes.extend(changes);
         wanted
     }
 
@@ -512,6 +507,24 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
         let [situation] = &situations[..] else { panic!("{situations:?}") };
         assert_eq!((&situation.endpoints[..], &situation.hides[..]), (left, &ids[1..3]));
     }
+}
+
+#[test]
+fn who_is_confirmed_by_others_stands_as_it_is_judged_by_then() {
+    let mut world = World::that_looks(endpoints(4, &[443]), false);
+    (0..4).for_each(|index| world.visit(index, true));
+    let first = world.views[3].status;
+    let waits = Status::Unknown(Untested::NotYet);
+    Arc::make_mut(&mut world.views[3]).status = waits;
+    let wanted = world.review();
+    let no_link = |key: &Key| if key.ask == Ask::ThisMachine { vec![(Contrast::LinkUp, false)] } else { Vec::new() };
+    world.measure(&wanted, no_link);
+    world.review();
+    assert_eq!(world.views[3].status, waits, "nobody has confirmed it");
+    let cause = |status: Status| status.finding().map(|finding| finding.cause);
+    let (now, diagnosis) = (world.cases.restate(3, first), world.views[3].diagnosis.as_ref());
+    assert_eq!((cause(first), cause(now)), (Some(Cause::Dropped), Some(Cause::NextHopDown)));
+    assert_eq!(diagnosis.map(|diagnosis| diagnosis.finding.cause), cause(now));
 }
 
 #[test]

@@ -320,7 +320,8 @@ impl State {
                 Order::Ask(task) => self.schedule.release(task, now),
                 Order::Confirm(task, others) => {
                     self.schedule.hold(task);
-                    self.endpoints.confirm(task, others);
+                    let status = self.diagnosing.restate(task, self.endpoints.judged(task));
+                    self.endpoints.confirm(task, others, status);
                 }
             }
         }

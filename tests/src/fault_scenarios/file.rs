@@ -95,6 +95,9 @@ pub(super) struct Scenario {
     /// The status that these endpoints must have in the end, by id.
     #[serde(default)]
     pub(super) statuses: BTreeMap<String, String>,
+    /// The only causes that endpoints may have in the end.
+    #[serde(default)]
+    pub(super) causes: Vec<String>,
     /// Causes and words that may not be said at any moment, neither by the daemon nor by `check`.
     #[serde(default)]
     pub(super) never: Vec<String>,
@@ -405,6 +408,9 @@ impl Scenario {
         let has_daemon = self.by != By::Check;
         ensure!(has_daemon || self.fault.is_none(), "fault must be under before where only check is asked (by: check)");
         ensure!(has_daemon || self.then.is_empty(), "then needs a daemon: by (check) must be daemon");
+        for label in &self.causes {
+            Cause::from_label(label).ok_or_else(|| anyhow!("causes ({label}) must be causes"))?;
+        }
         ensure!(self.flaps.is_none() || self.fault.is_some(), "flaps needs a fault that comes and goes");
         let cannot_end = self.fault.iter().flat_map(|fault| &fault.guest).any(|fault| !fault.ends_by_itself());
         let is_repaired = self.then.iter().any(|step| matches!(step.r#do, Deed::Repair));

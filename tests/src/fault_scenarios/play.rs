@@ -258,7 +258,8 @@ impl Play<'_> {
     /// Lets the fault become another one; what is said of the first is judged apart from what is said of the last.
     fn turn(&mut self, turn: &Turn, within: Option<HumanDuration>) -> Result<()> {
         let judged = self.played.status.clone();
-        let scenario = Scenario { expect: turn.expect.clone(), statuses: BTreeMap::new(), ..self.scenario.clone() };
+        let (expect, statuses, causes) = (turn.expect.clone(), BTreeMap::new(), Vec::new());
+        let scenario = Scenario { expect, statuses, causes, ..self.scenario.clone() };
         self.stage.turn(&turn.fault.during(&self.scenario.before))?;
         self.played.watch.note_turn(&judged, Timestamp::now());
         let limit = within.or(self.scenario.limit).map_or(LIMIT, |limit| limit.0).mul_f64(self.stretch);

@@ -7,10 +7,48 @@ use ase_probes::{
     verdict::{Finding, Verdict},
 };
 
-use super::{Cases, settle::is_hidden};
-use crate::model::{diagnosis::Diagnosis, endpoint::Status, visit::Untested};
+use super::{Cases, Moment, Wanted, settle::is_hidden};
+use crate::{
+    diagnosis::{incidents::Change, neighbours::Neighbours},
+    model::{
+        diagnosis::Diagnosis,
+        endpoint::{EndpointView, Status},
+        visit::Untested,
+    },
+    resolvers::names::Comparisons,
+};
 
 impl Cases {
+    /// Thinks all open cases over, makes incidents of them, and brings the views of endpoints up to date that this changes;
+    /// `Wanted::changed` names them. Says what would tell more, and what changed in the ledger.
+    pub fn think_over(
+        &mut self,
+        views: &mut [Arc<EndpointView>],
+        names: &Comparisons,
+        at: Moment,
+    ) -> (Wanted, Vec<Change>) {
+        let platform = self.neighbourhood.platform();
+        let mut wanted = self.review(&Neighbours { views, names, platform, now: at.wall }, at);
+        let mut changed = self.take_changed();
+        for index in &changed {
+            let status = self.restate(*index, views[*index].status);
+            if views[*index].status != status {
+                let before = Arc::make_mut(&mut views[*index]).stand(status, at.wall, at.wall);
+                wanted.restated.push((*index, before));
+            }
+        }
+        let changes = self.settle(&Neighbours { views, names, platform, now: at.wall }, at);
+        changed.extend(self.take_changed());
+        for index in &changed {
+            let diagnosis = self.diagnosis(*index);
+            if views[*index].diagnosis != diagnosis {
+                Arc::make_mut(&mut views[*index]).diagnosis = diagnosis;
+            }
+        }
+        wanted.changed = changed;
+        (wanted, changes)
+    }
+
     /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody, and what a stall
     /// hid is shown by the next visit alone.
     pub fn restate(&self, index: usize, status: Status) -> Status {
