@@ -4,14 +4,19 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ase_probes::cause::Cause;
 
-use super::{Cohort, Neighbourhood, Peer, Showing, from_the_end};
+use super::{Cohort, Neighbourhood, Peer, Place, PortGroup, Showing, from_the_end};
 use crate::{
     diagnosis::ask::Beside,
     model::{catalog::Host, contrast::Contrast},
+    net::port::Port,
 };
 
 /// Failures beside a failure before nothing is said to work: two may share a server, three rarely do.
 const FAILURES: usize = 3;
+/// So many ports are looked at one by one.
+const FEW_PORTS: usize = 16;
+/// Endpoints among which those of other ports are looked for, where there are more.
+const ENOUGH: usize = 64;
 /// Visits that are wished for on the same port and on other ports.
 const WISHES: (usize, usize) = (2, 3);
 
@@ -35,10 +40,7 @@ impl Neighbourhood {
                 let cohort = || host.map(|host| &self.hosts[host]).into_iter();
                 self.works(since, cohort, |other| self.places[other].port != target.port)
             }
-            Contrast::OtherPortsWork => {
-                let others = || self.ports.iter().filter(|(port, _)| **port != target.port);
-                self.works(since, || others().map(|(_, port)| &port.outside), on_other_host)
-            }
+            Contrast::OtherPortsWork => self.other_ports_work(host, target.port, since),
             Contrast::AnythingWorks => self.anything_works(index, since),
             Contrast::HostHttpBlocked => self.host_http_blocked(host, since),
             Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
@@ -48,6 +50,20 @@ impl Neighbourhood {
             Contrast::IssuersPlural => self.issuers_plural(index, since),
             _ => None,
         }
+    }
+
+    /// Whether anything outside works on other ports at other hosts. It is looked for by port, or by host where those are fewer:
+    /// a host with a thousand ports does not look through all of them at each.
+    fn other_ports_work(&self, host: Option<usize>, port: Port, since: Duration) -> Option<bool> {
+        let is_elsewhere = |place: &Place| Some(place.host) != host && place.port != port;
+        if self.ports.len() <= self.hosts.len().max(FEW_PORTS) {
+            let others = || self.ports.iter().filter(|(other, _)| **other != port);
+            let is_chosen = |other: usize| is_elsewhere(&self.places[other]);
+            return self.works(since, || others().map(|(_, group)| &group.outside), is_chosen);
+        }
+        let others = || self.hosts.iter().enumerate().filter(|(other, _)| Some(*other) != host);
+        let is_chosen = |other: usize| is_elsewhere(&self.places[other]) && self.is_outside(other);
+        self.works(since, || others().map(|(_, cohort)| cohort), is_chosen)
     }
 
     /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no: two must have
@@ -117,10 +133,22 @@ impl Neighbourhood {
             same_port.filter(|other| Some(self.places[*other].host) != host).take(here).collect();
         let same_host = host.map(|host| self.hosts[host].members.before(since)).into_iter().flatten().filter(is_other);
         chosen.extend(same_host.filter(|other| self.places[*other].port != target.port).take(1));
-        let other_ports = self.ports.iter().filter(|(port, _)| **port != target.port);
-        let first = other_ports.filter_map(|(_, port)| port.outside.members.before(since).find(is_other));
-        chosen.extend(first.take(elsewhere));
+        chosen.extend(self.on_other_ports(index, target.port, since).into_iter().take(elsewhere));
         chosen
+    }
+
+    /// Endpoints outside on other ports, one of each, that were not visited since: of many ports those whose turn was longest
+    /// ago.
+    fn on_other_ports(&self, index: usize, port: Port, since: Duration) -> Vec<usize> {
+        if self.ports.len() <= FEW_PORTS {
+            let others = self.ports.iter().filter(|(other, _)| **other != port);
+            let first = |group: &PortGroup| group.outside.members.before(since).find(|other| *other != index);
+            return others.filter_map(|(_, group)| first(group)).collect();
+        }
+        let mut ports = BTreeSet::new();
+        let waiting = self.outside.members.before(since).filter(|other| *other != index).take(ENOUGH);
+        let waiting = waiting.filter(|other| self.places[*other].port != port);
+        waiting.filter(|other| ports.insert(self.places[*other].port)).collect()
     }
 
     /// Whether any endpoint whose name lies below a zone works since then, but these.
