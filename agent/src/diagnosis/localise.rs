@@ -30,6 +30,8 @@ const EGRESS_FAILURES: usize = 3;
 
 /// Addresses of one prefix that must fail before the prefix is called lost: two may share a rack.
 const PREFIX_ADDRESSES: usize = 3;
+/// Addresses of DNS servers that are listed in the name of what they have in common.
+const LISTED: usize = 3;
 /// The prefixes that networks are given in, the shortest first: from those of a large provider, since in what is shorter
 /// unrelated hosts meet by chance, to the longest that is routed between networks, and a site's (RFC 6177).
 const PREFIX_LENGTHS: [(u8, u8); 9] =
@@ -137,11 +139,15 @@ impl std::fmt::Display for Component {
 }
 
 fn listed(servers: &[IpAddr]) -> String {
-    let listed: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let listed: Vec<String> = servers.iter().take(LISTED).map(ToString::to_string).collect();
     match &listed[..] {
         [only] => format!("the DNS server {only}"),
         [one, other] => format!("both DNS servers, {one} and {other}"),
-        all => format!("all {} DNS servers: {}", all.len(), all.join(", ")),
+        all if all.len() == servers.len() => format!("all {} DNS servers: {}", all.len(), all.join(", ")),
+        some => {
+            let (all, more) = (servers.len(), servers.len() - some.len());
+            format!("all {all} DNS servers: {} and {more} more", some.join(", "))
+        }
     }
 }
 

@@ -213,6 +213,13 @@ fn dns_servers_that_are_all_lost_are_lost_together_though_no_name_shows_it() {
 }
 
 #[test]
+fn many_dns_servers_are_counted_and_not_all_listed() {
+    let of = |count: u8| Component::Resolvers((1..=count).map(|last| [10, 0, 0, last].into()).collect()).to_string();
+    assert_eq!(of(3), "all 3 DNS servers: 10.0.0.1, 10.0.0.2, 10.0.0.3");
+    assert_eq!(of(200), "all 200 DNS servers: 10.0.0.1, 10.0.0.2, 10.0.0.3 and 197 more");
+}
+
+#[test]
 fn a_name_that_fails_at_servers_that_resolve_others_is_no_lost_server() {
     let mut all = views(&["a.example", "b.example"], &[443], |host, _| host == "a.example");
     let view = Arc::make_mut(&mut all[1]);

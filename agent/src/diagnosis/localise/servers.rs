@@ -70,22 +70,23 @@ impl Crowd<'_> {
     /// answers on their port.
     pub(super) fn every_server(&self, left: &mut Vec<usize>) -> Option<Group> {
         let servers = self.neighbourhood.name_servers();
-        let members: Vec<usize> = left.iter().copied().filter(|number| self.is_at(*number, servers)).collect();
-        let (since, own) = (self.since(&members), self.indices(&members));
-        let is_lost = |server: &IpAddr| {
-            let host = Host::Address(*server);
-            members.iter().any(|number| *self.host(*number) == host) && !self.neighbourhood.works_at(&host, since, &own)
+        let address = |number: &usize| match self.host(*number) {
+            Host::Address(address) if servers.contains(address) => Some(*address),
+            Host::Address(_) | Host::Name(_) => None,
         };
-        let are_lost = servers.len() > 1 && servers.iter().all(is_lost);
-        if !are_lost || !self.neighbourhood.works_on(Port::udp(53), since, &own) {
+        let members: BTreeSet<usize> = left.iter().copied().filter(|number| address(number).is_some()).collect();
+        let failing: BTreeSet<IpAddr> = members.iter().filter_map(address).collect();
+        if servers.len() < 2 || failing.len() < servers.len() {
+            return None;
+        }
+        let numbers: Vec<usize> = members.iter().copied().collect();
+        let (since, own) = (self.since(&numbers), self.indices(&numbers));
+        let works = |server: &IpAddr| self.neighbourhood.works_at(&Host::Address(*server), since, &own);
+        if servers.iter().any(works) || !self.neighbourhood.works_on(Port::udp(53), since, &own) {
             return None;
         }
         let component = Component::Resolvers(servers.iter().copied().collect());
         Some(self.group(component, take(left, |number| members.contains(number))))
-    }
-
-    fn is_at(&self, number: usize, addresses: &BTreeSet<IpAddr>) -> bool {
-        matches!(self.host(number), Host::Address(address) if addresses.contains(address))
     }
 
     /// The DNS servers that did not resolve an endpoint's name, for the cause that it has.
