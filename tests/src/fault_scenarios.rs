@@ -8,6 +8,7 @@ pub mod packets;
 pub mod pictures;
 mod play;
 mod polite;
+mod printed;
 mod queue;
 mod report;
 mod stage;

@@ -62,6 +62,8 @@ struct Play<'a> {
     scenario: &'a Scenario,
     stage: Stage,
     played: Played,
+    /// The status before the fault became another one, which is what is judged in the end.
+    judged: Option<Value>,
     /// When the fault began, or the agent's start into it.
     start: Instant,
     /// Who is visited less often is watched for longer.
@@ -75,7 +77,7 @@ struct Play<'a> {
 pub(super) fn play(scenario: &Scenario, every: Duration) -> Result<Played> {
     let stretch = (every.as_secs_f64() / EVERY.as_secs_f64()).max(1.0);
     let stage = Stage::build(scenario, every)?;
-    let mut play = Play { scenario, stage, played: Played::default(), start: clock::now(), stretch };
+    let mut play = Play { scenario, stage, played: Played::default(), judged: None, start: clock::now(), stretch };
     play.stage.inject(&scenario.before).context("before")?;
     play.stage.begin()?;
     play.start = clock::now();
@@ -123,6 +125,7 @@ impl Play<'_> {
             self.check()?;
         }
         scenario.then.iter().try_for_each(|step| self.step(step))?;
+        self.played.status = self.judged.take().unwrap_or_else(|| self.played.status.take());
         self.ask_who_was_polite()
     }
 
@@ -257,17 +260,16 @@ impl Play<'_> {
 
     /// Lets the fault become another one; what is said of the first is judged apart from what is said of the last.
     fn turn(&mut self, turn: &Turn, within: Option<HumanDuration>) -> Result<()> {
-        let judged = self.played.status.clone();
+        self.judged.get_or_insert_with(|| self.played.status.clone());
         let (expect, statuses, causes) = (turn.expect.clone(), BTreeMap::new(), Vec::new());
         let scenario = Scenario { expect, statuses, causes, ..self.scenario.clone() };
         self.stage.turn(&turn.fault.during(&self.scenario.before))?;
-        self.played.watch.note_turn(&judged, Timestamp::now());
+        self.played.watch.note_turn(&self.played.status, Timestamp::now());
         let limit = within.or(self.scenario.limit).map_or(LIMIT, |limit| limit.0).mul_f64(self.stretch);
         self.until_right(&scenario, limit)?;
         let misses = judge::misses(&scenario, &self.played.status);
         misses.into_iter().for_each(|miss| self.played.watch.wrong(format!("after the turn: {miss}")));
         self.played.watch.end_turn(&self.played.status, turn.begin);
-        self.played.status = judged;
         Ok(())
     }
 

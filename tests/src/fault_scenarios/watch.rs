@@ -103,8 +103,8 @@ impl Watch {
     /// from before that are open are as they were.
     pub(super) fn end_turn(&mut self, status: &Value, begin: usize) {
         let Some(turn) = self.turn.take() else { return };
-        let is_known = |id: &str| turn.before.iter().any(|incident| incident["id"].to_string() == id);
-        let new: Vec<&String> = turn.seen.iter().filter(|id| !is_known(id)).collect();
+        let known: BTreeSet<String> = turn.before.iter().map(|incident| incident["id"].to_string()).collect();
+        let new: Vec<&String> = turn.seen.difference(&known).collect();
         if new.len() != begin {
             self.wrong(format!("{} incidents began with the turn, not {begin}: {new:?}", new.len()));
         }
