@@ -320,8 +320,7 @@ impl State {
                 Order::Ask(task) => self.schedule.release(task, now),
                 Order::Confirm(task, others) => {
                     self.schedule.hold(task);
-                    let status = self.diagnosing.restate(task, self.endpoints.judged(task));
-                    self.endpoints.confirm(task, others, status);
+                    self.endpoints.confirm(task, others, |status| self.diagnosing.restate(task, status));
                 }
             }
         }

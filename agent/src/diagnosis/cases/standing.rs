@@ -31,7 +31,7 @@ impl Cases {
         let mut wanted = self.review(&Neighbours { views, names, platform, now: at.wall }, at);
         let mut changed = self.take_changed();
         for index in &changed {
-            let status = self.restate(*index, views[*index].status);
+            let status = self.stands(*index, &views[*index]);
             if views[*index].status != status {
                 let before = Arc::make_mut(&mut views[*index]).stand(status, at.wall, at.wall);
                 wanted.restated.push((*index, before));
@@ -47,6 +47,17 @@ impl Cases {
         }
         wanted.changed = changed;
         (wanted, changes)
+    }
+
+    /// How an endpoint stands now. What a case made of a visit that showed nothing wrong is over with the case.
+    fn stands(&self, index: usize, view: &EndpointView) -> Status {
+        let is_well = view.last.as_ref().is_some_and(|visit| visit.result == Ok(Verdict::Healthy));
+        let is_over = is_well && !self.cases.contains_key(&index);
+        match view.status {
+            Status::Degraded(_) if is_over => Status::Healthy,
+            Status::Unknown(Untested::Inconclusive(_)) if is_over && !is_hidden(view.status) => Status::Healthy,
+            status => self.restate(index, status),
+        }
     }
 
     /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody, and what a stall
