@@ -10,6 +10,7 @@ mod lessons;
 mod relief;
 mod settle;
 mod signs;
+mod standing;
 mod steady;
 mod usual;
 
@@ -50,7 +51,7 @@ use asks::{REPRESENTATIVES, Wishes};
 use case::{Case, nothing_found};
 use lessons::{AfterPass, Lessons};
 use relief::Relief;
-use settle::is_hidden;
+use standing::judged;
 use steady::Steady;
 use usual::Usual;
 
@@ -210,6 +211,11 @@ impl Cases {
             }
         };
         let works = matches!(verdict, Verdict::Healthy | Verdict::Degraded(_));
+        if self.relief.is_relieved(index)
+            && let Some(case) = self.cases.get_mut(&index)
+        {
+            case.noticed = self.steady.now();
+        }
         let is_old_sign = self.relieve(index, visit, began);
         let port = self.neighbourhood.port(index);
         if !matches!(verdict, Verdict::Inconclusive(_)) {
@@ -306,36 +312,16 @@ impl Cases {
         std::mem::take(&mut self.changed)
     }
 
-    /// An endpoint's status in the light of its case. A fault of this machine's own counts against nobody, and what a stall
-    /// hid is shown by the next visit alone.
-    pub fn restate(&self, index: usize, status: Status) -> Status {
-        let Some(case) = self.cases.get(&index) else { return status };
-        let finding = case.diagnosis.finding;
-        let own = |finding| Status::Unknown(Untested::Inconclusive(finding));
-        match status {
-            Status::Healthy | Status::Degraded(_) if finding.cause == Cause::None => status,
-            Status::Healthy if !case.sign.symptom.is_quiet() => status,
-            Status::Healthy | Status::Degraded(_) if finding.cause.is_local() => own(finding),
-            Status::Healthy | Status::Degraded(_) => Status::Degraded(finding),
-            Status::Failed(_) => finding.failed().into(),
-            _ if is_hidden(status) => status,
-            Status::Unknown(Untested::Inconclusive(earlier)) if earlier.cause.is_local() => finding.failed().into(),
-            Status::Unknown(_) => status,
-        }
-    }
-
-    /// Why an endpoint is as it is, where there is something to say.
-    pub fn diagnosis(&self, index: usize) -> Option<Arc<Diagnosis>> {
-        let case = self.cases.get(&index)?;
-        case.is_trouble().then(|| Arc::clone(&case.diagnosis))
-    }
-
     /// Opens a case, or goes on with the one that is open, and returns what it is about. One that shows what it showed
     /// before keeps its conclusion: the next review thinks all of them over.
     fn open_case(&mut self, index: usize, mut case: Case, works: bool, around: &Neighbours<'_>, at: Moment) -> Finding {
         let earlier = self.close(index).filter(|earlier| earlier.goes_on(&case.sign, works));
+        case.noticed = self.steady.now();
+        let mut before = None;
         if let Some(earlier) = earlier {
-            (case.since, case.began) = (earlier.since, earlier.began);
+            let is_other_sign = earlier.sign.symptom != case.sign.symptom;
+            before = is_other_sign.then_some((earlier.diagnosis.finding.cause, case.since));
+            (case.since, case.began, case.noticed) = (earlier.since, earlier.began, earlier.noticed);
             (case.opened, case.is_confirmed) = (earlier.opened, earlier.is_confirmed);
             let is_same = earlier.sign == case.sign
                 && (earlier.foreign_redirect, earlier.names_filter) == (case.foreign_redirect, case.names_filter);
@@ -347,7 +333,11 @@ impl Cases {
         if self.cases.get(&index).is_some_and(|case| case.known.is_none()) {
             self.think(index, around, at);
         }
-        self.cases.get(&index).map_or_else(nothing_found, |case| case.diagnosis.finding)
+        let Some(case) = self.cases.get_mut(&index) else { return nothing_found() };
+        if let Some((_, since)) = before.filter(|(cause, _)| *cause != case.diagnosis.finding.cause) {
+            (case.since, case.noticed) = (since, self.steady.now());
+        }
+        case.diagnosis.finding
     }
 
     /// Draws a case's conclusion again, if what is known has changed.
@@ -431,16 +421,6 @@ fn after_pass(answers: &Contrasts, later: Duration) -> Option<AfterPass> {
         (true, _) => Some(AfterPass::Passed),
         (false, true) => Some(AfterPass::Shut),
         (false, false) => (later <= RIGHT_AFTER).then_some(AfterPass::Failed),
-    }
-}
-
-/// The verdict of a visit in the light of its diagnosis. A fault of this machine's own counts against nobody.
-fn judged(observed: Verdict, finding: Finding) -> Verdict {
-    match observed {
-        _ if finding.cause == Cause::None => observed,
-        Verdict::Failed(_) | Verdict::Inconclusive(_) => finding.failed(),
-        Verdict::Healthy | Verdict::Degraded(_) if finding.cause.is_local() => Verdict::Inconclusive(finding),
-        Verdict::Healthy | Verdict::Degraded(_) => Verdict::Degraded(finding),
     }
 }
 

@@ -71,6 +71,8 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
         router: None,
         is_resolving: index > 0,
         since: Duration::ZERO,
+        noticed: Duration::ZERO,
+        is_confirmed: true,
         comes_and_goes_with_others: false,
     };
     let now = Incident { endpoints: vec![ids[0].clone()], hides: Vec::new(), ..incident };

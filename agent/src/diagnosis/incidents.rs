@@ -9,7 +9,10 @@ use std::{
 use ase_probes::{cause::Cause, verdict::Phase};
 
 use crate::{
-    diagnosis::{localise::follows_the_flow, turns::COMES_AND_GOES},
+    diagnosis::{
+        localise::{APART, follows_the_flow},
+        turns::COMES_AND_GOES,
+    },
     model::{
         catalog::EndpointId,
         diagnosis::{CLOSED_LIMIT, Closed, Episodes, Incident, Ledger},
@@ -44,7 +47,7 @@ impl Ledger {
     pub fn update(&mut self, situations: Vec<Incident>, now: Duration, steady: Duration) -> Vec<Change> {
         let mut before = Before::new(std::mem::take(&mut self.open));
         let mut changes = Vec::new();
-        let continued: Vec<_> = situations.iter().map(|situation| before.take(situation)).collect();
+        let continued = before.take_each(&situations);
         for (situation, continued) in situations.into_iter().zip(continued) {
             let earlier = continued.or_else(|| before.take_left(&situation, &self.episodes));
             let returned = if earlier.is_none() { self.take_back(&situation, steady) } else { None };
@@ -177,18 +180,43 @@ impl Before {
         new
     }
 
-    /// Takes the incident that a situation continues, the oldest if there are several. The same cause at some of the same
-    /// endpoints is the same incident, however far it has spread meanwhile. A fault that takes some flows and spares
-    /// others hits other endpoints at each turn, so that there the cause alone counts.
-    fn take(&mut self, situation: &Incident) -> Option<Arc<Incident>> {
+    /// Takes for each situation the incident that it continues. Where several would continue the same, it is those that go
+    /// back the furthest: what broke long after something narrower is something else.
+    fn take_each(&mut self, situations: &[Incident]) -> Vec<Option<Arc<Incident>>> {
+        let claims: Vec<BTreeSet<u64>> = situations.iter().map(|situation| self.claimed(situation)).collect();
+        let mut oldest: BTreeMap<u64, Duration> = BTreeMap::new();
+        for (situation, ids) in situations.iter().zip(&claims) {
+            for id in ids {
+                let since = oldest.entry(*id).or_insert(situation.since);
+                *since = situation.since.min(*since);
+            }
+        }
+        let is_late = |at: &usize| claims[*at].iter().any(|id| situations[*at].since > oldest[id] + APART);
+        let (late, first): (Vec<usize>, Vec<usize>) = (0..situations.len()).partition(is_late);
+        let mut taken = vec![None; situations.len()];
+        for at in first.into_iter().chain(late) {
+            taken[at] = self.take(&situations[at], &claims[at]);
+        }
+        taken
+    }
+
+    /// The incidents that a situation may continue: those of the same cause at some of the same endpoints, however far they
+    /// have spread meanwhile.
+    fn claimed(&self, situation: &Incident) -> BTreeSet<u64> {
         let cause = situation.finding.cause;
-        let ids: BTreeSet<u64> = if follows_the_flow(cause) {
-            self.by_cause.get_mut(&cause).and_then(VecDeque::pop_front).into_iter().collect()
-        } else {
-            let known = |endpoint: &EndpointId| self.by_endpoint.get(&(cause, endpoint.clone())).copied();
-            situation.endpoints.iter().filter_map(known).collect()
-        };
-        ids.into_iter().find_map(|id| self.incidents.remove(&id))
+        let known = |endpoint: &EndpointId| self.by_endpoint.get(&(cause, endpoint.clone())).copied();
+        situation.endpoints.iter().filter_map(known).collect()
+    }
+
+    /// Takes the incident that a situation continues, the oldest if there are several. A fault that takes some flows and
+    /// spares others hits other endpoints at each turn, so that there the cause alone counts.
+    fn take(&mut self, situation: &Incident, claimed: &BTreeSet<u64>) -> Option<Arc<Incident>> {
+        let cause = situation.finding.cause;
+        if follows_the_flow(cause) {
+            let id = self.by_cause.get_mut(&cause).and_then(VecDeque::pop_front)?;
+            return self.incidents.remove(&id);
+        }
+        claimed.iter().find_map(|id| self.incidents.remove(id))
     }
 
     /// Takes one that no situation continues, and that has hit some of these endpoints before.
@@ -301,6 +329,23 @@ mod tests {
         }
         let fewer = Incident { component: "the host a".to_owned(), ..one() };
         assert_eq!(update(&mut ledger, vec![fewer], AT(115)), []);
+    }
+
+    #[test]
+    fn an_incident_goes_on_where_it_goes_back_the_furthest_and_not_where_it_is_widest() {
+        let mut ledger = Ledger::default();
+        let from = |second, endpoints: &[&str], scope| Incident {
+            since: AT(second),
+            ..situation(Cause::Dropped, endpoints, scope)
+        };
+        update(&mut ledger, vec![from(100, &["a:443", "b:443"], Scope::Endpoint)], AT(900));
+        let wide = || from(890, &["b:443", "c:80", "d:80"], Scope::Egress);
+        update(&mut ledger, vec![wide(), from(100, &["a:443"], Scope::Endpoint)], AT(901));
+        let told =
+            |ledger: &Ledger| ledger.open.iter().map(|it| (it.id, it.endpoints.len(), it.since)).collect::<Vec<_>>();
+        assert_eq!(told(&ledger), [(1, 1, AT(100)), (2, 3, AT(890))]);
+        update(&mut ledger, vec![wide()], AT(902));
+        assert_eq!(told(&ledger), [(2, 3, AT(890))]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! success did. One broken component makes one group, however many endpoints it takes along.
 
 mod servers;
+mod waves;
 mod zone;
 
 use std::{
@@ -19,6 +20,9 @@ use crate::{
     model::{catalog::Host, diagnosis::Scope},
     net::port::Port,
 };
+use waves::{Here, Left};
+
+pub(super) use waves::APART;
 
 /// Endpoints outside that must fail, on at least two ports, before everything outside is called lost: two may share a
 /// server or a rule, and one port may have a rule of its own.
@@ -26,6 +30,8 @@ const EGRESS_FAILURES: usize = 3;
 
 /// Addresses of one prefix that must fail before the prefix is called lost: two may share a rack.
 const PREFIX_ADDRESSES: usize = 3;
+/// Addresses of DNS servers that are listed in the name of what they have in common.
+const LISTED: usize = 3;
 /// The prefixes that networks are given in, the shortest first: from those of a large provider, since in what is shorter
 /// unrelated hosts meet by chance, to the longest that is routed between networks, and a site's (RFC 6177).
 const PREFIX_LENGTHS: [(u8, u8); 9] =
@@ -48,6 +54,10 @@ pub struct Failing {
     pub is_resolving: bool,
     /// When it began to fail, by the steady clock.
     pub since: Duration,
+    /// Since when it is known to fail for this cause, by the same clock.
+    pub noticed: Duration,
+    /// Whether it failed again.
+    pub is_confirmed: bool,
     /// Whether it comes and goes as many others do, too fast to be confirmed.
     pub comes_and_goes_with_others: bool,
 }
@@ -129,11 +139,15 @@ impl std::fmt::Display for Component {
 }
 
 fn listed(servers: &[IpAddr]) -> String {
-    let listed: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let listed: Vec<String> = servers.iter().take(LISTED).map(ToString::to_string).collect();
     match &listed[..] {
         [only] => format!("the DNS server {only}"),
         [one, other] => format!("both DNS servers, {one} and {other}"),
-        all => format!("all {} DNS servers: {}", all.len(), all.join(", ")),
+        all if all.len() == servers.len() => format!("all {} DNS servers: {}", all.len(), all.join(", ")),
+        some => {
+            let (all, more) = (servers.len(), servers.len() - some.len());
+            format!("all {all} DNS servers: {} and {more} more", some.join(", "))
+        }
     }
 }
 
@@ -144,6 +158,8 @@ pub struct Group {
     pub component: Component,
     /// The failures.
     pub members: Vec<usize>,
+    /// When the first of those began that broke with it.
+    pub since: Duration,
 }
 
 /// Groups failures by the component they share. Every failure is in exactly one group. `grows` says of an endpoint that works
@@ -164,30 +180,29 @@ struct Crowd<'a> {
 }
 
 impl Crowd<'_> {
-    fn groups(&self, cause: Cause, mut left: Vec<usize>) -> Vec<Group> {
+    fn groups(&self, cause: Cause, members: Vec<usize>) -> Vec<Group> {
         if cause.is_local() || cause == Cause::NextHopDown {
-            return vec![Group { component: Component::Vm, members: left }];
+            return vec![self.group(Component::Vm, members)];
         }
         if cause == Cause::DnsIntercepted {
-            return vec![Group { component: self.whole_port(Port::udp(53)), members: left }];
+            return vec![self.group(self.whole_port(Port::udp(53)), members)];
         }
         if follows_the_flow(cause) {
-            let component = if cause == Cause::Slow { self.reach_of_slowness(&left) } else { self.reach(&left) };
-            return vec![Group { component, members: left }];
+            let component = if cause == Cause::Slow { self.reach_of_slowness(&members) } else { self.reach(&members) };
+            return vec![self.group(component, members)];
         }
-        let turning = self.turning(&mut left);
+        let mut left = Left { numbers: members, younger: Vec::new() };
+        let turning = self.turning(&mut left.numbers);
         let mut groups: Vec<Group> = turning.into_iter().chain(self.resolvers(&mut left)).collect();
-        groups.extend(self.every_server(&mut left));
-        if self.is_egress(&left) {
-            let members = take(&mut left, |number| self.is_outside(*number));
-            groups.push(Group { component: Component::Egress, members });
-        }
+        groups.extend(self.every_server(&mut left.numbers));
+        groups.extend(self.egress(&mut left));
         groups.extend(self.whole(
             &mut left,
             |number| Some(self.port(number)),
-            |port, here, since| {
-                let hosts: BTreeSet<&Host> = here.iter().map(|number| self.host(*number)).collect();
-                let is_lost = hosts.len() > 1 && !self.neighbourhood.works_on(*port, since, &self.indices(here));
+            |port, here| {
+                let hosts: BTreeSet<&Host> = here.witnesses.iter().map(|number| self.host(*number)).collect();
+                let is_lost =
+                    hosts.len() > 1 && !self.neighbourhood.works_on(*port, here.since, &self.indices(&here.members));
                 is_lost.then(|| self.whole_port(*port))
             },
         ));
@@ -195,40 +210,48 @@ impl Crowd<'_> {
         groups.extend(self.whole(
             &mut left,
             |number| self.failing[number].router,
-            |router, here, _| (self.addresses(here).len() > 1).then_some(Component::Router(*router)),
+            |router, here| (self.addresses(&here.witnesses).len() > 1).then_some(Component::Router(*router)),
         ));
         for lengths in PREFIX_LENGTHS {
             groups.extend(self.whole(
                 &mut left,
                 |number| self.address(number).and_then(|address| prefix_of(address, lengths)),
-                |prefix, here, since| {
-                    let addresses = self.addresses(here);
-                    let is_lost = addresses.len() >= PREFIX_ADDRESSES
-                        && !self.neighbourhood.works_within(*prefix, since, &self.indices(here));
-                    is_lost.then(|| Component::Prefix(common_prefix(&addresses).unwrap_or(*prefix)))
+                |prefix, here| {
+                    let is_lost = self.addresses(&here.witnesses).len() >= PREFIX_ADDRESSES
+                        && !self.neighbourhood.works_within(*prefix, here.since, &self.indices(&here.members));
+                    let of_all = || common_prefix(&self.addresses(&here.members));
+                    is_lost.then(|| Component::Prefix(of_all().unwrap_or(*prefix)))
                 },
             ));
         }
         groups.extend(self.whole(
             &mut left,
             |number| Some(self.host(number).clone()),
-            |host, here, since| {
-                let is_lost = here.len() > 1 && !self.neighbourhood.works_at(host, since, &self.indices(here));
+            |host, here| {
+                let is_lost = here.witnesses.len() > 1
+                    && !self.neighbourhood.works_at(host, here.since, &self.indices(&here.members));
                 is_lost.then(|| Component::Host(host.clone()))
             },
         ));
         groups.extend(self.whole(
             &mut left,
             |number| self.address(number),
-            |address, here, since| {
-                let is_lost =
-                    here.len() > 1 && !self.neighbourhood.works_at_address(*address, since, &self.indices(here));
+            |address, here| {
+                let is_lost = here.witnesses.len() > 1
+                    && !self.neighbourhood.works_at_address(*address, here.since, &self.indices(&here.members));
                 is_lost.then_some(Component::Address(*address))
             },
         ));
-        let single = |(port, members)| Group { component: Component::Endpoints(Singles::Port(port)), members };
-        groups.extend(collect(left, |number| Some(self.port(number))).into_iter().map(single));
+        for (port, members) in collect(left.numbers, |number| Some(self.port(number))) {
+            let singles = self.part_pending(members).into_iter().filter(|members| !members.is_empty());
+            groups.extend(singles.map(|members| self.group(Component::Endpoints(Singles::Port(port)), members)));
+        }
         groups
+    }
+
+    fn group(&self, component: Component, members: Vec<usize>) -> Group {
+        let since = self.since(&members);
+        Group { component, members, since }
     }
 
     /// Takes out what comes and goes for many, where what works in between shows nothing better, and with it what fails
@@ -246,25 +269,28 @@ impl Crowd<'_> {
             };
             is_within && self.failing[*number].since >= since
         }));
-        Some(Group { component, members })
+        Some(self.group(component, members))
     }
 
     /// Takes out the failures that have something in common of which `component` says that it is lost as a whole, given
-    /// those failures and when the first of them began.
+    /// those failures.
     fn whole<K: Ord>(
         &self,
-        left: &mut Vec<usize>,
+        left: &mut Left,
         key: impl Fn(usize) -> Option<K>,
-        component: impl Fn(&K, &[usize], Duration) -> Option<Component>,
+        component: impl Fn(&K, &Here) -> Option<Component>,
     ) -> Vec<Group> {
-        let mut groups = Vec::new();
-        for (key, members) in collect(left.iter().copied(), key) {
-            if let Some(component) = component(&key, &members, self.since(&members)) {
-                groups.push(Group { component, members });
+        let younger = collect(left.younger.iter().copied(), &key);
+        let (mut groups, mut found) = (Vec::new(), Vec::new());
+        for (key, members) in collect(left.numbers.iter().copied(), &key) {
+            let works = |since| younger.get(&key).is_some_and(|younger| self.any_worked(younger, since));
+            let is_lost = |here: &Here| component(&key, here).filter(|_| !works(here.since));
+            if let Some((component, here)) = self.broken(&members, is_lost) {
+                groups.push(Group { component, since: here.since, members: here.members.clone() });
+                found.push(here);
             }
         }
-        let taken: BTreeSet<usize> = groups.iter().flat_map(|group| group.members.iter().copied()).collect();
-        left.retain(|number| !taken.contains(number));
+        left.explain(&found);
         groups
     }
 
@@ -297,10 +323,17 @@ impl Crowd<'_> {
         members.iter().map(|number| self.failing[*number].since).min().unwrap_or_default()
     }
 
-    fn is_egress(&self, members: &[usize]) -> bool {
-        let outside: Vec<usize> = members.iter().copied().filter(|number| self.is_outside(*number)).collect();
-        let ports: BTreeSet<Port> = outside.iter().map(|number| self.port(*number)).collect();
-        outside.len() >= EGRESS_FAILURES && ports.len() > 1 && !self.neighbourhood.works_outside(self.since(&outside))
+    /// Takes out the failures outside, where nothing there works.
+    fn egress(&self, left: &mut Left) -> Option<Group> {
+        let outside: Vec<usize> = left.numbers.iter().copied().filter(|number| self.is_outside(*number)).collect();
+        let is_lost = |here: &Here| {
+            let ports: BTreeSet<Port> = here.witnesses.iter().map(|number| self.port(*number)).collect();
+            let are_enough = here.witnesses.len() >= EGRESS_FAILURES && ports.len() > 1;
+            (are_enough && !self.neighbourhood.works_outside(here.since)).then_some(Component::Egress)
+        };
+        let (component, here) = self.broken(&outside, is_lost)?;
+        left.explain(std::slice::from_ref(&here));
+        Some(Group { component, members: here.members, since: here.since })
     }
 
     /// How far a fault reaches that takes some flows and spares others.

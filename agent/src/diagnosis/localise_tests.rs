@@ -75,6 +75,8 @@ fn failing(index: usize) -> Failing {
         router,
         is_resolving: false,
         since: ONSET,
+        noticed: ONSET,
+        is_confirmed: true,
         comes_and_goes_with_others: false,
     }
 }
@@ -211,6 +213,13 @@ fn dns_servers_that_are_all_lost_are_lost_together_though_no_name_shows_it() {
 }
 
 #[test]
+fn many_dns_servers_are_counted_and_not_all_listed() {
+    let of = |count: u8| Component::Resolvers((1..=count).map(|last| [10, 0, 0, last].into()).collect()).to_string();
+    assert_eq!(of(3), "all 3 DNS servers: 10.0.0.1, 10.0.0.2, 10.0.0.3");
+    assert_eq!(of(200), "all 200 DNS servers: 10.0.0.1, 10.0.0.2, 10.0.0.3 and 197 more");
+}
+
+#[test]
 fn a_name_that_fails_at_servers_that_resolve_others_is_no_lost_server() {
     let mut all = views(&["a.example", "b.example"], &[443], |host, _| host == "a.example");
     let view = Arc::make_mut(&mut all[1]);
@@ -227,6 +236,47 @@ fn a_name_that_fails_at_servers_that_resolve_others_is_no_lost_server() {
     // Both servers were asked for the lost name, and the last one resolves nothing as nobody has to ask it.
     let lost = [unresolved(0, &["10.0.0.53:53", "10.0.0.54:53"])];
     assert_eq!(components(&all, &lost), ["the name a.example at both DNS servers, 10.0.0.53 and 10.0.0.54"]);
+}
+
+#[test]
+fn a_server_that_is_lost_is_named_at_once_though_one_name_failed_there_long_before() {
+    let hosts = ["a.example", "b.example", "c.example", "d.example", "e.example"];
+    let all = views(&hosts, &[443], |_, _| false);
+    let endpoints: Vec<_> = all.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+    let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+    let at = |index: usize, seconds: u64, is_found: bool| {
+        let mut visit = (**all[index].last.as_ref().expect("every view was visited")).clone();
+        visit.began = Duration::from_secs(seconds);
+        visit.resolution = is_found.then(|| ase_probes::resolve::Resolution {
+            name: hosts[index].to_owned(),
+            addresses: vec![[20, 0, 0, 9].into()],
+            server: Some(([10, 0, 0, 53], 53).into()),
+            elapsed: Duration::ZERO,
+            failures: Vec::new(),
+            finding: None,
+        });
+        if !is_found {
+            (visit.outcomes, visit.result) = (Vec::new(), Ok(dropped().failed()));
+        }
+        visit
+    };
+    // The last one worked a moment ago, and was not asked since.
+    for index in 1..5 {
+        let visit = at(index, 990, true);
+        around.take_in(index, &visit, visit.began);
+    }
+    for index in 0..4 {
+        let visit = at(index, 1001, false);
+        around.take_in(index, &visit, visit.began);
+    }
+    let server = ["10.0.0.53:53"];
+    let before = Duration::from_secs(100);
+    let old = Failing { since: before, noticed: before, ..unresolved(0, &server) };
+    let failing = [old, unresolved(1, &server), unresolved(2, &server), unresolved(3, &server)];
+    let groups = localise(&failing, &around, &|_| false);
+    let told: Vec<_> = groups.iter().map(|group| (group.component.to_string(), group.since)).collect();
+    let name = "the name a.example at the DNS server 10.0.0.53".to_owned();
+    assert_eq!(told, [("the DNS server 10.0.0.53".to_owned(), ONSET), (name, before)]);
 }
 
 /// What the failures of these names at 10.0.0.53 have in common, which resolved the last host's name.

@@ -81,6 +81,8 @@ struct Last {
     began: Duration,
     /// When the last visit began, which may have asked nobody.
     tried: Duration,
+    /// When the last visit began that showed that it works.
+    worked: Option<Duration>,
     showing: Showing,
     /// Whether it failed in any way: a name that does not resolve tests nothing, and yet nothing works.
     failed: bool,
@@ -103,6 +105,7 @@ impl Last {
         Self {
             began,
             tried: began,
+            worked: matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))).then_some(began),
             showing: match visit.result {
                 Ok(Verdict::Healthy | Verdict::Degraded(_)) => Showing::Works,
                 Ok(Verdict::Failed(finding)) if !visit.outcomes.is_empty() => Showing::Fails(finding),
@@ -280,7 +283,8 @@ impl Neighbourhood {
 
     fn show(&mut self, index: usize, last: Last) {
         self.set(index, false);
-        self.places[index].last = Some(last);
+        let worked = last.worked.or_else(|| self.worked(index));
+        self.places[index].last = Some(Last { worked, ..last });
         self.set(index, true);
     }
 
@@ -388,6 +392,11 @@ impl Neighbourhood {
     /// When an endpoint's latest visit began.
     pub fn visited(&self, index: usize) -> Option<Duration> {
         self.places[index].last.as_ref().map(|last| last.began)
+    }
+
+    /// When an endpoint's latest visit began that showed that it works, whatever it shows now.
+    pub fn worked(&self, index: usize) -> Option<Duration> {
+        self.places[index].last.as_ref()?.worked
     }
 
     /// What an endpoint's latest visit showed, if it began at `since` or later.

@@ -497,3 +497,56 @@ proptest! {
         }
     }
 }
+
+/// One host with so many ports, and another with one; everybody was visited and failed but the other host, where that works.
+fn with_many_ports(ports: u16, other_works: Option<bool>) -> Neighbourhood {
+    let model = Arc::clone(&sample::snapshot().endpoints[0].endpoint);
+    let at = |address: [u8; 4], port: u16| {
+        let id = EndpointId(format!("{}:{port}", IpAddr::from(address)).into());
+        let probe = Probe::Tcp(ase_probes::tcp::Question::default());
+        let target = Target { host: Host::Address(address.into()), port, probe, ..model.target.clone() };
+        Arc::new(Endpoint { id, target, ..(*model).clone() })
+    };
+    let mut endpoints: Vec<_> = (1..=ports).map(|port| at([20, 1, 1, 1], port)).collect();
+    endpoints.extend(other_works.map(|_| at([20, 1, 1, 2], ports)));
+    let mut index = Neighbourhood::new(&endpoints, PLATFORM);
+    for one in 0..endpoints.len() {
+        let works = one >= usize::from(ports) && other_works == Some(true);
+        let (result, address) = (if works { 0 } else { 5 }, 1);
+        let drawn = Drawn { index: one, pause: 0, result, address, server: None, clock: None, certificate: 0, page: 0 };
+        index.take_in(one, &drawn.visit(second(10)), second(10));
+    }
+    index
+}
+
+fn other_ports_work(index: &Neighbourhood, one: usize) -> Option<bool> {
+    let endpoint = index.endpoint(one);
+    let target = Peer { host: endpoint.target.host.clone(), port: index.port(one) };
+    index.answer(Contrast::OtherPortsWork, (one, &target), second(5), second(20))
+}
+
+#[test]
+fn what_other_ports_show_is_found_by_host_where_ports_are_many() {
+    let told = |other_works| {
+        let index = with_many_ports(40, other_works);
+        [0, 39].map(|one| other_ports_work(&index, one))
+    };
+    assert_eq!(told(None), [None, None]);
+    assert_eq!(told(Some(true)), [Some(true), None], "the other host works on the last port");
+    assert_eq!(told(Some(false)), [Some(false), None], "it is the only one on another port");
+}
+
+#[test]
+fn a_host_with_many_ports_does_not_look_through_all_of_them_at_each() {
+    let least = |ports: u16| {
+        let index = with_many_ports(ports, None);
+        let once = || {
+            let start = ase_probes::clock::now();
+            assert!((0..usize::from(ports)).all(|one| other_ports_work(&index, one).is_none()));
+            start.elapsed()
+        };
+        (0..5).map(|_| once()).min().unwrap_or_default()
+    };
+    let (few, many) = (least(500), least(4000));
+    assert!(many < few * 32, "eight times as many take {many:?}, not {few:?}: each looks at all");
+}

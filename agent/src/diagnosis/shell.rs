@@ -26,7 +26,7 @@ use crate::{
         catalog::Host,
         contrast::Ask,
         diagnosis::Ledger,
-        endpoint::EndpointView,
+        endpoint::{EndpointView, Status},
         remap::Remap,
         settings::Settings,
         visit::{Judgement, Visit},
@@ -169,28 +169,16 @@ impl Diagnosing {
         }
         (self.is_news, self.reviewed) = (false, Some(now));
         let platform = settings.resolvers.azure.ip();
-        let mut wanted = self.cases.review(&Neighbours { views, names, platform, now: at.wall }, at);
-        let mut changed = self.cases.take_changed();
-        for index in &changed {
-            let status = self.cases.restate(*index, views[*index].status);
-            if views[*index].status != status {
-                let before = Arc::make_mut(&mut views[*index]).stand(status, at.wall, at.wall);
-                wanted.restated.push((*index, before));
-            }
-        }
+        let (mut wanted, changes) = self.cases.think_over(views, names, at);
+        changes.iter().for_each(log);
         let around = Neighbours { views, names, platform, now: at.wall };
-        self.cases.settle(&around, at).iter().for_each(log);
-        wanted.visits.append(&mut self.cases.take_to_revisit());
         self.queue(std::mem::take(&mut wanted.errands), &around);
-        changed.extend(self.cases.take_changed());
-        for index in &changed {
-            let diagnosis = self.cases.diagnosis(*index);
-            if views[*index].diagnosis != diagnosis {
-                Arc::make_mut(&mut views[*index]).diagnosis = diagnosis;
-            }
-        }
-        wanted.changed = changed;
         wanted
+    }
+
+    /// How an endpoint stands that a visit showed so, in the light of what is known by now.
+    pub fn restate(&self, index: usize, status: Status) -> Status {
+        if self.is_on { self.cases.restate(index, status) } else { status }
     }
 
     /// The time between two reviews: one takes about 10 µs per open case, and shall not take more than a tenth of it.

@@ -1,4 +1,5 @@
-//! Every endpoint as it stands: the one place where what a visit means becomes a status, a count and a moment.
+//! Every endpoint as it stands: where what a visit means becomes a status, a count and a moment. What a review changes
+//! afterwards is said by the cases.
 
 use std::{
     collections::BTreeMap,
@@ -133,14 +134,15 @@ impl Endpoints {
         }
     }
 
-    /// Takes a first failure as confirmed, since so many others failed again in the same way.
-    pub fn confirm(&mut self, index: usize, others: usize) {
+    /// Takes a first failure as confirmed, since so many others failed again in the same way. Since the visit more may have been
+    /// learned than it was judged by: `restate` says what it means now.
+    pub fn confirm(&mut self, index: usize, others: usize, restate: impl FnOnce(Status) -> Status) {
         let view = Arc::make_mut(&mut self.views[index]);
         let Some(last) = &mut view.last else { return };
         let visit = Arc::make_mut(last);
         visit.confirmed_by = others;
         let (began, ended) = (visit.began, visit.began + visit.took);
-        view.stand(status_of(self.judged[index]), began, ended);
+        view.stand(restate(status_of(self.judged[index])), began, ended);
     }
 
     /// Takes in why an endpoint that failed once is not asked again in a single look.

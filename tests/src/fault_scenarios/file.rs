@@ -91,6 +91,9 @@ pub(super) struct Scenario {
     /// The status that these endpoints must have in the end, by id.
     #[serde(default)]
     pub(super) statuses: BTreeMap<String, String>,
+    /// The only causes that endpoints may have in the end.
+    #[serde(default)]
+    pub(super) causes: Vec<String>,
     /// Causes and words that may not be said at any moment, neither by the daemon nor by `check`.
     #[serde(default)]
     pub(super) never: Vec<String>,
@@ -170,10 +173,25 @@ pub(super) struct Step {
 pub(super) enum Deed {
     /// The agent reads its configuration again, with these keys put over it. The incident must live on as it is.
     Reload(serde_json::Map<String, Value>),
+    /// The fault becomes another one, of which exactly this must be said, and nothing else on the way: incidents that are
+    /// open and still expected live on as they are.
+    Turn(Turn),
     /// The fault ends. The incident must end too, and none may begin.
     Repair,
     /// Nothing but the time that passes.
     Wait,
+}
+
+/// Another fault in the place of the one before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Turn {
+    /// What is broken from now on.
+    pub(super) fault: Faults,
+    /// What the agent must say of it.
+    pub(super) expect: Expect,
+    /// How many incidents begin.
+    pub(super) begin: usize,
 }
 
 /// A kind of fault.

@@ -35,11 +35,17 @@ pub(super) fn misses(scenario: &Scenario, status: &Value) -> Vec<String> {
         Expect::Anything => Vec::new(),
         Expect::Incidents(expected) => unmet(expected, &incidents, &endpoints(status)),
     };
+    let listed = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (id, wanted) in &scenario.statuses {
-        let listed = status["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
         let got = listed.iter().find(|endpoint| endpoint["id"] == id.as_str()).map(|endpoint| &endpoint["status"]);
         if got.is_none_or(|got| got != wanted.as_str()) {
             misses.push(format!("{id} is {}, not {wanted}", got.unwrap_or(&Value::Null)));
+        }
+    }
+    let is_strange = |cause: &&str| !scenario.causes.is_empty() && !scenario.causes.iter().any(|one| one == cause);
+    for endpoint in listed {
+        if let Some(cause) = endpoint["cause"].as_str().filter(is_strange) {
+            misses.push(format!("{} has the cause {cause}", endpoint["id"]));
         }
     }
     misses
@@ -319,7 +325,7 @@ mod tests {
 
     fn status(incidents: Value) -> Value {
         json!({
-            "endpoints": [{"id": "a:443", "status": "failed"}, {"id": "b:443", "status": "failed"}, {"id": "c:80", "status": "healthy"}],
+            "endpoints": [{"id": "a:443", "status": "failed"}, {"id": "b:443", "status": "failed", "cause": "dropped"}, {"id": "c:80", "status": "healthy"}],
             "incidents": incidents,
         })
     }
@@ -339,6 +345,7 @@ mod tests {
             "{cause: dropped, side: path, scope: port|class, confidence: possible, endpoints: ['*:443']}",
             "{cause: dropped, not: [refused]}",
             "{cause: dropped, endpoints: any}",
+            "{cause: dropped}\ncauses: [dropped]",
             "{cause: dropped, component: the zone x|TCP 443 *}",
         ] {
             assert_eq!(misses(&scenario(expect), &status), Vec::<String>::new(), "{expect}");
@@ -358,6 +365,7 @@ mod tests {
             ("{cause: dropped, endpoints: ['*:443', '!b:*']}", "endpoints are a:443 b:443, not a:443"),
             ("{cause: dropped, endpoints: [a:443]}", "endpoints are a:443 b:443, not a:443"),
             ("[{cause: dropped}, {cause: dropped}]", "dropped is not said"),
+            ("{cause: dropped}\ncauses: [slow]", "\"b:443\" has the cause dropped"),
             ("silent", "dropped path port likely (2 endpoints) must not be said"),
         ] {
             let misses = misses(&scenario(expect), &status);

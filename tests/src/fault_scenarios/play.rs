@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     expect::Expect,
-    file::{By, Deed, Flaps, Scenario, Step, World},
+    file::{By, Deed, Flaps, Scenario, Step, Turn, World},
     judge::{self, Took},
     polite,
     stage::Stage,
@@ -65,6 +65,8 @@ struct Play<'a> {
     scenario: &'a Scenario,
     stage: Stage,
     played: Played,
+    /// The status before the fault became another one, which is what is judged in the end.
+    judged: Option<Value>,
     /// When the fault began, or the agent's start into it.
     start: Instant,
     /// Who is visited less often is watched for longer.
@@ -78,7 +80,7 @@ struct Play<'a> {
 pub(super) fn play(scenario: &Scenario, every: Duration) -> Result<Played> {
     let stretch = (every.as_secs_f64() / EVERY.as_secs_f64()).max(1.0);
     let stage = Stage::build(scenario, every)?;
-    let mut play = Play { scenario, stage, played: Played::default(), start: clock::now(), stretch };
+    let mut play = Play { scenario, stage, played: Played::default(), judged: None, start: clock::now(), stretch };
     play.stage.inject(&scenario.before).context("before")?;
     play.stage.begin()?;
     play.start = clock::now();
@@ -130,6 +132,7 @@ impl Play<'_> {
             self.check()?;
         }
         scenario.then.iter().try_for_each(|step| self.step(step))?;
+        self.played.status = self.judged.take().unwrap_or_else(|| self.played.status.take());
         self.read_log();
         self.ask_who_was_polite()
     }
@@ -213,6 +216,11 @@ impl Play<'_> {
 
     /// Waits until the agent has said the right thing for a while, or its time is over.
     fn until_said(&mut self, limit: Duration) -> Result<()> {
+        self.until_right(self.scenario, limit)
+    }
+
+    /// The same, for what this scenario expects.
+    fn until_right(&mut self, scenario: &Scenario, limit: Duration) -> Result<()> {
         let start = clock::now();
         let (mut before, mut changed) = (0, clock::now());
         while start.elapsed() < limit {
@@ -221,7 +229,7 @@ impl Play<'_> {
             if said != before {
                 (before, changed) = (said, clock::now());
             }
-            let is_right = judge::misses(self.scenario, &self.played.status).is_empty();
+            let is_right = judge::misses(scenario, &self.played.status).is_empty();
             if is_right && changed.elapsed() >= STABLE {
                 return Ok(());
             }
@@ -253,8 +261,24 @@ impl Play<'_> {
         match &step.r#do {
             Deed::Wait => Ok(()),
             Deed::Reload(keys) => self.reload(keys, &step.visits),
+            Deed::Turn(turn) => self.turn(turn, step.within),
             Deed::Repair => self.repair(step.within),
         }
+    }
+
+    /// Lets the fault become another one; what is said of the first is judged apart from what is said of the last.
+    fn turn(&mut self, turn: &Turn, within: Option<HumanDuration>) -> Result<()> {
+        self.judged.get_or_insert_with(|| self.played.status.clone());
+        let (expect, statuses, causes) = (turn.expect.clone(), BTreeMap::new(), Vec::new());
+        let scenario = Scenario { expect, statuses, causes, ..self.scenario.clone() };
+        self.stage.turn(&turn.fault.during(&self.scenario.before))?;
+        self.played.watch.note_turn(&self.played.status, Timestamp::now());
+        let limit = within.or(self.scenario.limit).map_or(LIMIT, |limit| limit.0).mul_f64(self.stretch);
+        self.until_right(&scenario, limit)?;
+        let misses = judge::misses(&scenario, &self.played.status);
+        misses.into_iter().for_each(|miss| self.played.watch.wrong(format!("after the turn: {miss}")));
+        self.played.watch.end_turn(&self.played.status, turn.begin);
+        Ok(())
     }
 
     fn reload(&mut self, keys: &Map<String, Value>, wanted: &BTreeMap<String, u64>) -> Result<()> {

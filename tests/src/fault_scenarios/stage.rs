@@ -148,6 +148,12 @@ impl Stage {
         self.inject(&Faults { guest: Vec::new(), ..before.clone() })
     }
 
+    /// Ends every fault, and lets these happen instead.
+    pub(super) fn turn(&mut self, faults: &Faults) -> Result<()> {
+        self.azure.switches.reset();
+        self.inject(faults).context("turn")
+    }
+
     /// Puts keys over the agent's configuration and lets it read the file again; endpoints are added to those before.
     pub(super) fn reload(&mut self, keys: &Map<String, Value>) -> Result<()> {
         let added = keys.get("endpoints").and_then(|endpoints| endpoints["add"].as_array());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{file::Scenario, judge};
 
@@ -35,6 +35,16 @@ pub(super) struct Watch {
     steady: Option<(Value, Value)>,
     /// When the fault was repaired.
     repaired: Option<Timestamp>,
+    /// The incidents that were open when the fault became another one, and every one that was seen since.
+    turn: Option<Turn>,
+}
+
+/// What was open when the fault became another one, and what was seen since.
+#[derive(Debug)]
+struct Turn {
+    at: Timestamp,
+    before: Vec<Value>,
+    seen: BTreeSet<String>,
 }
 
 impl Watch {
@@ -57,6 +67,9 @@ impl Watch {
                 let (id, since) = steady;
                 note(&mut self.unsteady, format!("incident {id} since {since} must live on: {now}"));
             }
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.seen.extend(judge::incidents(status).into_iter().map(|incident| incident["id"].to_string()));
         }
         if let Some(repaired) = self.repaired {
             judge::begun_after(repaired, status).into_iter().for_each(|told| self.wrong(told));
@@ -92,6 +105,41 @@ impl Watch {
         self.steady = Some((incident["id"].clone(), incident["since"].clone()));
     }
 
+    /// The fault becomes another one while these incidents are open.
+    pub(super) fn note_turn(&mut self, status: &Value, now: Timestamp) {
+        let before = judge::incidents(status).into_iter().cloned().collect();
+        self.turn = Some(Turn { at: now, before, seen: BTreeSet::new() });
+    }
+
+    /// What is said of the other fault is said: so many incidents may have begun, none of which claims to be older, and those
+    /// from before that are open are as they were.
+    pub(super) fn end_turn(&mut self, status: &Value, begin: usize) {
+        let Some(turn) = self.turn.take() else { return };
+        let known: BTreeSet<String> = turn.before.iter().map(|incident| incident["id"].to_string()).collect();
+        let new: Vec<&String> = turn.seen.difference(&known).collect();
+        if new.len() != begin {
+            self.wrong(format!("{} incidents began with the turn, not {begin}: {new:?}", new.len()));
+        }
+        for incident in judge::incidents(status) {
+            match turn.before.iter().find(|before| before["id"] == incident["id"]) {
+                Some(before) => {
+                    for key in
+                        ["since", "endpoints", "component"].into_iter().filter(|key| before[key] != incident[key])
+                    {
+                        self.wrong(format!(
+                            "incident {}: {key} was {}, is {}",
+                            incident["id"], before[key], incident[key]
+                        ));
+                    }
+                }
+                None => {
+                    let only = json!({"incidents": [incident]});
+                    judge::too_early(turn.at, &only).into_iter().for_each(|told| self.wrong(told));
+                }
+            }
+        }
+    }
+
     /// From now on no incident may begin, and every one may end.
     pub(super) fn note_repair(&mut self, now: Timestamp) {
         (self.steady, self.repaired) = (None, Some(now));
@@ -112,7 +160,6 @@ fn note(told: &mut Vec<String>, one: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn scenario(keys: &str) -> Scenario {
         serde_saphyr::from_str(&format!("what: x\nrow: 17\nexpect: {{cause: dropped}}\n{keys}")).expect(keys)
@@ -157,5 +204,30 @@ mod tests {
         assert!(watch.wrong.is_empty());
         watch.look(&scenario, &status(2, "2026-01-01T00:01:11Z"), 2.0);
         assert_eq!(watch.wrong.len(), 1);
+    }
+
+    #[test]
+    fn a_turn_begins_so_many_incidents_and_changes_none_that_was_open() {
+        let of = |incidents: Value| json!({"incidents": incidents});
+        let old = json!({"id": 1, "since": "2026-01-01T00:00:00Z", "endpoints": ["a:443"], "component": "a:443"});
+        let new = json!({"id": 2, "since": "2026-01-01T00:01:01Z", "endpoints": ["b:443"], "component": "the rest"});
+        let with = |incident: &Value, key: &str, value: Value| {
+            let mut incident = incident.clone();
+            incident[key] = value;
+            incident
+        };
+        let wrong = |looks: &[Value]| {
+            let mut watch = Watch::default();
+            watch.note_turn(&of(json!([old])), "2026-01-01T00:01:00Z".parse().expect("a time"));
+            looks.iter().for_each(|look| watch.look(&scenario(""), look, 1.0));
+            watch.end_turn(looks.last().expect("a look"), 1);
+            watch.wrong.len()
+        };
+        let both = of(json!([old, new]));
+        assert_eq!(wrong(&[of(json!([old])), both.clone()]), 0);
+        assert_eq!(wrong(&[of(json!([old]))]), 1, "nothing began");
+        assert_eq!(wrong(&[of(json!([old, with(&new, "id", json!(3))])), both]), 1, "something narrower began first");
+        assert_eq!(wrong(&[of(json!([with(&old, "endpoints", json!(["a:443", "b:443"]))]))]), 2);
+        assert_eq!(wrong(&[of(json!([old, with(&new, "since", json!("2026-01-01T00:00:30Z"))]))]), 1);
     }
 }

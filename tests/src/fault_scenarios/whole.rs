@@ -39,11 +39,16 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
         ensure!(is_judged || !is_reload, "do.reload needs something that lives on: expect (anything) holds nothing");
         ensure!(is_reload || step.visits.is_empty(), "then.visits are those after a reload");
         ensure!(
-            step.within.is_none() || matches!(step.r#do, Deed::Repair),
-            "then.within is for repair: nothing else ends by itself"
+            step.within.is_none() || matches!(step.r#do, Deed::Repair | Deed::Turn(_)),
+            "then.within is for repair and turn: nothing else is waited for"
         );
     }
-    if let Expect::Incidents(incidents) = &scenario.expect {
+    let turns = scenario.then.iter().filter_map(|step| match &step.r#do {
+        Deed::Turn(turn) => Some(&turn.expect),
+        Deed::Reload(_) | Deed::Repair | Deed::Wait => None,
+    });
+    for expect in turns.chain([&scenario.expect]) {
+        let Expect::Incidents(incidents) = expect else { continue };
         for incident in incidents {
             let is_named = match &incident.endpoints {
                 Some(Endpoints::These(these)) => !these.is_empty(),
@@ -53,6 +58,9 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
             let cause = &incident.cause;
             ensure!(is_named, "expect ({cause}) must name endpoints, or say any where chance decides which they are");
         }
+    }
+    for label in &scenario.causes {
+        ensure!(Cause::from_label(label).is_some(), "causes ({label}) must be causes");
     }
     for word in forbidden(scenario) {
         let is_known = !looks_like_a_cause(word) || Cause::from_label(word).is_some();

@@ -40,6 +40,9 @@ pub(super) struct Case {
     pub(super) began: Duration,
     /// The same on the monotonic clock, as far as the agent noticed.
     pub(super) opened: Instant,
+    /// Since when it is known to show what it shows, by the steady clock: it begins anew where another sign has another cause,
+    /// and where the end of its incident was seen at another endpoint.
+    pub(super) noticed: Duration,
     /// Whether it was confirmed when its endpoint's visits last told anything.
     pub(super) is_confirmed: bool,
     pub(super) foreign_redirect: bool,
@@ -72,6 +75,7 @@ impl Case {
             since,
             began,
             opened,
+            noticed: began,
             is_confirmed: false,
             foreign_redirect: false,
             names_filter: false,

@@ -15,7 +15,7 @@ use crate::{
     diagnosis::{
         conclude::{Section, decisive},
         incidents::Change,
-        localise::{Component, Failing, Group, localise},
+        localise::{Failing, Group, localise},
         neighbours::Neighbours,
         rules::{ONE_HOST, SOME_HOSTS},
     },
@@ -57,7 +57,7 @@ impl Cases {
                 continue;
             }
             scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
-            situations.extend(self.situation(&members, &group.component, around, at));
+            situations.extend(self.situation(&members, &group, around, at));
         }
         self.add_old_signs(old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
@@ -98,6 +98,8 @@ impl Cases {
                 router: case.router,
                 is_resolving: case.sign.is_resolving,
                 since: self.since(case),
+                noticed: case.noticed,
+                is_confirmed: case.is_confirmed,
                 comes_and_goes_with_others: self.dips.of(*index).is_some_and(|turns| turns.is_shared),
             })
             .collect()
@@ -125,13 +127,7 @@ impl Cases {
             && case.diagnosis.alternatives.iter().any(|other| other.cause.is_local() && is_asked(other.open))
     }
 
-    fn situation(
-        &self,
-        members: &[&Failing],
-        component: &Component,
-        around: &Neighbours<'_>,
-        at: Moment,
-    ) -> Option<Incident> {
+    fn situation(&self, members: &[&Failing], group: &Group, around: &Neighbours<'_>, at: Moment) -> Option<Incident> {
         // The surest member speaks for all; among equals one that was tested itself, then the first in the catalogue.
         let voice = members
             .iter()
@@ -170,11 +166,12 @@ impl Cases {
             Some(ONE_HOST) if hosts.len() > 1 => Some(SOME_HOSTS),
             hint => hint,
         };
-        let scope = component.scope();
+        let scope = group.component.scope();
         let component = match members {
             [only] if scope == Scope::Endpoint => id(only.index).to_string(),
-            _ => component.to_string(),
+            _ => group.component.to_string(),
         };
+        let broke = members.iter().filter(|member| member.since >= group.since);
         Some(Incident {
             id: 0,
             published: Duration::ZERO,
@@ -187,7 +184,7 @@ impl Cases {
             evidence,
             alternatives: case.diagnosis.alternatives.clone(),
             judged: Judged::all(members.iter().filter_map(|m| Some(&*self.cases.get(&m.index)?.diagnosis))),
-            since: members.iter().filter_map(|m| Some(self.cases.get(&m.index)?.since)).min().unwrap_or_default(),
+            since: broke.filter_map(|m| Some(self.cases.get(&m.index)?.since)).min().unwrap_or_default(),
         })
     }
 
@@ -256,6 +253,8 @@ mod tests {
             router: None,
             is_resolving: false,
             since: Duration::ZERO,
+            noticed: Duration::ZERO,
+            is_confirmed: false,
             comes_and_goes_with_others: false,
         }
     }

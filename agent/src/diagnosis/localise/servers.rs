@@ -7,7 +7,7 @@ use std::{
 
 use ase_probes::{cause::Cause, verdict::Phase};
 
-use super::{Component, Crowd, Failing, Group, take};
+use super::{Component, Crowd, Failing, Group, Here, Left, take};
 use crate::{diagnosis::neighbourhood::Neighbourhood, model::catalog::Host, net::port::Port};
 
 /// What ails the endpoints at fixed addresses, DNS servers among them.
@@ -25,9 +25,9 @@ pub(super) fn troubles(failing: &[Failing], neighbourhood: &Neighbourhood) -> BT
 impl Crowd<'_> {
     /// Names that DNS servers did not resolve, with the servers themselves where they are watched. A name is lost when the
     /// last of them failed, so that those that were asked for the same name belong together.
-    pub(super) fn resolvers(&self, left: &mut Vec<usize>) -> Vec<Group> {
+    pub(super) fn resolvers(&self, left: &mut Left) -> Vec<Group> {
         let mut asked: Vec<BTreeSet<SocketAddr>> = Vec::new();
-        for number in left.iter() {
+        for number in left.numbers.iter() {
             let mut servers = self.servers(*number);
             if !servers.is_empty() {
                 let (shared, apart): (Vec<_>, Vec<_>) =
@@ -42,17 +42,21 @@ impl Crowd<'_> {
             let wanted = |number: &usize| {
                 !self.servers(*number).is_disjoint(&servers) || servers.iter().any(|one| self.is_server(*number, *one))
             };
-            let members = take(left, wanted);
-            let since = self.since(&members);
+            let members = take(&mut left.numbers, wanted);
+            let addresses: Vec<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
             // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
-            let is_ill = |server: &SocketAddr| members.iter().any(|number| self.is_server(*number, *server));
-            let resolves = |server: &SocketAddr| self.neighbourhood.resolves(*server, since) && !is_ill(server);
-            let addresses = servers.iter().map(SocketAddr::ip).collect();
-            if servers.iter().any(resolves) {
-                groups.extend(self.zones(members, addresses));
-            } else {
-                groups.push(Group { component: Component::Resolvers(addresses), members });
+            let is_lost = |here: &Here| {
+                let is_ill = |server: &SocketAddr| here.members.iter().any(|number| self.is_server(*number, *server));
+                let resolves =
+                    |server: &SocketAddr| self.neighbourhood.resolves(*server, here.since) && !is_ill(server);
+                (!servers.iter().any(resolves)).then(|| Component::Resolvers(addresses.clone()))
+            };
+            let mut names = Left { numbers: members, younger: Vec::new() };
+            if let Some((component, here)) = self.broken(&names.numbers, is_lost) {
+                names.explain(std::slice::from_ref(&here));
+                groups.push(Group { component, members: here.members, since: here.since });
             }
+            groups.extend(self.zones(names, addresses));
         }
         groups
     }
@@ -66,22 +70,23 @@ impl Crowd<'_> {
     /// answers on their port.
     pub(super) fn every_server(&self, left: &mut Vec<usize>) -> Option<Group> {
         let servers = self.neighbourhood.name_servers();
-        let members: Vec<usize> = left.iter().copied().filter(|number| self.is_at(*number, servers)).collect();
-        let (since, own) = (self.since(&members), self.indices(&members));
-        let is_lost = |server: &IpAddr| {
-            let host = Host::Address(*server);
-            members.iter().any(|number| *self.host(*number) == host) && !self.neighbourhood.works_at(&host, since, &own)
+        let address = |number: &usize| match self.host(*number) {
+            Host::Address(address) if servers.contains(address) => Some(*address),
+            Host::Address(_) | Host::Name(_) => None,
         };
-        let are_lost = servers.len() > 1 && servers.iter().all(is_lost);
-        if !are_lost || !self.neighbourhood.works_on(Port::udp(53), since, &own) {
+        let members: BTreeSet<usize> = left.iter().copied().filter(|number| address(number).is_some()).collect();
+        let failing: BTreeSet<IpAddr> = members.iter().filter_map(address).collect();
+        if servers.len() < 2 || failing.len() < servers.len() {
+            return None;
+        }
+        let numbers: Vec<usize> = members.iter().copied().collect();
+        let (since, own) = (self.since(&numbers), self.indices(&numbers));
+        let works = |server: &IpAddr| self.neighbourhood.works_at(&Host::Address(*server), since, &own);
+        if servers.iter().any(works) || !self.neighbourhood.works_on(Port::udp(53), since, &own) {
             return None;
         }
         let component = Component::Resolvers(servers.iter().copied().collect());
-        Some(Group { component, members: take(left, |number| members.contains(number)) })
-    }
-
-    fn is_at(&self, number: usize, addresses: &BTreeSet<IpAddr>) -> bool {
-        matches!(self.host(number), Host::Address(address) if addresses.contains(address))
+        Some(self.group(component, take(left, |number| members.contains(number))))
     }
 
     /// The DNS servers that did not resolve an endpoint's name, for the cause that it has.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Component, Crowd, Group, Singles, collect, take};
+use super::{Component, Crowd, Group, Here, Left, Singles, collect};
 use crate::model::catalog::Host;
 
 /// Labels that the end of a zone has at least: below a single one anybody's names lie.
@@ -13,40 +13,52 @@ const NAMES_ABOVE: usize = 3;
 
 impl Crowd<'_> {
     /// Groups failures of names by zone; those that no zone explains are single names.
-    pub(super) fn zones(&self, mut left: Vec<usize>, servers: Vec<IpAddr>) -> Vec<Group> {
+    pub(super) fn zones(&self, mut left: Left, servers: Vec<IpAddr>) -> Vec<Group> {
         let mut groups = Vec::new();
-        if let Some(zone) = self.zone(&left) {
-            return vec![Group { component: Component::Zone(zone, servers), members: left }];
+        let lost = |zone: String, here: &Here| Group {
+            component: Component::Zone(zone, servers.clone()),
+            members: here.members.clone(),
+            since: here.since,
+        };
+        if let Some((zone, here)) = self.broken(&left.numbers, |here| self.zone(here, &left.younger)) {
+            groups.push(lost(zone, &here));
+            left.explain(&[here]);
         }
-        for (parent, part) in collect(left.iter().copied(), |number| parent(self.name(number)?)) {
-            if self.is_zone(parent, &part) {
-                let members = take(&mut left, |number| part.contains(number));
-                groups.push(Group { component: Component::Zone(parent.to_owned(), servers.clone()), members });
+        for (parent, part) in collect(left.numbers.clone(), |number| parent(self.name(number)?)) {
+            let is_zone = |here: &Here| self.is_zone(parent, here, &left.younger).then_some(());
+            if let Some(((), here)) = self.broken(&part, is_zone) {
+                groups.push(lost(parent.to_owned(), &here));
+                left.explain(&[here]);
             }
         }
-        if !left.is_empty() {
-            let singles = match self.names(&left).into_iter().collect::<Vec<_>>()[..] {
-                [only] => Singles::Name(only.to_owned(), servers),
-                _ => Singles::Names(servers),
+        for members in self.part_pending(left.numbers).into_iter().filter(|members| !members.is_empty()) {
+            let singles = match self.names(&members).into_iter().collect::<Vec<_>>()[..] {
+                [only] => Singles::Name(only.to_owned(), servers.clone()),
+                _ => Singles::Names(servers.clone()),
             };
-            groups.push(Group { component: Component::Endpoints(singles), members: left });
+            groups.push(self.group(Component::Endpoints(singles), members));
         }
         groups
     }
 
     /// The one zone that explains them all.
-    fn zone(&self, members: &[usize]) -> Option<String> {
-        let names: Option<BTreeSet<&str>> = members.iter().map(|number| self.name(*number)).collect();
+    fn zone(&self, here: &Here, younger: &[usize]) -> Option<String> {
+        let names: Option<BTreeSet<&str>> = here.members.iter().map(|number| self.name(*number)).collect();
         let names = names?;
         let zone = common_end(&names)?;
         let is_their_own = names.iter().all(|name| parent(name) == Some(&zone));
-        ((is_their_own || names.len() >= NAMES_ABOVE) && self.is_zone(&zone, members)).then_some(zone)
+        ((is_their_own || names.len() >= NAMES_ABOVE) && self.is_zone(&zone, here, younger)).then_some(zone)
     }
 
-    /// Whether several names of a zone fail, and none below it works.
-    fn is_zone(&self, zone: &str, members: &[usize]) -> bool {
-        let works = || self.neighbourhood.works_below(zone, self.since(members), &self.indices(members));
-        self.names(members).len() > 1 && !works()
+    /// Whether several names of a zone fail, and none below it works, or has worked since: not even of those that fail now as
+    /// something else broke.
+    fn is_zone(&self, zone: &str, here: &Here, younger: &[usize]) -> bool {
+        let works = || self.neighbourhood.works_below(zone, here.since, &self.indices(&here.members));
+        let is_below = |number: &usize| {
+            self.name(*number).and_then(|name| name.strip_suffix(zone)).is_some_and(|rest| rest.ends_with('.'))
+        };
+        let below = || younger.iter().copied().filter(is_below).collect::<Vec<_>>();
+        self.names(&here.witnesses).len() > 1 && !works() && !self.any_worked(&below(), here.since)
     }
 
     fn names(&self, members: &[usize]) -> BTreeSet<&str> {

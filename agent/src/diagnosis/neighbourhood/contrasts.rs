@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ase_probes::cause::Cause;
 
-use super::{Cohort, Neighbourhood, Peer, Showing, from_the_end};
+use super::{Cohort, Neighbourhood, Peer, Place, PortGroup, Showing, from_the_end};
 use crate::{
     diagnosis::ask::Beside,
     model::{catalog::Host, contrast::Contrast},
+    net::port::Port,
 };
 
 /// Failures among endpoints that are alike before none of them is said to work, unless there is only one: one may have a
@@ -16,6 +17,10 @@ const ALIKE: usize = 2;
 /// Failures beside a failure before nothing is said to work: two may share a server, three rarely do. So many visits are
 /// wished for on other ports, each on another: where nobody shares the endpoint's port, they alone must be able to say it.
 const FAILURES: usize = 3;
+/// So many ports are looked at one by one.
+const FEW_PORTS: usize = 16;
+/// Endpoints among which those of other ports are looked for, where there are more.
+const ENOUGH: usize = 64;
 
 impl Neighbourhood {
     /// What the neighbours answer about an endpoint that has failed since `since`; `None` while too few of them were
@@ -37,10 +42,7 @@ impl Neighbourhood {
                 let cohort = || host.map(|host| &self.hosts[host]).into_iter();
                 self.works(since, cohort, |other| self.places[other].port != target.port)
             }
-            Contrast::OtherPortsWork => {
-                let others = || self.ports.iter().filter(|(port, _)| **port != target.port);
-                self.works(since, || others().map(|(_, port)| &port.outside), on_other_host)
-            }
+            Contrast::OtherPortsWork => self.other_ports_work(host, target.port, since),
             Contrast::AnythingWorks => self.anything_works(index, since),
             Contrast::HostHttpBlocked => self.host_http_blocked(host, since),
             Contrast::PlainHttpBlocked => self.plain_http_blocked(since),
@@ -50,6 +52,20 @@ impl Neighbourhood {
             Contrast::IssuersPlural => self.issuers_plural(index, since),
             _ => None,
         }
+    }
+
+    /// Whether anything outside works on other ports at other hosts. It is looked for by port, or by host where those are fewer:
+    /// a host with a thousand ports does not look through all of them at each.
+    fn other_ports_work(&self, host: Option<usize>, port: Port, since: Duration) -> Option<bool> {
+        let is_elsewhere = |place: &Place| Some(place.host) != host && place.port != port;
+        if self.ports.len() <= self.hosts.len().max(FEW_PORTS) {
+            let others = || self.ports.iter().filter(|(other, _)| **other != port);
+            let is_chosen = |other: usize| is_elsewhere(&self.places[other]);
+            return self.works(since, || others().map(|(_, group)| &group.outside), is_chosen);
+        }
+        let others = || self.hosts.iter().enumerate().filter(|(other, _)| Some(*other) != host);
+        let is_chosen = |other: usize| is_elsewhere(&self.places[other]) && self.is_outside(other);
+        self.works(since, || others().map(|(_, cohort)| cohort), is_chosen)
     }
 
     /// Whether any of the chosen endpoints works; `None` while too few of them were tested to say no: [`ALIKE`] must have
@@ -119,16 +135,28 @@ impl Neighbourhood {
             same_port.filter(|other| Some(self.places[*other].host) != host).take(ALIKE).collect();
         let same_host = host.map(|host| self.hosts[host].members.before(since)).into_iter().flatten().filter(is_other);
         chosen.extend(same_host.filter(|other| self.places[*other].port != target.port).take(1));
-        let other_ports = self.ports.iter().filter(|(port, _)| **port != target.port);
-        // What else is watched at its own host says less: the host may be down.
-        let first = other_ports.filter_map(|(_, port)| {
-            let waiting = || port.outside.members.before(since).filter(is_other);
-            let elsewhere = waiting().find(|other| Some(self.places[*other].host) != host);
-            elsewhere.or_else(|| waiting().find(|other| !chosen.contains(other)))
-        });
-        let first: Vec<usize> = first.take(FAILURES).collect();
-        chosen.extend(first);
+        let elsewhere = self.on_other_ports(index, &chosen, since);
+        chosen.extend(elsewhere.into_iter().take(FAILURES));
         chosen
+    }
+
+    /// Endpoints outside on other ports, one of each, that were not visited since: of many ports those whose turn was longest
+    /// ago. What else is watched at the endpoint's own host says less, since the host may be down.
+    fn on_other_ports(&self, index: usize, chosen: &[usize], since: Duration) -> Vec<usize> {
+        let Place { port, host, .. } = self.places[index];
+        let is_elsewhere = |other: &usize| self.places[*other].host != host;
+        if self.ports.len() <= FEW_PORTS {
+            let others = self.ports.iter().filter(|(other, _)| **other != port);
+            let one_of = |group: &PortGroup| {
+                let waiting = || group.outside.members.before(since).filter(|other| *other != index);
+                waiting().find(is_elsewhere).or_else(|| waiting().find(|other| !chosen.contains(other)))
+            };
+            return others.filter_map(|(_, group)| one_of(group)).collect();
+        }
+        let mut ports = BTreeSet::new();
+        let waiting = self.outside.members.before(since).filter(is_elsewhere).take(ENOUGH);
+        let waiting = waiting.filter(|other| self.places[*other].port != port);
+        waiting.filter(|other| ports.insert(self.places[*other].port)).collect()
     }
 
     /// Whether any endpoint whose name lies below a zone works since then, but these.

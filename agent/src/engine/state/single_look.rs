@@ -87,7 +87,7 @@ impl State {
                 Order::Ask(task) => self.schedule.release(task, now),
                 Order::Confirm(task, others) => {
                     self.schedule.hold(task);
-                    self.endpoints.confirm(task, others);
+                    self.endpoints.confirm(task, others, |status| self.diagnosing.restate(task, status));
                 }
             }
         }
