@@ -1,6 +1,6 @@
 //! What the agent must say in a scenario: nothing, an incident for each fault, or whatever it likes.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use ase_probes::cause::{Cause, Side};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -93,7 +93,7 @@ impl TryFrom<Value> for Expect {
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
-    serde_json::from_value(value).context("expect")
+    serde_json::from_value(value).map_err(|error| anyhow!("expect: {error}"))
 }
 
 impl Expect {
@@ -153,7 +153,7 @@ mod tests {
             ("loud", "expect (loud)"),
             ("{cause: gremlins}", "(gremlins)"),
             ("{cause: dropped, scope: port|town}", "expect.scope (town)"),
-            ("{cause: dropped, sides: path}", "sides"),
+            ("{cause: dropped, sides: path}", "unknown field `sides`"),
             ("[]", "expect ([])"),
         ] {
             let error = serde_saphyr::from_str::<Expect>(expect).expect_err(expect).to_string();
