@@ -266,3 +266,27 @@ fn one_whose_visit_ends_after_the_repair_begins_nothing_and_one_that_fails_after
         assert_eq!(world.begun(), begun, "{:?}", world.changes);
     }
 }
+
+#[test]
+fn names_that_fail_alone_are_told_as_names_once_they_were_asked_again_after_another_resolved() {
+    for (hit, names, is_at_once) in
+        [(vec![2], "c.three.example:443", true), (vec![2, 3], "single names at the DNS server 10.0.0.4", false)]
+    {
+        let mut world = self::names(&FOUR);
+        (0..5).for_each(|index| world.visit_after(index, None, 0));
+        world.second += 10;
+        hit.iter().for_each(|index| world.visit_after(*index, Some(servfail()), 0));
+        world.review();
+        let told = |world: &World| world.is_open().into_iter().map(|(_, it, _)| it.to_owned()).collect::<Vec<_>>();
+        assert_eq!(told(&world), ["the DNS server 10.0.0.4"], "nobody else was asked");
+        world.second += 1;
+        world.visit_after(0, None, 0);
+        let wanted = world.review();
+        assert_eq!(told(&world) == [names], is_at_once, "{:?}", world.is_open());
+        assert_eq!(hit.iter().all(|index| wanted.visits.contains(index)), !is_at_once);
+        world.second += 1;
+        hit.iter().for_each(|index| world.visit_after(*index, Some(servfail()), 0));
+        world.review();
+        assert_eq!((told(&world), world.begun()), (vec![names.to_owned()], 1), "{:?}", world.changes);
+    }
+}
