@@ -116,6 +116,31 @@ fn a_way_that_comes_and_goes_and_then_stays_away_stays_one_incident() {
     assert_eq!((incident.id, incident.scope, incident.endpoints.len()), (1, Scope::Egress, 8), "{incident:?}");
 }
 
+#[test]
+fn one_that_is_lost_before_the_others_in_a_moment_without_a_way_does_not_stand_apart() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    world.round(|_| false);
+    let hit = [0, 1, 2, 5];
+    (0..4).for_each(|_| moment_without(&mut world, &hit, passing));
+    assert_eq!(world.cases.ledger.open.len(), 1);
+    world.visit(7, true);
+    world.review();
+    world.second += 1;
+    hit.iter().for_each(|index| world.visit(*index, true));
+    world.review();
+    world.second += 1;
+    hit.iter().for_each(|index| world.visit(*index, false));
+    for _ in 0..2 {
+        let wanted = world.review();
+        world.measure(&wanted, passing);
+        world.visit(7, true);
+        world.review();
+        let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+        assert_eq!((incident.id, incident.scope, incident.endpoints.len()), (1, Scope::Egress, 5), "{incident:?}");
+        world.second += 1;
+    }
+}
+
 /// What new flows do where a table is full: all fail, whatever their source ports.
 fn shut(key: &Key) -> Vec<(Contrast, bool)> {
     match key.ask {

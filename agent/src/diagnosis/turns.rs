@@ -81,6 +81,8 @@ struct Turn {
 /// Turns of several endpoints at one time.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
+    /// When the first visit that failed began.
+    began: Instant,
     /// When the last of the endpoints that it hit worked again.
     over: Instant,
     turns: usize,
@@ -172,8 +174,9 @@ impl Dips {
             Some((number, _)) => number + 1,
             None => 0,
         };
-        let moment = self.moments.entry(number).or_insert(Moment { over: now, turns: 0 });
-        (moment.over, moment.turns) = (now, moment.turns + 1);
+        let began = first.began;
+        let moment = self.moments.entry(number).or_insert(Moment { began, over: now, turns: 0 });
+        (moment.began, moment.over, moment.turns) = (moment.began.min(began), now, moment.turns + 1);
         self.turns.insert((now, index), Turn { began: first.began, place: place.clone(), moment: number });
         let own = self.own.entry(index).or_insert(Own { over: VecDeque::new(), lost: first.lost.clone() });
         own.over.push_back(now);
@@ -235,6 +238,12 @@ impl Dips {
         let is_quiet = self.now.is_some_and(|now| now.saturating_duration_since(last) > QUIET);
         let turns = Turns { times, within: last.duration_since(first), is_shared };
         (times >= OFTEN && !is_quiet).then_some(turns)
+    }
+
+    /// Since when an endpoint comes and goes with many others, if it does.
+    pub fn shared_since(&self, index: usize) -> Option<Instant> {
+        let is_shared = self.of(index).is_some_and(|turns| turns.is_shared);
+        self.moments.first_key_value().filter(|_| is_shared).map(|(_, first)| first.began)
     }
 
     /// What an endpoint showed when it failed.
