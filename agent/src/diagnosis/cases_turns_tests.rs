@@ -74,6 +74,17 @@ fn a_host_that_is_silent_for_seconds_again_and_again_is_named_alone() {
 }
 
 #[test]
+fn a_host_that_comes_and_goes_is_named_alone_whatever_others_meet_once() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    for hit in [vec![7], vec![7, 2], vec![4], vec![7], vec![7]] {
+        moment_without(&mut world, &hit, passing);
+    }
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.finding.cause, incident.component.as_str()), (Cause::Dropped, "20.0.0.8:443"));
+}
+
+#[test]
 fn a_host_that_is_silent_for_seconds_again_and_again_is_told_while_others_are_lost_one_after_another() {
     let mut world = World::new(endpoints(60, &[443]));
     world.round(|_| false);
