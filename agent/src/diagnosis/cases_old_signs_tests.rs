@@ -62,7 +62,9 @@ fn what_is_left_of_an_incident_hides_whom_the_incident_hid() {
     let incident = Incident { endpoints: ids.clone(), hides: ids[1..].to_vec(), ..incident };
     let finding = incident.finding;
     world.cases.ledger.open = vec![Arc::new(incident.clone())];
-    [1, 2].into_iter().for_each(|index| world.cases.relief.relieve(index, world.cases.steady.now()));
+    let now = world.cases.steady.now();
+    let relieved = super::super::relief::Relieved { since: now, may_be_remembered: false };
+    [1, 2].into_iter().for_each(|index| world.cases.relief.relieve(index, relieved));
     let failing = |index: usize| Failing {
         index,
         finding,

@@ -74,6 +74,17 @@ fn a_host_that_is_silent_for_seconds_again_and_again_is_named_alone() {
 }
 
 #[test]
+fn a_host_that_comes_and_goes_is_named_alone_whatever_others_meet_once() {
+    let mut world = World::new(endpoints(12, &[443]));
+    world.round(|_| false);
+    for hit in [vec![7], vec![7, 2], vec![4], vec![7], vec![7]] {
+        moment_without(&mut world, &hit, passing);
+    }
+    let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+    assert_eq!((incident.finding.cause, incident.component.as_str()), (Cause::Dropped, "20.0.0.8:443"));
+}
+
+#[test]
 fn a_host_that_is_silent_for_seconds_again_and_again_is_told_while_others_are_lost_one_after_another() {
     let mut world = World::new(endpoints(60, &[443]));
     world.round(|_| false);
@@ -114,6 +125,31 @@ fn a_way_that_comes_and_goes_and_then_stays_away_stays_one_incident() {
     }
     let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
     assert_eq!((incident.id, incident.scope, incident.endpoints.len()), (1, Scope::Egress, 8), "{incident:?}");
+}
+
+#[test]
+fn one_that_is_lost_before_the_others_in_a_moment_without_a_way_does_not_stand_apart() {
+    let mut world = World::new(endpoints(4, &[80, 443]));
+    world.round(|_| false);
+    let hit = [0, 1, 2, 5];
+    (0..4).for_each(|_| moment_without(&mut world, &hit, passing));
+    assert_eq!(world.cases.ledger.open.len(), 1);
+    world.visit(7, true);
+    world.review();
+    world.second += 1;
+    hit.iter().for_each(|index| world.visit(*index, true));
+    world.review();
+    world.second += 1;
+    hit.iter().for_each(|index| world.visit(*index, false));
+    for _ in 0..2 {
+        let wanted = world.review();
+        world.measure(&wanted, passing);
+        world.visit(7, true);
+        world.review();
+        let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
+        assert_eq!((incident.id, incident.scope, incident.endpoints.len()), (1, Scope::Egress, 5), "{incident:?}");
+        world.second += 1;
+    }
 }
 
 /// What new flows do where a table is full: all fail, whatever their source ports.

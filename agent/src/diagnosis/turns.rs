@@ -79,11 +79,15 @@ struct Turn {
 }
 
 /// Turns of several endpoints at one time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Moment {
+    /// When the first visit that failed began.
+    began: Instant,
     /// When the last of the endpoints that it hit worked again.
     over: Instant,
     turns: usize,
+    /// How many turns of each host are part of it.
+    hosts: BTreeMap<Host, usize>,
 }
 
 /// What one endpoint met.
@@ -172,8 +176,11 @@ impl Dips {
             Some((number, _)) => number + 1,
             None => 0,
         };
-        let moment = self.moments.entry(number).or_insert(Moment { over: now, turns: 0 });
-        (moment.over, moment.turns) = (now, moment.turns + 1);
+        let began = first.began;
+        let moment =
+            self.moments.entry(number).or_insert(Moment { began, over: now, turns: 0, hosts: BTreeMap::new() });
+        (moment.began, moment.over, moment.turns) = (moment.began.min(began), now, moment.turns + 1);
+        *moment.hosts.entry(place.host.clone()).or_default() += 1;
         self.turns.insert((now, index), Turn { began: first.began, place: place.clone(), moment: number });
         let own = self.own.entry(index).or_insert(Own { over: VecDeque::new(), lost: first.lost.clone() });
         own.over.push_back(now);
@@ -194,6 +201,7 @@ impl Dips {
         let Some(turn) = self.turns.remove(&key) else { return };
         if let Some(moment) = self.moments.get_mut(&turn.moment) {
             moment.turns -= 1;
+            count_down(&mut moment.hosts, &turn.place.host);
             if moment.turns == 0 {
                 self.moments.remove(&turn.moment);
             }
@@ -237,6 +245,12 @@ impl Dips {
         (times >= OFTEN && !is_quiet).then_some(turns)
     }
 
+    /// Since when an endpoint comes and goes with many others, if it does.
+    pub fn shared_since(&self, index: usize) -> Option<Instant> {
+        let is_shared = self.of(index).is_some_and(|turns| turns.is_shared);
+        self.moments.first_key_value().filter(|_| is_shared).map(|(_, first)| first.began)
+    }
+
     /// What an endpoint showed when it failed.
     pub fn finding(&self, index: usize) -> Option<Finding> {
         self.own.get(&index).map(|own| own.lost.finding)
@@ -251,7 +265,24 @@ impl Dips {
     /// Whether so many endpoints are hit, and so many visits, that it is no property of one.
     fn is_shared(&self) -> bool {
         let is_spread = self.moments.len() >= OFTEN && self.own.len() >= OFTEN;
-        is_spread && lower_bound(self.turns.len() as u64, self.visits.sum()) >= SHARE
+        is_spread && lower_bound(self.turns.len() as u64, self.visits.sum()) >= SHARE && self.is_beyond_one_host()
+    }
+
+    /// Whether others meet a pattern than the one host that is hit alone most often, if there are others: what comes and goes
+    /// there is its own, whatever hits somebody else once.
+    fn is_beyond_one_host(&self) -> bool {
+        let (alone, together): (Vec<&Moment>, Vec<&Moment>) =
+            self.moments.values().partition(|moment| moment.hosts.len() == 1);
+        if together.len() >= OFTEN {
+            return true;
+        }
+        let mut times: BTreeMap<&Host, usize> = BTreeMap::new();
+        alone.iter().flat_map(|moment| moment.hosts.keys()).for_each(|host| *times.entry(host).or_default() += 1);
+        let most = times.values().max().copied().unwrap_or_default();
+        let is_only_host = times.len() == 1 && together.is_empty();
+        let is_hit_once =
+            |host: &Host| times[host] == 1 && !together.iter().any(|moment| moment.hosts.contains_key(host));
+        self.moments.len() - most >= OFTEN || is_only_host || times.keys().all(|host| is_hit_once(host))
     }
 
     /// Follows endpoints to their numbers after a reload; those that did not stay are forgotten.
@@ -262,6 +293,14 @@ impl Dips {
         self.own = remap.apply(std::mem::take(&mut self.own));
         let turns = std::mem::take(&mut self.turns).into_iter();
         self.turns = turns.filter_map(|((over, index), turn)| Some(((over, remap.get(index)?), turn))).collect();
+    }
+}
+
+fn count_down(counts: &mut BTreeMap<Host, usize>, host: &Host) {
+    let Some(count) = counts.get_mut(host) else { return };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(host);
     }
 }
 
@@ -327,6 +366,27 @@ mod tests {
         let turns = dips.of(3).expect("a pattern");
         assert_eq!((turns.times, turns.is_shared), (3, true), "those that failed side by side met one moment");
         assert_eq!(dips.of(9), None, "who was never hit shows nothing");
+    }
+
+    #[test]
+    fn a_host_that_comes_and_goes_makes_no_pattern_of_what_hits_others_once() {
+        let (mut dips, start) = (Dips::default(), ase_probes::clock::now());
+        // Twice by chance beside it, and twice alone.
+        for (turn, hit) in [(0, vec![7]), (1, vec![7, 2]), (2, vec![4]), (3, vec![7]), (4, vec![7])] {
+            (0..12).for_each(|index| visit(&mut dips, index, at(start, turn * 12), None, at(start, turn * 12)));
+            dip(&mut dips, start, turn * 12, &hit);
+        }
+        assert_eq!(dips.of(7).map(|turns| (turns.times, turns.is_shared)), Some((4, false)));
+        assert_eq!((dips.of(2), dips.of(4)), (None, None), "once is chance");
+        // A third moment at others is a pattern of all.
+        dip(&mut dips, start, 60, &[5, 7]);
+        assert_eq!(dips.of(2).map(|turns| (turns.times, turns.is_shared)), Some((6, true)));
+        // What is given up as part of an incident counts nowhere.
+        let last = *dips.turns.keys().next_back().expect("a turn");
+        dips.forget(last);
+        assert_eq!(dips.moments[&5].hosts.len(), 1);
+        dips.elapse(at(start, 300));
+        assert!(dips.turns.is_empty() && dips.moments.is_empty() && dips.own.is_empty());
     }
 
     #[test]

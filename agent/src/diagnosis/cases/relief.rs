@@ -43,11 +43,11 @@ pub(super) struct Relief {
 
 /// Since when an endpoint's trouble may be over.
 #[derive(Clone, Copy, Debug)]
-struct Relieved {
-    since: Duration,
-    /// Whether its name did not resolve in a visit that began later: a server answers from memory for a while (RFC 2308
-    /// section 7).
-    is_remembered: bool,
+pub(super) struct Relieved {
+    pub(super) since: Duration,
+    /// Whether its name may fail once more in a visit that began later: a server answers from memory for a while (RFC 2308
+    /// section 7). Not where nobody has seen the server mended.
+    pub(super) may_be_remembered: bool,
 }
 
 impl Relief {
@@ -72,9 +72,9 @@ impl Relief {
     }
 
     /// From now on an endpoint shows old signs.
-    pub(super) fn relieve(&mut self, index: usize, since: Duration) {
+    pub(super) fn relieve(&mut self, index: usize, relieved: Relieved) {
         if !self.is_relieved(index) {
-            self.relieved.insert(index, Relieved { since, is_remembered: false });
+            self.relieved.insert(index, relieved);
             self.to_revisit.insert(index);
         }
     }
@@ -106,7 +106,7 @@ impl Cases {
         let others = incident.endpoints.iter().filter_map(|id| self.numbers.get(&id.0).copied());
         let others: Vec<usize> = others.filter(|other| *other != index && self.cases.contains_key(other)).collect();
         let (id, scope, looks) = (incident.id, incident.scope, looks(case));
-        self.end_for(&others, (id, scope));
+        self.end_for(&others, (id, scope), true);
         if scope > Scope::Endpoint {
             self.relief.repairs.insert(looks, self.steady.now());
         }
@@ -123,16 +123,16 @@ impl Cases {
             self.relief.to_revisit.insert(index);
             return true;
         }
-        let is_first = !std::mem::replace(&mut relieved.is_remembered, true);
+        let is_first = std::mem::replace(&mut relieved.may_be_remembered, false);
         is_first && is_of_the_name && case.sign.is_resolving
     }
 
     /// From now on these endpoints of an incident show old signs; what they share works again.
-    fn end_for(&mut self, indices: &[usize], (id, scope): (u64, Scope)) {
+    fn end_for(&mut self, indices: &[usize], (id, scope): (u64, Scope), may_be_remembered: bool) {
         let now = self.steady.now();
         self.relief.doubted.insert(id, scope);
         for index in indices {
-            self.relief.relieve(*index, now);
+            self.relief.relieve(*index, Relieved { since: now, may_be_remembered });
             if let Some(case) = self.cases.get(index).filter(|_| scope > Scope::Endpoint) {
                 self.relief.repairs.insert(looks(case), now);
             }
@@ -190,8 +190,10 @@ impl Cases {
     /// several endpoints shared reaches less far, since somebody works whom it would hit as well. It may be over for them, too;
     /// their next visits tell.
     pub(super) fn doubt(&mut self, failing: &[Failing], groups: &[Group]) -> bool {
-        let is_wide =
-            |incident: &Incident| incident.scope > Scope::Endpoint && !follows_the_flow(incident.finding.cause);
+        let is_wide = |incident: &Incident| {
+            let is_shared = incident.scope > Scope::Endpoint && incident.endpoints.len() > 1;
+            is_shared && !follows_the_flow(incident.finding.cause)
+        };
         let open: BTreeMap<u64, Scope> =
             self.ledger.open.iter().map(|incident| (incident.id, incident.scope)).collect();
         self.relief.doubted.retain(|id, scope| open.get(id) == Some(scope));
@@ -216,7 +218,7 @@ impl Cases {
             if scope >= reached {
                 self.relief.doubted.remove(&id);
             } else if !self.relief.doubted.contains_key(&id) {
-                self.end_for(&members, (id, reached));
+                self.end_for(&members, (id, reached), false);
                 has_doubts = true;
             }
         }

@@ -87,20 +87,25 @@ impl Cases {
     /// helps to find the component, and never makes an incident alone.
     fn failing(&self, at: Moment) -> Vec<Failing> {
         let shows = |case: &Case| !case.sign.symptom.is_quiet() || case.is_confirmed;
+        let ago = |began| self.steady.before(at.now.saturating_duration_since(began));
         self.cases
             .iter()
             .filter(|(index, case)| case.is_trouble() && shows(case) && !self.may_be_local(**index, case, at))
-            .map(|(index, case)| Failing {
-                index: *index,
-                finding: case.diagnosis.finding,
-                peer: case.sign.peer,
-                servers: if case.sign.is_resolving { case.servers.clone() } else { Vec::new() },
-                router: case.router,
-                is_resolving: case.sign.is_resolving,
-                since: self.since(case),
-                noticed: case.noticed,
-                is_confirmed: case.is_confirmed,
-                comes_and_goes_with_others: self.dips.of(*index).is_some_and(|turns| turns.is_shared),
+            .map(|(index, case)| {
+                // Who passes in between begins a case each time; what it shares with others began with the first of them.
+                let shared_since = self.dips.shared_since(*index).map(ago);
+                Failing {
+                    index: *index,
+                    finding: case.diagnosis.finding,
+                    peer: case.sign.peer,
+                    servers: if case.sign.is_resolving { case.servers.clone() } else { Vec::new() },
+                    router: case.router,
+                    is_resolving: case.sign.is_resolving,
+                    since: shared_since.map_or(self.since(case), |since| since.min(self.since(case))),
+                    noticed: case.noticed,
+                    is_confirmed: case.is_confirmed,
+                    comes_and_goes_with_others: shared_since.is_some(),
+                }
             })
             .collect()
     }

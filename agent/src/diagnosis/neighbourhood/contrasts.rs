@@ -135,17 +135,16 @@ impl Neighbourhood {
             same_port.filter(|other| Some(self.places[*other].host) != host).take(ALIKE).collect();
         let same_host = host.map(|host| self.hosts[host].members.before(since)).into_iter().flatten().filter(is_other);
         chosen.extend(same_host.filter(|other| self.places[*other].port != target.port).take(1));
-        let elsewhere = self.on_other_ports(index, (host, target.port), &chosen, since);
+        let elsewhere = self.on_other_ports((index, target.port, host), &chosen, since);
         chosen.extend(elsewhere.into_iter().take(FAILURES));
         chosen
     }
 
-    /// Endpoints outside on other ports, one of each, that were not visited since: of many ports those whose turn was longest
-    /// ago. What else is watched at the endpoint's own host says less, since the host may be down.
+    /// Endpoints outside on other ports than what an endpoint asked, one of each, that were not visited since: of many ports
+    /// those whose turn was longest ago. What else is watched at the host that it asked says less, since the host may be down.
     fn on_other_ports(
         &self,
-        index: usize,
-        (host, port): (Option<usize>, Port),
+        (index, port, host): (usize, Port, Option<usize>),
         chosen: &[usize],
         since: Duration,
     ) -> Vec<usize> {
@@ -159,9 +158,8 @@ impl Neighbourhood {
             return others.filter_map(|(_, group)| one_of(group)).collect();
         }
         let mut ports = BTreeSet::new();
-        let waiting =
-            self.outside.members.before(since).filter(|other| *other != index && is_elsewhere(other)).take(ENOUGH);
-        let waiting = waiting.filter(|other| self.places[*other].port != port);
+        let waiting = self.outside.members.before(since).filter(is_elsewhere).take(ENOUGH);
+        let waiting = waiting.filter(|other| *other != index && self.places[*other].port != port);
         waiting.filter(|other| ports.insert(self.places[*other].port)).collect()
     }
 
