@@ -170,10 +170,18 @@ impl Cases {
         self.relief.remap(remap);
         self.samples_redirects = watched.samples_redirects;
         (self.observed, self.peers, self.openings) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        self.changed = (0..self.neighbourhood.len()).collect();
+        // Where all stay, nobody stands otherwise than before: a review for that would move the next one.
+        if !remap.is_identity(watched.endpoints.len()) {
+            self.look_at_all();
+        }
         for (index, case) in remap.apply(std::mem::take(&mut self.cases)) {
             self.insert(index, case);
         }
+    }
+
+    /// Lets the next review bring the views of all endpoints up to date.
+    pub fn look_at_all(&mut self) {
+        self.changed = (0..self.neighbourhood.len()).collect();
     }
 
     /// Whether a review would find something to do: a case is open, has just been closed, or is to be opened by what was

@@ -140,3 +140,29 @@ fn a_reload_keeps_incidents_and_takes_out_who_left() {
     world.round(|_| false);
     assert!(world.cases.ledger.open.is_empty());
 }
+
+#[test]
+fn a_reload_of_the_same_stirs_nothing_and_forgets_neither_what_is_to_be_measured_nor_what_was_learned() {
+    let all = endpoints(4, &[80, 443]);
+    let same = Remap::between(&all, &all);
+    let reload = |world: &mut World| {
+        world.cases.reload(&Watched { endpoints: &all, platform: PLATFORM, samples_redirects: true }, &same);
+    };
+    let mut world = World::new(all.clone());
+    let wanted = world.round(|_| false);
+    assert!(!wanted.errands.is_empty());
+    reload(&mut world);
+    assert_eq!(world.review().errands, wanted.errands, "they are yet to be made");
+    world.measure(&wanted, denied);
+    world.review();
+    assert!(!world.cases.is_stirred());
+    reload(&mut world);
+    assert!(!world.cases.is_stirred(), "where all is well, nothing is reviewed");
+
+    let mut world = World::new(all.clone());
+    let wanted = world.round(|_| false);
+    world.measure(&wanted, |key| vec![(Contrast::CanaryAccepts, key.ask == Ask::TcpCanary)]);
+    reload(&mut world);
+    world.review();
+    assert_eq!(world.causes(), vec![Some(Cause::ProxiedBlind); 8], "a box answers for others");
+}

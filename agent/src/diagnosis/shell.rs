@@ -117,6 +117,9 @@ impl Diagnosing {
             self.cases = Cases::new(&Watched::under(settings), self.held.is_some());
             self.cases.ledger = ledger;
         }
+        if was_on != self.is_on {
+            self.cases.look_at_all();
+        }
     }
 
     /// Says what a visit means in the light of all that is known. The visit stays as it was observed.
@@ -255,10 +258,15 @@ impl Diagnosing {
 
     /// When something can begin, or the cases are to be thought over again.
     fn next_due(&self) -> Option<Instant> {
-        let review = self.is_news.then(|| self.reviewed.map_or_else(clock::now, |at| at + self.pace()));
+        let review = self.review_due(clock::now());
         let errand = self.waiting.front().filter(|_| self.measurements.len() < CONCURRENCY);
         let errand = errand.map(|errand| self.budget.next_free(errand.flows()));
         review.into_iter().chain(errand).min()
+    }
+
+    /// When the cases are to be thought over again, if they are: now, where they never were.
+    pub fn review_due(&self, now: Instant) -> Option<Instant> {
+        self.is_news.then(|| self.reviewed.map_or(now, |at| at + self.pace()))
     }
 
     fn begin(&mut self) {

@@ -23,6 +23,11 @@ fn run(operations: &[Operation]) -> World {
     world
 }
 
+/// The same operations, and after each of them the configuration is read again.
+fn reloaded_after_each(operations: &[Operation]) -> Vec<Operation> {
+    operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect()
+}
+
 fn mood() -> impl Strategy<Value = Mood> {
     use Mood::{Denying, Failing, Healthy, Nameless, Partly, Silent, Slow};
     prop::sample::select(vec![Healthy, Slow, Failing, Silent, Partly, Denying, Nameless])
@@ -68,9 +73,10 @@ proptest! {
 
     #[test]
     fn a_reload_that_changes_nothing_is_invisible(operations in prop::collection::vec(undisturbed(), 0..20)) {
-        let reloaded: Vec<Operation> =
-            operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
-        prop_assert_eq!(run(&reloaded).incidents, run(&operations).incidents);
+        let (reloaded, undisturbed) = (run(&reloaded_after_each(&operations)), run(&operations));
+        prop_assert_eq!(&reloaded.incidents, &undisturbed.incidents);
+        let closed = |world: &World| world.state.diagnosing.ledger().closed.clone();
+        prop_assert_eq!(closed(&reloaded), closed(&undisturbed), "when they ended, and what was told of them");
     }
 }
 
@@ -105,13 +111,49 @@ fn a_reload_moves_no_visit_that_a_review_brings_forward() {
     let mut counts = BTreeSet::new();
     for last in (16_500..19_000).step_by(100) {
         let operations = operations(last);
-        let reloaded: Vec<Operation> =
-            operations.iter().flat_map(|operation| [operation.clone(), Operation::Reload(2)]).collect();
         let incidents = run(&operations).incidents;
         counts.insert(incidents.len());
-        assert_eq!(run(&reloaded).incidents, incidents, "{last} ms");
+        assert_eq!(run(&reloaded_after_each(&operations)).incidents, incidents, "{last} ms");
     }
     assert_eq!(counts, BTreeSet::from([0, 1, 2]), "neither before its repair, one, and both");
+}
+
+/// A review that had to wait for its pace is made when it is due, reload or not: where the model let it wait for the next
+/// event, the reload was that event, and visits that the review brings forward began earlier.
+#[test]
+fn a_reload_makes_no_review_earlier_than_it_is_made_anyway() {
+    use Operation::{Hurry, Set};
+    let wait = |millis: u64| Operation::Advance(Duration::from_millis(millis));
+    let hidden = |number: usize, mood: Mood| {
+        let first = [wait(10_000), Set(1, Mood::Nameless), Hurry(0), Set(number, mood)];
+        [&first[..], &[wait(10_000), wait(10_000), wait(43_501)]].concat()
+    };
+    let hurried = [
+        vec![Hurry(2), wait(10_000), wait(10_000), Hurry(0), wait(10_000), wait(1129), Hurry(0)],
+        vec![wait(10_000), wait(10_000), wait(15_071), Set(2, Mood::Failing), Hurry(0)],
+        vec![Set(3, Mood::Nameless), wait(26_900)],
+    ];
+    for operations in [hidden(5, Mood::Silent), hidden(2, Mood::Nameless), hurried.concat()] {
+        let incidents = run(&operations).incidents;
+        assert!(!incidents.is_empty());
+        assert_eq!(run(&reloaded_after_each(&operations)).incidents, incidents, "{operations:?}");
+    }
+}
+
+#[test]
+fn a_diagnosis_that_is_switched_off_is_shown_nowhere() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    let mut world = World::new();
+    world.advance(60 * SECOND);
+    world.apply(&Operation::Set(1, Mood::Failing));
+    world.advance(LASTS);
+    let told = |world: &World| world.state.endpoints.views().iter().filter(|view| view.diagnosis.is_some()).count();
+    assert_eq!((told(&world), world.state.diagnosing.ledger().open.len()), (1, 1));
+    let mut settings = (*world.state.settings).clone();
+    settings.diagnosis.enabled = false;
+    world.reload(settings);
+    assert_eq!((told(&world), world.state.diagnosing.ledger().open.len()), (0, 0));
 }
 
 #[test]

@@ -78,12 +78,15 @@ impl Usual {
         self.is_stirred |= is_news;
     }
 
-    /// Follows endpoints to their numbers after a reload. `port` tells the port of a new number.
+    /// Follows endpoints to their numbers after a reload: what is to be measured for one that stays still is, and what was
+    /// learned is yet to be thought over. `port` tells the port of a new number.
     pub(super) fn remap(&mut self, remap: &Remap, port: impl Fn(usize) -> Port) {
         let before = std::mem::take(self);
         for (index, symptom) in remap.apply(before.symptoms) {
             self.set(index, port(index), Some(symptom));
         }
+        self.due = before.due.into_iter().filter_map(|(key, about)| Some((key, remap.get(about)?))).collect();
+        self.is_stirred = before.is_stirred;
     }
 }
 

@@ -173,7 +173,7 @@ impl World {
         self.reload(with(&self.all, endpoints));
     }
 
-    fn reload(&mut self, settings: Settings) {
+    pub(super) fn reload(&mut self, settings: Settings) {
         let before = Arc::clone(&self.state.settings);
         for endpoint in &settings.catalog.endpoints {
             if !before.catalog.endpoints.contains(endpoint) {
@@ -190,7 +190,9 @@ impl World {
         loop {
             let ends = self.under_way.first_key_value().map(|((end, _), _)| *end);
             let due = self.state.snapshot_due().map_or(self.state.due(), |due| due.min(self.state.due()));
-            let next = ends.map_or(due, |end| end.min(due)).max(self.at.now);
+            // The shell of the diagnosis wakes the loop for a review that had to wait.
+            let review = self.state.diagnosing.review_due(self.at.now);
+            let next = [ends, review].into_iter().flatten().fold(due, Instant::min).max(self.at.now);
             if next > until {
                 return self.pass(until);
             }
@@ -200,6 +202,7 @@ impl World {
                     let visit = self.visit(visit);
                     self.state.take_in(Event::Visited(number, Some(Box::new(visit))), self.at)
                 }
+                None if review.is_some_and(|due| due <= next) => self.state.take_in(Event::Measured, self.at),
                 None => self.state.tick(self.at),
             };
             self.act(commands);
