@@ -69,6 +69,10 @@ impl Endpoints {
         for (number, known) in before.views.into_iter().zip(before.judged).zip(before.put_off).enumerate() {
             if let Some(after) = remap.get(number) {
                 ((self.views[after], self.judged[after]), self.put_off[after]) = known;
+                // It may be asked in another rhythm, and weigh otherwise.
+                if self.views[after].endpoint != catalog.endpoints[after] {
+                    Arc::make_mut(&mut self.views[after]).endpoint = Arc::clone(&catalog.endpoints[after]);
+                }
             }
         }
     }

@@ -156,7 +156,7 @@ impl Schedule {
         self.rests.forget(now);
         for (rhythm, task) in rhythms.into_iter().zip(stay) {
             match task {
-                Some(task) => self.keep(Task { rhythm, ..task }),
+                Some(task) => self.keep(task, rhythm, now),
                 None => self.add(rhythm, now),
             }
         }
@@ -166,9 +166,15 @@ impl Schedule {
         self.room.rebuild(bounds, self.next_sockets(now), now);
     }
 
-    fn keep(&mut self, task: Task) {
-        let (index, planned) = (self.tasks.len(), task.planned);
-        self.tasks.push(task);
+    /// Keeps a task. In another rhythm than before it has another phase, by which its next visit comes at the latest.
+    fn keep(&mut self, task: Task, rhythm: Rhythm, now: Instant) {
+        let index = self.tasks.len();
+        let is_other = task.rhythm.interval != rhythm.interval;
+        let phase = if is_other { rhythm.interval.mul_f64(spread(index)) } else { task.phase };
+        let task = Task { rhythm, phase, ..task };
+        let latest = is_other.then(|| self.next_in_phase(&task, now));
+        let planned = task.planned.map(|at| latest.map_or(at, |latest| latest.min(at)));
+        self.tasks.push(Task { planned: None, ..task });
         planned.into_iter().for_each(|at| self.put(index, at));
     }
 

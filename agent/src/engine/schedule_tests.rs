@@ -317,6 +317,27 @@ fn a_reload_moves_no_visit_of_a_task_that_stays() {
 }
 
 #[test]
+fn a_task_that_stays_in_another_rhythm_is_visited_by_it_from_now_on_and_not_with_all_others_at_once() {
+    let slow = Rhythm { interval: 300 * SECOND, ..rhythm() };
+    let mut schedule = endless(vec![slow; 10], 8, start());
+    let mut now = start();
+    (0..10).for_each(|_| now = visit(&mut schedule, GOOD));
+    let stays: Vec<_> = (0..10).map(Some).collect();
+    schedule.reload(vec![rhythm(); 10], bounds(8), &remap(&stays, 10), now);
+    let mut moments = std::collections::BTreeSet::new();
+    let mut tasks = std::collections::BTreeSet::new();
+    while let Some(at) = schedule.next_due().filter(|at| *at <= now + 3 * rhythm().interval / 2) {
+        for due in schedule.take_due(at) {
+            moments.insert(at);
+            tasks.insert(due.task);
+            schedule.finished(due.visit, GOOD, at);
+        }
+    }
+    assert_eq!(tasks.len(), 10, "everybody within one and a half intervals");
+    assert!(moments.len() >= 10, "spread: {moments:?}");
+}
+
+#[test]
 fn a_visit_under_way_finds_its_task_after_a_reload_or_tells_nothing() {
     let now = start();
     let mut schedule = Schedule::new(vec![rhythm(); 2], bounds(8), Rounds::Endless { spread: Duration::ZERO }, now);

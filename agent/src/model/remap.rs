@@ -2,20 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::catalog::{Endpoint, EndpointId};
+use super::catalog::{Endpoint, EndpointId, Target};
 
-/// The new number of every endpoint that stays as it was, by its old number.
+/// The new number of every endpoint that stays, by its old number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remap(Vec<Option<usize>>);
 
 impl Remap {
-    /// Follows endpoints from one catalogue to the next. One whose question, pace or weight changed does not stay.
+    /// Follows endpoints from one catalogue to the next. One that asks somebody else, or something else, does not stay; how often
+    /// it is asked, how long it may take and what its loss means may change: what is known of the peer is as true as before.
     pub fn between(before: &[Arc<Endpoint>], after: &[Arc<Endpoint>]) -> Self {
         let numbers: BTreeMap<&EndpointId, usize> =
             after.iter().enumerate().map(|(number, endpoint)| (&endpoint.id, number)).collect();
         let follow = |endpoint: &Arc<Endpoint>| {
             let number = *numbers.get(&endpoint.id)?;
-            (after[number] == *endpoint).then_some(number)
+            asks_the_same(endpoint, &after[number]).then_some(number)
         };
         Self(before.iter().map(follow).collect())
     }
@@ -36,6 +37,11 @@ impl Remap {
     }
 }
 
+fn asks_the_same(before: &Endpoint, after: &Endpoint) -> bool {
+    let target = Target { timeout: after.target.timeout, ..before.target.clone() };
+    before.class == after.class && target == after.target
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,9 +51,10 @@ mod tests {
     fn endpoints_that_stay_are_found_again_and_changed_ones_are_not() {
         let before: Vec<Arc<Endpoint>> =
             sample::snapshot().endpoints.iter().take(3).map(|view| Arc::clone(&view.endpoint)).collect();
-        let mut changed = (*before[1]).clone();
-        changed.interval *= 2;
-        let after = vec![Arc::new(changed), Arc::clone(&before[2])];
+        let (mut moved, mut slower) = ((*before[1]).clone(), (*before[2]).clone());
+        moved.target.port = 5353;
+        (slower.interval, slower.target.timeout) = (slower.interval * 2, slower.target.timeout * 2);
+        let after = vec![Arc::new(moved), Arc::new(slower)];
         let remap = Remap::between(&before, &after);
         assert_eq!([0, 1, 2, 3].map(|number| remap.get(number)), [None, None, Some(1), None]);
         assert_eq!(remap.apply(BTreeMap::from([(0, 'a'), (2, 'c')])), BTreeMap::from([(1, 'c')]));

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use ase_probes::cause::Cause;
+
 use crate::{
     model::{
         catalog::EndpointId,
@@ -15,6 +17,9 @@ use crate::{
     },
     store::{account::Account, rows::IncidentRow},
 };
+
+/// How long after the start what shows late may need to show again: two rounds over the names that are compared.
+const LATE: Duration = Duration::from_secs(600);
 
 /// What the store was told of incidents.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +32,8 @@ pub struct Archive {
     /// Those among them that ended, the last at the end; at most as many as a process remembers.
     over: VecDeque<u64>,
     earlier: Vec<Earlier>,
+    /// When this process was first told what is open.
+    began: Option<Duration>,
     /// Those that an earlier process left open and this one saw nothing of, by id.
     over_unseen: Arc<BTreeMap<String, OverUnseen>>,
 }
@@ -68,7 +75,8 @@ impl Archive {
     }
 
     /// The rows that are new or changed. `ready` says that every endpoint was visited since the start: what an earlier
-    /// process left open and does not show by then is over, since its endpoints answered for the first time at the latest.
+    /// process left open and does not show by then is over, since its endpoints answered for the first time at the latest. What
+    /// shows late is waited for.
     pub fn update(&mut self, ledger: &Ledger, ready: bool, now: Duration) -> Vec<IncidentRow> {
         let mut changed = Vec::new();
         for incident in &ledger.open {
@@ -102,10 +110,18 @@ impl Archive {
         {
             Arc::make_mut(&mut self.ids).remove(&forgotten);
         }
-        if ready {
-            for Earlier { row, answered, .. } in self.earlier.drain(..) {
+        let began = *self.began.get_or_insert(now);
+        if ready && !self.earlier.is_empty() {
+            let is_early = |row: &IncidentRow| shows_late(&row.cause) && now.saturating_sub(began) < LATE;
+            let (waiting, over): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.earlier).into_iter().partition(|earlier| is_early(&earlier.row));
+            self.earlier = waiting;
+            for Earlier { row, answered, .. } in over {
                 let last_seen = row.account.last_seen.unwrap_or(row.published);
-                let over = OverUnseen { last_seen, by: answered.unwrap_or(now).max(last_seen) };
+                let over = OverUnseen {
+                    last_seen,
+                    by: answered.filter(|_| !shows_late(&row.cause)).unwrap_or(now).max(last_seen),
+                };
                 Arc::make_mut(&mut self.over_unseen).insert(row.id.clone(), over);
                 changed.push(IncidentRow { closed: Some(over.by), ..row });
             }
@@ -164,6 +180,11 @@ impl Archive {
     }
 }
 
+/// Whether a cause shows while its endpoints work, only once names were compared or many visits made.
+fn shows_late(cause: &str) -> bool {
+    matches!(Cause::from_label(cause), Some(Cause::DnsDivergent | Cause::PacketLoss | Cause::Slow))
+}
+
 fn row_of(incident: &Incident, id: String) -> IncidentRow {
     let text = |id: &EndpointId| id.0.to_string();
     IncidentRow {
@@ -187,10 +208,7 @@ fn row_of(incident: &Incident, id: String) -> IncidentRow {
 mod tests {
     use super::*;
     use crate::model::diagnosis::Scope;
-    use ase_probes::{
-        cause::Cause,
-        verdict::{Confidence, Finding, Phase},
-    };
+    use ase_probes::verdict::{Confidence, Finding, Phase};
 
     const AT: fn(u64) -> Duration = Duration::from_secs;
 
@@ -271,6 +289,27 @@ mod tests {
             [1, kept[1]],
             "one that came back is open"
         );
+    }
+
+    #[test]
+    fn what_shows_late_is_not_over_when_all_was_visited_once() {
+        let mut before = Archive::new(7, Vec::new());
+        let late = |id| {
+            let mut incident = Incident::clone(&incident(id, &["a:1433"], 100));
+            incident.finding.cause = Cause::DnsDivergent;
+            Arc::new(incident)
+        };
+        let rows = before.update(&ledger(&[late(1)]), true, AT(110));
+        let mut again = Archive::new(8, rows.clone());
+        again.answered("a:1433", AT(205));
+        assert_eq!(again.update(&ledger(&[]), true, AT(210)), [], "no name was compared yet");
+        let told = again.update(&ledger(&[late(1)]), true, AT(400));
+        assert_eq!((told.len(), &*told[0].id, told[0].since), (1, "7-1", AT(100)), "it goes on");
+        let mut over = Archive::new(8, rows);
+        over.answered("a:1433", AT(205));
+        over.update(&ledger(&[]), true, AT(210));
+        let told = over.update(&ledger(&[]), true, AT(210) + LATE);
+        assert_eq!((told.len(), told[0].closed), (1, Some(AT(210) + LATE)));
     }
 
     #[test]

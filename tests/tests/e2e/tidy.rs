@@ -372,6 +372,20 @@ fn who_decides_names_no_clock_task_file_or_log() {
 }
 
 #[test]
+fn the_architecture_names_every_file_of_the_probes() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page is there");
+    let list = page.split("### The files of the probes").nth(1).and_then(|rest| rest.split("```").nth(1));
+    let named: BTreeSet<&str> = list.expect("a list").split_whitespace().filter(|word| word.ends_with(".rs")).collect();
+    let found = fs::read_dir(root().join("probes/src")).expect("the folder is there");
+    let found = found.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+    let of_tests = ["lib.rs", "fixture.rs", "fuzzing.rs"];
+    let found: BTreeSet<String> = found
+        .filter(|name| name.ends_with(".rs") && !name.ends_with("_tests.rs") && !of_tests.contains(&name.as_str()))
+        .collect();
+    assert_eq!(named, found.iter().map(String::as_str).collect());
+}
+
+#[test]
 fn every_file_of_the_agent_belongs_to_a_room() {
     let beside = ["golden", "invariants_tests", "lib", "main", "sample"];
     for (name, _) in sources("agent/src") {
