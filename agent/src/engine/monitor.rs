@@ -123,7 +123,7 @@ impl Monitor {
         self.state.is_settled() && self.publisher.due().is_none()
     }
 
-    /// Takes new settings in force. Endpoints that stay as they were keep what is known of them, their place in the
+    /// Takes new settings in force. Endpoints that stay keep what is known of them, their place in the
     /// schedule and the visit that is under way.
     pub fn reload(&mut self, settings: Settings) {
         let terms = Terms { rests: Arc::clone(&self.terms.rests), ..Terms::of(&settings) };

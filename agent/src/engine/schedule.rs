@@ -141,7 +141,7 @@ impl Schedule {
         schedule
     }
 
-    /// Takes another plan in force. A task that stays keeps its place, its mode and its visit under way; the visit of one
+    /// Takes another plan in force. A task that stays keeps its mode, its visit under way and, in the same rhythm, its place; the visit of one
     /// that does not stay ends in its own time, and its peer is given the same rest.
     pub fn reload(&mut self, rhythms: Vec<Rhythm>, bounds: Bounds, remap: &Remap, now: Instant) {
         let mut stay: Vec<Option<Task>> = rhythms.iter().map(|_| None).collect();
@@ -172,7 +172,7 @@ impl Schedule {
         let is_other = task.rhythm.interval != rhythm.interval;
         let phase = if is_other { rhythm.interval.mul_f64(spread(index)) } else { task.phase };
         let task = Task { rhythm, phase, ..task };
-        let latest = is_other.then(|| self.next_in_phase(&task, now));
+        let latest = is_other.then(|| self.on_grid(self.next_in_phase(&task, now)));
         let planned = task.planned.map(|at| latest.map_or(at, |latest| latest.min(at)));
         self.tasks.push(Task { planned: None, ..task });
         planned.into_iter().for_each(|at| self.put(index, at));

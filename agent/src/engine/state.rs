@@ -331,7 +331,7 @@ impl State {
         begin
     }
 
-    /// Endpoints that stay as they were keep what is known of them, their place in the schedule and the visit under way.
+    /// Endpoints that stay keep what is known of them, their place in the schedule and the visit under way.
     fn reload(&mut self, settings: Settings, at: Clocks) {
         let remap = Remap::between(&self.settings.catalog.endpoints, &settings.catalog.endpoints);
         let bounds = plan::bounds(&settings.pace, self.files);

@@ -221,7 +221,8 @@ pub(crate) fn evidence<'a>(incident: &'a Incident, snapshot: &'a Snapshot) -> Ve
 fn as_exported(said: &Said, advice: Advice) -> Advice {
     let names_one = matches!(said.verdict, ExportVerdict::Dropped | ExportVerdict::Detour);
     let owner = if names_one { Owner::NetworkTeam } else { advice.owner };
-    let changes = if said.next.is_some() { names_one } else { advice.next.changes };
+    // A detour is looked for in the rules and the log of the appliance.
+    let changes = if said.next.is_some() { said.verdict == ExportVerdict::Dropped } else { advice.next.changes };
     let words = said.next.clone().unwrap_or(advice.next.words);
     let mut next = Step { words, commands: said.commands.clone(), changes };
     next.commands.extend(advice.next.commands.into_iter().filter(|command| !said.commands.contains(command)));
@@ -273,7 +274,7 @@ pub(crate) fn remembered(cause: Cause, endpoints: &[String], snapshot: &Snapshot
     let is_platform = !endpoints.is_empty() && endpoints.iter().all(|id| id.starts_with(&start));
     let definition = cause.definition();
     match at_platform(cause).filter(|_| is_platform) {
-        Some((next, before)) => (next.to_owned(), before),
+        Some((next, before)) => (words::told(next, next == HOST), before),
         None => (definition.next_words(), definition.check_first),
     }
 }
@@ -493,7 +494,10 @@ mod tests {
             (advice.next.words.clone(), named("10.0.0.4"), named("10.0.0.5"))
         };
         let (next, one, other) = about(&[&first.endpoint.id.0, "10.0.0.5:53"]);
-        assert_eq!(next, "see whether the DNS servers 10.0.0.4 and 10.0.0.5 run; if they do, open port 53 to them");
+        assert_eq!(
+            next,
+            "see whether the DNS servers 10.0.0.4 and 10.0.0.5 run; if they do, find what closes port 53 to them"
+        );
         assert!(one > 0 && one == other, "{one} and {other}");
         let (next, _, other) = about(&[&first.endpoint.id.0]);
         assert_eq!((next.contains("10.0.0.5"), other), (false, 0), "{next}");

@@ -1,7 +1,10 @@
 //! The early warnings in force, from one snapshot: what the detectors found (with their thresholds in `early`), and from
 //! which distance a certificate's or CRL's end and a clock's offset are one.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ase_probes::{cause::Cause, class::Class};
 
@@ -118,34 +121,78 @@ pub fn of(snapshot: &Snapshot) -> Vec<Warning> {
     of_classes(snapshot, &mut warnings);
     of_endpoints(snapshot, &mut warnings);
     of_names(snapshot, &mut warnings);
+    if warnings.is_empty() || snapshot.incidents.open.is_empty() {
+        return warnings;
+    }
+    let told = Told::all(snapshot);
+    let bad = bad_by_class(snapshot);
     for warning in &mut warnings {
-        warning.part_of = part_of(warning, snapshot);
+        let same = told.iter().find(|told| told.tells(warning, &bad));
+        warning.part_of = same.map(|told| PartOf { id: told.incident.id, cause: told.incident.finding.cause });
     }
     warnings
 }
 
-/// The open incident of which a warning tells nothing new.
-fn part_of(warning: &Warning, snapshot: &Snapshot) -> Option<PartOf> {
-    let view = |id: &EndpointId| snapshot.endpoints.iter().find(|view| view.endpoint.id == *id);
-    let is_of_class = |id: &EndpointId| view(id).is_some_and(|view| Some(view.endpoint.class) == warning.class);
-    let is_subject = |id: &EndpointId| warning.subject.as_deref() == Some(&*id.0);
-    let is_named = |id: &EndpointId| {
-        let host = view(id).map(|view| &view.endpoint.target.host);
-        matches!(host, Some(Host::Name(name)) if warning.subject.as_ref() == Some(name))
-    };
-    let tells = |incident: &&std::sync::Arc<Incident>| {
-        let (cause, ids) = (incident.finding.cause, &incident.endpoints);
-        match warning.kind {
-            Kind::BurnRate | Kind::SuccessGap | Kind::AgentBlind => ids.iter().any(is_of_class),
-            Kind::Latency => matches!(cause, Cause::Slow | Cause::PacketLoss) && ids.iter().any(is_of_class),
-            Kind::Addresses => ids.iter().any(is_subject),
-            Kind::NtpDrift => cause == Cause::LocalClock,
-            Kind::DnsDivergence => cause.label().starts_with("dns_") && ids.iter().any(is_named),
-            Kind::CertificateExpiry | Kind::CrlExpiry | Kind::Successor => false,
+/// What an open incident is about, to be looked up: it may have ten thousand endpoints.
+struct Told<'a> {
+    incident: &'a Incident,
+    ids: BTreeSet<&'a str>,
+    /// The names of its endpoints.
+    names: BTreeSet<&'a str>,
+    /// How many endpoints of a class it has.
+    classes: BTreeMap<Class, usize>,
+}
+
+impl<'a> Told<'a> {
+    fn all(snapshot: &'a Snapshot) -> Vec<Self> {
+        let views: BTreeMap<&EndpointId, &EndpointView> =
+            snapshot.endpoints.iter().map(|view| (&view.endpoint.id, &**view)).collect();
+        let of = |incident: &'a Incident| {
+            let mut told = Self { incident, ids: BTreeSet::new(), names: BTreeSet::new(), classes: BTreeMap::new() };
+            for (id, view) in incident.endpoints.iter().filter_map(|id| Some((id, *views.get(id)?))) {
+                told.ids.insert(&*id.0);
+                *told.classes.entry(view.endpoint.class).or_default() += 1;
+                if let Host::Name(name) = &view.endpoint.target.host {
+                    told.names.insert(name);
+                }
+            }
+            told
+        };
+        snapshot.incidents.open.iter().map(|incident| of(incident)).collect()
+    }
+
+    /// Whether a warning tells nothing new beside it. What is said of a class is its matter where most of the class that is not
+    /// well belongs to it.
+    fn tells(&self, warning: &Warning, bad: &BTreeMap<Class, usize>) -> bool {
+        let of_class = warning.class.and_then(|class| Some((self.classes.get(&class)?, bad.get(&class)?)));
+        let subject = warning.subject.as_deref();
+        match (warning.kind, self.incident.finding.cause) {
+            (Kind::BurnRate | Kind::SuccessGap | Kind::AgentBlind, _) => {
+                of_class.is_some_and(|(own, bad)| own * 2 > *bad)
+            }
+            (Kind::Latency, cause) => {
+                matches!(cause, Cause::Slow | Cause::PacketLoss)
+                    && warning.class.is_some_and(|class| self.classes.contains_key(&class))
+            }
+            (Kind::Addresses, _) => subject.is_some_and(|id| self.ids.contains(id)),
+            (Kind::NtpDrift, cause) => cause == Cause::LocalClock,
+            (Kind::DnsDivergence, cause) => {
+                cause.label().starts_with("dns_") && subject.is_some_and(|name| self.names.contains(name))
+            }
+            (Kind::CertificateExpiry | Kind::CrlExpiry | Kind::Successor, _) => false,
         }
-    };
-    let incident = snapshot.incidents.open.iter().find(tells)?;
-    Some(PartOf { id: incident.id, cause: incident.finding.cause })
+    }
+}
+
+/// Endpoints of each class that failed or could not be judged.
+fn bad_by_class(snapshot: &Snapshot) -> BTreeMap<Class, usize> {
+    let mut bad = BTreeMap::new();
+    for view in &snapshot.endpoints {
+        if matches!(view.status, Status::Failed(_) | Status::Unknown(_)) {
+            *bad.entry(view.endpoint.class).or_default() += 1;
+        }
+    }
+    bad
 }
 
 fn of_classes(snapshot: &Snapshot, warnings: &mut Vec<Warning>) {

@@ -18,7 +18,8 @@ use crate::{
     store::{account::Account, rows::IncidentRow},
 };
 
-/// How long after the start what shows late may need to show again: two rounds over the names that are compared.
+/// How long after the start an incident may need to show again whose endpoints have not all answered, or do answer while it lasts:
+/// two rounds over the names that are compared.
 const LATE: Duration = Duration::from_secs(600);
 
 /// What the store was told of incidents.
@@ -75,8 +76,8 @@ impl Archive {
     }
 
     /// The rows that are new or changed. `ready` says that every endpoint was visited since the start: what an earlier
-    /// process left open and does not show by then is over, since its endpoints answered for the first time at the latest. What
-    /// shows late is waited for.
+    /// process left open and does not show by then is over, since its endpoints answered for the first time at the latest. Where
+    /// one of them has not, and where the cause shows late, it is waited for.
     pub fn update(&mut self, ledger: &Ledger, ready: bool, now: Duration) -> Vec<IncidentRow> {
         let mut changed = Vec::new();
         for incident in &ledger.open {
@@ -112,16 +113,14 @@ impl Archive {
         }
         let began = *self.began.get_or_insert(now);
         if ready && !self.earlier.is_empty() {
-            let is_early = |row: &IncidentRow| shows_late(&row.cause) && now.saturating_sub(began) < LATE;
-            let (waiting, over): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.earlier).into_iter().partition(|earlier| is_early(&earlier.row));
+            let may_last = |earlier: &Earlier| shows_late(&earlier.row.cause) || !earlier.silent.is_empty();
+            let is_early = |earlier: &Earlier| may_last(earlier) && now.saturating_sub(began) < LATE;
+            let (waiting, over): (Vec<_>, Vec<_>) = std::mem::take(&mut self.earlier).into_iter().partition(is_early);
             self.earlier = waiting;
-            for Earlier { row, answered, .. } in over {
+            for Earlier { row, silent, answered } in over {
+                let is_well = silent.is_empty() && !shows_late(&row.cause);
                 let last_seen = row.account.last_seen.unwrap_or(row.published);
-                let over = OverUnseen {
-                    last_seen,
-                    by: answered.filter(|_| !shows_late(&row.cause)).unwrap_or(now).max(last_seen),
-                };
+                let over = OverUnseen { last_seen, by: answered.filter(|_| is_well).unwrap_or(now).max(last_seen) };
                 Arc::make_mut(&mut self.over_unseen).insert(row.id.clone(), over);
                 changed.push(IncidentRow { closed: Some(over.by), ..row });
             }
@@ -182,7 +181,19 @@ impl Archive {
 
 /// Whether a cause shows while its endpoints work, only once names were compared or many visits made.
 fn shows_late(cause: &str) -> bool {
-    matches!(Cause::from_label(cause), Some(Cause::DnsDivergent | Cause::PacketLoss | Cause::Slow))
+    let Some(cause) = Cause::from_label(cause) else { return false };
+    matches!(
+        cause,
+        Cause::DnsDivergent
+            | Cause::DnsIntercepted
+            | Cause::PacketLoss
+            | Cause::Slow
+            | Cause::FlowHashLoss
+            | Cause::FlowTableFull
+            | Cause::ProxiedBlind
+            | Cause::NtpWrongTime
+            | Cause::SqlRedirectBlocked
+    )
 }
 
 fn row_of(incident: &Incident, id: String) -> IncidentRow {
@@ -324,9 +335,11 @@ mod tests {
         let said: Vec<_> = told[0].account.moments.iter().map(|moment| &*moment.what).collect();
         assert_eq!(said, ["it was named: dropped, likely", "the agent was started anew, and saw it again"]);
         assert_eq!(told[0].published, AT(104), "it is what it was");
-        let over = archive.update(&again, true, AT(230));
-        assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(230))));
-        assert_eq!(archive.over_unseen()["7-2"], OverUnseen { last_seen: AT(109), by: AT(230) });
+        assert_eq!(archive.update(&again, true, AT(230)), [], "its endpoint does not answer");
+        archive.answered("c:443", AT(232));
+        let over = archive.update(&again, true, AT(235));
+        assert_eq!((over.len(), &*over[0].id, over[0].closed), (1, "7-2", Some(AT(232))));
+        assert_eq!(archive.over_unseen()["7-2"], OverUnseen { last_seen: AT(109), by: AT(232) });
         let mut open = again.clone();
         archive.date_back(&mut open);
         assert_eq!(open.open[0].since, AT(100), "it began before this process did");

@@ -33,6 +33,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
         scenario.reloaded.is_none() || (has_daemon && scenario.fault.is_some()),
         "reloaded needs a daemon and a fault that comes after it"
     );
+    ensure!(scenario.ipv6 || !scenario.with_ipv4, "with_ipv4 needs ipv6: all else has IPv4 anyway");
     let is_judged = !matches!(scenario.expect, Expect::Anything) || scenario.polite.is_some();
     for step in &scenario.then {
         let is_reload = matches!(step.r#do, Deed::Reload(_));
@@ -72,6 +73,12 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
 /// Causes and words that may not be said or printed.
 fn forbidden(scenario: &Scenario) -> impl Iterator<Item = &String> {
     scenario.never.iter().chain(scenario.check.iter().flat_map(|check| &check.not))
+}
+
+/// What the agent must say.
+#[cfg(test)]
+fn demanded(scenario: &Scenario) -> impl Iterator<Item = &String> {
+    scenario.says.iter().chain(scenario.check.iter().flat_map(|check| check.says.iter().chain(&check.first)))
 }
 
 /// Words with an underscore between them are the label of a cause.
@@ -123,14 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn whatever_may_not_be_said_could_be_said() {
+    fn whatever_must_or_may_not_be_said_could_be_said() {
         let mut text = String::new();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         ["agent/src", "probes/src"].into_iter().for_each(|folder| sources(&root.join(folder), &mut text));
         let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for file in files().expect("the folder is there") {
             let scenario = Scenario::load(&file).unwrap_or_else(|error| panic!("{error:#}"));
-            for word in forbidden(&scenario) {
+            // What is said of exports is composed of their names.
+            let demanded = demanded(&scenario).filter(|_| scenario.group != "exports");
+            for word in forbidden(&scenario).chain(demanded) {
                 words.entry(word.clone()).or_default().push(scenario.path());
             }
         }

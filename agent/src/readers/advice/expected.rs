@@ -18,7 +18,9 @@ const COMMANDS: [(&str, Shows); 26] = [
     ("AzurePlatformDNS", |_| Some("a rule with access Deny to AzurePlatformDNS; nothing if none is set")),
     ("list-effective-nsg", |_| Some("a rule with access Deny before any that allows this port; none: look further")),
     ("show-effective-route-table", |_| {
-        Some("0.0.0.0/0 to None, or to a VirtualAppliance that is down; Internet: no route is to blame")
+        Some(
+            "State Active, 0.0.0.0/0: None, or a VirtualAppliance that is down; …Gateway: one behind it; Internet: no route",
+        )
     }),
     ("show-next-hop", next_hop),
     ("DipAvailability", |_| Some("an instance far below 100; all near it: not this load balancer")),
@@ -38,7 +40,9 @@ const COMMANDS: [(&str, Shows); 26] = [
     ("ip neigh", |_| Some("the next hop as FAILED or INCOMPLETE, or a link that is DOWN")),
     ("ip route", |_| Some("no route that fits, or one of type unreachable or blackhole")),
     ("tracepath", |_| {
-        Some("a pmtu below that of `ip link` (1500 as a rule), or `no reply` from some hop on; neither: UDP is spared")
+        Some(
+            "a pmtu below that of `ip link` (1500 as a rule); `no reply` alone says nothing in Azure; none: UDP is spared",
+        )
     }),
     ("ping -c", |_| {
         Some("the largest size that passes plus 28 (IPv6 48) is the packet; all: ICMP is spared; none: it is blocked")
@@ -52,7 +56,7 @@ const COMMANDS: [(&str, Shows); 26] = [
 /// What this command shows where this is the cause; `None` where that is too much for a line, or the command is a change.
 pub(super) fn of(command: &str, cause: Cause, known: &Known) -> Option<Cow<'static, str>> {
     if command.starts_with(&format!("dig @{} ", known.azure)) && cause == Cause::DnsServfail {
-        return Some("an address: it is the custom DNS; SERVFAIL: the name's own zone, or the platform".into());
+        return Some("an address: it is the custom DNS; SERVFAIL: the name's own zone, or the platform; NXDOMAIN: the custom DNS alone knows it".into());
     }
     if let Some(issuer) =
         known.issuer.as_ref().filter(|_| cause == Cause::TlsIntercepted && command.contains("openssl "))

@@ -24,7 +24,7 @@ const FULL_SEGMENT: u32 = 1448;
 pub(super) struct Known {
     /// Azure DNS.
     pub(super) azure: IpAddr,
-    /// Whether Azure DNS answers; `None` where that is not watched, or not known.
+    /// Whether Azure DNS gives good answers; `None` where that is not watched, or it says nothing.
     pub(super) azure_answers: Option<bool>,
     /// Who issued the certificate that does not verify.
     pub(super) issuer: Option<String>,
@@ -42,7 +42,8 @@ impl Known {
     }
 }
 
-/// Whether a DNS server answers over some transport.
+/// Whether a DNS server gives good answers over some transport; `None` where it says nothing, which may have another reason than
+/// the name.
 fn answers(server: IpAddr, snapshot: &Snapshot) -> Option<bool> {
     let is_it = |view: &&EndpointView| {
         view.endpoint.target.host == Host::Address(server) && matches!(view.endpoint.target.probe, Probe::Dns(_))
@@ -50,10 +51,15 @@ fn answers(server: IpAddr, snapshot: &Snapshot) -> Option<bool> {
     let views = snapshot.endpoints.iter().map(|view| &**view).filter(is_it);
     let known = views.filter_map(|view| match view.status {
         Status::Healthy | Status::Degraded(_) => Some(true),
-        Status::Failed(_) => Some(false),
-        Status::Unknown(_) => None,
+        Status::Failed(_) if has_spoken(view) => Some(false),
+        Status::Failed(_) | Status::Unknown(_) => None,
     });
     known.reduce(|one, other| one || other)
+}
+
+/// Whether a DNS server answered the last visit, whatever it said.
+fn has_spoken(view: &EndpointView) -> bool {
+    view.last.iter().flat_map(|visit| &visit.outcomes).any(|outcome| outcome.dns_answer().is_some())
 }
 
 /// Who issued the certificate of an endpoint that does not verify.
@@ -72,8 +78,11 @@ pub(super) fn is_lost_on_its_way_here(view: &EndpointView) -> Option<bool> {
 }
 
 /// Another TCP port on which as many bytes as fill a segment came since the incident began, from somebody outside as the
-/// peer is: a packet size has no port.
+/// peer is: a packet size has no port. Nothing of what this machine sends, which is not known of the others.
 pub(super) fn passes_elsewhere(incident: &Incident, shown: &Shown<'_>, snapshot: &Snapshot) -> Option<Port> {
+    if is_lost_on_its_way_here(shown.view) == Some(false) {
+        return None;
+    }
     let own = (shown.address.port(), is_private(shown.address.ip()));
     let passes = |view: &EndpointView| {
         let visit = view.last.as_ref().filter(|visit| visit.began >= incident.since)?;

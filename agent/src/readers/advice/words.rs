@@ -95,6 +95,9 @@ pub(super) fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Sn
             suspect => suspect.words(cause).map_or_else(own, |words| look(words.to_owned())),
         },
         _ if shown.is_platform(snapshot) => at_platform(cause).map_or_else(own, |(next, _)| (next.to_owned(), true)),
+        Cause::DnsServfail if Known::of(Some(shown), snapshot).azure_answers == Some(false) => {
+            look("ask whoever holds the name's zone, and see the status of Azure; mend nothing here before".to_owned())
+        }
         Cause::DnsNxdomain | Cause::DnsNodata | Cause::DnsDivergent => {
             shown.of_the_comparison(snapshot).map_or_else(own, |words| (words, true))
         }
@@ -116,8 +119,13 @@ pub(super) fn next(incident: &Incident, shown: Option<&Shown<'_>>, snapshot: &Sn
 /// A server that does not answer at all may not run.
 fn server(shown: &Shown<'_>) -> String {
     match &shown.servers[..] {
-        [] | [_] => format!("see whether the DNS server {} runs; if it does, open port 53 to it", shown.address.ip()),
-        several => format!("see whether the DNS servers {} run; if they do, open port 53 to them", listed(several)),
+        [] | [_] => format!(
+            "see whether the DNS server {} runs; if it does, find what closes port 53 to it",
+            shown.address.ip()
+        ),
+        several => {
+            format!("see whether the DNS servers {} run; if they do, find what closes port 53 to them", listed(several))
+        }
     }
 }
 
@@ -129,7 +137,10 @@ pub(super) fn to_confirm(incident: &Incident, first: Option<&String>) -> Option<
     }
     let label = confidence.label();
     let mut words = match first {
-        Some(_) => format!("{label}; the first command confirms it where it shows what is expected"),
+        Some(command) if asks_azure(command) => {
+            format!("{label}; the first command confirms it where it shows what is expected")
+        }
+        Some(_) => format!("{label}; the first command narrows it down"),
         None => format!("{label}; the agent cannot tell more"),
     };
     if !incident.alternatives.is_empty() {
@@ -139,6 +150,11 @@ pub(super) fn to_confirm(incident: &Incident, first: Option<&String>) -> Option<
         words.push_str("; a peer that is off, or its own firewall, would look the same");
     }
     Some(words)
+}
+
+/// Whether a command asks who else knows: what the agent saw itself it does not confirm.
+fn asks_azure(command: &str) -> bool {
+    ["test-ip-flow", "show-next-hop"].iter().any(|asks| command.contains(asks))
 }
 
 /// A step as it is told: marked where it changes something.

@@ -38,7 +38,13 @@ pub(super) fn servers(snapshot: &Snapshot) -> Check {
             // Apps go on with the other servers, each question later; without Azure DNS the platform does not.
             let state = if is_custom && answering { State::Warning } else { State::NoGo };
             let (next, owner) = if is_custom {
-                (format!("see whether the DNS server {} runs; if it does, open port 53 to it", server.ip()), DNS_TEAM)
+                (
+                    format!(
+                        "see whether the DNS server {} runs; if it does, find what closes port 53 to it",
+                        server.ip()
+                    ),
+                    DNS_TEAM,
+                )
             } else {
                 ("look for an NSG rule that denies the tag AzurePlatformDNS".to_owned(), NETWORK_TEAM)
             };

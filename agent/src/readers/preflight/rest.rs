@@ -60,7 +60,7 @@ fn by_incident(incident: &Incident, snapshot: &Snapshot) -> Reason {
     let hits = count(incident.endpoints.len(), "endpoint");
     let summary = headline::behind(incident, snapshot);
     let what = format!("{component}: {summary} ({}, {confidence}; {hits})", definition.label);
-    Reason::new(state, what).with(advice.next_words(), advice.owner.label())
+    Reason::new(state, what).with(advice.next.words.clone(), advice.owner.label())
 }
 
 /// The endpoints that an incident speaks for.
@@ -83,7 +83,7 @@ fn alone(snapshot: &Snapshot) -> Vec<Reason> {
     let reason = |((state, cause), views): ((State, Cause), Vec<&EndpointView>)| {
         let definition = cause.definition();
         let what = format!("{}: {} ({})", listed(&views), definition.summary, definition.label);
-        Reason::new(state, what).with(definition.next_words(), definition.owner.label())
+        Reason::new(state, what).with(definition.next_step, definition.owner.label())
     };
     groups.into_iter().map(reason).collect()
 }
