@@ -209,7 +209,7 @@ causes! {
         "whether `dig` stays unanswered as well, and whether other clients of that server are answered";
     DnsServfail, "dns_servfail", Remote, DnsTeam,
         "the DNS server cannot resolve the name (SERVFAIL)", "mend the server's forwarders; a server within Azure can forward to 168.63.129.16",
-        "whether Azure DNS resolves the name (if it answers SERVFAIL as well, it is not this server), and whether the server resolves names of other zones";
+        "what Azure DNS says of the name (SERVFAIL as well: it is not this server), and whether the server resolves names of other zones";
     DnsRefused, "dns_refused", Remote, DnsTeam,
         "the DNS server refuses the query (REFUSED)", "allow recursion for this subnet on the DNS server",
         "what each server answers, then the server's recursion and access lists for this subnet";
