@@ -3,8 +3,9 @@
 //! Page's one-sided cumulative sum with k = 1 and h = 8 in units of the deviation. Each sample is clipped to three
 //! deviations, so at least h / (3 − k) = 4 samples are needed: one slow answer never alarms. The baseline follows with a
 //! half-life of 30 minutes, and stands still while the sum is above h / 2 and the rise is one that matters, so that such a
-//! rise does not become normal unnoticed, while the swing of a day does. An alarm ends when the sum is back at h / 2. A
-//! rise that lasts an hour is accepted as the new normal: this is an early warning, not a state.
+//! rise does not become normal unnoticed, while the swing of a day does. An alarm ends when the sum, which is at most 2 h, is
+//! back at h / 2: after (2 h − h / 2) / k = 12 samples as usual at the latest, where noise does not add to them. A rise that
+//! lasts an hour is accepted as the new normal: this is an early warning, not a state.
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const SLACK: f64 = 1.0;
 const CLIP: f64 = 3.0;
 /// The sum never exceeds this, so that the end of a rise is seen.
 const CAP: f64 = 2.0 * ALARM;
+/// Samples as usual that end the highest sum's alarm.
+pub const LONGEST_END: u32 = ((CAP - ALARM / 2.0) / SLACK) as u32;
 /// The smallest deviation of ln(round trip): about 5 %.
 const LEAST_DEVIATION: f64 = 0.05;
 /// A rise below this factor never alarms: ln 1.25.
@@ -62,6 +65,11 @@ impl Cusum {
         } else if self.sum <= ALARM / 2.0 || !(self.alarms || self.rise > LEAST_RISE) {
             self.learn(x, elapsed);
         }
+    }
+
+    /// Nothing speaks for a rise any more; what is usual stays known.
+    pub fn relent(&mut self) {
+        (self.sum, self.rise, self.risen_for, self.alarms) = (0.0, 0.0, 0.0, false);
     }
 
     /// A running mean at first, then an exponentially weighted one.
@@ -132,6 +140,23 @@ mod tests {
     fn the_swing_of_a_day_does_not_alarm() {
         let swing = |round: usize| 1.0 + 0.6 * (round as f64 / 2880.0 * std::f64::consts::TAU).sin();
         assert_eq!(first_alarm(5 * 2880, swing), None);
+    }
+
+    #[test]
+    fn a_level_at_the_threshold_does_not_begin_and_end_again_and_again() {
+        for percent in 105..150 {
+            let mut rng = StdRng::from_seed([9; 32]);
+            let mut cusum = Cusum::default();
+            let alarms = |round: usize| {
+                let noise = 1.0 + 0.1 * (rng.random::<f64>() + rng.random::<f64>() - 1.0);
+                let factor = if round < 200 { 1.0 } else { f64::from(percent) / 100.0 };
+                cusum.observe(Duration::from_secs_f64(0.01 * noise * factor), ROUND);
+                cusum.is_alarm()
+            };
+            let alarms: Vec<bool> = (0..440).map(alarms).collect();
+            let begun = alarms.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+            assert!(begun <= 1, "{begun} times within two hours at {percent} %");
+        }
     }
 
     #[test]

@@ -84,6 +84,8 @@ struct Latency {
     address: IpAddr,
     cusum: Cusum,
     last: Duration,
+    /// Visits in a row that did not meet it.
+    missed: u32,
 }
 
 /// The round trips of one class's endpoints, address by address, and which of them rose most. Only a fall of that one makes
@@ -95,6 +97,23 @@ struct Latencies {
 }
 
 impl Latencies {
+    /// Takes in that an endpoint was visited, before what was met there. A rise that is met no more is over after as many visits
+    /// as it would be were each as usual: a name that leads elsewhere now is mended, and of what does not answer nothing is known.
+    fn visited(&mut self, id: &EndpointId) {
+        let Some(known) = self.of.get_mut(id) else { return };
+        let mut is_news = false;
+        for latency in known {
+            if latency.missed == cusum::LONGEST_END && latency.cusum.is_alarm() {
+                latency.cusum.relent();
+                is_news = true;
+            }
+            latency.missed = latency.missed.saturating_add(1);
+        }
+        if is_news {
+            self.look_again();
+        }
+    }
+
     fn observe(&mut self, id: &EndpointId, address: IpAddr, round_trip: Duration, now: Duration) {
         let known = self.of.entry(id.clone()).or_default();
         known.retain(|latency| now.saturating_sub(latency.last) <= FORGOTTEN);
@@ -103,7 +122,7 @@ impl Latencies {
             Some(latency) if latency.last == now => return,
             Some(latency) => {
                 latency.cusum.observe(round_trip, now.saturating_sub(latency.last));
-                latency.last = now;
+                (latency.last, latency.missed) = (now, 0);
             }
             None => {
                 if known.len() >= ADDRESSES {
@@ -113,7 +132,7 @@ impl Latencies {
                 let mut cusum = Cusum::default();
                 cusum.observe(round_trip, Duration::ZERO);
                 known.reserve_exact(1);
-                known.push(Latency { address, cusum, last: now });
+                known.push(Latency { address, cusum, last: now, missed: 0 });
             }
         }
         match (ratio(known), &self.worst) {
@@ -192,6 +211,7 @@ impl Early {
             if matches!(judged, Ok(Verdict::Healthy | Verdict::Degraded(_))) {
                 state.phi.success(now);
             }
+            state.latencies.visited(id);
             for outcome in &visit.outcomes {
                 if let Some(round_trip) = outcome.seen.round_trip {
                     state.latencies.observe(id, outcome.address.ip(), round_trip, now);
@@ -315,6 +335,52 @@ mod tests {
         };
         assert!(!near_and_far(|_| 80), "each is as it always was");
         assert!(near_and_far(|round| if round < 200 { 80 } else { 160 }), "the far one got slower");
+    }
+
+    #[test]
+    fn a_rise_that_is_met_no_more_ends_as_one_that_is_mended() {
+        const SLOW: std::ops::Range<u32> = 100..140;
+        // A rise that lasts an hour is normal.
+        const LAST: u32 = 216;
+        // What each visit after the slow ones meets: where the answer came from, and its round trip in ms.
+        let told = |after: fn(u32) -> Option<(u8, u64)>| {
+            let (mut early, snapshot) = early();
+            let is_there = |view: &&Arc<EndpointView>| view.endpoint.class == Class::Https && view.last.is_some();
+            let view = snapshot.endpoints.iter().find(is_there).expect("the sample has one");
+            let mut visit = Visit::clone(view.last.as_ref().expect("it was visited"));
+            visit.outcomes.truncate(1);
+            let warned = |round: u32| {
+                let met = match round {
+                    ..100 => Some((1, 10)),
+                    100..140 => Some((1, 30)),
+                    140.. => after(round),
+                };
+                let outcome = &mut visit.outcomes[0];
+                outcome.seen.round_trip = met.map(|(_, millis)| Duration::from_millis(millis));
+                outcome.address.set_ip([203, 0, 113, met.map_or(1, |(last, _)| last)].into());
+                early.observe(view, &visit, visit.result, ROUND * round);
+                early.view(ROUND * round).classes[&Class::Https].latency.is_some_and(|ratio| ratio >= 1.0)
+            };
+            let warned: Vec<bool> = (0..LAST).map(warned).collect();
+            let begun = warned.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+            assert_eq!((begun, warned[SLOW.end as usize - 1]), (1, true), "it is warned of once");
+            let last = warned.iter().rposition(|is_warned| *is_warned).expect("it is warned of");
+            ROUND * (last as u32 + 1 - SLOW.end)
+        };
+        let mended = told(|_| Some((1, 10)));
+        assert!(mended <= 2 * Window::FiveMinutes.length(), "{mended:?}");
+        for (what, ended) in [
+            ("its name leads elsewhere", told(|_| Some((2, 10)))),
+            ("it does not answer", told(|_| None)),
+            (
+                "its name leads elsewhere, and back to what is mended",
+                told(|round| Some((1 + u8::from(round < 180), 10))),
+            ),
+        ] {
+            assert!(ended.abs_diff(mended) <= 2 * ROUND, "{what}: {ended:?} instead of {mended:?}");
+        }
+        let lasts = told(|round| Some(if round % 8 == 0 { (1, 30) } else { (2, 10) }));
+        assert_eq!(lasts, ROUND * (LAST - SLOW.end), "one of several addresses that are met in turn stays slow");
     }
 
     #[test]
