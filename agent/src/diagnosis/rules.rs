@@ -5,11 +5,13 @@
 
 mod groups;
 mod hints;
+mod late;
 
 pub use hints::{
     ALL_RULE, EGRESS_DENIED, HELLO_DROPPED, HOST_PORT, ONE_HOST, OVER, PORT_DENIED, PORT_RULE, REQUEST_DROPPED, ROUTE,
     SOME_HOSTS, UDP_RULE,
 };
+pub use late::shows_late;
 
 use ase_probes::{
     cause::{Cause, Side},

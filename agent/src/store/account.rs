@@ -123,6 +123,14 @@ impl Account {
         self.note(incident.published, format!("{NAMED}{cause}, {confidence}"));
     }
 
+    /// Goes on from what an earlier process had learned: it knew what the incident was named at first. It was seen again then.
+    pub fn follow(&mut self, earlier: Vec<Moment>, seen_again: Duration) {
+        let own = std::mem::replace(&mut self.moments, earlier);
+        self.note(seen_again, "the agent was started anew, and saw it again".to_owned());
+        let own = own.into_iter().filter(|moment| !moment.what.starts_with(NAMED));
+        own.for_each(|moment| self.note(moment.at, moment.what));
+    }
+
     /// When it was named at first, where that is known.
     pub fn named(&self) -> Option<Duration> {
         self.moments.iter().find(|moment| moment.what.starts_with(NAMED)).map(|moment| moment.at)

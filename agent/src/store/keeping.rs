@@ -1,6 +1,9 @@
 //! What the loop hands to the memory, and what it takes from it at the start. Without a state directory it does nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::verdict::Verdict;
 
@@ -15,7 +18,7 @@ use crate::{
     store::{
         Closing, Store,
         addresses::Addresses,
-        archive::Archive,
+        archive::{Archive, ShowsLate},
         rows::{OutcomeRow, StateRow},
         stretches::Stretches,
     },
@@ -35,21 +38,25 @@ pub struct Keeping {
 impl Keeping {
     /// Remembers nothing.
     pub fn nothing() -> Self {
-        let (stretches, archive, addresses) = (Stretches::default(), Archive::default(), Addresses::default());
+        let archive = Archive::new(0, Vec::new(), |_| false);
+        let (stretches, addresses) = (Stretches::default(), Addresses::default());
         Self { store: None, stretches, archive, addresses, view: StoreView::default() }
     }
 
     /// Opens the store of the settings' state directory, if there is one. A store that cannot be used is no reason not to
     /// watch: it is logged and shown.
-    pub fn open(settings: &Settings, now: Duration) -> Self {
+    pub fn open(settings: &Settings, shows_late: ShowsLate, now: Duration) -> Self {
         let Some(folder) = &settings.state_dir else { return Self::nothing() };
         let run = u64::try_from(now.as_millis()).unwrap_or_default();
         match Store::start(folder, now) {
             Ok((mut store, failed)) => {
-                if let Some(error) = failed {
-                    tracing::error!(%error, "nothing is remembered until the store can be used");
-                }
-                let archive = Archive::new(run, store.open_incidents().to_vec());
+                let archive = match failed {
+                    Some(error) => {
+                        tracing::error!(%error, "nothing is remembered until the store can be used");
+                        Archive::waiting(run, shows_late)
+                    }
+                    None => Archive::new(run, store.open_incidents().to_vec(), shows_late),
+                };
                 let addresses = store.take_addresses();
                 Self { store: Some(store), archive, addresses, ..Self::nothing() }
             }
@@ -75,16 +82,17 @@ impl Keeping {
     }
 
     /// Lets the risk and the incidents take up where an earlier process ended, if the store opened only now.
-    pub fn recall_late(&mut self, clock: &mut RiskClock, now: Duration) {
+    pub fn recall_late(&mut self, clock: &mut RiskClock, now: Instant, wall: Duration) {
         let Some(store) = self.store.as_mut() else { return };
         if !store.opened_late() {
             return;
         }
-        self.archive.recall(store.open_incidents().to_vec());
+        let told = self.archive.recall(store.open_incidents().to_vec(), now);
+        told.into_iter().for_each(|row| store.report(row));
         self.addresses.recall(store.take_addresses());
         if let Some(state) = store.recalled() {
             clock.recall(&clock.memory().after(&state.memory));
-            let away = now.saturating_sub(state.saved).as_secs();
+            let away = wall.saturating_sub(state.saved).as_secs();
             tracing::info!(away_seconds = away, "the store opened late; took up the clocks of an earlier process");
         }
     }
@@ -111,9 +119,9 @@ impl Keeping {
     }
 
     /// Takes the incidents of this moment. Those that go on from an earlier process begin where they began.
-    pub fn diagnosed(&mut self, ledger: &mut Ledger, ready: bool, now: Duration) {
+    pub fn diagnosed(&mut self, ledger: &mut Ledger, ready: bool, now: Instant, wall: Duration) {
         if let Some(store) = &mut self.store {
-            self.archive.update(ledger, ready, now).into_iter().for_each(|row| store.report(row));
+            self.archive.update(ledger, ready, now, wall).into_iter().for_each(|row| store.report(row));
             self.archive.date_back(ledger);
         }
     }
@@ -121,6 +129,8 @@ impl Keeping {
     /// Hands over what is still open; the result tells when it is on the disk.
     pub fn close(&mut self, memory: Option<ClockMemory>, now: Duration) -> Option<Closing> {
         let mut store = self.store.take()?;
+        // The thread may still get to open the store.
+        self.archive.tell().into_iter().for_each(|row| store.report(row));
         for row in self.stretches.finish() {
             store.add(row);
         }
