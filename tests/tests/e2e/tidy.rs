@@ -442,6 +442,38 @@ fn files_can_be_told_in_one_sentence() {
     }
 }
 
+/// The files that a file names as its modules.
+fn modules(name: &str, text: &str) -> Vec<PathBuf> {
+    let file = Path::new(name);
+    let folder = file.parent().expect("a source lies in a folder");
+    let is_root = ["lib.rs", "main.rs", "mod.rs"].iter().any(|root| file.ends_with(root));
+    let below = if is_root { folder.to_owned() } else { file.with_extension("") };
+    let (mut found, mut placed) = (Vec::new(), None);
+    for line in text.lines().map(str::trim) {
+        if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            placed = Some(folder.join(path));
+        } else if let Some(module) =
+            line.strip_suffix(';').and_then(|line| line.split_once("mod ")).map(|(_, name)| name)
+        {
+            let usual = [below.join(format!("{module}.rs")), below.join(module).join("mod.rs")];
+            found.extend(placed.take().map_or(usual.to_vec(), |path| vec![path]));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_source_is_compiled() {
+    for folder in ["probes/src", "agent/src", "tests/src", "tests/tests/e2e"] {
+        let sources = sources(folder);
+        let named: BTreeSet<PathBuf> = sources.iter().flat_map(|(name, text)| modules(name, text)).collect();
+        for (name, _) in &sources {
+            let is_root = ["lib.rs", "main.rs"].iter().any(|root| *name == format!("{folder}/{root}"));
+            assert!(is_root || named.contains(Path::new(name)), "no file says `mod` of {name}: nobody compiles it");
+        }
+    }
+}
+
 #[test]
 fn tests_are_cut_by_what_they_test() {
     for folder in ["probes/src", "agent/src", "tests/src", "tests/tests"] {
