@@ -142,9 +142,7 @@ impl World {
         let failed = matches!(self.shows, Verdict::Failed(_)) && is_asked;
         let why = if has_flow { Untested::NoTime } else { Untested::BudgetSpent };
         Visit {
-            began: self.at.wall - takes,
             took: takes,
-            phases,
             resolution: (!is_put_off).then(|| Resolution {
                 name: target.host.to_string(),
                 addresses: vec![address],
@@ -156,10 +154,8 @@ impl World {
             outcomes: if is_asked { vec![outcome] } else { Vec::new() },
             unasked: if is_asked { Vec::new() } else { vec![Unasked { address: peer, why }] },
             failed: if failed { vec![address] } else { Vec::new() },
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: Vec::new(),
             result: if is_asked { Ok(self.shows) } else { Err(why) },
+            ..Visit::nothing_yet(self.at.wall - takes)
         }
     }
 

@@ -116,6 +116,23 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// A visit that began at this moment since the Unix epoch, and has shown nothing yet.
+    pub fn nothing_yet(began: Duration) -> Self {
+        Self {
+            began,
+            took: Duration::ZERO,
+            phases: Phases::default(),
+            resolution: None,
+            outcomes: Vec::new(),
+            unasked: Vec::new(),
+            failed: Vec::new(),
+            confirmed_by: 0,
+            led_into_silence: false,
+            remarks: Vec::new(),
+            result: Err(Untested::NotYet),
+        }
+    }
+
     /// The same visit in no more memory than it needs, to be kept until the next one. A list that grew by one has room for
     /// four, and an exchange takes half a kilobyte.
     pub fn shrunk(mut self) -> Self {

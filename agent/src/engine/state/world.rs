@@ -321,17 +321,13 @@ impl World {
         let took = if why.is_some() { Duration::from_millis(20) } else { took };
         let fails = matches!(verdict, Verdict::Failed(_)) && !is_nameless && why.is_none();
         Visit {
-            began,
             took,
-            phases: Phases::default(),
             resolution,
             outcomes,
             unasked: why.map(|why| Unasked { address: peer, why }).into_iter().collect(),
             failed: if fails { vec![address] } else { Vec::new() },
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: Vec::new(),
             result: why.map_or(Ok(degraded.unwrap_or(verdict)), Err),
+            ..Visit::nothing_yet(began)
         }
     }
 
