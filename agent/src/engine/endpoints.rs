@@ -94,14 +94,6 @@ impl Endpoints {
         Arc::clone(&view.endpoint)
     }
 
-    /// Takes in that a visit died and showed nothing, and says whom it visited. It is not to come any more: the next is another.
-    pub fn died(&mut self, index: usize) -> &Endpoint {
-        if let Some(put_off) = &mut self.put_off[index] {
-            put_off.is_to_come = false;
-        }
-        &self.views[index].endpoint
-    }
-
     /// The addresses that failed at the last visit, which a confirmation asks again.
     pub fn failed(&self, index: usize) -> Vec<IpAddr> {
         self.views[index].last.as_ref().map(|last| last.failed.clone()).unwrap_or_default()
@@ -313,7 +305,8 @@ mod tests {
         assert_eq!((endpoints.views()[0].status, endpoints.views()[1].status.label()), (spent, "failed"));
         assert_eq!(endpoints.views()[0].attempts, 1, "one visit, which is yet to be made");
         endpoints.begin(1);
-        endpoints.died(1);
+        let died = Visit { result: Err(Untested::Died), ..Visit::nothing_yet(Duration::ZERO) };
+        endpoints.take_in(1, died.clone(), died.result, true);
         endpoints.begin(1);
         assert_eq!(endpoints.views()[1].attempts, 2, "one that died was made, and another begins");
         endpoints.take_in(0, visit, Ok(Verdict::Healthy), true);

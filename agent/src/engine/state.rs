@@ -7,7 +7,10 @@ mod single_look;
 #[cfg(test)]
 mod world;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::verdict::Phase;
 use rand::rngs::StdRng;
@@ -203,12 +206,8 @@ impl State {
 
     fn visited(&mut self, number: VisitNumber, visit: Option<Box<Visit>>, at: Clocks) {
         let task = self.schedule.task_of(number);
-        self.schedule.led_to(number, &visit.as_deref().map(plan::led_to).unwrap_or_default());
-        let Some(mut visit) = visit else {
-            announce::died(task.map(|task| self.endpoints.died(task)));
-            self.schedule.finished(number, Ended { upshot: Upshot::Unknown, asked: true }, at.now);
-            return;
-        };
+        let mut visit = visit.unwrap_or_else(|| self.died(number, at));
+        self.schedule.led_to(number, &plan::led_to(&visit));
         // A reload has dropped its endpoint: only its peer's rest matters.
         let Some(task) = task else {
             self.schedule.finished(number, plan::ended(&visit, visit.result), at.now);
@@ -250,6 +249,13 @@ impl State {
         let shown = if counts { shown } else { shown.without_failure() };
         let orders = self.look.as_mut().map(|look| look.hear(task, shown));
         self.obey(orders.into_iter().flatten(), at.now);
+    }
+
+    /// What a visit showed that died: nothing, and that is no word for its endpoint.
+    fn died(&self, number: VisitNumber, at: Clocks) -> Box<Visit> {
+        announce::died(self.schedule.task_of(number).map(|task| &*self.endpoints.views()[task].endpoint));
+        let took = self.schedule.room().began(number).map_or(Duration::ZERO, |began| at.now - began);
+        Box::new(Visit { took, result: Err(Untested::Died), ..Visit::nothing_yet(at.wall.saturating_sub(took)) })
     }
 
     /// What a visit means, in the light of what this machine did meanwhile and of everything else that is known.

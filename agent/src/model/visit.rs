@@ -29,6 +29,8 @@ pub enum Untested {
     NoTime,
     /// Its name has more addresses than one visit asks.
     BeyondLimit,
+    /// Its visit died before it showed anything, by a defect of the agent.
+    Died,
     /// It failed once, and a single look ended before that was confirmed.
     Unconfirmed(Finding),
 }
@@ -44,6 +46,7 @@ impl Untested {
             | Self::Forbidden(_)
             | Self::NoTime
             | Self::BeyondLimit
+            | Self::Died
             | Self::Unconfirmed(_) => None,
         }
     }
@@ -64,6 +67,7 @@ impl Untested {
             Self::Unconfirmed(finding) => {
                 format!("it failed once ({}), and no time was left to ask it again", finding.cause.label())
             }
+            Self::Died => "its visit died, which is a defect of the agent".to_owned(),
             Self::BeyondLimit => "its name has more addresses than one visit asks".to_owned(),
         }
     }
