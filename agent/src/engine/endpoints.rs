@@ -16,7 +16,7 @@ use crate::{
         catalog::{Catalog, Endpoint},
         endpoint::{EndpointView, Status},
         remap::Remap,
-        visit::{Judgement, Untested, Visit},
+        visit::{Hindrance, Judgement, Untested, Visit},
     },
 };
 
@@ -27,8 +27,8 @@ pub struct Endpoints {
     judged: Vec<Judgement>,
     /// How visits are put off, where they are.
     put_off: Vec<Option<PutOff>>,
-    /// Endpoints that failed once and could not be asked again in a single look, for another reason than the time.
-    held_up: BTreeMap<usize, Untested>,
+    /// Why endpoints that failed once could not be asked again in a single look.
+    held_up: BTreeMap<usize, Hindrance>,
 }
 
 /// Visits to an endpoint are put off, and none showed anything since.
@@ -43,16 +43,12 @@ struct PutOff {
 }
 
 /// What a single look left open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOpen {
-    /// Endpoints that were never visited.
+    /// How many endpoints were never visited.
     pub unvisited: usize,
-    /// Failures that were not confirmed for want of time.
-    pub unconfirmed: usize,
-    /// Failures that were not confirmed for want of flows.
-    pub without_flow: usize,
-    /// Failures of time servers that were not confirmed since these rest.
-    pub resting: usize,
+    /// How many failures were not confirmed, by the reason.
+    pub unconfirmed: BTreeMap<Hindrance, usize>,
 }
 
 impl Endpoints {
@@ -142,7 +138,7 @@ impl Endpoints {
     }
 
     /// Takes in why an endpoint that failed once is not asked again in a single look.
-    pub fn hold_up(&mut self, index: usize, why: Untested) {
+    pub fn hold_up(&mut self, index: usize, why: Hindrance) {
         self.held_up.insert(index, why);
     }
 
@@ -153,16 +149,13 @@ impl Endpoints {
             if is_visited(view) {
                 continue;
             }
-            let count = match (judged.ok().and_then(|verdict| verdict.finding()), self.held_up.get(&index)) {
-                (None, _) => &mut left.unvisited,
-                (Some(_), Some(Untested::BudgetSpent)) => &mut left.without_flow,
-                (Some(_), Some(Untested::Resting)) => &mut left.resting,
-                (Some(_), _) => &mut left.unconfirmed,
+            let Some(finding) = judged.ok().and_then(|verdict| verdict.finding()) else {
+                left.unvisited += 1;
+                continue;
             };
-            *count += 1;
-            if let Some(finding) = judged.ok().and_then(|verdict| verdict.finding()) {
-                Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
-            }
+            let why = self.held_up.get(&index).copied().unwrap_or(Hindrance::Time);
+            *left.unconfirmed.entry(why).or_default() += 1;
+            Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding, why));
         }
         left
     }

@@ -21,7 +21,7 @@ use crate::{
         announce::{self, Slowness},
         endpoints::Endpoints,
         events::{Begin, Commands, Event, Tell},
-        judging::{is_hidden, judge_stalled, tells_nothing},
+        judging::{hindrance, is_hidden, judge_stalled},
         look::{Look, Shown},
         outlook::Outlook,
         plan,
@@ -239,10 +239,8 @@ impl State {
             ended.upshot = Upshot::Unknown;
         }
         self.schedule.finished(number, ended, at.now);
-        if let Some(look) = self.look.as_mut().filter(|_| was_confirming && tells_nothing(judged)) {
-            judged.err().into_iter().for_each(|why| self.endpoints.hold_up(task, why));
-            let order = look.give_up(task, at.now);
-            return self.obey(order, at.now);
+        if let Some(why) = hindrance(judged).filter(|_| was_confirming && self.look.is_some()) {
+            return self.hold_up(task, why, at.now);
         }
         self.record(task, *visit, judged, at);
         let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
@@ -334,6 +332,7 @@ impl State {
             let occasion = Occasion { confirm, within, led_to: self.endpoints.led_to(due.task, at.now) };
             begin.push(Begin { visit: due.visit, endpoint: self.endpoints.begin(due.task), occasion });
         }
+        self.give_up_late(at);
         begin
     }
 
