@@ -168,16 +168,22 @@ impl Endpoints {
     }
 
     /// Takes in that a visit was put off. Where none was made for a whole interval, what was well is no longer known to be;
-    /// what was not stands until somebody sees that it is over. Returns the status before, if it changed.
-    pub fn put_off(&mut self, index: usize, visit: &Visit, why: Untested, at: Clocks) -> Option<Status> {
+    /// what was not stands until somebody sees that it is over. One that asked somebody before was made, and what it saw is shown,
+    /// unless it is to confirm what is shown. Returns the status before, if it changed.
+    pub fn put_off(&mut self, index: usize, visit: Visit, confirms: bool, at: Clocks) -> Option<Status> {
+        let why = visit.result.err()?;
+        let has_asked = !visit.outcomes.is_empty();
         let first = PutOff { since: at.now, is_to_come: true, resolved: at.now, led_to: Vec::new() };
         let put_off = self.put_off[index].get_or_insert(first);
         let since = put_off.since;
-        put_off.is_to_come = true;
+        put_off.is_to_come = !has_asked;
         if visit.resolution.is_some() {
             let spent = visit.unasked.iter().filter(|unasked| unasked.why == Untested::BudgetSpent);
             let spent = spent.filter(|_| visit.outcomes.is_empty()).map(|unasked| unasked.address.ip());
             (put_off.resolved, put_off.led_to) = (at.now, spent.collect());
+        }
+        if has_asked && !confirms {
+            Arc::make_mut(&mut self.views[index]).last = Some(Arc::new(visit.shrunk()));
         }
         let view = &self.views[index];
         let stands = match view.status {
@@ -284,12 +290,12 @@ mod tests {
         let start = Clocks { now: ase_probes::clock::now(), since_boot: Duration::ZERO, wall: Duration::ZERO };
         let interval = endpoints.views()[0].endpoint.interval.max(endpoints.views()[1].endpoint.interval);
         let spent = Status::Unknown(Untested::BudgetSpent);
-        let again = visit.clone();
+        let again = Visit { result: Err(Untested::BudgetSpent), ..Visit::nothing_yet(Duration::ZERO) };
         let put_off = |endpoints: &mut Endpoints, after: Duration| {
             let at = Clocks { now: start.now + after, ..start };
             [0, 1].map(|index| {
                 endpoints.begin(index);
-                endpoints.put_off(index, &again, Untested::BudgetSpent, at)
+                endpoints.put_off(index, again.clone(), false, at)
             })
         };
         assert_eq!(put_off(&mut endpoints, Duration::ZERO), [None, None]);

@@ -231,9 +231,7 @@ impl State {
             self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
             if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
                 self.schedule.finished(number, ended, at.now);
-                let before = judged.err().and_then(|why| self.endpoints.put_off(task, &visit, why, at));
-                before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
-                return;
+                return self.put_off(task, *visit, judged, at);
             }
             // It would come after the end of the look: it is not made at all.
             ended.upshot = Upshot::Unknown;
@@ -269,15 +267,39 @@ impl State {
         self.diagnosing.judge(task, visit, &around, moment(at))
     }
 
+    /// Takes in a visit that is to be made again. Whatever it saw before that stays.
+    fn put_off(&mut self, task: usize, visit: Visit, judged: Judgement, at: Clocks) {
+        if visit.outcomes.is_empty() {
+            self.hear(task, &visit, at.now);
+        } else {
+            self.observe(task, &visit, judged, false, at.now);
+        }
+        let is_confirming = self.schedule.is_confirming(task);
+        let before = self.endpoints.put_off(task, visit, is_confirming, at);
+        before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
+    }
+
+    /// Takes in what a visit saw, whatever follows from it for its endpoint.
+    fn observe(&mut self, task: usize, visit: &Visit, judged: Judgement, is_confirmed: bool, now: Instant) {
+        let view = &self.endpoints.views()[task];
+        self.sums.visited(view.endpoint.class, visit);
+        let handed_over = self.outlook.visited(view, visit, judged, is_confirmed, now);
+        self.endpoints.hand_over(task, handed_over);
+        self.hear(task, visit, now);
+    }
+
+    /// Takes in where the name of an endpoint led, and how DNS servers answered.
+    fn hear(&mut self, task: usize, visit: &Visit, now: Instant) {
+        self.sums.asked(visit);
+        let resolved_by = self.endpoints.views()[task].endpoint.target.resolved_by;
+        if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, resolved_by) {
+            self.comparing.hear(resolution, now);
+        }
+    }
+
     fn record(&mut self, task: usize, visit: Visit, judged: Judgement, at: Clocks) {
         let is_confirmed = !self.schedule.is_confirming(task);
-        let view = &self.endpoints.views()[task];
-        self.sums.visited(view.endpoint.class, &visit);
-        let handed_over = self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
-        if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, view.endpoint.target.resolved_by) {
-            self.comparing.hear(resolution, at.now);
-        }
-        self.endpoints.hand_over(task, handed_over);
+        self.observe(task, &visit, judged, is_confirmed, at.now);
         let before = self.endpoints.take_in(task, visit, judged, is_confirmed);
         let view = &self.endpoints.views()[task];
         announce::change(view, before);
@@ -383,6 +405,10 @@ mod tests;
 #[cfg(test)]
 #[path = "names_tests.rs"]
 mod names_tests;
+
+#[cfg(test)]
+#[path = "put_off_tests.rs"]
+mod put_off_tests;
 
 #[cfg(test)]
 #[path = "look_tests.rs"]
