@@ -31,6 +31,9 @@ const GATEWAY: [u8; 4] = [198, 51, 100, 1];
 /// Where the first name leads that has an address of its own.
 const FIRST: u32 = 0x14_00_00_01;
 
+/// Whether a visit dies.
+type Dies = fn(&Begin) -> bool;
+
 /// A look, and the peers behind one address.
 struct World {
     state: State,
@@ -43,7 +46,7 @@ struct World {
     shows: Verdict,
     shows_on: BTreeMap<u16, Verdict>,
     /// Which visits die.
-    dies: fn(&Begin) -> bool,
+    dies: Dies,
     /// Whether they say nothing, for as long as anybody waits.
     is_silent: bool,
     /// How often a DNS server was asked for a name.
@@ -79,7 +82,7 @@ impl World {
         let mut state = State::new(settings, Rounds::One, files, StdRng::from_seed([7; 32]), start);
         state.end_at(start.now + LOOK);
         let (under_way, ends) = (BTreeMap::new(), start.now + LOOK);
-        let (shows_on, dies) = (BTreeMap::new(), (|_| false) as fn(&Begin) -> bool);
+        let (shows_on, dies) = (BTreeMap::new(), (|_| false) as Dies);
         Self { state, at: start, start, ends, under_way, budget, shows, shows_on, dies, is_silent: false, resolved: 0 }
     }
 
@@ -331,7 +334,7 @@ fn a_visit_that_dies_is_told_as_the_reason() {
     let runtime = runtime();
     let _context = runtime.enter();
     let hosts = [0, 1].map(|name| format!("{{host: own-{name}.example, class: http}}"));
-    let rows: [(fn(&Begin) -> bool, &str); 2] =
+    let rows: [(Dies, &str); 2] =
         [(confirms, "2 failures were not confirmed"), (|_| true, "2 endpoints were not tested")];
     for (dies, what) in rows {
         let expected = format!("{what}: its visit died, which is a defect of the agent");

@@ -7,7 +7,7 @@ use ase_probes::{
     outcome::{Outcome, Protocol},
     resolve::Resolution,
     seen::{Phases, Seen},
-    verdict::{Confidence, Finding, Phase, Verdict},
+    verdict::{Confidence, Finding, Phase},
 };
 use rand::SeedableRng;
 

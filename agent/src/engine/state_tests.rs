@@ -268,12 +268,12 @@ fn an_endpoint_whose_visits_die_is_not_said_to_be_well_and_no_incident_ends_by_t
     world.advance(LASTS);
     let before = open(&world);
     assert_eq!((status(&world, well), before.len()), (Status::Healthy, 1));
-    [well, lost].map(|number| world.apply(&Operation::Set(number, Mood::Deadly)));
+    [well, lost].into_iter().for_each(|number| world.apply(&Operation::Set(number, Mood::Deadly)));
     world.advance(LASTS);
     let died = Status::Unknown(Untested::Died);
     assert_eq!([well, lost].map(|number| status(&world, number)), [died; 2]);
     assert_eq!(open(&world), before, "nobody has seen that it is over");
-    [well, lost].map(|number| world.apply(&Operation::Set(number, Mood::Healthy)));
+    [well, lost].into_iter().for_each(|number| world.apply(&Operation::Set(number, Mood::Healthy)));
     world.advance(LASTS);
     assert_eq!([well, lost].map(|number| status(&world, number)), [Status::Healthy; 2]);
     assert_eq!(open(&world), [0; 0]);
