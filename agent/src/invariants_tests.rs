@@ -10,7 +10,6 @@ use ase_probes::{
     cause::{Cause, Side},
     class::Class,
     clock,
-    seen::Phases,
     verdict::{Confidence, Finding, Phase},
 };
 use proptest::{collection::vec, prelude::*, sample::subsequence};
@@ -195,19 +194,7 @@ fn alerts(samples: &[Sample]) -> bool {
 
 fn visit(cause: Cause, side: Side) -> Visit {
     let finding = Finding { side, ..Finding::new(cause, Phase::Connect, Confidence::Likely) };
-    Visit {
-        began: Duration::ZERO,
-        took: Duration::from_secs(1),
-        phases: Phases::default(),
-        resolution: None,
-        outcomes: Vec::new(),
-        unasked: Vec::new(),
-        failed: Vec::new(),
-        confirmed_by: 0,
-        led_into_silence: false,
-        remarks: Vec::new(),
-        result: Ok(finding.failed()),
-    }
+    Visit { took: Duration::from_secs(1), result: Ok(finding.failed()), ..Visit::nothing_yet(Duration::ZERO) }
 }
 
 #[test]

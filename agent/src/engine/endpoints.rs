@@ -16,7 +16,7 @@ use crate::{
         catalog::{Catalog, Endpoint},
         endpoint::{EndpointView, Status},
         remap::Remap,
-        visit::{Judgement, Untested, Visit},
+        visit::{Hindrance, Judgement, Untested, Visit},
     },
 };
 
@@ -27,8 +27,8 @@ pub struct Endpoints {
     judged: Vec<Judgement>,
     /// How visits are put off, where they are.
     put_off: Vec<Option<PutOff>>,
-    /// Endpoints that failed once and could not be asked again in a single look, for another reason than the time.
-    held_up: BTreeMap<usize, Untested>,
+    /// Why endpoints that failed once could not be asked again in a single look.
+    held_up: BTreeMap<usize, Hindrance>,
 }
 
 /// Visits to an endpoint are put off, and none showed anything since.
@@ -43,16 +43,12 @@ struct PutOff {
 }
 
 /// What a single look left open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOpen {
-    /// Endpoints that were never visited.
+    /// How many endpoints were never visited.
     pub unvisited: usize,
-    /// Failures that were not confirmed for want of time.
-    pub unconfirmed: usize,
-    /// Failures that were not confirmed for want of flows.
-    pub without_flow: usize,
-    /// Failures of time servers that were not confirmed since these rest.
-    pub resting: usize,
+    /// How many failures were not confirmed, by the reason.
+    pub unconfirmed: BTreeMap<Hindrance, usize>,
 }
 
 impl Endpoints {
@@ -92,14 +88,6 @@ impl Endpoints {
         let view = Arc::make_mut(&mut self.views[index]);
         view.attempts += u64::from(self.put_off[index].as_ref().is_none_or(|put_off| !put_off.is_to_come));
         Arc::clone(&view.endpoint)
-    }
-
-    /// Takes in that a visit died and showed nothing, and says whom it visited. It is not to come any more: the next is another.
-    pub fn died(&mut self, index: usize) -> &Endpoint {
-        if let Some(put_off) = &mut self.put_off[index] {
-            put_off.is_to_come = false;
-        }
-        &self.views[index].endpoint
     }
 
     /// The addresses that failed at the last visit, which a confirmation asks again.
@@ -150,7 +138,7 @@ impl Endpoints {
     }
 
     /// Takes in why an endpoint that failed once is not asked again in a single look.
-    pub fn hold_up(&mut self, index: usize, why: Untested) {
+    pub fn hold_up(&mut self, index: usize, why: Hindrance) {
         self.held_up.insert(index, why);
     }
 
@@ -161,16 +149,13 @@ impl Endpoints {
             if is_visited(view) {
                 continue;
             }
-            let count = match (judged.ok().and_then(|verdict| verdict.finding()), self.held_up.get(&index)) {
-                (None, _) => &mut left.unvisited,
-                (Some(_), Some(Untested::BudgetSpent)) => &mut left.without_flow,
-                (Some(_), Some(Untested::Resting)) => &mut left.resting,
-                (Some(_), _) => &mut left.unconfirmed,
+            let Some(finding) = judged.ok().and_then(|verdict| verdict.finding()) else {
+                left.unvisited += 1;
+                continue;
             };
-            *count += 1;
-            if let Some(finding) = judged.ok().and_then(|verdict| verdict.finding()) {
-                Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding));
-            }
+            let why = self.held_up.get(&index).copied().unwrap_or(Hindrance::Time);
+            *left.unconfirmed.entry(why).or_default() += 1;
+            Arc::make_mut(view).status = Status::Unknown(Untested::Unconfirmed(finding, why));
         }
         left
     }
@@ -183,16 +168,22 @@ impl Endpoints {
     }
 
     /// Takes in that a visit was put off. Where none was made for a whole interval, what was well is no longer known to be;
-    /// what was not stands until somebody sees that it is over. Returns the status before, if it changed.
-    pub fn put_off(&mut self, index: usize, visit: &Visit, why: Untested, at: Clocks) -> Option<Status> {
+    /// what was not stands until somebody sees that it is over. One that asked somebody before was made, and what it saw is shown,
+    /// unless it is to confirm what is shown. Returns the status before, if it changed.
+    pub fn put_off(&mut self, index: usize, visit: Visit, confirms: bool, at: Clocks) -> Option<Status> {
+        let why = visit.result.err()?;
+        let has_asked = !visit.outcomes.is_empty();
         let first = PutOff { since: at.now, is_to_come: true, resolved: at.now, led_to: Vec::new() };
         let put_off = self.put_off[index].get_or_insert(first);
         let since = put_off.since;
-        put_off.is_to_come = true;
+        put_off.is_to_come = !has_asked;
         if visit.resolution.is_some() {
             let spent = visit.unasked.iter().filter(|unasked| unasked.why == Untested::BudgetSpent);
             let spent = spent.filter(|_| visit.outcomes.is_empty()).map(|unasked| unasked.address.ip());
             (put_off.resolved, put_off.led_to) = (at.now, spent.collect());
+        }
+        if has_asked && !confirms {
+            Arc::make_mut(&mut self.views[index]).last = Some(Arc::new(visit.shrunk()));
         }
         let view = &self.views[index];
         let stands = match view.status {
@@ -299,12 +290,12 @@ mod tests {
         let start = Clocks { now: ase_probes::clock::now(), since_boot: Duration::ZERO, wall: Duration::ZERO };
         let interval = endpoints.views()[0].endpoint.interval.max(endpoints.views()[1].endpoint.interval);
         let spent = Status::Unknown(Untested::BudgetSpent);
-        let again = visit.clone();
+        let again = Visit { result: Err(Untested::BudgetSpent), ..Visit::nothing_yet(Duration::ZERO) };
         let put_off = |endpoints: &mut Endpoints, after: Duration| {
             let at = Clocks { now: start.now + after, ..start };
             [0, 1].map(|index| {
                 endpoints.begin(index);
-                endpoints.put_off(index, &again, Untested::BudgetSpent, at)
+                endpoints.put_off(index, again.clone(), false, at)
             })
         };
         assert_eq!(put_off(&mut endpoints, Duration::ZERO), [None, None]);
@@ -313,7 +304,8 @@ mod tests {
         assert_eq!((endpoints.views()[0].status, endpoints.views()[1].status.label()), (spent, "failed"));
         assert_eq!(endpoints.views()[0].attempts, 1, "one visit, which is yet to be made");
         endpoints.begin(1);
-        endpoints.died(1);
+        let died = Visit { result: Err(Untested::Died), ..Visit::nothing_yet(Duration::ZERO) };
+        endpoints.take_in(1, died.clone(), died.result, true);
         endpoints.begin(1);
         assert_eq!(endpoints.views()[1].attempts, 2, "one that died was made, and another begins");
         endpoints.take_in(0, visit, Ok(Verdict::Healthy), true);

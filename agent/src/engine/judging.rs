@@ -10,7 +10,7 @@ use ase_probes::{
 
 use crate::{
     engine::pulse::Stall,
-    model::visit::{Judgement, Untested, Visit},
+    model::visit::{Hindrance, Judgement, Untested, Visit},
 };
 
 /// The judgement of a visit that found fault with silence and overlapped a stall; `None` where the visit may speak for itself.
@@ -24,9 +24,22 @@ pub fn is_hidden(judged: Judgement) -> bool {
     matches!(judged, Ok(verdict) if verdict.finding().is_some_and(|finding| finding.cause == Cause::LocalStall))
 }
 
-/// Whether a visit shows so little of its endpoint that what was known before still stands.
-pub fn tells_nothing(judged: Judgement) -> bool {
-    is_hidden(judged) || matches!(judged, Err(Untested::NoTime | Untested::BudgetSpent | Untested::Resting))
+/// Why a visit shows so little of its endpoint that what was known before still stands; `None` where it shows something.
+pub fn hindrance(judged: Judgement) -> Option<Hindrance> {
+    match judged {
+        Ok(_) => is_hidden(judged).then_some(Hindrance::Stall),
+        Err(Untested::NoTime) => Some(Hindrance::Time),
+        Err(Untested::BudgetSpent) => Some(Hindrance::Budget),
+        Err(Untested::Resting) => Some(Hindrance::Rest),
+        Err(Untested::Died) => Some(Hindrance::Death),
+        Err(
+            Untested::NotYet
+            | Untested::Inconclusive(_)
+            | Untested::Forbidden(_)
+            | Untested::BeyondLimit
+            | Untested::Unconfirmed(..),
+        ) => None,
+    }
 }
 
 /// Whether a visit found fault where somebody did not answer in time: the endpoint at one of its addresses, the server that

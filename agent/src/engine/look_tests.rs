@@ -16,7 +16,7 @@ use crate::{
     config::tests::loaded,
     model::{
         catalog::Host,
-        visit::{Unasked, Untested},
+        visit::{Hindrance, Unasked, Untested},
     },
     visit::{exchange::FAIR, flow_budget::FlowBudget},
 };
@@ -31,6 +31,9 @@ const GATEWAY: [u8; 4] = [198, 51, 100, 1];
 /// Where the first name leads that has an address of its own.
 const FIRST: u32 = 0x14_00_00_01;
 
+/// Whether a visit dies.
+type Dies = fn(&Begin) -> bool;
+
 /// A look, and the peers behind one address.
 struct World {
     state: State,
@@ -39,8 +42,11 @@ struct World {
     ends: Instant,
     under_way: BTreeMap<(Instant, VisitNumber), Begin>,
     budget: FlowBudget,
-    /// What the peers show.
+    /// What the peers show, unless it is another thing on a port.
     shows: Verdict,
+    shows_on: BTreeMap<u16, Verdict>,
+    /// Which visits die.
+    dies: Dies,
     /// Whether they say nothing, for as long as anybody waits.
     is_silent: bool,
     /// How often a DNS server was asked for a name.
@@ -76,7 +82,8 @@ impl World {
         let mut state = State::new(settings, Rounds::One, files, StdRng::from_seed([7; 32]), start);
         state.end_at(start.now + LOOK);
         let (under_way, ends) = (BTreeMap::new(), start.now + LOOK);
-        Self { state, at: start, start, ends, under_way, budget, shows, is_silent: false, resolved: 0 }
+        let (shows_on, dies) = (BTreeMap::new(), (|_| false) as Dies);
+        Self { state, at: start, start, ends, under_way, budget, shows, shows_on, dies, is_silent: false, resolved: 0 }
     }
 
     /// The same, and the look may take no longer than this.
@@ -100,8 +107,8 @@ impl World {
             };
             let commands = match visit.filter(|end| *end <= self.at.now).and_then(|_| self.under_way.pop_first()) {
                 Some(((_, number), begin)) => {
-                    let visit = self.visit(&begin);
-                    self.state.take_in(Event::Visited(number, Some(Box::new(visit))), self.at)
+                    let visit = (!(self.dies)(&begin)).then(|| Box::new(self.visit(&begin)));
+                    self.state.take_in(Event::Visited(number, visit), self.at)
                 }
                 None => self.state.tick(self.at),
             };
@@ -137,14 +144,13 @@ impl World {
             false => self.budget.take(peer, self.at.now),
         };
         let (phases, seen) = (Phases::default(), Seen::default());
-        let outcome = Outcome { address: peer, phases, verdict: self.shows, seen, protocol: Protocol::Nothing };
+        let verdict = self.shows_on.get(&target.port).copied().unwrap_or(self.shows);
+        let outcome = Outcome { address: peer, phases, verdict, seen, protocol: Protocol::Nothing };
         let is_asked = has_flow && is_heard;
-        let failed = matches!(self.shows, Verdict::Failed(_)) && is_asked;
+        let failed = matches!(verdict, Verdict::Failed(_)) && is_asked;
         let why = if has_flow { Untested::NoTime } else { Untested::BudgetSpent };
         Visit {
-            began: self.at.wall - takes,
             took: takes,
-            phases,
             resolution: (!is_put_off).then(|| Resolution {
                 name: target.host.to_string(),
                 addresses: vec![address],
@@ -156,10 +162,8 @@ impl World {
             outcomes: if is_asked { vec![outcome] } else { Vec::new() },
             unasked: if is_asked { Vec::new() } else { vec![Unasked { address: peer, why }] },
             failed: if failed { vec![address] } else { Vec::new() },
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: Vec::new(),
-            result: if is_asked { Ok(self.shows) } else { Err(why) },
+            result: if is_asked { Ok(verdict) } else { Err(why) },
+            ..Visit::nothing_yet(self.at.wall - takes)
         }
     }
 
@@ -223,7 +227,7 @@ fn a_failure_stands_unconfirmed_where_there_is_no_time_to_confirm_it() {
     let _context = runtime.enter();
     let mut world = World::cut(140, "", 4096).within(9 * SECOND);
     let took = world.look();
-    let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(_))));
+    let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(..))));
     assert_eq!(once, 140, "each is known to have failed once: {:?}", world.state.left_out);
     let told = "140 failures were not confirmed: the time of this look was over";
     assert!(world.state.left_out.iter().any(|line| line == told), "{:?}", world.state.left_out);
@@ -239,7 +243,7 @@ fn also_a_small_budget_of_flows_has_some_for_confirmations_and_what_it_lacks_is_
         let mut world = World::with(&rows, &format!("flows_per_destination: {flows}"), 4096, fails());
         world.look();
         let failed = world.count(|status| matches!(status, Status::Failed(_)));
-        let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(_))));
+        let once = world.count(|status| matches!(status, Status::Unknown(Untested::Unconfirmed(..))));
         let what = format!("{flows} flows: {:?}", world.state.left_out);
         assert_eq!(failed == 0, flows == 1, "a failure takes a flow and its confirmation another: {what}");
         assert_eq!(world.state.diagnosing.ledger().open.is_empty(), failed == 0, "{what}");
@@ -297,4 +301,60 @@ fn a_time_server_with_two_rows_is_asked_once_and_the_other_row_says_so() {
     assert!(took < SECOND, "nothing more can be learned: {took:?}");
     let told = |line: &String| line.starts_with("1 endpoint was not asked: its time server");
     assert!(world.state.left_out.iter().any(told), "{:?}", world.state.left_out);
+}
+
+#[test]
+fn a_failure_that_a_plea_leaves_unconfirmed_is_told_with_the_rest_as_the_reason() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let failed = |cause| Verdict::Failed(Finding::new(cause, Phase::Ntp, Confidence::Likely));
+    let (fails, pleads) = (failed(Cause::Dropped), failed(Cause::NtpDenied));
+    // Whichever of the two ends first.
+    for ports in [[123, 1123], [1123, 123]] {
+        let rows = ports.map(|port| format!("{{host: 198.18.0.5, port: {port}, class: ntp}}"));
+        let mut world = World::of(&rows, fails);
+        world.shows_on = BTreeMap::from([(1123, pleads)]);
+        let took = world.look();
+        let told = &world.state.left_out;
+        let of_rest = |line: &String| line.starts_with("1 failure was not confirmed: its time server");
+        assert!(told.iter().any(of_rest), "{told:?}");
+        assert!(!told.iter().any(|line| line.contains("the time of this look was over")), "{told:?}");
+        let once = |status| matches!(status, Status::Unknown(Untested::Unconfirmed(_, Hindrance::Rest)));
+        assert_eq!(world.count(once), 1);
+        assert!(took < LOOK / 2, "nothing more can be learned after {took:?}");
+    }
+}
+
+fn confirms(begin: &Begin) -> bool {
+    !begin.occasion.confirm.is_empty()
+}
+
+#[test]
+fn a_visit_that_dies_is_told_as_the_reason() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let hosts = [0, 1].map(|name| format!("{{host: own-{name}.example, class: http}}"));
+    let rows: [(Dies, &str); 2] =
+        [(confirms, "2 failures were not confirmed"), (|_| true, "2 endpoints were not tested")];
+    for (dies, what) in rows {
+        let expected = format!("{what}: its visit died, which is a defect of the agent");
+        let mut world = World::of(&hosts, fails());
+        world.dies = dies;
+        world.look();
+        let told = &world.state.left_out;
+        assert!(told.contains(&expected), "{told:?}");
+        assert!(!told.iter().any(|line| line.contains("the time of this look was over")), "{told:?}");
+    }
+}
+
+#[test]
+fn another_is_asked_again_for_those_whose_speaker_died() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let rows: Vec<String> = (0..5).map(|name| format!("{{host: own-{name}.example, class: http}}")).collect();
+    let mut world = World::of(&rows, fails());
+    world.dies = |begin| confirms(begin) && begin.endpoint.id.0.starts_with("own-0.");
+    world.look();
+    let failed = world.count(|status| matches!(status, Status::Failed(_)));
+    assert_eq!(failed, 5, "{:?}", world.state.left_out);
 }

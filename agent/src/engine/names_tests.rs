@@ -179,9 +179,7 @@ impl World {
         };
         let is_forbidden = address.is_loopback();
         Visit {
-            began: self.at.wall,
             took: Duration::from_millis(30),
-            phases: Phases::default(),
             resolution: Some(Resolution {
                 name: name.clone(),
                 addresses: vec![address],
@@ -191,12 +189,8 @@ impl World {
                 finding: None,
             }),
             outcomes: if is_forbidden { Vec::new() } else { vec![outcome] },
-            unasked: Vec::new(),
-            failed: Vec::new(),
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: Vec::new(),
             result: if is_forbidden { Err(Untested::Forbidden(address)) } else { Ok(verdict) },
+            ..Visit::nothing_yet(self.at.wall)
         }
     }
 }

@@ -98,9 +98,10 @@ pub fn visits(settings: &Settings, files: usize) -> usize {
     bounds(&settings.pace, files).sockets * endpoints.len() / all.max(1)
 }
 
-/// What a visit meant for the schedule.
+/// What a visit meant for the schedule. One that died may have asked somebody before.
 pub fn ended(visit: &Visit, judged: Judgement) -> Ended {
-    Ended { upshot: upshot(visit, judged), asked: visit.outcomes.iter().any(was_asked) }
+    let asked = visit.result == Err(Untested::Died) || visit.outcomes.iter().any(was_asked);
+    Ended { upshot: upshot(visit, judged), asked }
 }
 
 /// The addresses of a time server that a visit asked, or left alone because they rest.

@@ -68,6 +68,11 @@ impl Room {
         self.guests.len()
     }
 
+    /// When a visit under way began.
+    pub fn began(&self, visit: VisitNumber) -> Option<Instant> {
+        self.guests.get(&visit).map(|guest| guest.began)
+    }
+
     /// Since when there is room, where there is.
     pub fn since(&self) -> Instant {
         self.since

@@ -262,16 +262,16 @@ impl Schedule {
         }
     }
 
-    /// Gives up the visits that are planned after this moment, since their peers rest until then, and returns their tasks.
+    /// Gives up the visits that are planned after this moment, and returns their tasks and whether their peers rest until then.
     /// While a time server is being asked it may yet turn out that it was not.
-    pub fn give_up_after(&mut self, ends: Instant, now: Instant) -> Vec<usize> {
+    pub fn give_up_after(&mut self, ends: Instant, now: Instant) -> Vec<(usize, bool)> {
         let late: Vec<usize> = self.planned.range((ends, ends, 0)..).map(|(_, _, task)| *task).collect();
         late.iter().for_each(|task| self.bring_forward(*task, now));
-        let is_asking = self.under_way.values().any(|visit| visit.courtesy.is_some());
+        let is_asking = !late.is_empty() && self.under_way.values().any(|visit| visit.courtesy.is_some());
         let given_up = |task: &usize| !is_asking && self.tasks[*task].planned.is_some_and(|at| at > ends);
         let late: Vec<usize> = late.into_iter().filter(given_up).collect();
         late.iter().for_each(|task| self.unplan(*task));
-        late
+        late.into_iter().map(|task| (task, self.not_before(task).is_some_and(|rest| rest > ends))).collect()
     }
 
     /// The task that a visit under way is for; `None` if a reload has dropped it.

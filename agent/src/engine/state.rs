@@ -7,7 +7,10 @@ mod single_look;
 #[cfg(test)]
 mod world;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ase_probes::verdict::Phase;
 use rand::rngs::StdRng;
@@ -18,7 +21,7 @@ use crate::{
         announce::{self, Slowness},
         endpoints::Endpoints,
         events::{Begin, Commands, Event, Tell},
-        judging::{is_hidden, judge_stalled, tells_nothing},
+        judging::{hindrance, is_hidden, judge_stalled},
         look::{Look, Shown},
         outlook::Outlook,
         plan,
@@ -203,12 +206,8 @@ impl State {
 
     fn visited(&mut self, number: VisitNumber, visit: Option<Box<Visit>>, at: Clocks) {
         let task = self.schedule.task_of(number);
-        self.schedule.led_to(number, &visit.as_deref().map(plan::led_to).unwrap_or_default());
-        let Some(mut visit) = visit else {
-            announce::died(task.map(|task| self.endpoints.died(task)));
-            self.schedule.finished(number, Ended { upshot: Upshot::Unknown, asked: true }, at.now);
-            return;
-        };
+        let mut visit = visit.unwrap_or_else(|| self.died(number, at));
+        self.schedule.led_to(number, &plan::led_to(&visit));
         // A reload has dropped its endpoint: only its peer's rest matters.
         let Some(task) = task else {
             self.schedule.finished(number, plan::ended(&visit, visit.result), at.now);
@@ -232,24 +231,27 @@ impl State {
             self.agent.budget_spent += u64::from(judged == Err(Untested::BudgetSpent));
             if self.look.as_ref().is_none_or(|look| look.left(at.now) > pause) {
                 self.schedule.finished(number, ended, at.now);
-                let before = judged.err().and_then(|why| self.endpoints.put_off(task, &visit, why, at));
-                before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
-                return;
+                return self.put_off(task, *visit, judged, at);
             }
             // It would come after the end of the look: it is not made at all.
             ended.upshot = Upshot::Unknown;
         }
         self.schedule.finished(number, ended, at.now);
-        if let Some(look) = self.look.as_mut().filter(|_| was_confirming && tells_nothing(judged)) {
-            judged.err().into_iter().for_each(|why| self.endpoints.hold_up(task, why));
-            let order = look.give_up(task, at.now);
-            return self.obey(order, at.now);
+        if let Some(why) = hindrance(judged).filter(|_| was_confirming && self.look.is_some()) {
+            return self.hold_up(task, why, at.now);
         }
         self.record(task, *visit, judged, at);
         let counts = ended.upshot == Upshot::Bad && (was_confirming || self.schedule.is_confirming(task));
         let shown = if counts { shown } else { shown.without_failure() };
         let orders = self.look.as_mut().map(|look| look.hear(task, shown));
         self.obey(orders.into_iter().flatten(), at.now);
+    }
+
+    /// What a visit showed that died: nothing, and that is no word for its endpoint.
+    fn died(&self, number: VisitNumber, at: Clocks) -> Box<Visit> {
+        announce::died(self.schedule.task_of(number).map(|task| &*self.endpoints.views()[task].endpoint));
+        let took = self.schedule.room().began(number).map_or(Duration::ZERO, |began| at.now - began);
+        Box::new(Visit { took, result: Err(Untested::Died), ..Visit::nothing_yet(at.wall.saturating_sub(took)) })
     }
 
     /// What a visit means, in the light of what this machine did meanwhile and of everything else that is known.
@@ -265,15 +267,39 @@ impl State {
         self.diagnosing.judge(task, visit, &around, moment(at))
     }
 
+    /// Takes in a visit that is to be made again. Whatever it saw before that stays.
+    fn put_off(&mut self, task: usize, visit: Visit, judged: Judgement, at: Clocks) {
+        if visit.outcomes.is_empty() {
+            self.hear(task, &visit, at.now);
+        } else {
+            self.observe(task, &visit, judged, false, at.now);
+        }
+        let is_confirming = self.schedule.is_confirming(task);
+        let before = self.endpoints.put_off(task, visit, is_confirming, at);
+        before.into_iter().for_each(|before| announce::change(&self.endpoints.views()[task], before));
+    }
+
+    /// Takes in what a visit saw, whatever follows from it for its endpoint.
+    fn observe(&mut self, task: usize, visit: &Visit, judged: Judgement, is_confirmed: bool, now: Instant) {
+        let view = &self.endpoints.views()[task];
+        self.sums.visited(view.endpoint.class, visit);
+        let handed_over = self.outlook.visited(view, visit, judged, is_confirmed, now);
+        self.endpoints.hand_over(task, handed_over);
+        self.hear(task, visit, now);
+    }
+
+    /// Takes in where the name of an endpoint led, and how DNS servers answered.
+    fn hear(&mut self, task: usize, visit: &Visit, now: Instant) {
+        self.sums.asked(visit);
+        let resolved_by = self.endpoints.views()[task].endpoint.target.resolved_by;
+        if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, resolved_by) {
+            self.comparing.hear(resolution, now);
+        }
+    }
+
     fn record(&mut self, task: usize, visit: Visit, judged: Judgement, at: Clocks) {
         let is_confirmed = !self.schedule.is_confirming(task);
-        let view = &self.endpoints.views()[task];
-        self.sums.visited(view.endpoint.class, &visit);
-        let handed_over = self.outlook.visited(view, &visit, judged, is_confirmed, at.now);
-        if let (Some(resolution), ResolvedBy::Custom) = (&visit.resolution, view.endpoint.target.resolved_by) {
-            self.comparing.hear(resolution, at.now);
-        }
-        self.endpoints.hand_over(task, handed_over);
+        self.observe(task, &visit, judged, is_confirmed, at.now);
         let before = self.endpoints.take_in(task, visit, judged, is_confirmed);
         let view = &self.endpoints.views()[task];
         announce::change(view, before);
@@ -328,6 +354,7 @@ impl State {
             let occasion = Occasion { confirm, within, led_to: self.endpoints.led_to(due.task, at.now) };
             begin.push(Begin { visit: due.visit, endpoint: self.endpoints.begin(due.task), occasion });
         }
+        self.give_up_late(at);
         begin
     }
 
@@ -378,6 +405,10 @@ mod tests;
 #[cfg(test)]
 #[path = "names_tests.rs"]
 mod names_tests;
+
+#[cfg(test)]
+#[path = "put_off_tests.rs"]
+mod put_off_tests;
 
 #[cfg(test)]
 #[path = "look_tests.rs"]

@@ -29,8 +29,8 @@ fn reloaded_after_each(operations: &[Operation]) -> Vec<Operation> {
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
-    use Mood::{Denying, Failing, Healthy, Nameless, Partly, Silent, Slow};
-    prop::sample::select(vec![Healthy, Slow, Failing, Silent, Partly, Denying, Nameless])
+    use Mood::{Deadly, Denying, Failing, Healthy, Nameless, Partly, Silent, Slow};
+    prop::sample::select(vec![Healthy, Slow, Failing, Silent, Partly, Denying, Nameless, Deadly])
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -253,6 +253,31 @@ fn a_suspended_machine_blames_nobody() {
     assert!(view.failures.is_empty(), "{:?}", view.failures);
     world.end();
     assert_eq!(world.incidents.len(), 0, "{:?}", world.incidents);
+}
+
+#[test]
+fn an_endpoint_whose_visits_die_is_not_said_to_be_well_and_no_incident_ends_by_that() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _context = runtime.enter();
+    let mut world = World::new();
+    world.advance(60 * SECOND);
+    let status = |world: &World, number: usize| world.state.endpoints.views()[number].status;
+    let open = |world: &World| world.state.diagnosing.ledger().open.iter().map(|open| open.id).collect::<Vec<_>>();
+    let [well, lost] = [2, 3];
+    world.apply(&Operation::Set(lost, Mood::Failing));
+    world.advance(LASTS);
+    let before = open(&world);
+    assert_eq!((status(&world, well), before.len()), (Status::Healthy, 1));
+    [well, lost].into_iter().for_each(|number| world.apply(&Operation::Set(number, Mood::Deadly)));
+    world.advance(LASTS);
+    let died = Status::Unknown(Untested::Died);
+    assert_eq!([well, lost].map(|number| status(&world, number)), [died; 2]);
+    assert_eq!(open(&world), before, "nobody has seen that it is over");
+    [well, lost].into_iter().for_each(|number| world.apply(&Operation::Set(number, Mood::Healthy)));
+    world.advance(LASTS);
+    assert_eq!([well, lost].map(|number| status(&world, number)), [Status::Healthy; 2]);
+    assert_eq!(open(&world), [0; 0]);
+    world.end();
 }
 
 /// Lets time pass until a visit to this endpoint is under way that confirms, or not, and suspends the machine meanwhile.

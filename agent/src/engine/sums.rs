@@ -33,13 +33,17 @@ impl Sums {
         self.loads = Arc::new(loads);
     }
 
-    /// Takes in a visit to an endpoint of this class.
+    /// Takes in how long a visit to an endpoint of this class took.
     pub fn visited(&mut self, class: Class, visit: &Visit) {
         let durations = Arc::make_mut(&mut self.durations);
         for (phase, elapsed) in visit.phases.iter() {
             durations.entry((class, phase)).or_default().observe(elapsed);
         }
         durations.entry((class, Phase::None)).or_default().observe(visit.took);
+    }
+
+    /// Takes in how DNS servers answered in a visit.
+    pub fn asked(&mut self, visit: &Visit) {
         heard_in(visit).for_each(|(server, outcome)| Arc::make_mut(&mut self.loads).hear(server, outcome, visit.began));
     }
 

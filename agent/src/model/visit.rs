@@ -29,8 +29,38 @@ pub enum Untested {
     NoTime,
     /// Its name has more addresses than one visit asks.
     BeyondLimit,
+    /// Its visit died before it showed anything, by a defect of the agent.
+    Died,
     /// It failed once, and a single look ended before that was confirmed.
-    Unconfirmed(Finding),
+    Unconfirmed(Finding, Hindrance),
+}
+
+/// What kept a single look from asking, or from learning anything by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hindrance {
+    /// No time was left.
+    Time,
+    /// The destination's budget of new flows was spent.
+    Budget,
+    /// The time server rests.
+    Rest,
+    /// This machine or the agent stood still meanwhile.
+    Stall,
+    /// The visit died, by a defect of the agent.
+    Death,
+}
+
+impl Hindrance {
+    /// Says what it was, in plain words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Time => "the time of this look was over",
+            Self::Budget => "the budget of new flows to its destination was spent",
+            Self::Rest => "its time server was asked a moment ago, by whatever name, or wants to be left alone",
+            Self::Stall => "the agent did not run while it was asked",
+            Self::Death => "its visit died, which is a defect of the agent",
+        }
+    }
 }
 
 impl Untested {
@@ -44,7 +74,8 @@ impl Untested {
             | Self::Forbidden(_)
             | Self::NoTime
             | Self::BeyondLimit
-            | Self::Unconfirmed(_) => None,
+            | Self::Died
+            | Self::Unconfirmed(..) => None,
         }
     }
 
@@ -61,9 +92,10 @@ impl Untested {
                 format!("the address policy forbids {address}, unless `addresses.allow` in the configuration names it")
             }
             Self::NoTime => "no time was left before the deadline".to_owned(),
-            Self::Unconfirmed(finding) => {
-                format!("it failed once ({}), and no time was left to ask it again", finding.cause.label())
+            Self::Unconfirmed(finding, why) => {
+                format!("it failed once ({}), and that was not confirmed: {}", finding.cause.label(), why.reason())
             }
+            Self::Died => "its visit died, which is a defect of the agent".to_owned(),
             Self::BeyondLimit => "its name has more addresses than one visit asks".to_owned(),
         }
     }
@@ -116,6 +148,23 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// A visit that began at this moment since the Unix epoch, and has shown nothing yet.
+    pub fn nothing_yet(began: Duration) -> Self {
+        Self {
+            began,
+            took: Duration::ZERO,
+            phases: Phases::default(),
+            resolution: None,
+            outcomes: Vec::new(),
+            unasked: Vec::new(),
+            failed: Vec::new(),
+            confirmed_by: 0,
+            led_into_silence: false,
+            remarks: Vec::new(),
+            result: Err(Untested::NotYet),
+        }
+    }
+
     /// The same visit in no more memory than it needs, to be kept until the next one. A list that grew by one has room for
     /// four, and an exchange takes half a kilobyte.
     pub fn shrunk(mut self) -> Self {

@@ -192,7 +192,6 @@ mod tests {
     use ase_probes::{
         cause::Cause,
         journal::{Layer, Message},
-        seen::Phases,
         tcp,
         verdict::{Confidence, Phase},
     };
@@ -203,19 +202,8 @@ mod tests {
     };
 
     fn visit(result: Judgement) -> Visit {
-        Visit {
-            began: Duration::ZERO,
-            took: Duration::from_micros(1500),
-            phases: Phases::default(),
-            resolution: None,
-            outcomes: Vec::new(),
-            unasked: Vec::new(),
-            failed: Vec::new(),
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: vec!["noticed on the way".to_owned()],
-            result,
-        }
+        let (took, remarks) = (Duration::from_micros(1500), vec!["noticed on the way".to_owned()]);
+        Visit { took, remarks, result, ..Visit::nothing_yet(Duration::ZERO) }
     }
 
     fn target() -> Target {

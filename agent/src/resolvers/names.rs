@@ -205,9 +205,11 @@ impl Comparisons {
             return;
         }
         match known.planned {
-            Some(_) => {
+            Some(planned) => {
+                // Who is waited for already keeps its place among the others.
+                let at = if known.is_urgent { planned.min(now) } else { now };
                 (known.hurried, known.rechecks) = (Some(now), 0);
-                self.plan(index, now, true);
+                self.plan(index, at, true);
             }
             None => known.again = true,
         }
@@ -557,6 +559,41 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_waited_for_keeps_its_place_however_often_it_is_brought_forward() {
+        let start = ase_probes::clock::now();
+        let mut all = Comparisons::new(many(40), Cadence::Every(INTERVAL), start);
+        let late = start + INTERVAL;
+        let under_way = all.take_due(late);
+        assert_eq!(under_way.len(), CONCURRENCY);
+        all.hurry("n39.example", late);
+        all.hurry("n38.example", late + RECHECK);
+        all.hurry("n39.example", late + HURRY);
+        let end = late + HURRY;
+        all.take_in(under_way[0].0, survey("20.0.0.1", "20.0.0.1"), end - start, end);
+        assert_eq!(all.take_due(end).iter().map(|(index, _)| *index).collect::<Vec<_>>(), [39]);
+    }
+
+    #[test]
+    fn of_many_names_that_are_brought_forward_again_and_again_each_is_asked_in_its_turn() {
+        let (start, took, count) = (ase_probes::clock::now(), Duration::from_secs(2), 400);
+        let mut all = Comparisons::new(many(count), Cadence::Every(INTERVAL), start);
+        let mut asked = BTreeSet::new();
+        let all_at_once = took * u32::try_from(count / (CONCURRENCY - 1)).expect("few");
+        play(
+            &mut all,
+            start,
+            took,
+            |_| survey("20.0.0.1", "20.0.0.1"),
+            |all, index, now| {
+                many(count).for_each(|name| all.hurry(&name, now));
+                asked.insert(index);
+                now < start + all_at_once * 2
+            },
+        );
+        assert_eq!(asked.len(), count);
+    }
+
+    #[test]
     fn in_a_single_round_a_name_that_was_brought_forward_comes_first() {
         let start = ase_probes::clock::now();
         let mut once = Comparisons::new(many(40), Cadence::Once, start);
@@ -601,7 +638,8 @@ mod tests {
 
     fn heard(all: &mut Comparisons, address: &str, now: Instant) -> bool {
         all.hear("a.example", &[address.parse().expect("an address")], now);
-        all.names[0].planned == Some(now)
+        let known = &all.names[0];
+        known.hurried == Some(now) && known.planned.is_some_and(|planned| planned <= now)
     }
 
     #[test]

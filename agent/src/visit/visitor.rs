@@ -109,7 +109,7 @@ impl Errand<'_> {
             }
         };
         let remarks = moved(confirm, resolution.as_ref()).into_iter().chain(self.platforms(resolution.as_ref()));
-        let mut visit = Visit { remarks: remarks.collect(), resolution, ..nothing_yet(began) };
+        let mut visit = Visit { remarks: remarks.collect(), resolution, ..Visit::nothing_yet(began) };
         match self.choose(visit.resolution.as_ref(), confirm, &mut visit.remarks) {
             Err(_) if had < fair(self.target.timeout) && visit.resolution.as_ref().is_some_and(is_silent) => {
                 visit.result = Err(Untested::NoTime);
@@ -144,7 +144,7 @@ impl Errand<'_> {
     fn put_off(&self, spent: Vec<SocketAddr>) -> Visit {
         let why = Untested::BudgetSpent;
         let unasked = spent.into_iter().map(|address| Unasked { address, why }).collect();
-        Visit { unasked, result: Err(why), ..nothing_yet(clock::wall()) }
+        Visit { unasked, result: Err(why), ..Visit::nothing_yet(clock::wall()) }
     }
 
     /// What is to be known of a name that Azure DNS denies, and nobody else was asked for.
@@ -204,23 +204,6 @@ impl Errand<'_> {
             exchange.ask(&self.target.probe, SocketAddr::new(*address, self.target.port))
         });
         join_all(exchanges).await
-    }
-}
-
-/// A visit that has shown nothing yet.
-fn nothing_yet(began: Duration) -> Visit {
-    Visit {
-        began,
-        took: Duration::ZERO,
-        phases: Phases::default(),
-        resolution: None,
-        outcomes: Vec::new(),
-        unasked: Vec::new(),
-        failed: Vec::new(),
-        confirmed_by: 0,
-        led_into_silence: false,
-        remarks: Vec::new(),
-        result: Err(Untested::NotYet),
     }
 }
 

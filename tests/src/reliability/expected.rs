@@ -100,7 +100,7 @@ fn untested(why: Untested) -> &'static str {
         Untested::BudgetSpent => "budget",
         Untested::Resting => "resting",
         Untested::BeyondLimit => "beyond-limit",
-        Untested::NotYet | Untested::Inconclusive(_) | Untested::Unconfirmed(_) => "not-yet",
+        Untested::NotYet | Untested::Inconclusive(_) | Untested::Died | Untested::Unconfirmed(..) => "not-yet",
     }
 }
 

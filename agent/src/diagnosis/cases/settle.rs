@@ -73,7 +73,7 @@ impl Cases {
         !self.relief.is_late(index) && self.cases.get(&index).is_some_and(|case| case.is_confirmed)
     }
 
-    /// Notes which cases are confirmed. A visit that a stall hid confirms nothing, and takes nothing back.
+    /// Notes which cases are confirmed. A visit that a stall hid, or that died, confirms nothing, and takes nothing back.
     fn note_confirmed(&mut self, around: &Neighbours<'_>) {
         for (index, case) in &mut self.cases {
             let status = around.views[*index].status;
@@ -221,9 +221,13 @@ fn is_confirmed(status: Status) -> bool {
     }
 }
 
-/// Whether a stall of this machine hid what the last visit would have shown.
+/// Whether a stall of this machine, or the death of the last visit, hid what that would have shown.
 pub(super) fn is_hidden(status: Status) -> bool {
-    matches!(status, Status::Unknown(Untested::Inconclusive(finding)) if finding.cause == Cause::LocalStall)
+    match status {
+        Status::Unknown(Untested::Inconclusive(finding)) => finding.cause == Cause::LocalStall,
+        Status::Unknown(untested) => untested == Untested::Died,
+        Status::Healthy | Status::Degraded(_) | Status::Failed(_) => false,
+    }
 }
 
 /// A refusal from a host's port outranks silence of the same port: whoever was under way when a service died met silence,

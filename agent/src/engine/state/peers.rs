@@ -23,6 +23,8 @@ pub(super) enum Mood {
     Denying,
     /// Its name does not resolve, so that nobody asks it.
     Nameless,
+    /// Whoever visits it dies.
+    Deadly,
 }
 
 #[derive(Clone, Debug)]

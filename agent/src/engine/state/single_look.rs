@@ -9,7 +9,7 @@ use crate::{
         look::{Look, Order},
         pulse::Clocks,
     },
-    model::visit::Untested,
+    model::visit::{Hindrance, Untested},
 };
 
 impl State {
@@ -43,29 +43,21 @@ impl State {
         let waiting = self.diagnosing.waiting();
         let left = |why| self.endpoints.untested(why);
         let uncompared = if is_over { self.comparing.remaining() } else { 0 };
+        let unconfirmed = open.unconfirmed.iter().map(|(why, count)| (*count, "failure", "confirmed", why.reason()));
         let counted = [
-            (open.unvisited, "endpoint", "not visited: the time of this look was over"),
-            (open.unconfirmed, "failure", "not confirmed: the time of this look was over"),
-            (open.without_flow, "failure", "not confirmed: the budget of new flows to its destination was spent"),
-            (open.resting, "failure", "not confirmed: its time server was asked a moment ago, by whatever name"),
-            (
-                left(Untested::BudgetSpent),
-                "endpoint",
-                "not asked: the budget of new flows to its destination was spent",
-            ),
-            (
-                left(Untested::Resting),
-                "endpoint",
-                "not asked: its time server was asked a moment ago, by whatever name",
-            ),
-            (waiting, "telling measurement", "not made: the budget of new flows, or the time, was spent"),
-            (uncompared, "name", "not compared: the time of this look was over"),
+            (left(Untested::BudgetSpent), "endpoint", "asked", Hindrance::Budget.reason()),
+            (left(Untested::Resting), "endpoint", "asked", Hindrance::Rest.reason()),
+            (left(Untested::Died), "endpoint", "tested", Hindrance::Death.reason()),
+            (waiting, "telling measurement", "made", "the budget of new flows, or the time, was spent"),
+            (uncompared, "name", "compared", Hindrance::Time.reason()),
         ];
+        let unvisited = (open.unvisited, "endpoint", "visited", Hindrance::Time.reason());
+        let counted = std::iter::once(unvisited).chain(unconfirmed).chain(counted);
         self.left_out = self.comparing.left_out();
-        self.left_out.extend(counted.into_iter().filter_map(|(count, what, why)| match count {
+        self.left_out.extend(counted.filter_map(|(count, what, done, why)| match count {
             0 => None,
-            1 => Some(format!("1 {what} was {why}")),
-            many => Some(format!("{many} {what}s were {why}")),
+            1 => Some(format!("1 {what} was not {done}: {why}")),
+            many => Some(format!("{many} {what}s were not {done}: {why}")),
         }));
         self.diagnosing.conclude();
         self.think(at);
@@ -74,9 +66,28 @@ impl State {
     /// In a single look nothing is waited for that can only come after its end.
     pub(super) fn give_up_late(&mut self, at: Clocks) {
         let Some(ends) = self.look.as_ref().map(Look::ends) else { return };
-        for task in self.schedule.give_up_after(ends, at.now) {
-            self.endpoints.leave(task, Untested::Resting, at.wall);
+        // Whom one of them was to speak for, another speaks for, who may be too late as well.
+        loop {
+            let late = self.schedule.give_up_after(ends, at.now);
+            if late.is_empty() {
+                return;
+            }
+            for (task, rests) in late {
+                match (self.schedule.is_confirming(task), rests) {
+                    (true, true) => self.hold_up(task, Hindrance::Rest, at.now),
+                    (true, false) => self.hold_up(task, Hindrance::Time, at.now),
+                    (false, true) => self.endpoints.leave(task, Untested::Resting, at.wall),
+                    (false, false) => {}
+                }
+            }
         }
+    }
+
+    /// In a single look an endpoint that failed once is not heard again: whom it was to speak for, another speaks for.
+    pub(super) fn hold_up(&mut self, task: usize, why: Hindrance, now: Instant) {
+        self.endpoints.hold_up(task, why);
+        let order = self.look.as_mut().and_then(|look| look.give_up(task, now));
+        self.obey(order, now);
     }
 
     /// In a single look a few failures are asked again for all that are alike.

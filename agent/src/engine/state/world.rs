@@ -199,8 +199,8 @@ impl World {
             self.pass(next);
             let commands = match ends.filter(|end| *end <= next).and_then(|_| self.under_way.pop_first()) {
                 Some(((_, number), visit)) => {
-                    let visit = self.visit(visit);
-                    self.state.take_in(Event::Visited(number, Some(Box::new(visit))), self.at)
+                    let visit = (visit.mood != Mood::Deadly).then(|| Box::new(self.visit(visit)));
+                    self.state.take_in(Event::Visited(number, visit), self.at)
                 }
                 None if review.is_some_and(|due| due <= next) => self.state.take_in(Event::Measured, self.at),
                 None => self.state.tick(self.at),
@@ -241,7 +241,7 @@ impl World {
             }
             let takes = match mood {
                 _ if why.is_some() => Duration::from_millis(20),
-                Mood::Healthy | Mood::Failing | Mood::Denying => Duration::from_millis(20),
+                Mood::Healthy | Mood::Failing | Mood::Denying | Mood::Deadly => Duration::from_millis(20),
                 Mood::Slow => endpoint.target.timeout / 2,
                 Mood::Silent | Mood::Partly | Mood::Nameless => endpoint.target.timeout,
             };
@@ -278,6 +278,7 @@ impl World {
             Mood::Failing | Mood::Denying => (failed(Cause::HttpStatus, phase), Duration::from_millis(20)),
             Mood::Silent | Mood::Partly => (failed(Cause::Dropped, Phase::Connect), endpoint.target.timeout),
             Mood::Nameless => (failed(Cause::DnsNoReply, Phase::Dns), endpoint.target.timeout),
+            Mood::Deadly => unreachable!("nobody comes back"),
         };
         let address = address_of(endpoint);
         if let Some(turn) = turn {
@@ -287,7 +288,7 @@ impl World {
                 Mood::Healthy | Mood::Slow => {
                     self.pleas.remove(&address);
                 }
-                Mood::Failing | Mood::Silent | Mood::Partly | Mood::Nameless => {}
+                Mood::Failing | Mood::Silent | Mood::Partly | Mood::Nameless | Mood::Deadly => {}
             }
         }
         let (is_nameless, is_partly) = (mood == Mood::Nameless, mood == Mood::Partly);
@@ -321,17 +322,13 @@ impl World {
         let took = if why.is_some() { Duration::from_millis(20) } else { took };
         let fails = matches!(verdict, Verdict::Failed(_)) && !is_nameless && why.is_none();
         Visit {
-            began,
             took,
-            phases: Phases::default(),
             resolution,
             outcomes,
             unasked: why.map(|why| Unasked { address: peer, why }).into_iter().collect(),
             failed: if fails { vec![address] } else { Vec::new() },
-            confirmed_by: 0,
-            led_into_silence: false,
-            remarks: Vec::new(),
             result: why.map_or(Ok(degraded.unwrap_or(verdict)), Err),
+            ..Visit::nothing_yet(began)
         }
     }
 
@@ -379,12 +376,13 @@ impl World {
             // Of two names of one server each may wait for the other's longest pause.
             let of_web = if is_silent { SILENCE_LASTS } else { LASTS };
             let lasts = if is_time(id) { 2 * LONGEST_REST } else { of_web };
-            let fails = !matches!(mood, Mood::Healthy | Mood::Slow) && !budget.is_spent;
+            let fails = !matches!(mood, Mood::Healthy | Mood::Slow | Mood::Deadly) && !budget.is_spent;
             if fails && now - since > lasts {
                 let is_said = open.iter().any(|incident| incident.endpoints.contains(id));
                 assert!(is_said, "{id} is {mood:?} for {:?} and nobody says so: {open:?}", now - since);
             }
-            if budget.is_spent && mood != Mood::Nameless && now - since > BLIND {
+            let is_blind = mood == Mood::Deadly || (budget.is_spent && mood != Mood::Nameless);
+            if is_blind && !is_time(id) && now - since > BLIND {
                 assert_ne!(view.status, Status::Healthy, "{id}: nobody could see that");
             }
         }

@@ -7,7 +7,6 @@ use ase_probes::{
     evidence::IcmpError,
     hops::{Path, Step},
     knock::{Answer, Knock},
-    seen::Phases,
     trace::{Method, Narrow, Sign, Swallowed},
     verdict::{Confidence, Phase},
 };
@@ -18,19 +17,7 @@ use crate::{model::visit::Judgement, readers::json};
 const TARGET: &str = "web.example:443";
 
 fn visit(result: Judgement) -> Visit {
-    Visit {
-        began: Duration::from_secs(1_800_000_000),
-        took: Duration::from_millis(3),
-        phases: Phases::default(),
-        resolution: None,
-        outcomes: Vec::new(),
-        unasked: Vec::new(),
-        failed: Vec::new(),
-        confirmed_by: 0,
-        led_into_silence: false,
-        remarks: Vec::new(),
-        result,
-    }
+    Visit { took: Duration::from_millis(3), result, ..Visit::nothing_yet(Duration::from_secs(1_800_000_000)) }
 }
 
 /// A flow whose hops are written as `1` for the router 10.0.0.1, `.` for silence, `o` for open, `r` for refused.
