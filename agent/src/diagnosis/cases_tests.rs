@@ -10,6 +10,8 @@ mod flows;
 mod old_signs;
 #[path = "cases_turns_tests.rs"]
 mod turns;
+#[path = "cases_waves_tests.rs"]
+mod waves;
 
 use ase_probes::{
     class::Class,
