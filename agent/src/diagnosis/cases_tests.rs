@@ -8,6 +8,8 @@ mod ends;
 mod flows;
 #[path = "cases_old_signs_tests.rs"]
 mod old_signs;
+#[path = "cases_servers_tests.rs"]
+mod servers;
 #[path = "cases_turns_tests.rs"]
 mod turns;
 #[path = "cases_waves_tests.rs"]
