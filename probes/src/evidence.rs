@@ -236,6 +236,9 @@ pub struct TcpInfo {
     pub path_mtu: u32,
     /// The peer's segment size in bytes.
     pub segment_size: u32,
+    /// The longest segment that came, in bytes, as the kernel keeps it: at most 536 until a longer one comes, and less than
+    /// the longest where several alike came after it.
+    pub received_segment: u32,
 }
 
 impl fmt::Display for TcpInfo {

@@ -94,6 +94,7 @@ fn decode(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
     TcpInfo {
         is_established: ESTABLISHED.contains(&raw[0]),
         segment_size: u32_at(16),
+        received_segment: u32_at(20),
         unacked: u32_at(24),
         last_ack: Duration::from_millis(u64::from(u32_at(56))),
         path_mtu: u32_at(60),

@@ -213,7 +213,9 @@ impl Cases {
         let verdict = match visit.result {
             Ok(verdict) => verdict,
             Err(untested) => {
-                self.relief.forget(index);
+                if matches!(untested, Untested::Forbidden(_)) {
+                    self.relief.forget(index);
+                }
                 self.take_in_untested(index, visit, untested, around, at);
                 return Err(untested);
             }

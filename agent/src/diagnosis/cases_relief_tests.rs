@@ -8,25 +8,28 @@ use ase_probes::{
 use super::*;
 use crate::model::diagnosis::Incident;
 
-const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 4)), 53);
+pub(super) const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 4)), 53);
 
 /// These names on port 443, and at the end the server that resolves them.
 fn names(names: &[&str]) -> World {
-    let named = |name: &str| {
-        let model = endpoint("20.0.0.1", 443);
-        let target = Target { host: Host::Name(name.to_owned()), ..model.target.clone() };
-        Arc::new(Endpoint { id: EndpointId(format!("{name}:443").into()), target, ..(*model).clone() })
-    };
-    let mut all: Vec<_> = names.iter().map(|name| named(name)).collect();
-    let model = endpoint(&SERVER.ip().to_string(), SERVER.port());
-    let probe = Probe::Dns(Question::address("a.example".to_owned(), RecordType::A, Transport::Udp));
-    all.push(Arc::new(Endpoint { target: Target { probe, ..model.target.clone() }, ..(*model).clone() }));
-    World::new(all)
+    World::new(names.iter().map(|name| named(name)).chain([name_server(&SERVER.ip().to_string())]).collect())
 }
 
-const FOUR: [&str; 4] = ["a.one.example", "b.two.example", "c.three.example", "d.four.example"];
+pub(super) fn named(name: &str) -> Arc<Endpoint> {
+    let model = endpoint("20.0.0.1", 443);
+    let target = Target { host: Host::Name(name.to_owned()), ..model.target.clone() };
+    Arc::new(Endpoint { id: EndpointId(format!("{name}:443").into()), target, ..(*model).clone() })
+}
 
-fn servfail() -> Finding {
+pub(super) fn name_server(address: &str) -> Arc<Endpoint> {
+    let model = endpoint(address, SERVER.port());
+    let probe = Probe::Dns(Question::address("a.example".to_owned(), RecordType::A, Transport::Udp));
+    Arc::new(Endpoint { target: Target { probe, ..model.target.clone() }, ..(*model).clone() })
+}
+
+pub(super) const FOUR: [&str; 4] = ["a.one.example", "b.two.example", "c.three.example", "d.four.example"];
+
+pub(super) fn servfail() -> Finding {
     Finding::new(Cause::DnsServfail, Phase::Dns, Confidence::Confirmed)
 }
 
@@ -36,7 +39,7 @@ fn silence() -> Finding {
 
 impl World {
     /// A visit that took so many seconds. Of a name, what was found is found at the server.
-    fn visit_after(&mut self, index: usize, found: Option<Finding>, seconds: u64) {
+    pub(super) fn visit_after(&mut self, index: usize, found: Option<Finding>, seconds: u64) {
         let took = Duration::from_secs(seconds);
         let visit = Visit { began: self.at().wall - took, took, ..self.visit_of(index, found) };
         let Host::Name(name) = self.views[index].endpoint.target.host.clone() else {
@@ -95,6 +98,34 @@ fn a_visit_that_was_under_way_at_the_repair_shows_an_old_sign() {
     world.visit_after(3, None, 1);
     world.review();
     assert_eq!((world.is_open(), world.begun(), world.changes.len()), (vec![], 1, 2), "{:?}", world.changes);
+}
+
+#[test]
+fn a_visit_that_is_put_off_leaves_an_old_sign_old_and_one_that_nobody_may_make_does_not() {
+    let forbidden = Untested::Forbidden(SERVER.ip());
+    for (untested, left) in [
+        (Untested::BudgetSpent, "the DNS server 10.0.0.4"),
+        (Untested::Resting, "the DNS server 10.0.0.4"),
+        (Untested::NoTime, "the DNS server 10.0.0.4"),
+        (forbidden, "d.four.example:443"),
+    ] {
+        let mut world = names(&FOUR);
+        without_the_server(&mut world);
+        world.second += 10;
+        [0, 1, 2, 4].into_iter().for_each(|index| world.visit_after(index, None, 1));
+        world.review();
+        world.second += 1;
+        let at = world.at();
+        let visit = Visit { outcomes: Vec::new(), result: Err(untested), ..world.visit_of(3, None) };
+        let around = Neighbours { views: &world.views, names: &world.names, platform: PLATFORM, now: at.wall };
+        assert_eq!(world.cases.take_in(3, &visit, &around, at), Err(untested));
+        world.review();
+        assert_eq!(world.is_open(), [(1, left, 1)], "{untested:?}: {:?}", world.changes);
+        world.second += 10;
+        world.visit_after(3, None, 0);
+        world.review();
+        assert_eq!((world.is_open(), world.begun()), (vec![], 1), "{untested:?}: {:?}", world.changes);
+    }
 }
 
 #[test]

@@ -8,8 +8,12 @@ mod ends;
 mod flows;
 #[path = "cases_old_signs_tests.rs"]
 mod old_signs;
+#[path = "cases_servers_tests.rs"]
+mod servers;
 #[path = "cases_turns_tests.rs"]
 mod turns;
+#[path = "cases_waves_tests.rs"]
+mod waves;
 
 use ase_probes::{
     class::Class,

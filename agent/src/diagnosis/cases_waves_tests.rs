@@ -1,8 +1,9 @@
 //! Something wide breaks while something narrow has been broken for long.
 
 use super::*;
+use crate::model::diagnosis::Incident;
 
-fn open(world: &World) -> Vec<(u64, &str, usize, u64)> {
+pub(super) fn open(world: &World) -> Vec<(u64, &str, usize, u64)> {
     let told = |incident: &Arc<Incident>| incident.since.as_secs() - 1_000_000;
     let open = world.cases.ledger.open.iter();
     open.map(|incident| (incident.id, &*incident.component, incident.endpoints.len(), told(incident))).collect()
@@ -82,6 +83,24 @@ fn who_showed_something_else_before_goes_with_what_is_wide_and_makes_it_no_older
     lose(&mut world, &[SOME.as_slice(), &["20.0.0.1:443"]].concat());
     let began = world.second - 1;
     assert_eq!(open(&world), [(2, "everything outside this network", 5, began)]);
+}
+
+#[test]
+fn who_was_lost_with_somebody_who_works_again_gives_what_is_wide_neither_its_number_nor_its_age() {
+    let mut world = World::new(endpoints(6, &[80, 443, 1433]));
+    let two = |endpoint: &Endpoint| ["20.0.0.1:443", "20.0.0.2:443"].contains(&&*endpoint.id.0);
+    rounds(&mut world, 1, |_| false);
+    rounds(&mut world, 20, two);
+    assert_eq!(open(&world), [(1, "single hosts on TCP 443", 2, 61)]);
+    let again = world.views.iter().position(|view| &*view.endpoint.id.0 == "20.0.0.2:443").expect("it is watched");
+    world.second += 1;
+    world.visit(again, false);
+    world.review();
+    lose(&mut world, &["20.0.0.1:443", "20.0.0.3:443", "20.0.0.3:80", "20.0.0.4:1433", "20.0.0.5:443"]);
+    let wide = (2, "everything outside this network", 5, world.second - 1);
+    assert_eq!(open(&world), [wide], "{:?}", world.changes);
+    rounds(&mut world, 2, |_| true);
+    assert_eq!(open(&world), [(2, wide.1, 18, wide.3)], "{:?}", world.changes);
 }
 
 #[test]

@@ -43,14 +43,20 @@ pub enum Change {
 impl Ledger {
     /// Takes in what is the case at this moment: opens, continues and closes incidents. The ledger gives numbers and
     /// times; whatever `situations` have there counts for nothing. Times that are told are the wall clock's; how long ago
-    /// something was is told by one that nobody sets.
-    pub fn update(&mut self, situations: Vec<Incident>, now: Duration, steady: Duration) -> Vec<Change> {
+    /// something was is told by one that nobody sets. Who has `turned` showed something older before, and goes with what
+    /// is wider now: its older incident does not.
+    pub fn update(
+        &mut self,
+        situations: Vec<Incident>,
+        turned: &BTreeSet<EndpointId>,
+        (now, steady): (Duration, Duration),
+    ) -> Vec<Change> {
         let mut before = Before::new(std::mem::take(&mut self.open));
         let mut changes = Vec::new();
-        let continued = before.take_each(&situations);
+        let continued = before.take_each(&situations, turned);
         for (situation, continued) in situations.into_iter().zip(continued) {
-            let earlier = continued.or_else(|| before.take_left(&situation, &self.episodes));
-            let returned = if earlier.is_none() { self.take_back(&situation, steady) } else { None };
+            let earlier = continued.or_else(|| before.take_left(&situation, turned, &self.episodes));
+            let returned = if earlier.is_none() { self.take_back(&situation, turned, steady) } else { None };
             let incident = match (earlier, returned) {
                 (Some(earlier), _) => {
                     let next = carry_on(self.told_again(&earlier, (steady, now)), Arc::clone(&earlier), situation, now);
@@ -104,12 +110,17 @@ impl Ledger {
 
     /// Takes the incident that a situation brings back from those that ended a moment ago. An incident that is still open
     /// is never brought back.
-    fn take_back(&mut self, situation: &Incident, steady: Duration) -> Option<Arc<Incident>> {
+    fn take_back(
+        &mut self,
+        situation: &Incident,
+        turned: &BTreeSet<EndpointId>,
+        steady: Duration,
+    ) -> Option<Arc<Incident>> {
         let cause = situation.finding.cause;
         let is_it = |closed: &Arc<Closed>| {
             closed.incident.finding.cause == cause
                 && self.was_seen_lately(closed.incident.id, steady)
-                && (follows_the_flow(cause) || is_again(&closed.incident, situation, &self.episodes))
+                && (follows_the_flow(cause) || is_again(&closed.incident, (situation, turned), &self.episodes))
         };
         let at = self.closed.iter().rposition(is_it)?;
         Some(Arc::clone(&self.closed.remove(at).incident))
@@ -182,8 +193,8 @@ impl Before {
 
     /// Takes for each situation the incident that it continues. Where several would continue the same, it is those that go
     /// back the furthest: what broke long after something narrower is something else.
-    fn take_each(&mut self, situations: &[Incident]) -> Vec<Option<Arc<Incident>>> {
-        let claims: Vec<BTreeSet<u64>> = situations.iter().map(|situation| self.claimed(situation)).collect();
+    fn take_each(&mut self, situations: &[Incident], turned: &BTreeSet<EndpointId>) -> Vec<Option<Arc<Incident>>> {
+        let claims: Vec<BTreeSet<u64>> = situations.iter().map(|situation| self.claimed(situation, turned)).collect();
         let mut oldest: BTreeMap<u64, Duration> = BTreeMap::new();
         for (situation, ids) in situations.iter().zip(&claims) {
             for id in ids {
@@ -201,10 +212,14 @@ impl Before {
     }
 
     /// The incidents that a situation may continue: those of the same cause at some of the same endpoints, however far they
-    /// have spread meanwhile.
-    fn claimed(&self, situation: &Incident) -> BTreeSet<u64> {
+    /// have spread meanwhile. Those that have turned speak for none that is older.
+    fn claimed(&self, situation: &Incident, turned: &BTreeSet<EndpointId>) -> BTreeSet<u64> {
         let cause = situation.finding.cause;
-        let known = |endpoint: &EndpointId| self.by_endpoint.get(&(cause, endpoint.clone())).copied();
+        let known = |endpoint: &EndpointId| {
+            let id = *self.by_endpoint.get(&(cause, endpoint.clone()))?;
+            let is_older = || self.incidents.get(&id).is_some_and(|earlier| is_older(earlier, situation));
+            (!turned.contains(endpoint) || !is_older()).then_some(id)
+        };
         situation.endpoints.iter().filter_map(known).collect()
     }
 
@@ -220,9 +235,14 @@ impl Before {
     }
 
     /// Takes one that no situation continues, and that has hit some of these endpoints before.
-    fn take_left(&mut self, situation: &Incident, episodes: &BTreeMap<u64, Episodes>) -> Option<Arc<Incident>> {
+    fn take_left(
+        &mut self,
+        situation: &Incident,
+        turned: &BTreeSet<EndpointId>,
+        episodes: &BTreeMap<u64, Episodes>,
+    ) -> Option<Arc<Incident>> {
         let is_it = |incident: &&Arc<Incident>| {
-            incident.finding.cause == situation.finding.cause && is_again(incident, situation, episodes)
+            incident.finding.cause == situation.finding.cause && is_again(incident, (situation, turned), episodes)
         };
         let id = self.incidents.values().find(is_it)?.id;
         self.incidents.remove(&id)
@@ -232,14 +252,24 @@ impl Before {
 /// Whether a situation is an earlier incident of the same cause once more: at the same component, and among names that do not
 /// resolve, it has hit some of the same endpoints, elsewhere some of them themselves. A way out that breaks after a DNS server
 /// has recovered hits everybody whom that had hidden, and is another incident.
-fn is_again(earlier: &Incident, situation: &Incident, episodes: &BTreeMap<u64, Episodes>) -> bool {
+fn is_again(
+    earlier: &Incident,
+    (situation, turned): (&Incident, &BTreeSet<EndpointId>),
+    episodes: &BTreeMap<u64, Episodes>,
+) -> bool {
     let Some(episodes) = episodes.get(&earlier.id) else { return false };
+    let speaks = |id: &EndpointId| !turned.contains(id) || !is_older(earlier, situation);
     let is_of_names = [earlier, situation].iter().all(|incident| incident.finding.phase == Phase::Dns);
     if earlier.component == situation.component || is_of_names {
-        situation.endpoints.iter().any(|id| episodes.hit.contains(id))
+        situation.endpoints.iter().any(|id| speaks(id) && episodes.hit.contains(id))
     } else {
-        own(situation).any(|id| episodes.own.contains(id))
+        own(situation).any(|id| speaks(id) && episodes.own.contains(id))
     }
+}
+
+/// Whether an incident began long before a situation.
+fn is_older(earlier: &Incident, situation: &Incident) -> bool {
+    situation.since > earlier.since + APART
 }
 
 /// Adds endpoints to a set that snapshots share: it is copied only where one is new.
@@ -278,7 +308,7 @@ mod tests {
 
     /// The wall clock goes as it should.
     fn update(ledger: &mut Ledger, situations: Vec<Incident>, now: Duration) -> Vec<Change> {
-        ledger.update(situations, now, now)
+        ledger.update(situations, &BTreeSet::new(), (now, now))
     }
 
     fn situation(cause: Cause, endpoints: &[&str], scope: Scope) -> Incident {
@@ -346,6 +376,24 @@ mod tests {
         assert_eq!(told(&ledger), [(1, 1, AT(100)), (2, 3, AT(890))]);
         update(&mut ledger, vec![wide()], AT(902));
         assert_eq!(told(&ledger), [(2, 3, AT(890))]);
+    }
+
+    #[test]
+    fn who_turned_gives_what_is_wider_now_neither_its_number_nor_its_age() {
+        let mut ledger = Ledger::default();
+        let turned = BTreeSet::from([EndpointId("a:443".into())]);
+        let wide = || Incident {
+            since: AT(890),
+            component: "everything outside this network".to_owned(),
+            ..situation(Cause::Dropped, &["a:443", "c:80", "d:80"], Scope::Egress)
+        };
+        update(&mut ledger, vec![situation(Cause::Dropped, &["a:443"], Scope::Endpoint)], AT(880));
+        for second in [900, 901] {
+            ledger.update(vec![wide()], &turned, (AT(second), AT(second)));
+            let [incident] = &ledger.open[..] else { panic!("{:?}", ledger.open) };
+            assert_eq!((incident.id, incident.since, incident.endpoints.len()), (2, AT(890), 3));
+            assert_eq!(ledger.closed.iter().map(|closed| closed.incident.id).collect::<Vec<_>>(), [1]);
+        }
     }
 
     #[test]

@@ -191,14 +191,15 @@ impl Crowd<'_> {
             let component = if cause == Cause::Slow { self.reach_of_slowness(&members) } else { self.reach(&members) };
             return vec![self.group(component, members)];
         }
-        let mut left = Left { numbers: members, younger: Vec::new() };
+        let others = self.others(&members);
+        let mut left = Left { numbers: members, younger: Vec::new(), others: &others };
         let turning = self.turning(&mut left.numbers);
         let mut groups: Vec<Group> = turning.into_iter().chain(self.resolvers(&mut left)).collect();
         groups.extend(self.every_server(&mut left.numbers));
         groups.extend(self.egress(&mut left));
         groups.extend(self.whole(
             &mut left,
-            |number| Some(self.port(number)),
+            |index, _| Some(self.neighbourhood.port(index)),
             |port, here| {
                 let hosts: BTreeSet<&Host> = here.witnesses.iter().map(|number| self.host(*number)).collect();
                 let is_lost =
@@ -209,13 +210,13 @@ impl Crowd<'_> {
         // What several hosts share goes before a host: of those in a lost prefix one may have several ports.
         groups.extend(self.whole(
             &mut left,
-            |number| self.failing[number].router,
+            |_, failure| failure?.router,
             |router, here| (self.addresses(&here.witnesses).len() > 1).then_some(Component::Router(*router)),
         ));
         for lengths in PREFIX_LENGTHS {
             groups.extend(self.whole(
                 &mut left,
-                |number| self.address(number).and_then(|address| prefix_of(address, lengths)),
+                |index, _| self.neighbourhood.led_to(index).and_then(|address| prefix_of(address, lengths)),
                 |prefix, here| {
                     let is_lost = self.addresses(&here.witnesses).len() >= PREFIX_ADDRESSES
                         && !self.neighbourhood.works_within(*prefix, here.since, &self.indices(&here.members));
@@ -226,7 +227,7 @@ impl Crowd<'_> {
         }
         groups.extend(self.whole(
             &mut left,
-            |number| Some(self.host(number).clone()),
+            |index, _| Some(self.neighbourhood.endpoint(index).target.host.clone()),
             |host, here| {
                 let is_lost = here.witnesses.len() > 1
                     && !self.neighbourhood.works_at(host, here.since, &self.indices(&here.members));
@@ -235,7 +236,7 @@ impl Crowd<'_> {
         ));
         groups.extend(self.whole(
             &mut left,
-            |number| self.address(number),
+            |index, _| self.neighbourhood.led_to(index),
             |address, here| {
                 let is_lost = here.witnesses.len() > 1
                     && !self.neighbourhood.works_at_address(*address, here.since, &self.indices(&here.members));
@@ -273,17 +274,22 @@ impl Crowd<'_> {
     }
 
     /// Takes out the failures that have something in common of which `component` says that it is lost as a whole, given
-    /// those failures.
+    /// those failures. What an endpoint has, `key` says by its index.
     fn whole<K: Ord>(
         &self,
-        left: &mut Left,
-        key: impl Fn(usize) -> Option<K>,
+        left: &mut Left<'_>,
+        key: impl Fn(usize, Option<&Failing>) -> Option<K>,
         component: impl Fn(&K, &Here) -> Option<Component>,
     ) -> Vec<Group> {
-        let younger = collect(left.younger.iter().copied(), &key);
+        let of = |number: usize| key(self.failing[number].index, Some(&self.failing[number]));
+        let younger = collect(left.younger.iter().copied(), of);
+        let others = collect(left.others.iter().copied(), |index| key(index, None));
         let (mut groups, mut found) = (Vec::new(), Vec::new());
-        for (key, members) in collect(left.numbers.iter().copied(), &key) {
-            let works = |since| younger.get(&key).is_some_and(|younger| self.any_worked(younger, since));
+        for (key, members) in collect(left.numbers.iter().copied(), of) {
+            let works = |since| {
+                younger.get(&key).is_some_and(|younger| self.any_worked(younger, since))
+                    || others.get(&key).is_some_and(|others| self.any_has_worked(others, since))
+            };
             let is_lost = |here: &Here| component(&key, here).filter(|_| !works(here.since));
             if let Some((component, here)) = self.broken(&members, is_lost) {
                 groups.push(Group { component, since: here.since, members: here.members.clone() });
@@ -316,7 +322,12 @@ impl Crowd<'_> {
     }
 
     fn is_outside(&self, number: usize) -> bool {
-        self.neighbourhood.is_outside(self.failing[number].index)
+        self.was_outside(self.failing[number].index)
+    }
+
+    /// Whether an endpoint lies outside, or did when its name resolved.
+    fn was_outside(&self, index: usize) -> bool {
+        self.neighbourhood.lies_outside(self.neighbourhood.led_to(index))
     }
 
     fn since(&self, members: &[usize]) -> Duration {
@@ -324,14 +335,22 @@ impl Crowd<'_> {
     }
 
     /// Takes out the failures outside, where nothing there works.
-    fn egress(&self, left: &mut Left) -> Option<Group> {
-        let outside: Vec<usize> = left.numbers.iter().copied().filter(|number| self.is_outside(*number)).collect();
+    fn egress(&self, left: &mut Left<'_>) -> Option<Group> {
+        let outside = |numbers: &[usize]| -> Vec<usize> {
+            numbers.iter().copied().filter(|number| self.is_outside(*number)).collect()
+        };
+        let others: Vec<usize> = left.others.iter().copied().filter(|index| self.was_outside(*index)).collect();
+        let younger = outside(&left.younger);
+        let works = |since| {
+            let has_worked = self.any_worked(&younger, since) || self.any_has_worked(&others, since);
+            has_worked || self.neighbourhood.works_outside(since)
+        };
         let is_lost = |here: &Here| {
             let ports: BTreeSet<Port> = here.witnesses.iter().map(|number| self.port(*number)).collect();
             let are_enough = here.witnesses.len() >= EGRESS_FAILURES && ports.len() > 1;
-            (are_enough && !self.neighbourhood.works_outside(here.since)).then_some(Component::Egress)
+            (are_enough && !works(here.since)).then_some(Component::Egress)
         };
-        let (component, here) = self.broken(&outside, is_lost)?;
+        let (component, here) = self.broken(&outside(&left.numbers), is_lost)?;
         left.explain(std::slice::from_ref(&here));
         Some(Group { component, members: here.members, since: here.since })
     }

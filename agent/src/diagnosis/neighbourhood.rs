@@ -88,6 +88,8 @@ struct Last {
     failed: bool,
     peer: Option<SocketAddr>,
     address: Option<IpAddr>,
+    /// The same, or where its name led before, where it does not resolve now.
+    led_to: Option<IpAddr>,
     /// The DNS server that resolved its name.
     server: Option<SocketAddr>,
     /// The peer's clock minus ours, in seconds.
@@ -101,6 +103,7 @@ impl Last {
     fn of(visit: &Visit, began: Duration) -> Self {
         let resolution = visit.resolution.as_ref();
         let peer = visit.outcomes.first().map(|outcome| outcome.address);
+        let address = peer.map(|peer| peer.ip()).or_else(|| resolution?.addresses.first().copied());
         let found = resolution.filter(|resolution| !resolution.addresses.is_empty());
         Self {
             began,
@@ -117,7 +120,8 @@ impl Last {
                 Ok(Verdict::Healthy | Verdict::Degraded(_)) | Err(_) => false,
             },
             peer,
-            address: peer.map(|peer| peer.ip()).or_else(|| resolution?.addresses.first().copied()),
+            address,
+            led_to: address,
             server: found.and_then(|resolution| resolution.server),
             clock: visit.outcomes.iter().find_map(clocks::offset),
             page: pages::digest(visit),
@@ -283,8 +287,10 @@ impl Neighbourhood {
 
     fn show(&mut self, index: usize, last: Last) {
         self.set(index, false);
-        let worked = last.worked.or_else(|| self.worked(index));
-        self.places[index].last = Some(Last { worked, ..last });
+        let before = self.places[index].last.as_ref();
+        let worked = last.worked.or_else(|| before?.worked);
+        let led_to = last.address.or_else(|| before?.led_to);
+        self.places[index].last = Some(Last { worked, led_to, ..last });
         self.set(index, true);
     }
 
@@ -406,7 +412,12 @@ impl Neighbourhood {
 
     /// Whether an endpoint lies outside this network, as far as its latest address tells.
     pub fn is_outside(&self, index: usize) -> bool {
-        self.address(index).is_none_or(|address| !is_private(address) && address != self.platform)
+        self.lies_outside(self.address(index))
+    }
+
+    /// Whether an address lies outside this network; one that nobody knows is taken to.
+    pub fn lies_outside(&self, address: Option<IpAddr>) -> bool {
+        address.is_none_or(|address| !is_private(address) && address != self.platform)
     }
 }
 

@@ -21,7 +21,7 @@ pub const NOBODY: &str = "ase-agent-contrast.invalid";
 /// A path that no server has.
 const NO_PATH: &str = "/ase-agent-contrast";
 /// Segments that pass wherever IP itself does, in bytes (RFC 9293 section 3.7.1).
-const SMALL_SEGMENT: u16 = 536;
+pub(super) const SMALL_SEGMENT: u16 = 536;
 
 /// Hops within which no public peer lies.
 const FEW_HOPS: u8 = 2;

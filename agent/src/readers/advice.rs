@@ -769,8 +769,16 @@ mod tests {
         let id = snapshot.incidents.open[0].endpoints[0].clone();
         let lost = snapshot.endpoints.iter().find(|view| view.endpoint.id == id).expect("it is watched").clone();
         let port = lost.endpoint.target.port;
-        let passing = snapshot.endpoints.iter_mut().find(|view| sample::shown::works_outside_beside(view, port));
-        sample::shown::full_segment(Arc::make_mut(passing.expect("the sample has one")), snapshot.at);
+        let at = snapshot.at;
+        let mut pass = |received_segment: u32| {
+            let passing = snapshot.endpoints.iter_mut().find(|view| sample::shown::works_outside_beside(view, port));
+            sample::shown::many_bytes(Arc::make_mut(passing.expect("the sample has one")), received_segment, at);
+            of(&snapshot.incidents.open[0].clone(), &snapshot)
+        };
+        for short in [536, 1300] {
+            assert_eq!(pass(short), usual, "many short answers are no large packet");
+        }
+        pass(1448);
         let advice = of(&snapshot.incidents.open[0].clone(), &snapshot);
         assert!(advice.commands()[0].starts_with("openssl s_client"), "{advice:?}");
         assert!(advice.before.words.contains("a packet size has no port"), "{advice:?}");

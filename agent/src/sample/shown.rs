@@ -27,11 +27,11 @@ pub(crate) fn inspected(view: &mut EndpointView, issuer: &str) {
     }
 }
 
-/// As many bytes as fill a segment came at this moment.
-pub(crate) fn full_segment(view: &mut EndpointView, at: Duration) {
+/// More bytes than fill a segment came at this moment, in segments of this size at most.
+pub(crate) fn many_bytes(view: &mut EndpointView, received_segment: u32, at: Duration) {
     let visit = visit(view);
     visit.began = at;
-    let tcp = TcpInfo { bytes_received: 5000, segment_size: 1448, ..TcpInfo::default() };
+    let tcp = TcpInfo { bytes_received: 5000, segment_size: 1448, received_segment, ..TcpInfo::default() };
     visit.outcomes.iter_mut().for_each(|outcome| outcome.seen.tcp = Some(tcp));
 }
 

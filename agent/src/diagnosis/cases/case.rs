@@ -15,7 +15,7 @@ use ase_probes::{
 };
 
 use crate::{
-    diagnosis::{neighbourhood::Peer, symptom::Sign},
+    diagnosis::{neighbourhood::Peer, posed::SMALL_SEGMENT, symptom::Sign},
     model::{
         contrast::{Contrast, Contrasts},
         diagnosis::{Diagnosis, Origin, Scope},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The payload of a full segment on Ethernet with TCP's timestamps, in bytes (RFC 894, RFC 7323): what came in order and is
-/// longer came in large packets.
+/// longer came in large packets, unless the peer wrote it in small pieces.
 const FULL_SEGMENT: u32 = 1448;
 
 /// An endpoint that shows a sign of trouble.
@@ -48,7 +48,8 @@ pub(super) struct Case {
     pub(super) foreign_redirect: bool,
     /// Whether the page that came says that a filter wrote it.
     pub(super) names_filter: bool,
-    /// Whether as many bytes came as one full segment holds before the exchange fell silent.
+    /// Whether as many bytes came as one full segment holds before the exchange fell silent, some of them in a larger segment
+    /// than pass anyway. How full the largest was is not known: a peer's own may be smaller than this machine's.
     pub(super) full_segments: bool,
     /// Whether anything of the answer came before the exchange fell silent; what a server says before TLS is none.
     pub(super) answer_began: bool,
@@ -94,11 +95,11 @@ impl Case {
     pub(super) fn of(self, visit: &Visit) -> Self {
         let led_to = visit.resolution.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
         let tcp = visit.outcomes.first().and_then(|outcome| outcome.seen.tcp);
-        let full_segments =
-            tcp.is_some_and(|info| info.bytes_received >= u64::from(info.segment_size.max(FULL_SEGMENT)));
+        let many = tcp.filter(|info| info.bytes_received >= u64::from(info.segment_size.max(FULL_SEGMENT)));
+        let full_segments = many.is_some_and(|info| info.received_segment > SMALL_SEGMENT.into());
         let protocol = visit.outcomes.first().map(|outcome| &outcome.protocol);
         let says_before_tls = matches!(protocol, Some(Protocol::Tds(reply)) if reply.prelogin.is_some());
-        let answer_began = full_segments || !says_before_tls && tcp.is_some_and(|info| info.bytes_received > 0);
+        let answer_began = many.is_some() || !says_before_tls && tcp.is_some_and(|info| info.bytes_received > 0);
         let servers = visit.resolution.as_ref().map(Resolution::failed_alike).unwrap_or_default();
         let router = visit.outcomes.first().and_then(router);
         let (foreign_redirect, names_filter) = (redirects_away(visit), names_filter(visit));
@@ -166,6 +167,20 @@ mod tests {
     use ase_probes::{evidence::TcpInfo, tds};
 
     use crate::{diagnosis::symptom::Symptom, model::catalog::Host, net::port::Port, sample};
+
+    #[test]
+    fn many_bytes_in_small_pieces_are_no_full_segment() {
+        let mut visit =
+            (**sample::snapshot().endpoints.iter().find_map(|view| view.last.as_ref()).expect("a visit")).clone();
+        let mut are_full = |bytes_received: u64, received_segment: u32| {
+            visit.outcomes[0].seen.tcp = Some(TcpInfo { bytes_received, received_segment, ..TcpInfo::default() });
+            let target = Peer { host: Host::Name("example.com".to_owned()), port: Port::tcp(443) };
+            let sign = Sign::quiet(Symptom::SilentAtRequest, None);
+            Case::new(sign, (Duration::ZERO, Duration::ZERO), ase_probes::clock::now(), target).of(&visit).full_segments
+        };
+        let told = [(1447, 1447), (1448, 1448), (5000, 1348), (5000, 536)];
+        assert_eq!(told.map(|(bytes, segment)| are_full(bytes, segment)), [false, true, true, false]);
+    }
 
     #[test]
     fn what_came_before_time_ran_out_is_an_answer_that_began_and_what_a_database_says_before_tls_is_not() {

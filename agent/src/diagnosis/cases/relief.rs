@@ -66,7 +66,7 @@ impl Relief {
         std::mem::take(&mut self.to_revisit)
     }
 
-    /// Who cannot be tested shows no old sign either.
+    /// Whom nobody may ask any more shows no old sign either: its case is about something else.
     pub(super) fn forget(&mut self, index: usize) {
         self.relieved.remove(&index);
     }

@@ -50,7 +50,7 @@ impl Cases {
         self.note_late();
         let mut scopes: BTreeMap<usize, Scope> =
             failing.iter().map(|failure| (failure.index, Scope::Endpoint)).collect();
-        let mut situations = Vec::new();
+        let (mut situations, mut turned) = (Vec::new(), BTreeSet::new());
         for group in groups {
             let members: Vec<&Failing> = group.members.iter().map(|number| &failing[*number]).collect();
             if !members.iter().any(|member| self.counts(member.index)) {
@@ -58,10 +58,12 @@ impl Cases {
             }
             scopes.extend(members.iter().map(|member| (member.index, group.component.scope())));
             situations.extend(self.situation(&members, &group, around, at));
+            let older = members.iter().filter(|member| member.since < group.since);
+            turned.extend(older.map(|member| self.neighbourhood.endpoint(member.index).id.clone()));
         }
         self.add_old_signs(old, &mut situations);
         scopes.into_iter().for_each(|(index, scope)| self.set_scope(index, scope));
-        self.ledger.update(situations, at.wall, self.steady.now())
+        self.ledger.update(situations, &turned, (at.wall, self.steady.now()))
     }
 
     fn localised(&self, failing: &[Failing]) -> Vec<Group> {

@@ -7,7 +7,7 @@ use std::{
 
 use ase_probes::{cause::Cause, verdict::Phase};
 
-use super::{Component, Crowd, Failing, Group, Here, Left, take};
+use super::{APART, Component, Crowd, Failing, Group, Here, Left, collect, take};
 use crate::{diagnosis::neighbourhood::Neighbourhood, model::catalog::Host, net::port::Port};
 
 /// What ails the endpoints at fixed addresses, DNS servers among them.
@@ -25,7 +25,7 @@ pub(super) fn troubles(failing: &[Failing], neighbourhood: &Neighbourhood) -> BT
 impl Crowd<'_> {
     /// Names that DNS servers did not resolve, with the servers themselves where they are watched. A name is lost when the
     /// last of them failed, so that those that were asked for the same name belong together.
-    pub(super) fn resolvers(&self, left: &mut Left) -> Vec<Group> {
+    pub(super) fn resolvers(&self, left: &mut Left<'_>) -> Vec<Group> {
         let mut asked: Vec<BTreeSet<SocketAddr>> = Vec::new();
         for number in left.numbers.iter() {
             let mut servers = self.servers(*number);
@@ -37,28 +37,66 @@ impl Crowd<'_> {
                 asked.push(servers);
             }
         }
+        // Other names that do not resolve now, by the first of the servers that were asked; of some it is not told yet.
+        let mut untold: BTreeSet<usize> =
+            left.others.iter().copied().filter(|index| self.neighbourhood.is_unresolved(*index)).collect();
+        let others: Vec<usize> =
+            (0..self.failing.len()).filter(|number| untold.remove(&self.failing[*number].index)).collect();
+        let others = collect(others, |number| self.servers(number).first().copied());
         let mut groups = Vec::new();
         for servers in asked {
             let wanted = |number: &usize| {
                 !self.servers(*number).is_disjoint(&servers) || servers.iter().any(|one| self.is_server(*number, *one))
             };
-            let members = take(&mut left.numbers, wanted);
+            let mut names = Left { numbers: take(&mut left.numbers, wanted), younger: Vec::new(), others: left.others };
+            let few = self.before_the_servers(&names.numbers, &servers);
+            self.leave_alone(&mut names, few, left);
             let addresses: Vec<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
             // One that resolves other names is not lost; what fails is the names. Unless it is itself in trouble.
+            let is_theirs = |number: &&usize| self.servers(**number).is_subset(&servers);
+            let at_them = servers.iter().filter_map(|server| others.get(server)).flatten();
+            let at_them = at_them.filter(is_theirs).map(|number| self.failing[*number].index);
+            let at_them: Vec<usize> = at_them.chain(untold.iter().copied()).collect();
             let is_lost = |here: &Here| {
                 let is_ill = |server: &SocketAddr| here.members.iter().any(|number| self.is_server(*number, *server));
-                let resolves =
-                    |server: &SocketAddr| self.neighbourhood.resolves(*server, here.since) && !is_ill(server);
-                (!servers.iter().any(resolves)).then(|| Component::Resolvers(addresses.clone()))
+                // Whoever else fails now had a name that one of these resolved, or was one of these.
+                let resolved = self.any_has_worked(&at_them, here.since);
+                let worked = self.any_worked(&names.younger, here.since);
+                let resolves = |server: &SocketAddr| {
+                    (resolved || self.neighbourhood.resolves(*server, here.since)) && !is_ill(server)
+                };
+                (!worked && !servers.iter().any(resolves)).then(|| Component::Resolvers(addresses.clone()))
             };
-            let mut names = Left { numbers: members, younger: Vec::new() };
-            if let Some((component, here)) = self.broken(&names.numbers, is_lost) {
+            if let Some((component, here)) = self.broken_after(&names.numbers, few, is_lost) {
                 names.explain(std::slice::from_ref(&here));
                 groups.push(Group { component, members: here.members, since: here.since });
             }
+            left.younger.extend(&names.younger);
             groups.extend(self.zones(names, addresses));
         }
         groups
+    }
+
+    /// How many of the first of these may have failed before their DNS servers did: few beside all, or those no more than
+    /// half that failed long before a watched one was last seen to work.
+    fn before_the_servers(&self, members: &[usize], servers: &BTreeSet<SocketAddr>) -> usize {
+        let own = members.iter().filter(|number| servers.iter().any(|server| self.is_server(**number, *server)));
+        let worked = own.filter_map(|number| self.worked(*number)).max();
+        let is_before = |number: &&usize| worked.is_some_and(|worked| worked > self.failing[**number].since + APART);
+        let before = members.iter().filter(is_before).count();
+        self.few(members).max(if 2 * before <= members.len() { before } else { 0 })
+    }
+
+    /// Gives servers back that broke last and to which no name has been lost yet: what failed long before shows nothing
+    /// of them.
+    fn leave_alone(&self, names: &mut Left<'_>, few: usize, left: &mut Left<'_>) {
+        let last = self.last_wave(&names.numbers, few);
+        let is_alone = |here: &Here| here.members.iter().all(|number| self.servers(*number).is_empty());
+        if let Some(here) = last.filter(is_alone) {
+            names.explain(std::slice::from_ref(&here));
+            left.numbers.extend(here.members);
+            left.numbers.sort_unstable();
+        }
     }
 
     /// Whether a DNS server may fail for this cause: one that is watched and fails in other ways only does not.
@@ -80,13 +118,18 @@ impl Crowd<'_> {
             return None;
         }
         let numbers: Vec<usize> = members.iter().copied().collect();
-        let (since, own) = (self.since(&numbers), self.indices(&numbers));
+        // They are lost together since the last of them is.
+        let last = numbers.iter().filter_map(|number| self.worked(*number)).max();
+        let is_together = |number: &usize| last.is_none_or(|last| last <= self.failing[*number].since + APART);
+        let own = self.indices(&numbers);
+        let together: BTreeSet<usize> = numbers.into_iter().filter(is_together).collect();
+        let since = self.since(&together.iter().copied().collect::<Vec<_>>());
         let works = |server: &IpAddr| self.neighbourhood.works_at(&Host::Address(*server), since, &own);
         if servers.iter().any(works) || !self.neighbourhood.works_on(Port::udp(53), since, &own) {
             return None;
         }
         let component = Component::Resolvers(servers.iter().copied().collect());
-        Some(self.group(component, take(left, |number| members.contains(number))))
+        Some(self.group(component, take(left, |number| together.contains(number))))
     }
 
     /// The DNS servers that did not resolve an endpoint's name, for the cause that it has.

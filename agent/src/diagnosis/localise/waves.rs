@@ -20,14 +20,16 @@ pub(super) struct Here {
 }
 
 /// Failures that no component explains yet.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Left {
+#[derive(Clone, Debug)]
+pub(super) struct Left<'a> {
     pub(super) numbers: Vec<usize>,
     /// Those that a component has taken which broke after others: until then they worked, whatever they show now.
     pub(super) younger: Vec<usize>,
+    /// Other endpoints that fail, and worked long after the first of these had failed.
+    pub(super) others: &'a [usize],
 }
 
-impl Left {
+impl Left<'_> {
     /// Takes out what components explain.
     pub(super) fn explain(&mut self, found: &[Here]) {
         let members: BTreeSet<usize> = found.iter().flat_map(|here| here.members.iter().copied()).collect();
@@ -40,8 +42,18 @@ impl Crowd<'_> {
     /// What is broken for these failures, as `component` says of some of them: first of those that broke together last,
     /// without what had failed before, then of all.
     pub(super) fn broken<C>(&self, members: &[usize], component: impl Fn(&Here) -> Option<C>) -> Option<(C, Here)> {
+        self.broken_after(members, self.few(members), component)
+    }
+
+    /// The same where so many of the first may have failed before.
+    pub(super) fn broken_after<C>(
+        &self,
+        members: &[usize],
+        few: usize,
+        component: impl Fn(&Here) -> Option<C>,
+    ) -> Option<(C, Here)> {
         let all = || Here { members: members.to_vec(), witnesses: members.to_vec(), since: self.since(members) };
-        let last = self.last_wave(members).and_then(|here| Some((component(&here)?, here)));
+        let last = self.last_wave(members, few).and_then(|here| Some((component(&here)?, here)));
         last.or_else(|| {
             let here = all();
             Some((component(&here)?, here))
@@ -50,21 +62,20 @@ impl Crowd<'_> {
 
     /// The failures that broke together last, where a few of these had failed before while others still worked. Who showed
     /// something else then, and now the same, goes with them, and speaks for nothing.
-    fn last_wave(&self, members: &[usize]) -> Option<Here> {
+    pub(super) fn last_wave(&self, members: &[usize], few: usize) -> Option<Here> {
         let mut worked: Vec<Duration> = members.iter().filter_map(|number| self.worked(*number)).collect();
         if *worked.iter().max()? <= self.since(members) + APART {
             return None;
         }
         worked.sort_unstable();
         let since = |number: usize| self.failing[number].since;
-        let mut ordered = members.to_vec();
-        ordered.sort_by_key(|number| since(*number));
+        let ordered = self.ordered(members);
         let worked_between = |before: Duration, next: Duration| {
             let last = worked[..worked.partition_point(|at| *at <= next)].last();
             last.is_some_and(|last| *last > before + APART)
         };
         let is_edge = |at: &usize| worked_between(since(ordered[*at - 1]), since(ordered[*at]));
-        let begins = (1..=self.few(&ordered)).rev().find(is_edge)?;
+        let begins = (1..=few).rev().find(is_edge)?;
         // What spreads bit by bit is one thing: most of a wave break at once.
         let ends = (begins + 1..ordered.len()).find(is_edge).unwrap_or(ordered.len());
         if 2 * (ends - begins) <= ordered.len() - begins {
@@ -78,8 +89,15 @@ impl Crowd<'_> {
         Some(Here { members, witnesses: witnesses.to_vec(), since })
     }
 
+    fn ordered(&self, members: &[usize]) -> Vec<usize> {
+        let mut ordered = members.to_vec();
+        ordered.sort_by_key(|number| self.failing[*number].since);
+        ordered
+    }
+
     /// How many of the first of these are few beside all: on less than half of the hosts, or of the ports.
-    fn few(&self, ordered: &[usize]) -> usize {
+    pub(super) fn few(&self, members: &[usize]) -> usize {
+        let ordered = self.ordered(members);
         let hosts: BTreeSet<_> = ordered.iter().map(|number| self.host(*number)).collect();
         let ports: BTreeSet<_> = ordered.iter().map(|number| self.port(*number)).collect();
         let (mut first_hosts, mut first_ports) = (BTreeSet::new(), BTreeSet::new());
@@ -92,7 +110,7 @@ impl Crowd<'_> {
     }
 
     /// When a failing endpoint was last seen to work, before it failed.
-    fn worked(&self, number: usize) -> Option<Duration> {
+    pub(super) fn worked(&self, number: usize) -> Option<Duration> {
         let failure = &self.failing[number];
         self.neighbourhood.worked(failure.index).filter(|worked| *worked < failure.since)
     }
@@ -100,6 +118,24 @@ impl Crowd<'_> {
     /// Whether any of these worked since then, before it failed.
     pub(super) fn any_worked(&self, numbers: &[usize], since: Duration) -> bool {
         numbers.iter().any(|number| self.worked(*number).is_some_and(|worked| worked > since))
+    }
+
+    /// Other endpoints that fail, for another cause or for one that is not told yet, and worked long after the first of
+    /// these had failed: nothing that they share was broken then, whatever they show now.
+    pub(super) fn others(&self, members: &[usize]) -> Vec<usize> {
+        let (since, own) = (self.since(members), self.indices(members));
+        let failing = self.neighbourhood.failing(since).filter(|index| !own.contains(index));
+        failing.filter(|index| self.has_worked(*index, since)).collect()
+    }
+
+    /// Whether an endpoint worked long after that moment, whatever it shows now.
+    fn has_worked(&self, index: usize, since: Duration) -> bool {
+        self.neighbourhood.worked(index).is_some_and(|worked| worked > since + APART)
+    }
+
+    /// Whether any of these endpoints did.
+    pub(super) fn any_has_worked(&self, indices: &[usize], since: Duration) -> bool {
+        indices.iter().any(|index| self.has_worked(*index, since))
     }
 
     /// Parts those that wait for their confirmation and began long after the others from these: they may belong to something

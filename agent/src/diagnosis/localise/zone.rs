@@ -13,19 +13,19 @@ const NAMES_ABOVE: usize = 3;
 
 impl Crowd<'_> {
     /// Groups failures of names by zone; those that no zone explains are single names.
-    pub(super) fn zones(&self, mut left: Left, servers: Vec<IpAddr>) -> Vec<Group> {
+    pub(super) fn zones(&self, mut left: Left<'_>, servers: Vec<IpAddr>) -> Vec<Group> {
         let mut groups = Vec::new();
         let lost = |zone: String, here: &Here| Group {
             component: Component::Zone(zone, servers.clone()),
             members: here.members.clone(),
             since: here.since,
         };
-        if let Some((zone, here)) = self.broken(&left.numbers, |here| self.zone(here, &left.younger)) {
+        if let Some((zone, here)) = self.broken(&left.numbers, |here| self.zone(here, &left)) {
             groups.push(lost(zone, &here));
             left.explain(&[here]);
         }
         for (parent, part) in collect(left.numbers.clone(), |number| parent(self.name(number)?)) {
-            let is_zone = |here: &Here| self.is_zone(parent, here, &left.younger).then_some(());
+            let is_zone = |here: &Here| self.is_zone(parent, here, &left).then_some(());
             if let Some(((), here)) = self.broken(&part, is_zone) {
                 groups.push(lost(parent.to_owned(), &here));
                 left.explain(&[here]);
@@ -42,23 +42,29 @@ impl Crowd<'_> {
     }
 
     /// The one zone that explains them all.
-    fn zone(&self, here: &Here, younger: &[usize]) -> Option<String> {
+    fn zone(&self, here: &Here, left: &Left<'_>) -> Option<String> {
         let names: Option<BTreeSet<&str>> = here.members.iter().map(|number| self.name(*number)).collect();
         let names = names?;
         let zone = common_end(&names)?;
         let is_their_own = names.iter().all(|name| parent(name) == Some(&zone));
-        ((is_their_own || names.len() >= NAMES_ABOVE) && self.is_zone(&zone, here, younger)).then_some(zone)
+        ((is_their_own || names.len() >= NAMES_ABOVE) && self.is_zone(&zone, here, left)).then_some(zone)
     }
 
     /// Whether several names of a zone fail, and none below it works, or has worked since: not even of those that fail now as
     /// something else broke.
-    fn is_zone(&self, zone: &str, here: &Here, younger: &[usize]) -> bool {
+    fn is_zone(&self, zone: &str, here: &Here, left: &Left<'_>) -> bool {
         let works = || self.neighbourhood.works_below(zone, here.since, &self.indices(&here.members));
-        let is_below = |number: &usize| {
-            self.name(*number).and_then(|name| name.strip_suffix(zone)).is_some_and(|rest| rest.ends_with('.'))
+        let is_below = |index: usize| match &self.neighbourhood.endpoint(index).target.host {
+            Host::Name(name) => name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.')),
+            Host::Address(_) => false,
         };
-        let below = || younger.iter().copied().filter(is_below).collect::<Vec<_>>();
-        self.names(&here.witnesses).len() > 1 && !works() && !self.any_worked(&below(), here.since)
+        let has_worked = || {
+            let younger = left.younger.iter().copied().filter(|number| is_below(self.failing[*number].index));
+            let others = left.others.iter().copied().filter(|index| is_below(*index));
+            self.any_worked(&younger.collect::<Vec<_>>(), here.since)
+                || self.any_has_worked(&others.collect::<Vec<_>>(), here.since)
+        };
+        self.names(&here.witnesses).len() > 1 && !works() && !has_worked()
     }
 
     fn names(&self, members: &[usize]) -> BTreeSet<&str> {

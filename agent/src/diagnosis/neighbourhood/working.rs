@@ -54,6 +54,21 @@ impl Neighbourhood {
         within.into_iter().any(|(_, group)| group.works_but(since, but))
     }
 
+    /// The endpoints that fail since then, whatever stands in their way.
+    pub fn failing(&self, since: Duration) -> impl Iterator<Item = usize> {
+        self.failed.since(since)
+    }
+
+    /// The address that an endpoint has, or had when its name resolved.
+    pub fn led_to(&self, index: usize) -> Option<IpAddr> {
+        self.address(index).or_else(|| self.places[index].last.as_ref()?.led_to)
+    }
+
+    /// Whether an endpoint's latest visit found no address for its name.
+    pub fn is_unresolved(&self, index: usize) -> bool {
+        self.address(index).is_none()
+    }
+
     /// Whether a DNS server resolved a name since then.
     pub fn resolves(&self, server: SocketAddr, since: Duration) -> bool {
         self.servers.get(&server).is_some_and(|moments| moments.any_since(since))

@@ -16,8 +16,8 @@ use crate::{
     net::{address::is_private, port::Port},
 };
 
-/// The payload of a full segment on Ethernet with TCP's timestamps, in bytes (RFC 894, RFC 7323).
-const FULL_SEGMENT: u32 = 1448;
+/// The payload of a full segment on Ethernet with TCP's timestamps over IPv4 and IPv6, in bytes (RFC 894, RFC 7323).
+const FULL_SEGMENT: [u32; 2] = [1448, 1428];
 
 /// What is known beside the incident itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +77,9 @@ pub(super) fn is_lost_on_its_way_here(view: &EndpointView) -> Option<bool> {
     Some(bad.seen.tcp?.unacked == 0)
 }
 
-/// Another TCP port on which as many bytes as fill a segment came since the incident began, from somebody outside as the
-/// peer is: a packet size has no port. Nothing of what this machine sends, which is not known of the others.
+/// Another TCP port on which a full segment came since the incident began, from somebody outside as the peer is: a packet
+/// size has no port. A peer whose own packets are a little smaller, or who says little, shows nothing. Nothing of what this
+/// machine sends, which is not known of the others.
 pub(super) fn passes_elsewhere(incident: &Incident, shown: &Shown<'_>, snapshot: &Snapshot) -> Option<Port> {
     if is_lost_on_its_way_here(shown.view) == Some(false) {
         return None;
@@ -88,10 +89,10 @@ pub(super) fn passes_elsewhere(incident: &Incident, shown: &Shown<'_>, snapshot:
         let visit = view.last.as_ref().filter(|visit| visit.began >= incident.since)?;
         let full = visit.outcomes.iter().find(|outcome| {
             let (port, is_inside) = (outcome.address.port(), is_private(outcome.address.ip()));
-            let is_full = |bytes: u64, segment: u32| bytes >= u64::from(segment.max(FULL_SEGMENT));
+            let full = FULL_SEGMENT[usize::from(outcome.address.is_ipv6())];
             port != own.0
                 && is_inside == own.1
-                && outcome.seen.tcp.is_some_and(|tcp| is_full(tcp.bytes_received, tcp.segment_size))
+                && outcome.seen.tcp.is_some_and(|tcp| tcp.received_segment >= tcp.segment_size.max(full))
         })?;
         Some(Port::tcp(full.address.port()))
     };

@@ -52,7 +52,7 @@ pub(super) fn before(incident: &Incident, shown: Option<&Shown<'_>>, known: &Kno
                 (is_asked, Some(other)) => {
                     let client = if is_asked { "`openssl`" } else { "a look at this port" };
                     format!(
-                        "whether {client} on TCP {} stalls as well: as many bytes as fill a packet pass on {other}, and a packet size has no port, so that a device or rule for this port is suspected first; then {}",
+                        "whether {client} on TCP {} stalls as well: full packets pass on {other}, and a packet size has no port, so that a device or rule for this port is suspected first; then {}",
                         shown.address.port(),
                         definition.check_first
                     )
