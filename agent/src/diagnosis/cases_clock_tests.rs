@@ -1,4 +1,9 @@
-//! Cases while somebody sets the wall clock.
+//! Cases while somebody sets the wall clock, or while it is wrong.
+
+use ase_probes::{
+    http::{Answer, Reply},
+    tls::{Certificate, Handshake, Invalid},
+};
 
 use super::*;
 
@@ -110,5 +115,42 @@ fn a_clock_that_is_set_during_a_visit_makes_no_trouble_older_than_what_worked_be
         }
         let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
         assert_eq!((incident.scope, incident.endpoints.len()), (Scope::Port, 5), "{set_back} {set_forward}");
+    }
+}
+
+#[test]
+fn a_certificate_is_excused_by_this_machines_clock_only_where_it_is_valid_by_the_others() {
+    const HOUR: f64 = 3600.0;
+    for (ahead, ended, expected) in [
+        (HOUR, 3 * 86_400, Cause::TlsCertInvalid),
+        (-HOUR, 3 * 86_400, Cause::TlsCertInvalid),
+        (-HOUR, 1800, Cause::LocalClock),
+        (-400.0 * 24.0 * HOUR, 3 * 86_400, Cause::LocalClock),
+        (0.0, 1800, Cause::TlsCertInvalid),
+    ] {
+        let mut world = World::new(endpoints(6, &[443]));
+        for _ in 0..2 {
+            world.second += 10;
+            for index in 0..6 {
+                let invalid = Finding::new(Cause::TlsCertInvalid, Phase::Tls, Confidence::Likely);
+                let mut visit = world.visit_of(index, (index == 0).then_some(invalid));
+                let now = i64::try_from(visit.began.as_secs()).expect("it is near");
+                let leaf =
+                    Certificate { not_before: now - 40_000_000, not_after: now - ended, ..Certificate::default() };
+                let invalid = Some(Invalid::Expired);
+                let expired = Handshake { chain: vec![leaf], invalid, ..Handshake::default() };
+                let reply = match index {
+                    0 => Reply { tls: Some(expired), ..Reply::default() },
+                    _ => {
+                        let answer = Answer { clock_offset: Some(ahead), ..Answer::default() };
+                        Reply { answer: Some(answer), ..Reply::default() }
+                    }
+                };
+                visit.outcomes[0].protocol = Protocol::Http(Box::new(reply));
+                world.take_in(index, visit);
+            }
+            world.review();
+        }
+        assert_eq!(world.causes()[0], Some(expected), "{ahead} {ended}: {:?}", world.cases.diagnosis(0));
     }
 }

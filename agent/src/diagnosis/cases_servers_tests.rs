@@ -1,12 +1,15 @@
 //! DNS servers die while something narrow has been broken for long.
 
-use ase_probes::resolve::Resolution;
+use ase_probes::{evidence::Operation, resolve::Resolution};
 
 use super::{
     ends::{FOUR, SERVER, name_server, named, servfail},
     waves::open,
     *,
 };
+
+/// ECONNREFUSED.
+const CONNECTION_REFUSED: i32 = 111;
 
 /// What a name server that is gone looks like.
 fn silence() -> Finding {
@@ -136,4 +139,44 @@ fn all_dns_servers_are_lost_together_since_the_last_of_them_is() {
     world.rounds_that(2, |index| (index < 2).then_some(refused));
     let both = told(2, "both DNS servers, 10.0.0.4 and 10.0.0.5", 1, began);
     assert_eq!(world.told(), [one, both], "{:?}", world.changes);
+}
+
+/// What is said of a service that is refused while somebody answers every question of DNS: one whose name led to `before`
+/// when it worked, or never worked, and leads to `now`; without a name it is at a fixed address.
+fn refused_while_intercepted(has_name: bool, before: Option<[u8; 4]>, now: [u8; 4]) -> Option<Cause> {
+    let service = if has_name { named("a.one.example") } else { endpoint("20.0.0.9", 443) };
+    let mut world = World::new([service].into_iter().chain(endpoints(3, &[443])).collect());
+    let visit_at = |world: &mut World, address: [u8; 4], found: Option<Finding>| {
+        let mut visit = world.visit_of(0, found);
+        visit.outcomes[0].address = (address, 443).into();
+        if found.is_some() {
+            let (phase, trouble) =
+                (Phase::Connect, Trouble::Os { operation: Operation::Connect, errno: CONNECTION_REFUSED });
+            visit.outcomes[0].seen.stop = Some(Stop { phase, trouble, elapsed: Duration::ZERO });
+            visit.outcomes[0].protocol = Protocol::Nothing;
+        }
+        world.take_in(0, visit);
+    };
+    (1..4).for_each(|index| world.visit(index, false));
+    before.into_iter().for_each(|address| visit_at(&mut world, address, None));
+    for _ in 0..3 {
+        world.second += 10;
+        visit_at(&mut world, now, Some(Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely)));
+        let wanted = world.review();
+        world.measure(&wanted, |key| match key.ask {
+            Ask::DnsCanary => vec![(Contrast::DnsCanaryAnswers, true)],
+            _ => denied(key),
+        });
+        world.review();
+    }
+    world.causes()[0]
+}
+
+#[test]
+fn whoever_answers_dns_in_anothers_place_has_led_nobody_astray_who_is_where_the_service_was() {
+    let (here, elsewhere) = ([20, 0, 0, 9], [20, 0, 0, 99]);
+    assert_eq!(refused_while_intercepted(true, Some(here), here), Some(Cause::Refused));
+    assert_eq!(refused_while_intercepted(true, Some(here), elsewhere), Some(Cause::DnsIntercepted));
+    assert_eq!(refused_while_intercepted(true, None, here), Some(Cause::DnsIntercepted));
+    assert_eq!(refused_while_intercepted(false, None, here), Some(Cause::Refused), "no name led there");
 }

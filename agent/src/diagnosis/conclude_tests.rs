@@ -245,9 +245,36 @@ fn sampled_ports_that_are_silent_where_flows_die_anyway_are_no_rule_for_these_po
 fn a_wrong_clock_here_is_no_fault_of_the_peer() {
     let mut dates = sign(Symptom::CertificateDates, Cause::TlsCertInvalid);
     dates.finding.phase = Phase::Tls;
-    let ours = conclude(&dates, &known(&[(ClockWrong, true)])).finding;
+    let ours = conclude(&dates, &known(&[(ClockWrong, true), (DatesHold, true)])).finding;
     assert_eq!((ours.cause, ours.phase, ours.side.label()), (Cause::LocalClock, Phase::Local, "local"));
     assert_eq!(conclude(&dates, &known(&[(ClockWrong, false)])).finding.confidence, Confidence::Confirmed);
+}
+
+#[test]
+fn a_wrong_clock_here_excuses_no_certificate_that_is_over_by_every_clock() {
+    let mut dates = sign(Symptom::CertificateDates, Cause::TlsCertInvalid);
+    dates.finding.phase = Phase::Tls;
+    let theirs = conclude(&dates, &known(&[(ClockWrong, true), (DatesHold, false)])).finding;
+    assert_eq!((theirs.cause, theirs.side.label()), (Cause::TlsCertInvalid, "remote"));
+    assert_eq!(theirs.confidence, Confidence::Confirmed);
+    let overdue = sign(Symptom::ListOverdue, Cause::None);
+    let of = |hold| conclude(&overdue, &known(&[(ClockWrong, true), (DatesHold, hold)])).finding.cause;
+    assert_eq!((of(true), of(false)), (Cause::LocalClock, Cause::None));
+    let time = sign(Symptom::TimeDiffers, Cause::NtpWrongTime);
+    assert_eq!(conclude(&time, &known(&[(ClockWrong, true)])).finding.cause, Cause::LocalClock);
+}
+
+#[test]
+fn what_fails_at_its_right_address_was_led_there_by_nobody() {
+    for (symptom, otherwise) in [(Symptom::RefusedConnect, Cause::Refused), (Symptom::OddAnswer, Cause::HttpStatus)] {
+        let of = |is_right| {
+            let answers = known(&[(DnsCanaryAnswers, true), (RightAddress, is_right)]);
+            conclude(&sign(symptom, otherwise), &answers).finding.cause
+        };
+        assert_eq!((of(true), of(false)), (otherwise, Cause::DnsIntercepted), "{symptom:?}");
+    }
+    let compared = sign(Symptom::NamesCompared, Cause::DnsDivergent);
+    assert_eq!(conclude(&compared, &known(&[(DnsCanaryAnswers, true)])).finding.cause, Cause::DnsIntercepted);
 }
 
 fn any_contrasts() -> impl Strategy<Value = Vec<(Contrast, bool)>> {

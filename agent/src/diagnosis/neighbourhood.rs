@@ -81,8 +81,8 @@ struct Last {
     began: Duration,
     /// When the last visit began, which may have asked nobody.
     tried: Duration,
-    /// When the last visit began that showed that it works.
-    worked: Option<Duration>,
+    /// When the last visit began that showed that it works, and where, if everybody who was asked does.
+    worked: Option<(Duration, Option<IpAddr>)>,
     showing: Showing,
     /// Whether it failed in any way: a name that does not resolve tests nothing, and yet nothing works.
     failed: bool,
@@ -104,11 +104,12 @@ impl Last {
         let resolution = visit.resolution.as_ref();
         let peer = visit.outcomes.first().map(|outcome| outcome.address);
         let address = peer.map(|peer| peer.ip()).or_else(|| resolution?.addresses.first().copied());
+        let sound = address.filter(|_| visit.result == Ok(Verdict::Healthy));
         let found = resolution.filter(|resolution| !resolution.addresses.is_empty());
         Self {
             began,
             tried: began,
-            worked: matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))).then_some(began),
+            worked: matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))).then_some((began, sound)),
             showing: match visit.result {
                 Ok(Verdict::Healthy | Verdict::Degraded(_)) => Showing::Works,
                 Ok(Verdict::Failed(finding)) if !visit.outcomes.is_empty() => Showing::Fails(finding),
@@ -402,7 +403,7 @@ impl Neighbourhood {
 
     /// When an endpoint's latest visit began that showed that it works, whatever it shows now.
     pub fn worked(&self, index: usize) -> Option<Duration> {
-        self.places[index].last.as_ref()?.worked
+        self.places[index].last.as_ref()?.worked.map(|(began, _)| began)
     }
 
     /// What an endpoint's latest visit showed, if it began at `since` or later.

@@ -28,10 +28,10 @@ use crate::{
         diagnosis::Origin,
     },
 };
-use groups::{AFTER_ACCEPT, FLOWS, FOUND_BY_NAME, HELLO, LOSSY, NEW_FLOW, SILENT, SILENT_STREAM};
+use groups::{AFTER_ACCEPT, FLOWS, FOUND_BY_NAME, HELLO, LED_BY_NAME, LOSSY, NEW_FLOW, SILENT, SILENT_STREAM};
 use hints::{
-    CAME_SLOWLY, COMES_AND_GOES, IGNORES_SOME, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, PLATFORM_DENIED,
-    PORTAL, SOME_INSTANCES, TRACKING_FULL,
+    CAME_SLOWLY, COMES_AND_GOES, IGNORES_SOME, LED_ASTRAY, NEW_FLOWS, OLD_TLS, ONE_OF_SEVERAL, OTHER_NAMES, OWN_CLOCK,
+    PLATFORM_DENIED, PORTAL, SOME_INSTANCES, TRACKING_FULL,
 };
 
 /// One row of the table.
@@ -264,8 +264,10 @@ pub const RULES: &[Rule] = &[
         Confirmed,
     ),
     // Names that somebody else resolves lead anywhere.
-    rule("R20i", FOUND_BY_NAME, &[(DnsCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed)
-        .hint("whatever answers DNS here does so for every address, and its answers lead to the wrong place"),
+    rule("R20n", &[NamesCompared], &[(DnsCanaryAnswers, true)], Cause::DnsIntercepted, Confirmed).hint(LED_ASTRAY),
+    // What fails where it worked before fails for another reason.
+    rule("R20i", LED_BY_NAME, &[(DnsCanaryAnswers, true), (RightAddress, false)], Cause::DnsIntercepted, Confirmed)
+        .hint(LED_ASTRAY),
     rule("R20r", FOUND_BY_NAME, &[(AnswersRaced, true)], Cause::DnsIntercepted, Confirmed)
         .hint("two answers come to one question, or the server denies over TCP what an answer over UDP has"),
     rule("R20v", FOUND_BY_NAME, &[(AnswersInvented, true)], Cause::DnsIntercepted, Confirmed)
@@ -380,8 +382,17 @@ pub const RULES: &[Rule] = &[
     rule("R38p", &[SilentAtHello], &[], Cause::TlsBlocked, Possible),
     rule("R37", &[CutAtHello], &[], Cause::TlsBlocked, Likely),
     keep("R37s", &[ClosedAtSqlHello], &[], Likely).hint(OLD_TLS),
-    rule("R33", &[CertificateDates, TimeDiffers, ListOverdue], &[(ClockWrong, true)], Cause::LocalClock, Confirmed)
-        .hint("every clock that was asked agrees, and differs from this machine's"),
+    rule("R33", &[TimeDiffers], &[(ClockWrong, true)], Cause::LocalClock, Confirmed).hint(OWN_CLOCK),
+    rule(
+        "R33d",
+        &[CertificateDates, ListOverdue],
+        &[(ClockWrong, true), (DatesHold, true)],
+        Cause::LocalClock,
+        Confirmed,
+    )
+    .hint(OWN_CLOCK),
+    // A clock that is wrong excuses no more than it is wrong by.
+    rule("R36c", &[CertificateDates], &[(DatesHold, false)], Cause::TlsCertInvalid, Confirmed).hint(OVER),
     rule("R36d", &[CertificateDates], &[(ClockWrong, false)], Cause::TlsCertInvalid, Confirmed).hint(OVER),
     rule("R36e", &[CertificateDates], &[], Cause::TlsCertInvalid, Likely).hint(OVER),
     rule("R36n", &[CertificateName], &[(ResolversDisagree, true)], Cause::DnsDivergent, Likely)

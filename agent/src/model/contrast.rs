@@ -218,6 +218,9 @@ contrasts! {
     ClockWrong Neighbours
         "at least three independent clocks agree with each other and not with this machine"
         "independent clocks agree with this machine";
+    DatesHold Neighbours
+        "by the time that other clocks agree on, the dates that do not hold here do"
+        "by the time that other clocks agree on, the dates do not hold either";
     IssuerShared Neighbours
         "unrelated hosts show certificates of the same unknown issuer"
         "other hosts' certificates verify, or have other issuers";
@@ -242,6 +245,9 @@ contrasts! {
     ComesAndGoes Memory
         "again and again visits fail and pass when they are made again, before anything could be confirmed"
         "what fails does not come and go before it can be confirmed";
+    RightAddress Memory
+        "the address is fixed, or where this service worked before: no answer of DNS leads astray"
+        "nothing shows that the address is the right one";
     PeerAnswered Memory
         "what came was an answer of the peer itself, and not the right one: the flow passed"
         "what failed was no answer of the peer itself";
@@ -302,6 +308,7 @@ impl Contrast {
                 | Self::TrackingFull
                 | Self::Intermittent
                 | Self::ComesAndGoes
+                | Self::RightAddress
                 | Self::PeerAnswered
                 | Self::AlwaysConnects
                 | Self::LossyPath

@@ -53,6 +53,8 @@ pub(super) struct Case {
     pub(super) full_segments: bool,
     /// Whether anything of the answer came before the exchange fell silent; what a server says before TLS is none.
     pub(super) answer_began: bool,
+    /// Between which moments the dates hold that the visit showed, in seconds after it.
+    pub(super) dates: Option<(f64, f64)>,
     /// The DNS servers that did not resolve its name, each in the way that its sign shows.
     pub(super) servers: Vec<SocketAddr>,
     /// Who said that it is unreachable, where that is a router on the way.
@@ -82,6 +84,7 @@ impl Case {
             names_filter: false,
             full_segments: false,
             answer_began: false,
+            dates: None,
             servers: Vec::new(),
             router: None,
             led_to,
@@ -103,7 +106,8 @@ impl Case {
         let servers = visit.resolution.as_ref().map(Resolution::failed_alike).unwrap_or_default();
         let router = visit.outcomes.first().and_then(router);
         let (foreign_redirect, names_filter) = (redirects_away(visit), names_filter(visit));
-        Self { foreign_redirect, names_filter, full_segments, answer_began, servers, router, led_to, ..self }
+        let dates = dates(visit);
+        Self { foreign_redirect, names_filter, full_segments, answer_began, dates, servers, router, led_to, ..self }
     }
 
     /// The same with what was concluded before it was seen again.
@@ -126,6 +130,18 @@ impl Case {
 fn router(outcome: &Outcome) -> Option<IpAddr> {
     let icmp = outcome.seen.icmp.filter(|icmp| !icmp.from_self)?;
     icmp.offender.filter(|offender| *offender != outcome.address.ip())
+}
+
+/// Between which moments the certificate that decides is valid, or the list the newest, in seconds after the visit by the
+/// clock that it was judged by.
+fn dates(visit: &Visit) -> Option<(f64, f64)> {
+    let outcome = visit.outcomes.first()?;
+    let after = |date: i64| date as f64 - visit.began.as_secs_f64();
+    if let Some(list) = outcome.http_answer().and_then(|answer| answer.crl.as_ref()) {
+        return list.next_update.map(|next| (f64::NEG_INFINITY, after(next)));
+    }
+    let decisive = outcome.handshake()?.ends_first()?;
+    Some((after(decisive.not_before), after(decisive.not_after)))
 }
 
 /// Whether the answer leads to a host outside the domain that was asked.

@@ -82,9 +82,14 @@ impl Cases {
             let asked = section.asked.iter().filter(|contrast| contrast.ask() == *ask);
             match ask {
                 Ask::Neighbours => asked.for_each(|contrast| {
-                    let answer = match seen_elsewhere(contrast) {
-                        Some(cause) => Some(self.is_seen_elsewhere(case, cause)),
-                        None => self.neighbourhood.answer(contrast, (index, &case.target), since, self.steady.now()),
+                    let answer = match (contrast, seen_elsewhere(contrast)) {
+                        (Contrast::DatesHold, _) => {
+                            case.dates.and_then(|dates| self.neighbourhood.dates_hold(dates, since, self.steady.now()))
+                        }
+                        (_, Some(cause)) => Some(self.is_seen_elsewhere(case, cause)),
+                        (_, None) => {
+                            self.neighbourhood.answer(contrast, (index, &case.target), since, self.steady.now())
+                        }
                     };
                     known.learn_if(contrast, answer);
                 }),
@@ -160,6 +165,7 @@ impl Cases {
         Some(match contrast {
             Contrast::Intermittent => self.memory.is_intermittent(case.target.port),
             Contrast::ComesAndGoes => self.dips.of(index).is_some(),
+            Contrast::RightAddress => case.sign.peer.is_some_and(|peer| self.neighbourhood.is_right(index, peer.ip())),
             Contrast::PeerAnswered => is_of_the_peer(case.sign.finding.cause),
             Contrast::AlwaysConnects => self.always_connects(index, case),
             Contrast::SomeFlowsDie => self.some_flows_die(&case.asker(index), case.target.port, at.now),

@@ -41,13 +41,25 @@ impl Neighbourhood {
     /// What independent clocks say about ours since then. Most of those that are heard must have spoken and agree: a
     /// clock that was read earlier says nothing about a moment since which ours may have changed.
     pub(super) fn clock_wrong(&self, since: Duration, now: Duration) -> Option<bool> {
+        self.agreed(since, now).map(|offset| offset.abs() > CLOCK_TOLERANCE)
+    }
+
+    /// Whether dates hold by the time that independent clocks agree on, which hold where ours goes forward by no less than
+    /// `from` seconds and no more than `until`.
+    pub fn dates_hold(&self, (from, until): (f64, f64), since: Duration, now: Duration) -> Option<bool> {
+        let offset = self.agreed(since, now)?;
+        Some((from - CLOCK_TOLERANCE..=until + CLOCK_TOLERANCE).contains(&offset))
+    }
+
+    /// The time that most independent clocks agree on since then, minus ours, in seconds.
+    fn agreed(&self, since: Duration, now: Duration) -> Option<f64> {
         let clocks = self.heard(now);
         let mut offsets: Vec<f64> =
             clocks.iter().filter(|clock| clock.began >= since).map(|clock| clock.offset).collect();
         offsets.sort_by(f64::total_cmp);
         let median = *offsets.get(offsets.len() / 2)?;
         let agreeing = offsets.iter().filter(|offset| (**offset - median).abs() <= AGREEMENT).count();
-        (agreeing >= CLOCKS && agreeing * 2 > clocks.len()).then_some(median.abs() > CLOCK_TOLERANCE)
+        (agreeing >= CLOCKS && agreeing * 2 > clocks.len()).then_some(median)
     }
 
     /// The endpoints with a clock that has not been read since then.

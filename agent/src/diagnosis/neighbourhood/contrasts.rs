@@ -1,6 +1,6 @@
 //! Which contrasts neighbouring endpoints answer, at no cost, and whose visits would answer what is still open.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use ase_probes::cause::Cause;
 
@@ -119,6 +119,15 @@ impl Neighbourhood {
         }
         let mut plain = self.ports.iter().filter(|(port, _)| port.number == 80).map(|(_, cohort)| &cohort.all);
         plain.any(|cohort| cohort.works.any_since(since) || cohort.fails.any_since(since)).then_some(false)
+    }
+
+    /// Whether an address is the right one for an endpoint: its own, or where it worked before.
+    pub fn is_right(&self, index: usize, address: IpAddr) -> bool {
+        let place = &self.places[index];
+        match place.endpoint.target.host {
+            Host::Address(own) => own == address,
+            Host::Name(_) => place.last.as_ref().and_then(|last| last.worked?.1) == Some(address),
+        }
     }
 
     /// The endpoints whose visits would answer the contrasts of an endpoint, at most six. One that was visited since then

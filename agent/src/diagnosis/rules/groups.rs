@@ -36,5 +36,7 @@ pub(super) const LOSSY: &[Symptom] = &[
 ];
 pub(super) const FOUND_BY_NAME: &[Symptom] =
     &[NamesCompared, RefusedConnect, CertificateName, CertificateIssuer, CertificateDates, OddAnswer];
+/// What fails where a name led.
+pub(super) const LED_BY_NAME: &[Symptom] = FOUND_BY_NAME.split_at(1).1;
 pub(super) const AFTER_ACCEPT: &[Symptom] =
     &[CutAtRequest, SilentAtRequest, LostAtRequest, CutAtPrelogin, SilentAtPrelogin, LostAtPrelogin];

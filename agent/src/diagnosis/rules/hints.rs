@@ -36,6 +36,9 @@ pub(super) const OLD_TLS: &str = "older versions or cipher suites of TLS are the
     with AEAD suites, and Windows ends without an alert where nothing is common";
 /// A certificate whose dates are over, or did not come yet.
 pub const OVER: &str = "the certificate has expired, or is not valid yet: the dates stand below";
+pub(super) const OWN_CLOCK: &str = "every clock that was asked agrees, and differs from this machine's";
+pub(super) const LED_ASTRAY: &str =
+    "whatever answers DNS here does so for every address, and its answers lead to the wrong place";
 pub(super) const OTHER_NAMES: &str =
     "the certificate is for other names: the name leads to the wrong server, or that has the wrong certificate";
 /// Where a host is silent on one of its ports.
