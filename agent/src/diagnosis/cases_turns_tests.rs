@@ -1,5 +1,9 @@
 //! What comes and goes too fast to be confirmed, over time: failures whose next visit, a second later, passes.
 
+use std::collections::BTreeSet;
+
+use ase_probes::evidence::TcpInfo;
+
 use super::*;
 
 /// What a measurement says while the way is there: everybody passes, from every source port.
@@ -243,4 +247,48 @@ fn connections_that_are_all_made_and_cut_now_and_then_are_no_full_table() {
     (0..6).for_each(|_| in_turn(&mut world, 7, Finding::new(Cause::TlsBlocked, Phase::Tls, Confidence::Likely)));
     let [incident] = &world.cases.ledger.open[..] else { panic!("{:?}", world.cases.ledger.open) };
     assert_eq!(incident.finding.cause, Cause::TlsBlocked, "{incident:?}");
+}
+
+/// So many rounds on a path that loses packets, one every 10 s, in which those are silent of whom `is_lost` says so by turn.
+fn lossy_rounds(world: &mut World, count: u64, is_lost: impl Fn(u64, &Endpoint) -> bool) {
+    for turn in 0..count {
+        world.second += 10;
+        for index in 0..world.views.len() {
+            let is_lost = is_lost(turn, &world.views[index].endpoint);
+            let silence = Finding::new(Cause::Dropped, Phase::Connect, Confidence::Possible);
+            let mut visit = world.visit_of(index, is_lost.then_some(silence));
+            if !is_lost {
+                let retransmits = 3 * u32::from((index as u64 + turn).is_multiple_of(2));
+                let round_trip = Duration::from_millis(5);
+                visit.outcomes[0].seen.tcp =
+                    Some(TcpInfo { retransmits, round_trip, path_mtu: 1500, ..TcpInfo::default() });
+            }
+            world.take_in(index, visit);
+        }
+        let wanted = world.review();
+        world.measure(&wanted, denied);
+        world.review();
+    }
+}
+
+#[test]
+fn a_port_that_never_answers_is_denied_where_loss_would_have_let_some_of_it_pass() {
+    let causes_on = |world: &World, port: u16| -> BTreeSet<Option<Cause>> {
+        let causes = world.views.iter().zip(world.causes());
+        causes.filter(|(view, _)| view.endpoint.target.port == port).map(|(_, cause)| cause).collect()
+    };
+    let mut world = World::new(endpoints(4, &[80, 443, 1433]));
+    lossy_rounds(&mut world, 2, |_, _| false);
+    lossy_rounds(&mut world, 6, |_, endpoint| endpoint.target.port == 1433);
+    assert_eq!(causes_on(&world, 1433), [Some(Cause::Dropped)].into(), "{:?}", world.cases.diagnosis(2));
+    assert_eq!(causes_on(&world, 443), [Some(Cause::PacketLoss)].into(), "{:?}", world.cases.diagnosis(1));
+
+    let mut chance = World::new(endpoints(4, &[80, 443, 1433]));
+    lossy_rounds(&mut chance, 2, |_, _| false);
+    // One of the port's four hosts passes in every round; in the end none does, once.
+    let is_lost = |turn: u64, endpoint: &Endpoint| {
+        endpoint.target.port == 1433 && (turn == 5 || &*endpoint.id.0 != "20.0.0.4:1433")
+    };
+    lossy_rounds(&mut chance, 6, is_lost);
+    assert_eq!(causes_on(&chance, 1433), [Some(Cause::PacketLoss)].into(), "{:?}", chance.cases.diagnosis(2));
 }

@@ -7,9 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::{evidence::TcpInfo, outcome::Outcome, verdict::Phase};
+use ase_probes::{
+    evidence::{Ending, TcpInfo},
+    outcome::Outcome,
+    verdict::Phase,
+};
 
-use super::{pace::Paces, window::SlidingWindow};
+use super::{
+    pace::Paces,
+    window::{SPAN, SlidingWindow},
+};
 use crate::{model::remap::Remap, net::port::Port};
 
 /// A success within this time after a failure is a recovery; later it is the end of an outage. It holds a confirmation
@@ -36,6 +43,9 @@ const LASTING: Duration = Duration::from_secs(5);
 /// The same within a single look, which asks everybody in a second or two: the first time-out of retransmission is over
 /// (RFC 6298 section 2).
 const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
+/// The chance below which loss does not explain that nobody on a port answered: one in a million, since many ports are
+/// watched for a long time.
+const CHANCE: f64 = 1e-6;
 /// How long before the last SYN that was lost a handshake at the first try may have begun to be its control. The next SYN,
 /// which passes, follows after a second (RFC 6298 section 2), so that a way that was gone came back within two.
 const BESIDE: Duration = Duration::from_secs(1);
@@ -77,8 +87,19 @@ pub struct Memory {
     knocked_anywhere: SlidingWindow<usize>,
     /// When the first packets of the last handshakes that passed were sent, and on which port.
     controls: BTreeSet<(Instant, Port)>,
+    /// Connections that were not answered, one after the other, whoever was asked on the port.
+    silences: BTreeMap<Port, Silence>,
     has_past: bool,
     paces: Paces,
+}
+
+/// A port on which nobody answered since a moment.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    began: Instant,
+    last: Instant,
+    /// How many SYNs were sent in time for an answer.
+    tries: u32,
 }
 
 /// Failures of one endpoint in a row.
@@ -155,6 +176,7 @@ impl Memory {
         if took != (None, None) {
             self.paces.observe(index, outcome.address.ip(), took, now);
         }
+        self.hear(outcome, now);
         if !is_whole {
             return;
         }
@@ -188,6 +210,21 @@ impl Memory {
         }
     }
 
+    /// Takes in whether a port answers at all: anything but silence is an answer, also where it comes by datagram.
+    fn hear(&mut self, outcome: &Outcome, now: Instant) {
+        let port = Port::tcp(outcome.address.port());
+        let stop = outcome.seen.stop.as_ref().filter(|stop| stop.phase == Phase::Connect);
+        let Some(stop) = stop.filter(|stop| stop.trouble.ending() == Ending::Silence && outcome.seen.icmp.is_none())
+        else {
+            self.silences.remove(&port);
+            return;
+        };
+        let began = now.checked_sub(stop.elapsed).unwrap_or(now);
+        let silence = self.silences.entry(port).or_insert(Silence { began, last: now, tries: 0 });
+        silence.last = now;
+        silence.tries = silence.tries.saturating_add(tries_within(stop.elapsed));
+    }
+
     /// One if another handshake's SYN on such a port passed between two SYNs that a handshake lost, or shortly before the
     /// last of them. Where a way comes back, everybody's last SYN is lost and the next ones pass: what passes after the last
     /// lost SYN is no control, and neither is what passed before a way was gone for long.
@@ -209,6 +246,7 @@ impl Memory {
         self.hit_ports.elapse(now);
         self.knocked.elapse(now);
         self.knocked_anywhere.elapse(now);
+        self.silences.retain(|_, silence| now.saturating_duration_since(silence.last) <= SPAN);
     }
 
     /// Whether visits on a port fail and succeed in turn.
@@ -235,6 +273,17 @@ impl Memory {
         let in_midstream = self.midstream.kinds() >= if self.has_past { RESENT.1 } else { 1 };
         let lasts = self.hit.length() >= if self.has_past { LASTING } else { LASTING_IN_A_LOOK };
         lasts && in_midstream && resent >= RESENT.0 && self.hit.kinds() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
+    }
+
+    /// Whether nobody on a port answered for longer than the measured loss makes it: both ways lose as much as the upper end of
+    /// what was measured of both together, so that it is rather too seldom said.
+    pub fn is_beyond_loss(&self, port: Port) -> bool {
+        let Some(silence) = self.silences.get(&port) else { return false };
+        let resent = self.packets.get(Packet::Resent);
+        let passes = 1.0 - upper_bound(resent, self.packets.get(Packet::Sent) + resent);
+        let lasts = if self.has_past { SOON } else { LASTING_IN_A_LOOK };
+        let is_lasting = silence.last.saturating_duration_since(silence.began) >= lasts;
+        is_lasting && (1.0 - passes * passes).powf(f64::from(silence.tries)) < CHANCE
     }
 
     /// Whether new flows have to knock again and again, at the same endpoints, while established ones lose nothing and,
@@ -297,6 +346,7 @@ impl Memory {
             knocked: before.knocked.renamed(|index| remap.get(index)),
             knocked_anywhere: before.knocked_anywhere.renamed(|index| remap.get(index)),
             controls: before.controls,
+            silences: before.silences,
             has_past: before.has_past,
             paces: before.paces.remapped(remap),
         };
@@ -308,6 +358,17 @@ fn resent(info: &TcpInfo) -> Option<u64> {
     let lost = info.retransmits.saturating_sub(info.spurious);
     let explained = info.round_trip > SPURIOUS || (0..FULL_MTU).contains(&info.path_mtu);
     (lost == 0 || !explained).then_some(u64::from(lost))
+}
+
+/// How many SYNs are sent at least a second before this time is over: after one second, after two more, and so on
+/// (RFC 6298 section 2).
+fn tries_within(time: Duration) -> u32 {
+    time.as_secs().max(1).ilog2() + 1
+}
+
+/// The upper end of the 95 % interval of a share.
+fn upper_bound(hits: u64, of: u64) -> f64 {
+    1.0 - lower_bound(of - hits, of)
 }
 
 /// The lower end of the 95 % interval of a share (Wilson 1927).
@@ -326,6 +387,7 @@ pub(super) fn lower_bound(hits: u64, of: u64) -> f64 {
 mod tests {
     use super::*;
     use ase_probes::{
+        evidence::{Stop, Trouble},
         outcome::Protocol,
         seen::{Phases, Seen},
         verdict::Verdict,
@@ -398,6 +460,43 @@ mod tests {
         let mut late = outcome(2, 5);
         late.seen.tcp = late.seen.tcp.map(|info| TcpInfo { spurious: 2, ..info });
         assert!(!many(|turn| turn, &late), "what came twice was not lost");
+    }
+
+    #[test]
+    fn silence_on_a_port_is_beyond_loss_once_it_lasts_and_loss_would_have_let_a_packet_pass() {
+        let silent = |port: u16| {
+            let elapsed = Duration::from_secs(7);
+            let stop = Stop { phase: Phase::Connect, trouble: Trouble::TimedOut, elapsed };
+            let seen = Seen { stop: Some(stop), ..Seen::default() };
+            Outcome { address: ([198, 18, 0, 1], port).into(), seen, ..outcome(0, 5) }
+        };
+        let now = start();
+        let at = |visit: u32| now + Duration::from_secs(10) * visit;
+        // How many visits it takes where so many of those that pass send this often again.
+        let takes = |resent: u32| {
+            let mut memory = Memory::new(true);
+            (0..40).for_each(|turn| memory.measure(turn, &outcome(resent * (turn % 2) as u32, 5), now));
+            (1..60).find(|visit| {
+                memory.measure(50, &silent(1433), at(*visit));
+                assert!(!memory.is_beyond_loss(HTTPS));
+                memory.is_beyond_loss(Port::tcp(1433))
+            })
+        };
+        let needed = [1, 2, 5].map(|resent| takes(resent).expect("loss does not last for ever"));
+        assert!(needed.is_sorted() && needed[0] >= 3 && needed[0] < needed[2], "the more is lost: {needed:?}");
+
+        let mut memory = Memory::new(true);
+        (0..40).for_each(|turn| memory.measure(turn, &outcome((turn % 2) as u32, 5), now));
+        (0..20).for_each(|index| memory.measure(index, &silent(1433), now));
+        assert!(!memory.is_beyond_loss(Port::tcp(1433)), "a moment without a way hits all at once");
+        memory.measure(0, &silent(1433), at(1));
+        assert!(memory.is_beyond_loss(Port::tcp(1433)));
+        let mut answer = outcome(0, 5);
+        answer.address.set_port(1433);
+        memory.measure(1, &answer, at(1));
+        memory.measure(0, &silent(1433), at(2));
+        assert!(!memory.is_beyond_loss(Port::tcp(1433)), "somebody answered");
+        assert_eq!([0, 1, 2, 3, 4, 7, 8].map(|time| tries_within(Duration::from_secs(time))), [1, 1, 2, 2, 3, 3, 4]);
     }
 
     #[test]

@@ -141,6 +141,15 @@ pub const RULES: &[Rule] = &[
     rule("R61l", FLOWS, &[(LossyPath, true), (SomeFlowsDie, true)], Cause::FlowHashLoss, Likely).hint(ONE_OF_SEVERAL),
     // Who got an answer, if a wrong one, lost no flow.
     keep("R41t", &[Passed], &[(ComesAndGoes, true), (PeerAnswered, true)], Likely).hint(SOME_INSTANCES),
+    // Loss lets some of many packets pass: a whole port that never answers while others do is no chance.
+    rule(
+        "R64q",
+        &[SilentConnect],
+        &[(LossyPath, true), (BeyondLoss, true), (SamePortWorks, false), (OtherPortsWork, true)],
+        Cause::Dropped,
+        Likely,
+    )
+    .hint(PORT_DENIED),
     // Loss makes any pattern now and then, so that it is asked for before all others.
     rule("R60", LOSSY, &[(LossyPath, true)], Cause::PacketLoss, Likely),
     // A SYN that is let through in the end has met a full table, not a dead instance.

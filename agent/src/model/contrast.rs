@@ -275,6 +275,9 @@ contrasts! {
     LossyPath Memory
         "packets are sent again on several endpoints' connections: at least one in fifty is lost"
         "hardly any packet is sent again";
+    BeyondLoss Memory
+        "no connection on this port was answered for longer than the measured loss explains"
+        "the measured loss may explain the silence on this port";
     RoundTripGrew Memory
         "the last round trips are several times what they were; after an hour of that they count as usual"
         "round trips are what they were";
@@ -312,6 +315,7 @@ impl Contrast {
                 | Self::PeerAnswered
                 | Self::AlwaysConnects
                 | Self::LossyPath
+                | Self::BeyondLoss
                 | Self::OnlyHandshakesRepeat
                 | Self::HandshakesRepeatOnPorts
                 | Self::OwnHandshakesRepeat

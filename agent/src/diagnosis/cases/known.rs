@@ -175,6 +175,7 @@ impl Cases {
             }
             Contrast::OwnHandshakesRepeat => self.memory.own_handshakes_repeat(index),
             Contrast::LossyPath => self.memory.is_lossy(),
+            Contrast::BeyondLoss => self.memory.is_beyond_loss(case.target.port),
             Contrast::RoundTripGrew => self.memory.is_slow(index),
             Contrast::AsksThePlatform => case.sign.peer.is_some_and(|peer| peer.ip() == self.neighbourhood.platform()),
             Contrast::AsksTheTime => matches!(self.neighbourhood.endpoint(index).target.probe, Probe::Ntp(_)),
