@@ -1,6 +1,7 @@
 //! Finds the broken component behind endpoints that fail together: the most general one that every failure used and no
 //! success did. One broken component makes one group, however many endpoints it takes along.
 
+mod reach;
 mod servers;
 mod waves;
 mod zone;
@@ -188,8 +189,7 @@ impl Crowd<'_> {
             return vec![self.group(self.whole_port(Port::udp(53)), members)];
         }
         if follows_the_flow(cause) {
-            let component = if cause == Cause::Slow { self.reach_of_slowness(&members) } else { self.reach(&members) };
-            return vec![self.group(component, members)];
+            return vec![self.group(self.reach_of(cause, &members), members)];
         }
         let others = self.others(&members);
         let mut left = Left { numbers: members, younger: Vec::new(), others: &others };
@@ -353,44 +353,6 @@ impl Crowd<'_> {
         let (component, here) = self.broken(&outside(&left.numbers), is_lost)?;
         left.explain(std::slice::from_ref(&here));
         Some(Group { component, members: here.members, since: here.since })
-    }
-
-    /// How far a fault reaches that takes some flows and spares others.
-    fn reach(&self, members: &[usize]) -> Component {
-        let ports: BTreeSet<Port> = members.iter().map(|number| self.port(*number)).collect();
-        let hosts: BTreeSet<&Host> = members.iter().map(|number| self.host(*number)).collect();
-        match (ports.first(), hosts.first()) {
-            (Some(port), _) if ports.len() == 1 && hosts.len() > 1 => self.whole_port(*port),
-            (_, Some(host)) if hosts.len() == 1 => Component::Host((*host).clone()),
-            (_, _) => Component::Egress,
-        }
-    }
-}
-
-impl Crowd<'_> {
-    /// How far slowness reaches: it hits every flow on its way, so that everything outside or a whole port is slow only where
-    /// no more endpoints there keep their pace. Two slow servers among a hundred are two slow servers.
-    fn reach_of_slowness(&self, members: &[usize]) -> Component {
-        let (reach, since) = (self.reach(members), self.since(members));
-        let slow = self.indices(members);
-        let keeps_pace = |index: &usize| !slow.contains(index) && !(self.grows)(*index);
-        let most = |others: &mut dyn Iterator<Item = usize>, slow: usize| {
-            others.filter(|index| keeps_pace(index)).take(slow + 1).count() <= slow
-        };
-        let is_whole = match &reach {
-            Component::Egress => most(&mut self.neighbourhood.working_outside(since), slow.len()),
-            Component::Port(port, _) => most(&mut self.neighbourhood.working_on(*port, since), slow.len()),
-            _ => true,
-        };
-        match reach {
-            reach if is_whole => reach,
-            Component::Port(port, _) => Component::Endpoints(Singles::Port(port)),
-            _ => Component::Endpoints(Singles::Scattered),
-        }
-    }
-
-    fn whole_port(&self, port: Port) -> Component {
-        Component::Port(port, self.neighbourhood.hosts_on(port))
     }
 }
 

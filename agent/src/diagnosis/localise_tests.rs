@@ -9,6 +9,7 @@ use crate::{
     sample,
 };
 use ase_probes::{
+    evidence::TcpInfo,
     outcome::{Outcome, Protocol},
     seen::{Phases, Seen},
     verdict::{Confidence, Phase, Verdict},
@@ -474,4 +475,50 @@ fn two_hosts_are_both_hosts() {
     };
     assert_eq!(port(&["a.example", "b.example"]), ["TCP 1433 to both hosts"]);
     assert_eq!(port(&["a.example", "b.example", "c.example"]), ["TCP 1433 to every host"]);
+}
+
+#[test]
+fn two_hosts_whose_large_packets_vanish_are_no_lost_network_where_full_segments_come_from_others_meanwhile() {
+    let hosts = ["a.example", "b.example", "c.example", "d.example", "e.example"];
+    let second = |seconds: u64| ONSET + Duration::from_secs(seconds);
+    // Who is hit from the first second on, and is known to be from the fifth on until the 20th; and what the others get in
+    // their visits, in segments of this size.
+    let told = |hit: &[usize], unacked: u32, others: &[(usize, u64, u32)]| {
+        let all = views(&hosts, &[443, 1433], |_, _| false);
+        let endpoints: Vec<_> = all.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+        let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+        let finding = Finding::new(Cause::MtuBlackhole, Phase::Tls, Confidence::Confirmed);
+        let mut show = |index: usize, began: Duration, verdict: Verdict, tcp: TcpInfo| {
+            let mut visit = Visit::clone(all[index].last.as_ref().expect("every view was visited"));
+            (visit.result, visit.outcomes[0].verdict, visit.outcomes[0].seen.tcp) = (Ok(verdict), verdict, Some(tcp));
+            around.take_in(index, &visit, began);
+        };
+        let lost = TcpInfo { unacked, segment_size: 1448, received_segment: 536, ..TcpInfo::default() };
+        hit.iter().for_each(|index| show(*index, second(20), Verdict::Failed(finding), lost));
+        for (index, began, received_segment) in others {
+            let came = TcpInfo { received_segment: *received_segment, unacked: 0, ..lost };
+            show(*index, second(*began), Verdict::Healthy, came);
+        }
+        let peer = |index: &usize| all[*index].last.as_ref().map(|visit| visit.outcomes[0].address);
+        let since = |index: &usize| Failing { peer: peer(index), finding, noticed: second(5), ..failing(*index) };
+        let failing: Vec<Failing> = hit.iter().map(since).collect();
+        let groups = localise(&failing, &around, &|_| false);
+        assert_eq!(groups.len(), 1, "one incident, however far it reaches");
+        groups[0].component.to_string()
+    };
+    let (all, some, port) =
+        ("everything outside this network", "single hosts on several ports", "TCP 443 to every host");
+    // The endpoints with even numbers are on 443, those with odd ones on 1433, two of each host.
+    assert_eq!(told(&[0, 3], 0, &[(4, 10, 1448)]), some);
+    assert_eq!(told(&[0, 3], 0, &[(4, 10, 1448), (4, 25, 1448)]), some, "meanwhile, whatever came last");
+    assert_eq!(told(&[0, 3], 0, &[]), all, "nobody is known to be well");
+    assert_eq!(told(&[0, 3], 0, &[(4, 10, 536), (6, 10, 1400)]), all, "smaller ones show nothing");
+    assert_eq!(told(&[0, 3], 0, &[(4, 3, 1448)]), all, "the fault may have begun later");
+    assert_eq!(told(&[0, 3], 0, &[(4, 25, 1448)]), all, "it may be over");
+    assert_eq!(told(&[0, 3], 1, &[(4, 10, 1448)]), all, "what is lost is what this machine sends");
+    assert_eq!(told(&[0, 2, 4, 3, 5], 0, &[(6, 10, 1448)]), all, "one that goes another way");
+    assert_eq!(told(&[0, 2], 0, &[(4, 10, 1448)]), port);
+    assert_eq!(told(&[0, 2], 0, &[(4, 10, 1448), (6, 10, 1448)]), "single hosts on TCP 443");
+    assert_eq!(told(&[0, 2], 0, &[(5, 10, 1448), (7, 10, 1448)]), port, "on another port");
+    assert_eq!(told(&[0, 1], 0, &[(4, 10, 1448)]), "the host a.example");
 }

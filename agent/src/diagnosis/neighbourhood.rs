@@ -6,6 +6,7 @@ mod certificates;
 mod clocks;
 mod contrasts;
 mod pages;
+mod sizes;
 mod working;
 
 use std::{
@@ -30,10 +31,11 @@ use crate::{
         remap::Remap,
         visit::Visit,
     },
-    net::{address::is_private, port::Port},
+    net::port::Port,
 };
 use certificates::Certificates;
 use pages::Pages;
+use sizes::Sizes;
 
 /// What one endpoint's latest visit showed about its neighbourhood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,7 @@ struct Last {
     certificate: Option<Certificate>,
     /// The digest of the page that came in the place of the expected one.
     page: Option<u64>,
+    sizes: Sizes,
 }
 
 impl Last {
@@ -126,6 +129,7 @@ impl Last {
             server: found.and_then(|resolution| resolution.server),
             clock: visit.outcomes.iter().find_map(clocks::offset),
             page: pages::digest(visit),
+            sizes: Sizes::of(visit, began),
             certificate: visit.outcomes.iter().find_map(Outcome::handshake).and_then(|handshake| {
                 match (&handshake.invalid, handshake.chain.first()) {
                     (Some(Invalid::UnknownIssuer), Some(leaf)) => {
@@ -291,7 +295,8 @@ impl Neighbourhood {
         let before = self.places[index].last.as_ref();
         let worked = last.worked.or_else(|| before?.worked);
         let led_to = last.address.or_else(|| before?.led_to);
-        self.places[index].last = Some(Last { worked, led_to, ..last });
+        let sizes = before.map_or(last.sizes, |before| last.sizes.after(before.sizes));
+        self.places[index].last = Some(Last { worked, led_to, sizes, ..last });
         self.set(index, true);
     }
 
@@ -409,16 +414,6 @@ impl Neighbourhood {
     /// What an endpoint's latest visit showed, if it began at `since` or later.
     pub fn showing(&self, index: usize, since: Duration) -> Showing {
         self.places[index].showing(since)
-    }
-
-    /// Whether an endpoint lies outside this network, as far as its latest address tells.
-    pub fn is_outside(&self, index: usize) -> bool {
-        self.lies_outside(self.address(index))
-    }
-
-    /// Whether an address lies outside this network; one that nobody knows is taken to.
-    pub fn lies_outside(&self, address: Option<IpAddr>) -> bool {
-        address.is_none_or(|address| !is_private(address) && address != self.platform)
     }
 }
 

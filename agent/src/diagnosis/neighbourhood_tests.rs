@@ -18,6 +18,7 @@ use crate::{
         contrast::{Ask, Contrast},
         visit::Untested,
     },
+    net::address::is_private,
     sample,
 };
 

@@ -9,9 +9,22 @@ use std::{
 use ipnet::IpNet;
 
 use super::Neighbourhood;
-use crate::{model::catalog::Host, net::port::Port};
+use crate::{
+    model::catalog::Host,
+    net::{address::is_private, port::Port},
+};
 
 impl Neighbourhood {
+    /// Whether an endpoint lies outside this network, as far as its latest address tells.
+    pub fn is_outside(&self, index: usize) -> bool {
+        self.lies_outside(self.address(index))
+    }
+
+    /// Whether an address lies outside this network; one that nobody knows is taken to.
+    pub fn lies_outside(&self, address: Option<IpAddr>) -> bool {
+        address.is_none_or(|address| !is_private(address) && address != self.platform)
+    }
+
     /// Whether anything outside this network works since then.
     pub fn works_outside(&self, since: Duration) -> bool {
         self.outside.works.any_since(since)

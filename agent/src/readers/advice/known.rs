@@ -13,11 +13,11 @@ use crate::{
         diagnosis::Incident,
         endpoint::{EndpointView, Status},
     },
-    net::{address::is_private, port::Port},
+    net::{
+        address::{FULL_SEGMENT, is_private},
+        port::Port,
+    },
 };
-
-/// The payload of a full segment on Ethernet with TCP's timestamps over IPv4 and IPv6, in bytes (RFC 894, RFC 7323).
-const FULL_SEGMENT: [u32; 2] = [1448, 1428];
 
 /// What is known beside the incident itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,88 @@
+//! How far a fault reaches that takes some flows or packets and spares others, so that a success excludes nothing by itself.
+
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
+
+use ase_probes::cause::Cause;
+
+use super::{Component, Crowd, Singles};
+use crate::{model::catalog::Host, net::port::Port};
+
+impl Crowd<'_> {
+    /// How far such a fault reaches.
+    pub(super) fn reach_of(&self, cause: Cause, members: &[usize]) -> Component {
+        let reach = self.reach(members);
+        let is_whole = match cause {
+            Cause::Slow => self.is_all_slow(&reach, members),
+            Cause::MtuBlackhole => self.is_all_hit(&reach, members),
+            _ => true,
+        };
+        match reach {
+            reach if is_whole => reach,
+            Component::Port(port, _) => Component::Endpoints(Singles::Port(port)),
+            _ => Component::Endpoints(Singles::Scattered),
+        }
+    }
+
+    /// The same by those who are hit alone.
+    pub(super) fn reach(&self, members: &[usize]) -> Component {
+        let ports: BTreeSet<Port> = members.iter().map(|number| self.port(*number)).collect();
+        let hosts: BTreeSet<&Host> = members.iter().map(|number| self.host(*number)).collect();
+        match (ports.first(), hosts.first()) {
+            (Some(port), _) if ports.len() == 1 && hosts.len() > 1 => self.whole_port(*port),
+            (_, Some(host)) if hosts.len() == 1 => Component::Host((*host).clone()),
+            (_, _) => Component::Egress,
+        }
+    }
+
+    /// Slowness hits every flow on its way, so that everything outside or a whole port is slow only where no more endpoints
+    /// there keep their pace. Two slow servers among a hundred are two slow servers.
+    fn is_all_slow(&self, reach: &Component, members: &[usize]) -> bool {
+        let (slow, since) = (self.indices(members), self.since(members));
+        let keeps_pace = |index: &usize| !slow.contains(index) && !(self.grows)(*index);
+        let most = |others: &mut dyn Iterator<Item = usize>, slow: usize| {
+            others.filter(|index| keeps_pace(index)).take(slow + 1).count() <= slow
+        };
+        match reach {
+            Component::Egress => most(&mut self.neighbourhood.working_outside(since), slow.len()),
+            Component::Port(port, _) => most(&mut self.neighbourhood.working_on(*port, since), slow.len()),
+            _ => true,
+        }
+    }
+
+    /// Packets that vanish for their size vanish for everybody on the same way: neither everything outside nor a whole port is
+    /// hit where, on a port of those who are, full segments come from as many other hosts meanwhile. Most answers are small and
+    /// show nothing; neither does what came over the other family, or what is known of this machine's own packets.
+    fn is_all_hit(&self, reach: &Component, members: &[usize]) -> bool {
+        if !matches!(reach, Component::Egress | Component::Port(..)) {
+            return true;
+        }
+        let families: BTreeSet<Option<bool>> =
+            members.iter().map(|number| self.failing[*number].peer.map(|peer| peer.is_ipv6())).collect();
+        let [Some(is_ipv6)] = families.into_iter().collect::<Vec<_>>()[..] else { return true };
+        let is_alike = |number: &usize| {
+            self.is_outside(*number) && self.neighbourhood.misses_the_peers(self.failing[*number].index)
+        };
+        if !members.iter().all(is_alike) {
+            return true;
+        }
+        let times: Vec<RangeInclusive<Duration>> =
+            members.iter().filter_map(|number| self.known_hit(*number)).collect();
+        let ports: BTreeSet<Port> = members.iter().map(|number| self.port(*number)).collect();
+        ports.iter().all(|port| {
+            let hit = members.iter().filter(|number| self.port(**number) == *port);
+            let hit: BTreeSet<&Host> = hit.map(|number| self.host(*number)).collect();
+            self.neighbourhood.full_on(*port, is_ipv6, &times).difference(&hit).count() < hit.len()
+        })
+    }
+
+    /// From when on, and until when, an endpoint is known to be hit: before, the fault may have begun in the middle of its
+    /// visit, and afterwards it may be mended.
+    fn known_hit(&self, number: usize) -> Option<RangeInclusive<Duration>> {
+        let failure = &self.failing[number];
+        Some(failure.noticed..=self.neighbourhood.visited(failure.index)?)
+    }
+
+    pub(super) fn whole_port(&self, port: Port) -> Component {
+        Component::Port(port, self.neighbourhood.hosts_on(port))
+    }
+}
