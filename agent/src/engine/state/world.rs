@@ -56,7 +56,7 @@ pub(super) struct UnderWay {
     turn: Option<Turn>,
 }
 
-/// Whether the flow budget of an endpoint is spent, and whether there was reason for an incident when that changed.
+/// Whether the flow budget of an endpoint is spent, and whether there was reason for an incident when that changed, or since it is.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
     is_spent: bool,
@@ -123,6 +123,10 @@ impl World {
                     let id = self.all.catalog.endpoints[number].id.clone();
                     let now = self.at.now;
                     if self.moods[&id].0 != *mood {
+                        // A name is resolved without a flow; what comes of its address then, nobody sees.
+                        let had_reason = self.has_reason(&id, QUIET);
+                        let budget = self.budgets.get_mut(&id).expect("every endpoint has one");
+                        budget.had_reason |= had_reason && budget.is_spent;
                         self.moods.insert(id, (*mood, now));
                     }
                 }
