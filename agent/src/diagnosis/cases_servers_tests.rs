@@ -153,8 +153,9 @@ fn refused_while_intercepted(has_name: bool, before: Option<[u8; 4]>, now: [u8; 
             let (phase, trouble) =
                 (Phase::Connect, Trouble::Os { operation: Operation::Connect, errno: CONNECTION_REFUSED });
             visit.outcomes[0].seen.stop = Some(Stop { phase, trouble, elapsed: Duration::ZERO });
-            visit.outcomes[0].protocol = Protocol::Nothing;
         }
+        // A bare accept would not prove who is there.
+        visit.outcomes[0].protocol = Protocol::Nothing;
         world.take_in(0, visit);
     };
     (1..4).for_each(|index| world.visit(index, false));

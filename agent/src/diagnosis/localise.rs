@@ -191,7 +191,7 @@ impl Crowd<'_> {
         if follows_the_flow(cause) {
             return vec![self.group(self.reach_of(cause, &members), members)];
         }
-        let others = self.others(&members);
+        let others = self.others(cause, &members);
         let mut left = Left { numbers: members, younger: Vec::new(), others: &others };
         let turning = self.turning(&mut left.numbers);
         let mut groups: Vec<Group> = turning.into_iter().chain(self.resolvers(&mut left)).collect();

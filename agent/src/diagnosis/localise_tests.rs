@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     model::{
         endpoint::{EndpointView, Status},
+        target::ResolvedBy,
         visit::Visit,
     },
     sample,
@@ -521,4 +522,50 @@ fn two_hosts_whose_large_packets_vanish_are_no_lost_network_where_full_segments_
     assert_eq!(told(&[0, 2], 0, &[(4, 10, 1448), (6, 10, 1448)]), "single hosts on TCP 443");
     assert_eq!(told(&[0, 2], 0, &[(5, 10, 1448), (7, 10, 1448)]), port, "on another port");
     assert_eq!(told(&[0, 1], 0, &[(4, 10, 1448)]), "the host a.example");
+}
+
+#[test]
+fn who_worked_with_the_same_thing_wrong_and_fails_in_another_way_now_leaves_the_others_as_wide_as_they_were() {
+    let all = views(&["a.example", "b.example", "c.example", "d.example"], &[443], |_, _| false);
+    let endpoints: Vec<_> = all.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+    let accepted = Finding::new(Cause::ProxiedBlind, Phase::Connect, Confidence::Likely);
+    let members = [0, 1, 2].map(|index| Failing { finding: accepted, since: ONSET - 6 * APART, ..failing(index) });
+    let told = |has_flaw: bool| {
+        let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+        for (index, view) in all.iter().enumerate() {
+            let visit = view.last.as_ref().expect("every view was visited");
+            around.take_in(index, visit, visit.began);
+            if has_flaw {
+                around.note_flaw(index, accepted.cause);
+            }
+        }
+        let gone = Verdict::Failed(dropped());
+        let visit = Visit::clone(all[3].last.as_ref().expect("it was visited"));
+        around.take_in(3, &Visit { result: Ok(gone), ..visit }, ONSET + APART);
+        localise(&members, &around, &|_| false)[0].component.to_string()
+    };
+    assert_eq!([true, false].map(told), ["TCP 443 to every host", "single hosts on TCP 443"]);
+}
+
+#[test]
+fn a_name_that_azure_dns_resolved_says_nothing_of_a_custom_dns_server_that_is_lost() {
+    let server = SocketAddr::from(([10, 0, 0, 4], 53));
+    let told = |resolved_by: ResolvedBy| {
+        let all = views(&["a.one.example", "b.two.example", "c.three.example", "d.four.example"], &[443], |_, _| false);
+        let mut endpoints: Vec<_> = all.iter().map(|view| Arc::clone(&view.endpoint)).collect();
+        Arc::make_mut(&mut endpoints[3]).target.resolved_by = resolved_by;
+        let mut around = Neighbourhood::new(&endpoints, PLATFORM);
+        let finding = Finding::new(Cause::Dropped, Phase::Dns, Confidence::Possible);
+        let lost = Visit { result: Ok(Verdict::Failed(finding)), ..Visit::nothing_yet(ONSET) };
+        around.take_in(3, all[3].last.as_ref().expect("it was visited"), ONSET + 2 * APART);
+        // It does not resolve now, and why is not told yet.
+        around.take_in(3, &lost, ONSET + 4 * APART);
+        let members = [0, 1, 2].map(|index| {
+            around.take_in(index, &lost, ONSET);
+            Failing { finding, servers: vec![server], is_resolving: true, ..failing(index) }
+        });
+        localise(&members, &around, &|_| false)[0].component.to_string()
+    };
+    assert_eq!(told(ResolvedBy::Azure), "the DNS server 10.0.0.4");
+    assert_eq!(told(ResolvedBy::Custom), "single names at the DNS server 10.0.0.4");
 }

@@ -83,8 +83,12 @@ struct Last {
     began: Duration,
     /// When the last visit began, which may have asked nobody.
     tried: Duration,
-    /// When the last visit began that showed that it works, and where, if everybody who was asked does.
-    worked: Option<(Duration, Option<IpAddr>)>,
+    /// When the last visit began that showed that it works.
+    worked: Option<Duration>,
+    /// What was wrong with it then although it worked.
+    flaw: Option<Cause>,
+    /// Where it proved itself, the latest first.
+    right: Vec<IpAddr>,
     showing: Showing,
     /// Whether it failed in any way: a name that does not resolve tests nothing, and yet nothing works.
     failed: bool,
@@ -107,12 +111,13 @@ impl Last {
         let resolution = visit.resolution.as_ref();
         let peer = visit.outcomes.first().map(|outcome| outcome.address);
         let address = peer.map(|peer| peer.ip()).or_else(|| resolution?.addresses.first().copied());
-        let sound = address.filter(|_| visit.result == Ok(Verdict::Healthy));
         let found = resolution.filter(|resolution| !resolution.addresses.is_empty());
         Self {
             began,
             tried: began,
-            worked: matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))).then_some((began, sound)),
+            worked: matches!(visit.result, Ok(Verdict::Healthy | Verdict::Degraded(_))).then_some(began),
+            flaw: None,
+            right: working::proved(visit),
             showing: match visit.result {
                 Ok(Verdict::Healthy | Verdict::Degraded(_)) => Showing::Works,
                 Ok(Verdict::Failed(finding)) if !visit.outcomes.is_empty() => Showing::Fails(finding),
@@ -293,10 +298,10 @@ impl Neighbourhood {
     fn show(&mut self, index: usize, last: Last) {
         self.set(index, false);
         let before = self.places[index].last.as_ref();
-        let worked = last.worked.or_else(|| before?.worked);
-        let led_to = last.address.or_else(|| before?.led_to);
-        let sizes = before.map_or(last.sizes, |before| last.sizes.after(before.sizes));
-        self.places[index].last = Some(Last { worked, led_to, sizes, ..last });
+        self.places[index].last = Some(match before {
+            Some(before) => last.after(before),
+            None => last,
+        });
         self.set(index, true);
     }
 
@@ -408,7 +413,7 @@ impl Neighbourhood {
 
     /// When an endpoint's latest visit began that showed that it works, whatever it shows now.
     pub fn worked(&self, index: usize) -> Option<Duration> {
-        self.places[index].last.as_ref()?.worked.map(|(began, _)| began)
+        self.places[index].last.as_ref()?.worked
     }
 
     /// What an endpoint's latest visit showed, if it began at `since` or later.

@@ -551,3 +551,31 @@ fn a_host_with_many_ports_does_not_look_through_all_of_them_at_each() {
     let (few, many) = (least(500), least(4000));
     assert!(many < few * 32, "eight times as many take {many:?}, not {few:?}: each looks at all");
 }
+
+#[test]
+fn an_address_is_right_where_the_peer_proved_itself_and_stays_right() {
+    let mut around = Neighbourhood::new(&catalogue(), PLATFORM);
+    let at = |last: u8| IpAddr::from([20, 0, 0, last]);
+    let failed = Verdict::Failed(Finding::new(Cause::Refused, Phase::Connect, Confidence::Likely));
+    let mut second_of = 0;
+    let mut right = |seen: &[(u8, Verdict)], protocol: &Protocol, result: Verdict| {
+        second_of += 1;
+        let outcome = |(last, verdict): &(u8, Verdict)| Outcome {
+            address: (at(*last), 443).into(),
+            phases: Phases::default(),
+            verdict: *verdict,
+            seen: Seen::default(),
+            protocol: protocol.clone(),
+        };
+        let outcomes = seen.iter().map(outcome).collect();
+        let visit = Visit { outcomes, result: Ok(result), ..Visit::nothing_yet(second(second_of)) };
+        around.take_in(0, &visit, second(second_of));
+        [1, 2, 3].map(|last| around.is_right(0, at(last)))
+    };
+    let (well, degraded) = (Verdict::Healthy, Verdict::Degraded(failed.finding().expect("it is a finding")));
+    let bare = Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() });
+    assert_eq!(right(&[(1, well)], &bare, well), [false; 3], "whoever accepts may stand in another's place");
+    assert_eq!(right(&[(1, well)], &Protocol::Nothing, well), [true, false, false]);
+    assert_eq!(right(&[(1, failed), (2, well)], &Protocol::Nothing, degraded), [true, true, false]);
+    assert_eq!(right(&[(3, failed)], &Protocol::Nothing, failed), [true, true, false], "what works no more was right");
+}

@@ -99,17 +99,20 @@ struct Latencies {
 impl Latencies {
     /// Takes in that an endpoint was visited, before what was met there. A rise that is met no more is over after as many visits
     /// as it would be were each as usual: a name that leads elsewhere now is mended, and of what does not answer nothing is known.
+    /// Of several addresses that are met meanwhile, each has its turn.
     fn visited(&mut self, id: &EndpointId) {
         let Some(known) = self.of.get_mut(id) else { return };
+        let missed: Vec<u32> = known.iter().map(|latency| latency.missed).collect();
         let mut is_news = false;
         for latency in known {
-            if latency.missed == cusum::LONGEST_END && latency.cusum.is_alarm() {
+            let met_since = missed.iter().filter(|other| **other < latency.missed).count().max(1);
+            if latency.missed >= cusum::LONGEST_END * met_since as u32 && latency.cusum.is_alarm() {
                 latency.cusum.relent();
                 is_news = true;
             }
             latency.missed = latency.missed.saturating_add(1);
         }
-        if is_news {
+        if is_news && self.worst.as_ref().is_some_and(|(_, slowest)| slowest == id) {
             self.look_again();
         }
     }
@@ -381,6 +384,8 @@ mod tests {
         }
         let lasts = told(|round| Some(if round % 8 == 0 { (1, 30) } else { (2, 10) }));
         assert_eq!(lasts, ROUND * (LAST - SLOW.end), "one of several addresses that are met in turn stays slow");
+        let lasts = told(|round| Some(if round % 16 == 0 { (1, 30) } else { (2 + (round % 16) as u8, 10) }));
+        assert_eq!(lasts, ROUND * (LAST - SLOW.end), "one of many");
     }
 
     #[test]

@@ -114,7 +114,10 @@ impl Endpoints {
         if is_confirmed {
             view.stand(status_of(judged), visit.began, visit.began + visit.took);
         }
-        view.last = Some(Arc::new(visit.shrunk()));
+        // One that died saw nothing: what was seen before still stands.
+        if judged != Err(Untested::Died) || view.last.is_none() {
+            view.last = Some(Arc::new(visit.shrunk()));
+        }
         (self.judged[index], self.put_off[index]) = (judged, None);
         before
     }
@@ -189,7 +192,7 @@ impl Endpoints {
         let stands = match view.status {
             Status::Failed(_) | Status::Degraded(_) => true,
             Status::Unknown(known) => {
-                known == why || matches!(known, Untested::Forbidden(_) | Untested::Inconclusive(_))
+                known == why || matches!(known, Untested::Forbidden(_) | Untested::Inconclusive(_) | Untested::Died)
             }
             Status::Healthy => false,
         };
@@ -310,6 +313,10 @@ mod tests {
         assert_eq!(endpoints.views()[1].attempts, 2, "one that died was made, and another begins");
         endpoints.take_in(0, visit, Ok(Verdict::Healthy), true);
         assert_eq!(put_off(&mut endpoints, interval * 2), [None, None], "it was visited meanwhile");
+        assert_eq!(put_off(&mut endpoints, interval * 4), [Some(Status::Healthy), None]);
+        let view = &endpoints.views()[1];
+        assert_eq!(view.status, Status::Unknown(Untested::Died), "nobody saw it work since it failed");
+        assert!(view.last.as_ref().is_some_and(|last| !last.outcomes.is_empty()), "what was seen before stands");
     }
 
     #[test]

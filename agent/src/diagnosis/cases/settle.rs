@@ -39,6 +39,7 @@ impl Cases {
         self.steady.elapse(at);
         self.note_confirmed(around);
         let failing = outranked(self.failing(at));
+        failing.iter().for_each(|failure| self.neighbourhood.note_flaw(failure.index, failure.finding.cause));
         let (mut old, mut failing) = self.part_old_signs(failing);
         let mut groups = self.localised(&failing);
         if self.doubt(&failing, &groups) {

@@ -8,7 +8,11 @@ use std::{
 use ase_probes::{cause::Cause, verdict::Phase};
 
 use super::{APART, Component, Crowd, Failing, Group, Here, Left, collect, take};
-use crate::{diagnosis::neighbourhood::Neighbourhood, model::catalog::Host, net::port::Port};
+use crate::{
+    diagnosis::neighbourhood::Neighbourhood,
+    model::{catalog::Host, target::ResolvedBy},
+    net::port::Port,
+};
 
 /// What ails the endpoints at fixed addresses, DNS servers among them.
 pub(super) fn troubles(failing: &[Failing], neighbourhood: &Neighbourhood) -> BTreeMap<SocketAddr, BTreeSet<Cause>> {
@@ -56,7 +60,12 @@ impl Crowd<'_> {
             let is_theirs = |number: &&usize| self.servers(**number).is_subset(&servers);
             let at_them = servers.iter().filter_map(|server| others.get(server)).flatten();
             let at_them = at_them.filter(is_theirs).map(|number| self.failing[*number].index);
-            let at_them: Vec<usize> = at_them.chain(untold.iter().copied()).collect();
+            // Of whom it is not told whether one of them was asked, only those count that ask the same side.
+            let side = |index: usize| self.neighbourhood.endpoint(index).target.resolved_by;
+            let asked_by = names.numbers.iter().filter(|number| !self.servers(**number).is_empty());
+            let sides: Vec<ResolvedBy> = asked_by.map(|number| side(self.failing[*number].index)).collect();
+            let untold = untold.iter().copied().filter(|index| sides.contains(&side(*index)));
+            let at_them: Vec<usize> = at_them.chain(untold).collect();
             let is_lost = |here: &Here| {
                 let is_ill = |server: &SocketAddr| here.members.iter().any(|number| self.is_server(*number, *server));
                 // Whoever else fails now had a name that one of these resolved, or was one of these.

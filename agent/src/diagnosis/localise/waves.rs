@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use ase_probes::cause::Cause;
+
 use super::{Crowd, take};
 
 /// A failure and a success that lie so far apart are not of the same moment: a visit, its confirmation and a margin.
@@ -121,10 +123,12 @@ impl Crowd<'_> {
     }
 
     /// Other endpoints that fail, for another cause or for one that is not told yet, and worked long after the first of
-    /// these had failed: nothing that they share was broken then, whatever they show now.
-    pub(super) fn others(&self, members: &[usize]) -> Vec<usize> {
+    /// these had failed: nothing that they share was broken then, whatever they show now. Who worked with the same cause
+    /// shows nothing better.
+    pub(super) fn others(&self, cause: Cause, members: &[usize]) -> Vec<usize> {
         let (since, own) = (self.since(members), self.indices(members));
-        let failing = self.neighbourhood.failing(since).filter(|index| !own.contains(index));
+        let is_other = |index: &usize| !own.contains(index) && self.neighbourhood.flaw(*index) != Some(cause);
+        let failing = self.neighbourhood.failing(since).filter(is_other);
         failing.filter(|index| self.has_worked(*index, since)).collect()
     }
 

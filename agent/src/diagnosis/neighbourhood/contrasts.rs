@@ -126,7 +126,7 @@ impl Neighbourhood {
         let place = &self.places[index];
         match place.endpoint.target.host {
             Host::Address(own) => own == address,
-            Host::Name(_) => place.last.as_ref().and_then(|last| last.worked?.1) == Some(address),
+            Host::Name(_) => place.last.as_ref().is_some_and(|last| last.right.contains(&address)),
         }
     }
 

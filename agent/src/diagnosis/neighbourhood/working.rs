@@ -6,15 +6,56 @@ use std::{
     time::Duration,
 };
 
+use ase_probes::{cause::Cause, verdict::Verdict};
 use ipnet::IpNet;
 
-use super::Neighbourhood;
+use super::{Last, Neighbourhood};
 use crate::{
-    model::catalog::Host,
+    model::{catalog::Host, visit::Visit},
     net::{address::is_private, port::Port},
 };
 
+/// Addresses of an endpoint that are known to be right: more than a name leads to in turn.
+const RIGHT: usize = 16;
+
+/// Where the peer itself proved in a visit that it is there: a bare accept is no proof.
+pub(super) fn proved(visit: &Visit) -> Vec<IpAddr> {
+    let healthy = visit.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Healthy);
+    let proved = healthy.filter(|outcome| !outcome.is_bare_accept());
+    proved.map(|outcome| outcome.address.ip()).take(RIGHT).collect()
+}
+
+impl Last {
+    /// What a visit showed, with what those before it showed and it did not.
+    pub(super) fn after(self, before: &Self) -> Self {
+        let mut right = self.right;
+        let earlier = before.right.iter().filter(|address| !right.contains(address)).copied();
+        let earlier: Vec<IpAddr> = earlier.take(RIGHT.saturating_sub(right.len())).collect();
+        right.extend(earlier);
+        Self {
+            worked: self.worked.or(before.worked),
+            flaw: if self.worked.is_some() { self.flaw } else { before.flaw },
+            right,
+            led_to: self.address.or(before.led_to),
+            sizes: self.sizes.after(before.sizes),
+            ..self
+        }
+    }
+}
+
 impl Neighbourhood {
+    /// Notes what is wrong with an endpoint, if it works nevertheless.
+    pub fn note_flaw(&mut self, index: usize, cause: Cause) {
+        if let Some(last) = self.places[index].last.as_mut().filter(|last| last.worked == Some(last.began)) {
+            last.flaw = Some(cause);
+        }
+    }
+
+    /// What was wrong with an endpoint when it worked last.
+    pub fn flaw(&self, index: usize) -> Option<Cause> {
+        self.places[index].last.as_ref()?.flaw
+    }
+
     /// Whether an endpoint lies outside this network, as far as its latest address tells.
     pub fn is_outside(&self, index: usize) -> bool {
         self.lies_outside(self.address(index))
