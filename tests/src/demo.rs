@@ -1,11 +1,6 @@
 //! The product live on loopback: a small Azure on high ports, the agent on top, and faults that come and go.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener, UdpSocket},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use ase_agent::{commands::daemon, config, net::duration};
@@ -19,6 +14,7 @@ use serde_json::Value;
 
 use crate::{
     azure::{Authorities, Azure, BYPASSED, Moods, Place, Stopped},
+    free_port::free_port,
     sim::{dns, tds, web},
 };
 
@@ -215,15 +211,4 @@ endpoints:
         port()?,
         port()?,
     ))
-}
-
-/// A free port on loopback, for TCP and UDP.
-fn free_port() -> Result<u16> {
-    for _ in 0..64 {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    anyhow::bail!("no port on loopback is free for TCP and UDP")
 }

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod fault_box;
 pub mod fault_scenarios;
 pub mod field_cases;
+pub mod free_port;
 pub mod guest;
 pub mod guest_fault;
 pub mod lint_time;

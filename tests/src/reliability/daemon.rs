@@ -23,7 +23,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{loopback, programs};
+use crate::{free_port::free_port, loopback, programs};
 
 /// The longest wait for anything that a daemon is to do.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,11 +41,6 @@ pub(super) fn agent() -> Result<PathBuf> {
         bail!("{} is missing: build the agent first", agent.display());
     }
     Ok(agent)
-}
-
-/// A port of loopback that was free a moment ago.
-pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Waits until a look finds something; none after so long.

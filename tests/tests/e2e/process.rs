@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
@@ -43,13 +43,7 @@ pub(crate) fn require_root(what: &str) -> bool {
 
 /// A free TCP and UDP port on loopback, the same number for both.
 pub(crate) fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let port = tcp.local_addr().expect("bound above").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    ase_lab::free_port::free_port().expect("loopback has free ports")
 }
 
 /// The agent's binary, built from this very source.

@@ -88,8 +88,8 @@ const LEADS: [&str; 13] = [
     "INCIDENT", "where:", "sure:", "hint:", "owner:", "first:", "next:", "type:", "expect:", "mend:", "but:", "note:",
     "hits:",
 ];
-/// Where half of all flows are lost, which ones is a matter of chance.
-const BY_CHANCE: [&str; 3] = ["type:", "note:", "hits:"];
+/// Where half of all flows are lost, which ones is a matter of chance, and with it how sure it is.
+const BY_CHANCE: [&str; 4] = ["sure:", "type:", "note:", "hits:"];
 
 /// What must be the same in every run: the answer, and the first incident without its evidence.
 fn steady(name: &str, screen: &str) -> Vec<String> {
@@ -110,7 +110,7 @@ fn steady(name: &str, screen: &str) -> Vec<String> {
             kept.push('\n');
         }
     }
-    words(&kept)
+    words(&if is_by_chance { kept.replace("(confirmed,", "(likely,") } else { kept })
 }
 
 #[test]
