@@ -102,7 +102,8 @@ impl Latencies {
     /// Of several addresses that are met meanwhile, each has its turn.
     fn visited(&mut self, id: &EndpointId) {
         let Some(known) = self.of.get_mut(id) else { return };
-        let missed: Vec<u32> = known.iter().map(|latency| latency.missed).collect();
+        let is_any = known.iter().any(|latency| latency.cusum.is_alarm());
+        let missed: Vec<u32> = known.iter().filter(|_| is_any).map(|latency| latency.missed).collect();
         let mut is_news = false;
         for latency in known {
             let met_since = missed.iter().filter(|other| **other < latency.missed).count().max(1);

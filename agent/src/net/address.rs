@@ -29,8 +29,10 @@ pub fn of_family(peer: IpAddr, words: &str) -> String {
     if peer.is_ipv4() { words.to_owned() } else { words.replace(v4, v6) }
 }
 
-/// The payload of a full segment on Ethernet with TCP's timestamps over IPv4 and IPv6, in bytes (RFC 894, RFC 7323).
-pub const FULL_SEGMENT: [u32; 2] = [1448, 1428];
+/// The payload of a full segment to or from an address, on Ethernet with TCP's timestamps, in bytes (RFC 894, RFC 7323).
+pub fn full_segment(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 1448 } else { 1428 }
+}
 
 /// What an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,12 +21,8 @@ use crate::{
         diagnosis::{Diagnosis, Origin, Scope},
         visit::Visit,
     },
-    net::domain,
+    net::{address::full_segment, domain},
 };
-
-/// The payload of a full segment on Ethernet with TCP's timestamps, in bytes (RFC 894, RFC 7323): what came in order and is
-/// longer came in large packets, unless the peer wrote it in small pieces.
-const FULL_SEGMENT: u32 = 1448;
 
 /// An endpoint that shows a sign of trouble.
 #[derive(Clone, Debug)]
@@ -97,8 +93,11 @@ impl Case {
     /// The same with what the visit itself shows beside its sign.
     pub(super) fn of(self, visit: &Visit) -> Self {
         let led_to = visit.resolution.as_ref().map(|found| found.addresses.clone()).unwrap_or_default();
-        let tcp = visit.outcomes.first().and_then(|outcome| outcome.seen.tcp);
-        let many = tcp.filter(|info| info.bytes_received >= u64::from(info.segment_size.max(FULL_SEGMENT)));
+        let first = visit.outcomes.first();
+        let tcp = first.and_then(|outcome| outcome.seen.tcp);
+        // What came in order and is longer came in large packets, unless the peer wrote it in small pieces.
+        let full = first.map_or(0, |outcome| full_segment(outcome.address.ip()));
+        let many = tcp.filter(|info| info.bytes_received >= u64::from(info.segment_size.max(full)));
         let full_segments = many.is_some_and(|info| info.received_segment > SMALL_SEGMENT.into());
         let protocol = visit.outcomes.first().map(|outcome| &outcome.protocol);
         let says_before_tls = matches!(protocol, Some(Protocol::Tds(reply)) if reply.prelogin.is_some());

@@ -7,7 +7,7 @@ use ase_probes::{outcome::Outcome, verdict::Verdict};
 use super::Neighbourhood;
 use crate::{
     model::{catalog::Host, visit::Visit},
-    net::{address::FULL_SEGMENT, port::Port},
+    net::{address::full_segment, port::Port},
 };
 
 /// What an endpoint's visits showed of the sizes of packets.
@@ -48,7 +48,7 @@ impl Sizes {
 
 /// Whether a full segment came; a peer whose own are a little smaller, or who says little, shows nothing.
 fn is_full(outcome: &Outcome) -> bool {
-    let full = FULL_SEGMENT[usize::from(outcome.address.is_ipv6())];
+    let full = full_segment(outcome.address.ip());
     outcome.seen.tcp.is_some_and(|tcp| tcp.received_segment >= tcp.segment_size.max(full))
 }
 

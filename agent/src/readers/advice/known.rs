@@ -14,7 +14,7 @@ use crate::{
         endpoint::{EndpointView, Status},
     },
     net::{
-        address::{FULL_SEGMENT, is_private},
+        address::{full_segment, is_private},
         port::Port,
     },
 };
@@ -89,7 +89,7 @@ pub(super) fn passes_elsewhere(incident: &Incident, shown: &Shown<'_>, snapshot:
         let visit = view.last.as_ref().filter(|visit| visit.began >= incident.since)?;
         let full = visit.outcomes.iter().find(|outcome| {
             let (port, is_inside) = (outcome.address.port(), is_private(outcome.address.ip()));
-            let full = FULL_SEGMENT[usize::from(outcome.address.is_ipv6())];
+            let full = full_segment(outcome.address.ip());
             port != own.0
                 && is_inside == own.1
                 && outcome.seen.tcp.is_some_and(|tcp| tcp.received_segment >= tcp.segment_size.max(full))
