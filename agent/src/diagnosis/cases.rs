@@ -190,6 +190,11 @@ impl Cases {
         !self.cases.is_empty() || !self.changed.is_empty() || self.usual.is_stirred()
     }
 
+    /// Whether packets were lost on several endpoints' connections, and too few, or for too short, to say more.
+    pub fn may_be_lossy(&self) -> bool {
+        self.memory.may_be_lossy()
+    }
+
     /// How many cases are open.
     pub fn open(&self) -> usize {
         self.cases.len()

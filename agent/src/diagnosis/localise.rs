@@ -70,6 +70,8 @@ pub enum Component {
     Vm,
     /// Everything outside this network.
     Egress,
+    /// The same but for few hosts, to which another way leads.
+    MostOutside,
     /// A port, and how many hosts are watched there.
     Port(Port, usize),
     /// A class.
@@ -108,7 +110,7 @@ impl Component {
     pub fn scope(&self) -> Scope {
         match self {
             Self::Vm => Scope::Vm,
-            Self::Egress => Scope::Egress,
+            Self::Egress | Self::MostOutside => Scope::Egress,
             Self::Port(..) => Scope::Port,
             Self::Class(_) => Scope::Class,
             Self::Resolvers(_) | Self::Host(_) | Self::Address(_) | Self::Router(_) | Self::Prefix(_) => Scope::Host,
@@ -122,6 +124,7 @@ impl std::fmt::Display for Component {
         match self {
             Self::Vm => f.write_str("this machine"),
             Self::Egress => f.write_str("everything outside this network"),
+            Self::MostOutside => f.write_str("almost everything outside this network"),
             Self::Port(port, 2) => write!(f, "{port} to both hosts"),
             Self::Port(port, _) => write!(f, "{port} to every host"),
             Self::Class(class) => write!(f, "the class {class}"),
@@ -334,21 +337,18 @@ impl Crowd<'_> {
         members.iter().map(|number| self.failing[*number].since).min().unwrap_or_default()
     }
 
-    /// Takes out the failures outside, where nothing there works.
+    /// Takes out the failures outside, where nothing there works but what another way leads to.
     fn egress(&self, left: &mut Left<'_>) -> Option<Group> {
         let outside = |numbers: &[usize]| -> Vec<usize> {
             numbers.iter().copied().filter(|number| self.is_outside(*number)).collect()
         };
         let others: Vec<usize> = left.others.iter().copied().filter(|index| self.was_outside(*index)).collect();
         let younger = outside(&left.younger);
-        let works = |since| {
-            let has_worked = self.any_worked(&younger, since) || self.any_has_worked(&others, since);
-            has_worked || self.neighbourhood.works_outside(since)
-        };
+        let has_worked = |since| self.any_worked(&younger, since) || self.any_has_worked(&others, since);
         let is_lost = |here: &Here| {
             let ports: BTreeSet<Port> = here.witnesses.iter().map(|number| self.port(*number)).collect();
             let are_enough = here.witnesses.len() >= EGRESS_FAILURES && ports.len() > 1;
-            (are_enough && !works(here.since)).then_some(Component::Egress)
+            (are_enough && !has_worked(here.since)).then(|| self.lost_outside(here))?
         };
         let (component, here) = self.broken(&outside(&left.numbers), is_lost)?;
         left.explain(std::slice::from_ref(&here));

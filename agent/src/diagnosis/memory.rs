@@ -42,10 +42,12 @@ const RESENT: (u64, usize) = (5, 2);
 const LASTING: Duration = Duration::from_secs(5);
 /// The same within a single look, which asks everybody in a second or two: the first time-out of retransmission is over
 /// (RFC 6298 section 2).
-const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
+pub const LASTING_IN_A_LOOK: Duration = Duration::from_secs(1);
 /// The chance below which loss does not explain that nobody on a port answered: one in a million, since many ports are
 /// watched for a long time.
 const CHANCE: f64 = 1e-6;
+/// The chance below which loss does not explain that only handshakes were repeated in a single look, which sees few connections.
+const SPARED: f64 = 1e-3;
 /// How long before the last SYN that was lost a handshake at the first try may have begun to be its control. The next SYN,
 /// which passes, follows after a second (RFC 6298 section 2), so that a way that was gone came back within two.
 const BESIDE: Duration = Duration::from_secs(1);
@@ -275,6 +277,11 @@ impl Memory {
         lasts && in_midstream && resent >= RESENT.0 && self.hit.kinds() >= RESENT.1 && lower_bound(resent, sent) >= LOSS
     }
 
+    /// Whether packets were lost on several endpoints' connections, and too few, or for too short, to say more.
+    pub fn may_be_lossy(&self) -> bool {
+        self.hit.kinds() >= RESENT.1 && !self.is_lossy()
+    }
+
     /// Whether nobody on a port answered for longer than the measured loss makes it: both ways lose as much as the upper end of
     /// what was measured of both together, so that it is rather too seldom said.
     pub fn is_beyond_loss(&self, port: Port) -> bool {
@@ -292,7 +299,16 @@ impl Memory {
         let any_twice = self.hit.sum() > self.hit.kinds() as u64;
         let beside = if self.hit_ports.kinds() > 1 { &self.knocked_anywhere } else { &self.knocked };
         let is_enough = self.hit.sum() >= HANDSHAKES && any_twice && self.hit.kinds() > 1;
-        is_enough && beside.sum() * 2 > self.hit.sum() && self.none_in_midstream()
+        let is_no_chance = self.has_past || self.spared() < SPARED;
+        is_enough && beside.sum() * 2 > self.hit.sum() && self.none_in_midstream() && is_no_chance
+    }
+
+    /// The chance that no established flow loses a packet where their packets are lost as often as SYNs are: each sends one
+    /// after its handshake at least.
+    fn spared(&self) -> f64 {
+        let (connections, resent) = (self.packets.get(Packet::Sent) / SEGMENTS, self.packets.get(Packet::Resent));
+        let passes = connections as f64 / (connections + resent).max(1) as f64;
+        passes.powf(connections as f64)
     }
 
     /// The same on several ports, so that it is no rule for one of them.
@@ -523,6 +539,20 @@ mod tests {
         outcome.address.set_port(port);
         outcome.phases.record(Phase::Connect, Duration::from_millis(if again { 1010 } else { 10 }));
         outcome
+    }
+
+    #[test]
+    fn in_a_single_look_few_connections_that_lost_nothing_but_syns_may_be_chance() {
+        let now = start();
+        let told = |has_past: bool, again: usize| {
+            let mut memory = Memory::new(has_past);
+            (0..20).for_each(|turn| memory.measure(turn % 10, &knocks(443, false), now - SYN_AGAIN));
+            (0..again).for_each(|turn| memory.measure(turn % 3, &knocks(443, true), now));
+            memory.only_handshakes_repeat()
+        };
+        assert!(told(true, 4), "a daemon sees them again and again");
+        assert!(!told(false, 4), "one packet in seven is lost: of 24 others none may be by chance");
+        assert!(told(false, 16), "a third of all");
     }
 
     #[test]

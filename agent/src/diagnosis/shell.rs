@@ -231,6 +231,11 @@ impl Diagnosing {
         self.waiting.front().is_none_or(too_late) && self.measurements.is_empty() && !self.is_news
     }
 
+    /// Whether more visits may show that the path loses packets.
+    pub fn may_be_lossy(&self) -> bool {
+        self.cases.may_be_lossy()
+    }
+
     /// Measurements under way.
     pub fn under_way(&self) -> usize {
         self.measurements.len()

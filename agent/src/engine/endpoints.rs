@@ -229,6 +229,11 @@ impl Endpoints {
         self.views.iter().all(is_visited)
     }
 
+    /// Whether every one was visited, also where what that showed waits for its confirmation.
+    pub fn were_all_asked(&self) -> bool {
+        self.views.iter().all(|view| is_visited(view) || view.last.is_some())
+    }
+
     /// Every class that has endpoints or slots, in order: one walk over all endpoints.
     pub fn classes(&self, catalog: &Catalog) -> Vec<ClassView> {
         let none =

@@ -19,6 +19,11 @@ use crate::{
 const FEW: usize = 3;
 /// A visit in less time than this would not bear two lost packets (RFC 6298 section 2).
 const WORTHWHILE: Duration = Duration::from_secs(3);
+/// Endpoints that are asked once more where packets were lost: at five packets each (SYN, ACK, request, ACK, FIN) a loss of
+/// one packet in twenty shows eight times.
+const CLOSER: usize = 32;
+/// The time that is left at least for asking more: a pause of a second, and two visits that bear two lost packets each.
+const FOR_MORE: Duration = Duration::from_secs(7);
 /// Before the end of a look its answers are thought over and printed.
 const MARGIN: Duration = Duration::from_millis(300);
 
@@ -108,6 +113,8 @@ pub struct Look {
     speakers: BTreeMap<usize, Likeness>,
     /// Endpoints that were asked again because a stall hid their first answer.
     again: BTreeSet<usize>,
+    /// Endpoints that are asked once more to see whether packets are lost: once in a look.
+    closer: Option<BTreeSet<usize>>,
 }
 
 impl Look {
@@ -119,6 +126,7 @@ impl Look {
             works: BTreeSet::new(),
             speakers: BTreeMap::new(),
             again: BTreeSet::new(),
+            closer: None,
         }
     }
 
@@ -135,6 +143,21 @@ impl Look {
     /// Whether an endpoint whose answer a stall hid is asked again: once, if there is time for an answer.
     pub fn asks_again(&mut self, task: usize, now: Instant) -> bool {
         self.left(now) >= WORTHWHILE && self.again.insert(task)
+    }
+
+    /// Whether endpoints may be asked once more to see whether packets are lost: once in a look, if there is time.
+    pub fn may_look_closer(&self, now: Instant) -> bool {
+        self.closer.is_none() && self.left(now) >= FOR_MORE
+    }
+
+    /// Which of these endpoints are asked once more to see whether packets are lost.
+    pub fn look_closer(&mut self, tasks: impl Iterator<Item = usize>) -> BTreeSet<usize> {
+        self.closer.insert(tasks.take(CLOSER).collect()).clone()
+    }
+
+    /// Whether an endpoint was asked once more to see whether packets are lost: it was seen to work before.
+    pub fn looks_closer_at(&self, task: usize) -> bool {
+        self.closer.as_ref().is_some_and(|tasks| tasks.contains(&task))
     }
 
     /// Takes in what a visit showed, and says what is to be done with those that failed once.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use ase_probes::{
     cause::Cause,
+    evidence::TcpInfo,
     outcome::{Outcome, Protocol},
     resolve::Resolution,
     seen::{Phases, Seen},
@@ -51,6 +52,9 @@ struct World {
     is_silent: bool,
     /// How often a DNS server was asked for a name.
     resolved: usize,
+    /// At which visits, counted from one, two packets are lost.
+    loses: fn(usize) -> bool,
+    visits: usize,
 }
 
 impl World {
@@ -82,8 +86,21 @@ impl World {
         let mut state = State::new(settings, Rounds::One, files, StdRng::from_seed([7; 32]), start);
         state.end_at(start.now + LOOK);
         let (under_way, ends) = (BTreeMap::new(), start.now + LOOK);
-        let (shows_on, dies) = (BTreeMap::new(), (|_| false) as Dies);
-        Self { state, at: start, start, ends, under_way, budget, shows, shows_on, dies, is_silent: false, resolved: 0 }
+        Self {
+            state,
+            at: start,
+            start,
+            ends,
+            under_way,
+            budget,
+            shows,
+            shows_on: BTreeMap::new(),
+            dies: |_| false,
+            is_silent: false,
+            resolved: 0,
+            loses: |_| false,
+            visits: 0,
+        }
     }
 
     /// The same, and the look may take no longer than this.
@@ -143,7 +160,11 @@ impl World {
             true => self.budget.take_to_confirm(peer, self.at.now),
             false => self.budget.take(peer, self.at.now),
         };
-        let (phases, seen) = (Phases::default(), Seen::default());
+        self.visits += 1;
+        let retransmits = if (self.loses)(self.visits) { 2 } else { 0 };
+        let tcp = TcpInfo { retransmits, round_trip: TAKES, path_mtu: 1500, ..TcpInfo::default() };
+        let seen = Seen { tcp: Some(tcp), round_trip: Some(TAKES), ..Seen::default() };
+        let phases = Phases::default();
         let verdict = self.shows_on.get(&target.port).copied().unwrap_or(self.shows);
         let outcome = Outcome { address: peer, phases, verdict, seen, protocol: Protocol::Nothing };
         let is_asked = has_flow && is_heard;
@@ -357,4 +378,49 @@ fn another_is_asked_again_for_those_whose_speaker_died() {
     world.look();
     let failed = world.count(|status| matches!(status, Status::Failed(_)));
     assert_eq!(failed, 5, "{:?}", world.state.left_out);
+}
+
+/// A look at so many endpoints that work, with this pace, while these visits lose packets.
+fn losing(endpoints: usize, pace: &str, loses: fn(usize) -> bool) -> World {
+    let rows: Vec<String> = (0..endpoints).map(|name| format!("{{host: own-{name}.example, class: http}}")).collect();
+    World { loses, ..World::with(&rows, pace, 4096, Verdict::Healthy) }
+}
+
+#[test]
+fn packets_lost_on_a_few_connections_are_a_reason_to_ask_once_more() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let mut world = losing(6, "", |visit| visit % 3 == 0);
+    let took = world.look();
+    let open = &world.state.diagnosing.ledger().open;
+    assert_eq!(open.first().map(|incident| incident.finding.cause), Some(Cause::PacketLoss), "{open:?}");
+    assert_eq!(world.visits, 12, "everybody once more");
+    assert!(took < 3 * SECOND, "{took:?}");
+    for (loses, visits, what) in [
+        ((|_| false) as fn(usize) -> bool, 60, "nothing is lost"),
+        (|visit| visit == 7, 60, "one connection speaks for itself"),
+        (|visit| visit == 7 || visit == 9, 60 + 32, "not everybody is asked, and nothing was lost again"),
+    ] {
+        let mut world = losing(60, "", loses);
+        world.look();
+        assert_eq!((world.visits, world.state.diagnosing.ledger().open.len()), (visits, 0), "{what}");
+    }
+    let mut late = losing(6, "", |visit| visit % 3 == 0).within(7 * SECOND);
+    late.look();
+    assert_eq!((late.visits, late.state.left_out.len()), (6, 0), "there is no time for more");
+}
+
+#[test]
+fn who_works_stays_well_where_more_cannot_be_asked() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    let mut world = losing(6, "flows_per_destination: 1", |visit| visit == 3 || visit == 6);
+    let took = world.look();
+    assert_eq!(world.count(|status| status == Status::Healthy), 6);
+    assert!(took < 3 * SECOND, "nothing is waited for: {took:?}");
+    assert_eq!(world.state.left_out, Vec::<String>::new());
+    let mut world = losing(6, "", |visit| visit == 3 || visit == 6);
+    world.dies = |begin| begin.occasion.within.is_some_and(|within| within < LOOK - SECOND);
+    world.look();
+    assert_eq!(world.count(|status| status == Status::Healthy), 6, "a visit that died says nothing");
 }

@@ -111,7 +111,7 @@ impl State {
         match event {
             Event::Visited(number, visit) => {
                 self.visited(number, visit, at);
-                self.give_up_late(at);
+                self.steer_look(at);
                 Tell::Soon
             }
             Event::Compared(Step::Began) | Event::Measured => Tell::Soon,
@@ -221,6 +221,12 @@ impl State {
         let is_calm = ended.upshot == Upshot::Good && may_ask && !was_confirming;
         if is_calm && plan::is_to_confirm(&visit, judged, self.endpoints.views()[task].status) {
             ended.upshot = Upshot::Bad;
+        }
+        // Who works and was asked for more tells nothing more: what was seen before stands.
+        let looks_closer = self.look.as_ref().is_some_and(|look| look.looks_closer_at(task));
+        if looks_closer && !was_confirming && hindrance(judged).is_some() {
+            self.schedule.finished(number, Ended { upshot: Upshot::Unknown, ..ended }, at.now);
+            return;
         }
         // A single look would end with what a stall of the agent hid: it asks again instead.
         if is_hidden(judged) && may_ask && self.look.as_mut().is_some_and(|look| look.asks_again(task, at.now)) {
@@ -354,7 +360,7 @@ impl State {
             let occasion = Occasion { confirm, within, led_to: self.endpoints.led_to(due.task, at.now) };
             begin.push(Begin { visit: due.visit, endpoint: self.endpoints.begin(due.task), occasion });
         }
-        self.give_up_late(at);
+        self.steer_look(at);
         begin
     }
 

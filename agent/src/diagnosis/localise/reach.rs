@@ -1,13 +1,52 @@
 //! How far a fault reaches that takes some flows or packets and spares others, so that a success excludes nothing by itself.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use ase_probes::cause::Cause;
 
-use super::{Component, Crowd, Singles};
+use super::{Component, Crowd, Here, Singles};
 use crate::{model::catalog::Host, net::port::Port};
 
+/// Ports on which hosts must be lost before others that work count as exceptions: each may have a rule of its own.
+const LOST_PORTS: usize = 3;
+/// Hosts that must be lost before: of few, a rule for each is as likely.
+const LOST_HOSTS: usize = 10;
+/// Hosts that must be lost for each that works beside them: an environment has few service endpoints, and many dependencies.
+const LOST_FOR_ONE: usize = 5;
+
 impl Crowd<'_> {
+    /// How much of what lies outside is lost with these failures, if it is all, or all but few hosts to which another way leads:
+    /// service endpoints and routes of their own go past a firewall that is down. A port that works at several hosts, or at as
+    /// many as it is lost at, is open.
+    pub(super) fn lost_outside(&self, here: &Here) -> Option<Component> {
+        let working: Vec<usize> = self.neighbourhood.working_outside(here.since).collect();
+        if working.is_empty() {
+            return Some(Component::Egress);
+        }
+        let mut lost: BTreeMap<Port, BTreeSet<&Host>> = BTreeMap::new();
+        for number in &here.members {
+            lost.entry(self.port(*number)).or_default().insert(self.host(*number));
+        }
+        let mut works: BTreeMap<Port, BTreeSet<&Host>> = BTreeMap::new();
+        for index in working {
+            works
+                .entry(self.neighbourhood.port(index))
+                .or_default()
+                .insert(&self.neighbourhood.endpoint(index).target.host);
+        }
+        let is_few = |(port, hosts): (&Port, &BTreeSet<&Host>)| match lost.get(port) {
+            Some(lost) => lost.len() > hosts.len(),
+            None => hosts.len() == 1,
+        };
+        let all = |by_port: &BTreeMap<Port, BTreeSet<&Host>>| by_port.values().flatten().collect::<BTreeSet<_>>().len();
+        let are_exceptions = lost.len() >= LOST_PORTS && all(&lost) >= LOST_HOSTS.max(LOST_FOR_ONE * all(&works));
+        (are_exceptions && works.iter().all(is_few)).then_some(Component::MostOutside)
+    }
+
     /// How far such a fault reaches.
     pub(super) fn reach_of(&self, cause: Cause, members: &[usize]) -> Component {
         let reach = self.reach(members);

@@ -66,11 +66,6 @@ impl Neighbourhood {
         address.is_none_or(|address| !is_private(address) && address != self.platform)
     }
 
-    /// Whether anything outside this network works since then.
-    pub fn works_outside(&self, since: Duration) -> bool {
-        self.outside.works.any_since(since)
-    }
-
     /// The endpoints outside this network that work since then.
     pub fn working_outside(&self, since: Duration) -> impl Iterator<Item = usize> {
         self.outside.works.since(since)

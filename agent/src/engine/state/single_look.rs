@@ -4,12 +4,16 @@ use std::time::Instant;
 
 use super::State;
 use crate::{
+    diagnosis::memory::LASTING_IN_A_LOOK,
     engine::{
         events::Progress,
         look::{Look, Order},
         pulse::Clocks,
     },
-    model::visit::{Hindrance, Untested},
+    model::{
+        endpoint::{EndpointView, Status},
+        visit::{Hindrance, Untested},
+    },
 };
 
 impl State {
@@ -63,14 +67,14 @@ impl State {
         self.think(at);
     }
 
-    /// In a single look nothing is waited for that can only come after its end.
-    pub(super) fn give_up_late(&mut self, at: Clocks) {
+    /// In a single look nothing is waited for that can only come after its end, and more is asked where that may tell more.
+    pub(super) fn steer_look(&mut self, at: Clocks) {
         let Some(ends) = self.look.as_ref().map(Look::ends) else { return };
         // Whom one of them was to speak for, another speaks for, who may be too late as well.
         loop {
             let late = self.schedule.give_up_after(ends, at.now);
             if late.is_empty() {
-                return;
+                return self.look_closer(at);
             }
             for (task, rests) in late {
                 match (self.schedule.is_confirming(task), rests) {
@@ -80,6 +84,23 @@ impl State {
                     (false, false) => {}
                 }
             }
+        }
+    }
+
+    /// In a single look, packets that were lost on a few connections make no pattern yet: some of those that work are asked once
+    /// more, when loss has had time to go on.
+    fn look_closer(&mut self, at: Clocks) {
+        let is_time = |look: &&mut Look| {
+            look.may_look_closer(at.now) && self.diagnosing.may_be_lossy() && self.endpoints.were_all_asked()
+        };
+        let Some(look) = self.look.as_mut().filter(is_time) else { return };
+        let connected = |view: &EndpointView| {
+            let outcomes = view.last.iter().flat_map(|last| &last.outcomes);
+            view.status == Status::Healthy && outcomes.into_iter().any(|outcome| outcome.seen.tcp.is_some())
+        };
+        let working = self.endpoints.views().iter().enumerate().filter(|(_, view)| connected(view));
+        for task in look.look_closer(working.map(|(task, _)| task)) {
+            self.schedule.release(task, at.now + LASTING_IN_A_LOOK);
         }
     }
 
