@@ -23,9 +23,14 @@ impl Crowd<'_> {
     /// service endpoints and routes of their own go past a firewall that is down. A port that works at several hosts, or at as
     /// many as it is lost at, is open.
     pub(super) fn lost_outside(&self, here: &Here) -> Option<Component> {
-        let working: Vec<usize> = self.neighbourhood.working_outside(here.since).collect();
+        // As many as are lost are no exceptions: however many there are, no more are looked at.
+        let most = here.members.len();
+        let working: Vec<usize> = self.neighbourhood.working_outside(here.since).take(most).collect();
         if working.is_empty() {
             return Some(Component::Egress);
+        }
+        if working.len() == most {
+            return None;
         }
         let mut lost: BTreeMap<Port, BTreeSet<&Host>> = BTreeMap::new();
         for number in &here.members {
