@@ -344,11 +344,15 @@ impl Crowd<'_> {
         };
         let others: Vec<usize> = left.others.iter().copied().filter(|index| self.was_outside(*index)).collect();
         let younger = outside(&left.younger);
-        let has_worked = |since| self.any_worked(&younger, since) || self.any_has_worked(&others, since);
+        let have_worked = |since: Duration| -> BTreeSet<usize> {
+            let younger = younger.iter().filter(|number| self.any_worked(&[**number], since));
+            let others = others.iter().filter(|index| self.any_has_worked(&[**index], since));
+            younger.map(|number| self.failing[*number].index).chain(others.copied()).collect()
+        };
         let is_lost = |here: &Here| {
             let ports: BTreeSet<Port> = here.witnesses.iter().map(|number| self.port(*number)).collect();
             let are_enough = here.witnesses.len() >= EGRESS_FAILURES && ports.len() > 1;
-            (are_enough && !has_worked(here.since)).then(|| self.lost_outside(here))?
+            are_enough.then(|| self.lost_outside(here, have_worked(here.since)))?
         };
         let (component, here) = self.broken(&outside(&left.numbers), is_lost)?;
         left.explain(std::slice::from_ref(&here));

@@ -9,7 +9,7 @@ use std::{
 
 use ase_probes::{
     evidence::{Ending, TcpInfo},
-    outcome::Outcome,
+    outcome::{Outcome, Protocol},
     verdict::Phase,
 };
 
@@ -119,6 +119,8 @@ struct Streak {
 enum Packet {
     /// Sent for the first time.
     Sent,
+    /// A connection on which more was sent than its handshake.
+    Asked,
     /// Sent again because it was lost.
     Resent,
     /// Sent again on a connection whose handshake took less than a second, so that it was no SYN.
@@ -184,6 +186,7 @@ impl Memory {
         }
         let Some(resent) = outcome.seen.tcp.and_then(|info| resent(&info)) else { return };
         self.packets.add(Packet::Sent, SEGMENTS, now);
+        self.packets.add(Packet::Asked, u64::from(!matches!(outcome.protocol, Protocol::Tcp(_))), now);
         let port = Port::tcp(outcome.address.port());
         let began = now.checked_sub(outcome.phases.total()).unwrap_or(now);
         if resent > 0 {
@@ -303,12 +306,12 @@ impl Memory {
         is_enough && beside.sum() * 2 > self.hit.sum() && self.none_in_midstream() && is_no_chance
     }
 
-    /// The chance that no established flow loses a packet where their packets are lost as often as SYNs are: each sends one
-    /// after its handshake at least.
+    /// The chance that no established flow loses a packet where their packets are lost as often as SYNs are: whoever asks
+    /// something sends one after the handshake at least.
     fn spared(&self) -> f64 {
         let (connections, resent) = (self.packets.get(Packet::Sent) / SEGMENTS, self.packets.get(Packet::Resent));
         let passes = connections as f64 / (connections + resent).max(1) as f64;
-        passes.powf(connections as f64)
+        passes.powf(self.packets.get(Packet::Asked) as f64)
     }
 
     /// The same on several ports, so that it is no rule for one of them.
@@ -404,7 +407,6 @@ mod tests {
     use super::*;
     use ase_probes::{
         evidence::{Stop, Trouble},
-        outcome::Protocol,
         seen::{Phases, Seen},
         verdict::Verdict,
     };
@@ -553,6 +555,14 @@ mod tests {
         assert!(told(true, 4), "a daemon sees them again and again");
         assert!(!told(false, 4), "one packet in seven is lost: of 24 others none may be by chance");
         assert!(told(false, 16), "a third of all");
+        let mut bare = Memory::new(false);
+        let outcome = |again| Outcome {
+            protocol: Protocol::Tcp(ase_probes::tcp::Reply { greeting: Vec::new() }),
+            ..knocks(443, again)
+        };
+        (0..20).for_each(|turn| bare.measure(turn % 10, &outcome(false), now - SYN_AGAIN));
+        (0..16).for_each(|turn| bare.measure(turn % 3, &outcome(true), now));
+        assert!(!bare.only_handshakes_repeat(), "where nothing is asked, nothing else can be lost");
     }
 
     #[test]

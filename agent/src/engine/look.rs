@@ -19,8 +19,8 @@ use crate::{
 const FEW: usize = 3;
 /// A visit in less time than this would not bear two lost packets (RFC 6298 section 2).
 const WORTHWHILE: Duration = Duration::from_secs(3);
-/// Endpoints that are asked once more where packets were lost: at five packets each (SYN, ACK, request, ACK, FIN) a loss of
-/// one packet in twenty shows eight times.
+/// Endpoints that are asked once more where packets were lost. Of what each sends at least, a lost SYN and a lost request show
+/// (ACKs are not repeated, and the FIN comes too late): of one packet in ten that is lost, six in 64 show.
 const CLOSER: usize = 32;
 /// The time that is left at least for asking more: a pause of a second, and two visits that bear two lost packets each.
 const FOR_MORE: Duration = Duration::from_secs(7);
@@ -150,9 +150,11 @@ impl Look {
         self.closer.is_none() && self.left(now) >= FOR_MORE
     }
 
-    /// Which of these endpoints are asked once more to see whether packets are lost.
-    pub fn look_closer(&mut self, tasks: impl Iterator<Item = usize>) -> BTreeSet<usize> {
-        self.closer.insert(tasks.take(CLOSER).collect()).clone()
+    /// Which of these endpoints are asked once more to see whether packets are lost: of many some, wherever they stand in the
+    /// catalogue.
+    pub fn look_closer(&mut self, tasks: &[usize]) -> BTreeSet<usize> {
+        let every = tasks.len().div_ceil(CLOSER).max(1);
+        self.closer.insert(tasks.iter().step_by(every).copied().collect()).clone()
     }
 
     /// Whether an endpoint was asked once more to see whether packets are lost: it was seen to work before.

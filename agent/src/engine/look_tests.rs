@@ -399,7 +399,7 @@ fn packets_lost_on_a_few_connections_are_a_reason_to_ask_once_more() {
     for (loses, visits, what) in [
         ((|_| false) as fn(usize) -> bool, 60, "nothing is lost"),
         (|visit| visit == 7, 60, "one connection speaks for itself"),
-        (|visit| visit == 7 || visit == 9, 60 + 32, "not everybody is asked, and nothing was lost again"),
+        (|visit| visit == 7 || visit == 9, 60 + 30, "not everybody is asked, and nothing was lost again"),
     ] {
         let mut world = losing(60, "", loses);
         world.look();

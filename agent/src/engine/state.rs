@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ase_probes::verdict::Phase;
+use ase_probes::verdict::{Phase, Verdict};
 use rand::rngs::StdRng;
 
 use crate::{
@@ -224,7 +224,8 @@ impl State {
         }
         // Who works and was asked for more tells nothing more: what was seen before stands.
         let looks_closer = self.look.as_ref().is_some_and(|look| look.looks_closer_at(task));
-        if looks_closer && !was_confirming && hindrance(judged).is_some() {
+        let tells_more = matches!(judged, Ok(Verdict::Healthy | Verdict::Degraded(_) | Verdict::Failed(_)));
+        if looks_closer && !was_confirming && (!tells_more || is_hidden(judged)) {
             self.schedule.finished(number, Ended { upshot: Upshot::Unknown, ..ended }, at.now);
             return;
         }

@@ -17,7 +17,7 @@ use crate::{
         incidents::Change,
         localise::{Failing, Group, localise},
         neighbours::Neighbours,
-        rules::{ONE_HOST, SOME_HOSTS},
+        rules::{ALL_RULE, EGRESS_DENIED, HOST_PORT, ONE_HOST, PORT_DENIED, PORT_RULE, SOME_HOSTS},
     },
     model::{
         catalog::{Endpoint, EndpointId, Host},
@@ -170,11 +170,14 @@ impl Cases {
         let silent = members.iter().filter(|member| !member.is_resolving);
         let hosts: BTreeSet<&Host> =
             silent.map(|member| &self.neighbourhood.endpoint(member.index).target.host).collect();
+        let scope = group.component.scope();
+        // What a port or a host suggests beside the few that work says nothing of what everything else has in common.
         let hint = match case.diagnosis.hint {
+            Some(PORT_RULE) if scope == Scope::Egress => Some(ALL_RULE),
+            Some(PORT_DENIED | HOST_PORT | ONE_HOST) if scope == Scope::Egress => Some(EGRESS_DENIED),
             Some(ONE_HOST) if hosts.len() > 1 => Some(SOME_HOSTS),
             hint => hint,
         };
-        let scope = group.component.scope();
         let component = match members {
             [only] if scope == Scope::Endpoint => id(only.index).to_string(),
             _ => group.component.to_string(),

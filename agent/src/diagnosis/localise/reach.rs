@@ -20,35 +20,38 @@ const LOST_FOR_ONE: usize = 5;
 
 impl Crowd<'_> {
     /// How much of what lies outside is lost with these failures, if it is all, or all but few hosts to which another way leads:
-    /// service endpoints and routes of their own go past a firewall that is down. A port that works at several hosts, or at as
-    /// many as it is lost at, is open.
-    pub(super) fn lost_outside(&self, here: &Here) -> Option<Component> {
+    /// service endpoints and routes of their own go past a firewall that is down. To those count who have worked meanwhile,
+    /// whatever they show now. A port that works at several hosts, or at as many as it is lost at, is open.
+    pub(super) fn lost_outside(&self, here: &Here, mut working: BTreeSet<usize>) -> Option<Component> {
         // As many as are lost are no exceptions: however many there are, no more are looked at.
         let most = here.members.len();
-        let working: Vec<usize> = self.neighbourhood.working_outside(here.since).take(most).collect();
+        working.extend(self.neighbourhood.working_outside(here.since).take(most));
         if working.is_empty() {
             return Some(Component::Egress);
         }
-        if working.len() == most {
+        if working.len() >= most {
             return None;
+        }
+        let target = |index: &usize| &self.neighbourhood.endpoint(*index).target;
+        let mut works: BTreeMap<Port, BTreeSet<&Host>> = BTreeMap::new();
+        for index in &working {
+            works.entry(self.neighbourhood.port(*index)).or_default().insert(&target(index).host);
         }
         let mut lost: BTreeMap<Port, BTreeSet<&Host>> = BTreeMap::new();
         for number in &here.members {
             lost.entry(self.port(*number)).or_default().insert(self.host(*number));
         }
-        let mut works: BTreeMap<Port, BTreeSet<&Host>> = BTreeMap::new();
-        for index in working {
-            works
-                .entry(self.neighbourhood.port(index))
-                .or_default()
-                .insert(&self.neighbourhood.endpoint(index).target.host);
-        }
         let is_few = |(port, hosts): (&Port, &BTreeSet<&Host>)| match lost.get(port) {
             Some(lost) => lost.len() > hosts.len(),
-            None => hosts.len() == 1,
+            None => hosts.len() == 1 && self.neighbourhood.hosts_on(*port) == 1,
         };
-        let all = |by_port: &BTreeMap<Port, BTreeSet<&Host>>| by_port.values().flatten().collect::<BTreeSet<_>>().len();
-        let are_exceptions = lost.len() >= LOST_PORTS && all(&lost) >= LOST_HOSTS.max(LOST_FOR_ONE * all(&works));
+        // Who fails for another reason meanwhile, as names that expire do, is lost as well.
+        let failing = self.neighbourhood.failing(here.since);
+        let failing = failing.filter(|index| self.was_outside(*index) && !working.contains(index));
+        let mut hosts: BTreeSet<&Host> = lost.values().flatten().copied().collect();
+        hosts.extend(failing.map(|index| &target(&index).host));
+        let exceptions = works.values().flatten().collect::<BTreeSet<_>>().len();
+        let are_exceptions = lost.len() >= LOST_PORTS && hosts.len() >= LOST_HOSTS.max(LOST_FOR_ONE * exceptions);
         (are_exceptions && works.iter().all(is_few)).then_some(Component::MostOutside)
     }
 
@@ -130,3 +133,7 @@ impl Crowd<'_> {
         Component::Port(port, self.neighbourhood.hosts_on(port))
     }
 }
+
+#[cfg(test)]
+#[path = "reach_tests.rs"]
+mod tests;

@@ -99,7 +99,8 @@ impl State {
             view.status == Status::Healthy && outcomes.into_iter().any(|outcome| outcome.seen.tcp.is_some())
         };
         let working = self.endpoints.views().iter().enumerate().filter(|(_, view)| connected(view));
-        for task in look.look_closer(working.map(|(task, _)| task)) {
+        let working: Vec<usize> = working.map(|(task, _)| task).collect();
+        for task in look.look_closer(&working) {
             self.schedule.release(task, at.now + LASTING_IN_A_LOOK);
         }
     }
